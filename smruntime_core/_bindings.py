@@ -1,0 +1,79 @@
+"""The vocabulary of the binding table: where a member travels, under which name, by which rule.
+
+The table itself is the class bodies of `_operations`: each line there is a member's Python name and type together with one
+of the bindings below. Serialiser, parser, service side, documentation and property tests all read it from there:
+
+    >>> from smruntime_core import InvokeEndpoint
+    >>> [(b.name, b.wire_name) for b in InvokeEndpoint.bindings][:3]
+    [('endpoint_name', 'EndpointName'), ('body', 'Body'), ('content_type', 'Content-Type')]
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar, dataclass_transform
+
+from ._metadata import NO_METADATA, Metadata
+from ._record import REQUIRED, Field, Record, field
+from ._rules import Rule, blob
+
+
+class Location(Enum):
+    """Where in an HTTP message a member travels."""
+
+    LABEL = "label"
+    HEADER = "header"
+    PAYLOAD = "payload"
+
+
+class Binding(Field):
+    """One line of the table: a member of an operation or output and its place on the wire. `rule` is None for a body."""
+
+    def __init__(self, location: Location, wire_name: str, rule: Rule | None, default: object, secret: bool) -> None:
+        super().__init__(default=default, check=rule.check if rule else blob, secret=secret)
+        self.location = location
+        self.wire_name = wire_name
+        self.rule = rule
+
+    @property
+    def required(self) -> bool:
+        """The operation cannot be made without it."""
+        return self.default is REQUIRED
+
+
+# `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.
+def label(wire_name: str, rule: Rule) -> Any:
+    """A member that travels as one segment of the path; its rule leaves nothing to be escaped."""
+    return Binding(Location.LABEL, wire_name, rule, REQUIRED, False)
+
+
+def header(wire_name: str, rule: Rule, *, default: Any = REQUIRED, secret: bool = False) -> Any:
+    """A member that travels as a header field."""
+    return Binding(Location.HEADER, wire_name, rule, default, secret)
+
+
+def payload(wire_name: str) -> Any:
+    """The member that is the HTTP body, byte for byte."""
+    return Binding(Location.PAYLOAD, wire_name, None, REQUIRED, True)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload))
+class Bound(Record):
+    """A record whose members travel in an HTTP message."""
+
+    bindings: ClassVar[tuple[Binding, ...]] = ()
+    labels: ClassVar[tuple[Binding, ...]] = ()
+    headers: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__(kw_only=True)
+        cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
+        cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
+        # member, name on the wire, the same in lower case: read at every call, so not worked out at every call
+        cls.headers = tuple((b.name, b.wire_name, b.wire_name.lower()) for b in cls.bindings if b.location is Location.HEADER)
+
+
+class Output(Bound):
+    """What an operation gives back. `metadata` (request id, status, headers, attempts) is outside equality."""
+
+    metadata: Metadata = field(default=NO_METADATA, compare=False)

@@ -1,0 +1,48 @@
+"""Dates as arithmetic on seconds since the epoch, in the proleptic Gregorian calendar, UTC.
+
+Years are counted from March, so that the leap day is the last one (the reckoning of Howard Hinnant's "chrono-compatible low-level
+date algorithms"). `datetime` and `email.utils` would cost the import of this package more than all of signing.
+"""
+
+from __future__ import annotations
+
+import re
+
+_stamp = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z").fullmatch
+
+_DIGITS = [f"{number:02}" for number in range(60)]
+
+
+def date_of(day: int) -> str:
+    """Days since the epoch as `YYYYMMDD`."""
+    era, day_of_era = divmod(day + 719468, 146097)
+    year = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
+    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day_of_year + 2) // 153  # 0 is March
+    year += era * 400 + (month > 9)
+    return f"{year:04}{month + 3 if month < 10 else month - 9:02}{day_of_year - (153 * month + 2) // 5 + 1:02}"
+
+
+def day_of(year: int, month: int, day: int) -> int:
+    """Days since the epoch of a date; the inverse of `date_of`."""
+    year -= month < 3
+    era, year_of_era = divmod(year, 400)
+    day_of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
+    return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
+
+
+def time_of_day(second: int) -> str:
+    """Seconds since midnight as `ThhmmssZ`."""
+    minute = second // 60
+    return f"T{_DIGITS[minute // 60]}{_DIGITS[minute % 60]}{_DIGITS[second % 60]}Z"
+
+
+def parse_stamp(text: str) -> int | None:
+    """`YYYYMMDDThhmmssZ` as seconds since the epoch; None if `text` is not such a time."""
+    found = _stamp(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
+    days = day_of(year, month, day)
+    seconds = days * 86400 + hour * 3600 + minute * 60 + second
+    return seconds if text == date_of(days) + time_of_day(seconds - days * 86400) else None

@@ -1,0 +1,92 @@
+"""Message → record, or the error that the message says (restJson1 error rules).
+
+The error's name stands in `x-amzn-errortype`, perhaps with a namespace before a `#` and a URL after a `:`, else in the
+JSON body; and often neither is there, because a proxy answered. So every step here may find anything: whatever the
+bytes, an error comes out, with the status as its code if there is no better one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from ._bindings import Output
+from ._errors import ResponseError, ServiceError
+from ._metadata import Attempt, Metadata
+from ._model import Response
+
+OutputT = TypeVar("OutputT", bound=Output)
+
+
+def fields(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        found[key] = f"{found[key]}, {value}" if key in found else value
+    return found
+
+
+def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
+    """The record of `kind` in a successful response."""
+    found = fields(response.headers)
+    metadata = _metadata(response, found, attempts)
+    if response.truncated:
+        raise _with(metadata, ResponseError("the body of a successful answer was cut short"))
+    values: dict[str, object] = {"body": response.body, "metadata": metadata}
+    for name, _, key in kind.headers:
+        if key in found:
+            values[name] = found[key]
+    return kind.trusted(values)
+
+
+def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
+    """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
+    found = fields(response.headers)
+    document = _document(response.body)
+    code = _shape_name(found.get("x-amzn-errortype")) or next(
+        filter(None, (_shape_name(document.get(key)) for key in ("__type", "code", "Code"))), None
+    )
+    kind = next((known for known in modelled if known.default_code == code), ServiceError)
+    message = next((text for key in ("message", "Message") if isinstance(text := document.get(key), str)), "")
+    made = kind(
+        message,
+        code=code,
+        status=response.status,
+        body=response.body,
+        truncated=response.truncated,
+        metadata=_metadata(response, found, attempts),
+    )
+    for name, wire_name, type_ in kind.members:
+        value = document.get(wire_name)
+        setattr(made, name, value if type(value) is type_ else None)
+    return made
+
+
+def _metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
+    return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
+
+
+def _with(metadata: Metadata, failure: ResponseError) -> ResponseError:
+    failure.metadata = metadata
+    return failure
+
+
+def _shape_name(text: object) -> str | None:
+    """`namespace#Name:http://…` → `Name`; None if that leaves nothing, or `text` is no text."""
+    if not isinstance(text, str):
+        return None
+    return text.partition(":")[0].rpartition("#")[2].strip() or None
+
+
+def _document(body: bytes) -> dict[str, object]:
+    """The JSON object in an error's body; an empty one for anything else."""
+    import json  # 5 ms that only a failed call pays
+
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
+        return {}
+    return document if isinstance(document, dict) else {}
+
+

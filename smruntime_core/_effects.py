@@ -1,0 +1,76 @@
+"""What a conversation may need done: the effects.
+
+A flow is a generator that yields effects and is sent replies:
+
+    response = yield from Send(request, timeout=3.0)      # inside a flow, typed: a Response
+    effect = flow.send(None)                              # outside: what to do first
+    effect = flow.send(reply)                             # and next, until StopIteration bears the result
+
+    ╔══════════════════════════════════════════════════════════════╗
+    ║  Answer every effect with exactly one reply, in order.       ║
+    ╚══════════════════════════════════════════════════════════════╝
+
+A failure is a reply too: send the `SmRuntimeError` in, and the flow raises it inside itself, where `try/except` around a retry
+loop is ordinary Python. A flow that is being closed can ask for nothing, so release is never an effect: a flow that raises
+owns nothing, a flow that returns hands what it has to its caller.
+
+Time left travels in seconds, never as a moment: every event loop has its own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import ClassVar, Generic, TypeAlias, TypeVar, cast
+
+from ._errors import SmRuntimeError
+from ._model import Credentials, Request, Response, Timeouts
+from ._record import Record, field
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Effect(Record, Generic[R_co]):
+    """Something to be done outside; `R_co` is the type of its reply. `method` names the method of an IO that does it."""
+
+    method: ClassVar[str]
+
+    def __iter__(self) -> Generator[Effect[object], object, R_co]:
+        reply = yield self
+        if isinstance(reply, SmRuntimeError):
+            raise reply
+        return cast("R_co", reply)
+
+
+Flow: TypeAlias = Generator[Effect[object], object, T]
+
+
+class GetCredentials(Effect[Credentials]):
+    """Credentials to sign with, within `timeout` seconds (None: no limit). `rejected` are those that the service refused."""
+
+    method = "credentials"
+
+    timeout: float | None = None
+    rejected: Credentials | None = None
+
+
+class Send(Effect[Response]):
+    """One HTTP exchange: the request exactly as it is, the whole response, within `timeout` seconds (None: no limit).
+
+    `phases` caps the parts of it; `fresh` forbids a kept connection. The IO raises `DispatchFailure` if it does not come off.
+    """
+
+    method = "send"
+
+    request: Request
+    timeout: float | None = None
+    phases: Timeouts = field(default=Timeouts())
+    fresh: bool = False
+
+
+class Sleep(Effect[None]):
+    """Wait for `seconds`."""
+
+    method = "sleep"
+
+    seconds: float

@@ -1,0 +1,22 @@
+"""Record → message: the binding table read from left to right."""
+
+from __future__ import annotations
+
+from ._bindings import Bound
+from ._model import Headers, Request
+from ._rules import ENDPOINT_URL
+
+
+def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
+    """The unsigned request of `operation` to the service at `endpoint` (scheme, host, perhaps port and path)."""
+    values = operation.__dict__
+    for binding in operation.labels:
+        path = path.replace(f"{{{binding.wire_name}}}", values[binding.name])
+    url = ENDPOINT_URL.check("endpoint", endpoint).rstrip("/") + path
+    return Request(method, url, headers(operation), values["body"])
+
+
+def headers(record: Bound) -> Headers:
+    """The header fields of the members that were given, in the order of the table."""
+    values = record.__dict__
+    return tuple((wire_name, values[name]) for name, wire_name, _ in record.headers if name in values)

@@ -1,0 +1,223 @@
+"""Every error there is, by whose fault it is.
+
+    SmRuntimeError
+    ├── ConstructionError (ValueError)     the caller's: it never left the process; names the member and the rule
+    ├── CredentialsError                   the set-up's: each source that was tried and what it said
+    ├── DispatchFailure                    the network's: `kind`, `phase`, and `delivery`: may the model have run?
+    ├── ResponseError                      the server's: an answer that nobody can read
+    └── ServiceError                       the service's or the model's: `code`, `message`, `status`
+        ├── ModelError                     424  the container answered with an error of its own
+        ├── ModelNotReadyException         429  the model is still loading
+        ├── ValidationError                400  the service refused the request
+        ├── InternalFailure                500
+        ├── ServiceUnavailable             503
+        └── InternalDependencyException    530
+                                           (any other code stays a plain `ServiceError` that bears it)
+
+An error knows what it can: `metadata` holds the request id, status, headers and attempts, as an output's does. `str()` of
+any of them is one printable line, whatever the server sent: control characters and lone surrogates come out escaped.
+All of them can be pickled, and none holds a secret of the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, TypeAlias
+
+from ._metadata import NO_METADATA, Metadata
+
+Kind: TypeAlias = Literal["refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"]
+Phase: TypeAlias = Literal["pool", "resolve", "connect", "proxy", "tls", "send", "head", "body"]
+Delivery: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]
+
+THROTTLING_CODES = frozenset(
+    (
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "ModelNotReadyException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    )
+)
+TRANSIENT_CODES = frozenset(("RequestTimeout", "RequestTimeoutException"))
+TRANSIENT_STATUSES = frozenset((500, 502, 503, 504))
+
+
+def printable(text: str) -> str:
+    """`text` fit for one line of a log: everything but printable characters escaped."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class SmRuntimeError(Exception):
+    """Root of every error this package raises on purpose."""
+
+    metadata: Metadata = NO_METADATA
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[SmRuntimeError], args: tuple[object, ...]) -> SmRuntimeError:
+    """Unpickle without `__init__`, whose keyword arguments live in the state."""
+    return kind.__new__(kind, *args)
+
+
+class ConstructionError(SmRuntimeError, ValueError):
+    """A value was refused where it was given, before anything was signed or sent.
+
+    `member` is the argument's name, `rule` what it must be.
+    """
+
+    def __init__(self, member: str, rule: str, found: str = "") -> None:
+        super().__init__(f"{member}: {found + '; ' if found else ''}must be {rule}")
+        self.member = member
+        self.rule = rule
+
+
+class CredentialsError(SmRuntimeError):
+    """No credentials could be had, or the ones given cannot sign."""
+
+
+class DispatchFailure(SmRuntimeError):
+    """The exchange with the server failed.
+
+    `kind` says what happened, `phase` during what. `delivery` is what a caller who pays for an invocation must know:
+    `"not_sent"` (no byte of the request left), `"maybe_sent"` (the model may have run), `"answered"` (an answer had begun).
+    `reused` is true if the connection had served before; `bytes_sent` and `bytes_received` count this exchange;
+    `status` is set if a final head had arrived.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Kind,
+        phase: Phase,
+        delivery: Delivery,
+        reused: bool = False,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(printable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
+        self.kind: Kind = kind
+        self.phase: Phase = phase
+        self.delivery: Delivery = delivery
+        self.reused = reused
+        self.bytes_sent = bytes_sent
+        self.bytes_received = bytes_received
+        self.status = status
+
+
+class ResponseError(SmRuntimeError):
+    """The server sent a complete answer that does not say what it must."""
+
+
+class ServiceError(SmRuntimeError):
+    """The service answered with an error.
+
+    `code` is the error's name, or the status as text if the answer bore none. `message` is safe to print,
+    `message_raw` what was sent. `body` is the raw answer, cut at 1 MiB if `truncated`.
+    """
+
+    default_code: ClassVar[str] = ""
+    default_status: ClassVar[int] = 400
+    # What else the JSON body of this error holds: attribute, wire name, type.
+    members: ClassVar[tuple[tuple[str, str, type], ...]] = ()
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        body: bytes = b"",
+        truncated: bool = False,
+        metadata: Metadata = NO_METADATA,
+    ) -> None:
+        super().__init__(message)
+        self.message_raw = message
+        self.status = self.default_status if status is None else status
+        self.code = code or self.default_code or str(self.status)
+        self.body = body
+        self.truncated = truncated
+        self.metadata = metadata
+
+    @property
+    def message(self) -> str:
+        """The service's explanation, with whatever is not printable escaped."""
+        return printable(self.message_raw)
+
+    @property
+    def throttling(self) -> bool:
+        """The service asks to slow down."""
+        return self.code in THROTTLING_CODES or self.status == 429
+
+    @property
+    def retryable(self) -> bool:
+        """The same request may succeed a little later."""
+        return self.throttling or self.code in TRANSIENT_CODES or self.status in TRANSIENT_STATUSES
+
+    def __str__(self) -> str:
+        request_id = self.metadata.request_id
+        identity = f" [request id {printable(request_id)}]" if request_id else ""
+        return f"{printable(self.code)} ({self.status}): {self.message or 'no message'}{identity}"
+
+
+class ModelError(ServiceError):
+    """The model's container answered with an error: its status and words are `original_status_code`, `original_message`."""
+
+    default_code = "ModelError"
+    default_status = 424
+    members = (
+        ("original_status_code", "OriginalStatusCode", int),
+        ("original_message", "OriginalMessage", str),
+        ("log_stream_arn", "LogStreamArn", str),
+    )
+    original_status_code: int | None = None
+    original_message: str | None = None
+    log_stream_arn: str | None = None
+
+
+class ModelNotReadyException(ServiceError):
+    """The model is not loaded yet; the service suggests trying again."""
+
+    default_code = "ModelNotReadyException"
+    default_status = 429
+
+
+class ValidationError(ServiceError):
+    """The service refused what it was asked."""
+
+    default_code = "ValidationError"
+    default_status = 400
+
+
+class InternalFailure(ServiceError):
+    """The service failed."""
+
+    default_code = "InternalFailure"
+    default_status = 500
+
+
+class ServiceUnavailable(ServiceError):
+    """The service is overloaded or down."""
+
+    default_code = "ServiceUnavailable"
+    default_status = 503
+
+
+class InternalDependencyException(ServiceError):
+    """Something that the service depends on failed."""
+
+    default_code = "InternalDependencyException"
+    default_status = 530

@@ -1,0 +1,95 @@
+"""The nouns: a request, a response, credentials, a scope, time limits.
+
+None shows a secret in its repr: bodies appear as their size, lists of headers as their length, keys not at all.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn, TypeAlias
+
+from ._errors import ConstructionError
+from ._record import Record, field
+from ._rules import KEY, SCOPE_PART, SECRET
+
+Body: TypeAlias = "bytes | bytearray | memoryview"
+Headers: TypeAlias = "tuple[tuple[str, str], ...]"
+
+
+class Request(Record):
+    """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
+
+    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire.
+    """
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: Body = b""
+
+    def __repr__(self) -> str:
+        url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
+        shown = f"{url}?<{len(query)} characters>" if query else url
+        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, <{len(self.body)} bytes>)"
+
+
+class Response(Record):
+    """An HTTP response, its body whole, or cut and `truncated` if it was an error's and too long or broken off.
+
+    Header values are the received bytes read as latin-1, so `value.encode("latin-1")` gives them back exactly.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    truncated: bool = False
+
+    def __repr__(self) -> str:
+        return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"
+
+
+def _optional_key(member: str, value: object) -> str | None:
+    return None if value is None else KEY.check(member, value)
+
+
+class Credentials(Record):
+    """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
+
+    They refuse to be pickled, and their repr shows the access key id only. The signing key derived from them is
+    cached here, on the object it belongs to.
+    """
+
+    access_key_id: str = field(check=KEY.check)
+    secret_access_key: str = field(check=SECRET.check, secret=True)
+    session_token: str | None = field(default=None, check=_optional_key, secret=True)
+    expires_at: float | None = None
+    account_id: str | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("credentials are not pickled: fetch them where they are used")
+
+
+class Scope(Record):
+    """What a signature is good for: a region and a service's signing name."""
+
+    region: str = field(check=SCOPE_PART.check)
+    service: str = field(check=SCOPE_PART.check)
+
+
+def _seconds(member: str, value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9):
+        return value
+    raise ConstructionError(member, "a positive number of seconds, or None for no limit")
+
+
+class Timeouts(Record, kw_only=True):
+    """Limits in seconds; None means none.
+
+    `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole
+    head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
+    either direction; `total` the whole call with its retries.
+    """
+
+    connect: float | None = field(default=3.1, check=_seconds)
+    response: float | None = field(default=70.0, check=_seconds)
+    idle: float | None = field(default=20.0, check=_seconds)
+    total: float | None = field(default=None, check=_seconds)

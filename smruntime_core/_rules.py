@@ -1,0 +1,87 @@
+"""What a value must be, said once: the code that checks, the error that explains and the tests that generate all read it.
+
+A value that breaks a rule is refused where it is given, so nothing unfit is ever signed or sent. The error names the
+member, the rule and the place, never the value: it may be a secret.
+
+Header text is 0x20 to 0x7E, with no blank at either end and not empty. RFC 9110 section 5.5 allows more (TAB, obs-text), but a
+receiver trims the ends and SigV4 folds inner white space, so what is allowed beyond this does not arrive as it was given.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ._errors import ConstructionError
+
+_NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+
+
+class Rule:
+    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …"."""
+
+    def __init__(self, says: str, pattern: str, maximum: int) -> None:
+        self.says = says
+        self.pattern = pattern
+        self.maximum = maximum
+        self._matches = re.compile(pattern).fullmatch
+
+    def check(self, member: str, value: object) -> str:
+        """`value` as a plain `str`; raises `ConstructionError` if it breaks the rule."""
+        if not isinstance(value, str):
+            raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
+        text = value if type(value) is str else str.__str__(value)  # an enum member is sent as its value, not its name
+        if len(text) > self.maximum or self._matches(text) is None:
+            raise ConstructionError(member, self.says, self._fault(text))
+        return text
+
+    def _fault(self, text: str) -> str:
+        """Where `text` goes wrong, without quoting it."""
+        if not text:
+            return "it is empty (leave the member out instead)"
+        if len(text) > self.maximum:
+            return f"it has {len(text)} characters"
+        for index, character in enumerate(text):
+            if not " " <= character <= "~":
+                return f"character U+{ord(character):04X} at index {index} is not allowed"
+        if text != text.strip(" "):
+            return "it begins or ends with a blank"
+        return "it does not have that form"
+
+
+def header_text(maximum: int) -> Rule:
+    """Text that a header carries unchanged."""
+    return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", "[!-~](?:[ -~]*[!-~])?", maximum)
+
+
+def name(maximum: int) -> Rule:
+    """A resource name, as the service's model has it (its pattern read as a full match)."""
+    return Rule(f"1 to {maximum} letters, digits and inner hyphens", _NAME, maximum)
+
+
+SESSION_ID = Rule("NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256)
+NEW_SESSION_ID = Rule(
+    "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
+    _NAME + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+    256,
+)
+KEY = Rule("printable ASCII without blanks", "[!-~]+", 16384)
+SECRET = Rule("1 to 1024 characters without blanks at either end or control characters", "[!-~](?:[ -~]*[!-~])?", 1024)
+REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME, 63)
+SCOPE_PART = Rule("letters, digits, '.', '_' and '-'", "[a-zA-Z0-9._-]+", 128)
+ENDPOINT_URL = Rule(
+    "an http:// or https:// URL with a host, and without user, query or fragment",
+    r"https?://(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?(?:/[a-zA-Z0-9._~!$&'()*+,;=:@%/-]*)?",
+    2048,
+)
+
+
+def blob(member: str, value: object) -> bytes | bytearray | memoryview:
+    """Bytes in any form that can be hashed and sent without a copy, counted in bytes."""
+    if isinstance(value, bytes | bytearray):
+        return value
+    if isinstance(value, memoryview):
+        if not value.c_contiguous:
+            raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
+        return value if value.format == "B" and value.ndim == 1 else value.cast("B")
+    hint = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
+    raise ConstructionError(member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}")

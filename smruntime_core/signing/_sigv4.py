@@ -1,0 +1,156 @@
+"""Signature Version 4 in the Authorization header, for any service: a pure function that returns what to add.
+
+    canonical request ── SHA-256 ──┐
+    time, scope ───────────────────┴─> string to sign ── HMAC ──> signature
+    secret ── HMAC date, region, service, "aws4_request" ──> signing key ──┘
+
+The signing key is good for a day, a region and a service, so it is kept on the `Credentials` object as two SHA-256
+states that have read HMAC's padded key already (RFC 2104): a signature then costs three short hashes. The text to debug
+with, canonical request and string to sign, is part of the result: services quote theirs when a signature does not match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple, Protocol
+
+from .._dates import date_of, time_of_day
+from .._errors import ConstructionError
+from .._model import Body, Credentials, Headers, Request, Scope
+from .._record import Record, field
+from .._url import split
+from ._canonical import canonical_headers, canonical_path, canonical_query, canonical_request
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+_sha256 = hashlib.sha256
+
+
+class Signature(Record):
+    """`headers` are the pairs to add to the request; the rest is how they came about.
+
+    Its repr shows the signature only: headers and canonical request may hold a session token.
+    """
+
+    headers: Headers = field(secret=True)
+    signature: str
+    canonical_request: str = field(secret=True)
+    string_to_sign: str = field(secret=True)
+
+
+class _Hash(Protocol):
+    def copy(self) -> _Hash: ...
+    def update(self, data: bytes, /) -> object: ...
+    def digest(self) -> bytes: ...
+    def hexdigest(self) -> str: ...
+
+
+class SigningKey(NamedTuple):
+    """What a day's signatures for one region and service share."""
+
+    date: str
+    scope: str
+    inner: _Hash
+    outer: _Hash
+
+    def sign(self, text: str) -> str:
+        """HMAC-SHA256 of `text` in hexadecimal."""
+        inner = self.inner.copy()
+        inner.update(text.encode())
+        outer = self.outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
+def sign(
+    request: Request,
+    credentials: Credentials,
+    scope: Scope,
+    *,
+    now: float,
+    payload_hash: str | None = None,
+    normalize_path: bool = True,
+    double_encode: bool = True,
+    add_payload_hash: bool = False,
+    sign_session_token: bool = True,
+) -> Signature:
+    """Sign `request` at time `now` (seconds since the epoch); nothing is changed, `.headers` are the pairs to add.
+
+    Signed are the request's own header fields, but those that an HTTP client or proxy may change, and `host`, taken from the
+    URL if no header says it. A header that is added to the request later is not signed. Fields that this function
+    writes (`x-amz-date`, `x-amz-security-token`) replace what the request may hold under the same name.
+
+    `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing `request.body`. S3 wants
+    `normalize_path=False, double_encode=False, add_payload_hash=True`; some services want the session token added but not
+    signed (`sign_session_token=False`). Raises `ConstructionError` if the URL is not absolute http(s).
+    """
+    key, stamp = signing_key(credentials, scope, now)
+    _, authority, path, query = split(request.url)
+    if payload_hash is None:
+        payload_hash = hash_payload(request.body)
+    token = credentials.session_token
+    headers = canonical_headers(request.headers)
+    if "host" not in headers:
+        headers["host"] = authority
+    added = [("x-amz-date", stamp)]
+    if add_payload_hash:
+        added.append(("x-amz-content-sha256", payload_hash))
+    if token is not None and sign_session_token:
+        added.append(("x-amz-security-token", token))
+    headers.update(added)
+    signed = ";".join(sorted(headers))
+    path = canonical_path(path, normalize=normalize_path, double_encode=double_encode)
+    canonical = canonical_request(request.method, path, canonical_query(query), headers, signed, payload_hash)
+    text = string_to_sign(canonical, stamp, key)
+    signature = key.sign(text)
+    if token is not None and not sign_session_token:
+        added.append(("x-amz-security-token", token))
+    credential = f"{credentials.access_key_id}/{key.scope}"
+    added.append(("authorization", f"{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"))
+    return Signature(tuple(added), signature, canonical, text)
+
+
+def string_to_sign(canonical: str, stamp: str, key: SigningKey) -> str:
+    """SigV4 step 2: algorithm, time, scope and the hash of the canonical request.
+
+    Raises `ConstructionError` if that text cannot be encoded: a lone surrogate stands for no character.
+    """
+    try:
+        hashed = _sha256(canonical.encode()).hexdigest()
+    except UnicodeEncodeError:
+        raise ConstructionError("request", "text without lone surrogates") from None
+    return f"{ALGORITHM}\n{stamp}\n{key.scope}\n{hashed}"
+
+
+def hash_payload(body: Body) -> str:
+    """SHA-256 of a body in hexadecimal, as SigV4 wants it."""
+    return _sha256(body).hexdigest()
+
+
+def signing_key(credentials: Credentials, scope: Scope, now: float) -> tuple[SigningKey, str]:
+    """The key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`."""
+    day, second = divmod(int(now), 86400)
+    kept: dict[tuple[int, str, str], SigningKey] = credentials.__dict__.setdefault("_signing_keys", {})
+    wanted = day, scope.region, scope.service
+    key = kept.get(wanted)
+    if key is None:
+        if len(kept) > 8:  # yesterday's; whoever signs for more scopes than that derives again
+            kept.clear()
+        key = kept[wanted] = _derive(credentials.secret_access_key, date_of(day), scope)
+    return key, key.date + time_of_day(second)
+
+
+def _derive(secret: str, date: str, scope: Scope) -> SigningKey:
+    key = f"AWS4{secret}".encode()
+    for part in (date, scope.region, scope.service, "aws4_request"):
+        inner, outer = _hmac_states(key)
+        inner.update(part.encode())
+        outer.update(inner.digest())
+        key = outer.digest()
+    return SigningKey(date, f"{date}/{scope.region}/{scope.service}/aws4_request", *_hmac_states(key))
+
+
+def _hmac_states(key: bytes) -> tuple[_Hash, _Hash]:
+    """SHA-256 after reading HMAC's inner and outer padded key (RFC 2104 section 2)."""
+    block = (key if len(key) <= 64 else _sha256(key).digest()).ljust(64, b"\0")
+    return _sha256(bytes(b ^ 0x36 for b in block)), _sha256(bytes(b ^ 0x5C for b in block))
