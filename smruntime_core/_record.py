@@ -129,9 +129,10 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
             parameters.append(name)
             body.append(f"values[{name!r}] = {value}")
         else:
-            scope[f"default_{name}"] = f.default
-            parameters.append(f"{name}=default_{name}")
-            body.append(f"if {name} is not default_{name}: values[{name!r}] = {value}")
+            default = "None" if f.default is None else f"default_{name}"
+            scope[default] = f.default
+            parameters.append(f"{name}={default}")
+            body.append(f"if {name} is not {default}: values[{name!r}] = {value}")
     exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(body), scope)  # noqa: S102 - made of our own member names
     made = scope["__init__"]
     setattr(made, "__qualname__", f"{cls.__qualname__}.__init__")  # noqa: B010 - an `object` to type checkers

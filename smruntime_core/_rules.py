@@ -27,12 +27,16 @@ class Rule:
 
     def check(self, member: str, value: object) -> str:
         """`value` as a plain `str`; raises `ConstructionError` if it breaks the rule."""
-        if not isinstance(value, str):
-            raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
-        text = value if type(value) is str else str.__str__(value)  # an enum member is sent as its value, not its name
+        text = value if type(value) is str else self._plain(member, value)
         if len(text) > self.maximum or self._matches(text) is None:
             raise ConstructionError(member, self.says, self._fault(text))
         return text
+
+    def _plain(self, member: str, value: object) -> str:
+        """The characters of a subclass of `str`: an enum member is sent as its value, not its name."""
+        if not isinstance(value, str):
+            raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
+        return str.__str__(value)
 
     def _fault(self, text: str) -> str:
         """Where `text` goes wrong, without quoting it."""

@@ -8,7 +8,8 @@ Sources: "Create a signed AWS API request" in the IAM user guide; where it is si
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 # Fields that a proxy or an HTTP client may add or change on the way: signing them breaks signatures.
 UNSIGNED = frozenset(
@@ -38,6 +39,7 @@ _plain_path = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
 _blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
 
 
+@lru_cache(256)  # a client asks for the same few paths over and over
 def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
     """The path, its dots and empty segments resolved if `normalize`, every segment percent-encoded.
 
@@ -89,12 +91,14 @@ def canonical_headers(headers: Iterable[tuple[str, str]], without: frozenset[str
         key = name.lower()
         if key in without:
             continue
-        text = value.strip(" ") if value.isprintable() and "  " not in value else _blanks.sub(" ", value).strip(" ")
-        found[key] = f"{found[key]},{text}" if key in found else text
+        if "  " in value or not value.isprintable():
+            value = _blanks.sub(" ", value)
+        value = value.strip(" ")
+        found[key] = f"{found[key]},{value}" if key in found else value
     return found
 
 
-def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], signed: str, payload_hash: str) -> str:
-    """Put together what the functions above made; `signed` is the names of the signed headers, joined by semicolons."""
-    lines = "\n".join([f"{name}:{headers[name]}" for name in signed.split(";")])
-    return f"{method}\n{path}\n{query}\n{lines}\n\n{signed}\n{payload_hash}"
+def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], signed: Sequence[str], payload_hash: str) -> str:
+    """Put together what the functions above made; `signed` is the names of the signed headers."""
+    lines = "\n".join(map(":".join, zip(signed, map(headers.__getitem__, signed), strict=True)))
+    return f"{method}\n{path}\n{query}\n{lines}\n\n{';'.join(signed)}\n{payload_hash}"

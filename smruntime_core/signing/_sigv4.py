@@ -98,7 +98,7 @@ def sign(
     if token is not None and sign_session_token:
         added.append(("x-amz-security-token", token))
     headers.update(added)
-    signed = ";".join(sorted(headers))
+    signed = sorted(headers)
     path = canonical_path(path, normalize=normalize_path, double_encode=double_encode)
     canonical = canonical_request(request.method, path, canonical_query(query), headers, signed, payload_hash)
     text = string_to_sign(canonical, stamp, key)
@@ -106,7 +106,8 @@ def sign(
     if token is not None and not sign_session_token:
         added.append(("x-amz-security-token", token))
     credential = f"{credentials.access_key_id}/{key.scope}"
-    added.append(("authorization", f"{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"))
+    authorization = f"{ALGORITHM} Credential={credential}, SignedHeaders={';'.join(signed)}, Signature={signature}"
+    added.append(("authorization", authorization))
     return Signature(tuple(added), signature, canonical, text)
 
 

@@ -58,7 +58,7 @@ def verify(
         canonical_path(path, normalize=True, double_encode=True),
         canonical_query(query),
         headers,
-        signed,
+        names,
         hash_payload(request.body),
     )
     key, stamp = signing_key(credentials, scope, signed_at)

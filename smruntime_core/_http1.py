@@ -1,0 +1,451 @@
+"""One HTTP/1.1 exchange without I/O: what to send, what came, whether the connection may live (RFC 9112).
+
+    request ──> write() ──> data_to_send() ─ ─ ─ wire ─ ─ ─> receive_data() ──> gate ──> framing ──> response
+                                                                               (head)    (body)
+
+A client that keeps connections must know exactly where an answer ends: whoever makes it misjudge that gives one caller
+another's answer. So nothing is guessed. The *gate* reads the raw head and takes only what has one meaning: CRLF, no bare CR, NUL
+or folded line, a three-digit status, one Content-Length of digits or exactly `chunked`. The *framing* takes the body
+by length, by chunks or to the end of the stream, and every part is bounded.
+
+The framing is a seam: another reader of bodies can stand there (`engine=`), behind the same gate.
+
+A transport does this until `done`, in any order the socket allows, so an early answer is seen while sending:
+
+    data = exchange.data_to_send()   -> send some of it, then exchange.sent(count)
+    exchange.receive_data(data)      -> whatever came; exchange.receive_eof() if the peer closed
+
+Both receive methods raise `DispatchFailure` and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
+from ._model import Headers, Request, Response
+from ._record import Record
+from ._url import split
+
+MAX_HEAD = 64 * 1024
+MAX_FIELDS = 256
+MAX_INTERIM = 16
+MAX_CHUNK_LINE = 16 * 1024
+MAX_TRAILERS = 64 * 1024
+MAX_ERROR_BODY = 1024 * 1024
+ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
+
+_TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_FIELD = rf"{_TOKEN}:[\t -~\x80-\xff]*\r\n"
+_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{_FIELD})*)\r\n").fullmatch
+_trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
+_chunk_size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+_token = re.compile(_TOKEN).fullmatch
+_target = re.compile(r"[!-~]+").fullmatch
+_authority = re.compile(r"[!-~]+").fullmatch
+
+
+class Violation(Exception):
+    """What arrived is not HTTP as this module takes it; `Exchange` makes a `DispatchFailure` of it."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind: Kind = kind
+
+
+class Head(Record):
+    """A final head that passed the gate. `length` is None unless a Content-Length said it."""
+
+    raw: bytes
+    status: int
+    headers: Headers
+    http10: bool
+    chunked: bool
+    length: int | None
+    close: bool
+
+
+class Framing(Protocol):
+    """Reads one body. `excess` is true once bytes came that are not part of it."""
+
+    complete: bool
+    excess: bool
+
+    def receive_data(self, data: bytes) -> bytes:
+        """The part of the body that `data` bears; raises `Violation`."""
+        ...
+
+    def receive_eof(self) -> None:
+        """The peer closed: raises `Violation` unless the body may end so."""
+        ...
+
+
+Engine: TypeAlias = "Callable[[Head, bool], Framing]"
+
+
+class Exchange:
+    """One request and its response. `reused` says whether the connection served before (failures report it).
+
+    Raises `ConstructionError` if the request holds what HTTP/1.1 cannot carry.
+    """
+
+    def __init__(self, request: Request, *, reused: bool = False, engine: Engine | None = None) -> None:
+        self._unsent = write(request)
+        self._bodiless = request.method == "HEAD"
+        self._reused = reused
+        self._engine = engine or frame
+        self._head_bytes = bytearray()
+        self._interim = 0
+        self._head: Head | None = None
+        self._framing: Framing | None = None
+        self._pieces: list[bytes] = []
+        self._body_size = 0
+        self._deaf = False  # the peer takes no more of the request
+        self._cut_short = False  # an error's body was not read to its end
+        self.bytes_sent = 0
+        self.bytes_received = 0
+
+    # ── sending ──
+
+    def data_to_send(self) -> memoryview | None:
+        """What is to be sent next, or None if all of it has been."""
+        return self._unsent[0] if self._unsent else None
+
+    def sent(self, count: int) -> None:
+        """`count` bytes of `data_to_send()` were taken by the transport."""
+        self.bytes_sent += count
+        rest = self._unsent[0][count:]
+        if len(rest):
+            self._unsent[0] = rest
+        else:
+            del self._unsent[0]
+
+    def stop_sending(self) -> None:
+        """The peer takes no more; what it said before may still be read. The connection will not live."""
+        self._unsent.clear()
+        self._deaf = True
+
+    # ── receiving ──
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes from the peer; raises `DispatchFailure`."""
+        self.bytes_received += len(data)
+        try:
+            if self._framing is None:
+                self._receive_head(data)
+            else:
+                self._receive_body(self._framing, data)
+        except Violation as violation:
+            raise self.failure(violation.kind, str(violation)) from None
+
+    def receive_eof(self) -> None:
+        """The peer closed its side; raises `DispatchFailure` unless the response ends so."""
+        try:
+            if self._framing is None:
+                if self.bytes_received:
+                    raise Violation("truncated", "the connection was closed inside the head")
+                raise Violation("closed", "the connection was closed without an answer")
+            self._framing.receive_eof()
+        except Violation as violation:
+            if not self._salvage():
+                raise self.failure(violation.kind, str(violation)) from None
+
+    def fail(self, kind: Kind, message: str, phase: Phase | None = None) -> None:
+        """The connection broke. What is left of an error's body is kept; else raises `DispatchFailure`."""
+        if not self._salvage():
+            raise self.failure(kind, message, phase)
+
+    def failure(self, kind: Kind, message: str, phase: Phase | None = None) -> DispatchFailure:
+        """All that this exchange knows of its failure."""
+        here: Phase = "body" if self._head else "send" if self._unsent else "head"
+        delivery: Delivery = "answered" if self._head else "maybe_sent" if self.bytes_sent else "not_sent"
+        return DispatchFailure(
+            message,
+            kind=kind,
+            phase=phase or here,
+            delivery=delivery,
+            reused=self._reused,
+            bytes_sent=self.bytes_sent,
+            bytes_received=self.bytes_received,
+            status=self._head.status if self._head else None,
+        )
+
+    # ── the outcome ──
+
+    @property
+    def done(self) -> bool:
+        """The response is complete, or as complete as it will be."""
+        return self._cut_short or (self._framing is not None and self._framing.complete)
+
+    @property
+    def response(self) -> Response:
+        """The response, once `done`."""
+        assert self._head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        if self._cut_short:
+            return Response(self._head.status, self._head.headers, body, True)
+        return Response(self._head.status, self._head.headers, body)
+
+    @property
+    def reusable(self) -> bool:
+        """Both messages ended where they must, nothing is left over and neither side said to close."""
+        framing, head = self._framing, self._head
+        return (
+            framing is not None
+            and head is not None
+            and framing.complete
+            and not (framing.excess or self._cut_short or self._deaf or self._unsent or head.close or head.http10)
+        )
+
+    # ── the gate ──
+
+    def _receive_head(self, data: bytes) -> None:
+        buffer = self._head_bytes
+        searched = max(0, len(buffer) - 3)
+        buffer += data
+        while self._framing is None:
+            if not b"HTTP/1.".startswith(buffer[:7]):
+                raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(buffer[:24])!r}")
+            end = buffer.find(b"\r\n\r\n", searched, MAX_HEAD)
+            if end < 0:
+                if len(buffer) >= MAX_HEAD:
+                    raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
+                return
+            head = read_head(bytes(buffer[: end + 4]))
+            del buffer[: end + 4]
+            searched = 0
+            if head.status >= 200:
+                self._head = head
+                self._framing = framing = self._engine(head, self._bodiless)
+                if buffer or framing.complete:
+                    self._receive_body(framing, bytes(buffer))
+            elif head.status == 101 or self._interim == MAX_INTERIM:
+                raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
+            else:
+                self._interim += 1
+                if not buffer:
+                    return
+
+    def _receive_body(self, framing: Framing, data: bytes) -> None:
+        piece = framing.receive_data(data) if data else b""
+        if not piece:
+            return
+        self._body_size += len(piece)
+        self._pieces.append(piece)
+        if self._body_size > MAX_ERROR_BODY and self._is_error:
+            self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
+            self._cut_short = True
+
+    @property
+    def _is_error(self) -> bool:
+        return self._head is not None and self._head.status >= 300
+
+    def _salvage(self) -> bool:
+        """An error answer says enough even when its body is cut: keep what came."""
+        self._cut_short = self._is_error
+        return self._cut_short
+
+
+# ── writing ──
+
+
+def write(request: Request) -> list[memoryview]:
+    """The request as it goes over the wire: one piece if it is small, else the head and the body itself.
+
+    `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
+    a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
+    """
+    _, authority, path, query = split(request.url)
+    target = f"{path}?{query}" if query else path
+    if not (_token(request.method) and _target(target) and _authority(authority)):
+        raise ConstructionError("url", "printable ASCII without blanks, percent-encoded where needed")
+    if "#" in target:
+        raise ConstructionError("url", "without a fragment")
+    body = memoryview(request.body)
+    framed = hosted = False
+    lines = [f"{request.method} {target} HTTP/1.1"]
+    for name, value in request.headers:
+        if not (value.isascii() and value.isprintable()) or not _token(name):
+            raise ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
+        key = name.lower()
+        if key == "content-length":
+            framed = True
+            if value != str(body.nbytes):
+                raise ConstructionError("content-length", "the length of the body")
+        elif key == "host":
+            hosted = True
+        elif key == "transfer-encoding":
+            raise ConstructionError("transfer-encoding", "left out: the body's length is known")
+        lines.append(f"{name}: {value}")
+    if not hosted:
+        lines.insert(1, f"Host: {authority}")
+    if not framed:
+        lines.append(f"Content-Length: {body.nbytes}")
+    head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+    if body.nbytes <= ONE_WRITE:
+        return [memoryview(head + request.body)]
+    return [memoryview(head), body]
+
+
+# ── reading a head ──
+
+
+def read_head(raw: bytes) -> Head:
+    """A whole head, CRLF CRLF included, through the gate; raises `Violation`."""
+    found = _head(raw.decode("latin-1"))
+    if found is None:
+        raise Violation("protocol", f"a malformed head: {_bad_line(raw)!r}")
+    minor, status, block = found.groups()
+    lines = block.split("\r\n")
+    lines.pop()
+    if len(lines) > MAX_FIELDS:
+        raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
+    headers: list[tuple[str, str]] = []
+    length: int | None = None
+    chunked = close = False
+    for line in lines:
+        name, _, value = line.partition(":")
+        value = value.strip(" \t")
+        headers.append((name, value))
+        key = name.lower()
+        if key == "content-length":
+            if length is not None or not (value.isascii() and value.isdigit() and len(value) <= 19):
+                raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
+            length = int(value)
+        elif key == "transfer-encoding":
+            if chunked or value.lower() != "chunked":
+                raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
+            chunked = True
+        elif key == "connection":
+            close = close or "close" in value.lower().replace(" ", "").split(",")
+    if chunked and (length is not None or minor == "0"):
+        raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
+    return Head(raw, int(status), tuple(headers), minor == "0", chunked, length, close)
+
+
+def _bad_line(raw: bytes) -> bytes:
+    """The first line at fault, cut: a head may be hostile, and an error is for reading."""
+    lines = raw[:-4].split(b"\r\n")
+    if not re.match(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: |$)", lines[0]):
+        return lines[0][:80]
+    good = re.compile(_FIELD.removesuffix(r"\r\n").encode("latin-1")).fullmatch
+    return next((line for line in lines[1:] if not good(line)), lines[0])[:80]
+
+
+# ── framing ──
+
+
+def frame(head: Head, bodiless: bool) -> Framing:
+    """The reader of the body that `head` announces (RFC 9112 section 6.3)."""
+    if bodiless or head.status in (204, 304):
+        return ByLength(0)
+    if head.chunked:
+        return Chunked()
+    return UntilClose() if head.length is None else ByLength(head.length)
+
+
+class ByLength:
+    """A body of a known number of bytes."""
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.complete = length == 0
+        self.excess = False
+
+    def receive_data(self, data: bytes) -> bytes:
+        if len(data) > self._left:
+            self.excess = True
+            data = data[: self._left]
+        self._left -= len(data)
+        self.complete = self._left == 0
+        return data
+
+    def receive_eof(self) -> None:
+        raise Violation("truncated", f"the body ended {self._left} bytes early")
+
+
+class UntilClose:
+    """A body that ends with the connection."""
+
+    complete = False
+    excess = False
+
+    def receive_data(self, data: bytes) -> bytes:
+        return data
+
+    def receive_eof(self) -> None:
+        self.complete = self.excess = True  # nothing can follow: the connection is gone
+
+
+class Chunked:
+    """A body in chunks, each with its size before it; extensions and trailers are read, bounded and dropped."""
+
+    def __init__(self) -> None:
+        self._held = b""  # the beginning of a line that has not ended
+        self._left = 0  # bytes of the chunk to come, then 2 for its CRLF
+        self._in_trailers = False
+        self.complete = False
+        self.excess = False
+
+    def receive_data(self, data: bytes) -> bytes:
+        if self.complete:
+            self.excess = True
+            return b""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        pieces: list[bytes] = []
+        position = 0
+        while position < len(data) and not self.complete:
+            if self._in_trailers:
+                position = self._read_trailers(data, position)
+            elif self._left > 2:
+                piece = data[position : position + self._left - 2]
+                pieces.append(piece)
+                self._left -= len(piece)
+                position += len(piece)
+            elif self._left:
+                if data[position] != b"\r\n"[2 - self._left]:
+                    raise Violation("protocol", "a chunk does not end where its size says")
+                self._left -= 1
+                position += 1
+            else:
+                position = self._read_size(data, position)
+        self.excess = self.complete and position < len(data)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read_size(self, data: bytes, position: int) -> int:
+        end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE)
+        line = data[position : end if end >= 0 else None]
+        if end < 0:
+            if len(line) >= MAX_CHUNK_LINE:
+                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
+            if b"\n" in line or not re.match(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])", line):
+                raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+            self._held = line
+            return len(data)
+        found = _chunk_size(line)
+        if found is None:
+            raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+        size = int(found[1], 16)
+        self._in_trailers = size == 0
+        self._left = size + 2 if size else 0
+        return end + 2
+
+    def _read_trailers(self, data: bytes, position: int) -> int:
+        rest = data[position : position + MAX_TRAILERS]
+        end = 0 if rest.startswith(b"\r\n") else rest.find(b"\r\n\r\n") + 2
+        if end == 1:  # not found
+            if len(rest) >= MAX_TRAILERS:
+                raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
+            self._held = rest
+            return len(data)
+        if not _trailers(rest[: end + 2]):
+            raise Violation("protocol", "malformed trailers")
+        self.complete = True
+        return position + end + 2
+
+    def receive_eof(self) -> None:
+        raise Violation("truncated", "the body ended inside its chunks")
