@@ -180,6 +180,11 @@ class Exchange:
         return self._cut_short or (self._framing is not None and self._framing.complete)
 
     @property
+    def answering(self) -> bool:
+        """The final head has come."""
+        return self._head is not None
+
+    @property
     def response(self) -> Response:
         """The response, once `done`."""
         assert self._head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's

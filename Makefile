@@ -1,0 +1,48 @@
+# The two commands: make demo, make test. Everything else is a part of them or a figure.
+PYTHON := .venv/bin/python
+SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
+
+.PHONY: demo test lint bench drift clean
+
+demo: .venv/wheel
+	$(PYTHON) -P examples/demo.py
+
+test: lint
+	$(PYTHON) -P -m pytest
+	tools/test-contract-on 3.12 3.13
+
+lint: .venv/wheel .venv/dev
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/pyright --pythonpath $(PYTHON)
+	PYTHONPATH=transports .venv/bin/lint-imports
+
+bench: .venv/wheel .venv/dev
+	$(PYTHON) -P benchmarks/run.py
+
+# the newest botocore lives apart: the tests are pinned to another
+drift: dist/stamp
+	tools/make-venv .venv-drift 3.11 3.12 3.13
+	tools/install-wheel .venv-drift
+	.venv-drift/bin/python -m pip install --quiet --upgrade botocore
+	.venv-drift/bin/python -P tests/drift.py
+
+.venv/bin/python:
+	tools/make-venv .venv 3.11 3.12 3.13
+
+.venv/dev: pyproject.toml | .venv/bin/python
+	$(PYTHON) -m pip install --quiet --group dev $(if $(shell command -v node),,"pyright[nodejs]")
+	touch $@
+
+dist/stamp: $(SOURCES) | .venv/bin/python
+	rm -rf dist
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	touch $@
+
+.venv/wheel: dist/stamp
+	tools/install-wheel .venv
+	touch $@
+
+clean:
+	rm -rf .venv .venv-* dist

@@ -1,0 +1,24 @@
+"""What holds for every test: the installed wheel is what is tested, and a run can be repeated exactly."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
+
+
+def pytest_configure() -> None:
+    """Refuse to test the source tree by accident: a file missing from the wheel would go unnoticed."""
+    if os.environ.get("SMRUNTIME_SOURCE_TREE") == "1":
+        return
+    for name in PACKAGES:
+        found = importlib.import_module(name).__file__
+        assert found is not None, f"{name} is a namespace package: its __init__.py is missing"
+        assert "site-packages" in Path(found).parts, f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"

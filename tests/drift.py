@@ -1,0 +1,89 @@
+"""Compare the binding table with botocore's model of SageMaker Runtime; `make drift` runs this with the newest botocore.
+
+Prints each difference and ends with 1 if there is any. Operations that this library lacks are named for information.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import botocore
+import botocore.loaders
+
+import smruntime_core as sm
+from smruntime_core._bindings import Binding, Bound, Location
+
+OPERATIONS: tuple[type[sm.Operation[Any]], ...] = (sm.InvokeEndpoint,)
+
+# member, location, wire name, required, longest (None where there is no limit)
+Line = tuple[str, str, str, bool, int | None]
+
+
+def model() -> dict[str, Any]:
+    """botocore's description of the service, as plain JSON."""
+    loaded: dict[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker-runtime", "service-2")
+    return loaded
+
+
+def _ours(binding: Binding) -> Line:
+    return (
+        binding.name,
+        binding.location.value,
+        binding.wire_name.lower() if binding.location is Location.HEADER else binding.wire_name,
+        binding.required,
+        binding.rule.maximum if binding.rule else None,
+    )
+
+
+def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
+    described = shape["members"][member]
+    location = {"uri": "label", "header": "header", None: "payload"}.get(described.get("location"), described.get("location"))
+    wire = described.get("locationName", member)
+    target = shapes[described["shape"]]
+    longest = None if target["type"] == "blob" else target.get("max")  # a body has no hard limit here, on purpose
+    wire = wire.lower() if location == "header" else wire
+    return botocore.xform_name(member), location, wire, member in shape.get("required", ()), longest
+
+
+def compare(where: str, ours: type[Bound], shape: dict[str, Any], shapes: dict[str, Any]) -> list[str]:
+    """The differences between one record and one structure of the model, a line each."""
+    mine = {line[0]: line for line in map(_ours, ours.bindings)}
+    its = {line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])}
+    return [f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in {**mine, **its} if mine.get(name) != its.get(name)]
+
+
+def differences() -> list[str]:
+    """All differences, over the operations that we have."""
+    described = model()
+    shapes = described["shapes"]
+    found: list[str] = []
+    for ours in OPERATIONS:
+        name = ours.__name__
+        its = described["operations"][name]
+        found += compare(name, ours, shapes[its["input"]["shape"]], shapes)
+        found += compare(f"{name}Output", ours.output, shapes[its["output"]["shape"]], shapes)
+        http = (its["http"]["method"], its["http"]["requestUri"], its["http"].get("responseCode", 200))
+        if (ours.method, ours.path, ours.success) != http:
+            found.append(f"{name}: ours {(ours.method, ours.path, ours.success)}, botocore's {http}")
+        errors = {error.__name__ for error in ours.errors} ^ {error["shape"] for error in its["errors"]}
+        found += [f"{name}: only one side knows the error {error}" for error in sorted(errors)]
+    return found
+
+
+def lacking() -> list[str]:
+    """Operations of the service that this library does not have."""
+    return sorted(set(model()["operations"]) - {operation.__name__ for operation in OPERATIONS})
+
+
+def main() -> int:
+    """Print what differs; the exit status says whether anything does."""
+    found = differences()
+    print(f"botocore {botocore.__version__}: {len(found)} differences")
+    print(*found, sep="\n", end="\n" if found else "")
+    print("not here yet:", ", ".join(lacking()) or "nothing")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""The binding table says what the pinned botocore says; and the comparison does notice a difference."""
+
+from __future__ import annotations
+
+import drift
+
+import smruntime_core as sm
+
+
+def test_the_table_agrees_with_botocore() -> None:
+    assert drift.differences() == []
+
+
+def test_a_changed_member_is_noticed() -> None:
+    shapes = drift.model()["shapes"]
+    shape = shapes["InvokeEndpointInput"]
+    shape["members"]["Accept"]["locationName"] = "X-Accept"
+    shape["members"]["Novel"] = {"shape": "Header", "location": "header", "locationName": "X-Novel"}
+    shape["required"].append("TargetModel")
+    del shape["members"]["SessionId"]
+    found = drift.compare("InvokeEndpoint", sm.InvokeEndpoint, shape, shapes)
+    assert {line.split(":")[0] for line in found} == {f"InvokeEndpoint.{m}" for m in ("accept", "novel", "target_model", "session_id")}
+
+
+def test_operations_that_are_lacking_are_named() -> None:
+    assert drift.lacking() == ["InvokeEndpointAsync", "InvokeEndpointWithResponseStream"]

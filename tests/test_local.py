@@ -1,0 +1,157 @@
+"""The local endpoint against clients that others wrote: boto3 and curl are believed, forgeries of theirs are not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import boto3
+import pytest
+import smruntime_local
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from smruntime_core import Credentials, InvokeEndpoint, sign
+
+IRIS = [line.rsplit(",", 1) for line in (files("smruntime_local") / "iris.csv").read_text().splitlines()[1:]]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[smruntime_local.Endpoint]:
+    with smruntime_local.serve() as running:
+        yield running
+
+
+def client(endpoint: smruntime_local.Endpoint, secret: str | None = None) -> Any:
+    return boto3.client(
+        "sagemaker-runtime",
+        region_name=endpoint.region,
+        endpoint_url=endpoint.url,
+        aws_access_key_id=endpoint.credentials.access_key_id,
+        aws_secret_access_key=secret or endpoint.credentials.secret_access_key,
+        aws_session_token=endpoint.credentials.session_token,
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )
+
+
+def ask(endpoint: smruntime_local.Endpoint, name: str, body: bytes, **members: str) -> Any:
+    return client(endpoint).invoke_endpoint(EndpointName=name, Body=body, **members)
+
+
+def test_iris_by_boto3_in_csv_and_json(endpoint: smruntime_local.Endpoint) -> None:
+    answer = ask(endpoint, "iris", "\n".join(row for row, _ in IRIS).encode(), ContentType="text/csv", CustomAttributes="t=1")
+    rows = [[float(x) for x in line.split(",")] for line in answer["Body"].read().decode().splitlines()]
+    assert (answer["ContentType"], answer["InvokedProductionVariant"], answer["CustomAttributes"]) == ("text/csv", "AllTraffic", "t=1")
+    assert all(abs(sum(row) - 1) < 1e-9 for row in rows)
+    instances = json.dumps({"instances": [[float(x) for x in row.split(",")] for row, _ in IRIS]}).encode()
+    found = json.loads(ask(endpoint, "iris", instances, ContentType="application/json")["Body"].read())["predictions"]
+    assert [prediction["probabilities"] for prediction in found] == rows
+    assert sum(prediction["label"] == species for prediction, (_, species) in zip(found, IRIS, strict=True)) >= 143
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "content_type"),
+    [
+        ("iris", b"1,2,3", "text/csv"),
+        ("iris", b"1,2,3,nan", "text/csv"),
+        ("iris", b"", "text/csv"),
+        ("iris", b"\xff", "text/csv"),
+        ("iris", b'{"instances": [[1, 2, 3, true]]}', "application/json"),
+        ("iris", b"[", "application/json"),
+        ("ngram", b'{"prompt": "a", "max_tokens": 0}', "application/json"),
+    ],
+)
+def test_bad_input_is_the_models_error(endpoint: smruntime_local.Endpoint, name: str, body: bytes, content_type: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        ask(endpoint, name, body, ContentType=content_type)
+    said = caught.value.response
+    assert (said["Error"]["Code"], said["ResponseMetadata"]["HTTPStatusCode"], said["OriginalStatusCode"]) == ("ModelError", 424, 400)
+    assert said["OriginalMessage"] in said["Error"]["Message"]
+    assert said["LogStreamArn"].endswith(f"/{name}")
+
+
+def test_ngram_depends_on_its_seed_alone(endpoint: smruntime_local.Endpoint) -> None:
+    def text(seed: int) -> str:
+        body = json.dumps({"prompt": "The for statement", "max_tokens": 30, "seed": seed}).encode()
+        return str(json.loads(ask(endpoint, "ngram", body, ContentType="application/json")["Body"].read())["text"])
+
+    assert text(1) == text(1) != text(2)
+    assert len(ask(endpoint, "ngram", b"A class", ContentType="text/plain")["Body"].read()) > 64
+
+
+def test_echo_and_flaky(endpoint: smruntime_local.Endpoint) -> None:
+    seen = json.loads(ask(endpoint, "echo", b"\0\xff", InferenceId="i")["Body"].read())
+    assert (seen["endpoint_name"], seen["body"], seen["inference_id"]) == ("echo", "AP8=", "i")
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        ask(endpoint, "flaky", b"")
+    assert ask(endpoint, "flaky", b"")["Body"].read()
+    with pytest.raises(ClientError, match="Endpoint nobody of account 000000000000 not found"):
+        ask(endpoint, "nobody", b"")
+
+
+def test_a_wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> None:
+    with pytest.raises(ClientError, match="InvalidSignatureException") as caught:
+        client(endpoint, "wrong").invoke_endpoint(EndpointName="echo", Body=b"1")
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert "x-amz-security-token:<redacted>" in str(caught.value)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+@pytest.mark.parametrize(("secret", "status"), [(None, "200"), ("wrong", "403")])
+def test_curl(endpoint: smruntime_local.Endpoint, secret: str | None, status: str) -> None:
+    c = endpoint.credentials
+    user = f"{c.access_key_id}:{secret or c.secret_access_key}"
+    token = f"x-amz-security-token: {c.session_token}"
+    command = ["curl", "-s", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{endpoint.region}:sagemaker", "--user", user, "-H", token]
+    command += ["-w", "\n%{http_code}", "--data-binary", "5.1,3.5,1.4,0.2", "-H", "content-type: text/csv"]
+    done = subprocess.run([*command, f"{endpoint.url}/endpoints/iris/invocations"], capture_output=True, text=True, timeout=20)
+    assert done.stdout.splitlines()[-1] == status, done.stdout
+
+
+def exchange(endpoint: smruntime_local.Endpoint, sent: bytes) -> bytes:
+    port = int(endpoint.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(sent)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"1,2", b"200"), (b"1,3", b"403")])
+def test_a_flipped_byte_is_refused(endpoint: smruntime_local.Endpoint, body: bytes, status: bytes) -> None:
+    request = InvokeEndpoint(endpoint_name="echo", body=b"1,2").request(endpoint.url)
+    headers = (*request.headers, *sign(request, endpoint.credentials, endpoint.scope, now=time.time()).headers)
+    head = "".join(f"{n}: {v}\r\n" for n, v in headers if n.lower() not in ("host", "content-length"))
+    head = f"POST /endpoints/echo/invocations HTTP/1.1\r\nHost: {endpoint.url[7:]}\r\nConnection: close\r\nContent-Length: 3\r\n{head}\r\n"
+    assert exchange(endpoint, head.encode() + body).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"200"),
+        (b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"403"),
+        (b"POST / HTTP/1.1\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"400"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 67108865\r\nExpect: 100-continue\r\n\r\n", b"413"),
+    ],
+)
+def test_plain_http(endpoint: smruntime_local.Endpoint, sent: bytes, status: bytes) -> None:
+    # A refusal lingers until the peer has closed its side too; `exchange` reads to the end that the server signals first.
+    assert exchange(endpoint, sent).startswith(b"HTTP/1.1 " + status)
+
+
+def test_close_cuts_connections_and_counts() -> None:
+    with smruntime_local.serve(region="eu-west-1", credentials=Credentials("a", "b")) as own:
+        idle = socket.create_connection(("127.0.0.1", int(own.url.rpartition(":")[2])), 5)
+        ask(own, "echo", b"1")
+        assert (own.requests_seen, own.scope.region) == (1, "eu-west-1")
+    with idle:
+        assert idle.recv(1) == b""
+    own.close()

@@ -1,0 +1,44 @@
+"""Importing the core does no I/O and costs little: counted in modules, in fresh interpreters, so no machine is too slow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smruntime_core
+
+ROOT = str(Path(smruntime_core.__file__).parents[1])
+
+IMPURE = """
+    socket ssl selectors asyncio threading logging subprocess random http.client urllib3 trio h11 cryptography
+    dataclasses inspect json
+""".split()
+
+
+def modules_after(statement: str) -> set[str]:
+    """What a fresh, isolated interpreter holds after `statement` and did not hold before."""
+    code = f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def core() -> set[str]:
+    return modules_after("import smruntime_core")
+
+
+@pytest.mark.parametrize("name", IMPURE)
+def test_importing_the_core_does_not_load(name: str, core: set[str]) -> None:
+    assert name not in core
+
+
+def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: set[str]) -> None:
+    pytest.importorskip("botocore")
+    assert len(core) * 3 <= len(modules_after("import botocore.session"))
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    assert {"socket", "selectors"} <= modules_after("import socket")

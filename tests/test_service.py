@@ -1,0 +1,139 @@
+"""The service side mirrors the client: whatever one writes, the other reads as the same value."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    ModelError,
+    Request,
+    Response,
+    ServiceError,
+    ValidationError,
+    service,
+)
+from smruntime_core._bindings import Binding, Bound
+
+URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
+ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+TEXT = st.text()  # lone surrogates too: JSON can carry them
+
+
+def values(binding: Binding) -> st.SearchStrategy[Any]:
+    """Every value that the binding's rule allows, read from the rule itself."""
+    if binding.rule is None:
+        return st.binary()
+    maximum = binding.rule.maximum
+    return st.from_regex(binding.rule.pattern, fullmatch=True, alphabet=ASCII).filter(lambda text: len(text) <= maximum)
+
+
+def records(kind: type[Bound]) -> st.SearchStrategy[Any]:
+    required = {b.name: values(b) for b in kind.bindings if b.required}
+    optional = {b.name: values(b) for b in kind.bindings if not b.required}
+    return st.fixed_dictionaries(required, optional=optional).map(lambda members: kind(**members))
+
+
+def errors() -> st.SearchStrategy[ServiceError]:
+    members: dict[type, st.SearchStrategy[Any]] = {int: st.none() | st.integers(), str: st.none() | TEXT}
+
+    def make(kind: type[ServiceError]) -> st.SearchStrategy[ServiceError]:
+        def build(message: str, extra: dict[str, Any]) -> ServiceError:
+            error = kind(message, code=None if kind.default_code else "Unheard")
+            vars(error).update(extra)
+            return error
+
+        return st.builds(build, TEXT, st.fixed_dictionaries({name: members[type_] for name, _, type_ in kind.members}))
+
+    return st.sampled_from([*InvokeEndpoint.errors, ServiceError]).flatmap(make)
+
+
+@settings(derandomize=True, deadline=None)
+@given(operation=records(InvokeEndpoint), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"]))
+def test_an_operation_arrives_as_it_was_sent(operation: InvokeEndpoint, prefix: str) -> None:
+    read = service.read(operation.request(URL + prefix))
+    assert read == operation
+    assert vars(read) == vars(operation)  # a member left out stays left out
+
+
+@settings(derandomize=True, deadline=None)
+@given(output=records(InvokeEndpointOutput))
+def test_an_output_comes_back_as_it_was_answered(output: InvokeEndpointOutput) -> None:
+    parsed = InvokeEndpoint(endpoint_name="e", body=b"").parse(service.answer(output, request_id="r-1"))
+    assert parsed == output
+    assert parsed.metadata.request_id == "r-1"
+
+
+@settings(derandomize=True, deadline=None)
+@given(error=errors())
+def test_an_error_comes_back_as_it_was_answered(error: ServiceError) -> None:
+    with pytest.raises(ServiceError) as caught:
+        InvokeEndpoint(endpoint_name="e", body=b"").parse(service.answer(error, request_id="r-2"))
+    parsed = caught.value
+    assert type(parsed) is type(error)
+    assert (parsed.code, parsed.status, parsed.message_raw) == (error.code, error.status, error.message_raw)
+    assert [getattr(parsed, name) for name, _, _ in parsed.members] == [getattr(error, name) for name, _, _ in error.members]
+    assert parsed.metadata.request_id == "r-2"
+
+
+def request(path: str = "/endpoints/e/invocations", *headers: tuple[str, str], method: str = "POST") -> Request:
+    return Request(method, URL + path, headers, b"x")
+
+
+def test_header_names_in_any_case_and_repeated_fields_joined() -> None:
+    read = service.read(request("/endpoints/e/invocations?q=1", ("ACCEPT", "text/csv"), ("accept", "*/*"), ("x-other", "\x00")))
+    assert read == InvokeEndpoint(endpoint_name="e", body=b"x", accept="text/csv, */*")
+    assert "content_type" not in vars(read)
+
+
+def test_an_encoded_label_is_decoded() -> None:
+    assert service.read(request("/endpoints/%65/invocations")) == InvokeEndpoint(endpoint_name="e", body=b"x")
+
+
+@pytest.mark.parametrize(
+    ("member", "bad"),
+    [
+        ("endpoint_name", request("/endpoints//invocations")),
+        ("endpoint_name", request("/endpoints/%2e%2e/invocations")),
+        ("endpoint_name", request("/endpoints/a%0Ab/invocations")),
+        ("custom_attributes", request("/endpoints/e/invocations", ("X-Amzn-SageMaker-Custom-Attributes", "caf\xe9"))),
+        ("content_type", request("/endpoints/e/invocations", ("Content-Type", ""))),
+        ("target_variant", request("/endpoints/e/invocations", ("x-amzn-sagemaker-target-variant", "a b"))),
+        ("url", Request("POST", "/endpoints/e/invocations")),
+    ],
+)
+def test_a_broken_rule_names_the_member(member: str, bad: Request) -> None:
+    with pytest.raises(ValidationError, match=f"{member}: ") as caught:
+        service.read(bad)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        request(method="GET"),
+        request("/"),
+        request("/endpoints/e/invocations/"),
+        request("/endpoints/e/f/invocations"),
+        request("/my-endpoints/e"),
+    ],
+)
+def test_what_is_no_operation(unknown: Request) -> None:
+    with pytest.raises(ServiceError) as caught:
+        service.read(unknown)
+    assert (caught.value.code, caught.value.status) == ("UnknownOperationException", 404)
+
+
+def test_the_form_of_an_error() -> None:
+    error = ModelError("no")
+    error.original_status_code = 400
+    answered: Response = service.answer(error, request_id="r")
+    assert answered.status == 424
+    assert set(answered.headers) == {("x-amzn-RequestId", "r"), ("x-amzn-ErrorType", "ModelError"), ("Content-Type", "application/json")}
+    assert json.loads(answered.body) == {"Message": "no", "OriginalStatusCode": 400}

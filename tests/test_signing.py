@@ -1,0 +1,173 @@
+"""`sign` against the published vectors and against botocore, and what it promises its caller."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import random
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
+from smruntime_core.signing import UNSIGNED_PAYLOAD, hash_payload
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
+NOW = 1440938160  # 2015-08-30T12:36:00Z
+AKID = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+SCOPE = Scope("us-east-1", "service")
+
+
+def vector_cases() -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    vectors = json.loads(VECTORS.read_bytes())
+    return [pytest.param(case, id=f"{form}-{case['name']}") for form in ("context_form", "legacy_form") for case in vectors[form]]
+
+
+def legacy_token(case: Any) -> str | None:
+    lines = case["header"]["canonical_request"].splitlines()
+    return next((line.partition(":")[2] for line in lines if line.startswith("x-amz-security-token:")), None)
+
+
+@pytest.mark.parametrize("case", vector_cases())
+def test_vectors(case: Any) -> None:
+    context = case.get("context", {})
+    keys = context.get("credentials", {})
+    credentials = Credentials(
+        keys.get("access_key_id", AKID.access_key_id),
+        keys.get("secret_access_key", AKID.secret_access_key),
+        keys.get("token") if context else legacy_token(case),
+    )
+    headers = tuple((name, value) for name, value in case["headers"])
+    request = Request(case["method"], "https://example.amazonaws.com" + case["target"], headers, base64.b64decode(case["body_b64"]))
+    made = sign(
+        request,
+        credentials,
+        Scope(context.get("region", "us-east-1"), context.get("service", "service")),
+        now=NOW,
+        normalize_path=context.get("normalize", True),
+        add_payload_hash=context.get("sign_body", False),
+        sign_session_token=not context.get("omit_session_token", False),
+    )
+    expected = case["header"]
+    assert made.canonical_request == expected["canonical_request"]
+    assert made.string_to_sign == expected["string_to_sign"]
+    authorization = dict(made.headers)["authorization"]
+    assert made.signature == authorization.rpartition("=")[2]
+    assert made.signature == expected.get("signature", made.signature)
+    assert authorization == expected.get("authorization", authorization)
+    assert authorization in expected["signed_request"]
+
+
+ascii_text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
+graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+unicode_text = st.text(max_size=12)
+header_name = st.from_regex(r"X-[A-Za-z][A-Za-z0-9-]{0,8}", fullmatch=True).filter(lambda name: not name.lower().startswith("x-am"))
+headers_ = st.lists(st.tuples(st.sampled_from(("Content-Type", "Accept", "User-Agent", "TE")) | header_name, ascii_text), max_size=6)
+path_ = st.lists(st.sampled_from((".", "..", "")) | unicode_text.map(lambda text: quote(text, safe="~!$&'()*+,;=:@")), max_size=6)
+query_ = st.lists(st.tuples(unicode_text, unicode_text), max_size=5)
+
+
+@given(
+    method=st.sampled_from(("GET", "POST", "PUT")),
+    path=path_,
+    query=query_,
+    headers=headers_,
+    body=st.binary(max_size=200),
+    secret=graphic,
+    token=st.none() | graphic,
+    now=st.integers(0, 4102444800),
+)
+def test_same_as_botocore(
+    method: str, path: list[str], query: list[tuple[str, str]], headers: list[tuple[str, str]],
+    body: bytes, secret: str, token: str | None, now: int,
+) -> None:  # fmt: skip
+    auth, awsrequest, credentials = (pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials"))
+    pairs = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in query)
+    url = "https://runtime.sagemaker.eu-west-1.amazonaws.com/" + "/".join(path) + (f"?{pairs}" if pairs else "")
+    theirs = awsrequest.AWSRequest(method=method, url=url, data=body)
+    for name, value in headers:
+        theirs.headers[name] = value
+    with mock.patch.object(auth, "get_current_datetime", lambda: datetime.fromtimestamp(now, timezone.utc)):
+        auth.SigV4Auth(credentials.Credentials("AKID", secret, token), "sagemaker", "eu-west-1").add_auth(theirs)
+    ours = sign(Request(method, url, tuple(headers), body), Credentials("AKID", secret, token), Scope("eu-west-1", "sagemaker"), now=now)
+    added = dict(ours.headers)
+    assert added["authorization"] == theirs.headers["Authorization"]
+    assert added["x-amz-date"] == theirs.headers["X-Amz-Date"]
+    assert added.get("x-amz-security-token") == theirs.headers["X-Amz-Security-Token"]
+
+
+@given(headers=st.dictionaries(header_name.map(str.lower), ascii_text, max_size=6), seed=st.randoms(use_true_random=False))
+def test_order_and_case_of_headers_do_not_matter(headers: dict[str, str], seed: random.Random) -> None:
+    shuffled = [(name.upper() if seed.random() < 0.5 else name.title(), value) for name, value in headers.items()]
+    seed.shuffle(shuffled)
+    one, other = (sign(Request("GET", "https://h/", tuple(pairs)), AKID, SCOPE, now=NOW) for pairs in (headers.items(), shuffled))
+    assert one == other
+
+
+def test_returns_what_to_add_and_changes_nothing() -> None:
+    body = bytearray(b"1,2,3")
+    request = Request("POST", "https://h/p?b=2&a=1", (("Accept", "text/csv"), ("X-Amz-Date", "old")), body)
+    before = Request("POST", request.url, tuple(request.headers), bytearray(body))
+    made = sign(request, AKID.but(session_token="tok"), SCOPE, now=NOW)
+    assert request == before
+    assert [name for name, _ in made.headers] == ["x-amz-date", "x-amz-security-token", "authorization"]
+    assert "old" not in made.canonical_request
+    assert made == sign(request, AKID.but(session_token="tok"), SCOPE, now=NOW + 0.9)
+
+
+def test_payload_hash_is_taken_as_given() -> None:
+    request = Request("POST", "https://h/", (), b"body")
+    assert sign(request, AKID, SCOPE, now=NOW, payload_hash=hash_payload(b"body")) == sign(request, AKID, SCOPE, now=NOW)
+    made = sign(request, AKID, SCOPE, now=NOW, payload_hash=UNSIGNED_PAYLOAD, add_payload_hash=True)
+    assert dict(made.headers)["x-amz-content-sha256"] == UNSIGNED_PAYLOAD
+    assert made.canonical_request.endswith(UNSIGNED_PAYLOAD)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(("a", "b")), st.sampled_from(("s", "t"))), max_size=40))
+def test_kept_signing_keys_never_show(uses: list[tuple[int, str, str]]) -> None:
+    shared = Credentials("AKID", "secret")
+    for day, region, service in uses:
+        request, scope = Request("GET", "https://h/"), Scope(region, service)
+        new = Credentials("AKID", "secret")
+        assert sign(request, shared, scope, now=day * 86400) == sign(request, new, scope, now=day * 86400)
+    assert shared == Credentials("AKID", "secret")
+    assert len(vars(shared).get("_signing_keys", {})) <= 9
+
+
+def test_the_key_of_a_day_is_derived_once() -> None:
+    credentials = Credentials("AKID", "secret")
+    with mock.patch("smruntime_core.signing._sigv4._derive", wraps=__import__("smruntime_core.signing._sigv4", fromlist=["x"])._derive) as it:
+        for second in range(5):
+            sign(Request("GET", "https://h/"), credentials, SCOPE, now=86400 * 3 + second)
+    assert it.call_count == 1
+
+
+def test_no_secret_in_a_repr_nor_in_a_pickle() -> None:
+    credentials = Credentials("AKID", "hush-secret", "hush-token")
+    request = Request("POST", "https://h/?X-Amz-Signature=hush-query", (("x", "hush-header"),), b"hush-body")
+    made = sign(request, credentials, SCOPE, now=NOW)
+    for shown in (credentials, request, made):
+        assert "hush" not in f"{shown!r} {shown} {[shown]}"
+    assert "AKID" in repr(credentials)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(credentials)
+
+
+@pytest.mark.parametrize("url", ["", "h", "/p", "ftp://h/", "https://", "https:///p", "https://u:p@h/", "HTTPS://h", "https://h/\ud800", "https://h/?a=\ud800"])
+def test_refused_urls(url: str) -> None:
+    with pytest.raises(ConstructionError):
+        sign(Request("GET", url), AKID, SCOPE, now=NOW)
+
+
+def test_text_that_cannot_be_encoded_is_refused() -> None:
+    with pytest.raises(ConstructionError, match="surrogate"):
+        sign(Request("GET", "https://h/", (("x", "\ud800"),)), AKID, SCOPE, now=NOW)

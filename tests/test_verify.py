@@ -1,0 +1,148 @@
+"""`verify` accepts what `sign` signed, and refuses everything else with the code that AWS would answer with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core import Credentials, Request, Scope, ServiceError, sign, verify
+
+NOW = 1_700_000_000
+SCOPE = Scope("eu-west-1", "sagemaker")
+PLAIN = Credentials("AKID", "secret")
+SESSION = Credentials("ASIA", "secret", "token", expires_at=NOW + 60.0)
+KNOWN = {"AKID": PLAIN, "ASIA": SESSION}
+URL = "https://h/endpoints/churn/invocations?b=2&a=%20"
+
+graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30)
+any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
+
+
+def signed(credentials: Credentials = PLAIN, request: Request | None = None, *, now: float = NOW, scope: Scope = SCOPE) -> Request:
+    request = request or Request("POST", URL, (("Host", "h"), ("X-Amz-Target", "t"), ("Content-Type", "text/csv")), b"1,2,3")
+    return request.but(headers=request.headers + sign(request, credentials, scope, now=now).headers)
+
+
+def with_header(request: Request, name: str, change: Callable[[str], str]) -> Request:
+    return request.but(headers=tuple((key, change(value) if key.lower() == name else value) for key, value in request.headers))
+
+
+def without(request: Request, name: str) -> Request:
+    return request.but(headers=tuple(pair for pair in request.headers if pair[0].lower() != name))
+
+
+@given(
+    path=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="?#"), max_size=20),
+    query=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"), max_size=20),
+    headers=st.lists(st.tuples(st.from_regex(r"X-H[A-Za-z0-9-]{0,5}", fullmatch=True), st.text(max_size=10)), max_size=5),
+    body=st.binary(max_size=50),
+    token=st.none() | graphic,
+    secret=graphic,
+    skew=st.integers(-300, 300),
+)
+def test_what_was_signed_is_accepted(
+    path: str, query: str, headers: list[tuple[str, str]], body: bytes, token: str | None, secret: str, skew: int
+) -> None:
+    credentials = Credentials("AKID", secret, token)
+    request = Request("POST", f"https://h/{path}?{query}", (("host", "h"), *headers), body)
+    known = {"AKID": Credentials("AKID", secret, token)}
+    assert verify(signed(credentials, request, now=NOW + skew), known, SCOPE, now=NOW) is known["AKID"]
+
+
+def test_time_of_signing_counts_across_midnight() -> None:
+    midnight = NOW // 86400 * 86400
+    assert verify(signed(now=midnight - 1), KNOWN, SCOPE, now=midnight + 299) is PLAIN
+    assert verify(signed(now=NOW), KNOWN, SCOPE, now=NOW + 900, max_skew=900) is PLAIN
+
+
+def test_an_unsigned_token_is_compared_too() -> None:
+    request = Request("POST", URL, (("Host", "h"),))
+    bare = request.but(headers=request.headers + sign(request, SESSION, SCOPE, now=NOW, sign_session_token=False).headers)
+    assert verify(bare, KNOWN, SCOPE, now=NOW) is SESSION
+
+
+INVALID, INCOMPLETE, UNKNOWN = "InvalidSignatureException", "IncompleteSignatureException", "UnrecognizedClientException"
+AUTH = "authorization"
+REFUSED: list[tuple[str, Request, str]] = [
+    ("wrong secret", signed(Credentials("AKID", "Secret")), INVALID),
+    ("flipped body byte", signed().but(body=b"1,2,2"), INVALID),
+    ("other method", signed().but(method="PUT"), INVALID),
+    ("other path", signed().but(url=URL.replace("churn", "chum")), INVALID),
+    ("other query", signed().but(url=URL + "&c"), INVALID),
+    ("other header value", with_header(signed(), "content-type", lambda _: "text/plain"), INVALID),
+    ("other region", signed(scope=Scope("eu-west-2", "sagemaker")), INVALID),
+    ("other service", signed(scope=Scope("eu-west-1", "s3")), INVALID),
+    ("too late", signed(now=NOW - 301), INVALID),
+    ("too early", signed(now=NOW + 301), INVALID),
+    ("no Authorization", without(signed(), AUTH), "MissingAuthenticationTokenException"),
+    ("empty Authorization", with_header(signed(), AUTH, lambda _: ""), INCOMPLETE),
+    ("Bearer", with_header(signed(), AUTH, lambda _: "Bearer xyz"), INCOMPLETE),
+    ("no signature", with_header(signed(), AUTH, lambda value: value.rpartition(", ")[0]), INCOMPLETE),
+    ("two Authorizations", signed(request=signed()), INCOMPLETE),
+    ("upper-case signature", with_header(signed(), AUTH, lambda value: value[:-64] + value[-64:].upper()), INCOMPLETE),
+    ("no date", without(signed(), "x-amz-date"), INCOMPLETE),
+    ("malformed date", with_header(signed(), "x-amz-date", lambda _: "20231399T000000Z"), INCOMPLETE),
+    ("date of another day", with_header(signed(), "x-amz-date", lambda _: "20231113T221320Z"), INCOMPLETE),
+    ("unsigned x-amz-*", signed().but(headers=(*signed().headers, ("X-Amz-Extra", "1"))), INVALID),
+    ("signed header missing", without(signed(), "content-type"), INVALID),
+    ("host missing", without(signed(), "host"), INVALID),
+    ("host not signed", with_header(signed(), AUTH, lambda value: value.replace("host;", "")), INVALID),
+    ("wrong token", signed(SESSION.but(session_token="nekot")), UNKNOWN),
+    ("missing token", signed(SESSION.but(session_token=None)), UNKNOWN),
+    ("token too many", signed(PLAIN.but(session_token="token")), UNKNOWN),
+    ("token of a lone surrogate", with_header(signed(SESSION), "x-amz-security-token", lambda _: "\ud800"), UNKNOWN),
+    ("unknown key", signed(Credentials("NOBODY", "secret")), UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("request_", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_refused(request_: Request, code: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        verify(request_, KNOWN, SCOPE, now=NOW)
+    assert (caught.value.code, caught.value.status) == (code, 403)
+    assert caught.value.message
+
+
+def test_expired_credentials() -> None:
+    assert verify(signed(SESSION, now=NOW + 59), KNOWN, SCOPE, now=NOW + 59) is SESSION
+    with pytest.raises(ServiceError) as caught:
+        verify(signed(SESSION, now=NOW + 60), KNOWN, SCOPE, now=NOW + 60)
+    assert (caught.value.code, caught.value.status) == ("ExpiredTokenException", 403)
+
+
+def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
+    made = signed(SESSION)
+    with pytest.raises(ServiceError) as caught:
+        verify(made.but(body=b""), KNOWN, SCOPE, now=NOW)
+    assert "The Canonical String for this request should have been\n'POST\n/endpoints/churn/invocations" in caught.value.message_raw
+    assert "token:<redacted>" in caught.value.message_raw
+    assert "token:token" not in caught.value.message_raw
+    assert "secret" not in caught.value.message_raw.lower().replace("secret access key", "")
+
+
+@given(st.sampled_from((AUTH, "x-amz-date", "host", "x-amz-security-token", "content-type")), any_text)
+def test_any_header_text_is_only_refused(name: str, text: str) -> None:
+    original = signed(SESSION)
+    changed = with_header(original, name, lambda _: text)
+    try:
+        verify(changed, KNOWN, SCOPE, now=NOW)
+    except ServiceError as error:
+        assert error.status == 403
+    else:
+        assert " ".join(text.split()) == dict(original.headers).get(name) or name != AUTH
+
+
+@given(
+    st.sampled_from(list(KNOWN)),
+    st.from_regex(r"[0-9]{8}", fullmatch=True),
+    st.text("abhost;-xz.", max_size=20),
+    st.from_regex(r"[0-9]{8}T[0-9]{6}Z", fullmatch=True),
+)
+def test_any_wellformed_authorization_is_only_refused(key: str, date: str, names: str, stamp: str) -> None:
+    text = f"AWS4-HMAC-SHA256 Credential={key}/{date}/eu-west-1/sagemaker/aws4_request, SignedHeaders={names}, Signature={'0' * 64}"
+    headers = (("host", "h"), (AUTH, text), ("x-amz-date", stamp), ("x-amz-security-token", "token"))
+    with pytest.raises(ServiceError):
+        verify(Request("POST", URL, headers), KNOWN, SCOPE, now=NOW, max_skew=1e15)

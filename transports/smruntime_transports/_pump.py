@@ -1,0 +1,61 @@
+"""The pump: moves bytes between a non-blocking socket and an exchange until neither side moves.
+
+It returns what to wait for (`READ`, `WRITE` or both), 0 when the exchange is done. Reading is tried only once something is
+said to be there, since an answer never awaits a fresh request: a small call costs one send, one wait, one receive. Both
+directions run together, so an answer that comes before the upload is through is seen, and the upload stops.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from smruntime_core._http1 import Exchange
+
+READ = 1
+WRITE = 4
+_PIECE = 64 * 1024
+_UPLOAD_PIECE = 256 * 1024
+
+
+def pump(exchange: Exchange, sock: socket.socket, ready: int) -> int:
+    """Send and receive what `sock` takes and gives; `ready` is what it was said to be ready for, 0 at the start.
+
+    Raises `DispatchFailure`.
+    """
+    waiting = 0
+    while (data := exchange.data_to_send()) is not None:
+        try:
+            exchange.sent(sock.send(data[:_UPLOAD_PIECE]))
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            waiting = WRITE
+            break
+        except ssl.SSLWantReadError:
+            break
+        except OSError:  # it takes no more, but may have said why before
+            exchange.stop_sending()
+            ready |= READ
+    if not ready & READ and not _buffered(sock):
+        return READ | waiting
+    while not exchange.done:
+        try:
+            received = sock.recv(_PIECE)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return READ | waiting
+        except ssl.SSLWantWriteError:
+            return READ | WRITE
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            exchange.fail("truncated" if exchange.bytes_received else "closed", f"TLS was cut without close_notify: {error.reason}")
+        except OSError as error:
+            exchange.fail("reset", f"the connection broke: {error.strerror or error}")
+        else:
+            if received:
+                exchange.receive_data(received)
+            else:
+                exchange.receive_eof()
+    return 0
+
+
+def _buffered(sock: socket.socket) -> bool:
+    """TLS has read a record from the socket that nobody has taken yet, so the socket itself would stay silent."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0

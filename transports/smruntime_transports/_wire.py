@@ -1,0 +1,258 @@
+"""One `Send` from the first look at the pool to the last byte, written once for blocking and asynchronous sockets.
+
+It is a flow like the conversation above it, only its effects are smaller: wait until a socket is ready, look up a name. An
+IO answers them (`wait`, `resolve`) beside `credentials`, `send` and `sleep`, and the same two loops drive it:
+
+    send(effect)  =  run(wire.exchange(effect), io)        or        await run_async(wire.exchange(effect), io)
+
+A connection belongs to one call from checkout until it is put back. It is put back only if both messages ended where they
+must; in every other case (an error, a cancellation that closes the generator, `KeyboardInterrupt`) `finally` drops it,
+which never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+from smruntime_core import DispatchFailure, Effect, Flow, Response, Send, Timeouts
+from smruntime_core._errors import Kind, Phase
+from smruntime_core._http1 import Engine, Exchange
+from smruntime_core._url import host_and_port, split
+
+from ._pump import READ, WRITE, pump
+
+MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
+MAX_AGE = 600.0
+
+Address: TypeAlias = "tuple[socket.AddressFamily, tuple[str | int, ...]]"
+EngineName: TypeAlias = Literal["native", "h11"]
+
+
+class Wait(Effect[int]):
+    """Until `sock` is ready for what `mask` says; the reply is what it is ready for, 0 if `seconds` passed first."""
+
+    method = "wait"
+
+    connection: Connection
+    mask: int
+    seconds: float | None
+
+
+class Resolve(Effect["list[Address]"]):
+    """The addresses of a host name, empty if it has none or `seconds` passed first."""
+
+    method = "resolve"
+
+    host: str
+    port: int
+    seconds: float | None
+
+
+class Connection:
+    """A socket and what decides whether it may serve again."""
+
+    def __init__(self, sock: socket.socket, born: float) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.born = self.idle_since = born
+        self.pid = os.getpid()
+        self._poll: select.poll | None = None
+        self._registered = 0
+
+    def secured(self, sock: ssl.SSLSocket) -> None:
+        """From now on through TLS, on the same descriptor."""
+        self.sock = sock
+
+    def poll(self, mask: int, seconds: float | None) -> int:
+        """Block until ready; what for, or 0 after `seconds`."""
+        if self._poll is None:
+            self._poll = select.poll()
+        if self._registered != mask:
+            self._poll.register(self.sock, mask)
+            self._registered = mask
+        found = self._poll.poll(None if seconds is None else max(0, int(seconds * 1000) + 1))
+        return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
+
+    def usable(self, now: float) -> bool:
+        """Young, ours, and silent: bytes or an end that nobody asked for mean that the peer is done with it."""
+        return now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE and not self.poll(READ, 0.0)
+
+    def drop(self) -> None:
+        """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""
+        if self.pid == os.getpid():
+            self.sock.close()
+        else:
+            self.sock.detach()
+
+
+class Wire:
+    """The connections of a client and how a request travels on one."""
+
+    def __init__(self, clock: Callable[[], float], *, engine: EngineName = "native", tls: ssl.SSLContext | None = None) -> None:
+        self._clock = clock
+        self._engine = load_engine(engine)
+        self._tls = tls
+        self._idle: dict[tuple[str, str], deque[Connection]] = {}
+
+    def exchange(self, effect: Send) -> Flow[Response]:
+        """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
+        limits = Limits(self._clock, effect.timeout, effect.phases)
+        scheme, authority, _, _ = split(effect.request.url)
+        origin = scheme, authority
+        connection = None if effect.fresh else self._checkout(origin)
+        exchange = Exchange(effect.request, reused=connection is not None, engine=self._engine)
+        if connection is None:
+            connection = yield from self._connect(scheme, *host_and_port(scheme, authority), limits)
+        keep = False
+        try:
+            yield from self._converse(connection, exchange, limits)
+            keep = exchange.reusable
+            return exchange.response
+        finally:
+            if keep:
+                self._checkin(origin, connection)
+            else:
+                connection.drop()
+
+    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits) -> Flow[None]:
+        ready = 0
+        moved = -1
+        sending = True
+        left = limits.within(limits.phases.idle)
+        while mask := pump(exchange, connection.sock, ready):
+            if sending and exchange.data_to_send() is None:
+                sending = False
+                left = limits.within(limits.phases.response)  # until the whole head is there, however it drips
+            elif (sending or exchange.answering) and moved != (moved := exchange.bytes_sent + exchange.bytes_received):
+                left = limits.within(limits.phases.idle)
+            ready = yield from Wait(connection, mask, left())
+            if not ready:
+                exchange.fail("timeout", "no answer in time" if not sending else "the server does not take the request")
+                return
+
+    def _connect(self, scheme: str, host: str, port: int, limits: Limits) -> Flow[Connection]:
+        left = limits.within(limits.phases.connect)
+        addresses = yield from Resolve(host, port, left())
+        if not addresses:
+            kind: Kind = "timeout" if left() == 0 else "refused"
+            raise not_sent(kind, "resolve", f"no address found for {host}")
+        failure = not_sent("timeout", "connect", f"no time left to connect to {host}")
+        for index, (family, address) in enumerate(addresses):
+            remaining = left()
+            share = limits.within(None if remaining is None else remaining / (len(addresses) - index))
+            connection = Connection(socket.socket(family, socket.SOCK_STREAM), self._clock())
+            settled = False
+            try:
+                yield from self._open(connection, address, share)
+                if scheme == "https":
+                    yield from self._handshake(connection, host, left)
+                settled = True
+                return connection
+            except DispatchFailure as error:
+                failure = error
+                if error.phase != "connect":
+                    break
+            finally:
+                if not settled:
+                    connection.drop()
+        raise failure
+
+    def _open(self, connection: Connection, address: tuple[str | int, ...], left: Callable[[], float | None]) -> Flow[None]:
+        sock = connection.sock
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            if not (yield from Wait(connection, WRITE, left())):
+                raise not_sent("timeout", "connect", f"no connection to {address[0]}:{address[1]} in time") from None
+            if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise not_sent("refused", "connect", f"{address[0]}:{address[1]}: {os.strerror(code)}") from None
+        except OSError as error:
+            raise not_sent("refused", "connect", f"{address[0]}:{address[1]}: {error.strerror or error}") from None
+
+    def _handshake(self, connection: Connection, host: str, left: Callable[[], float | None]) -> Flow[None]:
+        if self._tls is None:
+            self._tls = default_tls()
+        wrapped = self._tls.wrap_socket(
+            connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        connection.secured(wrapped)
+        while True:
+            try:
+                wrapped.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                mask = READ
+            except ssl.SSLWantWriteError:
+                mask = WRITE
+            except ssl.SSLError as error:
+                raise not_sent("tls", "tls", f"TLS handshake with {host} failed: {error.reason or error}") from None
+            except OSError as error:
+                raise not_sent("reset", "tls", f"TLS handshake with {host} broke: {error.strerror or error}") from None
+            if not (yield from Wait(connection, mask, left())):
+                raise not_sent("timeout", "tls", f"TLS handshake with {host} took too long")
+
+    def _checkout(self, origin: tuple[str, str]) -> Connection | None:
+        """The connection that has been idle for longest and may still serve; the others are dropped on the way."""
+        idle = self._idle.get(origin)
+        while idle:
+            try:
+                connection = idle.popleft()
+            except IndexError:  # another thread was faster
+                return None
+            if connection.pid == os.getpid() and connection.usable(self._clock()):
+                return connection
+            connection.drop()
+        return None
+
+    def _checkin(self, origin: tuple[str, str], connection: Connection) -> None:
+        connection.idle_since = self._clock()
+        self._idle.setdefault(origin, deque()).append(connection)
+
+    def close(self) -> None:
+        """Drop every idle connection."""
+        for idle in self._idle.values():
+            while idle:
+                idle.popleft().drop()
+
+
+class Limits:
+    """One deadline for the exchange and caps for its parts, told as functions that say the seconds left."""
+
+    def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
+        self._clock = clock
+        self._end = None if timeout is None else clock() + timeout
+        self.phases = phases
+
+    def within(self, cap: float | None) -> Callable[[], float | None]:
+        """Seconds left (0 if none) of `cap` from now, and of the whole; None if neither is limited."""
+        ends = [end for end in (self._end, None if cap is None else self._clock() + cap) if end is not None]
+        end = min(ends, default=None)
+        return lambda: None if end is None else max(0.0, end - self._clock())
+
+
+def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
+    """A failure before the first byte of the request."""
+    return DispatchFailure(message, kind=kind, phase=phase, delivery="not_sent")
+
+
+def default_tls() -> ssl.SSLContext:
+    """The system's certificate authorities, TLS 1.2 or later. Made late: it costs 16 ms and plain http needs none."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def load_engine(name: EngineName) -> Engine | None:
+    """The reader of bodies that `name` stands for; None is our own."""
+    if name == "native":
+        return None
+    from ._h11 import h11_engine
+
+    return h11_engine

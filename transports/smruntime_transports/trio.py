@@ -1,0 +1,92 @@
+"""The asynchronous client for trio: structured cancellation, no threads but the system's name resolution."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from typing import Unpack
+
+try:
+    import trio
+except ImportError as error:
+    raise ImportError("smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'") from error
+
+from smruntime_core import Credentials, GetCredentials, Response, Send, Sleep, run_async
+
+from ._client import BaseAsyncClient, Settings, build
+from ._pump import READ, WRITE
+from ._wire import Address, EngineName, Resolve, Wait, Wire
+
+
+class TrioIO:
+    """Answers effects on trio."""
+
+    def __init__(self, credentials: Credentials, wire: Wire) -> None:
+        self._credentials = credentials
+        self.wire = wire
+
+    async def credentials(self, effect: GetCredentials, /) -> Credentials:
+        return self._credentials
+
+    async def send(self, effect: Send, /) -> Response:
+        return await run_async(self.wire.exchange(effect), self)
+
+    async def sleep(self, effect: Sleep, /) -> None:
+        await trio.sleep(effect.seconds)
+
+    async def wait(self, effect: Wait, /) -> int:
+        sock = effect.connection.sock
+        with trio.move_on_after(_limit(effect.seconds)):
+            if effect.mask == READ:
+                await trio.lowlevel.wait_readable(sock)
+                return READ
+            if effect.mask == WRITE:
+                await trio.lowlevel.wait_writable(sock)
+                return WRITE
+            return await _either(sock)
+        return 0
+
+    async def resolve(self, effect: Resolve, /) -> list[Address]:
+        with trio.move_on_after(_limit(effect.seconds)):
+            try:
+                found = await trio.socket.getaddrinfo(effect.host, effect.port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                return []
+            return [(family, address) for family, _, _, _, address in found]
+        return []
+
+
+async def _either(sock: socket.socket) -> int:
+    """Until `sock` is readable or writable: the first of two tasks to wake says which."""
+    ready = 0
+
+    async def first(mask: int) -> None:
+        nonlocal ready
+        await (trio.lowlevel.wait_readable if mask == READ else trio.lowlevel.wait_writable)(sock)
+        ready |= mask
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first, READ)
+        nursery.start_soon(first, WRITE)
+    return ready
+
+
+def _limit(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
+
+
+class AsyncClient(BaseAsyncClient):
+    """SageMaker Runtime on trio. Cancelling a call anywhere closes its connection and leaks nothing.
+
+    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. Raises `ConstructionError` for settings that cannot work.
+    """
+
+    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
+        runtime, credentials = build(settings)
+        self._wire = Wire(trio.current_time, engine=engine, tls=tls)
+        super().__init__(runtime, TrioIO(credentials, self._wire))
+
+    def close(self) -> None:
+        self._wire.close()
