@@ -29,7 +29,7 @@ MEMBERS: dict[str, Any] = {  # with Host, date and token: eight header fields to
     "target_variant": "AllTraffic",
     "inference_id": "order-20260101-000042",
 }
-PARAMETERS = {binding.wire_name: MEMBERS[binding.name] for binding in sm.InvokeEndpoint.bindings if binding.name in MEMBERS}
+PARAMETERS = {name.title().replace("_", ""): value for name, value in MEMBERS.items()}  # as botocore calls them
 
 
 def botocore_signer() -> tuple[Callable[[], Any], Callable[[Any], object]]:

@@ -38,7 +38,8 @@ def _ours(binding: Binding) -> Line:
 
 def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
     described = shape["members"][member]
-    location = {"uri": "label", "header": "header", None: "payload"}.get(described.get("location"), described.get("location"))
+    place = described.get("location", "payload" if shape.get("payload") == member else "body")
+    location = {"uri": "label"}.get(place, place)
     wire = described.get("locationName", member)
     target = shapes[described["shape"]]
     longest = None if target["type"] == "blob" else target.get("max")  # a body has no hard limit here, on purpose
@@ -50,7 +51,8 @@ def compare(where: str, ours: type[Bound], shape: dict[str, Any], shapes: dict[s
     """The differences between one record and one structure of the model, a line each."""
     mine = {line[0]: line for line in map(_ours, ours.bindings)}
     its = {line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])}
-    return [f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in {**mine, **its} if mine.get(name) != its.get(name)]
+    differing = [name for name in {**mine, **its} if mine.get(name) != its.get(name)]
+    return [f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in differing]
 
 
 def differences() -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import drift
-
 import smruntime_core as sm
+
+from . import drift
 
 
 def test_the_table_agrees_with_botocore() -> None:

@@ -12,10 +12,24 @@ import smruntime_core
 
 ROOT = str(Path(smruntime_core.__file__).parents[1])
 
-IMPURE = """
-    socket ssl selectors asyncio threading logging subprocess random http.client urllib3 trio h11 cryptography
-    dataclasses inspect json
-""".split()
+IMPURE = [
+    "socket",
+    "ssl",
+    "selectors",
+    "asyncio",
+    "threading",
+    "logging",
+    "subprocess",
+    "random",
+    "http.client",
+    "urllib3",
+    "trio",
+    "h11",
+    "cryptography",
+    "dataclasses",
+    "inspect",
+    "json",
+]
 
 
 def modules_after(statement: str) -> set[str]:

@@ -11,49 +11,52 @@ try:
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
-from smruntime_core._http1 import MAX_HEAD, ByLength, Framing, Head, Violation
+from smruntime_core._http1 import MAX_HEAD, Framing, Head, Violation, frame
 
 
 class H11Framing:
-    """One response body, read by `h11.Connection`."""
+    """One response body, read by `h11.Connection`; our own framing goes first, so nothing that it refuses gets by."""
 
-    def __init__(self, head: Head) -> None:
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        self.complete = False
-        self.excess = False
-        self._closed = False
+    def __init__(self, head: Head, strict: Framing) -> None:
+        self._strict = strict
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
+        self._ended = False
         self._read(head.raw)
 
+    @property
+    def complete(self) -> bool:
+        return self._ended and self._strict.complete
+
+    @property
+    def excess(self) -> bool:
+        return self._strict.excess
+
     def receive_data(self, data: bytes) -> bytes:
-        if self.complete:
-            self.excess = True
-            return b""
-        return self._read(data)
+        self._strict.receive_data(data)
+        return b"" if self._ended else self._read(data)
 
     def receive_eof(self) -> None:
+        self._strict.receive_eof()
         self._read(b"")
-        self._closed = True
-        if not self.complete:
-            raise Violation("truncated", "the body ended early")
 
     def _read(self, data: bytes) -> bytes:
         pieces: list[bytes] = []
         try:
             self._connection.receive_data(data)
-            while not self.complete:
+            while not self._ended:
                 event = self._connection.next_event()
                 if isinstance(event, h11.Data):
                     pieces.append(bytes(event.data))
                 elif isinstance(event, h11.EndOfMessage):
-                    self.complete = True
-                    self.excess = bool(self._connection.trailing_data[0])
-                elif event is h11.NEED_DATA or event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+                    self._ended = True
+                elif not isinstance(event, h11.Response):  # NEED_DATA, PAUSED, or the connection is closed
                     break
         except h11.RemoteProtocolError as error:
-            raise Violation("protocol" if data else "truncated", f"h11: {error}") from None
+            raise Violation("protocol", f"h11: {error}") from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def h11_engine(head: Head, bodiless: bool) -> Framing:
-    """The second engine (see `smruntime_core._http1`). h11 is not told the request, so a bodiless answer is framed here."""
-    return ByLength(0) if bodiless else H11Framing(head)
+    """The second engine (see `smruntime_core._http1`). h11 is not told the request, so a bodiless answer is framed by us."""
+    strict = frame(head, bodiless)
+    return strict if bodiless else H11Framing(head, strict)

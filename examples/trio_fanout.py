@@ -1,0 +1,33 @@
+"""Fifty calls at once on trio; if one fails, the nursery cancels the others and every connection is closed."""
+
+from __future__ import annotations
+
+import trio
+
+import smruntime_local
+from smruntime_transports.trio import AsyncClient
+
+
+async def fan_out(client: AsyncClient, prompts: list[str]) -> dict[str, str]:
+    answers: dict[str, str] = {}
+
+    async def ask(prompt: str) -> None:
+        output = await client.invoke_endpoint(endpoint_name="ngram", body=prompt.encode(), content_type="text/plain")
+        answers[prompt] = output.body.decode()
+
+    async with trio.open_nursery() as nursery:
+        for prompt in prompts:
+            nursery.start_soon(ask, prompt)
+    return answers
+
+
+async def main() -> None:
+    with smruntime_local.serve() as endpoint:
+        async with AsyncClient(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client:
+            with trio.fail_after(20):
+                answers = await fan_out(client, [f"The value of item {i}" for i in range(50)])
+    print(len(answers), "answers, one of them:", answers["The value of item 7"].strip()[:80])
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -1,0 +1,79 @@
+"""Every transport behind one face: a list of calls in, a list of outcomes out, all through one client."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import trio
+
+from smruntime_core import Credentials, InvokeEndpoint, InvokeEndpointOutput, RetryPolicy, SmRuntimeError, Timeouts
+from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio
+from smruntime_transports import urllib3 as on_urllib3
+
+CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
+Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
+IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
+Caller: TypeAlias = Callable[..., list[Outcome]]
+
+
+def _settings(url: str, credentials: Credentials, timeouts: Timeouts | None, attempts: int) -> dict[str, object]:
+    retries = RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01)
+    return {"region": "us-east-1", "endpoint_url": url, "credentials": credentials, "timeouts": timeouts, "retries": retries}
+
+
+def _blocking(client: sockets.Client | on_urllib3.Client, calls: Sequence[InvokeEndpoint]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    with client:
+        for operation in calls:
+            try:
+                outcomes.append(client.call(operation))
+            except SmRuntimeError as error:
+                outcomes.append(error)
+    return outcomes
+
+
+def _caller(make: Callable[..., sockets.Client | on_urllib3.Client]) -> Caller:
+    def caller(
+        url: str,
+        *calls: InvokeEndpoint,
+        credentials: Credentials = CREDENTIALS,
+        timeouts: Timeouts | None = None,
+        attempts: int = 1,
+        tls: ssl.SSLContext | None = None,
+    ) -> list[Outcome]:
+        return _blocking(make(tls=tls, **_settings(url, credentials, timeouts, attempts)), calls or (IRIS,))
+
+    return caller
+
+
+def trio_caller(
+    url: str,
+    *calls: InvokeEndpoint,
+    credentials: Credentials = CREDENTIALS,
+    timeouts: Timeouts | None = None,
+    attempts: int = 1,
+    tls: ssl.SSLContext | None = None,
+) -> list[Outcome]:
+    async def main() -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        make: Callable[..., on_trio.AsyncClient] = on_trio.AsyncClient
+        async with make(tls=tls, **_settings(url, credentials, timeouts, attempts)) as client:
+            for operation in calls or (IRIS,):
+                try:
+                    outcomes.append(await client.call(operation))
+                except SmRuntimeError as error:
+                    outcomes.append(error)
+        return outcomes
+
+    return trio.run(main)
+
+
+CALLERS: dict[str, Caller] = {
+    "sockets": _caller(sockets.Client),
+    "sockets-h11": _caller(lambda **settings: sockets.Client(engine="h11", **settings)),
+    "trio": trio_caller,
+    "urllib3": _caller(on_urllib3.Client),
+}

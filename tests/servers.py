@@ -1,0 +1,123 @@
+"""A scripted server on loopback: it reads whole requests and answers with the bytes it was told, whatever they are."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+CLOSE = b""
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\nContent-Length: 3\r\n\r\nabc"
+
+
+class Scripted:
+    """`answers` are sent one a request, on whatever connection it comes; `CLOSE` closes instead, a float waits first."""
+
+    def __init__(self, answers: list[bytes | float], tls: ssl.SSLContext | None) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._answers = list(answers)
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._closing = threading.Event()
+        self._open: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"https://localhost:{self.port}" if tls else f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _next(self) -> bytes | float:
+        return self._answers.pop(0) if self._answers else CLOSE
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            held = b""
+            while self._answers:
+                request, held = _read_request(connection, held)
+                if not request:
+                    return
+                self.requests.append(request)
+                answer = self._next()
+                while isinstance(answer, float):
+                    self._closing.wait(answer)
+                    answer = self._next()
+                if not answer:
+                    return
+                connection.sendall(answer)
+                if b"Connection: close" in answer:
+                    return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        self._answers.clear()
+        self._closing.set()
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which would hold the port open
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+
+def _read_request(connection: socket.socket, held: bytes) -> tuple[bytes, bytes]:
+    while True:
+        head, separator, body = held.partition(b"\r\n\r\n")
+        if separator:
+            found = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            length = int(found[1]) if found else 0
+            if len(body) >= length:
+                return head + separator + body[:length], body[length:]
+        data = connection.recv(1 << 20)
+        if not data:
+            return b"", b""
+        held += data
+
+
+@contextmanager
+def scripted(*answers: bytes | float, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+    server = Scripted(list(answers), tls)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def raw_server(answer: bytes, *, read: int) -> Iterator[str]:
+    """Takes `read` bytes of one request, answers and then neither reads nor closes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            taken = 0
+            while taken < read:
+                taken += len(connection.recv(read - taken))
+            connection.sendall(answer)
+            done.wait(20)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        done.set()
+        thread.join(5)
+        listener.close()

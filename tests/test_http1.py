@@ -1,0 +1,212 @@
+"""The exchange: every case whole, byte by byte, in threes and with something after it; any cutting gives the same verdict."""
+
+from __future__ import annotations
+
+import http.client
+import io
+from itertools import pairwise
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core import ConstructionError, DispatchFailure, Request
+from smruntime_core._http1 import MAX_HEAD, MAX_INTERIM, ONE_WRITE, Exchange, write
+from smruntime_transports._h11 import h11_engine
+
+REQUEST = Request("POST", "http://host:8080/x?y=1", (("A", "b"),), b"hi")
+OK = b"HTTP/1.1 200 OK\r\n"
+
+GOOD: dict[str, tuple[bytes, int, bytes]] = {
+    "length": (OK + b"Content-Length: 3\r\n\r\nabc", 200, b"abc"),
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", 200, b"abc0123456789"),
+    "trailers": (OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", 200, b"a"),
+    "interim": (b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\n!", 200, b"!"),
+    "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
+    "latin-1 value": (OK + b"A: caf\xe9\r\nContent-Length: 0\r\n\r\n", 200, b""),
+}
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+BAD: dict[str, tuple[bytes, str]] = {
+    "not HTTP": (b"ICY 200 OK\r\n\r\n", "protocol"),
+    "a TLS alert": (b"\x15\x03\x03\x00\x02\x02\x46", "protocol"),
+    "blank lines before": (b"\r\n" + OK + b"\r\n", "protocol"),
+    "HTTP/2": (b"HTTP/2.0 200 OK\r\n\r\n", "protocol"),
+    "status 000": (b"HTTP/1.1 000 OK\r\n\r\n", "protocol"),
+    "status 2000": (b"HTTP/1.1 2000 OK\r\n\r\n", "protocol"),
+    "status abc": (b"HTTP/1.1 abc OK\r\n\r\n", "protocol"),
+    "switching protocols": (b"HTTP/1.1 101 S\r\n\r\n", "protocol"),
+    "bare CR": (OK + b"A: b\rC: d\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "bare LF": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", "protocol"),
+    "NUL": (OK + b"A: \0\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "no colon": (OK + b"Abc\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "blank before colon": (OK + b"A : b\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "no name": (OK + b": b\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "fold": (OK + b"A: b\r\n c\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "two lengths": (OK + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", "protocol"),
+    "list of lengths": (OK + b"Content-Length: 3, 3\r\n\r\nabc", "protocol"),
+    "negative length": (OK + b"Content-Length: -1\r\n\r\n", "protocol"),
+    "signed length": (OK + b"Content-Length: +3\r\n\r\nabc", "protocol"),
+    "length with underscore": (OK + b"Content-Length: 1_3\r\n\r\n", "protocol"),
+    "non-ASCII digits": (OK + b"Content-Length: \xb2\r\n\r\nabc", "protocol"),
+    "empty length": (OK + b"Content-Length:\r\n\r\n", "protocol"),
+    "length of 20 digits": (OK + b"Content-Length: " + b"9" * 20 + b"\r\n\r\n", "protocol"),
+    "length and chunks": (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "gzip, chunked": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "chunked twice": (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "chunks in HTTP/1.0": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "chunk size +3": (CHUNKED + b"+3\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "chunk size 0x3": (CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "chunk size blank": (CHUNKED + b" 3\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "chunk size of 17 digits": (CHUNKED + b"0" * 16 + b"3\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "chunk ends elsewhere": (CHUNKED + b"3\r\nabcde0\r\n\r\n", "protocol"),
+    "chunk with bare LF": (CHUNKED + b"3\nabc\n0\n\n", "protocol"),
+    "bad trailer": (CHUNKED + b"0\r\nno colon\r\n\r\n", "protocol"),
+    "endless extension": (CHUNKED + b"3;" + b"x" * 20_000, "too_large"),
+    "endless trailers": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, "too_large"),
+    "endless head": (OK + b"A: " + b"x" * MAX_HEAD, "too_large"),
+    "257 fields": (OK + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
+    "no end of interim": (b"HTTP/1.1 102 P\r\n\r\n" * (MAX_INTERIM + 1), "protocol"),
+    "silence": (b"", "closed"),
+    "cut head": (b"HTTP/1.1 200 OK\r\nContent-Le", "truncated"),
+    "cut body": (OK + b"Content-Length: 1000000000000\r\n\r\nabc", "truncated"),
+    "cut chunk": (CHUNKED + b"5\r\nabc", "truncated"),
+    "cut after last chunk": (CHUNKED + b"3\r\nabc\r\n0\r\n", "truncated"),
+}
+
+
+def exchange(raw: bytes, cuts: list[int], engine: str = "native") -> Exchange:
+    made = Exchange(REQUEST, engine=h11_engine if engine == "h11" else None)
+    while (data := made.data_to_send()) is not None:
+        made.sent(len(data))
+    for start, end in pairwise([0, *cuts, len(raw)]):
+        if made.done:
+            break
+        made.receive_data(raw[start:end])
+    if not made.done:
+        made.receive_eof()
+    return made
+
+
+def verdict(raw: bytes, cuts: list[int], engine: str) -> tuple[object, ...]:
+    try:
+        made = exchange(raw, cuts, engine)
+    except DispatchFailure as failure:
+        return failure.kind, failure.phase, failure.delivery
+    return made.response.status, made.response.body, made.response.headers
+
+
+def every(step: int, raw: bytes) -> list[int]:
+    return list(range(step, len(raw), step))
+
+
+@pytest.mark.parametrize("engine", ["native", "h11"])
+@pytest.mark.parametrize("name", GOOD)
+def test_good(name: str, engine: str) -> None:
+    raw, status, body = GOOD[name]
+    for step in (len(raw) + 1, 1, 3):
+        made = exchange(raw, every(step, raw), engine)
+        assert (made.response.status, made.response.body) == (status, body)
+        assert made.reusable
+    made = exchange(raw + b"HTTP/1.1 200 OK\r\n", [], engine)
+    assert (made.response.status, made.response.body) == (status, body)
+    assert not made.reusable, "what is left over may be somebody else's answer"
+
+
+@pytest.mark.parametrize("engine", ["native", "h11"])
+@pytest.mark.parametrize("name", BAD)
+def test_bad(name: str, engine: str) -> None:
+    raw, kind = BAD[name]
+    whole = verdict(raw, [], engine)
+    assert whole[0] == kind, whole
+    for step in (1, 3) if len(raw) < 5000 else (4096,):
+        assert verdict(raw, every(step, raw), engine)[0] == kind
+
+
+ALL = [raw for raw, *_ in (*GOOD.values(), *BAD.values()) if len(raw) < 2000]
+
+
+@given(st.sampled_from(ALL), st.data())
+def test_any_cutting_gives_the_same(raw: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    assert verdict(raw, cuts, "native")[0] == verdict(raw, [], "native")[0]
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_raise_only_our_error(raw: bytes, prefixed: bool) -> None:
+    verdict((CHUNKED if prefixed else b"HTTP/1.1 2") + raw, [], "native")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50)), st.data())
+def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
+    raw = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    for engine in ("native", "h11"):
+        assert exchange(raw, cuts, engine).response.body == b"".join(pieces)
+
+
+def test_close_delimited() -> None:
+    made = exchange(OK + b"\r\nabc", [20])
+    assert made.response.body == b"abc"
+    assert not made.reusable
+
+
+def test_error_body_may_be_cut() -> None:
+    made = exchange(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nabc", [])
+    assert made.response.truncated
+    assert made.response.body == b"abc"
+    assert not made.reusable
+
+
+def test_early_answer_leaves_the_connection_unusable() -> None:
+    made = Exchange(Request("POST", "http://h/", (), bytes(ONE_WRITE + 1)))
+    made.sent(10)
+    made.receive_data(OK + b"Content-Length: 0\r\n\r\n")
+    assert made.done
+    assert not made.reusable
+
+
+def test_delivery_follows_what_was_sent() -> None:
+    made = Exchange(REQUEST)
+    assert made.failure("timeout", "x").delivery == "not_sent"
+    made.sent(1)
+    assert made.failure("timeout", "x").delivery == "maybe_sent"
+    made.receive_data(OK + b"Content-Length: 9\r\n\r\n")
+    assert made.failure("timeout", "x").delivery == "answered"
+
+
+def test_small_request_is_one_piece_and_a_large_body_is_not_copied() -> None:
+    assert len(write(REQUEST)) == 1
+    body = bytes(ONE_WRITE + 1)
+    _, sent = write(Request("POST", "http://h/", (), body))
+    assert sent.obj is body
+
+
+TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40)
+
+
+@given(TEXT, st.binary(max_size=99))
+def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> None:
+    (piece,) = write(Request("PUT", "https://host/a%20b", (("X-It", value),), body))
+    raw = bytes(piece)
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(raw)
+    read = server.next_event()
+    assert isinstance(read, h11.Request)
+    assert dict(read.headers)[b"x-it"] == value.strip(" ").encode()
+    parsed = http.client.parse_headers(io.BytesIO(raw.partition(b"\r\n")[2]))
+    assert parsed["Host"] == "host"
+    assert raw.endswith(b"\r\n\r\n" + body)
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"])
+def test_what_http_cannot_carry_is_refused(value: str) -> None:
+    for request in (
+        Request("POST", "http://h/", (("A", value),)),
+        Request("POST", "http://h/", ((f"A{value}", "b"),)),
+        Request("POST", f"http://h/{value}"),
+        Request(f"P{value}", "http://h/"),
+    ):
+        with pytest.raises(ConstructionError):
+            write(request)
