@@ -19,7 +19,7 @@ lint: .venv/wheel .venv/dev
 	PYTHONPATH=transports .venv/bin/lint-imports
 
 bench: .venv/wheel .venv/dev
-	$(PYTHON) -P benchmarks/run.py
+	$(PYTHON) benchmarks/run.py
 
 # the newest botocore lives apart: the tests are pinned to another
 drift: dist/stamp

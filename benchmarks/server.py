@@ -1,6 +1,6 @@
 """A server that costs next to nothing: it counts Content-Length and answers every request with the same bytes.
 
-    python server.py        prints its port and serves until its standard input is closed
+python server.py        prints its port and serves until its standard input is closed
 """
 
 from __future__ import annotations

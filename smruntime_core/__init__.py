@@ -11,6 +11,7 @@ Three doors, each built only from the ones below it:
 
 from __future__ import annotations
 
+from ._bindings import Output
 from ._drive import AsyncIO, SyncIO, run, run_async
 from ._effects import Effect, Flow, GetCredentials, Send, Sleep
 from ._endpoints import Config
@@ -57,6 +58,7 @@ __all__ = [
     "ModelError",
     "ModelNotReadyException",
     "Operation",
+    "Output",
     "Request",
     "Response",
     "ResponseError",

@@ -88,5 +88,3 @@ def _document(body: bytes) -> dict[str, object]:
     except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
         return {}
     return document if isinstance(document, dict) else {}
-
-

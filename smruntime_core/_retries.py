@@ -63,12 +63,7 @@ class RetryPolicy(Record):
 
 def died_while_kept(failure: SmRuntimeError) -> bool:
     """A kept connection that the server had closed already: it never read the request, so sending it again is free."""
-    return (
-        isinstance(failure, DispatchFailure)
-        and failure.reused
-        and failure.bytes_received == 0
-        and failure.kind in ("reset", "closed")
-    )
+    return isinstance(failure, DispatchFailure) and failure.reused and failure.bytes_received == 0 and failure.kind in ("reset", "closed")
 
 
 def _throttling(failure: SmRuntimeError) -> bool:

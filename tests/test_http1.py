@@ -21,7 +21,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "length": (OK + b"Content-Length: 3\r\n\r\nabc", 200, b"abc"),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
-    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", 200, b"abc0123456789"),
+    "chunks": (OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y"\r\n0123456789\r\n0\r\n\r\n', 200, b"abc0123456789"),
     "trailers": (OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", 200, b"a"),
     "interim": (b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\n!", 200, b"!"),
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),

@@ -145,7 +145,9 @@ def test_kept_signing_keys_never_show(uses: list[tuple[int, str, str]]) -> None:
 
 def test_the_key_of_a_day_is_derived_once() -> None:
     credentials = Credentials("AKID", "secret")
-    with mock.patch("smruntime_core.signing._sigv4._derive", wraps=__import__("smruntime_core.signing._sigv4", fromlist=["x"])._derive) as it:
+    with mock.patch(
+        "smruntime_core.signing._sigv4._derive", wraps=__import__("smruntime_core.signing._sigv4", fromlist=["x"])._derive
+    ) as it:
         for second in range(5):
             sign(Request("GET", "https://h/"), credentials, SCOPE, now=86400 * 3 + second)
     assert it.call_count == 1
@@ -162,7 +164,9 @@ def test_no_secret_in_a_repr_nor_in_a_pickle() -> None:
         pickle.dumps(credentials)
 
 
-@pytest.mark.parametrize("url", ["", "h", "/p", "ftp://h/", "https://", "https:///p", "https://u:p@h/", "HTTPS://h", "https://h/\ud800", "https://h/?a=\ud800"])
+@pytest.mark.parametrize(
+    "url", ["", "h", "/p", "ftp://h/", "https://", "https:///p", "https://u:p@h/", "HTTPS://h", "https://h/\ud800", "https://h/?a=\ud800"]
+)
 def test_refused_urls(url: str) -> None:
     with pytest.raises(ConstructionError):
         sign(Request("GET", url), AKID, SCOPE, now=NOW)

@@ -19,6 +19,7 @@ from smruntime_core import (
     Credentials,
     InvokeEndpoint,
     Operation,
+    Output,
     RetryPolicy,
     Runtime,
     SyncIO,
@@ -26,7 +27,6 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core._bindings import Output
 
 P = ParamSpec("P")
 OutputT = TypeVar("OutputT", bound=Output)
@@ -65,7 +65,9 @@ def method(operation: Callable[P, Operation[OutputT]]) -> Callable[Concatenate[S
     return _like(operation, call)
 
 
-def async_method(operation: Callable[P, Operation[OutputT]]) -> Callable[Concatenate[BaseAsyncClient, P], Coroutine[object, object, OutputT]]:
+def async_method(
+    operation: Callable[P, Operation[OutputT]],
+) -> Callable[Concatenate[BaseAsyncClient, P], Coroutine[object, object, OutputT]]:
     """`operation` as a method to be awaited."""
 
     async def call(client: BaseAsyncClient, /, *args: P.args, **members: P.kwargs) -> OutputT:

@@ -179,9 +179,7 @@ class Wire:
     def _handshake(self, connection: Connection, host: str, left: Callable[[], float | None]) -> Flow[None]:
         if self._tls is None:
             self._tls = default_tls()
-        wrapped = self._tls.wrap_socket(
-            connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
+        wrapped = self._tls.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False)
         connection.secured(wrapped)
         while True:
             try:

@@ -1,10 +1,10 @@
 """The blocking client over plain sockets: the standard library only.
 
-    >>> from smruntime_transports.sockets import Client
-    >>> from smruntime_core import Credentials
-    >>> with Client(region="eu-west-1", credentials=Credentials("AKID", "secret")) as client:
-    ...     client
-    <smruntime_transports.sockets.Client object at ...>
+>>> from smruntime_transports.sockets import Client
+>>> from smruntime_core import Credentials
+>>> with Client(region="eu-west-1", credentials=Credentials("AKID", "secret")) as client:
+...     client
+<smruntime_transports.sockets.Client object at ...>
 """
 
 from __future__ import annotations
