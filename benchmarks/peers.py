@@ -66,7 +66,7 @@ def botocore_client(endpoint_url: str) -> Any:
 def botocore_call(endpoint_url: str) -> Callable[[], object]:
     """One call by botocore, its body read to the end."""
     client = botocore_client(endpoint_url)
-    return lambda: client.invoke_endpoint(**PARAMETERS)["Body"].read()
+    return lambda: client.invoke_endpoint(**PARAMETERS)["Body"].read()  # noqa: PLW0108 - not the same: a new body each time
 
 
 def botocore_without_io() -> Callable[[], object]:
@@ -79,12 +79,12 @@ def botocore_without_io() -> Callable[[], object]:
         return answer(request.url, 200, dict(HEADERS), raw(io.BytesIO(BODY), headers=dict(HEADERS), preload_content=False))
 
     client.meta.events.register("before-send.sagemaker-runtime.InvokeEndpoint", respond)
-    return lambda: client.invoke_endpoint(**PARAMETERS)["Body"].read()
+    return lambda: client.invoke_endpoint(**PARAMETERS)["Body"].read()  # noqa: PLW0108 - not the same: a new body each time
 
 
 def connect(port: int) -> socket.socket:
     """A blocking connection to the benchmark's server."""
-    connection = socket.create_connection((b"127.0.0.1", port))
+    connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

@@ -8,7 +8,7 @@ bytes, an error comes out, with the status as its code if there is no better one
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ._bindings import Output
 from ._errors import ResponseError, ServiceError
@@ -87,4 +87,4 @@ def _document(body: bytes) -> dict[str, object]:
         document = json.loads(body)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
         return {}
-    return document if isinstance(document, dict) else {}
+    return cast("dict[str, object]", document) if isinstance(document, dict) else {}

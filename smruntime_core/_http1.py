@@ -37,7 +37,7 @@ MAX_TRAILERS = 64 * 1024
 MAX_ERROR_BODY = 1024 * 1024
 ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
 
-_TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a name, not a password
 _FIELD = rf"{_TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{_FIELD})*)\r\n").fullmatch
 _trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
@@ -70,8 +70,10 @@ class Head(Record):
 class Framing(Protocol):
     """Reads one body. `excess` is true once bytes came that are not part of it."""
 
-    complete: bool
-    excess: bool
+    @property
+    def complete(self) -> bool: ...
+    @property
+    def excess(self) -> bool: ...
 
     def receive_data(self, data: bytes) -> bytes:
         """The part of the body that `data` bears; raises `Violation`."""
@@ -418,7 +420,7 @@ class Chunked:
                 position += 1
             else:
                 position = self._read_size(data, position)
-        self.excess = self.complete and position < len(data)
+        self.excess = position < len(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_size(self, data: bytes, position: int) -> int:

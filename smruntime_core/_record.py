@@ -44,7 +44,7 @@ class Field:
     def show(self, value: object) -> str:
         """What a repr says of `value`: never a body, never a secret."""
         if isinstance(value, bytes | bytearray | memoryview):
-            return f"<{len(value)} bytes>"
+            return f"<{len(cast('bytes', value))} bytes>"
         return "<redacted>" if self.secret and value is not None else repr(value)
 
 
@@ -88,7 +88,7 @@ class Record:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return _key(self) == _key(cast("Record", other))
+        return _key(self) == _key(other)
 
     def __hash__(self) -> int:
         return hash((type(self), _key(self)))

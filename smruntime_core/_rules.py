@@ -10,6 +10,7 @@ receiver trims the ends and SigV4 folds inner white space, so what is allowed be
 from __future__ import annotations
 
 import re
+from typing import cast
 
 from ._errors import ConstructionError
 
@@ -86,6 +87,7 @@ def blob(member: str, value: object) -> bytes | bytearray | memoryview:
     if isinstance(value, memoryview):
         if not value.c_contiguous:
             raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
-        return value if value.format == "B" and value.ndim == 1 else value.cast("B")
+        view = cast("memoryview[int]", value)
+        return view if view.format == "B" and view.ndim == 1 else view.cast("B")
     hint = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
     raise ConstructionError(member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}")

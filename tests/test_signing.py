@@ -6,7 +6,7 @@ import base64
 import json
 import pickle
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -96,7 +96,7 @@ def test_same_as_botocore(
     theirs = awsrequest.AWSRequest(method=method, url=url, data=body)
     for name, value in headers:
         theirs.headers[name] = value
-    with mock.patch.object(auth, "get_current_datetime", lambda: datetime.fromtimestamp(now, timezone.utc)):
+    with mock.patch.object(auth, "get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
         auth.SigV4Auth(credentials.Credentials("AKID", secret, token), "sagemaker", "eu-west-1").add_auth(theirs)
     ours = sign(Request(method, url, tuple(headers), body), Credentials("AKID", secret, token), Scope("eu-west-1", "sagemaker"), now=now)
     added = dict(ours.headers)

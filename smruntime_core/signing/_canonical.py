@@ -91,10 +91,8 @@ def canonical_headers(headers: Iterable[tuple[str, str]], without: frozenset[str
         key = name.lower()
         if key in without:
             continue
-        if "  " in value or not value.isprintable():
-            value = _blanks.sub(" ", value)
-        value = value.strip(" ")
-        found[key] = f"{found[key]},{value}" if key in found else value
+        text = (value if value.isprintable() and "  " not in value else _blanks.sub(" ", value)).strip(" ")
+        found[key] = f"{found[key]},{text}" if key in found else text
     return found
 
 

@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import cast
 
 from smruntime_core import InvokeEndpoint
 
@@ -25,7 +26,7 @@ class Classifier:
     """Trained when it is made."""
 
     def __init__(self) -> None:
-        table = (files(__package__) / "iris.csv").read_text("ascii").splitlines()
+        table = (files("smruntime_local") / "iris.csv").read_text("ascii").splitlines()
         by_species: dict[str, list[list[float]]] = defaultdict(list)
         for *measurements, species in csv.reader(table[1:]):
             by_species[species].append([float(text) for text in measurements])
@@ -62,24 +63,25 @@ def _csv_rows(text: str) -> list[list[float]]:
 
 
 def _json_rows(text: str) -> list[list[float]]:
-    document = json.loads(text)
-    rows = document.get("instances") if isinstance(document, dict) else None
+    document: object = json.loads(text)
+    rows = cast("dict[str, object]", document).get("instances") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise ValueError('the JSON body must be {"instances": [[…], …]}')
-    if any(type(x) not in (int, float) for row in rows if isinstance(row, list) for x in row):
-        raise ValueError("measurements must be numbers")
-    return _checked(rows)
+    for row in cast("list[object]", rows):
+        if isinstance(row, list) and any(type(x) not in (int, float) for x in cast("list[object]", row)):
+            raise ValueError("measurements must be numbers")
+    return _checked(cast("list[object]", rows))
 
 
 def _checked(rows: Sequence[object]) -> list[list[float]]:
     if not rows:
         raise ValueError("there are no rows")
-    checked = []
+    checked: list[list[float]] = []
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, list) or len(row) != FEATURES:
+        if not isinstance(row, list) or len(cast("list[object]", row)) != FEATURES:
             raise ValueError(f"row {number} must have {FEATURES} measurements")
         try:
-            values = [float(x) for x in row]
+            values = [float(x) for x in cast("list[float | str]", row)]
         except (ValueError, OverflowError):
             raise ValueError(f"row {number} must have numbers only") from None
         if not all(abs(x) <= LIMIT for x in values):  # so written, it refuses NaN too

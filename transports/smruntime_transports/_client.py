@@ -48,7 +48,7 @@ def build(settings: Settings) -> tuple[Runtime, Credentials]:
     if not isinstance(credentials, Credentials):
         raise ConstructionError("credentials", "smruntime_core.Credentials")
     config = Config(
-        region=settings["region"] if "region" in settings else "",
+        region=settings.get("region", ""),
         endpoint_url=settings.get("endpoint_url"),
         timeouts=settings.get("timeouts") or Timeouts(),
     )

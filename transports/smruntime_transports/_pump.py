@@ -23,27 +23,36 @@ def pump(exchange: Exchange, sock: socket.socket, ready: int) -> int:
 
     Raises `DispatchFailure`.
     """
-    waiting = 0
+    waiting, deaf = _send(exchange, sock)
+    if ready & READ or deaf or _buffered(sock):
+        waiting |= _receive(exchange, sock)
+    return 0 if exchange.done else waiting | READ
+
+
+def _send(exchange: Exchange, sock: socket.socket) -> tuple[int, bool]:
+    """Send what `sock` takes. What to wait for, and whether it takes no more for good."""
     while (data := exchange.data_to_send()) is not None:
         try:
             exchange.sent(sock.send(data[:_UPLOAD_PIECE]))
         except (BlockingIOError, ssl.SSLWantWriteError):
-            waiting = WRITE
-            break
+            return WRITE, False
         except ssl.SSLWantReadError:
-            break
+            return READ, False
         except OSError:  # it takes no more, but may have said why before
             exchange.stop_sending()
-            ready |= READ
-    if not ready & READ and not _buffered(sock):
-        return READ | waiting
+            return READ, True
+    return READ, False
+
+
+def _receive(exchange: Exchange, sock: socket.socket) -> int:
+    """Receive until the exchange is done or `sock` is dry. What to wait for."""
     while not exchange.done:
         try:
             received = sock.recv(_PIECE)
         except (BlockingIOError, ssl.SSLWantReadError):
-            return READ | waiting
+            return READ
         except ssl.SSLWantWriteError:
-            return READ | WRITE
+            return WRITE
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             exchange.fail("truncated" if exchange.bytes_received else "closed", f"TLS was cut without close_notify: {error.reason}")
         except OSError as error:

@@ -30,7 +30,7 @@ from ._pump import READ, WRITE, pump
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
 
-Address: TypeAlias = "tuple[socket.AddressFamily, tuple[str | int, ...]]"
+Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 EngineName: TypeAlias = Literal["native", "h11"]
 
 
@@ -163,7 +163,7 @@ class Wire:
                     connection.drop()
         raise failure
 
-    def _open(self, connection: Connection, address: tuple[str | int, ...], left: Callable[[], float | None]) -> Flow[None]:
+    def _open(self, connection: Connection, address: tuple[object, ...], left: Callable[[], float | None]) -> Flow[None]:
         sock = connection.sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:

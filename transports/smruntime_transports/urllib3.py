@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import Unpack
+from typing import Unpack, cast
 
 try:
     import urllib3
@@ -64,7 +64,7 @@ class Urllib3IO:
             response = self._pools.connection_from_host(host, port, scheme).urlopen(
                 request.method,
                 f"{path}?{query}" if query else path,
-                body=request.body,
+                body=cast("bytes", request.body),  # any buffer will do, whatever the stubs say
                 headers=headers,
                 retries=False,
                 redirect=False,
