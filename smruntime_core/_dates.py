@@ -46,5 +46,6 @@ def parse_stamp(text: str) -> int | None:
         return None
     year, month, day, hour, minute, second = map(int, found.groups())
     days = day_of(year, month, day)
-    seconds = days * 86400 + hour * 3600 + minute * 60 + second
-    return seconds if text == date_of(days) + time_of_day(seconds - days * 86400) else None
+    if date_of(days) != text[:8] or hour > 23 or minute > 59 or second > 59:
+        return None
+    return days * 86400 + hour * 3600 + minute * 60 + second

@@ -13,8 +13,10 @@ DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 def split(url: str) -> tuple[str, str, str, str]:
     """Scheme, authority (a default port left out, as a Host field has it), path ("/" if empty) and query.
 
-    Raises `ConstructionError` if `url` is not absolute http or https, or bears a user name.
+    Raises `ConstructionError` if `url` is not absolute http or https, or bears a user name or control characters.
     """
+    if not url.isprintable():
+        raise ConstructionError("url", "printable characters only")
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in DEFAULT_PORTS:
         raise ConstructionError("url", "absolute, beginning with http:// or https://")

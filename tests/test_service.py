@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import (
@@ -54,7 +54,6 @@ def errors() -> st.SearchStrategy[ServiceError]:
     return st.sampled_from([*InvokeEndpoint.errors, ServiceError]).flatmap(make)
 
 
-@settings(derandomize=True, deadline=None)
 @given(operation=records(InvokeEndpoint), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"]))
 def test_an_operation_arrives_as_it_was_sent(operation: InvokeEndpoint, prefix: str) -> None:
     read = service.read(operation.request(URL + prefix))
@@ -62,7 +61,6 @@ def test_an_operation_arrives_as_it_was_sent(operation: InvokeEndpoint, prefix: 
     assert vars(read) == vars(operation)  # a member left out stays left out
 
 
-@settings(derandomize=True, deadline=None)
 @given(output=records(InvokeEndpointOutput))
 def test_an_output_comes_back_as_it_was_answered(output: InvokeEndpointOutput) -> None:
     parsed = InvokeEndpoint(endpoint_name="e", body=b"").parse(service.answer(output, request_id="r-1"))
@@ -70,7 +68,6 @@ def test_an_output_comes_back_as_it_was_answered(output: InvokeEndpointOutput) -
     assert parsed.metadata.request_id == "r-1"
 
 
-@settings(derandomize=True, deadline=None)
 @given(error=errors())
 def test_an_error_comes_back_as_it_was_answered(error: ServiceError) -> None:
     with pytest.raises(ServiceError) as caught:

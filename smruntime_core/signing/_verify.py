@@ -109,7 +109,7 @@ def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:
 
 
 def _check_token(token: str | None, credentials: Credentials, now: float) -> None:
-    if not compare_digest((token or "").encode(), (credentials.session_token or "").encode()):
+    if not compare_digest((token or "").encode("utf-8", "surrogatepass"), (credentials.session_token or "").encode()):
         raise _refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
     if credentials.expires_at is not None and credentials.expires_at <= now:
         raise _refusal("ExpiredTokenException", "The security token included in the request is expired")

@@ -78,6 +78,7 @@ class Endpoint:
         self.requests_seen = 0
         self._calls_to_flaky = 0
         self._tls = tls
+        _ngram.followers()  # before anybody asks: fifty threads at once would train it fifty times
         self._models: dict[str, Model] = {
             "echo": _echo.answer,
             "flaky": self._flaky,
