@@ -76,7 +76,7 @@ class Connection:
         if self._registered != mask:
             self._poll.register(self.sock, mask)
             self._registered = mask
-        found = self._poll.poll(None if seconds is None else max(0, int(seconds * 1000) + 1))
+        found = self._poll.poll(None if seconds is None else int(seconds * 1000 + 0.999))
         return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
 
     def usable(self, now: float) -> bool:
