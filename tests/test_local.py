@@ -104,17 +104,15 @@ def test_a_wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> None:
 @pytest.mark.parametrize(("secret", "status"), [(None, "200"), ("wrong", "403")])
 def test_curl(endpoint: smruntime_local.Endpoint, secret: str | None, status: str) -> None:
     c = endpoint.credentials
-    user = f"{c.access_key_id}:{secret or c.secret_access_key}"
-    token = f"x-amz-security-token: {c.session_token}"
-    command = ["curl", "-s", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{endpoint.region}:sagemaker", "--user", user, "-H", token]
+    command = ["curl", "-s", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{endpoint.region}:sagemaker"]
+    command += ["--user", f"{c.access_key_id}:{secret or c.secret_access_key}", "-H", f"x-amz-security-token: {c.session_token}"]
     command += ["-w", "\n%{http_code}", "--data-binary", "5.1,3.5,1.4,0.2", "-H", "content-type: text/csv"]
     done = subprocess.run([*command, f"{endpoint.url}/endpoints/iris/invocations"], capture_output=True, text=True, timeout=20, check=False)
     assert done.stdout.splitlines()[-1] == status, done.stdout
 
 
 def exchange(endpoint: smruntime_local.Endpoint, sent: bytes) -> bytes:
-    port = int(endpoint.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", int(endpoint.url.rpartition(":")[2])), 5) as connection:
         connection.sendall(sent)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 

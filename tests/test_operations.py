@@ -1,0 +1,170 @@
+"""The rules at construction: what is refused, how the refusal reads, and that all the rest arrives as it was given."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+from enum import Enum
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core import ConstructionError, InvokeEndpoint
+
+TEXTS = {"content_type": 1024, "accept": 1024, "custom_attributes": 1024, "target_model": 1024}
+SHORT_TEXTS = {"inference_id": 64, "enable_explanations": 64, "prefix_aware_id": 64}
+NAMES = {"endpoint_name": 63, "target_variant": 63, "target_container_hostname": 63, "inference_component_name": 63, "session_id": 256}
+MEMBERS = {**TEXTS, **SHORT_TEXTS, **NAMES}
+
+NEVER = ("", "\r", "a\rb", "a\nb", "a\r\nX-Evil: 1", "a\0b", "a\x7fb", "a\tb", "é", "\ud800", "日本", " a", "a ", " ", "a\x1bb", "a\n")
+NO_NAME = ("..", ".", "a/b", "-a", "a-", "a_b", "a b", "a%2Fb", "a?b", "a.b", "-", "NEW_SESSION2")
+
+any_text = st.text(max_size=80) | st.text("ab- \t\r\n\x7f\ud800é~!/._", max_size=8) | st.from_regex(r"[!-~]([ -~]{0,70}[!-~])?", fullmatch=True)
+
+
+def made(**members: Any) -> InvokeEndpoint:
+    return InvokeEndpoint(**{"endpoint_name": "churn", "body": b"", **members})
+
+
+def sent(operation: InvokeEndpoint) -> dict[str, str]:
+    return dict(operation.request("https://h").headers)
+
+
+def wire_name(member: str) -> str:
+    return next(binding.wire_name for binding in InvokeEndpoint.bindings if binding.name == member)
+
+
+def refusal(member: str, value: object) -> ConstructionError:
+    with pytest.raises(ConstructionError) as caught:
+        made(**{member: value})
+    return caught.value
+
+
+def test_every_member_but_the_body_is_covered_here() -> None:
+    assert set(MEMBERS) | {"body"} == {binding.name for binding in InvokeEndpoint.bindings}
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_refused_values(member: str) -> None:
+    for value in (*NEVER, "a" * (MEMBERS[member] + 1), *(NO_NAME if member in NAMES else ())):
+        error = refusal(member, value)
+        assert error.member == member
+        assert error.rule in str(error)
+        assert str(error).startswith(f"{member}: ")
+        assert str(error).isprintable()
+        assert len(value) < 2 or value not in str(error).partition(";")[0]
+        assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_accepted_values(member: str) -> None:
+    values = ["a", "A1", "a-b", "a--b", "9", "a" * MEMBERS[member]]
+    if member not in NAMES:
+        values += ["..", "a/b", "a  b", "é".encode().hex(), "!~", "a=b; c=\"d\"", "NEW_SESSION"]
+    for value in values:
+        request = made(**{member: value}).request("https://h")
+        if member == "endpoint_name":
+            assert request.url == f"https://h/endpoints/{value}/invocations"
+        else:
+            assert request.headers == ((wire_name(member), value),)
+
+
+def test_a_new_session() -> None:
+    assert sent(made(session_id="NEW_SESSION")) == {"X-Amzn-SageMaker-Session-Id": "NEW_SESSION"}
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+@pytest.mark.parametrize("value", [1, 1.5, b"a", True, ["a"], {"a": 1}, object()])
+def test_what_is_no_str_is_refused(member: str, value: object) -> None:
+    error = refusal(member, value)
+    assert error.member == member
+    assert f"found {type(value).__name__}" in str(error)
+
+
+def test_required_and_unknown_members() -> None:
+    assert refusal("endpoint_name", None).member == "endpoint_name"
+    assert refusal("body", None).member == "body"
+    with pytest.raises(TypeError):
+        InvokeEndpoint(body=b"")  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        made(endpoint="x")
+    assert sent(made(accept=None)) == {}
+
+
+class Csv(str, Enum):
+    PLAIN = "text/csv"
+
+
+class Loud(str):
+    def __str__(self) -> str:
+        return "loud\r\n"
+
+
+def test_subclasses_of_str_are_sent_as_their_value() -> None:
+    for value, expected in ((Csv.PLAIN, "text/csv"), (Loud("quiet"), "quiet")):
+        operation = made(content_type=value)
+        assert type(operation.content_type) is str
+        assert sent(operation)["Content-Type"] == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"\0\xff", b"\0\xff"),
+        (bytearray(b"ab"), b"ab"),
+        (memoryview(b"abc")[1:], b"bc"),
+        (memoryview(array.array("H", [1, 2])), array.array("H", [1, 2]).tobytes()),
+        (memoryview(array.array("d")), b""),
+        (memoryview(b"abcd").cast("b", (2, 2)), b"abcd"),
+        (memoryview((ctypes.c_uint8 * 3)(1, 2, 3)), b"\1\2\3"),
+        (memoryview((ctypes.c_int32 * 2)()), bytes(8)),
+    ],
+    ids=lambda value: getattr(value, "format", type(value).__name__),
+)
+def test_bodies(body: Any, expected: bytes) -> None:
+    request = made(body=body).request("https://h")
+    assert bytes(request.body) == expected
+    assert len(request.body) == len(expected)
+
+
+@pytest.mark.parametrize("body", ["text", 1, None, [1], array.array("B"), memoryview(b"abcd")[::2], object()])
+def test_refused_bodies(body: object) -> None:
+    error = refusal("body", body)
+    assert error.member == "body"
+    assert (".encode()" in str(error)) == isinstance(body, str)
+
+
+def test_a_repr_shows_neither_body_nor_custom_attributes() -> None:
+    shown = repr(made(body=b"hush", custom_attributes="hush", accept="text/csv"))
+    assert shown == "InvokeEndpoint(endpoint_name='churn', body=<4 bytes>, accept='text/csv', custom_attributes=<redacted>)"
+
+
+def test_frozen_and_equal_by_value() -> None:
+    one = made(accept="a")
+    with pytest.raises(AttributeError):
+        one.accept = "b"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        del one.accept
+    assert one == made(accept="a") and hash(one) == hash(made(accept="a"))
+    assert one != made(accept="b") and one != made() and one != "a"
+    assert made(body=bytearray(b"a")) == made(body=b"a")
+    assert made(accept=None) == made()
+
+
+@pytest.mark.parametrize("url", ["", "h", "ftp://h", "https://", "https://u@h", "https://h?a", "https://h#f", "https://h/ x", "https://é", "x\nhttps://h"])
+def test_refused_endpoints(url: str) -> None:
+    with pytest.raises(ConstructionError):
+        made().request(url)
+
+
+@given(st.sampled_from([member for member in MEMBERS if member != "endpoint_name"]), any_text)
+def test_every_text_is_sent_unchanged_or_refused(member: str, text: str) -> None:
+    try:
+        operation = made(**{member: text})
+    except ConstructionError as error:
+        assert error.member == member
+    else:
+        assert sent(operation) == {wire_name(member): text}
+        assert text.isascii() and text.isprintable() and text == text.strip() != ""

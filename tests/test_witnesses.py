@@ -1,0 +1,138 @@
+"""Independent witnesses: moto checks our signatures with its own code, botocore builds the same request from its own model."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import botocore.config
+import pytest
+import trio
+import urllib3
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import smruntime_core as sm
+import smruntime_local
+from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio
+from smruntime_transports import urllib3 as on_urllib3
+
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sagemaker:*", "Resource": "*"}]}
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[tuple[str, sm.Credentials]]:
+    """A moto server that checks signatures and policies, and the key of a user who may invoke."""
+    command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            lines = (re.search(r"http://127\.0\.0\.1:[0-9]+", line) for line in process.stderr)
+            url = next(found[0] for found in lines if found)
+            iam: Any = boto3.client("iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
+            iam.create_user(UserName="u")
+            key = iam.create_access_key(UserName="u")["AccessKey"]
+            iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(POLICY))
+            urllib3.request("POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"})
+            yield url, sm.Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        finally:
+            process.terminate()
+
+
+def invoke(name: str, url: str, credentials: sm.Credentials) -> sm.InvokeEndpointOutput:
+    call = sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv", custom_attributes="a=b; c  =d")
+    if name == "trio":
+
+        async def main() -> sm.InvokeEndpointOutput:
+            async with on_trio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=credentials) as client:
+                return await client.call(call)
+
+        return trio.run(main)
+    make = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}[name]
+    with make(region="us-east-1", endpoint_url=url, credentials=credentials) as blocking:
+        return blocking.call(call)
+
+
+@pytest.mark.parametrize("name", ["sockets", "urllib3", "trio"])
+def test_moto_accepts_our_signature_and_no_other(moto: tuple[str, sm.Credentials], name: str) -> None:
+    url, credentials = moto
+    assert invoke(name, url, credentials).body
+    with pytest.raises(sm.ServiceError) as refused:
+        invoke(name, url, sm.Credentials(credentials.access_key_id, "wrong"))
+    assert refused.value.status == 403
+
+
+graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+
+
+@pytest.fixture(scope="module")
+def botocore_requests() -> tuple[Any, list[Any]]:
+    """A botocore client, and the requests it would have sent."""
+    seen: list[Any] = []
+    config = botocore.config.Config(retries={"total_max_attempts": 1})
+    client: Any = boto3.client("sagemaker-runtime", "us-east-1", aws_access_key_id="a", aws_secret_access_key="b", config=config)
+
+    def keep(request: Any, **_: object) -> None:
+        seen.append(request)
+        raise InterruptedError
+
+    client.meta.events.register("before-send.sagemaker-runtime", keep)
+    return client, seen
+
+
+@given(body=st.binary(max_size=50), attributes=graphic, target=graphic, component=st.from_regex("[a-zA-Z0-9]{1,63}", fullmatch=True))
+def test_botocore_builds_the_same_request(
+    botocore_requests: tuple[Any, list[Any]], body: bytes, attributes: str, target: str, component: str
+) -> None:
+    client, seen = botocore_requests
+    with pytest.raises(InterruptedError):
+        client.invoke_endpoint(
+            EndpointName="e-1",
+            Body=body,
+            ContentType="text/csv",
+            CustomAttributes=attributes,
+            TargetModel=target,
+            InferenceComponentName=component,
+            SessionId="NEW_SESSION",
+        )
+    theirs = seen.pop()
+    ours = sm.InvokeEndpoint(
+        endpoint_name="e-1",
+        body=body,
+        content_type="text/csv",
+        custom_attributes=attributes,
+        target_model=target,
+        inference_component_name=component,
+        session_id="NEW_SESSION",
+    ).request(sm.Config(region="us-east-1").url)
+    added_later = ("user-agent", "x-amz-date", "authorization", "content-length", "amz-sdk-invocation-id", "amz-sdk-request")
+    sent = {name.lower(): value for name, value in theirs.headers.items() if name.lower() not in added_later}
+    assert {name.lower(): value.encode() for name, value in ours.headers} == {
+        k: v if isinstance(v, bytes) else v.encode() for k, v in sent.items()
+    }
+    assert (ours.method, ours.url, ours.body) == (theirs.method, theirs.url, theirs.body or b"")
+
+
+legal = st.from_regex(r"[!-~](?:[ -~]{0,200}[!-~])?", fullmatch=True)
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[tuple[smruntime_local.Endpoint, sockets.Client]]:
+    with smruntime_local.serve() as endpoint:
+        with sockets.Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client:
+            yield endpoint, client
+
+
+@settings(max_examples=150)
+@given(attributes=legal)
+def test_every_legal_custom_attribute_goes_there_and_back(local: tuple[smruntime_local.Endpoint, sockets.Client], attributes: str) -> None:
+    """Over a real wire, through a server that verifies the signature: byte for byte, blanks inside it too."""
+    output = local[1].invoke_endpoint(endpoint_name="echo", body=b"", custom_attributes=attributes)
+    assert output.custom_attributes == attributes
+    assert json.loads(output.body)["custom_attributes"] == attributes
