@@ -90,7 +90,8 @@ CODES = ("ValidationError", " ValidationError ", "ValidationError:http://x/y#z",
 @pytest.mark.parametrize("text", CODES)
 @pytest.mark.parametrize("place", ["x-amzn-errortype", "__type", "code", "Code"])
 def test_forms_of_a_code(place: str, text: str) -> None:
-    error = error_of(400, **{place: text}) if place.startswith("x-") else error_of(400, json.dumps({place: text}).encode())
+    named = place.startswith("x-")
+    error = error_of(400, b"", **{place: text}) if named else error_of(400, json.dumps({place: text}).encode())
     assert type(error) is ValidationError
 
 
@@ -105,7 +106,8 @@ HOSTILE = {
     "list": b'[{"code": "x"}]', "string": b'"code"', "number": b"1e999", "null": b"null", "deep": b"[" * 100_000, "NaN": b"NaN",
     "deep object": b'{"a":' * 100_000, "many digits": b'{"code": ' + b"9" * 10_000 + b"}", "not UTF-8": b'{"code": "\xff\xfe"}',
     "gzip": gzip.compress(b'{"code": "x"}'), "BOM": b"\xef\xbb\xbf{}", "HTML": b"<html>502 Bad Gateway</html>", "empty": b"",
-    "NULs": bytes(9), "cut": b'{"code": "x', "UTF-16 BOM": b"\xff\xfe", "wrong types": b'{"__type": [], "code": {}, "Code": 1, "message": 2}',
+    "NULs": bytes(9), "cut": b'{"code": "x', "UTF-16 BOM": b"\xff\xfe",
+    "wrong types": b'{"__type": [], "code": {}, "Code": 1, "message": 2}',
 }  # fmt: skip
 
 

@@ -21,7 +21,9 @@ MEMBERS = {**TEXTS, **SHORT_TEXTS, **NAMES}
 NEVER = ("", "\r", "a\rb", "a\nb", "a\r\nX-Evil: 1", "a\0b", "a\x7fb", "a\tb", "é", "\ud800", "日本", " a", "a ", " ", "a\x1bb", "a\n")
 NO_NAME = ("..", ".", "a/b", "-a", "a-", "a_b", "a b", "a%2Fb", "a?b", "a.b", "-", "NEW_SESSION2")
 
-any_text = st.text(max_size=80) | st.text("ab- \t\r\n\x7f\ud800é~!/._", max_size=8) | st.from_regex(r"[!-~]([ -~]{0,70}[!-~])?", fullmatch=True)
+any_text = (
+    st.text(max_size=80) | st.text("ab- \t\r\n\x7f\ud800é~!/._", max_size=8) | st.from_regex(r"[!-~]([ -~]{0,70}[!-~])?", fullmatch=True)
+)
 
 
 def made(**members: Any) -> InvokeEndpoint:
@@ -54,7 +56,7 @@ def test_refused_values(member: str) -> None:
         assert error.rule in str(error)
         assert str(error).startswith(f"{member}: ")
         assert str(error).isprintable()
-        assert len(value) < 2 or value not in str(error).partition(";")[0]
+        assert len(value.strip()) < 2 or value not in str(error), "the value may be a secret"
         assert isinstance(error, ValueError)
 
 
@@ -62,7 +64,7 @@ def test_refused_values(member: str) -> None:
 def test_accepted_values(member: str) -> None:
     values = ["a", "A1", "a-b", "a--b", "9", "a" * MEMBERS[member]]
     if member not in NAMES:
-        values += ["..", "a/b", "a  b", "é".encode().hex(), "!~", "a=b; c=\"d\"", "NEW_SESSION"]
+        values += ["..", "a/b", "a  b", "é".encode().hex(), "!~", 'a=b; c="d"', "NEW_SESSION"]
     for value in values:
         request = made(**{member: value}).request("https://h")
         if member == "endpoint_name":
@@ -83,6 +85,11 @@ def test_what_is_no_str_is_refused(member: str, value: object) -> None:
     assert f"found {type(value).__name__}" in str(error)
 
 
+def test_an_error_never_quotes_the_value() -> None:
+    for member in MEMBERS:
+        assert "hush" not in str(refusal(member, "hush\n"))
+
+
 def test_required_and_unknown_members() -> None:
     assert refusal("endpoint_name", None).member == "endpoint_name"
     assert refusal("body", None).member == "body"
@@ -93,7 +100,7 @@ def test_required_and_unknown_members() -> None:
     assert sent(made(accept=None)) == {}
 
 
-class Csv(str, Enum):
+class Csv(str, Enum):  # noqa: UP042 - the older kind, whose format() is its name
     PLAIN = "text/csv"
 
 
@@ -153,7 +160,9 @@ def test_frozen_and_equal_by_value() -> None:
     assert made(accept=None) == made()
 
 
-@pytest.mark.parametrize("url", ["", "h", "ftp://h", "https://", "https://u@h", "https://h?a", "https://h#f", "https://h/ x", "https://é", "x\nhttps://h"])
+@pytest.mark.parametrize(
+    "url", ["", "h", "ftp://h", "https://", "https://u@h", "https://h?a", "https://h#f", "https://h/ x", "https://é", "x\nhttps://h"]
+)
 def test_refused_endpoints(url: str) -> None:
     with pytest.raises(ConstructionError):
         made().request(url)

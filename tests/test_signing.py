@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
-from smruntime_core.signing import UNSIGNED_PAYLOAD, hash_payload
+from smruntime_core.signing import UNSIGNED_PAYLOAD, _sigv4, hash_payload
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
 NOW = 1440938160  # 2015-08-30T12:36:00Z
@@ -146,12 +146,10 @@ def test_kept_signing_keys_never_show(uses: list[tuple[int, str, str]]) -> None:
 
 def test_the_key_of_a_day_is_derived_once() -> None:
     credentials = Credentials("AKID", "secret")
-    with mock.patch(
-        "smruntime_core.signing._sigv4._derive", wraps=__import__("smruntime_core.signing._sigv4", fromlist=["x"])._derive
-    ) as it:
+    with mock.patch.object(_sigv4, "_derive", wraps=_sigv4._derive) as derive:
         for second in range(5):
             sign(Request("GET", "https://h/"), credentials, SCOPE, now=86400 * 3 + second)
-    assert it.call_count == 1
+    assert derive.call_count == 1
 
 
 def test_no_secret_in_a_repr_nor_in_a_pickle() -> None:

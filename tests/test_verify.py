@@ -18,7 +18,7 @@ KNOWN = {"AKID": PLAIN, "ASIA": SESSION}
 URL = "https://h/endpoints/churn/invocations?b=2&a=%20"
 
 graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30)
-any_text = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
+any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud800\xa0\0\n ,="), max_size=40)
 
 
 def signed(credentials: Credentials = PLAIN, request: Request | None = None, *, now: float = NOW, scope: Scope = SCOPE) -> Request:
@@ -130,7 +130,7 @@ def test_any_header_text_is_only_refused(name: str, text: str) -> None:
     try:
         verify(changed, KNOWN, SCOPE, now=NOW)
     except ServiceError as error:
-        assert error.status == 403  # noqa: PT017 - whether it raises is what the text decides
+        assert error.status == 403
     else:
         assert " ".join(text.split()) == dict(original.headers).get(name) or name != AUTH
 

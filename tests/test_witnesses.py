@@ -14,12 +14,13 @@ import botocore.config
 import pytest
 import trio
 import urllib3
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 import smruntime_core as sm
 import smruntime_local
-from smruntime_transports import sockets
+from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
@@ -53,9 +54,10 @@ def invoke(name: str, url: str, credentials: sm.Credentials) -> sm.InvokeEndpoin
             async with on_trio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=credentials) as client:
                 return await client.call(call)
 
-        return trio.run(main)
-    make = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}[name]
-    with make(region="us-east-1", endpoint_url=url, credentials=credentials) as blocking:
+        output: sm.InvokeEndpointOutput = trio.run(main)
+        return output
+    settings = Settings(region="us-east-1", endpoint_url=url, credentials=credentials)
+    with sockets.Client(**settings) if name == "sockets" else on_urllib3.Client(**settings) as blocking:
         return blocking.call(call)
 
 
@@ -124,12 +126,14 @@ legal = st.from_regex(r"[!-~](?:[ -~]{0,200}[!-~])?", fullmatch=True)
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[tuple[smruntime_local.Endpoint, sockets.Client]]:
-    with smruntime_local.serve() as endpoint:
-        with sockets.Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client:
-            yield endpoint, client
+    with (
+        smruntime_local.serve() as endpoint,
+        sockets.Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+    ):
+        yield endpoint, client
 
 
-@settings(max_examples=150)
+@profile(max_examples=150)
 @given(attributes=legal)
 def test_every_legal_custom_attribute_goes_there_and_back(local: tuple[smruntime_local.Endpoint, sockets.Client], attributes: str) -> None:
     """Over a real wire, through a server that verifies the signature: byte for byte, blanks inside it too."""

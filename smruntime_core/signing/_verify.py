@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from hmac import compare_digest
 
 from .._dates import date_of, parse_stamp, time_of_day
-from .._errors import ServiceError
+from .._errors import ConstructionError, ServiceError
 from .._model import Credentials, Request, Scope
 from .._url import split
 from ._canonical import canonical_headers, canonical_path, canonical_query, canonical_request
@@ -62,7 +62,10 @@ def verify(
         hash_payload(request.body),
     )
     key, stamp = signing_key(credentials, scope, signed_at)
-    text = string_to_sign(canonical, stamp, key)
+    try:
+        text = string_to_sign(canonical, stamp, key)
+    except ConstructionError:
+        raise _refusal("IncompleteSignatureException", "The request holds text that cannot be encoded.") from None
     if not compare_digest(key.sign(text), signature):
         raise _refusal("InvalidSignatureException", _mismatch(canonical, text))
     return credentials

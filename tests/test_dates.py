@@ -1,0 +1,51 @@
+"""The calendar arithmetic against `datetime`, over every year that has four digits."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core._dates import date_of, day_of, parse_stamp, time_of_day
+
+EPOCH = date(1970, 1, 1)
+days = st.dates().map(lambda found: (found - EPOCH).days)
+
+
+@given(days)
+def test_date_of_and_day_of(day: int) -> None:
+    expected = EPOCH + timedelta(days=day)
+    assert date_of(day) == f"{expected.year:04}{expected:%m%d}"
+    assert day_of(expected.year, expected.month, expected.day) == day
+
+
+def test_every_day_of_four_centuries() -> None:
+    first = (date(1900, 1, 1) - EPOCH).days
+    for day in range(first, first + 146097):
+        found = date_of(day)
+        assert found == (EPOCH + timedelta(days=day)).isoformat().replace("-", "")
+        assert day_of(int(found[:4]), int(found[4:6]), int(found[6:])) == day
+
+
+@given(days, st.integers(0, 86399))
+def test_a_stamp_is_read_back(day: int, second: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(days=day, seconds=second)
+    assert time_of_day(second) == f"{moment:T%H%M%SZ}"
+    assert parse_stamp(date_of(day) + time_of_day(second)) == day * 86400 + second
+
+
+@given(st.from_regex(r"[0-2][0-9]{3}[01][0-9][0-3][0-9]T[0-9]{6}Z", fullmatch=True) | st.from_regex(r"[0-9]{8}T[0-9]{6}Z", fullmatch=True))
+def test_no_other_stamp_is_read(text: str) -> None:
+    try:
+        expected = int(datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()) if text[13:15] < "60" else None
+    except ValueError:
+        expected = None
+    if not text.startswith("0000"):  # a year that only `datetime` does not have
+        assert parse_stamp(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "20150830", "20150830T123600", "20150830t123600Z", " 20150830T123600Z", "20150830T123600Z\n", "٢٠١٥٠٨٣٠T123600Z"])
+def test_what_is_no_stamp(text: str) -> None:
+    assert parse_stamp(text) is None

@@ -1,0 +1,71 @@
+"""Where calls go: botocore's own resolver and the shared vectors as witnesses."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smruntime_core import Config, ConstructionError, InvokeEndpoint, Scope
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "endpoints.json"
+
+
+def regions() -> list[str]:
+    session = pytest.importorskip("botocore.session").get_session()
+    found = {r for partition in session.get_available_partitions() for r in session.get_available_regions("sagemaker-runtime", partition)}
+    return sorted(found | {"us-new-7", "cn-new-7", "us-gov-new-7", "eusc-de-east-1", "mars"})
+
+
+@pytest.mark.parametrize(("fips", "dualstack"), list(itertools.product((False, True), repeat=2)))
+def test_same_as_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
+    provider = pytest.importorskip("botocore.endpoint_provider")
+    loader = pytest.importorskip("botocore.loaders").create_loader()
+    rules = loader.load_service_model("sagemaker-runtime", "endpoint-rule-set-1")
+    theirs = provider.EndpointProvider(rules, loader.load_data("partitions"))
+    found = 0
+    for region in regions():
+        try:
+            expected = theirs.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack).url
+        except pytest.importorskip("botocore.exceptions").EndpointProviderError:
+            continue  # not offered there: the host that we name does not resolve
+        found += 1
+        assert Config(region=region, use_fips=fips, use_dualstack=dualstack).url == expected
+    assert found > 20
+
+
+def vector_cases() -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    return [pytest.param(case, id=case["documentation"]) for case in json.loads(VECTORS.read_bytes())["testCases"]]
+
+
+@pytest.mark.parametrize("case", vector_cases())
+def test_vectors(case: Any) -> None:
+    params, expected = case["params"], case["expect"].get("endpoint")
+    if expected is None and "Endpoint" not in params and "Region" in params:
+        pytest.skip("a partition without FIPS or dual stack: the host that we name does not resolve")
+    if "Region" not in params and expected is not None:
+        params = {"Region": "us-east-1", **params}  # here a region is always needed, to sign
+    options = {"region": params.get("Region"), "use_fips": params.get("UseFIPS", False), "use_dualstack": params.get("UseDualStack", False)}
+    if expected is None:
+        with pytest.raises(ConstructionError):
+            assert Config(endpoint_url=params.get("Endpoint"), **options).url
+    else:
+        assert Config(endpoint_url=params.get("Endpoint"), **options).url == expected["url"]
+
+
+def test_a_url_of_ones_own() -> None:
+    config = Config(region="eu-west-1", endpoint_url="http://[::1]:8080/base/")
+    assert config.url == "http://[::1]:8080/base"
+    assert config.scope == Scope("eu-west-1", "sagemaker")
+    assert InvokeEndpoint(endpoint_name="a", body=b"").request(config.url).url == "http://[::1]:8080/base/endpoints/a/invocations"
+
+
+@pytest.mark.parametrize("region", ["", "eu west", "eu-west-1/x", "a.b", "-a", "a-", "é", "a\n", "x" * 64, None, "eu-west-1@evil"])
+def test_refused_regions(region: Any) -> None:
+    with pytest.raises(ConstructionError, match="region"):
+        Config(region=region)
