@@ -21,8 +21,8 @@ Both receive methods raise `DispatchFailure` and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Protocol, TypeAlias
 
 from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
 from ._model import Headers, Request, Response
@@ -43,8 +43,8 @@ _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\
 _trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
 _token = re.compile(_TOKEN).fullmatch
-_target = re.compile(r"[!-~]+").fullmatch
-_authority = re.compile(r"[!-~]+").fullmatch
+_tokens = re.compile(rf"{_TOKEN}(?::{_TOKEN})*").fullmatch
+_graphic = re.compile(r"[!-~]+").fullmatch
 
 
 class Violation(Exception):
@@ -88,15 +88,15 @@ Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 
 
 class Exchange:
-    """One request and its response. `reused` says whether the connection served before (failures report it).
+    """One request and its response. Set `reused` if the connection served before: failures report it.
 
     Raises `ConstructionError` if the request holds what HTTP/1.1 cannot carry.
     """
 
-    def __init__(self, request: Request, *, reused: bool = False, engine: Engine | None = None) -> None:
+    def __init__(self, request: Request, *, engine: Engine | None = None) -> None:
         self._unsent = write(request)
         self._bodiless = request.method == "HEAD"
-        self._reused = reused
+        self.reused = False
         self._engine = engine or frame
         self._head_bytes = bytearray()
         self._interim = 0
@@ -161,14 +161,13 @@ class Exchange:
 
     def failure(self, kind: Kind, message: str, phase: Phase | None = None) -> DispatchFailure:
         """All that this exchange knows of its failure."""
-        here: Phase = "body" if self._head else "send" if self._unsent else "head"
         delivery: Delivery = "answered" if self._head else "maybe_sent" if self.bytes_sent else "not_sent"
         return DispatchFailure(
             message,
             kind=kind,
-            phase=phase or here,
+            phase=phase or self.phase,
             delivery=delivery,
-            reused=self._reused,
+            reused=self.reused,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
             status=self._head.status if self._head else None,
@@ -182,9 +181,9 @@ class Exchange:
         return self._cut_short or (self._framing is not None and self._framing.complete)
 
     @property
-    def answering(self) -> bool:
-        """The final head has come."""
-        return self._head is not None
+    def phase(self) -> Phase:
+        """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
+        return "body" if self._head else "send" if self._unsent else "head"
 
     @property
     def response(self) -> Response:
@@ -266,34 +265,46 @@ def write(request: Request) -> list[memoryview]:
     """
     _, authority, path, query = split(request.url)
     target = f"{path}?{query}" if query else path
-    if not (_token(request.method) and _target(target) and _authority(authority)):
-        raise ConstructionError("url", "printable ASCII without blanks, percent-encoded where needed")
-    if "#" in target:
-        raise ConstructionError("url", "without a fragment")
+    if not (_token(request.method) and _graphic(authority) and _graphic(target)) or "#" in target:
+        raise ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
+    names = [name for name, _ in request.headers]
+    values = "".join([value for _, value in request.headers])
+    if not (values.isascii() and values.isprintable() and (not names or _tokens(":".join(names)))):
+        _refuse_header(request.headers)
     body = memoryview(request.body)
-    framed = hosted = False
     lines = [f"{request.method} {target} HTTP/1.1"]
-    for name, value in request.headers:
-        if not (value.isascii() and value.isprintable()) or not _token(name):
-            raise ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
-        key = name.lower()
-        if key == "content-length":
-            framed = True
-            if value != str(body.nbytes):
-                raise ConstructionError("content-length", "the length of the body")
-        elif key == "host":
-            hosted = True
-        elif key == "transfer-encoding":
-            raise ConstructionError("transfer-encoding", "left out: the body's length is known")
-        lines.append(f"{name}: {value}")
-    if not hosted:
-        lines.insert(1, f"Host: {authority}")
-    if not framed:
+    framing = {name: value for name, value in request.headers if name.lower() in _FRAMING}
+    if framing:
+        _check_framing(framing, body.nbytes)
+    if "host" not in map(str.lower, framing):
+        lines.append(f"Host: {authority}")
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    if "content-length" not in map(str.lower, framing):
         lines.append(f"Content-Length: {body.nbytes}")
     head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
     if body.nbytes <= ONE_WRITE:
         return [memoryview(head + request.body)]
     return [memoryview(head), body]
+
+
+_FRAMING = frozenset(("host", "content-length", "transfer-encoding"))
+
+
+def _refuse_header(headers: Headers) -> NoReturn:
+    """Name the header that is at fault."""
+    for name, value in headers:
+        if not (_tokens(name) and value.isascii() and value.isprintable()) or ":" in name:
+            raise ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
+    raise ConstructionError("headers", "tokens with values of 0x20–0x7E only")
+
+
+def _check_framing(framing: Mapping[str, str], length: int) -> None:
+    """A caller may frame the message itself, if it says the same that we would."""
+    for name, value in framing.items():
+        if name.lower() == "transfer-encoding":
+            raise ConstructionError(name, "left out: the body's length is known")
+        if name.lower() == "content-length" and value != str(length):
+            raise ConstructionError(name, "the length of the body")
 
 
 # ── reading a head ──

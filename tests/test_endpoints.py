@@ -45,7 +45,7 @@ def vector_cases() -> list[Any]:
 
 @pytest.mark.parametrize("case", vector_cases())
 def test_vectors(case: Any) -> None:
-    params, expected = case["params"], case["expect"].get("endpoint")
+    params, expected = case.get("params", {}), case["expect"].get("endpoint")
     if expected is None and "Endpoint" not in params and "Region" in params:
         pytest.skip("a partition without FIPS or dual stack: the host that we name does not resolve")
     if "Region" not in params and expected is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from typing import Any
 
 import pytest
 
@@ -36,11 +37,12 @@ class Deep(Point, kw_only=True):
 def test_construction_is_that_of_a_function() -> None:
     assert str(inspect.signature(Point)) in {"(x, y=0, hidden=None, note='')", "(x, y=0, hidden=None, note='') -> None"}
     assert (Point(1, 2).x, Point(x=1).y, Deep(x=1, z=b"a").z) == (1, 0, b"a")
-    for wrong in ({}, {"x": 1, "w": 2}):
+    refused: tuple[dict[str, Any], ...] = ({}, {"x": 1, "w": 2})
+    for wrong in refused:
         with pytest.raises(TypeError):
             Point(**wrong)
     with pytest.raises(TypeError):
-        Deep(1)  # type: ignore[misc]
+        Deep(1)
     with pytest.raises(ConstructionError, match="x: must be an int up to 9"):
         Point(10)
 
@@ -56,7 +58,7 @@ def test_frozen() -> None:
     with pytest.raises(AttributeError, match="frozen"):
         point.x = 2  # type: ignore[misc]
     with pytest.raises(AttributeError, match="frozen"):
-        point.new = 2  # type: ignore[attr-defined]
+        point.new = 2
     with pytest.raises(AttributeError, match="frozen"):
         del point.x
     assert point == Point(1)
@@ -79,7 +81,10 @@ def test_but_and_trusted_check_nothing() -> None:
     assert Point.trusted({"x": "any"}).y == 0
 
 
-@pytest.mark.parametrize("record", [Point(1, hidden="a"), Request("GET", "https://h/", (("a", "b"),)), Scope("r", "s"), Timeouts(total=None)])
+RECORDS = (Point(1, hidden="a"), Request("GET", "https://h/", (("a", "b"),)), Scope("r", "s"), Timeouts(total=None))
+
+
+@pytest.mark.parametrize("record", RECORDS)
 def test_copies_and_pickles_are_equal(record: Record) -> None:
     assert copy.copy(record) == copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
 

@@ -43,7 +43,8 @@ def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, flo
 
 
 def test_threads_share_a_bucket() -> None:
-    bucket, taken = TokenBucket(500, threading.Lock()), []
+    bucket = TokenBucket(500, threading.Lock())
+    taken: list[bool] = []
     threads = [threading.Thread(target=lambda: taken.extend(bucket.take(1) for _ in range(200))) for _ in range(4)]
     for thread in threads:
         thread.start()

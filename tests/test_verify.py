@@ -125,14 +125,9 @@ def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
 
 @given(st.sampled_from((AUTH, "x-amz-date", "host", "x-amz-security-token", "content-type")), any_text)
 def test_any_header_text_is_only_refused(name: str, text: str) -> None:
-    original = signed(SESSION)
-    changed = with_header(original, name, lambda _: text)
-    try:
-        verify(changed, KNOWN, SCOPE, now=NOW)
-    except ServiceError as error:
-        assert error.status == 403
-    else:
-        assert " ".join(text.split()) == dict(original.headers).get(name) or name != AUTH
+    with pytest.raises(ServiceError) as caught:
+        verify(with_header(signed(SESSION), name, lambda _: f"{text}!"), KNOWN, SCOPE, now=NOW)
+    assert caught.value.status == 403
 
 
 @given(

@@ -103,12 +103,14 @@ class Wire:
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         limits = Limits(self._clock, effect.timeout, effect.phases)
+        exchange = Exchange(effect.request, engine=self._engine)
         scheme, authority, _, _ = split(effect.request.url)
         origin = scheme, authority
         connection = None if effect.fresh else self._checkout(origin)
-        exchange = Exchange(effect.request, reused=connection is not None, engine=self._engine)
         if connection is None:
             connection = yield from self._connect(scheme, *host_and_port(scheme, authority), limits)
+        else:
+            exchange.reused = True
         keep = False
         try:
             yield from self._converse(connection, exchange, limits)
@@ -121,37 +123,36 @@ class Wire:
                 connection.drop()
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits) -> Flow[None]:
+        caps = {"send": limits.phases.idle, "head": limits.phases.response, "body": limits.phases.idle}
         ready = 0
-        moved = -1
-        sending = True
-        left = limits.within(limits.phases.idle)
+        phase, moved, end = None, 0, None
         while mask := pump(exchange, connection.sock, ready):
-            if sending and exchange.data_to_send() is None:
-                sending = False
-                left = limits.within(limits.phases.response)  # until the whole head is there, however it drips
-            elif (sending or exchange.answering) and moved != (moved := exchange.bytes_sent + exchange.bytes_received):
-                left = limits.within(limits.phases.idle)
-            ready = yield from Wait(connection, mask, left())
+            so_far = exchange.bytes_sent + exchange.bytes_received
+            # a body may pause for so long; the head has to be there in time, however it drips
+            if phase != exchange.phase or (moved != so_far and phase != "head"):
+                phase, moved = exchange.phase, so_far
+                end = limits.end(caps[phase])
+            ready = yield from Wait(connection, mask, limits.left(end))
             if not ready:
-                exchange.fail("timeout", "no answer in time" if not sending else "the server does not take the request")
+                exchange.fail("timeout", "the server does not take the request" if phase == "send" else "no answer in time")
                 return
 
     def _connect(self, scheme: str, host: str, port: int, limits: Limits) -> Flow[Connection]:
-        left = limits.within(limits.phases.connect)
-        addresses = yield from Resolve(host, port, left())
+        end = limits.end(limits.phases.connect)
+        addresses = yield from Resolve(host, port, limits.left(end))
         if not addresses:
-            kind: Kind = "timeout" if left() == 0 else "refused"
+            kind: Kind = "timeout" if limits.left(end) == 0 else "refused"
             raise not_sent(kind, "resolve", f"no address found for {host}")
         failure = not_sent("timeout", "connect", f"no time left to connect to {host}")
         for index, (family, address) in enumerate(addresses):
-            remaining = left()
-            share = limits.within(None if remaining is None else remaining / (len(addresses) - index))
+            left = limits.left(end)
+            share = limits.end(None if left is None else left / (len(addresses) - index))
             connection = Connection(socket.socket(family, socket.SOCK_STREAM), self._clock())
             settled = False
             try:
-                yield from self._open(connection, address, share)
+                yield from self._open(connection, address, limits, share)
                 if scheme == "https":
-                    yield from self._handshake(connection, host, left)
+                    yield from self._handshake(connection, host, limits, end)
                 settled = True
                 return connection
             except DispatchFailure as error:
@@ -163,20 +164,20 @@ class Wire:
                     connection.drop()
         raise failure
 
-    def _open(self, connection: Connection, address: tuple[object, ...], left: Callable[[], float | None]) -> Flow[None]:
+    def _open(self, connection: Connection, address: tuple[object, ...], limits: Limits, end: float | None) -> Flow[None]:
         sock = connection.sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             sock.connect(address)
         except BlockingIOError:
-            if not (yield from Wait(connection, WRITE, left())):
+            if not (yield from Wait(connection, WRITE, limits.left(end))):
                 raise not_sent("timeout", "connect", f"no connection to {address[0]}:{address[1]} in time") from None
             if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise not_sent("refused", "connect", f"{address[0]}:{address[1]}: {os.strerror(code)}") from None
         except OSError as error:
             raise not_sent("refused", "connect", f"{address[0]}:{address[1]}: {error.strerror or error}") from None
 
-    def _handshake(self, connection: Connection, host: str, left: Callable[[], float | None]) -> Flow[None]:
+    def _handshake(self, connection: Connection, host: str, limits: Limits, end: float | None) -> Flow[None]:
         if self._tls is None:
             self._tls = default_tls()
         wrapped = self._tls.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False)
@@ -193,7 +194,7 @@ class Wire:
                 raise not_sent("tls", "tls", f"TLS handshake with {host} failed: {error.reason or error}") from None
             except OSError as error:
                 raise not_sent("reset", "tls", f"TLS handshake with {host} broke: {error.strerror or error}") from None
-            if not (yield from Wait(connection, mask, left())):
+            if not (yield from Wait(connection, mask, limits.left(end))):
                 raise not_sent("timeout", "tls", f"TLS handshake with {host} took too long")
 
     def _checkout(self, origin: tuple[str, str]) -> Connection | None:
@@ -221,18 +222,23 @@ class Wire:
 
 
 class Limits:
-    """One deadline for the exchange and caps for its parts, told as functions that say the seconds left."""
+    """One deadline for the exchange and caps for its parts, as moments of this transport's own clock."""
 
     def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
         self._clock = clock
         self._end = None if timeout is None else clock() + timeout
         self.phases = phases
 
-    def within(self, cap: float | None) -> Callable[[], float | None]:
-        """Seconds left (0 if none) of `cap` from now, and of the whole; None if neither is limited."""
-        ends = [end for end in (self._end, None if cap is None else self._clock() + cap) if end is not None]
-        end = min(ends, default=None)
-        return lambda: None if end is None else max(0.0, end - self._clock())
+    def end(self, cap: float | None) -> float | None:
+        """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
+        if cap is None:
+            return self._end
+        end = self._clock() + cap
+        return end if self._end is None else min(end, self._end)
+
+    def left(self, end: float | None) -> float | None:
+        """Seconds until `end`, 0 if it has passed; None if there is no limit."""
+        return None if end is None else max(0.0, end - self._clock())
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
