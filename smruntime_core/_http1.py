@@ -21,7 +21,7 @@ Both receive methods raise `DispatchFailure` and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NoReturn, Protocol, TypeAlias
 
 from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
@@ -267,21 +267,17 @@ def write(request: Request) -> list[memoryview]:
     target = f"{path}?{query}" if query else path
     if not (_token(request.method) and _graphic(authority) and _graphic(target)) or "#" in target:
         raise ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
-    names = [name for name, _ in request.headers]
+    names = [name.lower() for name, _ in request.headers]
     values = "".join([value for _, value in request.headers])
     if not (values.isascii() and values.isprintable() and (not names or _tokens(":".join(names)))):
         _refuse_header(request.headers)
+    if not _FRAMING.isdisjoint(names):
+        _check_framing(request)
     body = memoryview(request.body)
-    lines = [f"{request.method} {target} HTTP/1.1"]
-    framing = {name: value for name, value in request.headers if name.lower() in _FRAMING}
-    if framing:
-        _check_framing(framing, body.nbytes)
-    if "host" not in map(str.lower, framing):
-        lines.append(f"Host: {authority}")
-    lines += [f"{name}: {value}" for name, value in request.headers]
-    if "content-length" not in map(str.lower, framing):
-        lines.append(f"Content-Length: {body.nbytes}")
-    head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+    host = "" if "host" in names else f"Host: {authority}\r\n"
+    length = "" if "content-length" in names else f"Content-Length: {body.nbytes}\r\n"
+    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
+    head = f"{request.method} {target} HTTP/1.1\r\n{host}{fields}{length}\r\n".encode("ascii")
     if body.nbytes <= ONE_WRITE:
         return [memoryview(head + request.body)]
     return [memoryview(head), body]
@@ -298,13 +294,15 @@ def _refuse_header(headers: Headers) -> NoReturn:
     raise ConstructionError("headers", "tokens with values of 0x20–0x7E only")
 
 
-def _check_framing(framing: Mapping[str, str], length: int) -> None:
-    """A caller may frame the message itself, if it says the same that we would."""
-    for name, value in framing.items():
-        if name.lower() == "transfer-encoding":
-            raise ConstructionError(name, "left out: the body's length is known")
-        if name.lower() == "content-length" and value != str(length):
-            raise ConstructionError(name, "the length of the body")
+def _check_framing(request: Request) -> None:
+    """A caller may frame the message itself, once, if it says the same that we would."""
+    lengths = [value for name, value in request.headers if name.lower() == "content-length"]
+    if lengths and lengths != [str(memoryview(request.body).nbytes)]:
+        raise ConstructionError("content-length", "the length of the body, once")
+    if sum(name.lower() == "host" for name, _ in request.headers) > 1:
+        raise ConstructionError("host", "there once")
+    if any(name.lower() == "transfer-encoding" for name, _ in request.headers):
+        raise ConstructionError("transfer-encoding", "left out: the body's length is known")
 
 
 # ── reading a head ──
