@@ -8,7 +8,7 @@ Sources: "Create a signed AWS API request" in the IAM user guide; where it is si
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 # Fields that a proxy or an HTTP client may add or change on the way: signing them breaks signatures.
@@ -96,7 +96,9 @@ def canonical_headers(headers: Iterable[tuple[str, str]], without: frozenset[str
     return found
 
 
-def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], signed: Sequence[str], payload_hash: str) -> str:
-    """Put together what the functions above made; `signed` is the names of the signed headers."""
-    lines = "\n".join(map(":".join, zip(signed, map(headers.__getitem__, signed), strict=True)))
-    return f"{method}\n{path}\n{query}\n{lines}\n\n{';'.join(signed)}\n{payload_hash}"
+def canonical_request(
+    method: str, path: str, query: str, headers: Mapping[str, str], names: list[str], signed: str, payload_hash: str
+) -> str:
+    """Put together what the functions above made; `names` are the signed headers, `signed` the same joined by semicolons."""
+    lines = "\n".join([f"{name}:{headers[name]}" for name in names])
+    return f"{method}\n{path}\n{query}\n{lines}\n\n{signed}\n{payload_hash}"

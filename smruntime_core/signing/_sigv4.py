@@ -89,26 +89,26 @@ def sign(
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     token = credentials.session_token
+    added = {"x-amz-date": stamp}
+    if add_payload_hash:
+        added["x-amz-content-sha256"] = payload_hash
+    if token is not None and sign_session_token:
+        added["x-amz-security-token"] = token
     headers = canonical_headers(request.headers)
     if "host" not in headers:
         headers["host"] = authority
-    added = [("x-amz-date", stamp)]
-    if add_payload_hash:
-        added.append(("x-amz-content-sha256", payload_hash))
-    if token is not None and sign_session_token:
-        added.append(("x-amz-security-token", token))
-    headers.update(added)
-    signed = sorted(headers)
+    headers |= added
+    names = sorted(headers)
+    signed = ";".join(names)
     path = canonical_path(path, normalize=normalize_path, double_encode=double_encode)
-    canonical = canonical_request(request.method, path, canonical_query(query), headers, signed, payload_hash)
+    canonical = canonical_request(request.method, path, canonical_query(query), headers, names, signed, payload_hash)
     text = string_to_sign(canonical, stamp, key)
     signature = key.sign(text)
-    if token is not None and not sign_session_token:
-        added.append(("x-amz-security-token", token))
+    if token is not None:
+        added["x-amz-security-token"] = token
     credential = f"{credentials.access_key_id}/{key.scope}"
-    authorization = f"{ALGORITHM} Credential={credential}, SignedHeaders={';'.join(signed)}, Signature={signature}"
-    added.append(("authorization", authorization))
-    return Signature(tuple(added), signature, canonical, text)
+    added["authorization"] = f"{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"
+    return Signature(tuple(added.items()), signature, canonical, text)
 
 
 def string_to_sign(canonical: str, stamp: str, key: SigningKey) -> str:

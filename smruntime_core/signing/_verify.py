@@ -59,6 +59,7 @@ def verify(
         canonical_query(query),
         headers,
         names,
+        signed,
         hash_payload(request.body),
     )
     key, stamp = signing_key(credentials, scope, signed_at)
