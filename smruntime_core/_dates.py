@@ -7,7 +7,6 @@ date algorithms"). `datetime` and `email.utils` would cost the import of this pa
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 _stamp = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z").fullmatch
 
@@ -32,7 +31,6 @@ def day_of(year: int, month: int, day: int) -> int:
     return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 
 
-@lru_cache(1)  # calls come many to a second
 def time_of_day(second: int) -> str:
     """Seconds since midnight as `ThhmmssZ`."""
     minute = second // 60

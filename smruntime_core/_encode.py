@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ._bindings import Bound
 from ._model import Headers, Request
 from ._rules import ENDPOINT_URL
@@ -14,13 +12,8 @@ def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
     values = operation.__dict__
     for binding in operation.labels:
         path = path.replace(f"{{{binding.wire_name}}}", values[binding.name])
-    base = _base(endpoint) if isinstance(endpoint, str) else ENDPOINT_URL.check("endpoint", endpoint)
-    return Request(method, base + path, headers(operation), values["body"])
-
-
-@lru_cache(64)  # a program has few endpoints and checks each of them once
-def _base(endpoint: str) -> str:
-    return ENDPOINT_URL.check("endpoint", endpoint).rstrip("/")
+    base = ENDPOINT_URL.check("endpoint", endpoint)
+    return Request(method, base.rstrip("/") + path, headers(operation), values["body"])
 
 
 def headers(record: Bound) -> Headers:

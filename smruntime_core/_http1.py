@@ -22,11 +22,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 
 from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
 from ._model import Headers, Request, Response
-from ._record import Record
 from ._url import split
 
 MAX_HEAD = 64 * 1024
@@ -42,9 +41,11 @@ _FIELD = rf"{_TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{_FIELD})*)\r\n").fullmatch
 _trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+_length = re.compile(r"[0-9]{1,19}").fullmatch
 _token = re.compile(_TOKEN).fullmatch
-_tokens = re.compile(rf"{_TOKEN}(?::{_TOKEN})*").fullmatch
-_graphic = re.compile(r"[!-~]+").fullmatch
+_start = re.compile(rf"{_TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
+_TOKEN_BYTES = bytes(byte for byte in range(128) if _token(chr(byte)))
+_PRINTABLE = bytes(range(0x20, 0x7F))
 
 
 class Violation(Exception):
@@ -55,7 +56,7 @@ class Violation(Exception):
         self.kind: Kind = kind
 
 
-class Head(Record):
+class Head(NamedTuple):
     """A final head that passed the gate. `length` is None unless a Content-Length said it."""
 
     raw: bytes
@@ -93,21 +94,22 @@ class Exchange:
     Raises `ConstructionError` if the request holds what HTTP/1.1 cannot carry.
     """
 
+    reused = False
+    bytes_sent = 0
+    bytes_received = 0
+    _head: Head | None = None
+    _framing: Framing | None = None
+    _interim = 0
+    _body_size = 0
+    _deaf = False  # the peer takes no more of the request
+    _cut_short = False  # an error's body was not read to its end
+
     def __init__(self, request: Request, *, engine: Engine | None = None) -> None:
-        self._unsent = write(request)
+        self.origin, self._unsent = write(request)
         self._bodiless = request.method == "HEAD"
-        self.reused = False
         self._engine = engine or frame
-        self._head_bytes = bytearray()
-        self._interim = 0
-        self._head: Head | None = None
-        self._framing: Framing | None = None
+        self._held = bytearray()  # the beginning of a head
         self._pieces: list[bytes] = []
-        self._body_size = 0
-        self._deaf = False  # the peer takes no more of the request
-        self._cut_short = False  # an error's body was not read to its end
-        self.bytes_sent = 0
-        self.bytes_received = 0
 
     # ── sending ──
 
@@ -118,9 +120,9 @@ class Exchange:
     def sent(self, count: int) -> None:
         """`count` bytes of `data_to_send()` were taken by the transport."""
         self.bytes_sent += count
-        rest = self._unsent[0][count:]
-        if len(rest):
-            self._unsent[0] = rest
+        piece = self._unsent[0]
+        if count < len(piece):
+            self._unsent[0] = piece[count:]
         else:
             del self._unsent[0]
 
@@ -208,31 +210,30 @@ class Exchange:
     # ── the gate ──
 
     def _receive_head(self, data: bytes) -> None:
-        buffer = self._head_bytes
-        searched = max(0, len(buffer) - 3)
-        buffer += data
-        while self._framing is None:
-            if not b"HTTP/1.".startswith(buffer[:7]):
-                raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(buffer[:24])!r}")
-            end = buffer.find(b"\r\n\r\n", searched, MAX_HEAD)
-            if end < 0:
-                if len(buffer) >= MAX_HEAD:
-                    raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
-                return
-            head = read_head(bytes(buffer[: end + 4]))
-            del buffer[: end + 4]
-            searched = 0
+        buffer: bytes | bytearray = data
+        begin, searched = 0, 0
+        if self._held:
+            searched = max(0, len(self._held) - 3)
+            self._held += data
+            buffer = self._held
+        while (end := buffer.find(b"\r\n\r\n", max(begin, searched), begin + MAX_HEAD) + 4) > 3:
+            head = read_head(bytes(buffer[begin:end]))
+            begin = end
             if head.status >= 200:
                 self._head = head
                 self._framing = framing = self._engine(head, self._bodiless)
-                if buffer or framing.complete:
-                    self._receive_body(framing, bytes(buffer))
-            elif head.status == 101 or self._interim == MAX_INTERIM:
+                if begin < len(buffer) or framing.complete:
+                    self._receive_body(framing, bytes(buffer[begin:]))
+                return
+            if head.status == 101 or self._interim == MAX_INTERIM:
                 raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
-            else:
-                self._interim += 1
-                if not buffer:
-                    return
+            self._interim += 1
+        if begin or buffer is data:
+            self._held = bytearray(buffer[begin:])
+        if not b"HTTP/1.".startswith(self._held[:7]):
+            raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
+        if len(self._held) >= MAX_HEAD:
+            raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
     def _receive_body(self, framing: Framing, data: bytes) -> None:
         piece = framing.receive_data(data) if data else b""
@@ -257,51 +258,57 @@ class Exchange:
 # ── writing ──
 
 
-def write(request: Request) -> list[memoryview]:
-    """The request as it goes over the wire: one piece if it is small, else the head and the body itself.
+def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
+    """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself.
 
     `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
     """
-    _, authority, path, query = split(request.url)
+    scheme, authority, path, query = split(request.url)
+    method, headers, body = request.method, request.headers, request.body
+    size = len(body) if type(body) is bytes else memoryview(body).nbytes
     target = f"{path}?{query}" if query else path
-    if not (_token(request.method) and _graphic(authority) and _graphic(target)) or "#" in target:
+    if not _start(f"{method} {target} {authority}"):
         raise ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
-    names = [name.lower() for name, _ in request.headers]
-    values = "".join([value for _, value in request.headers])
-    if not (values.isascii() and values.isprintable() and (not names or _tokens(":".join(names)))):
-        _refuse_header(request.headers)
-    if not _FRAMING.isdisjoint(names):
-        _check_framing(request)
-    body = memoryview(request.body)
-    host = "" if "host" in names else f"Host: {authority}\r\n"
-    length = "" if "content-length" in names else f"Content-Length: {body.nbytes}\r\n"
-    fields = "".join([f"{name}: {value}\r\n" for name, value in request.headers])
-    head = f"{request.method} {target} HTTP/1.1\r\n{host}{fields}{length}\r\n".encode("ascii")
-    if body.nbytes <= ONE_WRITE:
-        return [memoryview(head + request.body)]
-    return [memoryview(head), body]
+    names = ":".join([name for name, _ in headers])
+    known = f":{names}:".lower()
+    if ":host:" in known or ":content-length:" in known or ":transfer-encoding:" in known:
+        _check_framing(headers, size)
+    host = "" if ":host:" in known else f"Host: {authority}\r\n"
+    length = "" if ":content-length:" in known else f"Content-Length: {size}\r\n"
+    fields = "\r\n".join([*map(": ".join, headers), ""])
+    text = f"{method} {target} HTTP/1.1\r\n{host}{fields}{length}\r\n"
+    head = text.encode("ascii", "replace")
+    # without its printable characters, a good head is nothing but the ends of its lines
+    good = head.translate(None, _PRINTABLE) == b"\r\n" * (len(headers) + 2 + bool(host) + bool(length))
+    if not (good and text.isascii() and _are_tokens(names, len(headers))):
+        _refuse_header(headers)
+    if size <= ONE_WRITE:
+        return (scheme, authority), [memoryview(head + body)]
+    return (scheme, authority), [memoryview(head), memoryview(body).cast("B")]
 
 
-_FRAMING = frozenset(("host", "content-length", "transfer-encoding"))
+def _are_tokens(names: str, count: int) -> bool:
+    """`names`, joined by colons, are that many tokens."""
+    return names.encode().translate(None, _TOKEN_BYTES) == b":" * (count - 1) and "::" not in f":{names}:" * (count > 0)
 
 
 def _refuse_header(headers: Headers) -> NoReturn:
     """Name the header that is at fault."""
     for name, value in headers:
-        if not (_tokens(name) and value.isascii() and value.isprintable()) or ":" in name:
+        if not (_token(name) and value.isascii() and value.isprintable()):
             raise ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
     raise ConstructionError("headers", "tokens with values of 0x20–0x7E only")
 
 
-def _check_framing(request: Request) -> None:
+def _check_framing(headers: Headers, size: int) -> None:
     """A caller may frame the message itself, once, if it says the same that we would."""
-    lengths = [value for name, value in request.headers if name.lower() == "content-length"]
-    if lengths and lengths != [str(memoryview(request.body).nbytes)]:
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    if lengths and lengths != [str(size)]:
         raise ConstructionError("content-length", "the length of the body, once")
-    if sum(name.lower() == "host" for name, _ in request.headers) > 1:
+    if sum(name.lower() == "host" for name, _ in headers) > 1:
         raise ConstructionError("host", "there once")
-    if any(name.lower() == "transfer-encoding" for name, _ in request.headers):
+    if any(name.lower() == "transfer-encoding" for name, _ in headers):
         raise ConstructionError("transfer-encoding", "left out: the body's length is known")
 
 
@@ -326,19 +333,24 @@ def read_head(raw: bytes) -> Head:
         value = value.strip(" \t")
         headers.append((name, value))
         key = name.lower()
-        if key == "content-length":
-            if length is not None or not (value.isascii() and value.isdigit() and len(value) <= 19):
-                raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
-            length = int(value)
+        if key not in _FRAMING:
+            continue
+        if key == "connection":
+            close = close or "close" in value.lower().replace(" ", "").split(",")
         elif key == "transfer-encoding":
             if chunked or value.lower() != "chunked":
                 raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
             chunked = True
-        elif key == "connection":
-            close = close or "close" in value.lower().replace(" ", "").split(",")
+        else:
+            if length is not None or not _length(value):
+                raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
+            length = int(value)
     if chunked and (length is not None or minor == "0"):
         raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     return Head(raw, int(status), tuple(headers), minor == "0", chunked, length, close)
+
+
+_FRAMING = frozenset(("connection", "transfer-encoding", "content-length"))
 
 
 def _bad_line(raw: bytes) -> bytes:

@@ -25,6 +25,7 @@ from ._effects import Flow, GetCredentials, Send, Sleep
 from ._endpoints import Config
 from ._errors import DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
+from ._model import Request
 from ._operations import Operation
 from ._retries import NoLock, RetryPolicy, TokenBucket, died_while_kept
 from .signing import hash_payload, sign
@@ -89,7 +90,7 @@ class Runtime:
             begun = self._clock.monotonic()
             failure: SmRuntimeError
             try:
-                ready = request.but(headers=request.headers + signed.headers)
+                ready = Request(request.method, request.url, request.headers + signed.headers, request.body)
                 response = yield from Send(ready, deadline.left(), self.config.timeouts, fresh)
                 output = operation.parse(response)
             except (DispatchFailure, ServiceError, ResponseError) as error:

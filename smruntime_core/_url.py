@@ -5,8 +5,12 @@ No normalising and no fragment: the signer must see the very characters that are
 
 from __future__ import annotations
 
+import re
+
 from ._errors import ConstructionError
 
+_controls = re.compile(r"[\0-\x1f\x7f-\x9f]").search
+_parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?").fullmatch
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -15,16 +19,20 @@ def split(url: str) -> tuple[str, str, str, str]:
 
     Raises `ConstructionError` if `url` is not absolute http or https, or bears a user name or control characters.
     """
-    if not url.isprintable():
-        raise ConstructionError("url", "printable characters only")
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in DEFAULT_PORTS:
-        raise ConstructionError("url", "absolute, beginning with http:// or https://")
-    rest, _, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    if not authority or "@" in authority:
-        raise ConstructionError("url", "a URL with a host and without a user name")
-    return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), slash + path or "/", query
+    found = _parts(url)
+    if found is None:
+        raise ConstructionError("url", _fault(url))
+    scheme, authority, path, query = found.groups("")
+    return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
+
+
+def _fault(url: str) -> str:
+    """The rule that `url` breaks."""
+    if _controls(url):
+        return "printable characters only"
+    if not url.startswith(("http://", "https://")):
+        return "absolute, beginning with http:// or https://"
+    return "a URL with a host and without a user name"
 
 
 def host_and_port(scheme: str, authority: str) -> tuple[str, int]:

@@ -8,8 +8,8 @@ Sources: "Create a signed AWS API request" in the IAM user guide; where it is si
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 
 # Fields that a proxy or an HTTP client may add or change on the way: signing them breaks signatures.
 UNSIGNED = frozenset(
@@ -39,7 +39,6 @@ _plain_path = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
 _blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
 
 
-@lru_cache(256)  # a client asks for the same few paths over and over
 def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
     """The path, its dots and empty segments resolved if `normalize`, every segment percent-encoded.
 
@@ -84,21 +83,53 @@ def _decoded(text: str) -> bytes:
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes((int(found[1], 16),)), text.encode())
 
 
-def canonical_headers(headers: Iterable[tuple[str, str]], without: frozenset[str] = UNSIGNED) -> dict[str, str]:
-    """Values by lower-case name: trimmed, blanks folded, repeated fields joined by commas in the order they stand."""
+def canonical_value(text: str) -> str:
+    """Trimmed, every run of blanks folded to one."""
+    return _blanks.sub(" ", text).strip(" ")
+
+
+def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Canonical values by lower-case name; repeated fields joined by commas in the order they stand."""
     found: dict[str, str] = {}
     for name, value in headers:
-        key = name.lower()
-        if key in without:
-            continue
-        text = (value if value.isprintable() and "  " not in value else _blanks.sub(" ", value)).strip(" ")
+        key, text = name.lower(), canonical_value(value)
         found[key] = f"{found[key]},{text}" if key in found else text
     return found
 
 
-def canonical_request(
-    method: str, path: str, query: str, headers: Mapping[str, str], names: list[str], signed: str, payload_hash: str
-) -> str:
-    """Put together what the functions above made; `names` are the signed headers, `signed` the same joined by semicolons."""
-    lines = "\n".join([f"{name}:{headers[name]}" for name in names])
-    return f"{method}\n{path}\n{query}\n{lines}\n\n{signed}\n{payload_hash}"
+class HeaderLines:
+    """How the values of one list of header fields become canonical lines, whatever the values are.
+
+    A client sends the same names call after call, so a signer works this out once: which fields are signed, in which order they
+    stand. `names` are those of the request; `added` replace them, except for `host`, which gives way.
+    """
+
+    def __init__(self, names: Sequence[str], added: Collection[str]) -> None:
+        places: dict[str, list[int]] = {}
+        for index, name in enumerate(map(str.lower, names)):
+            if name == "host" or (name not in UNSIGNED and name not in added):
+                places.setdefault(name, []).append(index)
+        for index, name in enumerate(added, len(names)):
+            places.setdefault(name, [index])
+        order = sorted(places)
+        self.signed = ";".join(order)
+        self._in_order = itemgetter(*(index for name in order for index in places[name]))
+        self._parts = [""]  # what stands before each value, a place for the value, and so on
+        for name in order:
+            self._parts[-1] += f"{name}:"
+            self._parts += [part for _ in places[name] for part in ("", ",")]
+            self._parts[-1] = "\n"
+
+    def of(self, values: Sequence[str], added: Iterable[str]) -> str:
+        """The canonical header lines for the request's `values` and those `added`, which are canonical already."""
+        text = " | ".join(("", *values, ""))  # a blank at either end of a value is now one of two
+        if " ".join(text.split()) != text[1:-1]:
+            values = [canonical_value(value) for value in values]
+        parts = self._parts.copy()
+        parts[1::2] = self._in_order((*values, *added))
+        return "".join(parts)
+
+
+def canonical_request(method: str, path: str, query: str, header_lines: str, signed: str, payload_hash: str) -> str:
+    """Put together what the functions above made; `signed` are the names of the signed headers, joined by semicolons."""
+    return f"{method}\n{path}\n{query}\n{header_lines}\n{signed}\n{payload_hash}"

@@ -12,14 +12,15 @@ with, canonical request and string to sign, is part of the result: services quot
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple, Protocol
+from collections.abc import Collection
+from typing import Protocol
 
 from .._dates import date_of, time_of_day
 from .._errors import ConstructionError
 from .._model import Body, Credentials, Headers, Request, Scope
 from .._record import Record, field
 from .._url import split
-from ._canonical import canonical_headers, canonical_path, canonical_query, canonical_request
+from ._canonical import HeaderLines, canonical_path, canonical_query, canonical_request
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -45,19 +46,30 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class SigningKey(NamedTuple):
+class SigningKey:
     """What a day's signatures for one region and service share."""
 
-    date: str
-    scope: str
-    inner: _Hash
-    outer: _Hash
+    def __init__(self, key: bytes, date: str, scope: str) -> None:
+        self.date = date
+        self.scope = scope
+        self._inner, self._outer = _hmac_states(key)
+        self._lines: dict[tuple[object, ...], HeaderLines] = {}
+
+    def header_lines(self, names: tuple[str, ...], added: Collection[str]) -> HeaderLines:
+        """How fields of these `names` are signed together with those `added`."""
+        wanted = (names, *added)
+        found = self._lines.get(wanted)
+        if found is None:
+            if len(self._lines) > 64:  # whoever makes up header names works this out anew
+                self._lines.clear()
+            found = self._lines[wanted] = HeaderLines(names, added)
+        return found
 
     def sign(self, text: str) -> str:
         """HMAC-SHA256 of `text` in hexadecimal."""
-        inner = self.inner.copy()
+        inner = self._inner.copy()
         inner.update(text.encode())
-        outer = self.outer.copy()
+        outer = self._outer.copy()
         outer.update(inner.digest())
         return outer.hexdigest()
 
@@ -89,37 +101,37 @@ def sign(
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     token = credentials.session_token
-    added = {"x-amz-date": stamp}
+    added = {"host": authority, "x-amz-date": stamp}
     if add_payload_hash:
         added["x-amz-content-sha256"] = payload_hash
     if token is not None and sign_session_token:
         added["x-amz-security-token"] = token
-    headers = canonical_headers(request.headers)
-    if "host" not in headers:
-        headers["host"] = authority
-    headers |= added
-    names = sorted(headers)
-    signed = ";".join(names)
-    path = canonical_path(path, normalize=normalize_path, double_encode=double_encode)
-    canonical = canonical_request(request.method, path, canonical_query(query), headers, names, signed, payload_hash)
-    text = string_to_sign(canonical, stamp, key)
+    names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
+    lines = key.header_lines(names, added)
+    try:
+        canonical = canonical_request(
+            request.method,
+            canonical_path(path, normalize=normalize_path, double_encode=double_encode),
+            query and canonical_query(query),
+            lines.of(values, added.values()),
+            lines.signed,
+            payload_hash,
+        )
+        text = string_to_sign(canonical, stamp, key)
+    except UnicodeEncodeError:
+        raise ConstructionError("request", "text without lone surrogates") from None
     signature = key.sign(text)
-    if token is not None:
+    if token is not None and not sign_session_token:
         added["x-amz-security-token"] = token
+    del added["host"]
     credential = f"{credentials.access_key_id}/{key.scope}"
-    added["authorization"] = f"{ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"
+    added["authorization"] = f"{ALGORITHM} Credential={credential}, SignedHeaders={lines.signed}, Signature={signature}"
     return Signature(tuple(added.items()), signature, canonical, text)
 
 
 def string_to_sign(canonical: str, stamp: str, key: SigningKey) -> str:
-    """SigV4 step 2: algorithm, time, scope and the hash of the canonical request.
-
-    Raises `ConstructionError` if that text cannot be encoded: a lone surrogate stands for no character.
-    """
-    try:
-        hashed = _sha256(canonical.encode()).hexdigest()
-    except UnicodeEncodeError:
-        raise ConstructionError("request", "text without lone surrogates") from None
+    """SigV4 step 2: algorithm, time, scope and the hash of the canonical request."""
+    hashed = _sha256(canonical.encode()).hexdigest()
     return f"{ALGORITHM}\n{stamp}\n{key.scope}\n{hashed}"
 
 
@@ -148,7 +160,7 @@ def _derive(secret: str, date: str, scope: Scope) -> SigningKey:
         inner.update(part.encode())
         outer.update(inner.digest())
         key = outer.digest()
-    return SigningKey(date, f"{date}/{scope.region}/{scope.service}/aws4_request", *_hmac_states(key))
+    return SigningKey(key, date, f"{date}/{scope.region}/{scope.service}/aws4_request")
 
 
 def _hmac_states(key: bytes) -> tuple[_Hash, _Hash]:

@@ -39,7 +39,7 @@ def verify(
     missing or malformed, the key id unknown, the scope another, the time too far off, a required header unsigned, the session
     token wrong or expired, or the signature does not match. The body's real hash is what counts, whatever a header says.
     """
-    headers = canonical_headers(request.headers, without=frozenset())
+    headers = canonical_headers(request.headers)
     key_id, date, region, service, signed, signature = _parse(headers.get("authorization"))
     credentials = credentials_by_id.get(key_id)
     if credentials is None:
@@ -52,21 +52,20 @@ def verify(
     _check_signed(names, headers)
     _check_token(headers.get("x-amz-security-token"), credentials, now)
 
-    _, _, path, query = split(request.url)
-    canonical = canonical_request(
-        request.method,
-        canonical_path(path, normalize=True, double_encode=True),
-        canonical_query(query),
-        headers,
-        names,
-        signed,
-        hash_payload(request.body),
-    )
     key, stamp = signing_key(credentials, scope, signed_at)
     try:
+        _, _, path, query = split(request.url)
+        canonical = canonical_request(
+            request.method,
+            canonical_path(path, normalize=True, double_encode=True),
+            canonical_query(query),
+            "".join([f"{name}:{headers[name]}\n" for name in names]),
+            signed,
+            hash_payload(request.body),
+        )
         text = string_to_sign(canonical, stamp, key)
-    except ConstructionError:
-        raise _refusal("IncompleteSignatureException", "The request holds text that cannot be encoded.") from None
+    except (ConstructionError, UnicodeEncodeError):
+        raise _refusal("IncompleteSignatureException", "The request holds a URL or text that nobody could have signed.") from None
     if not compare_digest(key.sign(text), signature):
         raise _refusal("InvalidSignatureException", _mismatch(canonical, text))
     return credentials

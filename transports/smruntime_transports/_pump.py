@@ -33,7 +33,7 @@ def _send(exchange: Exchange, sock: socket.socket) -> tuple[int, bool]:
     """Send what `sock` takes. What to wait for, and whether it takes no more for good."""
     while (data := exchange.data_to_send()) is not None:
         try:
-            exchange.sent(sock.send(data[:_UPLOAD_PIECE]))
+            exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
         except (BlockingIOError, ssl.SSLWantWriteError):
             return WRITE, False
         except ssl.SSLWantReadError:

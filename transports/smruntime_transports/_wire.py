@@ -23,13 +23,14 @@ from typing import Literal, TypeAlias
 from smruntime_core import DispatchFailure, Effect, Flow, Response, Send, Timeouts
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Engine, Exchange
-from smruntime_core._url import host_and_port, split
+from smruntime_core._url import host_and_port
 
 from ._pump import READ, WRITE, pump
 
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
 
+Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 EngineName: TypeAlias = Literal["native", "h11"]
 
@@ -98,46 +99,36 @@ class Wire:
         self._clock = clock
         self._engine = load_engine(engine)
         self._tls = tls
-        self._idle: dict[tuple[str, str], deque[Connection]] = {}
+        self._idle: dict[Origin, deque[Connection]] = {}
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
-        limits = Limits(self._clock, effect.timeout, effect.phases)
         exchange = Exchange(effect.request, engine=self._engine)
-        scheme, authority, _, _ = split(effect.request.url)
-        origin = scheme, authority
-        connection = None if effect.fresh else self._checkout(origin)
+        limits = Limits(self._clock, effect.timeout, effect.phases)
+        connection = None if effect.fresh else self._checkout(exchange.origin)
         if connection is None:
-            connection = yield from self._connect(scheme, *host_and_port(scheme, authority), limits)
+            connection = yield from self._connect(exchange.origin, limits)
         else:
             exchange.reused = True
         keep = False
+        ready = 0
         try:
-            yield from self._converse(connection, exchange, limits)
+            while mask := pump(exchange, connection.sock, ready):
+                ready = yield from Wait(connection, mask, limits.patience(exchange))
+                if not ready:
+                    exchange.fail("timeout", "the server does not take the request" if exchange.phase == "send" else "no answer in time")
+                    break
             keep = exchange.reusable
             return exchange.response
         finally:
             if keep:
-                self._checkin(origin, connection)
+                self._checkin(exchange.origin, connection)
             else:
                 connection.drop()
 
-    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits) -> Flow[None]:
-        caps = {"send": limits.phases.idle, "head": limits.phases.response, "body": limits.phases.idle}
-        ready = 0
-        phase, moved, end = None, 0, None
-        while mask := pump(exchange, connection.sock, ready):
-            so_far = exchange.bytes_sent + exchange.bytes_received
-            # a body may pause for so long; the head has to be there in time, however it drips
-            if phase != exchange.phase or (moved != so_far and phase != "head"):
-                phase, moved = exchange.phase, so_far
-                end = limits.end(caps[phase])
-            ready = yield from Wait(connection, mask, limits.left(end))
-            if not ready:
-                exchange.fail("timeout", "the server does not take the request" if phase == "send" else "no answer in time")
-                return
-
-    def _connect(self, scheme: str, host: str, port: int, limits: Limits) -> Flow[Connection]:
+    def _connect(self, origin: Origin, limits: Limits) -> Flow[Connection]:
+        scheme, authority = origin
+        host, port = host_and_port(scheme, authority)
         end = limits.end(limits.phases.connect)
         addresses = yield from Resolve(host, port, limits.left(end))
         if not addresses:
@@ -197,7 +188,7 @@ class Wire:
             if not (yield from Wait(connection, mask, limits.left(end))):
                 raise not_sent("timeout", "tls", f"TLS handshake with {host} took too long")
 
-    def _checkout(self, origin: tuple[str, str]) -> Connection | None:
+    def _checkout(self, origin: Origin) -> Connection | None:
         """The connection that has been idle for longest and may still serve; the others are dropped on the way."""
         idle = self._idle.get(origin)
         while idle:
@@ -210,7 +201,7 @@ class Wire:
             connection.drop()
         return None
 
-    def _checkin(self, origin: tuple[str, str], connection: Connection) -> None:
+    def _checkin(self, origin: Origin, connection: Connection) -> None:
         connection.idle_since = self._clock()
         self._idle.setdefault(origin, deque()).append(connection)
 
@@ -226,19 +217,32 @@ class Limits:
 
     def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
         self._clock = clock
-        self._end = None if timeout is None else clock() + timeout
+        self._last = None if timeout is None else clock() + timeout
+        self._phase: Phase | None = None
+        self._moved = 0
+        self._end: float | None = None
         self.phases = phases
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
         if cap is None:
-            return self._end
+            return self._last
         end = self._clock() + cap
-        return end if self._end is None else min(end, self._end)
+        return end if self._last is None else min(end, self._last)
 
     def left(self, end: float | None) -> float | None:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
         return None if end is None else max(0.0, end - self._clock())
+
+    def patience(self, exchange: Exchange) -> float | None:
+        """Seconds to wait for `exchange` to move: a body may pause for so long; a head has to be there in time, however it drips."""
+        phase, moved = exchange.phase, exchange.bytes_sent + exchange.bytes_received
+        if phase == self._phase and (moved == self._moved or phase == "head"):
+            return self.left(self._end)
+        self._phase, self._moved = phase, moved
+        cap = self.phases.response if phase == "head" else self.phases.idle
+        self._end = self.end(cap)
+        return cap if self._last is None else self.left(self._end)
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:

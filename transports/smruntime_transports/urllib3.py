@@ -49,8 +49,8 @@ class Urllib3IO:
 
     def send(self, effect: Send, /) -> Response:
         request, phases = effect.request, effect.phases
-        write(request)  # refuses what HTTP/1.1 cannot carry; http.client is laxer
-        scheme, authority, path, query = split(request.url)
+        (scheme, authority), _ = write(request)  # refuses what HTTP/1.1 cannot carry; http.client is laxer
+        _, _, path, query = split(request.url)
         headers = urllib3.HTTPHeaderDict({"Accept-Encoding": SKIP_HEADER, "User-Agent": SKIP_HEADER})
         for name in {name for name, _ in request.headers}:
             headers.pop(name, None)
