@@ -63,14 +63,16 @@ class Bound(Record):
 
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
-    headers: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    wire_names: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__(kw_only=True)
         cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
         cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
-        # member, name on the wire, the same in lower case: read at every call, so not worked out at every call
-        cls.headers = tuple((b.name, b.wire_name, b.wire_name.lower()) for b in cls.bindings if b.location is Location.HEADER)
+        # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
+        cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
+        cls.headers = tuple((member, wire_name.lower()) for member, wire_name in cls.wire_names.items())
 
 
 class Output(Bound):

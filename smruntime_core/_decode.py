@@ -7,7 +7,7 @@ bytes, an error comes out, with the status as its code if there is no better one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from ._bindings import Output
@@ -18,12 +18,12 @@ from ._model import Response
 OutputT = TypeVar("OutputT", bound=Output)
 
 
-def fields(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def fields(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        found[key] = f"{found[key]}, {value}" if key in found else value
+    found = {name.lower(): value for name, value in headers}
+    if len(found) < len(headers):
+        for key in found:
+            found[key] = ", ".join([value for name, value in headers if name.lower() == key])
     return found
 
 
@@ -34,7 +34,7 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
     if response.truncated:
         raise _with(metadata, ResponseError("the body of a successful answer was cut short"))
     values: dict[str, object] = {"body": response.body, "metadata": metadata}
-    for name, _, key in kind.headers:
+    for name, key in kind.headers:
         if key in found:
             values[name] = found[key]
     return kind.trusted(values)

@@ -18,5 +18,5 @@ def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
 
 def headers(record: Bound) -> Headers:
     """The header fields of the members that were given, in the order of the table."""
-    values = record.__dict__
-    return tuple([(wire_name, values[name]) for name, wire_name, _ in record.headers if name in values])
+    wire_names = record.wire_names
+    return tuple([(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names])

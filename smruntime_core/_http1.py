@@ -325,15 +325,11 @@ def read_head(raw: bytes) -> Head:
     lines.pop()
     if len(lines) > MAX_FIELDS:
         raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
-    headers: list[tuple[str, str]] = []
+    headers = tuple([(name, value.strip(" \t")) for name, _, value in [line.partition(":") for line in lines]])
     length: int | None = None
     chunked = close = False
-    for line in lines:
-        name, _, value = line.partition(":")
-        value = value.strip(" \t")
-        headers.append((name, value))
-        key = name.lower()
-        if key not in _FRAMING:
+    for name, value in headers:
+        if (key := name.lower()) not in _FRAMING:
             continue
         if key == "connection":
             close = close or "close" in value.lower().replace(" ", "").split(",")
@@ -347,7 +343,7 @@ def read_head(raw: bytes) -> Head:
             length = int(value)
     if chunked and (length is not None or minor == "0"):
         raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
-    return Head(raw, int(status), tuple(headers), minor == "0", chunked, length, close)
+    return Head(raw, int(status), headers, minor == "0", chunked, length, close)
 
 
 _FRAMING = frozenset(("connection", "transfer-encoding", "content-length"))
