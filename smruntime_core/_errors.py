@@ -5,13 +5,17 @@
     ├── CredentialsError                   the set-up's: each source that was tried and what it said
     ├── DispatchFailure                    the network's: `kind`, `phase`, and `delivery`: may the model have run?
     ├── ResponseError                      the server's: an answer that nobody can read
+    │   └── StreamError                        inside a stream: a bad frame, a wrong checksum
+    │       └── TruncatedStream                    it ended in the middle of something
     └── ServiceError                       the service's or the model's: `code`, `message`, `status`
         ├── ModelError                     424  the container answered with an error of its own
         ├── ModelNotReadyException         429  the model is still loading
         ├── ValidationError                400  the service refused the request
         ├── InternalFailure                500
         ├── ServiceUnavailable             503
-        └── InternalDependencyException    530
+        ├── InternalDependencyException    530
+        ├── ModelStreamError               inside a stream: the model failed, `error_code` says how
+        └── InternalStreamFailure          inside a stream: the service failed
                                            (any other code stays a plain `ServiceError` that bears it)
 
 An error knows what it can: `metadata` holds the request id, status, headers and attempts, as an output's does. `str()` of
@@ -122,6 +126,14 @@ class ResponseError(SmRuntimeError):
     """The server sent a complete answer that does not say what it must."""
 
 
+class StreamError(ResponseError):
+    """Bytes of a stream break the rules of its format."""
+
+
+class TruncatedStream(StreamError):
+    """A stream ended in the middle of something; what came before it was whole and has been delivered."""
+
+
 class ServiceError(SmRuntimeError):
     """The service answered with an error.
 
@@ -221,3 +233,19 @@ class InternalDependencyException(ServiceError):
 
     default_code = "InternalDependencyException"
     default_status = 530
+
+
+class ModelStreamError(ServiceError):
+    """The model failed while its answer was streamed; `error_code` is the service's word for how."""
+
+    default_code = "ModelStreamError"
+    default_status = 400
+    members = (("error_code", "ErrorCode", str),)
+    error_code: str | None = None
+
+
+class InternalStreamFailure(ServiceError):
+    """The service failed while an answer was streamed."""
+
+    default_code = "InternalStreamFailure"
+    default_status = 500
