@@ -3,7 +3,7 @@
 Three doors, each built only from the ones below it:
 
     functions for meaning      `InvokeEndpoint(...).request(url)`, `sign(...)`, `operation.parse(response)`
-    objects for bytes          `smruntime_core._http1.Exchange`: one HTTP/1.1 exchange without I/O
+    objects for bytes          `ResponseParser`, `eventstream`, `payload`: bytes in any pieces in, events out
     generators for time        `Runtime(...).call(operation)`: a flow of effects, driven by `run` or `run_async`
 
 `smruntime_core.service` speaks the other side of the protocol. What does I/O lives in `smruntime_transports`.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ._bindings import Output
 from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import Effect, Flow, GetCredentials, Send, Sleep
+from ._effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import (
     ConstructionError,
@@ -21,24 +21,42 @@ from ._errors import (
     DispatchFailure,
     InternalDependencyException,
     InternalFailure,
+    InternalStreamFailure,
     ModelError,
     ModelNotReadyException,
+    ModelStreamError,
     ResponseError,
     ServiceError,
     ServiceUnavailable,
     SmRuntimeError,
+    StreamError,
+    TruncatedStream,
     ValidationError,
 )
 from ._metadata import Attempt, Metadata
-from ._model import Credentials, Request, Response, Scope, Timeouts
-from ._operations import InvokeEndpoint, InvokeEndpointOutput, Operation
+from ._model import Credentials, Request, Response, ResponseBody, Scope, StreamingResponse, Timeouts
+from ._operations import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointAsyncOutput,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    InvokeEndpointWithResponseStreamOutput,
+    Operation,
+    Streaming,
+)
+from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
+from ._patience import Clock
 from ._retries import RetryPolicy
-from ._runtime import Clock, Runtime
+from ._runtime import Runtime
+from ._signal import NEED_DATA, Decoder, NeedData
+from ._stream import Stream
 from .signing import Signature, sign, verify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "NEED_DATA",
     "AsyncIO",
     "Attempt",
     "Clock",
@@ -46,22 +64,38 @@ __all__ = [
     "ConstructionError",
     "Credentials",
     "CredentialsError",
+    "Decoder",
     "DispatchFailure",
     "Effect",
     "Flow",
     "GetCredentials",
     "InternalDependencyException",
     "InternalFailure",
+    "InternalStreamFailure",
     "InvokeEndpoint",
+    "InvokeEndpointAsync",
+    "InvokeEndpointAsyncOutput",
     "InvokeEndpointOutput",
+    "InvokeEndpointWithResponseStream",
+    "InvokeEndpointWithResponseStreamOutput",
     "Metadata",
     "ModelError",
     "ModelNotReadyException",
+    "ModelStreamError",
+    "NeedData",
+    "Open",
     "Operation",
     "Output",
+    "PayloadPart",
+    "Receive",
     "Request",
     "Response",
+    "ResponseBody",
+    "ResponseEnded",
     "ResponseError",
+    "ResponseEvent",
+    "ResponseParser",
+    "ResponseStarted",
     "RetryPolicy",
     "Runtime",
     "Scope",
@@ -71,8 +105,14 @@ __all__ = [
     "Signature",
     "Sleep",
     "SmRuntimeError",
+    "Stream",
+    "StreamError",
+    "Streaming",
+    "StreamingResponse",
     "SyncIO",
     "Timeouts",
+    "TruncatedStream",
+    "UnknownEvent",
     "ValidationError",
     "run",
     "run_async",

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from ._metadata import NO_METADATA, Metadata
 from ._record import REQUIRED, Field, Record, field
-from ._rules import Rule, blob
+from ._rules import ANY_BYTES, Blob, Rule, WholeNumber
 
 
 class Location(Enum):
@@ -24,45 +24,57 @@ class Location(Enum):
     LABEL = "label"
     HEADER = "header"
     PAYLOAD = "payload"
+    DOCUMENT = "body"  # a member of the JSON object that is the HTTP body
 
 
 class Binding(Field):
-    """One line of the table: a member of an operation or output and its place on the wire. `rule` is None for a body."""
+    """One line of the table: a member of an operation or output and its place on the wire."""
 
-    def __init__(self, location: Location, wire_name: str, rule: Rule | None, default: object, secret: bool) -> None:
-        super().__init__(default=default, check=rule.check if rule else blob, secret=secret)
+    def __init__(
+        self, location: Location, wire_name: str, rule: Rule | WholeNumber | Blob, default: object = REQUIRED, secret: bool = False
+    ) -> None:
+        super().__init__(default=default, check=rule.check, secret=secret)
         self.location = location
         self.wire_name = wire_name
         self.rule = rule
-
-    @property
-    def required(self) -> bool:
-        """The operation cannot be made without it."""
-        return self.default is REQUIRED
+        self.required = default is REQUIRED  # there is no such message without it
 
 
 # `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.
 def label(wire_name: str, rule: Rule) -> Any:
     """A member that travels as one segment of the path; its rule leaves nothing to be escaped."""
-    return Binding(Location.LABEL, wire_name, rule, REQUIRED, False)
+    return Binding(Location.LABEL, wire_name, rule)
 
 
-def header(wire_name: str, rule: Rule, *, default: Any = REQUIRED, secret: bool = False) -> Any:
+def header(wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False) -> Any:
     """A member that travels as a header field."""
     return Binding(Location.HEADER, wire_name, rule, default, secret)
 
 
-def payload(wire_name: str) -> Any:
+def payload(wire_name: str, rule: Blob = ANY_BYTES, *, default: Any = REQUIRED) -> Any:
     """The member that is the HTTP body, byte for byte."""
-    return Binding(Location.PAYLOAD, wire_name, None, REQUIRED, True)
+    return Binding(Location.PAYLOAD, wire_name, rule, default, True)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload))
+def stream(wire_name: str) -> Any:
+    """The member that is the HTTP body and comes in events; a record of what precedes them is made without it."""
+    made = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, b"", True)
+    made.required = True
+    return made
+
+
+def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
+    """A member of the JSON object that is the HTTP body."""
+    return Binding(Location.DOCUMENT, wire_name, rule, default)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
 class Bound(Record):
     """A record whose members travel in an HTTP message."""
 
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
+    document: ClassVar[tuple[Binding, ...]] = ()
     headers: ClassVar[tuple[tuple[str, str], ...]] = ()
     wire_names: ClassVar[dict[str, str]] = {}
 
@@ -70,6 +82,7 @@ class Bound(Record):
         super().__init_subclass__(kw_only=True)
         cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
         cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
+        cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
         # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
         cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
         cls.headers = tuple((member, wire_name.lower()) for member, wire_name in cls.wire_names.items())

@@ -30,40 +30,50 @@ def fields(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
 def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
     """The record of `kind` in a successful response."""
     found = fields(response.headers)
-    metadata = _metadata(response, found, attempts)
+    told = metadata(response, found, attempts)
     if response.truncated:
-        raise _with(metadata, ResponseError("the body of a successful answer was cut short"))
-    values: dict[str, object] = {"body": response.body, "metadata": metadata}
+        raise _with(told, ResponseError("the body of a successful answer was cut short"))
+    values: dict[str, object] = {"body": response.body, "metadata": told}
     for name, key in kind.headers:
         if key in found:
             values[name] = found[key]
+    if kind.document:
+        del values["body"]
+        said = document(response.body)
+        values |= {b.name: said[b.wire_name] for b in kind.document if isinstance(said.get(b.wire_name), str)}
     return kind.trusted(values)
 
 
 def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
     """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
     found = fields(response.headers)
-    document = _document(response.body)
+    said = document(response.body)
     code = _shape_name(found.get("x-amzn-errortype")) or next(
-        filter(None, (_shape_name(document.get(key)) for key in ("__type", "code", "Code"))), None
+        filter(None, (_shape_name(said.get(key)) for key in ("__type", "code", "Code"))), None
     )
     kind = next((known for known in modelled if known.default_code == code), ServiceError)
-    message = next((text for key in ("message", "Message") if isinstance(text := document.get(key), str)), "")
+    message = next((text for key in ("message", "Message") if isinstance(text := said.get(key), str)), "")
     made = kind(
         message,
         code=code,
         status=response.status,
         body=response.body,
         truncated=response.truncated,
-        metadata=_metadata(response, found, attempts),
+        metadata=metadata(response, found, attempts),
     )
-    for name, wire_name, type_ in kind.members:
-        value = document.get(wire_name)
-        setattr(made, name, value if type(value) is type_ else None)
+    set_members(made, said)
     return made
 
 
-def _metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
+def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
+    """What else the JSON of an error holds, as far as it has the right type."""
+    for name, wire_name, type_ in error.members:
+        value = said.get(wire_name)
+        setattr(error, name, value if type(value) is type_ else None)
+
+
+def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
+    """What every answer says of itself."""
     return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
 
 
@@ -79,12 +89,12 @@ def _shape_name(text: object) -> str | None:
     return text.partition(":")[0].rpartition("#")[2].strip() or None
 
 
-def _document(body: bytes) -> dict[str, object]:
-    """The JSON object in an error's body; an empty one for anything else."""
+def document(body: bytes) -> dict[str, object]:
+    """The JSON object in a body; an empty one for anything else."""
     import json  # 5 ms that only a failed call pays
 
     try:
-        document = json.loads(body)
+        found = json.loads(body)
     except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
         return {}
-    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from ._effects import Flow, GetCredentials, Send, Sleep
+from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._errors import SmRuntimeError
-from ._model import Credentials, Response
+from ._model import Credentials, Response, StreamingResponse
 
 T = TypeVar("T")
 
 
 class SyncIO(Protocol):
-    """What `run` needs: blocking methods."""
+    """What `run` needs: blocking methods. Only streams ask for the last two."""
 
     def credentials(self, effect: GetCredentials, /) -> Credentials: ...
     def send(self, effect: Send, /) -> Response: ...
     def sleep(self, effect: Sleep, /) -> None: ...
+    def open(self, effect: Open, /) -> StreamingResponse: ...
+    def receive(self, effect: Receive, /) -> bytes: ...
 
 
 class AsyncIO(Protocol):
@@ -30,6 +32,8 @@ class AsyncIO(Protocol):
     def credentials(self, effect: GetCredentials, /) -> Awaitable[Credentials]: ...
     def send(self, effect: Send, /) -> Awaitable[Response]: ...
     def sleep(self, effect: Sleep, /) -> Awaitable[None]: ...
+    def open(self, effect: Open, /) -> Awaitable[StreamingResponse]: ...
+    def receive(self, effect: Receive, /) -> Awaitable[bytes]: ...
 
 
 def run(flow: Flow[T], io: object) -> T:

@@ -12,7 +12,8 @@ A flow is a generator that yields effects and is sent replies:
 
 A failure is a reply too: send the `SmRuntimeError` in, and the flow raises it inside itself, where `try/except` around a retry
 loop is ordinary Python. A flow that is being closed can ask for nothing, so release is never an effect: a flow that raises
-owns nothing, a flow that returns hands what it has to its caller.
+owns nothing, a flow that returns hands what it has to its caller. (A body that was opened is let go of by `abort()`, which never
+waits and so has no colour.)
 
 Time left travels in seconds, never as a moment: every event loop has its own clock.
 """
@@ -23,7 +24,7 @@ from collections.abc import Generator
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from ._errors import SmRuntimeError
-from ._model import Credentials, Request, Response, Timeouts
+from ._model import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from ._record import Record, field
 
 T = TypeVar("T")
@@ -66,6 +67,30 @@ class Send(Effect[Response]):
     timeout: float | None = None
     phases: Timeouts = field(default=Timeouts())
     fresh: bool = False
+
+
+class Open(Effect[StreamingResponse]):
+    """Like `Send`, but the reply comes when the head has arrived, its body unread."""
+
+    method = "open"
+
+    request: Request
+    timeout: float | None = None
+    phases: Timeouts = field(default=Timeouts())
+    fresh: bool = False
+
+
+class Receive(Effect[bytes]):
+    """The next bytes of an open `body`, as soon as there are any; `b""` means that it is complete.
+
+    The IO raises `DispatchFailure` if it breaks off, or if nothing comes within `timeout` seconds or the idle cap of `phases`.
+    """
+
+    method = "receive"
+
+    body: ResponseBody
+    timeout: float | None = None
+    phases: Timeouts = field(default=Timeouts())
 
 
 class Sleep(Effect[None]):

@@ -13,10 +13,12 @@ def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
     for binding in operation.labels:
         path = path.replace(f"{{{binding.wire_name}}}", values[binding.name])
     base = ENDPOINT_URL.check("endpoint", endpoint)
-    return Request(method, base.rstrip("/") + path, headers(operation), values["body"])
+    return Request(method, base.rstrip("/") + path, headers(operation), values.get("body", b""))
 
 
 def headers(record: Bound) -> Headers:
     """The header fields of the members that were given, in the order of the table."""
     wire_names = record.wire_names
-    return tuple([(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names])
+    return tuple(
+        [(wire_names[name], value if type(value) is str else str(value)) for name, value in record.__dict__.items() if name in wire_names]
+    )

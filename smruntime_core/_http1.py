@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
 from ._model import Headers, Request, Response
@@ -88,12 +88,19 @@ class Framing(Protocol):
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 
 
+Until: TypeAlias = Literal["head", "piece", "end"]
+
+
 class Exchange:
     """One request and its response. Set `reused` if the connection served before: failures report it.
+
+    `until` says how far to receive before looking: to the end of the response, or for those who read while it comes, to its `head`,
+    then to the next `piece` of its body, which `take` hands out.
 
     Raises `ConstructionError` if the request holds what HTTP/1.1 cannot carry.
     """
 
+    until: Until = "end"
     reused = False
     bytes_sent = 0
     bytes_received = 0
@@ -181,6 +188,26 @@ class Exchange:
     def done(self) -> bool:
         """The response is complete, or as complete as it will be."""
         return self._cut_short or (self._framing is not None and self._framing.complete)
+
+    @property
+    def hungry(self) -> bool:
+        """There is more to receive before anybody need look."""
+        if self.done:
+            return False
+        return self.until == "end" or (self._head is None if self.until == "head" else not self._pieces)
+
+    @property
+    def head(self) -> Head | None:
+        """The head of the response, once it has arrived."""
+        return self._head
+
+    def take(self) -> bytes:
+        """What has been received of the body since the last time; raises `DispatchFailure` where an error's body was cut short."""
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        if self._cut_short and not body:
+            raise self.failure("truncated", "the body of an error was cut short")
+        return body
 
     @property
     def phase(self) -> Phase:

@@ -5,7 +5,7 @@ None shows a secret in its repr: bodies appear as their size, lists of headers a
 
 from __future__ import annotations
 
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
 from ._errors import ConstructionError
 from ._record import Record, field
@@ -45,6 +45,25 @@ class Response(Record):
 
     def __repr__(self) -> str:
         return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"
+
+
+class ResponseBody(Protocol):
+    """A body that has not been read: whatever the IO that opened it needs to read on."""
+
+    def abort(self) -> None:
+        """Let go of it and close its connection unless it was read to its end. Never waits; a second time it does nothing."""
+        ...
+
+
+class StreamingResponse(Record):
+    """A response whose head has arrived, its `body` unread; header values are as in `Response`."""
+
+    status: int
+    headers: Headers
+    body: ResponseBody
+
+    def __repr__(self) -> str:
+        return f"StreamingResponse({self.status}, <{len(self.headers)} headers>)"
 
 
 def _optional_key(member: str, value: object) -> str | None:

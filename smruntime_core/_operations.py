@@ -10,21 +10,27 @@ from __future__ import annotations
 from typing import ClassVar, Generic, TypeVar, cast
 
 from . import _decode, _encode
-from ._bindings import Bound, Output, header, label, payload
+from ._bindings import Bound, Output, document, header, label, payload, stream
 from ._errors import (
+    ConstructionError,
     InternalDependencyException,
     InternalFailure,
+    InternalStreamFailure,
     ModelError,
     ModelNotReadyException,
+    ModelStreamError,
     ServiceError,
     ServiceUnavailable,
     ValidationError,
 )
 from ._metadata import Attempt
 from ._model import Body, Request, Response
-from ._rules import NEW_SESSION_ID, SESSION_ID, header_text, name
+from ._parser import whole
+from ._rules import FILENAME, LOCATION, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
+
+NEW_SESSION = "NEW_SESSION"
 
 TEXT = header_text(1024)
 SHORT_TEXT = header_text(64)
@@ -39,6 +45,11 @@ class Operation(Bound, Generic[OutputT_co]):
     success: ClassVar[int] = 200
     output: ClassVar[type[Output]]
     errors: ClassVar[tuple[type[ServiceError], ...]]
+
+    @property
+    def once(self) -> bool:
+        """It must not reach the service twice, whatever the answer: it opens something there."""
+        return False
 
     def request(self, endpoint: str) -> Request:
         """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.
@@ -55,6 +66,19 @@ class Operation(Bound, Generic[OutputT_co]):
         if 200 <= response.status < 300:
             return cast("OutputT_co", _decode.output(self.output, response, attempts))
         raise _decode.error(self.errors, response, attempts)
+
+
+class Streaming(Operation[OutputT_co]):
+    """An operation whose answer is an event stream; `stream_errors` may end it."""
+
+    stream_errors: ClassVar[tuple[type[ServiceError], ...]]
+
+    def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
+        """The output of a stream that has been received whole, all its parts joined in `body`.
+
+        Raises what `Operation.parse` raises, the error that ended the stream, or `StreamError`.
+        """
+        return cast("OutputT_co", whole(self, response, attempts))
 
 
 class InvokeEndpointOutput(Output):
@@ -102,3 +126,81 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
     session_id: str | None = header("X-Amzn-SageMaker-Session-Id", SESSION_ID, default=None)
     prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+
+    @property
+    def once(self) -> bool:
+        """A session that nobody knows of would stay open."""
+        return self.session_id == NEW_SESSION
+
+
+class InvokeEndpointWithResponseStreamOutput(Output):
+    """What precedes a streamed answer; `body` is empty, unless the stream was received whole before it was parsed."""
+
+    body: bytes = stream("Body")
+    content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
+    invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
+    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+
+
+class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStreamOutput]):
+    """Ask a model for an inference and take the answer part by part while it is made.
+
+    The members are those of `InvokeEndpoint` but for `target_model` and `enable_explanations`; a session is opened with
+    `InvokeEndpoint`. Raises `ConstructionError` naming the member.
+    """
+
+    path = "/endpoints/{EndpointName}/invocations-response-stream"
+    output = InvokeEndpointWithResponseStreamOutput
+    errors = (InternalFailure, ModelError, ServiceUnavailable, ValidationError, ModelStreamError, InternalStreamFailure)
+    stream_errors = (ModelStreamError, InternalStreamFailure)
+
+    endpoint_name: str = label("EndpointName", NAME)
+    body: Body = payload("Body")
+    content_type: str | None = header("Content-Type", TEXT, default=None)
+    accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
+    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    target_variant: str | None = header("X-Amzn-SageMaker-Target-Variant", NAME, default=None)
+    target_container_hostname: str | None = header("X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None)
+    inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
+    inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
+    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", name(256), default=None)
+    prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+
+
+class InvokeEndpointAsyncOutput(Output):
+    """Where the answer, or the failure, of an accepted invocation will be."""
+
+    inference_id: str | None = document("InferenceId", TEXT, default=None)
+    output_location: str | None = header("X-Amzn-SageMaker-OutputLocation", TEXT, default=None)
+    failure_location: str | None = header("X-Amzn-SageMaker-FailureLocation", TEXT, default=None)
+
+
+class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
+    """Have an inference made later; its input is `body` (at most 128,000 bytes) or stands at `input_location`, one of them.
+
+    `request_ttl_seconds` is how long it may wait (the service's default: 21600), `invocation_timeout_seconds` how long the model
+    may take (900). `s3_output_path_extension` and `filename` say where under the endpoint's S3 path the answer goes. Raises
+    `ConstructionError` naming the member.
+    """
+
+    path = "/endpoints/{EndpointName}/async-invocations"
+    success = 202
+    output = InvokeEndpointAsyncOutput
+    errors = (InternalFailure, ServiceUnavailable, ValidationError)
+
+    endpoint_name: str = label("EndpointName", NAME)
+    body: Body | None = payload("Body", Blob(128_000), default=None)
+    content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
+    accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
+    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
+    input_location: str | None = header("X-Amzn-SageMaker-InputLocation", LOCATION, default=None)
+    s3_output_path_extension: str | None = header("X-Amzn-SageMaker-S3OutputPathExtension", OUTPUT_PATH, default=None)
+    filename: str | None = header("X-Amzn-SageMaker-Filename", FILENAME, default=None)
+    request_ttl_seconds: int | None = header("X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None)
+    invocation_timeout_seconds: int | None = header("X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None)
+
+    def check_members(self) -> None:
+        if (self.body is None) == (self.input_location is None):
+            both = "both are given" if self.body is not None else "neither is given"
+            raise ConstructionError("body", "given, or input_location, and not the other", both)

@@ -79,6 +79,9 @@ class Record:
         record.__dict__.update(self.__dict__, **changes)
         return record
 
+    def check_members(self) -> None:
+        """What must hold of several members together; a subclass may raise `ConstructionError` here."""
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; make a new one instead of setting {name!r}")
 
@@ -133,6 +136,8 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
             scope[default] = f.default
             parameters.append(f"{name}={default}")
             body.append(f"if {name} is not {default}: values[{name!r}] = {value}")
+    if cls.check_members is not Record.check_members:
+        body.append("self.check_members()")
     exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(body), scope)  # noqa: S102 - made of our own member names
     made = scope["__init__"]
     setattr(made, "__qualname__", f"{cls.__qualname__}.__init__")  # noqa: B010 - an `object` to type checkers

@@ -33,6 +33,10 @@ class Rule:
             raise ConstructionError(member, self.says, self._fault(text))
         return text
 
+    def read(self, member: str, text: str) -> str:
+        """The value that a message holds as `text`."""
+        return self.check(member, text)
+
     def _plain(self, member: str, value: object) -> str:
         """The characters of a subclass of `str`: an enum member is sent as its value, not its name."""
         if not isinstance(value, str):
@@ -53,6 +57,44 @@ class Rule:
         return "it does not have that form"
 
 
+class WholeNumber:
+    """An int from `minimum` to `maximum`."""
+
+    def __init__(self, minimum: int, maximum: int) -> None:
+        self.says = f"an int from {minimum} to {maximum}"
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def check(self, member: str, value: object) -> int:
+        """`value` as a plain `int`; raises `ConstructionError` if it breaks the rule."""
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ConstructionError(member, self.says, f"found {type(value).__name__}")
+        if not self.minimum <= value <= self.maximum:
+            raise ConstructionError(member, self.says, f"found {int(value)}" if abs(value) < 10**18 else "")
+        return int(value)
+
+    def read(self, member: str, text: str) -> int:
+        """The value that a message holds as `text`."""
+        if not re.fullmatch("-?[0-9]{1,18}", text):
+            raise ConstructionError(member, self.says)
+        return self.check(member, int(text))
+
+
+class Blob:
+    """Bytes in any form that can be hashed and sent without a copy, at most `maximum` of them (None: the service knows)."""
+
+    def __init__(self, maximum: int | None = None) -> None:
+        self.says = "bytes, bytearray or memoryview" + (f" of at most {maximum} bytes" if maximum else "")
+        self.maximum = maximum
+
+    def check(self, member: str, value: object) -> bytes | bytearray | memoryview:
+        """`value`, a memoryview counted in bytes; raises `ConstructionError` if it breaks the rule."""
+        data = blob(member, value)
+        if self.maximum is not None and len(data) > self.maximum:
+            raise ConstructionError(member, self.says, f"it has {len(data)}")
+        return data
+
+
 def header_text(maximum: int) -> Rule:
     """Text that a header carries unchanged."""
     return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", "[!-~](?:[ -~]*[!-~])?", maximum)
@@ -68,6 +110,11 @@ NEW_SESSION_ID = Rule(
     "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
     _NAME + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     256,
+)
+LOCATION = Rule("an s3:// or https:// URL of at most 1024 characters", "(?:https|s3)://[ -.0-~]+(?:/[ -~]*)?(?<! )", 1024)
+OUTPUT_PATH = Rule("1 to 512 letters, digits and !_.*'()/-, not beginning with s3: or https:", r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+", 512)
+FILENAME = Rule(
+    "1 to 32 letters, digits, '-', '_' and at most one '.', the first a letter or digit", r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*", 32
 )
 KEY = Rule("printable ASCII without blanks", "[!-~]+", 16384)
 SECRET = Rule("1 to 1024 characters without blanks at either end or control characters", "[!-~](?:[ -~]*[!-~])?", 1024)
@@ -91,3 +138,6 @@ def blob(member: str, value: object) -> bytes | bytearray | memoryview:
         return view if view.format == "B" and view.ndim == 1 else view.cast("B")
     hint = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
     raise ConstructionError(member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}")
+
+
+ANY_BYTES = Blob()

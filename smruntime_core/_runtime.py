@@ -18,33 +18,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 from ._bindings import Output
-from ._effects import Flow, GetCredentials, Send, Sleep
+from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
-from ._model import Request
-from ._operations import Operation
+from ._model import Request, Response, ResponseBody, Timeouts
+from ._operations import Operation, Streaming
+from ._parser import MAX_ERROR_BODY, ResponseParser
+from ._patience import Clock, Deadline
 from ._retries import NoLock, RetryPolicy, TokenBucket, died_while_kept
+from ._stream import Stream, started
 from .signing import hash_payload, sign
 
+
+class Told(Protocol):
+    """What an exchange comes to says something of itself."""
+
+    @property
+    def metadata(self) -> Metadata: ...
+
+
+T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
+Exchange: TypeAlias = Callable[[Request, Deadline, bool], Flow[T]]
 
 FIRST_TRY_REWARD = 1
-
-
-class Clock(Protocol):
-    """Two readings in seconds; the module `time` is one."""
-
-    def time(self) -> float:
-        """Since the epoch: what a signature says."""
-        ...
-
-    def monotonic(self) -> float:
-        """Since any moment, never going back: what deadlines are measured by."""
-        ...
 
 
 class Runtime:
@@ -77,6 +78,40 @@ class Runtime:
 
         Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past `timeouts.total`.
         """
+
+        def exchange(request: Request, deadline: Deadline, fresh: bool) -> Flow[OutputT]:
+            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh)
+            return operation.parse(response)
+
+        output, attempts = yield from self._attempts(operation, exchange)
+        return output.but(metadata=output.metadata.but(attempts=attempts))
+
+    def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
+        """The flow of one call up to the head of its answer: it returns what is still to come, or raises like `call`.
+
+        Once the answer has begun, nothing is tried again.
+        """
+
+        def exchange(request: Request, deadline: Deadline, fresh: bool) -> Flow[Stream[OutputT]]:
+            timeouts = self.config.timeouts
+            opened = yield from Open(request, deadline.left(), timeouts, fresh)
+            parser = ResponseParser(operation)
+            try:
+                parser.receive_head(Response(opened.status, opened.headers))
+                if not 200 <= opened.status < 300:
+                    yield from _read_error(parser, opened.body, deadline, timeouts)
+                head = started(parser)
+            except BaseException:
+                opened.body.abort()
+                raise
+            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts)
+
+        stream, attempts = yield from self._attempts(operation, exchange)
+        stream.output = stream.output.but(metadata=stream.output.metadata.but(attempts=attempts))
+        return stream
+
+    def _attempts(self, operation: Operation[Output], exchange: Exchange[T]) -> Flow[tuple[T, tuple[Attempt, ...]]]:
+        """Sign and exchange until it succeeds or is given up; the result and every attempt that was made."""
         request = operation.request(self._url)
         payload_hash = hash_payload(request.body)
         deadline = Deadline(self._clock, self.config.timeouts.total)
@@ -91,19 +126,21 @@ class Runtime:
             failure: SmRuntimeError
             try:
                 ready = Request(request.method, request.url, request.headers + signed.headers, request.body)
-                response = yield from Send(ready, deadline.left(), self.config.timeouts, fresh)
-                output = operation.parse(response)
+                result = yield from exchange(ready, deadline, fresh)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                attempts += (_attempt("ok", output.metadata, self._clock.monotonic() - begun, waited),)
-                return output.but(metadata=output.metadata.but(attempts=attempts))
+                attempts += (_attempt("ok", result.metadata, self._clock.monotonic() - begun, waited),)
+                return result, attempts
 
             if isinstance(failure, DispatchFailure):
                 failure.metadata = Metadata(status=failure.status)
             attempts += (_attempt(_outcome(failure), failure.metadata, self._clock.monotonic() - begun, waited),)
             failure.metadata = failure.metadata.but(attempts=attempts)
+            may_have_arrived = not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent")
+            if operation.once and may_have_arrived:
+                raise failure
             if died_while_kept(failure) and not fresh:
                 fresh = True
                 waited = 0.0
@@ -118,20 +155,20 @@ class Runtime:
             yield from Sleep(waited)
 
 
-class Deadline:
-    """A moment after which nothing more is waited for, told in seconds left."""
-
-    def __init__(self, clock: Clock, seconds: float | None) -> None:
-        self._clock = clock
-        self._end = None if seconds is None else clock.monotonic() + seconds
-
-    def left(self) -> float | None:
-        """Seconds until then, 0 if it has passed; None if there is no limit."""
-        return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
-
-    def passed_in(self, seconds: float) -> bool:
-        """It will have passed after that many more seconds."""
-        return self._end is not None and self._clock.monotonic() + seconds >= self._end
+def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts) -> Flow[None]:
+    """The body of an error, as far as it comes and is not too long; what is cut still makes an error."""
+    received, truncated = 0, False
+    while received <= MAX_ERROR_BODY:
+        try:
+            data = yield from Receive(body, deadline.left(), phases)
+        except DispatchFailure:
+            truncated = True
+            break
+        if not data:
+            break
+        received += len(data)
+        parser.receive_data(data)
+    parser.receive_eof(truncated=truncated)
 
 
 def _outcome(failure: SmRuntimeError) -> str:

@@ -22,10 +22,13 @@ from ._bindings import Location, Output
 from ._decode import fields
 from ._errors import ConstructionError, ServiceError, ValidationError
 from ._model import Headers, Request, Response
-from ._operations import InvokeEndpoint, Operation
+from ._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, Streaming
+from ._parser import CONTENT_TYPE, PayloadPart
+from ._rules import Blob
 from ._url import split
+from .eventstream import Message, encode
 
-OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint,)
+OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream)
 
 
 def _route(kind: type[Operation[Output]]) -> Callable[[str], re.Match[str] | None]:
@@ -58,13 +61,17 @@ def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Reque
     headers = fields(request.headers)
     values: dict[str, object] = {}
     for binding in kind.bindings:
-        value: object = request.body
+        rule, text = binding.rule, None
+        if isinstance(rule, Blob):
+            if request.body or binding.required:
+                values[binding.name] = request.body
+            continue
         if binding.location is Location.LABEL:
-            value = labels[binding.wire_name]
+            text = labels[binding.wire_name]
         elif binding.location is Location.HEADER:
-            value = headers.get(binding.wire_name.lower())
-        if value is not None:
-            values[binding.name] = value
+            text = headers.get(binding.wire_name.lower())
+        if text is not None:
+            values[binding.name] = rule.read(binding.name, text)
         elif binding.required:
             raise ConstructionError(binding.name, "given")
     # The members are those of a subclass that only the table knows.
@@ -72,16 +79,53 @@ def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Reque
 
 
 def answer(result: Output | ServiceError, *, request_id: str) -> Response:
-    """The response that says `result`: `operation.parse` gives back an output that is equal, or raises an error that is."""
-    identity: Headers = (("x-amzn-RequestId", request_id),)
-    if isinstance(result, Output):
-        values = vars(result)
-        body = next((values[b.name] for b in result.bindings if b.location is Location.PAYLOAD), b"")
-        return Response(200, identity + _encode.headers(result), bytes(body))
-    document: dict[str, object] = {"Message": result.message_raw}
-    for name, wire_name, _ in result.members:
-        value = getattr(result, name)
+    """The response that says `result`: `operation.parse` gives back an output that is equal, or raises an error that is.
+
+    The output of a streaming operation becomes one event that bears all of its `body`; to send events as they come, begin with
+    `begin` and go on with `event`.
+    """
+    if isinstance(result, ServiceError):
+        kind: Headers = (("x-amzn-ErrorType", result.code), ("Content-Type", "application/json"))
+        return Response(result.status, _identity(request_id) + kind, _document(result))
+    kind_of = next(kind for kind in OPERATIONS if isinstance(result, kind.output))
+    values = vars(result)
+    body = bytes(next((values[b.name] for b in result.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
+    if issubclass(kind_of, Streaming):
+        return begin(result, request_id=request_id).but(body=event(PayloadPart(body)) if body else b"")
+    headers = _identity(request_id) + _encode.headers(result)
+    if result.document:
+        headers += (("Content-Type", "application/json"),)
+        body = json.dumps({b.wire_name: values[b.name] for b in result.document if b.name in values}).encode()
+    return Response(kind_of.success, headers, body)
+
+
+def begin(result: Output, *, request_id: str) -> Response:
+    """The head of a streamed answer; its body is what `event` makes."""
+    return Response(200, (*_identity(request_id), ("Content-Type", CONTENT_TYPE), *_encode.headers(result)))
+
+
+def event(said: PayloadPart | ServiceError) -> bytes:
+    """One event of a streamed answer: a part, or the error that ends it (an `exception` if the service models it, else an `error`)."""
+    if isinstance(said, PayloadPart):
+        return encode(Message(_PART, said.bytes))
+    if said.code in _STREAM_ERRORS:
+        headers = {":exception-type": said.code, ":content-type": "application/json", ":message-type": "exception"}
+        return encode(Message(headers, _document(said)))
+    return encode(Message({":error-code": said.code, ":error-message": said.message, ":message-type": "error"}, b""))
+
+
+_PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
+_STREAM_ERRORS = frozenset(error.default_code for error in InvokeEndpointWithResponseStream.stream_errors)
+
+
+def _identity(request_id: str) -> Headers:
+    return (("x-amzn-RequestId", request_id),)
+
+
+def _document(error: ServiceError) -> bytes:
+    said: dict[str, object] = {"Message": error.message_raw}
+    for name, wire_name, _ in error.members:
+        value = getattr(error, name)
         if value is not None:
-            document[wire_name] = value
-    kind: Headers = (("x-amzn-ErrorType", result.code), ("Content-Type", "application/json"))
-    return Response(result.status, identity + kind, json.dumps(document).encode())
+            said[wire_name] = value
+    return json.dumps(said).encode()

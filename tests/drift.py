@@ -13,8 +13,9 @@ import botocore.loaders
 
 import smruntime_core as sm
 from smruntime_core._bindings import Binding, Bound, Location
+from smruntime_core._rules import Blob
+from smruntime_core.service import OPERATIONS
 
-OPERATIONS: tuple[type[sm.Operation[Any]], ...] = (sm.InvokeEndpoint,)
 
 # member, location, wire name, required, longest (None where there is no limit)
 Line = tuple[str, str, str, bool, int | None]
@@ -32,7 +33,7 @@ def _ours(binding: Binding) -> Line:
         binding.location.value,
         binding.wire_name.lower() if binding.location is Location.HEADER else binding.wire_name,
         binding.required,
-        binding.rule.maximum if binding.rule else None,
+        None if isinstance(binding.rule, Blob) else binding.rule.maximum,
     )
 
 

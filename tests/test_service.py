@@ -20,6 +20,7 @@ from smruntime_core import (
     service,
 )
 from smruntime_core._bindings import Binding, Bound
+from smruntime_core._rules import Blob, WholeNumber
 
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
 ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
@@ -28,10 +29,12 @@ TEXT = st.text()  # lone surrogates too: JSON can carry them
 
 def values(binding: Binding) -> st.SearchStrategy[Any]:
     """Every value that the binding's rule allows, read from the rule itself."""
-    if binding.rule is None:
+    rule = binding.rule
+    if isinstance(rule, Blob):
         return st.binary()
-    maximum = binding.rule.maximum
-    return st.from_regex(binding.rule.pattern, fullmatch=True, alphabet=ASCII).filter(lambda text: len(text) <= maximum)
+    if isinstance(rule, WholeNumber):
+        return st.integers(rule.minimum, rule.maximum)
+    return st.from_regex(rule.pattern, fullmatch=True, alphabet=ASCII).filter(lambda text: len(text) <= rule.maximum)
 
 
 def records(kind: type[Bound]) -> st.SearchStrategy[Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from typing import Concatenate, ParamSpec, Required, Self, TypedDict, TypeVar
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     AsyncIO,
@@ -18,6 +18,9 @@ from smruntime_core import (
     ConstructionError,
     Credentials,
     InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointWithResponseStream,
+    InvokeEndpointWithResponseStreamOutput,
     Operation,
     Output,
     RetryPolicy,
@@ -27,8 +30,16 @@ from smruntime_core import (
     run,
     run_async,
 )
+from smruntime_core._sessions import CLOSING, OPENING
+
+from ._jobs import AsyncJob, Job
+from ._sessions import AsyncSession, InSession, Session
+from ._streams import Opening, ResponseStream
 
 P = ParamSpec("P")
+ClientT = TypeVar("ClientT")
+OperationT = TypeVar("OperationT")
+ResultT = TypeVar("ResultT")
 OutputT = TypeVar("OutputT", bound=Output)
 
 
@@ -56,33 +67,15 @@ def build(settings: Settings) -> tuple[Runtime, Credentials]:
     return Runtime(config, clock=time, random=random.random, retries=retries, lock=threading.Lock()), credentials
 
 
-def method(operation: Callable[P, Operation[OutputT]]) -> Callable[Concatenate[SyncClient, P], OutputT]:
-    """`operation` as a blocking method of a client."""
+def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
+    """A method of a client that makes `operation` of its keyword arguments and does with it what `do` does."""
 
-    def call(client: SyncClient, /, *args: P.args, **members: P.kwargs) -> OutputT:
-        return client.call(operation(*args, **members))
+    def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
+        return do(client, operation(*args, **members))
 
-    return _like(operation, call)
-
-
-def async_method(
-    operation: Callable[P, Operation[OutputT]],
-) -> Callable[Concatenate[BaseAsyncClient, P], Coroutine[object, object, OutputT]]:
-    """`operation` as a method to be awaited."""
-
-    async def call(client: BaseAsyncClient, /, *args: P.args, **members: P.kwargs) -> OutputT:
-        return await client.call(operation(*args, **members))
-
-    return _like(operation, call)
-
-
-CallableT = TypeVar("CallableT", bound=Callable[..., object])
-
-
-def _like(operation: Callable[..., object], call: CallableT) -> CallableT:
-    """`call` with the documentation and signature of `operation` (by way of `__wrapped__`, which `inspect` follows)."""
     call.__doc__ = operation.__doc__
-    call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009 - a plain access of `__init__` is an error to mypy
+    # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
+    call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return call
 
 
@@ -97,7 +90,25 @@ class SyncClient:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
         return run(self._runtime.call(operation), self._io)
 
-    invoke_endpoint = method(InvokeEndpoint)
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
+        """Have `operation` begun; use the result in a `with` block. Raises like `call` if no answer begins."""
+        return ResponseStream(run(self._runtime.stream(operation), self._io), self._io)
+
+    def submit(self, operation: InvokeEndpointAsync) -> Job:
+        """Have `operation` accepted; raises like `call`."""
+        return Job(self.call(operation), self._io)
+
+    invoke_endpoint = method(InvokeEndpoint, call)
+    invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_async = method(InvokeEndpointAsync, submit)
+
+    def session(self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]) -> Session:
+        """A stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
+
+        `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads),
+        `members` go into every call of the session.
+        """
+        return Session(self, endpoint_name, opening, closing, members)
 
     def close(self) -> None:
         """Close all connections. A call made afterwards opens new ones."""
@@ -120,7 +131,23 @@ class BaseAsyncClient:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
         return await run_async(self._runtime.call(operation), self._io)
 
-    invoke_endpoint = async_method(InvokeEndpoint)
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]:
+        """Have `operation` begun by `async with` (or `await`). Raises like `call` if no answer begins."""
+        return Opening(self._runtime.stream(operation), self._io)
+
+    async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
+        """Have `operation` accepted; raises like `call`."""
+        return AsyncJob(await self.call(operation), self._io)
+
+    invoke_endpoint = method(InvokeEndpoint, call)
+    invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_async = method(InvokeEndpointAsync, submit)
+
+    def session(
+        self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]
+    ) -> AsyncSession:
+        """A stateful session; see `SyncClient.session`."""
+        return AsyncSession(self, endpoint_name, opening, closing, members)
 
     def close(self) -> None:
         """Close all connections; never waits."""

@@ -1,7 +1,7 @@
 """The pump: moves bytes between a non-blocking socket and an exchange until neither side moves.
 
-It returns what to wait for (`READ`, `WRITE` or both), 0 when the exchange is done. Reading is tried only once something is
-said to be there, since an answer never awaits a fresh request: a small call costs one send, one wait, one receive. Both
+It returns what to wait for (`READ`, `WRITE` or both), 0 when the exchange has what it was to receive. Reading is tried only once
+something is said to be there, since an answer never awaits a fresh request: a small call costs one send, one wait, one receive. Both
 directions run together, so an answer that comes before the upload is through is seen, and the upload stops.
 """
 
@@ -26,7 +26,7 @@ def pump(exchange: Exchange, sock: socket.socket, ready: int) -> int:
     waiting, deaf = _send(exchange, sock)
     if ready & READ or deaf or _buffered(sock):
         waiting |= _receive(exchange, sock)
-    return 0 if exchange.done else waiting | READ
+    return waiting | READ if exchange.hungry else 0
 
 
 def _send(exchange: Exchange, sock: socket.socket) -> tuple[int, bool]:
@@ -45,8 +45,8 @@ def _send(exchange: Exchange, sock: socket.socket) -> tuple[int, bool]:
 
 
 def _receive(exchange: Exchange, sock: socket.socket) -> int:
-    """Receive until the exchange is done or `sock` is dry. What to wait for."""
-    while not exchange.done:
+    """Receive until the exchange has enough or `sock` is dry. What to wait for."""
+    while exchange.hungry:
         try:
             received = sock.recv(_PIECE)
         except (BlockingIOError, ssl.SSLWantReadError):

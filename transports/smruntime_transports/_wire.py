@@ -1,4 +1,4 @@
-"""One `Send` from the first look at the pool to the last byte, written once for blocking and asynchronous sockets.
+"""One exchange from the first look at the pool to the last byte, written once for blocking and asynchronous sockets.
 
 It is a flow like the conversation above it, only its effects are smaller: wait until a socket is ready, look up a name. An
 IO answers them (`wait`, `resolve`) beside `credentials`, `send` and `sleep`, and the same two loops drive it:
@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from smruntime_core import DispatchFailure, Effect, Flow, Response, Send, Timeouts
+from smruntime_core import DispatchFailure, Effect, Flow, Open, Receive, Response, Send, StreamingResponse, Timeouts
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Engine, Exchange
 from smruntime_core._url import host_and_port
@@ -105,26 +105,73 @@ class Wire:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, engine=self._engine)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = None if effect.fresh else self._checkout(exchange.origin)
-        if connection is None:
-            connection = yield from self._connect(exchange.origin, limits)
-        else:
-            exchange.reused = True
+        connection = yield from self._connection(exchange, effect, limits)
         keep = False
-        ready = 0
         try:
-            while mask := pump(exchange, connection.sock, ready):
-                ready = yield from Wait(connection, mask, limits.patience(exchange))
-                if not ready:
-                    exchange.fail("timeout", "the server does not take the request" if exchange.phase == "send" else "no answer in time")
-                    break
+            yield from self._converse(connection, exchange, limits, 0)
             keep = exchange.reusable
             return exchange.response
         finally:
-            if keep:
-                self._checkin(exchange.origin, connection)
-            else:
-                connection.drop()
+            self._settle(exchange, connection, keep)
+
+    def open(self, effect: Open) -> Flow[StreamingResponse]:
+        """Send, and receive no more than the head; raises like `exchange`."""
+        exchange = Exchange(effect.request, engine=self._engine)
+        exchange.until = "head"
+        limits = Limits(self._clock, effect.timeout, effect.phases)
+        connection = yield from self._connection(exchange, effect, limits)
+        body = OpenBody(exchange, connection)
+        try:
+            yield from self._converse(connection, exchange, limits, 0)
+            head = exchange.head
+            assert head is not None, "the pump stops before its time"  # noqa: S101 - a mistake of ours, not a peer's
+        except BaseException:
+            body.abort()
+            raise
+        exchange.until = "piece"
+        return StreamingResponse(head.status, head.headers, body)
+
+    def receive(self, effect: Receive) -> Flow[bytes]:
+        """The next piece of an open body; its connection is put back with the last one. Raises `DispatchFailure`."""
+        body = effect.body
+        assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
+        if body.connection is None:
+            return b""
+        exchange, whole = body.exchange, False
+        try:
+            if exchange.hungry:
+                limits = Limits(self._clock, effect.timeout, effect.phases)
+                yield from self._converse(body.connection, exchange, limits, READ)
+            data = exchange.take()
+            whole = True
+        finally:
+            if not whole:
+                body.abort()
+        if not data:
+            connection, body.connection = body.connection, None
+            self._settle(exchange, connection, exchange.reusable)
+        return data
+
+    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        """One that was kept, or a new one."""
+        kept = None if effect.fresh else self._checkout(exchange.origin)
+        if kept is None:
+            return (yield from self._connect(exchange.origin, limits))
+        exchange.reused = True
+        return kept
+
+    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
+        while mask := pump(exchange, connection.sock, ready):
+            ready = yield from Wait(connection, mask, limits.patience(exchange))
+            if not ready:
+                return exchange.fail("timeout", "the server does not take the request" if exchange.phase == "send" else "no answer in time")
+        return None
+
+    def _settle(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
+        if keep:
+            self._checkin(exchange.origin, connection)
+        else:
+            connection.drop()
 
     def _connect(self, origin: Origin, limits: Limits) -> Flow[Connection]:
         scheme, authority = origin
@@ -210,6 +257,20 @@ class Wire:
         for idle in self._idle.values():
             while idle:
                 idle.popleft().drop()
+
+
+class OpenBody:
+    """A body that is being read, and the connection that it comes by; None once that has been given back."""
+
+    def __init__(self, exchange: Exchange, connection: Connection) -> None:
+        self.exchange = exchange
+        self.connection: Connection | None = connection
+
+    def abort(self) -> None:
+        """Close the connection, for what is left of the body would be the next answer's beginning."""
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.drop()
 
 
 class Limits:

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Unpack
 
-from smruntime_core import Credentials, GetCredentials, Response, Send, Sleep, run
+from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run
 
 from ._client import Settings, SyncClient, build
 from ._wire import Address, EngineName, Resolve, Wait, Wire
@@ -34,6 +34,12 @@ class SocketIO:
 
     def send(self, effect: Send, /) -> Response:
         return run(self.wire.exchange(effect), self)
+
+    def open(self, effect: Open, /) -> StreamingResponse:
+        return run(self.wire.open(effect), self)
+
+    def receive(self, effect: Receive, /) -> bytes:
+        return run(self.wire.receive(effect), self)
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)

@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'") from error
 
-from smruntime_core import Credentials, GetCredentials, Response, Send, Sleep, run_async
+from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run_async
 
 from ._client import BaseAsyncClient, Settings, build
 from ._pump import READ, WRITE
@@ -31,6 +31,12 @@ class TrioIO:
 
     async def send(self, effect: Send, /) -> Response:
         return await run_async(self.wire.exchange(effect), self)
+
+    async def open(self, effect: Open, /) -> StreamingResponse:
+        return await run_async(self.wire.open(effect), self)
+
+    async def receive(self, effect: Receive, /) -> bytes:
+        return await run_async(self.wire.receive(effect), self)
 
     async def sleep(self, effect: Sleep, /) -> None:
         await trio.sleep(effect.seconds)

@@ -1,0 +1,69 @@
+"""The answer to an asynchronous invocation: look where it will be, and where a failure would be, until one of them is there.
+
+The two places are S3 objects. What reads them is not this library's to choose, so reading is an effect (`Fetch`) that whoever
+waits supplies; the waiting is written here, once.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ._effects import Effect, Flow, Sleep
+from ._errors import DispatchFailure, ModelError, ResponseError
+from ._operations import InvokeEndpointAsyncOutput
+from ._patience import Deadline
+
+FIRST_WAIT = 0.5
+GROWTH = 1.5
+LONGEST_WAIT = 10.0
+
+_said = re.compile(r'Received (?:client|server) error \((\d{3})\) from \S+ with message "(.*?)"(?:\. |\.?$)', re.DOTALL).search
+
+
+class Fetch(Effect["bytes | None"]):
+    """The object at `location` (an s3:// or https:// URL), None if there is none yet."""
+
+    method = "fetch"
+
+    location: str
+
+
+def result(accepted: InvokeEndpointAsyncOutput, deadline: Deadline) -> Flow[bytes]:
+    """The model's answer to an accepted invocation, as soon as it is there.
+
+    Raises `ModelError` if a failure is there instead, `ResponseError` if the service did not say where to look, and a
+    `DispatchFailure` of kind timeout if neither is there by the deadline.
+    """
+    if accepted.output_location is None:
+        raise _about(accepted, ResponseError("the service did not say where the answer will be"))
+    wait = FIRST_WAIT
+    while True:
+        answer = yield from Fetch(accepted.output_location)
+        if answer is not None:
+            return answer
+        failure = None if accepted.failure_location is None else (yield from Fetch(accepted.failure_location))
+        if failure is not None:
+            raise _failed(accepted, failure)
+        if deadline.passed_in(0.0):
+            message = f"neither answer nor failure of {accepted.inference_id or 'the invocation'} is there yet"
+            late = DispatchFailure(message, kind="timeout", phase="body", delivery="answered")
+            late.metadata = accepted.metadata
+            raise late
+        left = deadline.left()
+        yield from Sleep(wait if left is None else min(wait, left))
+        wait = min(wait * GROWTH, LONGEST_WAIT)
+
+
+def _failed(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
+    """The failure object as an error: it holds what a synchronous call would have been told."""
+    text = body.decode("utf-8", "replace")
+    made = ModelError(text.strip(), body=body, metadata=accepted.metadata)
+    if found := _said(text):
+        made.original_status_code = int(found[1])
+        made.original_message = found[2]
+    return made
+
+
+def _about(accepted: InvokeEndpointAsyncOutput, failure: ResponseError) -> ResponseError:
+    failure.metadata = accepted.metadata
+    return failure

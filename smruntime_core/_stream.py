@@ -1,0 +1,96 @@
+"""A streamed answer while it is being received: events that are there already, and the flow that fetches more.
+
+    while True:
+        yield from stream.ready(decoder)        # no waiting, no colour
+        if stream.ended: return
+        run(stream.more(), io)                  # or: await run_async(stream.more(), io)
+
+So reading costs a flow per piece that arrives, not per event, and a client of either colour is these four lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from ._bindings import Output
+from ._effects import Flow, Receive
+from ._errors import DispatchFailure, SmRuntimeError
+from ._metadata import Metadata
+from ._model import ResponseBody, Timeouts
+from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted
+from ._patience import Deadline
+from ._signal import NEED_DATA, Decoder
+
+T = TypeVar("T")
+OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
+
+
+class Stream(Generic[OutputT_co]):
+    """What is left of an answer after its head. `output` is what the head said, `ended` true once the answer is whole."""
+
+    def __init__(self, output: OutputT_co, body: ResponseBody, parser: ResponseParser, deadline: Deadline, phases: Timeouts) -> None:
+        self.output = output
+        self.ended = False
+        self._body = body
+        self._parser = parser
+        self._deadline = deadline
+        self._phases = phases
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the head told: request id, status, headers, attempts."""
+        return self.output.metadata
+
+    def more(self) -> Flow[None]:
+        """Receive some bytes; raises `DispatchFailure` if the answer breaks off."""
+        try:
+            data = yield from Receive(self._body, self._deadline.left(), self._phases)
+        except DispatchFailure as failure:
+            self.close()
+            failure.metadata = self.metadata
+            raise
+        if data:
+            self._parser.receive_data(data)
+        else:
+            self._parser.receive_eof()
+
+    def events(self) -> Iterator[ResponseEvent]:
+        """The events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
+        try:
+            while (event := self._parser.next_event()) is not NEED_DATA:
+                if isinstance(event, ResponseEnded):
+                    self.ended = True
+                yield event
+        except SmRuntimeError:
+            self.close()
+            raise
+
+    def parts(self) -> Iterator[bytes]:
+        """The bytes of the parts that are there."""
+        return (event.bytes for event in self.events() if isinstance(event, PayloadPart))
+
+    def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
+        """What `decoder` makes of the parts that are there; at the end of the answer, of what it has left."""
+        for part in self.parts():
+            decoder.receive_data(part)
+            yield from _drain(decoder)
+        if self.ended:
+            decoder.receive_eof()
+            yield from _drain(decoder)
+
+    def close(self) -> None:
+        """Let go of what has not been received; never waits."""
+        self._body.abort()
+
+
+def _drain(decoder: Decoder[T]) -> Iterator[T]:
+    while (item := decoder.next_event()) is not NEED_DATA:
+        yield item
+
+
+def started(parser: ResponseParser) -> ResponseStarted:
+    """The first event of a successful answer; raises the error that the head says instead."""
+    event = parser.next_event()
+    assert isinstance(event, ResponseStarted), "the head was given"  # noqa: S101 - a mistake of ours, not a peer's
+    return event

@@ -1,0 +1,22 @@
+"""AWS event streams, for any service: `encode` makes a frame of a `Message`, `EventStreamDecoder` messages of frames."""
+
+from __future__ import annotations
+
+from ._decoder import EventStreamDecoder
+from ._frames import MAX_PAYLOAD, Message, encode
+from ._headers import MAX_HEADERS, Byte, HeaderValue, Integer, Long, Short, Timestamp, encode_headers
+
+__all__ = [
+    "MAX_HEADERS",
+    "MAX_PAYLOAD",
+    "Byte",
+    "EventStreamDecoder",
+    "HeaderValue",
+    "Integer",
+    "Long",
+    "Message",
+    "Short",
+    "Timestamp",
+    "encode",
+    "encode_headers",
+]

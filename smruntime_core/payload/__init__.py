@@ -1,0 +1,31 @@
+"""Text, lines, server-sent events and JSON out of bytes that come in parts cut anywhere. Any source of bytes will do.
+
+    TextDecoder            pieces of text
+    LineDecoder            lines, ended by CR, LF or CRLF
+    SSEDecoder             server-sent events
+    JSONLinesDecoder       one JSON value a line
+    JSONRecordDecoder      JSON values one after another, with or without white space between them
+
+All have the one shape of this project's decoders, and `decoder.next_event()` gives an event or `NEED_DATA`:
+
+    for part in parts:
+        decoder.receive_data(part)
+        while (event := decoder.next_event()) is not NEED_DATA:
+            ...
+    decoder.receive_eof()
+    while (event := decoder.next_event()) is not NEED_DATA:
+        ...
+
+What breaks the rules of a format raises `StreamError` out of `next_event`, after the events before it; a stream that ended in
+the middle of something raises `TruncatedStream`. Nothing that a server sends raises anything else, or is held without a limit.
+"""
+
+from __future__ import annotations
+
+from .._signal import NEED_DATA
+from ._json import JSON, JSONLinesDecoder, JSONRecordDecoder
+from ._lines import LineDecoder
+from ._sse import ServerSentEvent, SSEDecoder
+from ._text import TextDecoder
+
+__all__ = ["JSON", "NEED_DATA", "JSONLinesDecoder", "JSONRecordDecoder", "LineDecoder", "SSEDecoder", "ServerSentEvent", "TextDecoder"]

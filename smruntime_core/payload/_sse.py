@@ -1,0 +1,101 @@
+"""Lines → server-sent events (WHATWG HTML, section 9.2.6, "Interpreting an event stream").
+
+An event is some lines `name: value` and a blank line. `data` lines are joined by LF, one blank after the colon is not part of
+the value, a line that begins with a colon is a comment, names that nobody knows are ignored, an event without `data` is none.
+
+In two places this is stricter than that text, which was written for a browser that connects again when anything is wrong:
+
+* An event that the stream ends in is dropped there. Here it raises `TruncatedStream`: an answer of a model that was cut in
+  half must not look like one that is complete, and the missing blank line may be all that tells them apart. Any line that is
+  not a comment begins an event, for one that is cut may have been about to become any other.
+* Bytes that are not UTF-8 become U+FFFD there. Here they raise `StreamError` unless `errors="replace"` asks for the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .._errors import StreamError, TruncatedStream
+from .._record import Record
+from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
+from ._lines import LineDecoder
+from ._text import Errors
+
+
+class ServerSentEvent(Record):
+    """One event.
+
+    `id` is the last one that the stream has named, in this event or before it, else empty. `retry` is what the server asks a
+    client to wait before it connects again, in milliseconds, if it has said so since the event before.
+    """
+
+    data: str
+    event: str = "message"
+    id: str = ""
+    retry: int | None = None
+
+
+class SSEDecoder(PayloadDecoder[ServerSentEvent]):
+    """A stream of server-sent events in any pieces → `ServerSentEvent`s.
+
+    What ends a stream by agreement (`data: [DONE]`) is an event like any other. Raises `StreamError` for bytes that are not UTF-8
+    (`errors="replace"` puts U+FFFD there), for a line of more than `max_event` bytes, or an event whose `data` has more than
+    `max_event` characters; `TruncatedStream` if the stream ends within an event. A byte order mark at the start is ignored.
+    """
+
+    def __init__(self, *, max_event: int = MAX_SIZE, errors: Errors = "strict") -> None:
+        super().__init__()
+        self._max_event = checked_limit("max_event", max_event)
+        self._lines = LineDecoder(max_line=max_event, errors=errors)
+        self._at_start = True
+        self._in_event = False
+        self._data: list[str] = []
+        self._size = 0  # of `_data`, each value with its LF
+        self._event = ""
+        self._id = ""
+        self._retry: int | None = None
+
+    def _read(self, data: bytes) -> Iterator[ServerSentEvent]:
+        return self._events_of(self._lines._read(data))
+
+    def _finish(self) -> Iterator[ServerSentEvent]:
+        yield from self._events_of(self._lines._finish())
+        if self._in_event:
+            raise TruncatedStream("the stream ended within a server-sent event: there is no blank line after it")
+
+    def _events_of(self, lines: Iterator[str]) -> Iterator[ServerSentEvent]:
+        for line in lines:
+            if self._at_start:
+                line = line.removeprefix("\ufeff")  # noqa: PLW2901 - the line is what is left of it
+                self._at_start = False
+            if line:
+                name, _, value = line.partition(":")
+                if name:
+                    self._field(name, value.removeprefix(" "))
+                continue
+            if self._data:
+                yield self._complete()
+            self._event = ""
+            self._in_event = False
+
+    def _field(self, name: str, value: str) -> None:
+        self._in_event = True
+        if name == "data":
+            self._data.append(value)
+            self._size += len(value) + 1
+            if self._size > self._max_event + 1:
+                raise StreamError(f"a server-sent event is longer than {self._max_event} characters")
+        elif name == "event":
+            self._event = value
+        elif name == "id":
+            if "\0" not in value:
+                self._id = value
+        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= 18:  # more would be 30 million years
+            self._retry = int(value)
+
+    def _complete(self) -> ServerSentEvent:
+        event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
+        self._data.clear()
+        self._size = 0
+        self._retry = None
+        return event

@@ -1,0 +1,189 @@
+"""A streamed answer in the hands of its reader: what the head said, and the rest as events, bytes, text, lines, SSE, JSON.
+
+All of it is `smruntime_core.Stream`; here stands what has a colour, once blocking and once to be awaited. Leave the `with` block
+early and the connection is closed; read to the end and it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from smruntime_core import (
+    AsyncIO,
+    Flow,
+    InvokeEndpointWithResponseStreamOutput,
+    Metadata,
+    ResponseEvent,
+    Stream,
+    SyncIO,
+    run,
+    run_async,
+)
+from smruntime_core.payload import JSON, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+
+T = TypeVar("T")
+OutputT = TypeVar("OutputT", bound=InvokeEndpointWithResponseStreamOutput)
+
+
+class _Headed(Generic[OutputT]):
+    """What the head of the answer said."""
+
+    def __init__(self, stream: Stream[OutputT]) -> None:
+        self._stream = stream
+
+    @property
+    def output(self) -> OutputT:
+        """The whole record."""
+        return self._stream.output
+
+    @property
+    def metadata(self) -> Metadata:
+        """Request id, status, headers and attempts."""
+        return self._stream.metadata
+
+    @property
+    def content_type(self) -> str | None:
+        """The type of what the parts make up."""
+        return self.output.content_type
+
+    @property
+    def invoked_production_variant(self) -> str | None:
+        """The variant that answers."""
+        return self.output.invoked_production_variant
+
+    @property
+    def custom_attributes(self) -> str | None:
+        """What the container says besides."""
+        return self.output.custom_attributes
+
+    def close(self) -> None:
+        """Close the connection unless the answer was read to its end; never waits."""
+        self._stream.close()
+
+
+class ResponseStream(_Headed[OutputT]):
+    """A streamed answer, read by blocking. Each method goes on where the last stopped; use one."""
+
+    def __init__(self, stream: Stream[OutputT], io: SyncIO) -> None:
+        super().__init__(stream)
+        self._io = io
+
+    def events(self) -> Iterator[ResponseEvent]:
+        """`PayloadPart`, what is unknown as `UnknownEvent`, and `ResponseEnded`.
+
+        All methods raise the `ServiceError` that ends the answer, `StreamError` for bytes that are no event stream,
+        `TruncatedStream` or a `DispatchFailure` if it breaks off; what came before was given.
+        """
+        return self._each(self._stream.events)
+
+    def bytes(self) -> Iterator[bytes]:
+        """The bytes of each part."""
+        return self._each(self._stream.parts)
+
+    def text(self) -> Iterator[str]:
+        """Text as it arrives (UTF-8): never half a character, never empty."""
+        decoder = TextDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def lines(self) -> Iterator[str]:
+        """Lines without their ends."""
+        decoder = LineDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def sse(self) -> Iterator[ServerSentEvent]:
+        """Server-sent events."""
+        decoder = SSEDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def json(self) -> Iterator[JSON]:
+        """JSON values, one after the other, with or without white space between them."""
+        decoder = JSONRecordDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def _each(self, ready: Callable[[], Iterator[T]]) -> Iterator[T]:
+        while True:
+            yield from ready()
+            if self._stream.ended:
+                return
+            run(self._stream.more(), self._io)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncResponseStream(_Headed[OutputT]):
+    """A streamed answer, to be awaited; its methods are those of `ResponseStream`."""
+
+    def __init__(self, stream: Stream[OutputT], io: AsyncIO) -> None:
+        super().__init__(stream)
+        self._io = io
+
+    def events(self) -> AsyncIterator[ResponseEvent]:
+        """See `ResponseStream.events`."""
+        return self._each(self._stream.events)
+
+    def bytes(self) -> AsyncIterator[bytes]:
+        """The bytes of each part."""
+        return self._each(self._stream.parts)
+
+    def text(self) -> AsyncIterator[str]:
+        """Text as it arrives (UTF-8): never half a character, never empty."""
+        decoder = TextDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def lines(self) -> AsyncIterator[str]:
+        """Lines without their ends."""
+        decoder = LineDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def sse(self) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events."""
+        decoder = SSEDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    def json(self) -> AsyncIterator[JSON]:
+        """JSON values, one after the other, with or without white space between them."""
+        decoder = JSONRecordDecoder()
+        return self._each(lambda: self._stream.decoded(decoder))
+
+    async def _each(self, ready: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+        while True:
+            for item in ready():
+                yield item
+            if self._stream.ended:
+                return
+            await run_async(self._stream.more(), self._io)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Opening(Generic[OutputT]):
+    """A stream that is opened by `async with` (which closes it too) or by `await`."""
+
+    def __init__(self, flow: Flow[Stream[OutputT]], io: AsyncIO) -> None:
+        self._flow = flow
+        self._io = io
+        self._opened: AsyncResponseStream[OutputT] | None = None
+
+    async def _open(self) -> AsyncResponseStream[OutputT]:
+        return AsyncResponseStream(await run_async(self._flow, self._io), self._io)
+
+    def __await__(self) -> Generator[object, None, AsyncResponseStream[OutputT]]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncResponseStream[OutputT]:
+        self._opened = await self._open()
+        return self._opened
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._opened is not None:
+            self._opened.close()
