@@ -69,6 +69,28 @@ def botocore_call(endpoint_url: str) -> Callable[[], object]:
     return lambda: client.invoke_endpoint(**PARAMETERS)["Body"].read()  # noqa: PLW0108 - not the same: a new body each time
 
 
+def botocore_stream(endpoint_url: str) -> Callable[[], int]:
+    """One streamed call by botocore, its events counted."""
+    client = botocore_client(endpoint_url)
+    parameters = {name: value for name, value in PARAMETERS.items() if name != "TargetModel"}
+    return lambda: sum(1 for _ in client.invoke_endpoint_with_response_stream(**parameters)["Body"])
+
+
+def botocore_decoder(stream: bytes) -> Callable[[], int]:
+    """botocore's reading of an event stream, without I/O."""
+    buffer = import_module("botocore.eventstream").EventStreamBuffer
+
+    def decode() -> int:
+        made = buffer()
+        count = 0
+        for start in range(0, len(stream), 1 << 16):
+            made.add_data(stream[start : start + (1 << 16)])
+            count += sum(1 for _ in made)
+        return count
+
+    return decode
+
+
 def botocore_without_io() -> Callable[[], object]:
     """The same, answered by a handler where botocore would send."""
     client = botocore_client(URL)

@@ -24,6 +24,7 @@ import peers
 import server
 
 import smruntime_core as sm
+from smruntime_core.eventstream import EventStreamDecoder
 
 
 class Subject(NamedTuple):
@@ -72,8 +73,8 @@ def compare(subjects: dict[str, Subject], rounds: int, milliseconds: float) -> d
     """The median of each, all of them taking turns; a turn lasts about `milliseconds`."""
     numbers: dict[str, int] = {}
     for name, subject in subjects.items():
-        subject.time(50)
-        numbers[name] = max(10, int(milliseconds * 1000 / max(subject.time(50), 0.1)))
+        subject.time(2)
+        numbers[name] = max(2, int(milliseconds * 1000 / max(subject.time(10), 0.1)))
     times: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(rounds):
         for name, subject in subjects.items():
@@ -133,6 +134,40 @@ def loopback(rounds: int, milliseconds: float) -> Iterator[Row]:
     yield Row('the same, engine="h11"', took["sockets, h11"], "bare h11 cycle", took["h11"], 1.15)
 
 
+def decoding(rounds: int, milliseconds: float) -> Iterator[Row]:
+    """Events of 64 bytes out of an event stream that is there: our decoder, the whole parser, botocore's buffer."""
+    stream = server.PART * server.EVENTS
+
+    def ours() -> int:
+        decoder = EventStreamDecoder()
+        count = 0
+        for start in range(0, len(stream), 1 << 16):
+            decoder.receive_data(stream[start : start + (1 << 16)])
+            while decoder.next_event() is not sm.NEED_DATA:
+                count += 1
+        return count
+
+    took = compare({"ours": Subject(ours), "botocore": Subject(peers.botocore_decoder(stream))}, rounds, milliseconds)
+    each = {name: value / server.EVENTS for name, value in took.items()}
+    yield Row("decode an event, 64 B", each["ours"], "botocore EventStreamBuffer", each["botocore"], 1 / 8, 0.8)
+
+
+def streaming(rounds: int, milliseconds: float) -> Iterator[Row]:
+    """Events over loopback, one to a chunk."""
+    sockets: Any = import_module("smruntime_transports.sockets")
+    with serving() as port:
+        url = f"http://127.0.0.1:{port}"
+        client = sockets.Client(region=peers.REGION, endpoint_url=url, credentials=peers.CREDENTIALS)
+
+        def ours() -> int:
+            with client.invoke_endpoint_with_response_stream(**peers.MEMBERS) as stream:
+                return sum(1 for _ in stream.bytes())
+
+        took = compare({"ours": Subject(ours), "botocore": Subject(peers.botocore_stream(url))}, rounds, milliseconds)
+    each = {name: value / server.EVENTS for name, value in took.items()}
+    yield Row("an event over loopback, one a chunk", each["ours"], "botocore", each["botocore"], 1 / 5)
+
+
 def importing(rounds: int, milliseconds: float) -> Iterator[Row]:
     """`import smruntime_core` against `import botocore.session`, each in fresh interpreters."""
     del rounds, milliseconds
@@ -184,7 +219,7 @@ def main() -> int:
     print(f"Python {version}, {pin()}, {rounds} rounds of {milliseconds:g} ms each\n\n{HEADING}", flush=True)
     kept = True
     skipped: list[str] = []
-    for section in (signing, without_io, loopback, importing):
+    for section in (signing, without_io, loopback, decoding, streaming, importing):
         try:
             for row in section(rounds, milliseconds):
                 print(row, flush=True)

@@ -56,9 +56,9 @@ def payload(wire_name: str, rule: Blob = ANY_BYTES, *, default: Any = REQUIRED) 
     return Binding(Location.PAYLOAD, wire_name, rule, default, True)
 
 
-def stream(wire_name: str) -> Any:
+def stream(wire_name: str, *, default: bytes) -> Any:
     """The member that is the HTTP body and comes in events; a record of what precedes them is made without it."""
-    made = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, b"", True)
+    made = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, default, True)
     made.required = True
     return made
 

@@ -41,6 +41,7 @@ _FIELD = rf"{_TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{_FIELD})*)\r\n").fullmatch
 _trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+_whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 _token = re.compile(_TOKEN).fullmatch
 _start = re.compile(rf"{_TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
@@ -450,6 +451,13 @@ class Chunked:
         pieces: list[bytes] = []
         position = 0
         while position < len(data) and not self.complete:
+            if self._left == 0 and (line := _whole_chunk(data, position)):  # the common case: all of a chunk is there
+                begin = line.end()
+                end = begin + int(line[1], 16)
+                if data[end : end + 2] == b"\r\n" and not self._in_trailers and end > begin:
+                    pieces.append(data[begin:end])
+                    position = end + 2
+                    continue
             if self._in_trailers:
                 position = self._read_trailers(data, position)
             elif self._left > 2:

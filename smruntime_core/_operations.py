@@ -136,7 +136,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
 class InvokeEndpointWithResponseStreamOutput(Output):
     """What precedes a streamed answer; `body` is empty, unless the stream was received whole before it was parsed."""
 
-    body: bytes = stream("Body")
+    body: bytes = stream("Body", default=b"")
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
     invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)

@@ -44,6 +44,9 @@ class PayloadPart(NamedTuple):
         return f"PayloadPart(<{len(self.bytes)} bytes>)"
 
 
+_part = tuple.__new__  # half the price of PayloadPart(…), a million times a second
+
+
 class UnknownEvent(NamedTuple):
     """An event that this library does not know, handed on rather than dropped."""
 
@@ -124,7 +127,7 @@ class ResponseParser:
             message = self._frames.next_event()
             while message is not NEED_DATA:
                 if message.headers is self._part_headers:
-                    return PayloadPart(message.payload)
+                    return _part(PayloadPart, (message.payload,))
                 event = self._classified(message)
                 if event is not None:
                     return event

@@ -57,9 +57,10 @@ class Stream(Generic[OutputT_co]):
 
     def events(self) -> Iterator[ResponseEvent]:
         """The events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
+        next_event = self._parser.next_event
         try:
-            while (event := self._parser.next_event()) is not NEED_DATA:
-                if isinstance(event, ResponseEnded):
+            while (event := next_event()) is not NEED_DATA:
+                if type(event) is ResponseEnded:
                     self.ended = True
                 yield event
         except SmRuntimeError:
@@ -68,7 +69,9 @@ class Stream(Generic[OutputT_co]):
 
     def parts(self) -> Iterator[bytes]:
         """The bytes of the parts that are there."""
-        return (event.bytes for event in self.events() if isinstance(event, PayloadPart))
+        for event in self.events():
+            if type(event) is PayloadPart:
+                yield event.bytes
 
     def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
         """What `decoder` makes of the parts that are there; at the end of the answer, of what it has left."""

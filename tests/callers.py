@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import trio
 
-from smruntime_core import Credentials, InvokeEndpoint, InvokeEndpointOutput, RetryPolicy, SmRuntimeError, Timeouts
+from smruntime_core import (
+    Credentials,
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    RetryPolicy,
+    SmRuntimeError,
+    Timeouts,
+)
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
@@ -76,4 +84,76 @@ CALLERS: dict[str, Caller] = {
     "sockets-h11": _caller(lambda **settings: sockets.Client(engine="h11", **settings)),
     "trio": trio_caller,
     "urllib3": _caller(on_urllib3.Client),
+}
+
+
+STREAMED = InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once", content_type="text/plain")
+
+
+class Told:
+    """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.heads: list[Any] = []
+        self.error: SmRuntimeError | None = None
+
+
+Streamer: TypeAlias = Callable[..., list[Told]]
+
+
+def _streamer(make: Callable[..., sockets.Client | on_urllib3.Client]) -> Streamer:
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+        return list(_told(make, url, calls, how, leave_after, **options))
+
+    return streamer
+
+
+def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[Told]:
+    with make(**_options(url, **options)) as client:
+        for _ in range(calls):
+            told = Told()
+            try:
+                with client.stream(STREAMED) as stream:
+                    told.heads.append(stream.output)
+                    for item in getattr(stream, how)():
+                        told.items.append(item)
+                        if len(told.items) == leave_after:
+                            break
+            except SmRuntimeError as error:
+                told.error = error
+            yield told
+
+
+def trio_streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+    async def main() -> list[Told]:
+        all_told: list[Told] = []
+        make: Callable[..., on_trio.AsyncClient] = on_trio.AsyncClient
+        async with make(**_options(url, **options)) as client:
+            for _ in range(calls):
+                told = Told()
+                all_told.append(told)
+                try:
+                    async with client.stream(STREAMED) as stream:
+                        told.heads.append(stream.output)
+                        async for item in getattr(stream, how)():
+                            told.items.append(item)
+                            if len(told.items) == leave_after:
+                                break
+                except SmRuntimeError as error:
+                    told.error = error
+        return all_told
+
+    return trio.run(main)
+
+
+def _options(url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None) -> dict[str, object]:
+    return {"tls": tls, **_settings(url, CREDENTIALS, timeouts, attempts)}
+
+
+STREAMERS: dict[str, Streamer] = {
+    "sockets": _streamer(sockets.Client),
+    "sockets-h11": _streamer(lambda **settings: sockets.Client(engine="h11", **settings)),
+    "trio": trio_streamer,
+    "urllib3": _streamer(on_urllib3.Client),
 }

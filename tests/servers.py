@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 CLOSE = b""
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\nContent-Length: 3\r\n\r\nabc"
@@ -121,3 +121,29 @@ def raw_server(answer: bytes, *, read: int) -> Iterator[str]:
         done.set()
         thread.join(5)
         listener.close()
+
+
+@contextmanager
+def cutting(answer: bytes) -> Iterator[str]:
+    """The first connection gets the first byte of `answer`, the next two, and so on; then the connection is closed."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for length in range(1, len(answer) + 1):
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                _read_request(connection, b"")
+                connection.sendall(answer[:length])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)

@@ -10,8 +10,8 @@ bytes is known, so pieces are only counted and appended until none is missing.
       _start: < 12 bytes      _partial: a frame whose prelude is good, _missing > 0
 
 A stream says the same headers again and again. So the decoder remembers the last header block with what it means, and for that
-block the preludes it came with: the frame's size and the CRC up to the payload. A frame that begins with a remembered prelude
-and that block is decoded without looking at its head again. What is remembered was in a frame whose checksums were right.
+block the preludes it came with: the frame's size and the CRC up to the payload. A frame that begins with such a prelude and
+that block (its *head*) is not looked into again. What is remembered was in a frame whose checksums were right.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Final
+from typing import Final, cast
 from zlib import crc32
 
 from .._errors import StreamError, TruncatedStream
 from .._signal import NEED_DATA, NeedData
-from ._frames import PRELUDE, Message, check_prelude, checksum_at, prelude_at
+from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
 from ._headers import HeaderValue, decode_headers
 
-MAX_KNOWN: Final = 1024  # preludes remembered: more than a stream of small parts has sizes
+MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
+MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
 
 # Half the cost of `Message(...)`, which does the same.
-_new: Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]
-_new = tuple.__new__  # pyright: ignore[reportUnknownMemberType]  # typeshed does not say of what
+_new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
 
 
 class EventStreamDecoder:
@@ -63,24 +63,18 @@ class EventStreamDecoder:
             data = bytes(data)
         offset = 0
         if self._missing:
-            piece = data[: self._missing]
-            self._partial.write(piece)
-            self._missing -= len(piece)
-            if self._missing:
-                return
-            frame, self._partial = self._partial.getvalue(), BytesIO()
-            self._decode(frame, 0)
-            offset = len(piece)
+            offset = self._resume(data)
         elif self._start:
             data = self._start + data
-        self._decode(data, offset)
+        if offset < len(data) and self._failure is None:
+            self._decode(data, offset)
 
     def receive_eof(self) -> None:
         """The stream ended: `next_event` gives what is left, then raises `TruncatedStream` if that was inside a frame."""
         self._ended = True
         if held := len(self._start) or self._partial.tell():
-            whole = held + self._missing if self._missing else "at least 16"
-            self._fail(TruncatedStream(f"the stream ended with {held} bytes of {whole}"))
+            whole = held + self._missing if self._missing else f"at least {OVERHEAD}"
+            self._fail(TruncatedStream(f"the stream ended inside the frame at byte {self._position}: {held} of {whole} bytes came"))
 
     def next_event(self) -> Message | NeedData:
         """The next message, or `NEED_DATA`; raises `StreamError`, then and for good, where the stream went wrong."""
@@ -90,12 +84,22 @@ class EventStreamDecoder:
             raise self._failure.with_traceback(None)  # else it would grow each time
         return NEED_DATA
 
+    def _resume(self, data: bytes) -> int:
+        """Go on with the frame that is held; returns how much of `data` belongs to it."""
+        piece = data[: self._missing]
+        self._partial.write(piece)
+        self._missing -= len(piece)
+        if not self._missing:
+            frame, self._partial = self._partial.getvalue(), BytesIO()  # getvalue() hands its buffer over and copies nothing
+            self._decode(frame, 0)
+        return len(piece)
+
     def _decode(self, data: bytes, offset: int) -> None:
         """Queue every whole frame from `offset` on, and hold the rest."""
         self._position -= offset  # while this runs: where `data` begins in the stream
         size, known, append = len(data), self._known, self._events.append
         length, headers = PRELUDE + len(self._block), self._headers
-        head, total, crc = b"", 0, 0  # of the frame before
+        head, total, crc = b"", 0, 0  # of the frame before: prelude and header block, size, CRC so far
         try:
             while size - offset >= PRELUDE:
                 begun = data[offset : offset + length]
@@ -107,6 +111,7 @@ class EventStreamDecoder:
                             break
                         append(self._learn(data, offset, end))
                         length, headers = PRELUDE + len(self._block), self._headers
+                        head = b""  # it may have had another block
                         offset = end
                         continue
                     head, total, crc = found
@@ -138,7 +143,8 @@ class EventStreamDecoder:
             self._known.clear()
         elif len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[head[:PRELUDE]] = head, end - offset, crc
+        if len(head) <= MAX_KNOWN_HEAD:
+            self._known[head[:PRELUDE]] = head, end - offset, crc
         return Message(self._headers, payload)
 
     def _hold(self, data: bytes, offset: int) -> None:

@@ -31,14 +31,19 @@ HeaderValue: TypeAlias = "bool | int | bytes | str | UUID"
 """What a header can hold. A decoded number is a `Byte`, `Short`, `Integer`, `Long` or `Timestamp`."""
 
 
+def _fits(value: int, size: int) -> bool:
+    limit = 1 << (8 * size - 1)
+    return -limit <= value < limit
+
+
 class _Sized(int):
     """A signed number of `size` bytes; raises `ConstructionError` if it does not fit."""
 
     size: ClassVar[int] = 8
 
     def __new__(cls, value: int) -> Self:
-        limit = 1 << (8 * cls.size - 1)
-        if not -limit <= value < limit:
+        if not _fits(value, cls.size):
+            limit = 1 << (8 * cls.size - 1)
             raise ConstructionError(cls.__name__, f"{-limit} to {limit - 1}")
         return super().__new__(cls, value)
 
@@ -94,7 +99,7 @@ class WireType(NamedTuple):
     size: int | None
     read: Callable[[bytes], HeaderValue]
     write: Callable[[Any], bytes]
-    python: type | None = None  # None: `_code` knows
+    python: type | None = None  # None: `_uncommon` knows
 
 
 def _constant(name: str, value: bool) -> WireType:
@@ -150,20 +155,17 @@ def _code(value: object) -> int | None:
 
 
 def _uncommon(value: object) -> int | None:
-    """The same for what `TYPES` cannot name: booleans, plain numbers, UUIDs, subclasses."""
-    from uuid import UUID
-
+    """The same for what `_CODES` does not list: booleans, plain numbers, UUIDs, subclasses."""
     if isinstance(value, bool):
         return _TRUE if value else _FALSE
-    if isinstance(value, UUID):
-        return _UUID
     for kind, code in _CODES.items():
         if isinstance(value, kind):
             return code
     if isinstance(value, int):
-        width = value.bit_length() // 8 + 1
-        return _INTEGER if width <= Integer.size else _LONG if width <= Long.size else None
-    return None
+        return _INTEGER if _fits(value, Integer.size) else _LONG if _fits(value, Long.size) else None
+    from uuid import UUID
+
+    return _UUID if isinstance(value, UUID) else None
 
 
 # ── writing ──
@@ -206,7 +208,7 @@ def _encode_name(name: str) -> bytes:
     except UnicodeEncodeError:
         raise ConstructionError("header name", rule, "it has a lone surrogate") from None
     if not 1 <= len(key) <= MAX_NAME:
-        raise ConstructionError("header name", rule, f"it has {len(key)}")
+        raise ConstructionError("header name", rule, f"it has {len(key)} bytes")
     return key
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, Never, TypeVar
+from typing import Generic, TypeVar
 
 from .._errors import ConstructionError, StreamError
 from .._signal import NEED_DATA, NeedData
@@ -41,7 +41,10 @@ class PayloadDecoder(Generic[EventT]):
         A part that is not `bytes` is copied, so a buffer can be used again. Bytes after `receive_eof` are an error of the stream.
         """
         part = data if type(data) is bytes else bytes(memoryview(data))
-        self._take(_after_the_end(part) if self._ended else self._read(part))
+        if not self._ended:
+            self._take(self._read(part))
+        elif part and self._error is None:
+            self._error = StreamError("bytes came after the end of the stream")
 
     def receive_eof(self) -> None:
         """Nothing follows. To say so twice does no harm."""
@@ -67,12 +70,6 @@ class PayloadDecoder(Generic[EventT]):
                 self._events.extend(events)
             except StreamError as error:
                 self._error = error
-
-
-def _after_the_end(data: bytes) -> Iterator[Never]:
-    if data:
-        raise StreamError("bytes came after the end of the stream")
-    yield from ()
 
 
 def checked_limit(member: str, value: int) -> int:

@@ -151,19 +151,36 @@ class AsyncResponseStream(_Headed[OutputT]):
         decoder = JSONRecordDecoder()
         return self._each(lambda: self._stream.decoded(decoder))
 
-    async def _each(self, ready: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
-        while True:
-            for item in ready():
-                yield item
-            if self._stream.ended:
-                return
-            await run_async(self._stream.more(), self._io)
+    def _each(self, ready: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+        return _Each(self._stream, self._io, ready)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+class _Each(Generic[T]):
+    """An iterator and no generator: whoever leaves an asynchronous generator early has to close it, and be told so."""
+
+    def __init__(self, stream: Stream[InvokeEndpointWithResponseStreamOutput], io: AsyncIO, ready: Callable[[], Iterator[T]]) -> None:
+        self._stream = stream
+        self._io = io
+        self._ready = ready
+        self._items = ready()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            if self._stream.ended:
+                raise StopAsyncIteration
+            await run_async(self._stream.more(), self._io)
+            self._items = self._ready()
 
 
 class Opening(Generic[OutputT]):

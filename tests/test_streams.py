@@ -1,0 +1,216 @@
+"""Streamed answers on real sockets, over every transport: delivered when they arrive, whole or with an error, never in between."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from smruntime_core import (
+    DispatchFailure,
+    InternalStreamFailure,
+    InvokeEndpointWithResponseStreamOutput,
+    ModelError,
+    ModelStreamError,
+    PayloadPart,
+    ResponseEnded,
+    ServiceError,
+    StreamError,
+    Timeouts,
+    TruncatedStream,
+    UnknownEvent,
+    service,
+)
+from smruntime_core.eventstream import Message, encode
+from smruntime_core.payload import ServerSentEvent
+
+from .callers import STREAMERS, Streamer
+from .servers import cutting, scripted
+
+HEAD = InvokeEndpointWithResponseStreamOutput(content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b")
+TEXT = "Once — upon\na time. "
+PARTS = [TEXT.encode()[:6], TEXT.encode()[6:9], TEXT.encode()[9:]]  # cut inside the dash
+FRAMES = [service.event(PayloadPart(part)) for part in PARTS]
+
+
+@pytest.fixture(params=STREAMERS)
+def stream(request: pytest.FixtureRequest) -> Streamer:
+    return STREAMERS[request.param]
+
+
+def head(*fields: str) -> bytes:
+    response = service.begin(HEAD, request_id="q-1")
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in response.headers), *fields, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def chunks(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + end
+
+
+def chunked(*pieces: bytes) -> bytes:
+    return head("Transfer-Encoding: chunked") + chunks(*pieces)
+
+
+def by_length(*pieces: bytes) -> bytes:
+    body = b"".join(pieces)
+    return head(f"Content-Length: {len(body)}") + body
+
+
+def json_error(status: str, kind: str, body: bytes = b'{"Message":"no"}') -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"x-amzn-errortype: {kind}", f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def test_head_parts_and_a_kept_connection(stream: Streamer) -> None:
+    with scripted(chunked(*FRAMES), by_length(*FRAMES), chunked(b"".join(FRAMES))) as server:
+        for told in stream(server.url, calls=3):
+            assert told.error is None
+            assert told.items == PARTS
+            assert told.heads == [HEAD]
+            assert told.heads[0].metadata.request_id == "q-1"
+            assert [attempt.outcome for attempt in told.heads[0].metadata.attempts] == ["ok"]
+        assert server.connections == 1
+
+
+def test_the_same_answer_in_every_form(stream: Streamer) -> None:
+    sse = b'data: {"a":1}\n\ndata: [DONE]\n\n'
+    for how, body, expected in (
+        ("text", TEXT.encode(), None),
+        ("lines", TEXT.encode(), ["Once — upon", "a time. "]),
+        ("sse", sse, [ServerSentEvent(data='{"a":1}'), ServerSentEvent(data="[DONE]")]),
+        ("json", b'{"a":[1,2]}\n{"b":"\xe2\x80\x94"}3', [{"a": [1, 2]}, {"b": "—"}, 3]),
+        ("events", b"abc", [PayloadPart(b"abc"), ResponseEnded()]),
+    ):
+        cut = [body] if how == "events" else [body[i : i + 4] for i in range(0, len(body), 4)]
+        with scripted(chunked(*(service.event(PayloadPart(piece)) for piece in cut))) as server:
+            (told,) = stream(server.url, how=how)
+        assert told.error is None
+        assert told.items == expected or (how == "text" and "".join(told.items) == TEXT)
+
+
+def test_a_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
+    for whole in (chunked(*FRAMES), by_length(*FRAMES)):
+        first = whole.index(FRAMES[0]) + len(FRAMES[0])
+        with scripted(whole[:first]) as server:
+            begun = time.monotonic()
+            (told,) = stream(server.url, leave_after=1)
+            assert told.items == PARTS[:1]
+            assert time.monotonic() - begun < 5, "it waited for more than there was"
+
+
+def test_leaving_early_closes_the_connection(stream: Streamer) -> None:
+    with scripted(chunked(*FRAMES), chunked(*FRAMES)) as server:
+        left, after = stream(server.url, calls=2, leave_after=1)
+        assert left.items == after.items == PARTS[:1]
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("framed", [chunked, by_length])
+def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(stream: Streamer, framed: object) -> None:
+    answer = chunked(*FRAMES) if framed is chunked else by_length(*FRAMES)
+    with cutting(answer) as url:
+        outcomes = stream(url, calls=len(answer))
+    *cut, whole = outcomes
+    assert (whole.error, whole.items) == (None, PARTS)
+    ends = [answer.index(frame) + len(frame) for frame in FRAMES]
+    for length, told in enumerate(cut, 1):
+        assert told.error is not None, f"{length} bytes of {len(answer)} were taken for the whole answer"
+        if told.items != PARTS or framed is by_length:
+            assert told.items == PARTS[: sum(length >= end for end in ends)]
+
+
+def test_truncated_inside_a_frame_at_a_clean_end_of_http(stream: Streamer) -> None:
+    for kept in (4, 12, len(FRAMES[1]) - 6):
+        with scripted(chunked(FRAMES[0], FRAMES[1][:kept])) as server:
+            (told,) = stream(server.url)
+        assert told.items == PARTS[:1]
+        assert isinstance(told.error, TruncatedStream)
+        assert told.error.metadata.request_id == "q-1"
+
+
+def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None:
+    model = ModelStreamError("it broke")
+    model.error_code = "ModelInvocationTimeExceeded"
+    html = {":message-type": "exception", ":exception-type": "ModelStreamError"}
+    for frame, kind, code, message in (
+        (service.event(model), ModelStreamError, "ModelStreamError", "it broke"),
+        (service.event(InternalStreamFailure("we broke")), InternalStreamFailure, "InternalStreamFailure", "we broke"),
+        (service.event(ServiceError("odd", code="Unheard")), ServiceError, "Unheard", "odd"),
+        (encode(Message({**html, ":exception-type": "Novel"}, b"{}")), ServiceError, "Novel", ""),
+        (encode(Message(html, b"<html>")), ModelStreamError, "ModelStreamError", ""),
+    ):
+        with scripted(chunked(FRAMES[0], frame, FRAMES[1])) as server:
+            (told,) = stream(server.url, attempts=3)
+        assert told.items == PARTS[:1]
+        assert type(told.error) is kind
+        assert isinstance(told.error, ServiceError)
+        assert (told.error.code, told.error.message) == (code, message)
+        assert told.error.metadata.request_id == "q-1"
+        assert told.error.body or code == "Unheard"
+        if code == "ModelStreamError" and message:
+            assert getattr(told.error, "error_code") == "ModelInvocationTimeExceeded"  # noqa: B009 - of one kind only
+        assert len(server.requests) == 1, "nothing is sent twice once an answer has begun"
+
+
+def test_unknown_events_are_handed_on(stream: Streamer) -> None:
+    novel = Message({":message-type": "event", ":event-type": "Usage"}, b"{}")
+    opening = Message({":message-type": "event", ":event-type": "initial-response"}, b"{}")
+    with scripted(chunked(encode(opening), FRAMES[0], encode(novel)), chunked(encode(novel), FRAMES[0])) as server:
+        (told,) = stream(server.url, how="events")
+        (parts,) = stream(server.url, how="bytes")
+    assert told.items == [PayloadPart(PARTS[0]), UnknownEvent("Usage", novel), ResponseEnded()]
+    assert parts.items == PARTS[:1]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        FRAMES[1][:20] + b"\xff" + FRAMES[1][21:],
+        FRAMES[1][:-1] + b"\xff",
+        encode(Message({":event-type": "PayloadPart"}, b"")),
+        encode(Message({":message-type": 1}, b"")),
+        encode(Message({":message-type": "event"}, b"")),
+        encode(Message({":message-type": "novel"}, b"")),
+    ],
+)
+def test_what_is_no_event_is_a_stream_error(stream: Streamer, frame: bytes) -> None:
+    with scripted(chunked(FRAMES[0], frame)) as server:
+        (told,) = stream(server.url)
+    assert told.items == PARTS[:1]
+    assert isinstance(told.error, StreamError)
+
+
+def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
+    with scripted(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi") as server:
+        (told,) = stream(server.url)
+    assert isinstance(told.error, StreamError)
+    assert told.items == told.heads == []
+
+
+def test_errors_before_the_stream_are_typed_and_retried(stream: Streamer) -> None:
+    busy = json_error("503 x", "ServiceUnavailable")
+    with scripted(busy, chunked(*FRAMES), json_error("424 x", "ModelError", b'{"Message":"bad","OriginalStatusCode":500}')) as server:
+        again, refused = stream(server.url, calls=2, attempts=2)
+        assert again.items == PARTS
+        assert [attempt.outcome for attempt in again.heads[0].metadata.attempts] == ["ServiceUnavailable", "ok"]
+        assert isinstance(refused.error, ModelError)
+        assert (refused.error.original_status_code, refused.error.message) == (500, "bad")
+        assert server.connections == 1
+
+
+def test_a_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
+    first = chunked(*FRAMES)
+    first = first[: first.index(FRAMES[0]) + len(FRAMES[0]) + 2]
+    with scripted(first, 5.0) as server:
+        (told,) = stream(server.url, timeouts=Timeouts(idle=0.2, response=0.2))
+    assert told.items == PARTS[:1]
+    assert isinstance(told.error, DispatchFailure)
+    assert (told.error.kind, told.error.phase, told.error.delivery) == ("timeout", "body", "answered")
+
+
+def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> None:
+    with scripted(b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{") as server:
+        (told,) = stream(server.url)
+    assert isinstance(told.error, ServiceError)
+    assert (told.error.code, told.error.truncated) == ("InternalFailure", True)
