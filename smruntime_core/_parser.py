@@ -44,9 +44,6 @@ class PayloadPart(NamedTuple):
         return f"PayloadPart(<{len(self.bytes)} bytes>)"
 
 
-_part = tuple.__new__  # half the price of PayloadPart(…), a million times a second
-
-
 class UnknownEvent(NamedTuple):
     """An event that this library does not know, handed on rather than dropped."""
 
@@ -127,7 +124,7 @@ class ResponseParser:
             message = self._frames.next_event()
             while message is not NEED_DATA:
                 if message.headers is self._part_headers:
-                    return _part(PayloadPart, (message.payload,))
+                    return tuple.__new__(PayloadPart, (message.payload,))  # half the price of PayloadPart(…)
                 event = self._classified(message)
                 if event is not None:
                     return event

@@ -15,17 +15,9 @@ from . import servers
 from .callers import CALLERS, IRIS, Caller
 from .servers import OK, scripted
 
-OWN_EXCHANGE = ("sockets", "sockets-h11", "trio")
-
 
 @pytest.fixture(params=CALLERS)
 def call(request: pytest.FixtureRequest) -> Caller:
-    return CALLERS[request.param]
-
-
-@pytest.fixture(params=OWN_EXCHANGE)
-def own_call(request: pytest.FixtureRequest) -> Caller:
-    """The transports over our own exchange; urllib3 reads responses with http.client, which is laxer."""
     return CALLERS[request.param]
 
 
@@ -155,10 +147,10 @@ def test_body_is_not_decompressed(call: Caller) -> None:
     assert output.body == b"\x1f\x8bnot really"
 
 
-def test_idle_connection_closed_by_the_server(own_call: Caller) -> None:
+def test_idle_connection_closed_by_the_server(call: Caller) -> None:
     """Seen at checkout or, if the end comes a moment later, mended by the free retry."""
     with scripted(OK.replace(b"Content-Type", b"X: Connection: close\r\nContent-Type"), OK) as server:
-        outcomes = own_call(server.url, IRIS, IRIS)
+        outcomes = call(server.url, IRIS, IRIS)
     assert [o.body for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [b"abc", b"abc"]
 
 
@@ -217,39 +209,39 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_answer_is_refused(own_call: Caller, name: str) -> None:
+def test_hostile_answer_is_refused(call: Caller, name: str) -> None:
     with scripted(HOSTILE[name], OK) as server:
-        (outcome,) = own_call(server.url, attempts=3)
+        (outcome,) = call(server.url, attempts=3)
         assert len(server.requests) == 1
     assert failure(outcome).kind == "protocol"
 
 
-def test_leftover_never_reaches_the_next_caller(own_call: Caller) -> None:
+def test_leftover_never_reaches_the_next_caller(call: Caller) -> None:
     with scripted(OK + answer(b"POISON"), OK) as server:
-        outcomes = own_call(server.url, IRIS, IRIS)
+        outcomes = call(server.url, IRIS, IRIS)
     assert [o.body for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [b"abc", b"abc"]
 
 
-def test_kept_connection_that_dies_gets_one_free_retry(own_call: Caller) -> None:
+def test_kept_connection_that_dies_gets_one_free_retry(call: Caller) -> None:
     with scripted(OK, servers.CLOSE, OK) as server:
-        outcomes = own_call(server.url, IRIS, IRIS)
+        outcomes = call(server.url, IRIS, IRIS)
         assert server.connections == 2
     assert all(isinstance(o, InvokeEndpointOutput) for o in outcomes)
     assert [a.outcome for a in outcomes[1].metadata.attempts] == ["closed", "ok"]
 
 
-def test_early_answer_is_seen_while_sending(own_call: Caller) -> None:
+def test_early_answer_is_seen_while_sending(call: Caller) -> None:
     too_big = answer(b"{}", status="413 x")
     with servers.raw_server(too_big, read=100_000) as url:
-        (outcome,) = own_call(url, InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000)))
+        (outcome,) = call(url, InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000)))
     assert isinstance(outcome, ServiceError)
     assert outcome.status == 413
 
 
-def test_server_that_takes_nothing_times_out(own_call: Caller) -> None:
+def test_server_that_takes_nothing_times_out(call: Caller) -> None:
     with servers.raw_server(b"", read=1) as url:
         begun = time.monotonic()
-        (outcome,) = own_call(url, InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000)), timeouts=Timeouts(idle=0.3))
+        (outcome,) = call(url, InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000)), timeouts=Timeouts(idle=0.3))
         assert time.monotonic() - begun < 3.0
     failed = failure(outcome)
     assert (failed.kind, failed.phase, failed.delivery) == ("timeout", "send", "maybe_sent")

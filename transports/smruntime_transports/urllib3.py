@@ -1,180 +1,211 @@
-"""The blocking client over urllib3: its pools and its TLS, for programs that have urllib3 anyway.
+"""The blocking client over urllib3: its pools, its TLS and its proxies, for programs that have urllib3 anyway; our exchange.
 
-urllib3 does what it is asked and no more: no redirects, no retries of its own, no decompression, no header of its own but
-those that frame the message. Its reading of responses is http.client's, which is laxer than the sockets transport's.
+urllib3 makes connections, keeps them and hands one over; what is said on it is said by the same exchange and pump as on the
+sockets transport, so answers are read as strictly and an early one is seen. The seam is four methods that urllib3 names for
+connections (`connect`, `is_connected`, `request`, `getresponse`): here `request` sends nothing and `getresponse` lends the
+connection out.
+
+    urlopen ──> pool ──> connection.connect() ──> getresponse() = Lent ──> Wire converses ──> back in the pool, or closed
 """
 
 from __future__ import annotations
 
+import copy
+import socket
 import ssl
 import time
-from typing import Unpack, cast
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import urllib3
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
         ConnectTimeoutError,
         HTTPError,
-        IncompleteRead,
         NameResolutionError,
         NewConnectionError,
-        ProtocolError,
+        ProxyError,
         ReadTimeoutError,
         SSLError,
     )
-    from urllib3.util import SKIP_HEADER, Timeout
+    from urllib3.response import BaseHTTPResponse, HTTPResponse
+    from urllib3.util import Timeout
 except ImportError as error:
     raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
 
-from smruntime_core import Credentials, DispatchFailure, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse
-from smruntime_core._errors import Delivery, Kind, Phase
-from smruntime_core._http1 import MAX_ERROR_BODY, write
-from smruntime_core._url import host_and_port, split
+from smruntime_core import DispatchFailure, Flow, Open, Send
+from smruntime_core._errors import Kind, Phase
+from smruntime_core._http1 import Exchange
+from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient, build
+from ._wire import Connection, Limits, Origin, Wire, not_sent
+from .sockets import SocketIO
 
-PIECE = 64 * 1024
+_fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
+
+if TYPE_CHECKING:
+    _Base = HTTPConnection
+else:
+    _Base = object
 
 
-class Urllib3IO:
-    """Answers effects with a `urllib3.PoolManager`. Safe for threads."""
+class _Lendable(_Base):
+    """A connection that urllib3 opens and keeps, and on which it says nothing."""
 
-    def __init__(self, credentials: Credentials, pools: urllib3.PoolManager) -> None:
-        self._credentials = credentials
-        self._pools = pools
+    wire: Connection | None = None
+    served = False
 
-    def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return self._credentials
+    def connect(self) -> None:
+        super().connect()
+        sock = self.sock
+        if not isinstance(sock, socket.socket):
+            raise not_sent("tls", "proxy", "urllib3 speaks TLS inside TLS without a socket, which nothing can wait for")
+        if isinstance(sock, ssl.SSLSocket):
+            setattr(sock, "suppress_ragged_eofs", False)  # noqa: B010 - no stub knows it: an end without close_notify is a cut
+        self.wire = Connection(sock, time.monotonic())
+        self.served = False
 
-    def sleep(self, effect: Sleep, /) -> None:
-        time.sleep(effect.seconds)
+    @property
+    def is_connected(self) -> bool:
+        return self.wire is not None and not _fresh.get() and self.wire.usable(time.monotonic())
 
-    def send(self, effect: Send, /) -> Response:
-        response = self._begin(effect)
+    def request(self, *_: object, **__: object) -> None:
+        if self.sock is None:
+            self.connect()
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # what urllib3's own says, against http.client's
+        return cast("HTTPResponse", _Handover(self))  # urllib3 itself asks for no more than a BaseHTTPResponse
+
+    def close(self) -> None:
+        super().close()
+        self.wire = None
+
+
+class _HTTPConnection(_Lendable, HTTPConnection):
+    """Plain."""
+
+
+class _HTTPSConnection(_Lendable, HTTPSConnection):
+    """Through TLS."""
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection  # type: ignore[assignment,unused-ignore]  # pyright reads the protocol as one of mutable members
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection  # type: ignore[assignment,unused-ignore]  # likewise
+
+
+class _Handover(BaseHTTPResponse):
+    """What stands for a response while urllib3 looks: the connection to have the real one on."""
+
+    length_remaining = None
+
+    def __init__(self, connection: _Lendable) -> None:
+        super().__init__(status=0, version=11, version_string="HTTP/1.1", reason=None, decode_content=False, request_url=None)
+        self.lent = connection
+
+    def close(self) -> None:
+        """There is nothing to close here; whoever was lent the connection sees to it."""
+
+
+class Lent(Connection):
+    """A connection of urllib3's for the length of one exchange."""
+
+    def __init__(self, handover: _Handover) -> None:
+        self._lender = handover.lent
+        assert self._lender.wire is not None, "connected"  # noqa: S101 - `request` saw to it
+        vars(self).update(vars(self._lender.wire))
+        self._pool = vars(handover)["_pool"]
+
+    def give_back(self) -> None:
+        """It may serve again."""
+        if self._lender.wire is not None:
+            self._lender.wire.idle_since = time.monotonic()
+        self._pool._put_conn(self._lender)
+
+    def drop(self) -> None:
+        """Close it; its place in the pool is kept."""
+        self._lender.close()
+        self.give_back()
+
+
+class Urllib3Wire(Wire):
+    """A wire whose connections come from a `urllib3.PoolManager`."""
+
+    def __init__(self, pools: urllib3.PoolManager) -> None:
+        super().__init__(time.monotonic)
+        classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
+        self.pools.pools = type(pools.pools)(10)
+        self.pools.pool_classes_by_scheme = classes
+
+    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        scheme, authority = exchange.origin
+        host, port = host_and_port(scheme, authority)
+        forced = _fresh.set(effect.fresh)
         try:
-            return _read(response)
-        except HTTPError as error:
-            raise _failure(error, response.status) from None
-        finally:
-            response.close()  # back in the pool already if it was read to its end
-
-    def open(self, effect: Open, /) -> StreamingResponse:
-        response = self._begin(effect)
-        return StreamingResponse(response.status, _headers(response), OpenBody(response))
-
-    def receive(self, effect: Receive, /) -> bytes:
-        """urllib3 fixed the time to wait when the request was sent: the limit on the head serves for every piece as well."""
-        body = effect.body
-        assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
-        try:
-            # one look at the socket, however little it has: `read` and `stream` wait until the amount is there
-            data = body.response.read1(PIECE, decode_content=False)
-        except HTTPError as error:
-            body.abort()
-            raise _failure(error, body.response.status) from None
-        except BaseException:
-            body.abort()
-            raise
-        if not data:
-            body.response.release_conn()
-        return data or b""
-
-    def _begin(self, effect: Send | Open) -> urllib3.BaseHTTPResponse:
-        request, phases = effect.request, effect.phases
-        (scheme, authority), _ = write(request)  # refuses what HTTP/1.1 cannot carry; http.client is laxer
-        _, _, path, query = split(request.url)
-        headers = urllib3.HTTPHeaderDict({"Accept-Encoding": SKIP_HEADER, "User-Agent": SKIP_HEADER})
-        for name in {name for name, _ in request.headers}:
-            headers.pop(name, None)
-        for name, value in request.headers:
-            headers.add(name, value)
-        if effect.fresh:
-            self._pools.clear()
-        try:
-            host, port = host_and_port(scheme, authority)
-            return self._pools.connection_from_host(host, port, scheme).urlopen(
-                request.method,
-                f"{path}?{query}" if query else path,
-                body=cast("bytes", request.body),  # any buffer will do, whatever the stubs say
-                headers=headers,
+            handover = self.pools.connection_from_host(host, port, scheme).urlopen(
+                effect.request.method,
+                "/",
+                headers={},
                 retries=False,
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
-                decode_content=False,
-                timeout=Timeout(total=effect.timeout, connect=phases.connect, read=phases.response),
+                timeout=Timeout(connect=limits.left(limits.end(effect.phases.connect))),
             )
         except HTTPError as error:
-            raise _failure(error, None) from None
+            raise _failure(error) from None
+        finally:
+            _fresh.reset(forced)
+        assert isinstance(handover, _Handover), "our pools make our connections"  # noqa: S101 - urllib3's contract
+        exchange.reused = handover.lent.served
+        handover.lent.served = True
+        yield from ()  # a flow, though it asks for nothing: urllib3 waits on its own
+        return Lent(handover)
+
+    def _checkin(self, origin: Origin, connection: Connection) -> None:
+        assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
+        connection.give_back()
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self.pools.clear()
 
 
-class OpenBody:
-    """A body that is being read."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
-        self.response = response
-
-    def abort(self) -> None:
-        """Close the connection, unless the body was read to its end."""
-        self.response.close()
-
-
-def _headers(response: urllib3.BaseHTTPResponse) -> tuple[tuple[str, str], ...]:
-    return tuple((str(name), str(value)) for name, value in response.headers.iteritems())
-
-
-def _read(response: urllib3.BaseHTTPResponse) -> Response:
-    """The whole body, an error's up to its limit."""
-    status, headers = response.status, _headers(response)
-    if status < 300:
-        return Response(status, headers, response.read(decode_content=False))
-    body, truncated = b"", False
-    try:
-        while not truncated and (piece := response.read(PIECE, decode_content=False)):
-            body += piece
-            truncated = len(body) > MAX_ERROR_BODY
-    except HTTPError:
-        truncated = True
-    return Response(status, headers, body[:MAX_ERROR_BODY], truncated)
-
-
-def _failure(error: HTTPError, status: int | None) -> DispatchFailure:
-    """What urllib3's exception says in our terms. It does not tell what it had sent, so doubt means `maybe_sent`."""
-    kind: Kind = "protocol"
-    phase: Phase = "head" if status is None else "body"
-    delivery: Delivery = "maybe_sent" if status is None else "answered"
-    text = str(error)
+def _failure(error: HTTPError) -> DispatchFailure:
+    """What went wrong while urllib3 connected, in our terms: nothing has been sent."""
+    kind: Kind = "refused"
+    phase: Phase = "connect"
     match error:
-        case ConnectTimeoutError() if not isinstance(error, NewConnectionError):
-            kind, phase, delivery = "timeout", "connect", "not_sent"
         case NameResolutionError():
-            kind, phase, delivery = "refused", "resolve", "not_sent"
+            phase = "resolve"
         case NewConnectionError():
-            kind, phase, delivery = "refused", "connect", "not_sent"
-        case SSLError() if status is None:
-            kind, phase, delivery = "tls", "tls", "not_sent"
-        case ReadTimeoutError():
-            kind = "timeout"
-        case IncompleteRead():
-            kind = "truncated"
-        case ProtocolError():
-            cause = error.args[-1]
-            if isinstance(cause, IncompleteRead) or (status is not None and "incomplete" in text.lower()):
-                kind = "truncated"
-            elif isinstance(cause, ConnectionResetError | BrokenPipeError):
-                kind = "reset"
-            elif "RemoteDisconnected" in text:
-                kind = "closed"
-        case _:
             pass
-    return DispatchFailure(f"urllib3: {text}", kind=kind, phase=phase, delivery=delivery, status=status)
+        case ConnectTimeoutError():
+            kind = "timeout"
+        case ReadTimeoutError():
+            kind, phase = "timeout", "tls"
+        case SSLError():
+            kind, phase = "tls", "tls"
+        case ProxyError():
+            # its words may quote the proxy's address, and that a password
+            return not_sent("refused", "proxy", f"urllib3: no way through the proxy ({type(error.args[-1]).__name__})")
+        case _:
+            kind, phase = "reset", "tls"
+    return not_sent(kind, phase, f"urllib3: {error}")
 
 
 class Client(SyncClient):
     """SageMaker Runtime over urllib3.
 
-    `pools` is a `urllib3.PoolManager` of yours, which stays yours to close; without one the client makes its own, trusting `tls`
-    (default: the system's certificates). Raises `ConstructionError` for settings that cannot work.
+    `pools` is a `urllib3.PoolManager` (or `ProxyManager`) of yours, whose settings are used; connections are the client's own.
+    Without one they trust `tls` (default: the system's certificates). Raises `ConstructionError` for settings that cannot work.
     """
 
     def __init__(
@@ -185,9 +216,8 @@ class Client(SyncClient):
         **settings: Unpack[Settings],
     ) -> None:
         runtime, credentials = build(settings)
-        self._own = None if pools else urllib3.PoolManager(maxsize=10, ssl_context=tls)
-        super().__init__(runtime, Urllib3IO(credentials, pools or self._own or urllib3.PoolManager()))
+        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=10, ssl_context=tls))
+        super().__init__(runtime, SocketIO(credentials, self._wire))
 
     def close(self) -> None:
-        if self._own is not None:
-            self._own.clear()
+        self._wire.close()
