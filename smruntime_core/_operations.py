@@ -150,9 +150,16 @@ class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStrea
     """
 
     path = "/endpoints/{EndpointName}/invocations-response-stream"
-    output = InvokeEndpointWithResponseStreamOutput
-    errors = (InternalFailure, ModelError, ServiceUnavailable, ValidationError, ModelStreamError, InternalStreamFailure)
-    stream_errors = (ModelStreamError, InternalStreamFailure)
+    output: ClassVar[type[Output]] = InvokeEndpointWithResponseStreamOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        InternalFailure,
+        ModelError,
+        ServiceUnavailable,
+        ValidationError,
+        ModelStreamError,
+        InternalStreamFailure,
+    )
+    stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (ModelStreamError, InternalStreamFailure)
 
     endpoint_name: str = label("EndpointName", NAME)
     body: Body = payload("Body")

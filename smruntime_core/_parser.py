@@ -124,7 +124,7 @@ class ResponseParser:
             message = self._frames.next_event()
             while message is not NEED_DATA:
                 if message.headers is self._part_headers:
-                    return tuple.__new__(PayloadPart, (message.payload,))  # half the price of PayloadPart(…)
+                    return tuple.__new__(PayloadPart, (message.payload,))  # pyright: ignore[reportUnknownMemberType]  # half the price of PayloadPart(…)
                 event = self._classified(message)
                 if event is not None:
                     return event

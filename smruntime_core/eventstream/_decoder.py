@@ -1,8 +1,8 @@
 """Bytes cut anywhere → messages.
 
-Frames that lie whole in what arrived are decoded where they are; only a frame that did not arrive whole is held, and no byte of
-it is moved twice. Less than a prelude is held as it is. From the prelude on, which is checked first, the number of missing
-bytes is known, so pieces are only counted and appended until none is missing.
+Frames that lie whole in what arrived are decoded where they are; only a frame that did not arrive whole is held, and each byte
+of it goes into the buffer once. Less than a prelude is held as it is. From the prelude on, which is checked first, the number of
+missing bytes is known, so pieces are only counted and appended until none is missing.
 
     receive_data ──> frames that are whole ──> queue ──> next_event
          │  ^

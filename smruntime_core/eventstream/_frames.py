@@ -1,11 +1,11 @@
 """The frame of `application/vnd.amazon.eventstream`, which carries one message:
 
-    ┌─────────────┬──────────────┬─────────────┬──────────────┬─────────┬─────────────┐
-    │ total size  │ headers size │ prelude CRC │ header block │ payload │ message CRC │      every number is a big-endian u32
-    │      4      │      4       │      4      │   0–128 KiB  │ ≤ 24 MiB│      4      │
-    └─────────────┴──────────────┴─────────────┴──────────────┴─────────┴─────────────┘
-    └──────── prelude CRC ───────┘                                      │
-    └──────────────────────────── message CRC ──────────────────────────┘
+    ┌────────────┬──────────────┬─────────────┬──────────────┬──────────┬─────────────┐
+    │ total size │ headers size │ prelude CRC │ header block │ payload  │ message CRC │      every number is a big-endian u32
+    │     4      │      4       │      4      │  0–128 KiB   │ 0–24 MiB │      4      │
+    └────────────┴──────────────┴─────────────┴──────────────┴──────────┴─────────────┘
+    └── of these: prelude CRC ──┘                                       │
+    └────────────────────── of all these: message CRC ──────────────────┘
 
 Both checksums are CRC-32 (`zlib.crc32`). Each size counts from the first byte to the last: total is 16 + header block + payload.
 

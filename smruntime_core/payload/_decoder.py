@@ -38,7 +38,8 @@ class PayloadDecoder(Generic[EventT]):
     def receive_data(self, data: bytes | bytearray | memoryview, /) -> None:
         """Take the next part, of any size; what is wrong with it comes out of `next_event`, and what follows that is dropped.
 
-        A part that is not `bytes` is copied, so a buffer can be used again. Bytes after `receive_eof` are an error of the stream.
+        A part that is not `bytes` is copied, so a buffer can be used again. Events wait to be asked for, however many they are: ask after
+        each part. Bytes after `receive_eof` are an error of the stream.
         """
         part = data if type(data) is bytes else bytes(memoryview(data))
         if not self._ended:
