@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, InvokeEndpoint
+from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream
 
 TEXTS = {"content_type": 1024, "accept": 1024, "custom_attributes": 1024, "target_model": 1024}
 SHORT_TEXTS = {"inference_id": 64, "enable_explanations": 64, "prefix_aware_id": 64}
@@ -177,3 +177,59 @@ def test_every_text_is_sent_unchanged_or_refused(member: str, text: str) -> None
     else:
         assert sent(operation) == {wire_name(member): text}
         assert text.isascii() and text.isprintable() and text == text.strip() != ""
+
+
+def asynchronous(**members: Any) -> InvokeEndpointAsync:
+    return InvokeEndpointAsync(**{"endpoint_name": "churn", "body": b"x", **members})
+
+
+@pytest.mark.parametrize(
+    ("member", "good", "bad"),
+    [
+        ("request_ttl_seconds", (60, 21_600), (59, 21_601, True, "60", 60.0, 10**30)),
+        ("invocation_timeout_seconds", (1, 3_600), (0, 3_601, -1)),
+        ("filename", ("a", "a.csv", "A-1_b.x", "9" * 32), ("", "a.b.c", ".a", "-a", "a/b", "a b", "9" * 33)),
+        ("s3_output_path_extension", ("a/b", "x!_.*'()/-", "s3", "a" * 512), ("", "s3:x", "https:x", "a b", "a:b", "a" * 513)),
+        ("custom_attributes", ("a b",), ("a\r\nb",)),
+    ],
+)
+def test_members_of_asynchronous_invocations(member: str, good: tuple[object, ...], bad: tuple[object, ...]) -> None:
+    for value in good:
+        ((_, text),) = asynchronous(**{member: value}).request("https://h").headers
+        assert text == str(value)
+    for value in bad:
+        with pytest.raises(ConstructionError) as caught:
+            asynchronous(**{member: value})
+        assert caught.value.member == member
+
+
+def test_an_asynchronous_invocation_has_one_input() -> None:
+    for good in ("s3://bucket/key", "https://bucket.s3.amazonaws.com/a key.csv", "s3://b"):
+        assert asynchronous(body=None, input_location=good).request("https://h").body == b""
+    for bad in ("", "http://b/k", "s3://", "s3:///k", "bucket/key", "s3://b/k ", "s3://b/\n"):
+        with pytest.raises(ConstructionError):
+            asynchronous(body=None, input_location=bad)
+    for members in ({"input_location": "s3://b/k"}, {"body": None}):
+        with pytest.raises(ConstructionError) as caught:
+            asynchronous(**members)
+        assert caught.value.member == "body"
+    assert len(asynchronous(body=bytes(128_000)).request("https://h").body) == 128_000
+    with pytest.raises(ConstructionError, match="128000"):
+        asynchronous(body=bytes(128_001))
+
+
+def test_the_same_member_has_other_names_on_the_wire() -> None:
+    members: dict[str, Any] = {"endpoint_name": "e", "body": b"x", "content_type": "a/b", "accept": "c/d"}
+    assert InvokeEndpoint(**members).request("https://h").headers == (("Content-Type", "a/b"), ("Accept", "c/d"))
+    streamed = InvokeEndpointWithResponseStream(**members).request("https://h")
+    assert streamed.headers == (("Content-Type", "a/b"), ("X-Amzn-SageMaker-Accept", "c/d"))
+    assert streamed.url == "https://h/endpoints/e/invocations-response-stream"
+    later = InvokeEndpointAsync(**members).request("https://h")
+    assert later.headers == (("X-Amzn-SageMaker-Content-Type", "a/b"), ("X-Amzn-SageMaker-Accept", "c/d"))
+    assert later.url == "https://h/endpoints/e/async-invocations"
+
+
+def test_a_session_is_opened_by_one_operation_only() -> None:
+    assert made(session_id="NEW_SESSION").once and not made(session_id="s-1").once and not made().once
+    with pytest.raises(ConstructionError):
+        InvokeEndpointWithResponseStream(endpoint_name="e", body=b"", session_id="NEW_SESSION")
