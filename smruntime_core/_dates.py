@@ -47,3 +47,18 @@ def parse_stamp(text: str) -> int | None:
     if date_of(days) != text[:8] or hour > 23 or minute > 59 or second > 59:
         return None
     return days * 86400 + hour * 3600 + minute * 60 + second
+
+
+def parse_http_date(text: str) -> int | None:
+    """`Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7) as seconds since the epoch; None if `text` is not such a time."""
+    found = _http_date(text)
+    if found is None:
+        return None
+    day, month, year, *time = found.groups()
+    return parse_stamp(f"{year}{_MONTHS.index(month) // 3 + 1:02}{day}T{''.join(time)}Z")
+
+
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_http_date = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+).fullmatch

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from ._bindings import Output
-from ._errors import ResponseError, ServiceError
+from ._errors import ModelError, ResponseError, ServiceError
 from ._metadata import Attempt, Metadata
 from ._model import Response
 
@@ -70,6 +70,8 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
     for name, wire_name, type_ in error.members:
         value = said.get(wire_name)
         setattr(error, name, value if type(value) is type_ else None)
+    if isinstance(error, ModelError):
+        error.complete()
 
 
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:

@@ -25,7 +25,9 @@ All of them can be pickled, and none holds a secret of the caller's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias
+import re
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self, TypeAlias, cast
 
 from ._metadata import NO_METADATA, Metadata
 
@@ -97,8 +99,15 @@ class DispatchFailure(SmRuntimeError):
     `kind` says what happened, `phase` during what. `delivery` is what a caller who pays for an invocation must know:
     `"not_sent"` (no byte of the request left), `"maybe_sent"` (the model may have run), `"answered"` (an answer had begun).
     `reused` is true if the connection had served before; `bytes_sent` and `bytes_received` count this exchange;
-    `status` is set if a final head had arrived.
+    `status` is set if a final head had arrived. `silence` is how many seconds after the last byte of the request it happened, None
+    if the request had not been sent whole or nobody looked. One of kind `"timeout"` is also a builtin `TimeoutError`.
     """
+
+    silence: float | None = None
+
+    def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
+        made = cast("type[Self]", DispatchTimeout) if kind == "timeout" and cls is DispatchFailure else cls
+        return super(DispatchFailure, made).__new__(made, *args)
 
     def __init__(
         self,
@@ -120,6 +129,12 @@ class DispatchFailure(SmRuntimeError):
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
         self.status = status
+
+
+class DispatchTimeout(DispatchFailure, TimeoutError):
+    """A `DispatchFailure` of kind `"timeout"`."""
+
+    __str__ = Exception.__str__  # not OSError's, which speaks of an errno
 
 
 class ResponseError(SmRuntimeError):
@@ -179,14 +194,45 @@ class ServiceError(SmRuntimeError):
         """The same request may succeed a little later."""
         return self.throttling or self.code in TRANSIENT_CODES or self.status in TRANSIENT_STATUSES
 
+    @property
+    def hint(self) -> str | None:
+        """What to do about it, where the cause is known."""
+        text = f"{self.code} {self.status} {self.message_raw[:2048]}"
+        return next((advice for sign, advice in _HINTS if sign(text)), None)
+
     def __str__(self) -> str:
         request_id = self.metadata.request_id
         identity = f" [request id {printable(request_id)}]" if request_id else ""
-        return f"{printable(self.code)} ({self.status}): {self.message or 'no message'}{identity}"
+        advice = f" ({hint})" if (hint := self.hint) else ""
+        return f"{printable(self.code)} ({self.status}): {self.message or 'no message'}{advice}{identity}"
+
+
+def _sign(pattern: str) -> Callable[[str], object]:
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL).search
+
+
+# What users have met in the field: a sign of it in "code status message", and what helped.
+_HINTS: tuple[tuple[Callable[[str], object], str], ...] = (
+    (_sign("inference component name header is required"), "pass inference_component_name=: this endpoint hosts inference components"),
+    (_sign("inference component name header is not allowed"), "leave inference_component_name out: this endpoint hosts none"),
+    (_sign("has no capacity"), "it is scaled to zero and this call starts it: call again in some minutes, or use wait_for_capacity="),
+    (_sign(r"\b413\b|oversize body|content length exceeded"), "the body is too large: send it by InvokeEndpointAsync and S3"),
+    (_sign("ExpiredToken"), "the session token has expired: fetch new credentials"),
+    (_sign("UnrecognizedClient|InvalidClientTokenId"), "no such access key, or its session token is missing"),
+    (_sign("should be scoped to"), "it was signed for another region or service: is `region` that of the endpoint's URL?"),
+    (_sign("RequestTimeTooSkewed|Signature (?:expired|not yet current)"), "the clock of this machine is off"),
+    (_sign("InvalidSignature|SignatureDoesNotMatch"), "wrong secret access key, or something changed the request after it was signed"),
+    (_sign("AccessDenied"), "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
+    (_sign("ValidationError.*endpoint .* not found"), "wrong endpoint name, region or account, or the endpoint is not InService"),
+)
+_relayed = re.compile(r'Received (client|server) error \(([0-9]{3})\) from (\S+) with message "(.*?)"(?:\.?$|\. See )', re.DOTALL).search
 
 
 class ModelError(ServiceError):
-    """The model's container answered with an error: its status and words are `original_status_code`, `original_message`."""
+    """The model's container answered with an error: its status and words are `original_status_code`, `original_message`.
+
+    Where the service tells them in its message only, they are taken from there, and so is the `container` that answered.
+    """
 
     default_code = "ModelError"
     default_status = 424
@@ -198,6 +244,25 @@ class ModelError(ServiceError):
     original_status_code: int | None = None
     original_message: str | None = None
     log_stream_arn: str | None = None
+    container: str | None = None
+
+    def complete(self) -> None:
+        """Take from the message what the answer did not say by itself."""
+        if found := _relayed(self.message_raw[: 64 * 1024]):
+            self.container = found[3]
+            if self.original_status_code is None:
+                self.original_status_code = int(found[2])
+            if self.original_message is None:
+                self.original_message = found[4]
+
+    def json(self) -> object:
+        """The container's words read as JSON; raises `ValueError` if they are none."""
+        import json
+
+        try:
+            return cast("object", json.loads(self.original_message or ""))
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 class ModelNotReadyException(ServiceError):

@@ -6,8 +6,6 @@ waits supplies; the waiting is written here, once.
 
 from __future__ import annotations
 
-import re
-
 from ._effects import Effect, Flow, Sleep
 from ._errors import DispatchFailure, ModelError, ResponseError
 from ._operations import InvokeEndpointAsyncOutput
@@ -16,8 +14,6 @@ from ._patience import Deadline
 FIRST_WAIT = 0.5
 GROWTH = 1.5
 LONGEST_WAIT = 10.0
-
-_said = re.compile(r'Received (?:client|server) error \((\d{3})\) from \S+ with message "(.*?)"(?:\. |\.?$)', re.DOTALL).search
 
 
 class Fetch(Effect["bytes | None"]):
@@ -58,9 +54,7 @@ def _failed(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
     """The failure object as an error: it holds what a synchronous call would have been told."""
     text = body.decode("utf-8", "replace")
     made = ModelError(text.strip(), body=body, metadata=accepted.metadata)
-    if found := _said(text):
-        made.original_status_code = int(found[1])
-        made.original_message = found[2]
+    made.complete()
     return made
 
 

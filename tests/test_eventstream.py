@@ -42,7 +42,7 @@ from smruntime_core.eventstream._decoder import MAX_KNOWN, MAX_KNOWN_HEAD
 from smruntime_core.eventstream._headers import TYPES
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "event-stream-frames.json"
-PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
+PART: dict[str, HeaderValue] = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
 
 # ── helpers: any stream, in any pieces, to events and at most one error ──
 
@@ -127,9 +127,14 @@ def test_any_cutting_gives_the_same_messages(messages: list[Message], places: li
     assert decode(stream[i : i + 1] for i in range(len(stream))) == (messages, None)
 
 
-@given(st.lists(st.sampled_from([PART, PART | {":event-type": "payloadPart"}, PART | {"x": True}, {}]), max_size=12), st.data())
-def test_heads_that_alternate_are_not_confused(heads: list[dict[str, HeaderValue]], data: st.DataObject) -> None:
-    messages = [Message(head, bytes(data.draw(st.integers(0, 2)))) for head in heads]
+OTHER: dict[str, HeaderValue] = PART | {":event-type": "payloadPart"}  # as many bytes, another block
+heads_ = st.sampled_from([PART, OTHER, PART | {"x": True}, {}])
+
+
+@given(st.lists(st.builds(Message, heads_, st.integers(0, 2).map(bytes)), max_size=12))
+@example([Message(PART), Message(PART), Message(OTHER), Message(PART)])
+@example([Message(PART), Message(OTHER), Message(OTHER, b"x"), Message(PART), Message(PART, b"x")])
+def test_heads_that_alternate_are_not_confused(messages: list[Message]) -> None:
     assert decode([b"".join(map(encode, messages))]) == (messages, None)
 
 
@@ -292,9 +297,9 @@ def test_the_largest_frame_passes() -> None:
 
 @pytest.mark.parametrize("place", range(len(encode(GOOD[1]))))
 def test_a_flipped_bit_is_seen(place: int) -> None:
-    bad = bytearray(encode(GOOD[1]))
-    bad[place] ^= 0x10
-    for pieces in ([BEFORE + bad], [BEFORE, bytes(bad)]):
+    good = encode(GOOD[1])
+    bad = good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :]
+    for pieces in ([BEFORE + bad + BEFORE], [BEFORE, bad], [BEFORE + bad[:20], bad[20:] + BEFORE]):
         events, error = decode(pieces)
         assert events == GOOD
         assert error is not None and error.startswith("StreamError") and "checksum" in error
@@ -306,8 +311,13 @@ def test_an_end_inside_a_frame(step: int) -> None:
     whole = {0: 0, len(encode(GOOD[0])): 1, len(BEFORE): 2, len(stream): 3}
     for end in range(len(stream) + 1):
         events, error = decode(stream[i : min(i + step, end)] for i in range(0, end, step))
-        assert len(events) == max(count for place, count in whole.items() if place <= end)
-        assert (error is None) if end in whole else (error is not None and error.startswith("TruncatedStream"))
+        place, count = max((place, count) for place, count in whole.items() if place <= end)
+        assert len(events) == count
+        if end in whole:
+            assert error is None
+        else:
+            says = f"TruncatedStream: the stream ended inside the frame at byte {place}: {end - place} of "
+            assert error is not None and error.startswith(says)
 
 
 @given(headers_, st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4), st.data())
@@ -344,6 +354,22 @@ def test_nothing_is_kept_after_an_error() -> None:
     assert drain(decoder)[0] == GOOD[:1]
     decoder.receive_eof()
     assert drain(decoder)[1] == "StreamError: the frame at byte 108: the prelude's checksum is 6522df69 where 00000000 is stated"
+
+
+def test_a_truncated_stream_lets_go_of_its_frame_and_stays_truncated() -> None:
+    stream = encode(Message(PART, bytes(1_000_000)))
+    decoder = EventStreamDecoder()
+    tracemalloc.start()
+    for i in range(0, 900_000, 10_000):
+        decoder.receive_data(stream[i : i + 10_000])
+    decoder.receive_eof()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10_000
+    decoder.receive_data(b"more")
+    decoder.receive_eof()
+    says = f"TruncatedStream: the stream ended inside the frame at byte 0: 900000 of {len(stream)} bytes came"
+    assert drain(decoder) == ([], says)
 
 
 def test_an_error_does_not_grow_when_it_is_raised_again() -> None:

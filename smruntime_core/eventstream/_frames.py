@@ -7,7 +7,7 @@
     └── of these: prelude CRC ──┘                                       │
     └────────────────────── of all these: message CRC ──────────────────┘
 
-Both checksums are CRC-32 (`zlib.crc32`). Each size counts from the first byte to the last: total is 16 + header block + payload.
+Both checksums are CRC-32 (`zlib.crc32`). The total size is that of the whole frame: 16 + header block + payload.
 
 The prelude has a checksum of its own so that a reader can trust the sizes before it waits for the rest, or makes room for it.
 So a reader must check it as soon as these 12 bytes are there, limits included: a size that nobody checked is a length that
