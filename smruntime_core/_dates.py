@@ -37,6 +37,12 @@ def time_of_day(second: int) -> str:
     return f"T{_DIGITS[minute // 60]}{_DIGITS[minute % 60]}{_DIGITS[second % 60]}Z"
 
 
+def stamp(seconds: float) -> str:
+    """Seconds since the epoch as `YYYYMMDDThhmmssZ`."""
+    day, second = divmod(int(seconds), 86400)
+    return date_of(day) + time_of_day(second)
+
+
 def parse_stamp(text: str) -> int | None:
     """`YYYYMMDDThhmmssZ` as seconds since the epoch; None if `text` is not such a time."""
     found = _stamp(text)

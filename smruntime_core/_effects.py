@@ -20,7 +20,7 @@ Time left travels in seconds, never as a moment: every event loop has its own cl
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from ._errors import SmRuntimeError
@@ -58,7 +58,8 @@ class GetCredentials(Effect[Credentials]):
 class Send(Effect[Response]):
     """One HTTP exchange: the request exactly as it is, the whole response, within `timeout` seconds (None: no limit).
 
-    `phases` caps the parts of it; `fresh` forbids a kept connection. The IO raises `DispatchFailure` if it does not come off.
+    `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`.
+    It raises `DispatchFailure` if it does not come off.
     """
 
     method = "send"
@@ -67,6 +68,7 @@ class Send(Effect[Response]):
     timeout: float | None = None
     phases: Timeouts = field(default=Timeouts())
     fresh: bool = False
+    notify: Callable[[], None] | None = field(default=None, compare=False)
 
 
 class Open(Effect[StreamingResponse]):
@@ -78,6 +80,7 @@ class Open(Effect[StreamingResponse]):
     timeout: float | None = None
     phases: Timeouts = field(default=Timeouts())
     fresh: bool = False
+    notify: Callable[[], None] | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):

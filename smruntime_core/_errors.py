@@ -121,7 +121,8 @@ class DispatchFailure(SmRuntimeError):
         bytes_received: int = 0,
         status: int | None = None,
     ) -> None:
-        super().__init__(printable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
+        super().__init__(text := printable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
+        self.args = (text,)  # an OSError, which a timeout is too, has set them before this
         self.kind: Kind = kind
         self.phase: Phase = phase
         self.delivery: Delivery = delivery

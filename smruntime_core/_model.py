@@ -94,7 +94,8 @@ class Scope(Record):
     service: str = field(check=SCOPE_PART.check)
 
 
-def _seconds(member: str, value: object) -> float | None:
+def seconds(member: str, value: object) -> float | None:
+    """A length of time, None for one without end; raises `ConstructionError`."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9):
         return value
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
@@ -108,7 +109,7 @@ class Timeouts(Record, kw_only=True):
     either direction; `total` the whole call with its retries.
     """
 
-    connect: float | None = field(default=3.1, check=_seconds)
-    response: float | None = field(default=70.0, check=_seconds)
-    idle: float | None = field(default=20.0, check=_seconds)
-    total: float | None = field(default=None, check=_seconds)
+    connect: float | None = field(default=3.1, check=seconds)
+    response: float | None = field(default=70.0, check=seconds)
+    idle: float | None = field(default=20.0, check=seconds)
+    total: float | None = field(default=None, check=seconds)

@@ -4,33 +4,43 @@ Its state is the program counter, so an illegal order cannot be written, and a t
 
     >>> import smruntime_core as sm
     >>> class Noon: time = monotonic = staticmethod(lambda: 1.8e9)
-    >>> runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=Noon, random=lambda: 1.0)
+    >>> runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=Noon, random=lambda: 0.5)
     >>> flow = runtime.call(sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3"))
     >>> flow.send(None)
     GetCredentials()
     >>> flow.send(sm.Credentials("AKID", "secret")).request
-    Request(POST https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations, <2 headers>, <5 bytes>)
+    Request(POST https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations, <5 headers>, <5 bytes>)
     >>> flow.send(sm.Response(503))
-    Sleep(seconds=0.05)
+    Sleep(seconds=0.025)
+
+What happens after a failure is one list, read from the top: a connection that was dead already, a clock that is off, credentials
+that have expired (each mended once, for nothing), a model that is coming up, and then the retry policy.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias, TypeVar, cast
+from typing import Protocol, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ._bindings import Output
+from ._dates import stamp
 from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._endpoints import Config
-from ._errors import DispatchFailure, ResponseError, ServiceError, SmRuntimeError
+from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
 from ._model import Request, Response, ResponseBody, Timeouts
+from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
+from ._options import Changes, Options
 from ._parser import MAX_ERROR_BODY, ResponseParser
 from ._patience import Clock, Deadline
-from ._retries import NoLock, RetryPolicy, TokenBucket, died_while_kept
+from ._recovery import Again, Failed, Recovery, outcome
+from ._retries import NoLock, RetryPolicy, TokenBucket
+from ._skew import Skew
 from ._stream import Stream, started
+from ._user_agent import user_agent
 from .signing import hash_payload, sign
 
 
@@ -43,7 +53,8 @@ class Told(Protocol):
 
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
-Exchange: TypeAlias = Callable[[Request, Deadline, bool], Flow[T]]
+Observer: TypeAlias = Callable[[Notice], object]
+Exchange: TypeAlias = "Callable[[Request, Deadline, bool, Callable[[], None] | None], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
 
@@ -52,8 +63,8 @@ class Runtime:
     """One service as one client sees it: where it is, how to sign for it, how patient to be.
 
     Time and chance are handed in: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
-    Calls that run in parallel threads share it safely if `lock` is a `threading.Lock()`. Raises `ConstructionError`
-    if `config` contradicts itself.
+    Calls that run in parallel threads share it safely if `lock` is a `threading.Lock()`. `observe` is told what happens
+    (`Notice`); it must not wait. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -64,23 +75,33 @@ class Runtime:
         random: Callable[[], float],
         retries: RetryPolicy = RetryPolicy(),
         lock: AbstractContextManager[object] | None = None,
+        observe: Observer | None = None,
     ) -> None:
         self.config = config
-        self.retries = retries
+        self.options = Options(retries=retries)
         self.tokens = TokenBucket(retries.capacity, lock or NoLock())
+        self.skew = Skew()
         self._url = config.url
         self._scope = config.scope
         self._clock = clock
         self._random = random
+        self._observe = observe
+        self._user_agent = user_agent()
+
+    def with_options(self, **changes: Unpack[Changes]) -> Self:
+        """The same service with other patience (see `Options`); tokens and clock correction stay shared."""
+        made = copy.copy(self)
+        made.options = Options(**{**vars(self.options), **changes})
+        return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
         """The flow of one call: it returns the output, or raises what the last attempt came to.
 
-        Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past `timeouts.total`.
+        Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past the timeout.
         """
 
-        def exchange(request: Request, deadline: Deadline, fresh: bool) -> Flow[OutputT]:
-            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh)
+        def exchange(request: Request, deadline: Deadline, fresh: bool, notify: Callable[[], None] | None) -> Flow[OutputT]:
+            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, notify)
             return operation.parse(response)
 
         output, attempts = yield from self._attempts(operation, exchange)
@@ -91,10 +112,11 @@ class Runtime:
 
         Once the answer has begun, nothing is tried again.
         """
+        name = type(operation).__name__
 
-        def exchange(request: Request, deadline: Deadline, fresh: bool) -> Flow[Stream[OutputT]]:
+        def exchange(request: Request, deadline: Deadline, fresh: bool, notify: Callable[[], None] | None) -> Flow[Stream[OutputT]]:
             timeouts = self.config.timeouts
-            opened = yield from Open(request, deadline.left(), timeouts, fresh)
+            opened = yield from Open(request, deadline.left(), timeouts, fresh, notify)
             parser = ResponseParser(operation)
             try:
                 parser.receive_head(Response(opened.status, opened.headers))
@@ -104,7 +126,9 @@ class Runtime:
             except BaseException:
                 opened.body.abort()
                 raise
-            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts)
+            observe, invocation = self._observe, dict(request.headers)["amz-sdk-invocation-id"]
+            seen = None if observe is None else (lambda size: observe(PieceReceived(name, invocation, size)))
+            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, seen)
 
         stream, attempts = yield from self._attempts(operation, exchange)
         stream.output = stream.output.but(metadata=stream.output.metadata.but(attempts=attempts))
@@ -112,47 +136,130 @@ class Runtime:
 
     def _attempts(self, operation: Operation[Output], exchange: Exchange[T]) -> Flow[tuple[T, tuple[Attempt, ...]]]:
         """Sign and exchange until it succeeds or is given up; the result and every attempt that was made."""
-        request = operation.request(self._url)
+        clock, options = self._clock, self.options
+        request = self._request(operation)
         payload_hash = hash_payload(request.body)
-        deadline = Deadline(self._clock, self.config.timeouts.total)
-        attempts: tuple[Attempt, ...] = ()
-        retries = 0
+        deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
+        recovery = Recovery(options, self.skew, once=operation.once)
+        watch = Watch(self._observe, type(operation).__name__, self._invocation_id(), clock)
+        watch.built(request)
+        failure: SmRuntimeError | None = None
         waited = spent = 0.0
-        fresh = False
         while True:
-            credentials = yield from GetCredentials(deadline.left())
-            signed = sign(request, credentials, self._scope, now=self._clock.time(), payload_hash=payload_hash)
-            begun = self._clock.monotonic()
-            failure: SmRuntimeError
+            credentials = yield from GetCredentials(deadline.left(), recovery.rejected)
+            if failure is not None and credentials == recovery.rejected:
+                raise watch.ended(failure)  # nobody has any others
+            sent = clock.time()
+            signed = sign(request, credentials, self._scope, now=sent + self.skew.seconds, payload_hash=payload_hash)
+            notify = watch.started(most := max(options.retries.max_attempts, len(watch.attempts) + 1))
+            unsigned = self._unsigned(watch, most, sent, deadline)
             try:
-                ready = Request(request.method, request.url, request.headers + signed.headers, request.body)
-                result = yield from exchange(ready, deadline, fresh)
+                ready = Request(request.method, request.url, request.headers + signed.headers + unsigned, request.body)
+                result = yield from exchange(ready, deadline, recovery.fresh, notify)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                attempts += (_attempt("ok", result.metadata, self._clock.monotonic() - begun, waited),)
-                return result, attempts
+                watch.attempt("ok", result.metadata, waited)
+                watch.ended(None)
+                return result, watch.attempts
 
             if isinstance(failure, DispatchFailure):
                 failure.metadata = Metadata(status=failure.status)
-            attempts += (_attempt(_outcome(failure), failure.metadata, self._clock.monotonic() - begun, waited),)
-            failure.metadata = failure.metadata.but(attempts=attempts)
-            may_have_arrived = not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent")
-            if operation.once and may_have_arrived:
-                raise failure
-            if died_while_kept(failure) and not fresh:
-                fresh = True
-                waited = 0.0
-                continue
-            retries += 1
-            if retries >= self.retries.max_attempts or not self.retries.retryable(failure):
-                raise failure
-            waited = self.retries.delay(retries, failure, self._random())
-            spent = self.retries.cost(failure)
-            if deadline.passed_in(waited) or not self.tokens.take(spent):
-                raise failure
-            yield from Sleep(waited)
+            watch.attempt(outcome(failure), failure.metadata, waited)
+            failure.metadata = failure.metadata.but(attempts=watch.attempts)
+            failed = Failed(failure, credentials, sent, clock.time(), watch.seconds)
+            again = recovery.after(failed, self.tokens.tokens, self._random())
+            if again is None or deadline.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+                raise watch.ended(failure)
+            waited, spent = again.delay or 0.0, again.cost
+            if again.delay is not None:
+                watch.waiting(again)
+                yield from Sleep(again.delay)
+
+    def _request(self, operation: Operation[Output]) -> Request:
+        """The unsigned request, with the caller's extra fields."""
+        request = operation.request(self._url)
+        extra = self.options.extra_headers
+        if extra:
+            known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
+            for name, _ in extra:
+                if name.lower() in known:
+                    raise ConstructionError("extra_headers", f"names that are no members: pass {known[name.lower()]}= instead of {name}")
+            request = request.but(headers=request.headers + extra)
+        return request
+
+    def _unsigned(self, watch: Watch, most: int, now: float, deadline: Deadline) -> tuple[tuple[str, str], ...]:
+        """Fields that say who calls and for which time; a proxy may change them, so they are not signed."""
+        left = deadline.left()
+        ttl = "" if left is None else f"ttl={stamp(now + self.skew.seconds + left)}; "
+        return (
+            ("user-agent", self._user_agent),
+            ("amz-sdk-invocation-id", watch.invocation),
+            ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
+        )
+
+    def _invocation_id(self) -> str:
+        """One for all attempts at a call, in the form of a random UUID (RFC 9562 section 5.4)."""
+        draw = self._random
+        digits = f"{int(draw() * 2**52):013x}{int(draw() * 2**52):013x}{int(draw() * 2**20):05x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-{digits[19:]}"
+
+
+class Watch:
+    """Keeps the attempts at one call, and tells the observer what happens to it, if there is an observer."""
+
+    def __init__(self, observe: Observer | None, operation: str, invocation: str, clock: Clock) -> None:
+        self.invocation = invocation
+        self.attempts: tuple[Attempt, ...] = ()
+        self._observe = observe
+        self._operation = operation
+        self._clock = clock
+        self._begun = self._attempt_begun = clock.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the call began."""
+        return self._clock.monotonic() - self._begun
+
+    def built(self, request: Request) -> None:
+        """The request exists."""
+        if self._observe is not None:
+            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            self._observe(RequestBuilt(self._operation, self.invocation, request.method, f"/{path}", len(request.body)))
+
+    def started(self, most: int) -> Callable[[], None] | None:
+        """An attempt begins; what to call when the first byte of its answer is there."""
+        self._attempt_begun = begun = self._clock.monotonic()
+        observe, number = self._observe, len(self.attempts) + 1
+        if observe is None:
+            return None
+        observe(AttemptStarted(self._operation, self.invocation, number, most))
+
+        def notify() -> None:
+            observe(FirstByte(self._operation, self.invocation, number, self._clock.monotonic() - begun))
+
+        return notify
+
+    def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
+        """An attempt came to `outcome`."""
+        seconds = self._clock.monotonic() - self._attempt_begun
+        made = Attempt(outcome, seconds, waited, metadata.status, metadata.request_id)
+        self.attempts += (made,)
+        if self._observe is not None:
+            number = len(self.attempts)
+            self._observe(AttemptEnded(self._operation, self.invocation, number, outcome, seconds, made.status, made.request_id))
+
+    def waiting(self, again: Again) -> None:
+        """There will be another attempt, but not yet."""
+        if self._observe is not None:
+            self._observe(Waiting(self._operation, self.invocation, again.delay or 0.0, again.reason))
+
+    def ended(self, failure: SmRuntimeError | None) -> SmRuntimeError:
+        """The call is over; `failure` back, to be raised."""
+        if self._observe is not None:
+            self._observe(CallEnded(self._operation, self.invocation, self.attempts[-1].outcome, len(self.attempts), self.seconds))
+        return failure or SmRuntimeError()
 
 
 def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts) -> Flow[None]:
@@ -169,14 +276,3 @@ def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, 
         received += len(data)
         parser.receive_data(data)
     parser.receive_eof(truncated=truncated)
-
-
-def _outcome(failure: SmRuntimeError) -> str:
-    """One word for what an attempt came to."""
-    if isinstance(failure, ServiceError):
-        return failure.code
-    return failure.kind if isinstance(failure, DispatchFailure) else type(failure).__name__
-
-
-def _attempt(outcome: str, metadata: Metadata, seconds: float, waited: float) -> Attempt:
-    return Attempt(outcome, seconds, waited, metadata.status, metadata.request_id)

@@ -10,7 +10,7 @@ So reading costs a flow per piece that arrives, not per event, and a client of e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from ._bindings import Output
@@ -29,13 +29,22 @@ OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 class Stream(Generic[OutputT_co]):
     """What is left of an answer after its head. `output` is what the head said, `ended` true once the answer is whole."""
 
-    def __init__(self, output: OutputT_co, body: ResponseBody, parser: ResponseParser, deadline: Deadline, phases: Timeouts) -> None:
+    def __init__(
+        self,
+        output: OutputT_co,
+        body: ResponseBody,
+        parser: ResponseParser,
+        deadline: Deadline,
+        phases: Timeouts,
+        seen: Callable[[int], object] | None = None,
+    ) -> None:
         self.output = output
         self.ended = False
         self._body = body
         self._parser = parser
         self._deadline = deadline
         self._phases = phases
+        self._seen = seen
 
     @property
     def metadata(self) -> Metadata:
@@ -50,6 +59,8 @@ class Stream(Generic[OutputT_co]):
             self.close()
             failure.metadata = self.metadata
             raise
+        if self._seen is not None and data:
+            self._seen(len(data))
         if data:
             self._parser.receive_data(data)
         else:

@@ -11,11 +11,9 @@ from typing import Any
 import botocore
 import botocore.loaders
 
-import smruntime_core as sm
 from smruntime_core._bindings import Binding, Bound, Location
 from smruntime_core._rules import Blob
 from smruntime_core.service import OPERATIONS
-
 
 # member, location, wire name, required, longest (None where there is no limit)
 Line = tuple[str, str, str, bool, int | None]

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EventStreamError
 
 import smruntime_local
 from smruntime_core import Credentials, InvokeEndpoint, sign
@@ -91,6 +92,47 @@ def test_echo_and_flaky(endpoint: smruntime_local.Endpoint) -> None:
     assert ask(endpoint, "flaky", b"")["Body"].read()
     with pytest.raises(ClientError, match="Endpoint nobody of account 000000000000 not found"):
         ask(endpoint, "nobody", b"")
+
+
+@pytest.mark.parametrize("cut", ["aligned", "bytes", "inside", "random:3"])
+def test_boto3_streams(endpoint: smruntime_local.Endpoint, cut: str) -> None:
+    body = json.dumps({"prompt": "The for statement", "max_tokens": 30}).encode()
+    answer = client(endpoint).invoke_endpoint_with_response_stream(
+        EndpointName="ngram", Body=body, ContentType="application/json", CustomAttributes=f"cut={cut}"
+    )
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
+    streamed = b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"])
+    assert streamed == ask(endpoint, "ngram", body, ContentType="application/json")["Body"].read()
+
+
+def test_boto3_sees_a_stream_fail(endpoint: smruntime_local.Endpoint) -> None:
+    attributes = "fault=ModelStreamError:StreamBroken@2"
+    answer = client(endpoint).invoke_endpoint_with_response_stream(EndpointName="ngram", Body=b"The", CustomAttributes=attributes)
+    with closing(answer["Body"]) as events, pytest.raises(EventStreamError, match="ModelStreamError") as caught:
+        list(events)
+    assert "asked to fail" in str(caught.value)
+
+
+def test_boto3_opens_uses_and_closes_a_session(endpoint: smruntime_local.Endpoint) -> None:
+    before = endpoint.sessions_opened
+    opened = ask(endpoint, "chat", b'{"requestType":"NEW_SESSION"}', ContentType="application/json", SessionId="NEW_SESSION")
+    name = opened["NewSessionId"].partition(";")[0]
+    assert ask(endpoint, "chat", b"one", SessionId=name)["Body"].read() == b"1 one\n"
+    assert ask(endpoint, "chat", b"two", SessionId=name)["Body"].read() == b"1 one\n2 two\n"
+    assert ask(endpoint, "chat", b'{"requestType":"CLOSE"}', SessionId=name)["ClosedSessionId"] == name
+    with pytest.raises(ClientError, match=r"ValidationError.*session not found"):
+        ask(endpoint, "chat", b"three", SessionId=name)
+    assert endpoint.sessions_opened == before + 1
+
+
+def test_boto3_asks_and_comes_back_later(endpoint: smruntime_local.Endpoint) -> None:
+    endpoint.put("s3://bucket/rows", b"5.1,3.5,1.4,0.2")
+    accepted = client(endpoint).invoke_endpoint_async(EndpointName="iris", InputLocation="s3://bucket/rows")
+    assert accepted["ResponseMetadata"]["HTTPStatusCode"] == 202
+    deadline = time.monotonic() + 5
+    while (answer := endpoint.fetch(accepted["OutputLocation"])) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert (answer or b"").startswith(b"1.0,")
 
 
 def test_a_wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> None:

@@ -25,11 +25,21 @@ def exports(endpoint: Endpoint) -> str:
     return "".join(f"export {name}={value}\n" for name, value in variables.items())
 
 
+def _named_url(text: str) -> tuple[str, str]:
+    name, separator, url = text.partition("=")
+    if not (name and separator and url):
+        raise argparse.ArgumentTypeError("must be NAME=URL")
+    return name, url
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m smruntime_local", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0, the default, for any free one")
     parser.add_argument("--region", default="us-east-1")
+    help_text = "an endpoint more: a container that speaks /ping and /invocations, as http://127.0.0.1:8080 (may be repeated)"
+    parser.add_argument("--backend", metavar="NAME=URL", type=_named_url, action="append", default=[], help=help_text)
+    parser.add_argument("--cut", default="aligned", help="how streams are cut: aligned, bytes, inside or random:SEED")
     options = parser.parse_args(arguments)
     stopped = threading.Event()
 
@@ -38,7 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    with serve(port=options.port, region=options.region) as endpoint:
+    try:
+        serving = serve(port=options.port, region=options.region, backends=dict(options.backend), cut=options.cut)
+    except (OSError, ValueError) as refused:
+        parser.error(str(refused))
+    with serving as endpoint:
         print(exports(endpoint), end="", flush=True)
         stopped.wait()
     return 0

@@ -10,13 +10,13 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import cast
 
 from smruntime_core import InvokeEndpoint
 
-from ._container import JSON, sends_json, wants_json
+from ._container import JSON, Reply, reply, sends_json, wants_json
 
 FEATURES = 4
 LIMIT = 1000.0  # cm; far beyond any flower, near enough that no likelihood leaves the range of a float
@@ -43,14 +43,22 @@ class Classifier:
         weights = [math.exp(score - best) for score in scores]
         return [weight / sum(weights) for weight in weights]
 
-    def answer(self, call: InvokeEndpoint) -> tuple[str, bytes]:
-        """Probabilities for every row of `call`, in the form that it asks for."""
+    def answer(self, call: InvokeEndpoint) -> Reply:
+        """Probabilities for every row of `call`, in the form that it asks for; a row makes a part."""
         text = bytes(call.body).decode()
-        results = [self.probabilities(row) for row in (_json_rows(text) if sends_json(call) else _csv_rows(text))]
+        rows = _json_rows(text) if sends_json(call) else _csv_rows(text)
         if wants_json(call):
-            named = [{"label": self.species[max(range(len(p)), key=p.__getitem__)], "probabilities": p} for p in results]
-            return JSON, json.dumps({"predictions": named}).encode()
-        return "text/csv", "".join(",".join(map(repr, result)) + "\n" for result in results).encode()
+            return reply(call, JSON, self._document(rows))
+        return reply(call, "text/csv", ((",".join(map(repr, self.probabilities(row))) + "\n").encode() for row in rows))
+
+    def _document(self, rows: Sequence[Sequence[float]]) -> Iterator[bytes]:
+        before = '{"predictions": ['
+        for row in rows:
+            probabilities = self.probabilities(row)
+            label = self.species[probabilities.index(max(probabilities))]
+            yield f"{before}{json.dumps({'label': label, 'probabilities': probabilities})}".encode()
+            before = ", "
+        yield b"]}"
 
 
 def _mean_and_variance(column: Sequence[float]) -> tuple[float, float]:

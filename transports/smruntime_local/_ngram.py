@@ -10,15 +10,18 @@ import json
 import random
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import cast
 
 from smruntime_core import InvokeEndpoint
 
-from ._container import JSON, sends_json, wants_json
+from ._container import JSON, TEXT, Reply, reply, sends_json, wants, wants_json
 
 ORDER = 3  # words of context at most
 MAX_TOKENS = 2048
+SSE = "text/event-stream"
+JSON_LINES = "application/jsonlines"
 
 _tokens = re.compile(r"\s*(?:\w+|[^\w\s])").findall
 
@@ -38,11 +41,10 @@ def followers() -> dict[tuple[str, ...], list[str]]:
     return dict(found)
 
 
-def generate(prompt: str, *, max_tokens: int, seed: int) -> str:
-    """What might come after `prompt`: the same for the same arguments and the same Python."""
+def generate(prompt: str, *, max_tokens: int, seed: int) -> Iterator[str]:
+    """What might come after `prompt`, token by token: the same for the same arguments and the same Python."""
     known, draw = followers(), random.Random(seed)  # noqa: S311 - a model's dice, no secret
     context = [token.strip() for token in _tokens(prompt)][-ORDER:]
-    made: list[str] = []
     for _ in range(max_tokens):
         candidates = known[()]
         for start in range(len(context)):
@@ -51,18 +53,39 @@ def generate(prompt: str, *, max_tokens: int, seed: int) -> str:
                 candidates = found
                 break
         token = draw.choice(candidates)
-        made.append(token)
+        yield token
         context = [*context, token.strip()][-ORDER:]
-    return "".join(made)
 
 
-def answer(call: InvokeEndpoint) -> tuple[str, bytes]:
-    """A continuation of the prompt in `call`, as text or as JSON."""
+def answer(call: InvokeEndpoint) -> Reply:
+    """A continuation of the prompt in `call` as text, JSON, JSON lines or server-sent events; a token makes a part."""
     prompt, max_tokens, seed = _asked(bytes(call.body).decode(), as_json=sends_json(call))
-    text = generate(prompt, max_tokens=max_tokens, seed=seed)
+    tokens = generate(prompt, max_tokens=max_tokens, seed=seed)
+    if wants(call, SSE):
+        return reply(call, SSE, _events(tokens))
+    if wants(call, JSON_LINES):
+        return reply(call, JSON_LINES, (f"{_json({'token': token})}\n".encode() for token in tokens))
     if wants_json(call):
-        return JSON, json.dumps({"prompt": prompt, "text": text, "max_tokens": max_tokens, "seed": seed}).encode()
-    return "text/plain; charset=utf-8", text.encode()
+        return reply(call, JSON, _document(tokens, prompt, max_tokens, seed))
+    return reply(call, TEXT, (token.encode() for token in tokens))
+
+
+def _events(tokens: Iterable[str]) -> Iterator[bytes]:
+    for token in tokens:
+        yield f"data: {_json({'token': token})}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
+def _document(tokens: Iterable[str], prompt: str, max_tokens: int, seed: int) -> Iterator[bytes]:
+    """One JSON object, begun before its text is known."""
+    yield f'{{"prompt": {_json(prompt)}, "text": "'.encode()
+    for token in tokens:
+        yield _json(token)[1:-1].encode()
+    yield f'", "max_tokens": {max_tokens}, "seed": {seed}}}'.encode()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _asked(text: str, *, as_json: bool) -> tuple[str, int, int]:

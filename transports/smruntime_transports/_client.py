@@ -6,6 +6,7 @@ arguments of a method, with their types, to readers, `help()` and type checkers 
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
 import time
@@ -30,9 +31,12 @@ from smruntime_core import (
     run,
     run_async,
 )
+from smruntime_core._notices import Notice
+from smruntime_core._options import Changes
 from smruntime_core._sessions import CLOSING, OPENING
 
 from ._jobs import AsyncJob, Job
+from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import Opening, ResponseStream
 
@@ -51,6 +55,7 @@ class Settings(TypedDict, total=False):
     credentials: Required[Credentials]
     timeouts: Timeouts | None
     retries: RetryPolicy | None
+    observe: Callable[[Notice], object] | None
 
 
 def build(settings: Settings) -> tuple[Runtime, Credentials]:
@@ -64,19 +69,28 @@ def build(settings: Settings) -> tuple[Runtime, Credentials]:
         timeouts=settings.get("timeouts") or Timeouts(),
     )
     retries = settings.get("retries") or RetryPolicy()
-    return Runtime(config, clock=time, random=random.random, retries=retries, lock=threading.Lock()), credentials
+    observe = settings.get("observe") or logging_observer()
+    return Runtime(config, clock=time, random=random.random, retries=retries, lock=threading.Lock(), observe=observe), credentials
 
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
     """A method of a client that makes `operation` of its keyword arguments and does with it what `do` does."""
 
     def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
-        return do(client, operation(*args, **members))
+        made = operation(*args, **members)
+        del args, members  # what a traceback with locals would show
+        return do(client, made)
 
     call.__doc__ = operation.__doc__
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
     call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return call
+
+
+def _with_options(client: ClientT, runtime: Runtime) -> ClientT:
+    made = copy.copy(client)
+    vars(made)["_runtime"] = runtime
+    return made
 
 
 class SyncClient:
@@ -85,6 +99,12 @@ class SyncClient:
     def __init__(self, runtime: Runtime, io: SyncIO) -> None:
         self._runtime = runtime
         self._io = io
+
+    def with_options(self, **changes: Unpack[Changes]) -> Self:
+        """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
+        twice), `wait_for_capacity` (seconds), `extra_headers`. It shares connections and all else; raises `ConstructionError`.
+        """
+        return _with_options(self, self._runtime.with_options(**changes))
 
     def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
@@ -126,6 +146,10 @@ class BaseAsyncClient:
     def __init__(self, runtime: Runtime, io: AsyncIO) -> None:
         self._runtime = runtime
         self._io = io
+
+    def with_options(self, **changes: Unpack[Changes]) -> Self:
+        """The same client with other patience; see `SyncClient.with_options`."""
+        return _with_options(self, self._runtime.with_options(**changes))
 
     async def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""

@@ -29,6 +29,7 @@ from ._pump import READ, WRITE, pump
 
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
+SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
@@ -105,6 +106,7 @@ class Wire:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, engine=self._engine)
         limits = Limits(self._clock, effect.timeout, effect.phases)
+        limits.notify = effect.notify
         connection = yield from self._connection(exchange, effect, limits)
         keep = False
         try:
@@ -119,6 +121,7 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
+        limits.notify = effect.notify
         connection = yield from self._connection(exchange, effect, limits)
         body = OpenBody(exchange, connection)
         try:
@@ -161,10 +164,16 @@ class Wire:
         return kept
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
-        while mask := pump(exchange, connection.sock, ready):
-            ready = yield from Wait(connection, mask, limits.patience(exchange))
-            if not ready:
-                return exchange.fail("timeout", "the server does not take the request" if exchange.phase == "send" else "no answer in time")
+        try:
+            while mask := pump(exchange, connection.sock, ready):
+                ready = yield from Wait(connection, mask, limits.patience(exchange))
+                if not ready:
+                    return exchange.fail("timeout", _LATE[exchange.phase])
+        except DispatchFailure as failure:
+            failure.silence = limits.silence
+            raise
+        if limits.notify is not None and exchange.bytes_received:
+            limits.notify()
         return None
 
     def _settle(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
@@ -281,8 +290,12 @@ class Limits:
         self._last = None if timeout is None else clock() + timeout
         self._phase: Phase | None = None
         self._moved = 0
+        self._phase_begun = 0.0
+        self._moved_before = 0
         self._end: float | None = None
+        self._sent: float | None = None
         self.phases = phases
+        self.notify: Callable[[], None] | None = None
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
@@ -295,15 +308,39 @@ class Limits:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
         return None if end is None else max(0.0, end - self._clock())
 
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the request was sent whole, as far as this was seen; None if it was not."""
+        return None if self._sent is None else self._clock() - self._sent
+
     def patience(self, exchange: Exchange) -> float | None:
-        """Seconds to wait for `exchange` to move: a body may pause for so long; a head has to be there in time, however it drips."""
+        """Seconds to wait for `exchange` to move.
+
+        The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
+        on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
+        """
         phase, moved = exchange.phase, exchange.bytes_sent + exchange.bytes_received
         if phase == self._phase and (moved == self._moved or phase == "head"):
             return self.left(self._end)
-        self._phase, self._moved = phase, moved
+        if phase != self._phase:
+            self._phase, self._phase_begun, self._moved_before = phase, self._clock(), moved
+            if phase == "head":
+                self._sent = self._phase_begun
+        self._moved = moved
         cap = self.phases.response if phase == "head" else self.phases.idle
         self._end = self.end(cap)
-        return cap if self._last is None else self.left(self._end)
+        if phase == "head" or cap is None or exchange.until != "end":
+            return cap if self._last is None else self.left(self._end)
+        slowest = self._phase_begun + cap + (moved - self._moved_before) / SLOWEST
+        self._end = slowest if self._end is None else min(self._end, slowest)
+        return self.left(self._end)
+
+
+_LATE: dict[Phase, str] = {
+    "send": "the server does not take the request",
+    "head": "no answer in time",
+    "body": "the answer stalled",
+}
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:

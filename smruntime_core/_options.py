@@ -1,0 +1,100 @@
+"""What a caller may want to be different for some calls: how long, how often, and what may happen twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypedDict, cast
+
+from ._errors import ConstructionError
+from ._model import Headers, seconds
+from ._record import Record, field
+from ._retries import RetryPolicy
+from ._rules import header_text
+
+_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}").fullmatch
+_text = header_text(8192)
+# Ours to write: what frames the message, what signs it, what says who is calling.
+RESERVED = frozenset(
+    (
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-security-token",
+    )
+)
+
+
+def _policy(member: str, value: object) -> RetryPolicy:
+    if isinstance(value, RetryPolicy):
+        return value
+    raise ConstructionError(member, "a RetryPolicy")
+
+
+def _flag(member: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConstructionError(member, "True or False")
+
+
+def _patience(member: str, value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
+        return value
+    raise ConstructionError(member, "a number of seconds, 0 for not at all")
+
+
+def _headers(member: str, value: object) -> Headers:
+    """Header fields under the rules of members, as pairs."""
+    given = list(cast("Mapping[object, object]", value).items()) if isinstance(value, Mapping) else value
+    if not isinstance(given, list | tuple) or not all(isinstance(pair, tuple) for pair in cast("Iterable[object]", given)):
+        raise ConstructionError(member, "a mapping of names to values, or pairs of them")
+    made: dict[str, tuple[str, str]] = {}
+    for name, text in cast("Iterable[tuple[object, object]]", given):
+        if not (isinstance(name, str) and _token(name)):
+            raise ConstructionError(member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-")
+        if name.lower() in RESERVED or name.lower() in made:
+            raise ConstructionError(member, "each name once, and none that frames, signs or names the caller", f"{name} is not allowed")
+        made[name.lower()] = name, _text.check(f"{member}[{name!r}]", text)
+    return tuple(made.values())
+
+
+class Options(Record, kw_only=True):
+    """How patient one call is. Times are in seconds.
+
+    `timeout` bounds the whole call with its retries (None: as `Timeouts.total` says). `idempotent` says that the model may run
+    twice for one call, so that what may have arrived is sent again. `wait_for_capacity` is how long to wait for a model that is
+    loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own.
+    """
+
+    timeout: float | None = field(default=None, check=seconds)
+    retries: RetryPolicy = field(default=RetryPolicy(), check=_policy)
+    idempotent: bool = field(default=False, check=_flag)
+    wait_for_capacity: float = field(default=0.0, check=_patience)
+    extra_headers: Headers = field(default=(), check=_headers, secret=True)
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """The retry policy that all of this comes to."""
+        return self.retries.but(resend=True) if self.idempotent else self.retries
+
+
+class Changes(TypedDict, total=False):
+    """The options that a call may change."""
+
+    timeout: float | None
+    retries: RetryPolicy
+    idempotent: bool
+    wait_for_capacity: float
+    extra_headers: Mapping[str, str]

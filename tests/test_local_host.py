@@ -1,0 +1,124 @@
+"""What the service makes of a container's answers, without a socket: whose fault it is, and in which operation's words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointAsyncOutput,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    ModelError,
+    ModelStreamError,
+    Operation,
+    Output,
+    Response,
+    ServiceUnavailable,
+)
+from smruntime_local import _host
+from smruntime_local._container import Refusal, Reply, TimedOut
+from smruntime_local._host import Host, Streamed
+from smruntime_local._streaming import Manner
+
+CALL = InvokeEndpoint(endpoint_name="m", body=b"")
+STREAMED = InvokeEndpointWithResponseStream(endpoint_name="m", body=b"")
+TEXT = Reply("text/plain", ())
+LATER = InvokeEndpointAsync(endpoint_name="m", body=b"1", invocation_timeout_seconds=1)
+
+
+def said(host: Host, operation: Operation[Output]) -> Output:
+    """The output, by way of the wire; raises the error that is said instead."""
+    answer = host.answer(operation, request_id="r")
+    if isinstance(answer, Streamed):
+        return operation.parse(answer.head.but(body=b"".join(answer.chunks)))
+    assert isinstance(answer, Response)
+    return operation.parse(answer)
+
+
+def hosting(parts: Callable[[], Iterator[bytes]], reply: Reply = TEXT) -> Host:
+    def model(call: InvokeEndpoint) -> Reply:
+        return reply._replace(parts=parts())
+
+    return Host({"m": model}, region="eu-west-1", url="http://here", manner=Manner(), sleep=lambda _: None)
+
+
+def raising(fault: Exception, *before: bytes) -> Host:
+    def parts() -> Iterator[bytes]:
+        yield from before
+        raise fault
+
+    return hosting(parts)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "message", "side"),
+    [
+        (ValueError("a"), 400, "a", "client"),
+        (ZeroDivisionError("b"), 500, "ZeroDivisionError: b", "server"),
+        (Refusal(418, "c"), 418, "c", "client"),
+        (Refusal(302, "d"), 302, "d", "server"),
+        (TimedOut(60), 0, "Your invocation timed out: the container said nothing for 60 seconds.", "server"),
+    ],
+)
+@pytest.mark.parametrize("operation", [CALL, STREAMED])
+def test_a_container_that_fails_is_a_model_error(
+    operation: Operation[Output], fault: Exception, status: int, message: str, side: str
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        said(raising(fault), operation)
+    assert (caught.value.status, caught.value.original_status_code, caught.value.original_message) == (424, status, message)
+    assert caught.value.message == f'Received {side} error ({status}) from primary with message "{message}".'
+    assert caught.value.log_stream_arn == "arn:aws:logs:eu-west-1:000000000000:log-group:/aws/sagemaker/Endpoints/m"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(TimedOut(60), "ModelInvocationTimeExceeded"), (Refusal(0, "gone"), "StreamBroken"), (KeyError("x"), "StreamBroken")],
+)
+def test_one_that_fails_on_the_way(fault: Exception, code: str) -> None:
+    with pytest.raises(ModelStreamError, match="Received server error") as caught:
+        said(raising(fault, b"a", b"b"), STREAMED)
+    assert caught.value.error_code == code
+    with pytest.raises(ModelError):
+        said(raising(fault, b"a", b"b"), CALL)
+
+
+def test_an_error_of_the_service_is_said_as_it_is() -> None:
+    for operation in (CALL, STREAMED):
+        with pytest.raises(ServiceUnavailable, match="later"):
+            said(raising(ServiceUnavailable("later")), operation)
+
+
+def test_headers_and_sessions() -> None:
+    name = "s; Expires=2026-01-31T23:59:59Z"
+    host = hosting(lambda: iter([b"a", b"", b"b"]), Reply(None, (), "c=d", name, "t"))
+    assert said(host, CALL) == InvokeEndpointOutput(
+        body=b"ab", invoked_production_variant="AllTraffic", custom_attributes="c=d", new_session_id=name, closed_session_id="t"
+    )
+    assert host.sessions_opened == 1
+
+
+def test_an_answer_has_a_greatest_size_and_a_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_host, "MAX_BODY", 2)
+    with pytest.raises(ModelError, match="more than 2 bytes"):
+        said(hosting(lambda: iter([b"a"] * 3)), CALL)
+
+    def slow() -> Iterator[bytes]:
+        yield b"a"
+        time.sleep(1.05)
+        yield b"b"
+
+    host = hosting(slow)
+    accepted = said(host, LATER)
+    assert isinstance(accepted, InvokeEndpointAsyncOutput)
+    deadline, failure = time.monotonic() + 5, None
+    while failure is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+        failure = host.store.get(accepted.failure_location or "")
+    host.close()
+    assert b"timed out" in (failure or b"")

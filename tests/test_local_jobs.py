@@ -1,0 +1,145 @@
+"""Asynchronous inference at the local endpoint: what was accepted is to be found, and so is what went wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+import smruntime_local
+from smruntime_core import InvokeEndpoint, InvokeEndpointAsync, ModelError, ServiceUnavailable, ValidationError
+from smruntime_local._jobs import Jobs, Store
+from smruntime_transports.sockets import Client
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[smruntime_local.Endpoint]:
+    with smruntime_local.serve() as running:
+        yield running
+
+
+@pytest.fixture
+def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
+    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+        yield running
+
+
+def get(location: str | None) -> tuple[int, bytes]:
+    """By HTTP, unsigned."""
+    assert location is not None
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(location, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()
+
+
+def test_an_answer_by_python_and_by_http(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+    job = client.invoke_endpoint_async(endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine")
+    answer = job.wait(fetch=endpoint.fetch, timeout=10)
+    assert json.loads(answer) == {"endpoint_name": "echo", "body": "eA==", "content_type": "text/plain", "inference_id": "mine"}
+    assert (job.metadata.status, job.inference_id) == (202, "mine")
+    assert get(job.output_location) == (200, answer)
+    assert get(job.failure_location)[0] == 404
+
+
+def test_a_failure_stands_where_failures_do(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+    job = client.invoke_endpoint_async(endpoint_name="iris", body=b"1")
+    with pytest.raises(ModelError) as caught:
+        job.wait(fetch=endpoint.fetch, timeout=10)
+    assert (caught.value.original_status_code, caught.value.original_message) == (400, "row 1 must have 4 measurements")
+    assert get(job.failure_location)[1] == b'Received client error (400) from primary with message "row 1 must have 4 measurements".'
+    assert get(job.output_location)[0] == 404
+
+
+def test_the_input_may_be_stored_and_the_output_named(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+    endpoint.put("s3://bucket/rows.csv", b"5.1,3.5,1.4,0.2")
+    job = client.invoke_endpoint_async(
+        endpoint_name="iris", input_location="s3://bucket/rows.csv", filename="out.csv", s3_output_path_extension="a/b"
+    )
+    assert job.wait(fetch=endpoint.fetch, timeout=10).startswith(b"1.0,")
+    assert str(job.output_location).endswith("/a/b/out.csv")
+    assert str(job.failure_location).endswith("/a/b/out-error.out")
+    nothing = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://bucket/nothing")
+    with pytest.raises(ModelError, match="There is no object at s3://bucket/nothing"):
+        nothing.wait(fetch=endpoint.fetch, timeout=10)
+
+
+def test_an_endpoint_that_is_not_there_is_refused_at_once(client: Client) -> None:
+    with pytest.raises(ValidationError, match="not found"):
+        client.invoke_endpoint_async(endpoint_name="nobody", body=b"1")
+
+
+def test_a_store_keeps_the_newest() -> None:
+    store = Store(limit=10)
+    for name in "abc":
+        store.put(name, name.encode() * 4)
+    assert [store.get(name) for name in "abc"] == [None, b"bbbb", b"cccc"]
+    store.put("b", b"bb")
+    store.put("d", b"dddd")
+    assert [store.get(name) for name in "bcd"] == [b"bb", b"cccc", b"dddd"]
+    store.put("e", b"e" * 11)
+    assert [store.get(name) for name in "bcde"] == [None] * 4
+
+
+CALL = InvokeEndpointAsync(endpoint_name="e", body=b"1", request_ttl_seconds=60, invocation_timeout_seconds=7)
+
+
+class Slow:
+    """A model that answers when it may."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.may = threading.Event()
+        self.asked: list[float] = []
+
+    def __call__(self, call: InvokeEndpoint, seconds: float) -> bytes:
+        self.asked.append(seconds)
+        self.begun.set()
+        assert self.may.wait(5)
+        return b"done"
+
+
+def eventually(store: Store, location: str | None) -> bytes | None:
+    assert location is not None
+    deadline = time.monotonic() + 5
+    while (found := store.get(location)) is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return found
+
+
+def test_what_waited_too_long_fails() -> None:
+    now, store, slow = 0.0, Store(), Slow()
+    jobs = Jobs(slow, store, "http://here", workers=1, clock=lambda: now)
+    first, second = jobs.submit(CALL), jobs.submit(CALL)
+    assert slow.begun.wait(5)
+    now = 60.0
+    slow.may.set()
+    assert eventually(store, first.output_location) == b"done"
+    assert b"RequestTTLSeconds" in (eventually(store, second.failure_location) or b"")
+    assert slow.asked == [7]
+    jobs.close()
+
+
+def test_the_queue_is_bounded_and_closing_drops_what_waits() -> None:
+    store, slow, before = Store(), Slow(), set(threading.enumerate())
+    jobs = Jobs(slow, store, "http://here", workers=1, most=1)
+    (worker,) = set(threading.enumerate()) - before
+    first = jobs.submit(CALL)
+    assert slow.begun.wait(5)
+    jobs.submit(CALL)
+    with pytest.raises(ServiceUnavailable, match="Too many"):
+        jobs.submit(CALL)
+    jobs.close()
+    slow.may.set()
+    worker.join(5)
+    assert not worker.is_alive()
+    assert eventually(store, first.output_location) == b"done"
+    assert slow.asked == [7]
