@@ -69,10 +69,10 @@ class Recovery:
             self.fresh = True
             return Again(None, 0, "the kept connection was dead")
         if coming_up(failure):
-            delay = capacity_delay(self._waits, draw)
-            if failed.seconds + delay <= self._options.wait_for_capacity:
+            left = self._options.wait_for_capacity - failed.seconds
+            if left > 0:
                 self._waits += 1
-                return Again(delay, 0, "waiting for capacity")
+                return Again(min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity")
         self._retries += 1
         retry = self._policy.plan(self._retries, failure, tokens, draw)
         return retry and Again(retry.delay, retry.cost, outcome(failure))

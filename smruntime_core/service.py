@@ -63,8 +63,8 @@ def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Reque
     for binding in kind.bindings:
         rule, text = binding.rule, None
         if isinstance(rule, Blob):
-            if request.body or binding.required:
-                values[binding.name] = request.body
+            if request.body or binding.required or "x-amzn-sagemaker-inputlocation" not in headers:
+                values[binding.name] = request.body  # an empty input is one too, unless it stands elsewhere
             continue
         if binding.location is Location.LABEL:
             text = labels[binding.wire_name]

@@ -45,7 +45,10 @@ def test_sends_what_was_signed_and_only_frames_it(call: Caller) -> None:
     line, *fields = head.split("\r\n")
     assert line == "POST /endpoints/iris/invocations HTTP/1.1"
     names = {field.partition(":")[0].lower() for field in fields}
-    assert names == {"host", "content-type", "x-amz-date", "x-amz-security-token", "authorization", "content-length"}
+    signed = {"host", "content-type", "x-amz-date", "x-amz-security-token"}
+    unsigned = {"authorization", "user-agent", "amz-sdk-invocation-id", "amz-sdk-request"}
+    assert names == signed | unsigned | {"content-length"}
+    assert f"SignedHeaders={';'.join(sorted(signed, key=str))}" in head
 
 
 def test_output_and_metadata(call: Caller) -> None:

@@ -43,8 +43,8 @@ def records(kind: type[Bound]) -> st.SearchStrategy[Any]:
     required = {b.name: values(b) for b in kind.bindings if b.required}
     optional = {b.name: values(b) for b in kind.bindings if not b.required}
     members = st.fixed_dictionaries(required, optional=optional)
-    if kind is InvokeEndpointAsync:  # exactly one of the two; an empty body is none on the wire
-        members = members.map(lambda given: {**given, "body": given.get("body") or b"x", "input_location": None}) | members.map(
+    if kind is InvokeEndpointAsync:  # exactly one of the two
+        members = members.map(lambda given: {**given, "body": given.get("body", b""), "input_location": None}) | members.map(
             lambda given: {**given, "body": None, "input_location": given.get("input_location") or "s3://b/k"}
         )
     return members.map(lambda given: kind(**given))
