@@ -35,6 +35,7 @@ from ._errors import (
 )
 from ._metadata import Attempt, Metadata
 from ._model import Credentials, Request, Response, ResponseBody, Scope, StreamingResponse, Timeouts
+from ._notices import Notice
 from ._operations import (
     InvokeEndpoint,
     InvokeEndpointAsync,
@@ -45,15 +46,15 @@ from ._operations import (
     Operation,
     Streaming,
 )
+from ._options import Options
 from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
 from ._patience import Clock
 from ._retries import RetryPolicy
 from ._runtime import Runtime
 from ._signal import NEED_DATA, Decoder, NeedData
 from ._stream import Stream
+from ._version import VERSION as __version__
 from .signing import Signature, sign, verify
-
-__version__ = "0.1.0"
 
 __all__ = [
     "NEED_DATA",
@@ -83,8 +84,10 @@ __all__ = [
     "ModelNotReadyException",
     "ModelStreamError",
     "NeedData",
+    "Notice",
     "Open",
     "Operation",
+    "Options",
     "Output",
     "PayloadPart",
     "Receive",

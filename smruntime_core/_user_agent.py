@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-VERSION = "0.1.0"
+from ._version import VERSION
 
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "ios": "ios", "android": "android"}
 STANDARD_RETRIES = "E"  # AWS's letter for this retry mode
