@@ -53,8 +53,10 @@ from ._retries import RetryPolicy
 from ._runtime import Runtime
 from ._signal import NEED_DATA, Decoder, NeedData
 from ._stream import Stream
-from ._version import VERSION as __version__
+from ._version import VERSION
 from .signing import Signature, sign, verify
+
+__version__ = VERSION
 
 __all__ = [
     "NEED_DATA",

@@ -26,7 +26,6 @@ All of them can be pickled, and none holds a secret of the caller's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import ClassVar, Literal, Self, TypeAlias, cast
 
 from ._metadata import NO_METADATA, Metadata
@@ -199,7 +198,7 @@ class ServiceError(SmRuntimeError):
     def hint(self) -> str | None:
         """What to do about it, where the cause is known."""
         text = f"{self.code} {self.status} {self.message_raw[:2048]}"
-        return next((advice for sign, advice in _HINTS if sign(text)), None)
+        return next((advice for sign, advice in _HINTS if re.search(sign, text, re.IGNORECASE | re.DOTALL)), None)
 
     def __str__(self) -> str:
         request_id = self.metadata.request_id
@@ -208,25 +207,21 @@ class ServiceError(SmRuntimeError):
         return f"{printable(self.code)} ({self.status}): {self.message or 'no message'}{advice}{identity}"
 
 
-def _sign(pattern: str) -> Callable[[str], object]:
-    return re.compile(pattern, re.IGNORECASE | re.DOTALL).search
-
-
-# What users have met in the field: a sign of it in "code status message", and what helped.
-_HINTS: tuple[tuple[Callable[[str], object], str], ...] = (
-    (_sign("inference component name header is required"), "pass inference_component_name=: this endpoint hosts inference components"),
-    (_sign("inference component name header is not allowed"), "leave inference_component_name out: this endpoint hosts none"),
-    (_sign("has no capacity"), "it is scaled to zero and this call starts it: call again in some minutes, or use wait_for_capacity="),
-    (_sign(r"\b413\b|oversize body|content length exceeded"), "the body is too large: send it by InvokeEndpointAsync and S3"),
-    (_sign("ExpiredToken"), "the session token has expired: fetch new credentials"),
-    (_sign("UnrecognizedClient|InvalidClientTokenId"), "no such access key, or its session token is missing"),
-    (_sign("should be scoped to"), "it was signed for another region or service: is `region` that of the endpoint's URL?"),
-    (_sign("RequestTimeTooSkewed|Signature (?:expired|not yet current)"), "the clock of this machine is off"),
-    (_sign("InvalidSignature|SignatureDoesNotMatch"), "wrong secret access key, or something changed the request after it was signed"),
-    (_sign("AccessDenied"), "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
-    (_sign("ValidationError.*endpoint .* not found"), "wrong endpoint name, region or account, or the endpoint is not InService"),
+# What users have met in the field: a sign of it in "code status message", and what helped. Compiled when an error is shown.
+_HINTS = (
+    ("inference component name header is required", "pass inference_component_name=: this endpoint hosts inference components"),
+    ("inference component name header is not allowed", "leave inference_component_name out: this endpoint hosts none"),
+    ("has no capacity", "it is scaled to zero and this call starts it: call again in some minutes, or use wait_for_capacity="),
+    (r"\b413\b|oversize body|content length exceeded", "the body is too large: send it by InvokeEndpointAsync and S3"),
+    ("ExpiredToken", "the session token has expired: fetch new credentials"),
+    ("UnrecognizedClient|InvalidClientTokenId", "no such access key, or its session token is missing"),
+    ("should be scoped to", "it was signed for another region or service: is `region` that of the endpoint's URL?"),
+    ("RequestTimeTooSkewed|Signature (?:expired|not yet current)", "the clock of this machine is off"),
+    ("InvalidSignature|SignatureDoesNotMatch", "wrong secret access key, or something changed the request after it was signed"),
+    ("AccessDenied", "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
+    ("ValidationError.*endpoint .* not found", "wrong endpoint name, region or account, or the endpoint is not InService"),
 )
-_relayed = re.compile(r'Received (client|server) error \(([0-9]{3})\) from (\S+) with message "(.*?)"(?:\.?$|\. See )', re.DOTALL).search
+_RELAYED = r'Received (client|server) error \(([0-9]{3})\) from (\S+) with message "(.*?)"(?:\.?$|\. See )'
 
 
 class ModelError(ServiceError):
@@ -249,7 +244,7 @@ class ModelError(ServiceError):
 
     def complete(self) -> None:
         """Take from the message what the answer did not say by itself."""
-        if found := _relayed(self.message_raw[: 64 * 1024]):
+        if found := re.search(_RELAYED, self.message_raw[: 64 * 1024], re.DOTALL):
             self.container = found[3]
             if self.original_status_code is None:
                 self.original_status_code = int(found[2])
