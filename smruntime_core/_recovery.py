@@ -42,16 +42,16 @@ class Failed(NamedTuple):
 class Recovery:
     """The memory of one call: what has been mended already. `fresh` and `rejected` are how the next attempt must differ."""
 
+    fresh = False
+    rejected: Credentials | None = None
+    _mended_clock = False
+    _retries = 0
+    _waits = 0
+
     def __init__(self, options: Options, skew: Skew, *, once: bool) -> None:
-        self.fresh = False
-        self.rejected: Credentials | None = None
         self._options = options
-        self._policy = options.policy
         self._skew = skew
         self._once = once
-        self._mended_clock = False
-        self._retries = 0
-        self._waits = 0
 
     def after(self, failed: Failed, tokens: float, draw: float) -> Again | None:
         """What comes after an attempt that failed so; None is to give up. `draw` is a random number in [0, 1)."""
@@ -74,7 +74,7 @@ class Recovery:
                 self._waits += 1
                 return Again(min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity")
         self._retries += 1
-        retry = self._policy.plan(self._retries, failure, tokens, draw)
+        retry = self._options.policy.plan(self._retries, failure, tokens, draw)
         return retry and Again(retry.delay, retry.cost, outcome(failure))
 
 

@@ -87,6 +87,7 @@ class Runtime:
         self._random = random
         self._observe = observe
         self._user_agent = user_agent()
+        self._id = _uuid_beginning(random)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same service with other patience (see `Options`); tokens and clock correction stay shared."""
@@ -141,7 +142,7 @@ class Runtime:
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
         recovery = Recovery(options, self.skew, once=operation.once)
-        watch = Watch(self._observe, type(operation).__name__, self._invocation_id(), clock)
+        watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
         watch.built(request)
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
@@ -199,11 +200,11 @@ class Runtime:
             ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
         )
 
-    def _invocation_id(self) -> str:
-        """One for all attempts at a call, in the form of a random UUID (RFC 9562 section 5.4)."""
-        draw = self._random
-        digits = f"{int(draw() * 2**52):013x}{int(draw() * 2**52):013x}{int(draw() * 2**20):05x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-{digits[19:]}"
+
+def _uuid_beginning(draw: Callable[[], float]) -> str:
+    """A random UUID (RFC 9562 section 5.4) but for its last twelve digits."""
+    digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
 
 
 class Watch:
