@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict, cast
 
 from ._errors import ConstructionError
@@ -98,3 +98,9 @@ class Changes(TypedDict, total=False):
     idempotent: bool
     wait_for_capacity: float
     extra_headers: Mapping[str, str]
+
+
+def changed(options: Options, changes: Changes) -> Options:
+    """`options` with `changes`, all of them checked; raises `ConstructionError`."""
+    given: dict[str, object] = {**vars(options), **changes}
+    return cast("Callable[..., Options]", Options)(**given)

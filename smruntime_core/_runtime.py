@@ -33,7 +33,7 @@ from ._metadata import Attempt, Metadata
 from ._model import Request, Response, ResponseBody, Timeouts
 from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
-from ._options import Changes, Options
+from ._options import Changes, Options, changed
 from ._parser import MAX_ERROR_BODY, ResponseParser
 from ._patience import Clock, Deadline
 from ._recovery import Again, Failed, Recovery, outcome
@@ -64,7 +64,7 @@ class Runtime:
 
     Time and chance are handed in: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
     Calls that run in parallel threads share it safely if `lock` is a `threading.Lock()`. `observe` is told what happens
-    (`Notice`); it must not wait. Raises `ConstructionError` if `config` contradicts itself.
+    (`Notice`); it must not wait. `app_id` goes into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Runtime:
         retries: RetryPolicy = RetryPolicy(),
         lock: AbstractContextManager[object] | None = None,
         observe: Observer | None = None,
+        app_id: str | None = None,
     ) -> None:
         self.config = config
         self.options = Options(retries=retries)
@@ -86,13 +87,13 @@ class Runtime:
         self._clock = clock
         self._random = random
         self._observe = observe
-        self._user_agent = user_agent()
+        self._user_agent = user_agent(app_id)
         self._id = _uuid_beginning(random)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same service with other patience (see `Options`); tokens and clock correction stay shared."""
         made = copy.copy(self)
-        made.options = Options(**{**vars(self.options), **changes})
+        made.options = changed(self.options, changes)
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:

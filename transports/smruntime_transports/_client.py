@@ -7,17 +7,21 @@ arguments of a method, with their types, to readers, `help()` and type checkers 
 from __future__ import annotations
 
 import copy
+import os
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec, Required, Self, TypedDict, TypeVar, Unpack
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     AsyncIO,
     Config,
     ConstructionError,
     Credentials,
+    CredentialsError,
+    Flow,
     InvokeEndpoint,
     InvokeEndpointAsync,
     InvokeEndpointWithResponseStream,
@@ -31,14 +35,15 @@ from smruntime_core import (
     run,
     run_async,
 )
+from smruntime_core._config import Configuration, ReadFile, config_of, configuration
 from smruntime_core._notices import Notice
-from smruntime_core._options import Changes
+from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
 
 from ._jobs import AsyncJob, Job
 from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
-from ._streams import Opening, ResponseStream
+from ._streams import AsyncResponseStream, Opening, ResponseStream
 
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT")
@@ -48,29 +53,89 @@ OutputT = TypeVar("OutputT", bound=Output)
 
 
 class Settings(TypedDict, total=False):
-    """What every client takes: where to call (`endpoint_url` wins over the region's host), as whom, how patiently."""
+    """What every client takes; what is left out is looked for in the environment and the shared files, as boto3 does.
 
-    region: Required[str]
+    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`. As whom: `credentials`, or a
+    `profile` of the shared files. How patiently: `timeouts`, `retries`. `observe` is told what happens.
+    """
+
+    region: str | None
     endpoint_url: str | None
-    credentials: Required[Credentials]
+    use_fips: bool | None
+    use_dualstack: bool | None
+    credentials: Credentials | None
+    profile: str | None
     timeouts: Timeouts | None
     retries: RetryPolicy | None
     observe: Callable[[Notice], object] | None
 
 
-def build(settings: Settings) -> tuple[Runtime, Credentials]:
-    """The conversation that `settings` ask for, and what it signs with; raises `ConstructionError`."""
-    credentials = settings.get("credentials")
-    if not isinstance(credentials, Credentials):
-        raise ConstructionError("credentials", "smruntime_core.Credentials")
-    config = Config(
-        region=settings.get("region", ""),
-        endpoint_url=settings.get("endpoint_url"),
-        timeouts=settings.get("timeouts") or Timeouts(),
-    )
-    retries = settings.get("retries") or RetryPolicy()
-    observe = settings.get("observe") or logging_observer()
-    return Runtime(config, clock=time, random=random.random, retries=retries, lock=threading.Lock(), observe=observe), credentials
+class Configurable(Protocol):
+    """An IO that is told at the first call what it signs with and whom it trusts."""
+
+    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None: ...
+
+
+class Setup:
+    """What one client and all its copies share: the settings, and once they are worked out, the conversation.
+
+    What is given is checked at once; the rest waits for the first call, since finding it may take I/O. Raises `ConstructionError`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        unknown = set(settings) - set(Settings.__annotations__)
+        if unknown:
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        credentials = settings.get("credentials")
+        if not isinstance(credentials, Credentials | None):
+            raise ConstructionError("credentials", "smruntime_core.Credentials")
+        self._settings = settings
+        self._credentials = credentials
+        self._timeouts = settings.get("timeouts") or Timeouts()
+        self._given = Configuration(profile="")
+        self.retries = settings.get("retries") or RetryPolicy()
+        self.runtime: Runtime | None = None
+        self.lock = threading.Lock()
+        if settings.get("region") is not None:
+            _ = self._config(self._given).url
+
+    def prepare(self, io: Configurable) -> Flow[Runtime]:
+        """The conversation, its settings found by asking `io` for files; raises `ConstructionError`."""
+        settings = self._settings
+        found = self._given
+        if None in (settings.get("region"), settings.get("endpoint_url"), self._credentials):
+            home, windows = os.path.expanduser("~"), sys.platform == "win32"
+            found = yield from configuration(os.environ, profile=settings.get("profile"), home=home, windows=windows)
+        retries = self.retries
+        if found.max_attempts is not None and settings.get("retries") is None:
+            retries = retries.but(max_attempts=found.max_attempts)
+        io.configure(self._credentials or found.credentials, found.ca_bundle)
+        return Runtime(
+            self._config(found),
+            clock=time,
+            random=random.random,
+            retries=retries,
+            lock=threading.Lock(),
+            observe=settings.get("observe") or logging_observer(),
+            app_id=found.app_id,
+        )
+
+    def _config(self, found: Configuration) -> Config:
+        settings = self._settings
+        config = config_of(
+            found, settings.get("region"), settings.get("endpoint_url"), settings.get("use_fips"), settings.get("use_dualstack")
+        )
+        return config.but(timeouts=self._timeouts)
+
+
+def keys(credentials: Credentials | None) -> Credentials:
+    """What to sign with; raises `CredentialsError` if there is nothing."""
+    if credentials is None:
+        raise CredentialsError(
+            "no credentials: none were given, AWS_ACCESS_KEY_ID is not set, and the profile has no static keys "
+            "(`python -m smruntime_transports doctor` shows what was looked at)"
+        )
+    return credentials
 
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
@@ -87,32 +152,62 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
     return call
 
 
-def _with_options(client: ClientT, runtime: Runtime) -> ClientT:
-    made = copy.copy(client)
-    vars(made)["_runtime"] = runtime
-    return made
+class BlockingIO(SyncIO, Configurable, Protocol):
+    """What a blocking client needs of its IO; it reads files besides."""
+
+    def read_file(self, effect: ReadFile, /) -> bytes | None: ...
 
 
-class SyncClient:
-    """A client whose methods block. One client serves any number of threads."""
+class AwaitedIO(AsyncIO, Configurable, Protocol):
+    """What an asynchronous client needs of its IO."""
 
-    def __init__(self, runtime: Runtime, io: SyncIO) -> None:
-        self._runtime = runtime
-        self._io = io
+    def read_file(self, effect: ReadFile, /) -> Awaitable[bytes | None]: ...
+
+
+class _Shared:
+    """What both colours of client keep."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._setup = Setup(settings)
+        self._changes = Changes()
+        self._runtime: Runtime | None = None
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
         twice), `wait_for_capacity` (seconds), `extra_headers`. It shares connections and all else; raises `ConstructionError`.
         """
-        return _with_options(self, self._runtime.with_options(**changes))
+        made = copy.copy(self)
+        made._changes = {**self._changes, **changes}
+        made._runtime = None
+        changed(Options(), made._changes)
+        return made
+
+    def _use(self, runtime: Runtime) -> Runtime:
+        self._setup.runtime = runtime
+        self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
+        return self._runtime
+
+
+class SyncClient(_Shared):
+    """A client whose methods block. One client serves any number of threads."""
+
+    def __init__(self, settings: Settings, io: BlockingIO) -> None:
+        super().__init__(settings)
+        self._io = io
+
+    def _ready(self) -> Runtime:
+        if self._runtime is not None:
+            return self._runtime
+        with self._setup.lock:
+            return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
 
     def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
-        return run(self._runtime.call(operation), self._io)
+        return run(self._ready().call(operation), self._io)
 
     def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Have `operation` begun; use the result in a `with` block. Raises like `call` if no answer begins."""
-        return ResponseStream(run(self._runtime.stream(operation), self._io), self._io)
+        return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
 
     def submit(self, operation: InvokeEndpointAsync) -> Job:
         """Have `operation` accepted; raises like `call`."""
@@ -140,24 +235,33 @@ class SyncClient:
         self.close()
 
 
-class BaseAsyncClient:
+class BaseAsyncClient(_Shared):
     """A client whose methods are awaited."""
 
-    def __init__(self, runtime: Runtime, io: AsyncIO) -> None:
-        self._runtime = runtime
+    def __init__(self, settings: Settings, io: AwaitedIO) -> None:
+        super().__init__(settings)
         self._io = io
 
-    def with_options(self, **changes: Unpack[Changes]) -> Self:
-        """The same client with other patience; see `SyncClient.with_options`."""
-        return _with_options(self, self._runtime.with_options(**changes))
+    async def _ready(self) -> Runtime:
+        if self._runtime is not None:
+            return self._runtime
+        prepared = self._setup.runtime
+        if prepared is None:
+            prepared = await run_async(self._setup.prepare(self._io), self._io)
+        return self._use(self._setup.runtime or prepared)  # another task may have been faster
 
     async def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
-        return await run_async(self._runtime.call(operation), self._io)
+        return await run_async((await self._ready()).call(operation), self._io)
 
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]:
         """Have `operation` begun by `async with` (or `await`). Raises like `call` if no answer begins."""
-        return Opening(self._runtime.stream(operation), self._io)
+
+        async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
+            flow = (await self._ready()).stream(operation)
+            return AsyncResponseStream(await run_async(flow, self._io), self._io)
+
+        return Opening(begin)
 
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
         """Have `operation` accepted; raises like `call`."""

@@ -6,13 +6,12 @@ early and the connection is closed; read to the end and it is kept.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from smruntime_core import (
     AsyncIO,
-    Flow,
     InvokeEndpointWithResponseStreamOutput,
     Metadata,
     ResponseEvent,
@@ -186,19 +185,15 @@ class _Each(Generic[T]):
 class Opening(Generic[OutputT]):
     """A stream that is opened by `async with` (which closes it too) or by `await`."""
 
-    def __init__(self, flow: Flow[Stream[OutputT]], io: AsyncIO) -> None:
-        self._flow = flow
-        self._io = io
+    def __init__(self, begin: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:
+        self._begin = begin
         self._opened: AsyncResponseStream[OutputT] | None = None
 
-    async def _open(self) -> AsyncResponseStream[OutputT]:
-        return AsyncResponseStream(await run_async(self._flow, self._io), self._io)
-
     def __await__(self) -> Generator[object, None, AsyncResponseStream[OutputT]]:
-        return self._open().__await__()
+        return self._begin().__await__()
 
     async def __aenter__(self) -> AsyncResponseStream[OutputT]:
-        self._opened = await self._open()
+        self._opened = await self._begin()
         return self._opened
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -18,19 +18,28 @@ from typing import Unpack
 
 from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run
 
-from ._client import Settings, SyncClient, build
+from ._client import Settings, SyncClient, keys
+from ._files import ReadFile, read_file
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
 
 class SocketIO:
     """Answers effects with blocking sockets. Safe for threads."""
 
-    def __init__(self, credentials: Credentials, wire: Wire) -> None:
-        self._credentials = credentials
+    def __init__(self, wire: Wire) -> None:
+        self._credentials: Credentials | None = None
         self.wire = wire
 
+    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
+        """What the settings came to."""
+        self._credentials = credentials
+        self.wire.trust(ca_bundle)
+
     def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return self._credentials
+        return keys(self._credentials)
+
+    def read_file(self, effect: ReadFile, /) -> bytes | None:
+        return read_file(effect)
 
     def send(self, effect: Send, /) -> Response:
         return run(self.wire.exchange(effect), self)
@@ -76,9 +85,8 @@ class Client(SyncClient):
     """
 
     def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        runtime, credentials = build(settings)
         self._wire = Wire(time.monotonic, engine=engine, tls=tls)
-        super().__init__(runtime, SocketIO(credentials, self._wire))
+        super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:
         self._wire.close()

@@ -14,7 +14,8 @@ except ImportError as error:
 
 from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run_async
 
-from ._client import BaseAsyncClient, Settings, build
+from ._client import BaseAsyncClient, Settings, keys
+from ._files import ReadFile, read_file
 from ._pump import READ, WRITE
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
@@ -22,12 +23,20 @@ from ._wire import Address, EngineName, Resolve, Wait, Wire
 class TrioIO:
     """Answers effects on trio."""
 
-    def __init__(self, credentials: Credentials, wire: Wire) -> None:
-        self._credentials = credentials
+    def __init__(self, wire: Wire) -> None:
+        self._credentials: Credentials | None = None
         self.wire = wire
 
+    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
+        """What the settings came to."""
+        self._credentials = credentials
+        self.wire.trust(ca_bundle)
+
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return self._credentials
+        return keys(self._credentials)
+
+    async def read_file(self, effect: ReadFile, /) -> bytes | None:
+        return await trio.to_thread.run_sync(read_file, effect)
 
     async def send(self, effect: Send, /) -> Response:
         return await run_async(self.wire.exchange(effect), self)
@@ -90,9 +99,8 @@ class AsyncClient(BaseAsyncClient):
     """
 
     def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        runtime, credentials = build(settings)
         self._wire = Wire(trio.current_time, engine=engine, tls=tls)
-        super().__init__(runtime, TrioIO(credentials, self._wire))
+        super().__init__(settings, TrioIO(self._wire))
 
     def close(self) -> None:
         self._wire.close()

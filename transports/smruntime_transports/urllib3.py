@@ -40,7 +40,7 @@ from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
-from ._client import Settings, SyncClient, build
+from ._client import Settings, SyncClient
 from ._wire import Connection, Limits, Origin, Wire, not_sent
 from .sockets import SocketIO
 
@@ -142,6 +142,7 @@ class Urllib3Wire(Wire):
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
         self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
         self.pools.pools = type(pools.pools)(10)
+        self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
@@ -172,6 +173,12 @@ class Urllib3Wire(Wire):
     def _checkin(self, origin: Origin, connection: Connection) -> None:
         assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
         connection.give_back()
+
+    def trust(self, ca_bundle: str | None) -> None:
+        """Certificates for connections to come, unless the manager has its own."""
+        settings = self.pools.connection_pool_kw
+        if ca_bundle is not None and settings.get("ssl_context") is None:
+            settings.setdefault("ca_certs", ca_bundle)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -215,9 +222,8 @@ class Client(SyncClient):
         tls: ssl.SSLContext | None = None,
         **settings: Unpack[Settings],
     ) -> None:
-        runtime, credentials = build(settings)
         self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=10, ssl_context=tls))
-        super().__init__(runtime, SocketIO(credentials, self._wire))
+        super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:
         self._wire.close()

@@ -1,0 +1,211 @@
+"""Where `Client()` without arguments finds its way: the environment and the shared files, as a flow.
+
+    what                    argument   environment                                    profile
+    profile                 profile    AWS_PROFILE                                    (else "default")
+    region                  region     AWS_REGION, AWS_DEFAULT_REGION                 region
+    endpoint                …_url      AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME,            services: sagemaker_runtime: endpoint_url,
+                                       AWS_ENDPOINT_URL                               endpoint_url
+    configured endpoints              AWS_IGNORE_CONFIGURED_ENDPOINT_URLS            ignore_configured_endpoint_urls
+    FIPS, dual stack        use_…      AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_…     use_fips_endpoint, use_dualstack_endpoint
+    attempts                retries    AWS_MAX_ATTEMPTS                               max_attempts
+    retry mode                         AWS_RETRY_MODE                                 retry_mode
+    certificates            tls        AWS_CA_BUNDLE                                  ca_bundle
+    application                        AWS_SDK_UA_APP_ID                              sdk_ua_app_id
+    credentials             …          AWS_ACCESS_KEY_ID, …                           aws_access_key_id, …
+
+What stands further left wins. It is boto3's order, but where boto3 and the newer SDKs differ: `AWS_REGION` is read, and before
+`AWS_DEFAULT_REGION`. A profile that is named must exist; one named by an argument wins over credentials in the environment,
+as in boto3. Every value knows where it came from, so that `doctor` can say it and a refusal names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from ._effects import Effect, Flow
+from ._endpoints import Config
+from ._errors import ConstructionError
+from ._model import Credentials
+from ._record import Record, field
+
+if TYPE_CHECKING:
+    from ._profiles import Profiles
+
+MAX_FILE = 1024 * 1024
+SERVICE = "sagemaker_runtime"
+RETRY_MODES = ("standard", "adaptive", "legacy")  # all of them are the standard one here
+MAX_APP_ID = 50
+
+
+class ReadFile(Effect["bytes | None"]):
+    """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that."""
+
+    method = "read_file"
+
+    path: str
+    most: int = MAX_FILE
+
+
+class Found(NamedTuple):
+    """A value and where it was found."""
+
+    value: str
+    where: str
+
+
+class Configuration(Record, kw_only=True):
+    """What was found. `origins` says where, by member; `files` are those that were looked for, with whether they are there."""
+
+    profile: str
+    region: str | None = None
+    endpoint_url: str | None = None
+    use_fips: bool = False
+    use_dualstack: bool = False
+    max_attempts: int | None = None
+    app_id: str | None = None
+    ca_bundle: str | None = None
+    credentials: Credentials | None = None
+    origins: Mapping[str, str] = field(default={}, compare=False)
+    files: tuple[tuple[str, bool], ...] = ()
+
+
+def configuration(environ: Mapping[str, str], *, profile: str | None = None, home: str, windows: bool = False) -> Flow[Configuration]:
+    """Read the files that `environ` names and find out what holds.
+
+    Raises `ConstructionError` for a file or value that cannot be used, naming the place and not the value.
+    """
+    from ._profiles import locations, parse
+
+    paths = locations(environ, home=home, windows=windows)
+    texts: list[bytes | None] = []
+    for path in paths:
+        text = yield from ReadFile(path)
+        if text is not None and len(text) > MAX_FILE:
+            raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
+        texts.append(text)
+    profiles = parse(texts[0] or b"", texts[1] or b"")
+    sources = Sources(environ, profiles, profile)
+    files = tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
+    return sources.configuration(files)
+
+
+class Sources:
+    """The environment and one profile, to be asked for values."""
+
+    def __init__(self, environ: Mapping[str, str], profiles: Profiles, profile: str | None) -> None:
+        self._environ = environ
+        self._profiles = profiles
+        self._argued = profile is not None
+        named = Found(profile, "the argument `profile`") if profile is not None else self._variable("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+        self.name = named.value if named else "default"
+        found = profiles.profile(self.name)
+        if found is None and named is not None:
+            raise ConstructionError("profile", "one that the shared files have", f"{self.name!r} ({named.where}) is not there")
+        self._profile: Mapping[str, object] = found or {}
+        self.origins: dict[str, str] = {"profile": named.where if named else "the default"}
+
+    def configuration(self, files: tuple[tuple[str, bool], ...]) -> Configuration:
+        """All that is known."""
+        return Configuration(
+            profile=self.name,
+            region=self._kept("region", self._find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")),
+            endpoint_url=self._kept("endpoint_url", self._endpoint()),
+            use_fips=self._flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+            use_dualstack=self._flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+            max_attempts=self._attempts(),
+            app_id=self._app_id(),
+            ca_bundle=self._kept("ca_bundle", self._find(("AWS_CA_BUNDLE",), "ca_bundle")),
+            credentials=self._credentials(),
+            origins=self.origins,
+            files=files,
+        )
+
+    def _variable(self, *names: str) -> Found | None:
+        return next((Found(value, name) for name in names if (value := self._environ.get(name, "").strip())), None)
+
+    def _property(self, name: str) -> Found | None:
+        value = self._profile.get(name)
+        return Found(value, f"profile {self.name!r}") if isinstance(value, str) and value else None
+
+    def _find(self, variables: tuple[str, ...], name: str) -> Found | None:
+        return self._variable(*variables) or self._property(name)
+
+    def _kept(self, member: str, found: Found | None) -> str | None:
+        if found is None:
+            return None
+        self.origins[member] = found.where
+        return found.value
+
+    def _flag(self, member: str, variable: str, name: str) -> bool:
+        found = self._find((variable,), name)
+        text = (self._kept(member, found) or "false").lower()
+        if text not in ("true", "false"):
+            raise ConstructionError(member, "true or false", f"that in {self.origins[member]} is neither")
+        return text == "true"
+
+    def _endpoint(self) -> Found | None:
+        if self._flag("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"):
+            return None
+        return (
+            self._variable(f"AWS_ENDPOINT_URL_{SERVICE.upper()}", "AWS_ENDPOINT_URL") or self._service() or self._property("endpoint_url")
+        )
+
+    def _service(self) -> Found | None:
+        named = self._property("services")
+        section = None if named is None else self._profiles.services(named.value)
+        ours = None if section is None else section.get(SERVICE)
+        url = ours.get("endpoint_url") if isinstance(ours, Mapping) else None
+        return Found(url, f"services {named.value!r}") if named and url else None
+
+    def _attempts(self) -> int | None:
+        mode = self._find(("AWS_RETRY_MODE",), "retry_mode")
+        if mode is not None and mode.value.lower() not in RETRY_MODES:
+            raise ConstructionError("retry_mode", f"one of {', '.join(RETRY_MODES)}", f"that in {mode.where} is none of them")
+        self._kept("retry_mode", mode)
+        text = self._kept("max_attempts", self._find(("AWS_MAX_ATTEMPTS",), "max_attempts"))
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= 100):
+            raise ConstructionError("max_attempts", "a number from 1 to 100", f"that in {self.origins['max_attempts']} is not one")
+        return int(text)
+
+    def _app_id(self) -> str | None:
+        found = self._kept("app_id", self._find(("AWS_SDK_UA_APP_ID",), "sdk_ua_app_id"))
+        if found is not None and len(found) > MAX_APP_ID:
+            raise ConstructionError("app_id", f"at most {MAX_APP_ID} characters", f"that in {self.origins['app_id']} has {len(found)}")
+        return found
+
+    def _credentials(self) -> Credentials | None:
+        """Static keys: those of the environment unless a profile was asked for by argument, else those of the profile."""
+        if not self._argued and (made := self._keys(self._variable, "AWS_ACCESS_KEY_ID")):
+            return made
+        return self._keys(self._property, "aws_access_key_id")
+
+    def _keys(self, look: Callable[[str], Found | None], key: str) -> Credentials | None:
+        upper = key.isupper()
+        name = (lambda text: text) if upper else str.lower
+        key_id, secret = look(key), look(name("AWS_SECRET_ACCESS_KEY"))
+        if key_id is None and secret is None:
+            return None
+        if key_id is None or secret is None:
+            lacking = name("AWS_SECRET_ACCESS_KEY") if key_id else key
+            raise ConstructionError("credentials", "an access key id together with its secret", f"{lacking} is missing")
+        token = look(name("AWS_SESSION_TOKEN")) or look(name("AWS_SECURITY_TOKEN"))
+        account = look("AWS_ACCOUNT_ID" if upper else "aws_account_id")
+        self.origins["credentials"] = "the environment" if upper else key_id.where
+        return Credentials(key_id.value, secret.value, token.value if token else None, account_id=account.value if account else None)
+
+
+def config_of(
+    found: Configuration, region: str | None, endpoint_url: str | None, use_fips: bool | None, use_dualstack: bool | None
+) -> Config:
+    """Where to call, from what was found and what was given (None: nothing); raises `ConstructionError` if there is no region."""
+    if region is None and found.region is None:
+        raise ConstructionError("region", "given, in AWS_REGION, or in the profile", "there is none")
+    return Config(
+        region=region or found.region or "",
+        endpoint_url=endpoint_url or found.endpoint_url,
+        use_fips=found.use_fips if use_fips is None else use_fips,
+        use_dualstack=found.use_dualstack if use_dualstack is None else use_dualstack,
+    )
