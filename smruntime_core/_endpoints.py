@@ -12,7 +12,7 @@ import re
 from ._errors import ConstructionError
 from ._model import Scope, Timeouts
 from ._record import Record, field
-from ._rules import ENDPOINT_URL, REGION
+from ._rules import ENDPOINT_URL, NAME, REGION
 
 SIGNING_NAME = "sagemaker"
 
@@ -59,6 +59,16 @@ class Config(Record, kw_only=True):
         if self.use_fips or self.use_dualstack:
             raise ConstructionError("endpoint_url", "left out", "FIPS and dual stack choose the host themselves")
         return self.endpoint_url
+
+    def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
+        """The URL of the OpenAI-compatible chat completions of an endpoint, or of one of its inference components.
+
+        SageMaker takes a bearer token there, no signature. Raises `ConstructionError` naming the member.
+        """
+        path = f"/endpoints/{NAME.check('endpoint_name', endpoint_name)}"
+        if inference_component_name is not None:
+            path += f"/inference-components/{NAME.check('inference_component_name', inference_component_name)}"
+        return f"{self.url}{path}/openai/v1/chat/completions"
 
 
 def _host(region: str, fips: bool, dualstack: bool) -> str:

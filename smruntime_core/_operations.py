@@ -26,7 +26,7 @@ from ._errors import (
 from ._metadata import Attempt
 from ._model import Body, Request, Response
 from ._parser import whole
-from ._rules import FILENAME, LOCATION, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
+from ._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
@@ -34,7 +34,6 @@ NEW_SESSION = "NEW_SESSION"
 
 TEXT = header_text(1024)
 SHORT_TEXT = header_text(64)
-NAME = name(63)
 
 
 class Operation(Bound, Generic[OutputT_co]):

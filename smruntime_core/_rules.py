@@ -105,6 +105,7 @@ def name(maximum: int) -> Rule:
     return Rule(f"1 to {maximum} letters, digits and inner hyphens", _NAME, maximum)
 
 
+NAME = name(63)
 SESSION_ID = Rule("NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256)
 NEW_SESSION_ID = Rule(
     "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",

@@ -30,6 +30,11 @@ class SocketIO:
         self._credentials: Credentials | None = None
         self.wire = wire
 
+    @classmethod
+    def reading(cls) -> SocketIO:
+        """One that only looks for settings."""
+        return cls(Wire(time.monotonic))
+
     def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
         """What the settings came to."""
         self._credentials = credentials

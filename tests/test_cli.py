@@ -1,0 +1,124 @@
+"""The two commands as a shell runs them, against the local endpoint; and the curl that `--dry-run` prints, run by a real curl."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smruntime_core
+import smruntime_local
+
+ROOTS = os.pathsep.join({str(Path(smruntime_core.__file__).parents[1]), str(Path(smruntime_local.__file__).parents[1])})
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[smruntime_local.Endpoint]:
+    with smruntime_local.serve() as made:
+        yield made
+
+
+def environment(endpoint: smruntime_local.Endpoint) -> dict[str, str]:
+    keys = endpoint.credentials
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "PYTHONPATH": ROOTS,
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_SESSION_TOKEN": keys.session_token or "",
+        "AWS_REGION": endpoint.region,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
+    }
+
+
+def command(
+    endpoint: smruntime_local.Endpoint, *arguments: str, stdin: bytes = b"", more: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    line = [sys.executable, "-m", "smruntime_transports", *arguments]
+    variables = environment(endpoint) | (more or {})
+    return subprocess.run(line, env=variables, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+def test_invoke(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+    (tmp_path / "row.csv").write_text("5.1,3.5,1.4,0.2")
+    for data in (f"@{tmp_path / 'row.csv'}", "5.1,3.5,1.4,0.2", "-"):
+        arguments = ("invoke", "iris", "-d", data, "-t", "text/csv", "--accept", "application/json")
+        done = command(endpoint, *arguments, stdin=b"5.1,3.5,1.4,0.2")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert json.loads(done.stdout)["predictions"][0]["label"] == "setosa"
+
+
+@pytest.mark.parametrize("mode", ["text", "lines", "raw", "sse", "json"])
+def test_streams(endpoint: smruntime_local.Endpoint, mode: str) -> None:
+    accept = {"sse": "text/event-stream", "json": "application/jsonlines"}.get(mode, "text/plain")
+    body = json.dumps({"prompt": "The import statement", "max_tokens": 5, "seed": 7})
+    done = command(endpoint, "invoke", "ngram", "-d", body, "-t", "application/json", "--accept", accept, "--stream", mode)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_a_session_of_two_commands(endpoint: smruntime_local.Endpoint) -> None:
+    opened = command(endpoint, "invoke", "chat", "--session", "new", "-t", "application/json")
+    assert opened.returncode == 0, opened.stderr
+    name, _, session = opened.stderr.decode().strip().partition(" ")
+    assert name == "session"
+    said = command(endpoint, "invoke", "chat", "--session", session, "-d", "hello", "-t", "text/plain")
+    assert b"hello" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "code"),
+    [
+        (["invoke", "a/b"], {}, 2),
+        (["invoke", "iris", "-d", "@/nonexistent/file"], {}, 2),
+        (["invoke"], {}, 2),
+        (["invoke", "iris"], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 3),
+        (["invoke", "iris", "-d", "1,2,3,4", "-t", "text/csv"], {"AWS_SECRET_ACCESS_KEY": "wrong"}, 4),
+        (["invoke", "nobody", "-d", "x"], {}, 4),
+        (["invoke", "iris", "-d", "not numbers", "-t", "text/csv"], {}, 5),
+        (["invoke", "echo", "-d", "abc", "--stream", "raw", "--custom-attributes", "fault=truncate"], {}, 7),
+        (["invoke", "iris", "-d", "x"], {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://127.0.0.1:1"}, 8),
+    ],
+)
+def test_exit_codes(endpoint: smruntime_local.Endpoint, arguments: list[str], more: dict[str, str], code: int) -> None:
+    done = command(endpoint, *arguments, more=more)
+    assert done.returncode == code, done.stderr
+    assert done.stderr and b"Traceback" not in done.stderr
+
+
+def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpoint) -> None:
+    done = command(endpoint, "doctor", more={"HTTPS_PROXY": "http://user:hush@proxy:3128"})
+    told = done.stdout.decode()
+    assert done.returncode == 0
+    assert endpoint.url in told and "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME" in told
+    assert endpoint.credentials.access_key_id in told and "the environment" in told
+    assert "AWS_REGION" in told and "/nonexistent/.aws/config" in told and "proxy:3128" in told
+    for secret in (endpoint.credentials.secret_access_key, endpoint.credentials.session_token or "?", "hush"):
+        assert secret not in told + done.stderr.decode()
+    assert command(endpoint, "doctor", more={"AWS_REGION": ""}).returncode == 2
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+def test_the_printed_curl_is_accepted(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+    (tmp_path / "a file.csv").write_text("5.1,3.5,1.4,0.2")
+    for data in ("5.1,3.5,1.4,0.2", f"@{tmp_path / 'a file.csv'}"):
+        arguments = ("invoke", "iris", "-d", data, "-t", "text/csv", "--custom-attributes", "it's; a=$HOME", "--accept", "application/json")
+        done = command(endpoint, *arguments, "--dry-run")
+        assert done.returncode == 0, done.stderr
+        told = done.stdout.decode()
+        keys = endpoint.credentials
+        assert keys.secret_access_key not in told and (keys.session_token or "?") not in told
+        assert "# Canonical request\nPOST\n/endpoints/iris/invocations\n" in told and "AWS4-HMAC-SHA256\n" in told
+        lines = [line for line in told.splitlines() if line.startswith("curl ")]
+        assert len(lines) == 2
+        for line in lines:
+            shell = ["sh", "-c", f"{line} --silent --show-error"]
+            ran = subprocess.run(shell, env=environment(endpoint), capture_output=True, timeout=60, check=False)
+            assert b'"setosa"' in ran.stdout, (line, ran)

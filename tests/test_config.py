@@ -1,0 +1,180 @@
+"""Settings from the environment and the shared files: the vectors, botocore as a witness, and refusals that name the place."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import botocore.config
+import botocore.session
+import pytest
+
+from smruntime_core import ConstructionError, Credentials
+from smruntime_core._config import MAX_FILE, Configuration, ReadFile, config_of, configuration
+from smruntime_core.testing import script
+
+HOME = "/home/someone"
+CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
+
+
+def found(environ: dict[str, str], config: str | None = None, credentials: str | None = None, profile: str | None = None) -> Configuration:
+    flow = script(configuration(environ, profile=profile, home=HOME))
+    flow.expects(ReadFile(CONFIG)).replies(None if config is None else config.encode())
+    flow.expects(ReadFile(CREDENTIALS)).replies(None if credentials is None else credentials.encode())
+    return flow.returns()
+
+
+def refusal(environ: dict[str, str], config: str = "", profile: str | None = None) -> ConstructionError:
+    flow = script(configuration(environ, profile=profile, home=HOME)).replies(config.encode())
+    return (flow if flow.ended else flow.replies(None)).raises(ConstructionError)
+
+
+def test_nothing_anywhere() -> None:
+    nothing = found({})
+    assert (nothing.profile, nothing.region, nothing.credentials, nothing.endpoint_url) == ("default", None, None, None)
+    assert nothing.files == ((CONFIG, False), (CREDENTIALS, False))
+    with pytest.raises(ConstructionError, match="AWS_REGION"):
+        config_of(nothing, None, None, None, None)
+
+
+FILE = """
+[default]
+region = eu-west-1
+[profile dev]
+region = ap-south-1
+aws_access_key_id = DEVKEY
+aws_secret_access_key = devsecret
+endpoint_url = http://127.0.0.1:1
+use_fips_endpoint = false
+max_attempts = 7
+sdk_ua_app_id = shop
+ca_bundle = /etc/ca.pem
+"""
+
+
+def test_the_order_of_places() -> None:
+    assert found({}, FILE).region == "eu-west-1"
+    assert found({"AWS_DEFAULT_REGION": "r-2"}, FILE).region == "r-2"
+    assert found({"AWS_REGION": "r-1", "AWS_DEFAULT_REGION": "r-2"}, FILE).region == "r-1"
+    dev = found({"AWS_PROFILE": "dev"}, FILE)
+    assert (dev.profile, dev.region, dev.endpoint_url) == ("dev", "ap-south-1", "http://127.0.0.1:1")
+    assert (dev.max_attempts, dev.app_id, dev.ca_bundle) == (7, "shop", "/etc/ca.pem")
+    assert dev.credentials == Credentials("DEVKEY", "devsecret")
+    assert dev.origins["region"] == "profile 'dev'"
+    assert found({"AWS_PROFILE": "default"}, FILE, profile="dev").profile == "dev"
+    url = {"AWS_PROFILE": "dev", "AWS_ENDPOINT_URL": "http://b", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://a"}
+    assert found(url, FILE).endpoint_url == "http://a"
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
+
+
+def test_credentials_of_the_environment_and_of_a_profile() -> None:
+    assert found(KEYS, FILE).credentials == Credentials("ENVKEY", "envsecret")
+    assert found({**KEYS, "AWS_SESSION_TOKEN": "t", "AWS_ACCOUNT_ID": "1"}).credentials == Credentials(
+        "ENVKEY", "envsecret", "t", None, "1"
+    )
+    assert found({**KEYS, "AWS_PROFILE": "dev"}, FILE).credentials == Credentials("ENVKEY", "envsecret")
+    assert found(KEYS, FILE, profile="dev").credentials == Credentials("DEVKEY", "devsecret")
+    shared = "[default]\naws_access_key_id = A\naws_secret_access_key = B\naws_session_token = C\n"
+    assert found({}, FILE, shared).credentials == Credentials("A", "B", "C")
+
+
+@pytest.mark.parametrize(
+    ("environ", "config", "says"),
+    [
+        ({"AWS_PROFILE": "nobody"}, FILE, "profile"),
+        ({"AWS_MAX_ATTEMPTS": "many"}, "", "max_attempts"),
+        ({"AWS_MAX_ATTEMPTS": "0"}, "", "AWS_MAX_ATTEMPTS"),
+        ({"AWS_USE_FIPS_ENDPOINT": "perhaps"}, "", "use_fips"),
+        ({"AWS_RETRY_MODE": "wild"}, "", "retry_mode"),
+        ({"AWS_SDK_UA_APP_ID": "x" * 51}, "", "app_id"),
+        ({"AWS_ACCESS_KEY_ID": "A"}, "", "AWS_SECRET_ACCESS_KEY is missing"),
+        ({}, "[default]\naws_secret_access_key = hush\n", "aws_access_key_id is missing"),
+        ({}, "x" * (MAX_FILE + 1), "bytes"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_not_quoted(environ: dict[str, str], config: str, says: str) -> None:
+    error = refusal(environ, config)
+    assert says in str(error)
+    assert "hush" not in str(error)
+
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "configured-endpoint-urls.json"
+
+
+def vector_cases() -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    suites = json.loads(VECTORS.read_bytes())["testSuites"]
+    return [pytest.param(suite, case, id=case["name"]) for suite in suites for case in suite["endpointUrlTests"]]
+
+
+def as_file(suite: Any, service: str) -> str:
+    """The suite's profiles as a config file, its service called as ours is."""
+    lines: list[str] = []
+    for name, properties in suite["profiles"].items():
+        lines += [f"[profile {name}]", *(f"{key} = {value}" for key, value in properties.items())]
+    for name, services in suite["services"].items():
+        lines.append(f"[services {name}]")
+        for which, properties in services.items():
+            lines += [f"{which if which != service else 'sagemaker_runtime'} =", *(f"  {k} = {v}" for k, v in properties.items())]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("suite", "case"), vector_cases())
+def test_vectors(suite: Any, case: Any) -> None:
+    service = case["service"]
+    given = suite["client_configs"][case["client_config"]]
+    ours = f"AWS_ENDPOINT_URL_{service.upper()}"
+    environ = {("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME" if k == ours else k): v for k, v in suite["environments"][case["environment"]].items()}
+    if given.get("ignore_configured_endpoint_urls"):
+        environ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true"
+    config = found({**environ, "AWS_PROFILE": case["profile"]}, as_file(suite, service))
+    expected = case["output"]["endpointUrl"]
+    url = given.get("endpoint_url") or config.endpoint_url
+    assert url == (None if expected.endswith("amazonaws.com") else expected)
+
+
+SETUPS: list[tuple[dict[str, str], str, str]] = [
+    ({}, "[default]\nregion = eu-west-1\n", "[default]\naws_access_key_id = A\naws_secret_access_key = B\n"),
+    ({"AWS_PROFILE": "dev"}, FILE, ""),
+    ({"AWS_PROFILE": "dev", "AWS_DEFAULT_REGION": "us-west-2"}, FILE, ""),
+    ({**KEYS, "AWS_SESSION_TOKEN": "t", "AWS_DEFAULT_REGION": "us-east-2"}, FILE, ""),
+    ({**KEYS, "AWS_DEFAULT_REGION": "us-gov-west-1", "AWS_USE_FIPS_ENDPOINT": "true"}, "", ""),
+    ({**KEYS, "AWS_DEFAULT_REGION": "us-west-2", "AWS_USE_FIPS_ENDPOINT": "true"}, "", ""),
+    ({**KEYS, "AWS_DEFAULT_REGION": "cn-north-1"}, "[default]\nuse_dualstack_endpoint = true\n", ""),
+    ({**KEYS, "AWS_DEFAULT_REGION": "r-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "", ""),
+    (
+        {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"},
+        "[default]\nservices = mine\nendpoint_url = http://127.0.0.1:2\n[services mine]\nsagemaker_runtime =\n  endpoint_url = http://127.0.0.1:3\n",
+        "",
+    ),
+    (
+        {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"},
+        "[default]\nendpoint_url = http://127.0.0.1:2\nignore_configured_endpoint_urls = true\n",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("environ", "config", "credentials"), SETUPS)
+def test_botocore_finds_the_same(environ: dict[str, str], config: str, credentials: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(config)
+    (tmp_path / "credentials").write_text(credentials)
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    with mock.patch.dict(os.environ, {**environ, **files}, clear=True):
+        session = botocore.session.Session()
+        client = session.create_client("sagemaker-runtime", config=botocore.config.Config())
+        theirs = session.get_credentials()
+    flow = script(configuration(environ, home=HOME)).replies(config.encode()).replies(credentials.encode())
+    ours = flow.returns()
+    resolved = config_of(ours, None, None, None, None)
+    assert theirs is not None and ours.credentials is not None
+    assert resolved.url == client.meta.endpoint_url
+    assert resolved.region == client.meta.region_name
+    assert (ours.credentials.access_key_id, ours.credentials.secret_access_key) == (theirs.access_key, theirs.secret_key)
+    assert ours.credentials.session_token == theirs.token

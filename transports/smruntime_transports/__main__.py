@@ -1,0 +1,48 @@
+"""`python -m smruntime_transports`: call an endpoint from the shell, or ask what applies.
+
+    invoke ENDPOINT -d @question.json -t application/json --stream text
+    doctor
+
+What is answered goes to standard output as it comes, what is said about it to standard error. Exit codes tell failures apart:
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from . import _doctor, _invoke
+from ._exit import CODES, exit_code
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m smruntime_transports",
+        description=__doc__,
+        epilog="\n".join(f"  {code}  {meaning}" for code, meaning in CODES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _invoke.add_to(commands)
+    _doctor.add_to(commands)
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads has seen enough
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
