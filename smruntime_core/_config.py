@@ -21,16 +21,14 @@ as in boto3. Every value knows where it came from, so that `doctor` can say it a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ._effects import Effect, Flow
 from ._endpoints import Config
 from ._errors import ConstructionError
 from ._model import Credentials
+from ._profiles import Profiles, locations, parse
 from ._record import Record, field
-
-if TYPE_CHECKING:
-    from ._profiles import Profiles
 
 MAX_FILE = 1024 * 1024
 SERVICE = "sagemaker_runtime"
@@ -75,8 +73,6 @@ def configuration(environ: Mapping[str, str], *, profile: str | None = None, hom
 
     Raises `ConstructionError` for a file or value that cannot be used, naming the place and not the value.
     """
-    from ._profiles import locations, parse
-
     paths = locations(environ, home=home, windows=windows)
     texts: list[bytes | None] = []
     for path in paths:
@@ -184,7 +180,7 @@ class Sources:
 
     def _keys(self, look: Callable[[str], Found | None], key: str) -> Credentials | None:
         upper = key.isupper()
-        name = (lambda text: text) if upper else str.lower
+        name: Callable[[str], str] = str if upper else str.lower
         key_id, secret = look(key), look(name("AWS_SECRET_ACCESS_KEY"))
         if key_id is None and secret is None:
             return None

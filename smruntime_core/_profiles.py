@@ -64,7 +64,7 @@ _not_utf8 = re.compile("[\ud800-\udfff]").search
 
 
 class Section(Mapping[str, V_co]):
-    """Settings by name, which cannot be changed; a repr shows the names only."""
+    """Settings by name, in small letters, which cannot be changed; a repr shows the names only."""
 
     __slots__ = ("_values",)
 

@@ -54,7 +54,7 @@ class Told(Protocol):
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
 Observer: TypeAlias = Callable[[Notice], object]
-Exchange: TypeAlias = "Callable[[Request, Deadline, bool, Callable[[], None] | None], Flow[T]]"
+Exchange: TypeAlias = "Callable[[Request, Deadline, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
 
@@ -102,8 +102,8 @@ class Runtime:
         Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past the timeout.
         """
 
-        def exchange(request: Request, deadline: Deadline, fresh: bool, notify: Callable[[], None] | None) -> Flow[OutputT]:
-            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, notify)
+        def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
+            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify)
             return operation.parse(response)
 
         output, attempts = yield from self._attempts(operation, exchange)
@@ -114,11 +114,10 @@ class Runtime:
 
         Once the answer has begun, nothing is tried again.
         """
-        name = type(operation).__name__
 
-        def exchange(request: Request, deadline: Deadline, fresh: bool, notify: Callable[[], None] | None) -> Flow[Stream[OutputT]]:
+        def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[Stream[OutputT]]:
             timeouts = self.config.timeouts
-            opened = yield from Open(request, deadline.left(), timeouts, fresh, notify)
+            opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify)
             parser = ResponseParser(operation)
             try:
                 parser.receive_head(Response(opened.status, opened.headers))
@@ -128,9 +127,7 @@ class Runtime:
             except BaseException:
                 opened.body.abort()
                 raise
-            observe, invocation = self._observe, dict(request.headers)["amz-sdk-invocation-id"]
-            seen = None if observe is None else (lambda size: observe(PieceReceived(name, invocation, size)))
-            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, seen)
+            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, watch.piece)
 
         stream, attempts = yield from self._attempts(operation, exchange)
         stream.output = stream.output.but(metadata=stream.output.metadata.but(attempts=attempts))
@@ -153,11 +150,11 @@ class Runtime:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
             signed = sign(request, credentials, self._scope, now=sent + self.skew.seconds, payload_hash=payload_hash)
-            notify = watch.started(most := max(options.retries.max_attempts, len(watch.attempts) + 1))
+            watch.started(most := max(options.retries.max_attempts, len(watch.attempts) + 1))
             unsigned = self._unsigned(watch, most, sent, deadline)
             try:
                 ready = Request(request.method, request.url, request.headers + signed.headers + unsigned, request.body)
-                result = yield from exchange(ready, deadline, recovery.fresh, notify)
+                result = yield from exchange(ready, deadline, recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
@@ -214,6 +211,7 @@ class Watch:
     def __init__(self, observe: Observer | None, operation: str, invocation: str, clock: Clock) -> None:
         self.invocation = invocation
         self.attempts: tuple[Attempt, ...] = ()
+        self.notify: Callable[[], None] | None = None
         self._observe = observe
         self._operation = operation
         self._clock = clock
@@ -230,18 +228,23 @@ class Watch:
             path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
             self._observe(RequestBuilt(self._operation, self.invocation, request.method, f"/{path}", len(request.body)))
 
-    def started(self, most: int) -> Callable[[], None] | None:
-        """An attempt begins; what to call when the first byte of its answer is there."""
+    def started(self, most: int) -> None:
+        """An attempt begins; `notify` is what to call when the first byte of its answer is there."""
         self._attempt_begun = begun = self._clock.monotonic()
         observe, number = self._observe, len(self.attempts) + 1
         if observe is None:
-            return None
+            return
         observe(AttemptStarted(self._operation, self.invocation, number, most))
 
         def notify() -> None:
             observe(FirstByte(self._operation, self.invocation, number, self._clock.monotonic() - begun))
 
-        return notify
+        self.notify = notify
+
+    def piece(self, size: int) -> None:
+        """Some of a streamed answer has come."""
+        if self._observe is not None:
+            self._observe(PieceReceived(self._operation, self.invocation, size))
 
     def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
         """An attempt came to `outcome`."""

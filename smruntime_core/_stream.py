@@ -36,7 +36,7 @@ class Stream(Generic[OutputT_co]):
         parser: ResponseParser,
         deadline: Deadline,
         phases: Timeouts,
-        seen: Callable[[int], object] | None = None,
+        seen: Callable[[int], None],
     ) -> None:
         self.output = output
         self.ended = False
@@ -59,9 +59,8 @@ class Stream(Generic[OutputT_co]):
             self.close()
             failure.metadata = self.metadata
             raise
-        if self._seen is not None and data:
-            self._seen(len(data))
         if data:
+            self._seen(len(data))
             self._parser.receive_data(data)
         else:
             self._parser.receive_eof()

@@ -177,7 +177,8 @@ class _Shared:
         twice), `wait_for_capacity` (seconds), `extra_headers`. It shares connections and all else; raises `ConstructionError`.
         """
         made = copy.copy(self)
-        made._changes = {**self._changes, **changes}
+        made._changes = self._changes.copy()
+        made._changes.update(changes)
         made._runtime = None
         changed(Options(), made._changes)
         return made

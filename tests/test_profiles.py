@@ -1,0 +1,286 @@
+"""The files that people keep their settings in: the shared vectors, botocore's reader, and what no file may do."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smruntime_core import ConstructionError
+from smruntime_core._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse, profile_name
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
+SECRET = "wJalrXUtnFEMI"
+
+# How the vectors name an error, and how we do.
+FAULTS = {
+    "Profile definition must end with ']'": "is not closed by a ]",
+    "Expected a profile definition": "stands before the first",
+    "Expected a property definition": "goes on with a property",
+    "Expected a property definition, found continuation": "goes on with a property",
+    "Expected an '=' sign defining a property": "has no '='",
+    "Expected an '=' sign defining a sub-property": "has no '='",
+    "Property did not have a name": "has no name before its '='",
+    "Sub-property did not have a name": "has no name before its '='",
+}
+
+
+def cases(file: str) -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    return [pytest.param(case, id=case["name"]) for case in json.loads((VECTORS / file).read_bytes())["tests"]]
+
+
+def plain(settings: Settings | None) -> Any:
+    """Settings as the vectors write them: what is nested as the lines it was written in."""
+    assert settings is not None
+    return {name: as_lines(value) for name, value in settings.items()}
+
+
+def as_lines(value: str | Mapping[str, str]) -> str:
+    return value if isinstance(value, str) else "".join(f"\n{f'{name} = {inner}'.strip()}" for name, inner in value.items())
+
+
+@pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
+@pytest.mark.parametrize("case", cases("profile-parser.json"))
+def test_vectors(case: Any, encode: Any) -> None:
+    files = [encode(case["input"].get(name, "")) for name in ("configFile", "credentialsFile")]
+    expected = case["output"]
+    if "errorContaining" in expected:
+        with pytest.raises(ConstructionError, match=FAULTS[expected["errorContaining"]]):
+            parse(*files)
+        return
+    found = parse(*files)
+    sessions = [name for kind, name in found.sections if kind == "sso-session"]
+    assert {name: plain(found.profile(name)) for name in found.names} == expected["config"]["profiles"]
+    assert {name: plain(found.sso_session(name)) for name in sessions} == expected["config"].get("sso_sessions", {})
+
+
+@pytest.mark.parametrize("case", cases("profile-locations.json"))
+def test_location_vectors(case: Any) -> None:
+    environ = case["environment"]
+    assert locations(environ, windows=case["platform"] == "windows") == (case["configLocation"], case["credentialsLocation"])
+    assert profile_name(environ) == case.get("profile", "default")
+
+
+def test_locations_without_and_with_a_home() -> None:
+    assert locations({}) == ("~/.aws/config", "~/.aws/credentials")
+    assert locations({}, home="/root/") == ("/root/.aws/config", "/root/.aws/credentials")
+    assert locations({"HOME": "/"})[0] == "/.aws/config"
+    assert locations({"HOME": ""}, home="C:\\u", windows=True)[0] == "C:\\u\\.aws\\config"
+    given = {"HOME": "/h", "AWS_CONFIG_FILE": "~/mine", "AWS_SHARED_CREDENTIALS_FILE": ""}
+    assert locations(given) == ("/h/mine", "/h/.aws/credentials")
+    assert locations({"HOME": "/h", "AWS_CONFIG_FILE": "~other/x"})[0] == "~other/x"
+
+
+def test_every_kind_of_section() -> None:
+    found = parse(
+        "[default]\nservices = here\n[services here]\nS3 =\n  Endpoint_URL = http://a # not this\n  # nor this\n\n  b=1\n"
+        "[sso-session s]\nsso_region = r\n[plugins]\nx = y\n[services in valid]\nx = y",
+        "[sso-session s]\nx = y\n[services here]\nx = y",
+    )
+    assert found.names == ("default",)
+    assert found.services("here") == {"s3": {"endpoint_url": "http://a", "b": "1"}}
+    assert found.sso_session("s") == {"sso_region": "r"}
+    assert found.profile("s") is None and found.services("default") is None and found.sso_session("here") is None
+
+
+@pytest.mark.parametrize("title", ['profile "my own"', "profile 'my own'", "\tprofile  'my own' "])
+def test_a_name_in_quotes_may_have_blanks(title: str) -> None:
+    assert parse(f"[{title}]\na = b").profile("my own") == {"a": "b"}
+
+
+@pytest.mark.parametrize("title", ["profile \"my own'", 'profile "my', 'profile ""', "profile a#b", "profile 'a\u00a0b'", "profile é", ""])
+def test_other_names_are_passed_over(title: str) -> None:
+    assert parse(f"[{title}]\na = b\n c").names == ()
+
+
+def test_what_editors_leave_behind() -> None:
+    assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {"a": "b\nc"}
+    assert parse("\ufeff[default]\na = b\u2028c\x0bd").profile("default") == {"a": "b\u2028c\x0bd"}
+
+
+def test_an_empty_default_is_a_profile() -> None:
+    assert parse("[default]").profile("default") == {}
+    assert parse("[default]\na = b\n[profile default]").profile("default") == {}
+    assert parse("", "[default]").names == ("default",)
+
+
+def test_nested_settings_are_replaced_as_a_whole_and_the_last_file_holds() -> None:
+    config = "[default]\ns3 =\n a = 1\n b = 2\n[default]\ns3 =\n c = 3\nempty =\n"
+    assert parse(config).profile("default") == {"s3": {"c": "3"}, "empty": ""}
+    assert parse(config, "[default]\ns3 = text").profile("default") == {"s3": "text", "empty": ""}
+
+
+def test_an_indented_comment_is_a_comment() -> None:
+    assert parse("[default]\na = b\n  # c\n  ; d\n  e # f").profile("default") == {"a": "b\ne # f"}
+
+
+@pytest.mark.parametrize(
+    ("file", "fault"),
+    [
+        ("[default]\nkey = a\n{}", "line 3 has no '='"),
+        ("{} = a", "line 1 stands before the first"),
+        ("# x\n[{}", "line 2 is not closed by a ]"),
+        ("[default] {}", "line 1 is not closed by a ]"),
+        ("[default]\r\n {}", "line 2 goes on with a property"),
+        ("[default]\na =\n {}", "line 3 has no '='"),
+        ("[default]\n\n= {}", "line 3 has no name before its '='"),
+    ],
+)
+def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
+    for member in ("config", "credentials"):
+        with pytest.raises(ConstructionError) as raised:
+            parse(**{member: file.format(SECRET)})
+        assert raised.value.member == member and str(raised.value).startswith(f"{member}: {fault}")
+        assert SECRET not in repr(raised.value) and raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"[default]\na = \xff" + SECRET.encode(), "[default]\na = \ud800" + SECRET, b"[default]\na = \xed\xa0\x80"]
+)
+def test_what_is_not_utf8_is_refused_with_its_line(data: bytes | str) -> None:
+    with pytest.raises(ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$") as raised:
+        parse(b"", data)
+    assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("data", [None, 1, ["[default]"]])
+def test_other_types_are_refused(data: Any) -> None:
+    with pytest.raises(ConstructionError, match="config"):
+        parse(data)
+
+
+def test_limits() -> None:
+    head = b"[default]\na = "
+    fits = head + b"x" * (MAX_SIZE - len(head))
+    assert parse(fits).names == parse(fits.decode()).names == ("default",)
+    for data in (fits + b"x", fits.decode() + "x", b"x" * 50_000_000):
+        with pytest.raises(ConstructionError, match="must be at most 1 MiB"):
+            parse(data)
+    assert parse("\n" * (MAX_LINES - 1)).names == ()
+    with pytest.raises(ConstructionError, match="must be at most 100000 lines"):
+        parse("\n" * MAX_LINES)
+
+
+WORST = {
+    "sections": b"[a]\n" * 250_000,
+    "many sections": b"".join(b"[profile %d]\n" % n for n in range(60_000)),
+    "properties": b"[default]\n" + b"".join(b"%d=\n" % n for n in range(99_000)),
+    "continuations": b"[default]\na = b\n" + b" abcdefg\n" * 99_000,
+    "nested": b"[default]\na =\n" + b"".join(b" %d=\n" % n for n in range(99_000)),
+    "one property": b"[default]\n" + b"a=b\n" * 99_000,
+    "blanks": b"[default]\na =" + b" " * 1_000_000 + b"x",
+    "tabs and comments": b"[default]\na = x" + b"\t\t;" * 300_000,
+    "brackets": b"[" * 1_000_000,
+    "quotes": b"[profile '" + b"a " * 500_000 + b"]",
+    "returns": b"[default]\na = b" + b"\r" * 1_000_000,
+    "equals": b"[default]\n" + b"=" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("data", WORST.values(), ids=WORST)
+def test_the_worst_of_a_mebibyte_is_read_or_refused_soon(data: bytes) -> None:
+    assert len(data) <= MAX_SIZE
+    start = time.process_time()
+    outcome(data)
+    assert time.process_time() - start < 1.0  # it takes a quarter of this at most; what is quadratic takes minutes
+
+
+def outcome(config: bytes, credentials: bytes = b"") -> Profiles | str:
+    try:
+        return parse(config, credentials)
+    except ConstructionError as error:
+        return str(error)
+
+
+PIECES = [
+    b"[",
+    b"]",
+    b"default",
+    b"profile ",
+    b"services ",
+    b"a",
+    b"=",
+    b" ",
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b"#",
+    b";",
+    b'"',
+    b"'",
+    b"\xff",
+    b"\xef\xbb\xbf",
+]
+hostile = st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
+
+
+@given(hostile, hostile)
+def test_any_bytes_are_read_or_refused(config: bytes, credentials: bytes) -> None:
+    found = outcome(config, credentials)
+    if isinstance(found, Profiles):
+        for name in found.names:
+            assert all(key == key.lower() for key in found.profile(name) or ())
+        assert pickle.loads(pickle.dumps(found)) == found
+
+
+@given(hostile)
+def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
+    text = data.decode(errors="replace")
+    try:
+        expected: object = parse(text)
+    except ConstructionError as error:
+        expected = str(error)
+    assert outcome(text.encode()) == expected
+
+
+def test_no_repr_shows_a_value() -> None:
+    found = parse(f"[default]\ns3 =\n  key = {SECRET}", f"[default]\naws_session_token = {SECRET}")
+    settings = found.profile("default")
+    assert settings is not None
+    assert repr(found) == "Profiles(profile default)"
+    assert repr(settings) == "Section(s3, aws_session_token)" and repr(settings["s3"]) == "Section(key)"
+    assert SECRET not in f"{found} {found.sections} {settings} {settings['s3']}"
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings: Any = parse("[default]\na = b").profile("default")
+    with pytest.raises(TypeError):
+        settings["a"] = "c"
+
+
+words = st.text("abcdefgh_0123456789", min_size=1, max_size=8)
+values = (
+    st.text([chr(n) for n in range(0x21, 0x7F) if chr(n) not in "#;"] + [" ", "é"], min_size=1, max_size=20).map(str.strip).filter(bool)
+)
+entries = st.dictionaries(words, values | st.lists(values, min_size=2, max_size=3) | st.dictionaries(words, values, min_size=1, max_size=3))
+files = st.dictionaries(st.sampled_from(["default"]) | words, entries, max_size=4)
+
+
+def written(name: str, value: Any) -> str:
+    """A property as a person would write it: text on one line, a list on several, a mapping nested."""
+    if isinstance(value, dict):
+        value = ["", *(f"{inner} = {text}" for inner, text in cast("dict[str, str]", value).items())]
+    return f"{name} = " + (value if isinstance(value, str) else "\n    ".join(value))
+
+
+@given(files)
+def test_botocore_reads_the_same(tmp_path_factory: pytest.TempPathFactory, profiles: dict[str, dict[str, Any]]) -> None:
+    loader = pytest.importorskip("botocore.configloader")
+    lines: list[str] = []
+    for profile, properties in profiles.items():
+        lines += ["[default]" if profile == "default" else f"[profile {profile}]", *(written(*item) for item in properties.items())]
+    text = "\n".join(lines)
+    path = tmp_path_factory.getbasetemp() / "config"
+    path.write_text(text, encoding="utf-8")
+    found = parse(text)
+    assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))["profiles"]
+    assert set(found.names) == set(profiles)
