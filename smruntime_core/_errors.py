@@ -104,7 +104,8 @@ class DispatchFailure(SmRuntimeError):
 
     silence: float | None = None
 
-    def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]  # unpickling gives the message alone
+    # Unpickling gives the message alone, so `kind` may be lacking here.
+    def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
         made = cast("type[Self]", DispatchTimeout) if kind == "timeout" and cls is DispatchFailure else cls
         return super(DispatchFailure, made).__new__(made, *args)
 

@@ -213,7 +213,7 @@ class Exchange:
     @property
     def phase(self) -> Phase:
         """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
-        return "body" if self._head else "send" if self._unsent else "head"
+        return "body" if self._head else "send" if self._unsent or self._deaf else "head"
 
     @property
     def response(self) -> Response:

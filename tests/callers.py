@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import trio
 
@@ -156,4 +157,78 @@ STREAMERS: dict[str, Streamer] = {
     "sockets-h11": _streamer(lambda **settings: sockets.Client(engine="h11", **settings)),
     "trio": trio_streamer,
     "urllib3": _streamer(on_urllib3.Client),
+}
+
+
+class Step(NamedTuple):
+    """One call: of what, with which options, and how many seconds the reader of a stream takes over each part."""
+
+    operation: Any = IRIS
+    options: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    pause: float = 0.0
+
+    @property
+    def streamed(self) -> bool:
+        return isinstance(self.operation, InvokeEndpointWithResponseStream)
+
+
+Performer: TypeAlias = Callable[..., list[Any]]
+
+
+def _whole_settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
+
+
+def _performer(make: Callable[..., Any]) -> Performer:
+    def one(client: Any, step: Step) -> Any:
+        client = client.with_options(**step.options) if step.options else client
+        if not step.streamed:
+            return client.call(step.operation)
+        with client.stream(step.operation) as stream:
+            return [(part, time.sleep(step.pause))[0] for part in stream.bytes()]
+
+    def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
+        outcomes: list[Any] = []
+        with make(**_whole_settings(url, settings)) as client:
+            for step in steps or (Step(),):
+                try:
+                    outcomes.append(one(client, step))
+                except SmRuntimeError as error:
+                    outcomes.append(error)
+        return outcomes
+
+    return perform
+
+
+def trio_performer(url: str, *steps: Step, **settings: Any) -> list[Any]:
+    async def one(client: Any, step: Step) -> Any:
+        client = client.with_options(**step.options) if step.options else client
+        if not step.streamed:
+            return await client.call(step.operation)
+        parts: list[bytes] = []
+        async with client.stream(step.operation) as stream:
+            async for part in stream.bytes():
+                parts.append(part)
+                await trio.sleep(step.pause)
+        return parts
+
+    async def main() -> list[Any]:
+        outcomes: list[Any] = []
+        async with on_trio.AsyncClient(**cast("Any", _whole_settings(url, settings))) as client:
+            for step in steps or (Step(),):
+                try:
+                    outcomes.append(await one(client, step))
+                except SmRuntimeError as error:
+                    outcomes.append(error)
+        return outcomes
+
+    return trio.run(main)
+
+
+# Steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings`.
+PERFORMERS: dict[str, Performer] = {
+    "sockets": _performer(sockets.Client),
+    "sockets-h11": _performer(lambda **settings: sockets.Client(engine="h11", **settings)),
+    "trio": trio_performer,
+    "urllib3": _performer(on_urllib3.Client),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 CLOSE = b""
@@ -147,3 +148,95 @@ def cutting(answer: bytes) -> Iterator[str]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
+
+
+class Peer:
+    """The server's end of one connection, for a test to misbehave on; `number` counts connections from 1."""
+
+    def __init__(self, stage: Stage, connection: socket.socket, number: int) -> None:
+        self.number = number
+        self.connection = connection
+        self._stage = stage
+        self._held = b""
+
+    def read(self) -> bytes:
+        """One whole request, noted by the stage; b"" if the client has closed."""
+        request, self._held = _read_request(self.connection, self._held)
+        if request:
+            self._stage.requests.append(request)
+        return request
+
+    def read_part(self, size: int) -> None:
+        """The first `size` bytes of a request, which is noted as seen."""
+        taken = 0
+        while taken < size and (data := self.connection.recv(size - taken)):
+            taken += len(data)
+        self._stage.requests.append(b"...")
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+        self._stage.sent += len(data)
+
+    def drip(self, pieces: Iterator[bytes], every: float) -> None:
+        """One piece after the other, until the client has gone or the stage is closed."""
+        for piece in pieces:
+            if self._stage.closing.wait(every):
+                return
+            self.send(piece)
+
+    def idle(self, seconds: float = 30.0) -> None:
+        """Neither read nor send nor close, until the stage is closed."""
+        self._stage.closing.wait(seconds)
+
+    def reset(self) -> None:
+        """Close so that the client gets an RST."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+
+class Stage:
+    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections."""
+
+    def __init__(self, act: Callable[[Peer], None]) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.sent = 0
+        self.closing = threading.Event()
+        self._act = act
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True).start()
+
+    def _serve(self, peer: Peer) -> None:
+        with peer.connection, suppress(OSError):
+            self._act(peer)
+
+    def close(self) -> None:
+        self.closing.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that sends or receives
+
+
+@contextmanager
+def acting(act: Callable[[Peer], None]) -> Iterator[Stage]:
+    """A server that does on each connection what `act` says, in a thread of its own, and closes it afterwards."""
+    stage = Stage(act)
+    try:
+        yield stage
+    finally:
+        stage.close()

@@ -9,6 +9,15 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+SAYS = {
+    "async_inference": "the other one failed: row 1 must have 4 measurements",
+    "demo": "a wrong secret refused          ok",
+    "embed_in_your_sdk": "attempts: ['ServiceUnavailable', 'ok']",
+    "stateful_session": "3 What do you know of me?\nAfter the block it is closed: ValidationError",
+    "streaming": "-- TruncatedStream",
+    "trio_fanout": "50 answers",
+    "urllib3_pool": "24 answers",
+}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -16,3 +25,4 @@ def test_example(path: Path) -> None:
     done = subprocess.run([sys.executable, "-P", "-W", "error", str(path)], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+    assert SAYS.get(path.stem, "") in done.stdout

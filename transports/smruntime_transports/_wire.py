@@ -132,7 +132,7 @@ class Wire:
         except BaseException:
             body.abort()
             raise
-        exchange.until = "piece"
+        exchange.until = "piece" if head.status < 300 else "end"  # nobody reads an error while it comes, and it may drip
         return StreamingResponse(head.status, head.headers, body)
 
     def receive(self, effect: Receive) -> Flow[bytes]:
