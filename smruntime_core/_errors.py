@@ -105,11 +105,11 @@ class DispatchFailure(SmRuntimeError):
     silence: float | None = None
 
     # Unpickling gives the message alone, so `kind` may be lacking here.
-    def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:  # pyright: ignore[reportInconsistentConstructor]
+    def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
         made = cast("type[Self]", DispatchTimeout) if kind == "timeout" and cls is DispatchFailure else cls
         return super(DispatchFailure, made).__new__(made, *args)
 
-    def __init__(
+    def __init__(  # pyright: ignore[reportInconsistentConstructor]  # see above
         self,
         message: str,
         *,
