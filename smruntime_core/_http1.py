@@ -158,6 +158,8 @@ class Exchange:
             if self._framing is None:
                 if self.bytes_received:
                     raise Violation("truncated", "the connection was closed inside the head")
+                if self._deaf:
+                    raise Violation("reset", "the connection broke while the request was sent")
                 raise Violation("closed", "the connection was closed without an answer")
             self._framing.receive_eof()
         except Violation as violation:

@@ -101,6 +101,9 @@ class Changes(TypedDict, total=False):
 
 
 def changed(options: Options, changes: Changes) -> Options:
-    """`options` with `changes`, all of them checked; raises `ConstructionError`."""
+    """`options` with `changes`, all of them checked; raises `ConstructionError`, and `TypeError` for what is no option."""
+    for name in changes:
+        if name not in Changes.__annotations__:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(Changes.__annotations__)}")
     given: dict[str, object] = {**vars(options), **changes}
     return cast("Callable[..., Options]", Options)(**given)

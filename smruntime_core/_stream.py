@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from ._bindings import Output
 from ._effects import Flow, Receive
-from ._errors import DispatchFailure, SmRuntimeError
+from ._errors import DispatchFailure, SmRuntimeError, TruncatedStream
 from ._metadata import Metadata
 from ._model import ResponseBody, Timeouts
 from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted
@@ -45,6 +45,7 @@ class Stream(Generic[OutputT_co]):
         self._deadline = deadline
         self._phases = phases
         self._seen = seen
+        self._failure: SmRuntimeError | None = None
 
     @property
     def metadata(self) -> Metadata:
@@ -52,13 +53,13 @@ class Stream(Generic[OutputT_co]):
         return self.output.metadata
 
     def more(self) -> Flow[None]:
-        """Receive some bytes; raises `DispatchFailure` if the answer breaks off."""
+        """Receive some bytes; raises `DispatchFailure` if the answer breaks off, `TruncatedStream` if it was closed before its end."""
+        self._check()
         try:
             data = yield from Receive(self._body, self._deadline.left(), self._phases)
         except DispatchFailure as failure:
-            self.close()
             failure.metadata = self.metadata
-            raise
+            raise self._failed(failure) from None
         if data:
             self._seen(len(data))
             self._parser.receive_data(data)
@@ -67,15 +68,24 @@ class Stream(Generic[OutputT_co]):
 
     def events(self) -> Iterator[ResponseEvent]:
         """The events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
+        self._check()
         next_event = self._parser.next_event
         try:
             while (event := next_event()) is not NEED_DATA:
                 if type(event) is ResponseEnded:
                     self.ended = True
                 yield event
-        except SmRuntimeError:
-            self.close()
-            raise
+        except SmRuntimeError as failure:
+            raise self._failed(failure) from None
+
+    def _check(self) -> None:
+        if self._failure is not None and not self.ended:
+            raise self._failure
+
+    def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
+        self._failure = failure
+        self._body.abort()
+        return failure
 
     def parts(self) -> Iterator[bytes]:
         """The bytes of the parts that are there."""
@@ -94,7 +104,8 @@ class Stream(Generic[OutputT_co]):
 
     def close(self) -> None:
         """Let go of what has not been received; never waits."""
-        self._body.abort()
+        if self._failure is None:
+            self._failed(TruncatedStream("the stream was closed before its end"))
 
 
 def _drain(decoder: Decoder[T]) -> Iterator[T]:

@@ -23,8 +23,9 @@ from smruntime_core import (
 )
 from smruntime_core.eventstream import Message, encode
 from smruntime_core.payload import ServerSentEvent
+from smruntime_transports import sockets
 
-from .callers import STREAMERS, Streamer
+from .callers import CREDENTIALS, STREAMED, STREAMERS, Streamer
 from .servers import cutting, scripted
 
 HEAD = InvokeEndpointWithResponseStreamOutput(content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b")
@@ -214,3 +215,12 @@ def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> Non
         (told,) = stream(server.url)
     assert isinstance(told.error, ServiceError)
     assert (told.error.code, told.error.truncated) == ("InternalFailure", True)
+
+
+def test_what_was_left_early_is_no_whole_answer() -> None:
+    with scripted(chunked(*FRAMES)) as server:
+        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        with client.stream(STREAMED) as left:
+            assert next(left.bytes()) == PARTS[0]
+        with pytest.raises(TruncatedStream):
+            list(left.text())

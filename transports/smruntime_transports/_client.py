@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     AsyncIO,
@@ -45,6 +45,7 @@ from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
 
+Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT")
 OperationT = TypeVar("OperationT")
@@ -67,7 +68,7 @@ class Settings(TypedDict, total=False):
     profile: str | None
     timeouts: Timeouts | None
     retries: RetryPolicy | None
-    observe: Callable[[Notice], object] | None
+    observe: Observer | None
 
 
 class Configurable(Protocol):
@@ -96,8 +97,7 @@ class Setup:
         self.retries = settings.get("retries") or RetryPolicy()
         self.runtime: Runtime | None = None
         self.lock = threading.Lock()
-        if settings.get("region") is not None:
-            _ = self._config(self._given).url
+        self.where = self._config(self._given).url if settings.get("region") is not None else ""
 
     def prepare(self, io: Configurable) -> Flow[Runtime]:
         """The conversation, its settings found by asking `io` for files; raises `ConstructionError`."""
@@ -116,7 +116,7 @@ class Setup:
             random=random.random,
             retries=retries,
             lock=threading.Lock(),
-            observe=settings.get("observe") or logging_observer(),
+            observe=both(settings.get("observe"), logging_observer()),
             app_id=found.app_id,
         )
 
@@ -126,6 +126,18 @@ class Setup:
             found, settings.get("region"), settings.get("endpoint_url"), settings.get("use_fips"), settings.get("use_dualstack")
         )
         return config.but(timeouts=self._timeouts)
+
+
+def both(one: Observer | None, other: Observer | None) -> Observer | None:
+    """Tell each of two observers, if there are any."""
+    if one is None or other is None:
+        return one or other
+
+    def observe(notice: Notice) -> None:
+        one(notice)
+        other(notice)
+
+    return observe
 
 
 def keys(credentials: Credentials | None) -> Credentials:
@@ -182,6 +194,10 @@ class _Shared:
         made._runtime = None
         changed(Options(), made._changes)
         return made
+
+    def __repr__(self) -> str:
+        where = self._setup.where
+        return f"<{type(self).__module__}.{type(self).__name__}{f' for {where}' if where else ''}>"
 
     def _use(self, runtime: Runtime) -> Runtime:
         self._setup.runtime = runtime

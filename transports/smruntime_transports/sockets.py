@@ -4,7 +4,7 @@
 >>> from smruntime_core import Credentials
 >>> with Client(region="eu-west-1", credentials=Credentials("AKID", "secret")) as client:
 ...     client
-<smruntime_transports.sockets.Client object at ...>
+<smruntime_transports.sockets.Client for https://runtime.sagemaker.eu-west-1.amazonaws.com>
 """
 
 from __future__ import annotations
