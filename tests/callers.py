@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from smruntime_core import (
     SmRuntimeError,
     Timeouts,
 )
+from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
@@ -58,32 +60,40 @@ def _caller(make: Callable[..., sockets.Client | on_urllib3.Client]) -> Caller:
     return caller
 
 
-def trio_caller(
-    url: str,
-    *calls: InvokeEndpoint,
-    credentials: Credentials = CREDENTIALS,
-    timeouts: Timeouts | None = None,
-    attempts: int = 1,
-    tls: ssl.SSLContext | None = None,
-) -> list[Outcome]:
-    async def main() -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        make: Callable[..., on_trio.AsyncClient] = on_trio.AsyncClient
-        async with make(tls=tls, **_settings(url, credentials, timeouts, attempts)) as client:
-            for operation in calls or (IRIS,):
-                try:
-                    outcomes.append(await client.call(operation))
-                except SmRuntimeError as error:
-                    outcomes.append(error)
+def _awaited_caller(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any]) -> Caller:
+    def caller(
+        url: str,
+        *calls: InvokeEndpoint,
+        credentials: Credentials = CREDENTIALS,
+        timeouts: Timeouts | None = None,
+        attempts: int = 1,
+        tls: ssl.SSLContext | None = None,
+    ) -> list[Outcome]:
+        async def main() -> list[Outcome]:
+            outcomes: list[Outcome] = []
+            async with make(tls=tls, **_settings(url, credentials, timeouts, attempts)) as client:
+                for operation in calls or (IRIS,):
+                    try:
+                        outcomes.append(await client.call(operation))
+                    except SmRuntimeError as error:
+                        outcomes.append(error)
+            return outcomes
+
+        outcomes: list[Outcome] = drive(main)
         return outcomes
 
-    return trio.run(main)
+    return caller
+
+
+def drive_asyncio(main: Callable[[], Any]) -> Any:
+    return asyncio.run(main())
 
 
 CALLERS: dict[str, Caller] = {
     "sockets": _caller(sockets.Client),
     "sockets-h11": _caller(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": trio_caller,
+    "trio": _awaited_caller(on_trio.AsyncClient, trio.run),
+    "asyncio": _awaited_caller(on_asyncio.AsyncClient, drive_asyncio),
     "urllib3": _caller(on_urllib3.Client),
 }
 
@@ -126,26 +136,29 @@ def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after:
             yield told
 
 
-def trio_streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
-    async def main() -> list[Told]:
-        all_told: list[Told] = []
-        make: Callable[..., on_trio.AsyncClient] = on_trio.AsyncClient
-        async with make(**_options(url, **options)) as client:
-            for _ in range(calls):
-                told = Told()
-                all_told.append(told)
-                try:
-                    async with client.stream(STREAMED) as stream:
-                        told.heads.append(stream.output)
-                        async for item in getattr(stream, how)():
-                            told.items.append(item)
-                            if len(told.items) == leave_after:
-                                break
-                except SmRuntimeError as error:
-                    told.error = error
+def _awaited_streamer(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any]) -> Streamer:
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+        async def main() -> list[Told]:
+            all_told: list[Told] = []
+            async with make(**_options(url, **options)) as client:
+                for _ in range(calls):
+                    told = Told()
+                    all_told.append(told)
+                    try:
+                        async with client.stream(STREAMED) as stream:
+                            told.heads.append(stream.output)
+                            async for item in getattr(stream, how)():
+                                told.items.append(item)
+                                if len(told.items) == leave_after:
+                                    break
+                    except SmRuntimeError as error:
+                        told.error = error
+            return all_told
+
+        all_told: list[Told] = drive(main)
         return all_told
 
-    return trio.run(main)
+    return streamer
 
 
 def _options(url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None) -> dict[str, object]:
@@ -155,7 +168,8 @@ def _options(url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, t
 STREAMERS: dict[str, Streamer] = {
     "sockets": _streamer(sockets.Client),
     "sockets-h11": _streamer(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": trio_streamer,
+    "trio": _awaited_streamer(on_trio.AsyncClient, trio.run),
+    "asyncio": _awaited_streamer(on_asyncio.AsyncClient, drive_asyncio),
     "urllib3": _streamer(on_urllib3.Client),
 }
 

@@ -22,6 +22,8 @@ from ._client import Settings, SyncClient, keys
 from ._files import ReadFile, read_file
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
+NUMERIC = socket.AI_NUMERICHOST
+
 
 class SocketIO:
     """Answers effects with blocking sockets. Safe for threads."""
@@ -64,7 +66,7 @@ class SocketIO:
     def resolve(self, effect: Resolve, /) -> list[Address]:
         """In a thread of its own: `getaddrinfo` knows no time limit, and may hang for longer than any caller wants to wait."""
         answer: queue.SimpleQueue[list[Address]] = queue.SimpleQueue()
-        if numeric := addresses(effect.host, effect.port, socket.AI_NUMERICHOST):
+        if numeric := addresses(effect.host, effect.port, NUMERIC):
             return numeric
         threading.Thread(target=lambda: answer.put(addresses(effect.host, effect.port)), daemon=True).start()
         try:

@@ -1,0 +1,118 @@
+"""The asynchronous client for asyncio, on any of its loops that can watch a socket (uvloop too): the standard library only.
+
+Non-blocking sockets and `add_reader`, neither streams nor protocols: those throw away an answer that came before the upload failed,
+take a TLS body that was cut for a whole one, and leave sockets behind when a task is cancelled. Windows' Proactor loop cannot
+watch sockets; use the selector loop there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from contextlib import suppress
+from typing import TypeVar, Unpack
+
+from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run_async
+from smruntime_core._config import ReadFile
+
+from ._client import BaseAsyncClient, Settings, keys
+from ._files import read_file
+from ._pump import READ, WRITE
+from ._wire import Address, EngineName, Resolve, Wait, Wire
+from .sockets import NUMERIC, addresses
+
+T = TypeVar("T")
+
+
+class AsyncioIO:
+    """Answers effects on the running asyncio loop."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._credentials: Credentials | None = None
+        self.wire = wire
+
+    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
+        """What the settings came to."""
+        self._credentials = credentials
+        self.wire.trust(ca_bundle)
+
+    async def credentials(self, effect: GetCredentials, /) -> Credentials:
+        return keys(self._credentials)
+
+    async def read_file(self, effect: ReadFile, /) -> bytes | None:
+        return await asyncio.to_thread(read_file, effect)
+
+    async def send(self, effect: Send, /) -> Response:
+        return await run_async(self.wire.exchange(effect), self)
+
+    async def open(self, effect: Open, /) -> StreamingResponse:
+        return await run_async(self.wire.open(effect), self)
+
+    async def receive(self, effect: Receive, /) -> bytes:
+        return await run_async(self.wire.receive(effect), self)
+
+    async def sleep(self, effect: Sleep, /) -> None:
+        await asyncio.sleep(effect.seconds)
+
+    async def wait(self, effect: Wait, /) -> int:
+        loop = asyncio.get_running_loop()
+        sock = effect.connection.sock.fileno()
+        ready: asyncio.Future[int] = loop.create_future()
+        try:
+            if effect.mask & READ:
+                loop.add_reader(sock, _settle, ready, READ)
+            if effect.mask & WRITE:
+                loop.add_writer(sock, _settle, ready, WRITE)
+        except NotImplementedError:
+            raise RuntimeError("this event loop cannot watch sockets: use asyncio.SelectorEventLoop") from None
+        late = None if effect.seconds is None else loop.call_later(effect.seconds, _settle, ready, 0)
+        try:
+            return await ready
+        finally:
+            if late is not None:
+                late.cancel()
+            if effect.mask & READ:
+                loop.remove_reader(sock)
+            if effect.mask & WRITE:
+                loop.remove_writer(sock)
+
+    async def resolve(self, effect: Resolve, /) -> list[Address]:
+        """In a thread of its own: `asyncio.run` would wait for a lookup in asyncio's executor to end, however long it hangs."""
+        if numeric := addresses(effect.host, effect.port, NUMERIC):
+            return numeric
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[Address]] = loop.create_future()
+
+        def look() -> None:
+            answer = addresses(effect.host, effect.port)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, found, answer)
+
+        threading.Thread(target=look, daemon=True).start()
+        try:
+            async with asyncio.timeout(effect.seconds):
+                return await found
+        except TimeoutError:
+            return []
+
+
+def _settle(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+class AsyncClient(BaseAsyncClient):
+    """SageMaker Runtime on asyncio. Cancelling a call anywhere closes its connection and leaks nothing.
+
+    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. A client is used on one loop at a time: close it before
+    another loop takes over. Raises `ConstructionError` for settings that cannot work.
+    """
+
+    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
+        self._wire = Wire(time.monotonic, engine=engine, tls=tls)
+        super().__init__(settings, AsyncioIO(self._wire))
+
+    def close(self) -> None:
+        self._wire.close()
