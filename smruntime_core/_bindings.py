@@ -37,6 +37,8 @@ class Binding(Field):
         self.location = location
         self.wire_name = wire_name
         self.rule = rule
+        if isinstance(rule, Rule) and rule.bounded:
+            self.fits = rule.fits
         self.required = default is REQUIRED  # there is no such message without it
 
 
@@ -77,6 +79,7 @@ class Bound(Record):
     document: ClassVar[tuple[Binding, ...]] = ()
     headers: ClassVar[tuple[tuple[str, str], ...]] = ()
     wire_names: ClassVar[dict[str, str]] = {}
+    numbers: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__(kw_only=True)
@@ -85,6 +88,7 @@ class Bound(Record):
         cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
         # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
         cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
+        cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
         cls.headers = tuple((member, wire_name.lower()) for member, wire_name in cls.wire_names.items())
 
 

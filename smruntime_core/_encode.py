@@ -19,6 +19,5 @@ def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
 def headers(record: Bound) -> Headers:
     """The header fields of the members that were given, in the order of the table."""
     wire_names = record.wire_names
-    return tuple(
-        [(wire_names[name], value if type(value) is str else str(value)) for name, value in record.__dict__.items() if name in wire_names]
-    )
+    fields = [(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names]
+    return tuple([(name, str(value)) for name, value in fields] if record.numbers else fields)

@@ -41,6 +41,7 @@ _FIELD = rf"{_TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{_FIELD})*)\r\n").fullmatch
 _trailers = re.compile(rf"(?:{_FIELD})*\r\n".encode("latin-1")).fullmatch
 _chunk_size = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+_fields = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n").findall
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 _token = re.compile(_TOKEN).fullmatch
@@ -351,11 +352,11 @@ def read_head(raw: bytes) -> Head:
     if found is None:
         raise Violation("protocol", f"a malformed head: {_bad_line(raw)!r}")
     minor, status, block = found.groups()
-    lines = block.split("\r\n")
-    lines.pop()
-    if len(lines) > MAX_FIELDS:
+    headers = _fields(block)
+    if len(headers) > MAX_FIELDS:
         raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
-    headers = tuple([(name, value.strip(" \t")) for name, _, value in [line.partition(":") for line in lines]])
+    if " \r" in block or "\t\r" in block:
+        headers = [(name, value.rstrip(" \t")) for name, value in headers]
     length: int | None = None
     chunked = close = False
     for name, value in headers:
@@ -373,7 +374,7 @@ def read_head(raw: bytes) -> Head:
             length = int(value)
     if chunked and (length is not None or minor == "0"):
         raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
-    return Head(raw, int(status), headers, minor == "0", chunked, length, close)
+    return Head(raw, int(status), tuple(headers), minor == "0", chunked, length, close)
 
 
 _FRAMING = frozenset(("connection", "transfer-encoding", "content-length"))

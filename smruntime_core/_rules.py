@@ -18,18 +18,22 @@ _NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 
 class Rule:
-    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …"."""
+    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …".
+
+    `fits` is true of text that matches the pattern; where the pattern bounds the length as well, that is all there is to check.
+    """
 
     def __init__(self, says: str, pattern: str, maximum: int) -> None:
         self.says = says
         self.pattern = pattern
         self.maximum = maximum
-        self._matches = re.compile(pattern).fullmatch
+        self.bounded = "{0," in pattern  # the pattern bounds the length too
+        self.fits = re.compile(pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
         """`value` as a plain `str`; raises `ConstructionError` if it breaks the rule."""
         text = value if type(value) is str else self._plain(member, value)
-        if len(text) > self.maximum or self._matches(text) is None:
+        if len(text) > self.maximum or self.fits(text) is None:
             raise ConstructionError(member, self.says, self._fault(text))
         return text
 
@@ -97,12 +101,14 @@ class Blob:
 
 def header_text(maximum: int) -> Rule:
     """Text that a header carries unchanged."""
-    return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", "[!-~](?:[ -~]*[!-~])?", maximum)
+    pattern = f"[!-~](?:[ -~]{{0,{maximum - 2}}}[!-~])?"
+    return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", pattern, maximum)
 
 
 def name(maximum: int) -> Rule:
     """A resource name, as the service's model has it (its pattern read as a full match)."""
-    return Rule(f"1 to {maximum} letters, digits and inner hyphens", _NAME, maximum)
+    pattern = f"[a-zA-Z0-9](?:[a-zA-Z0-9-]{{0,{maximum - 2}}}[a-zA-Z0-9])?"
+    return Rule(f"1 to {maximum} letters, digits and inner hyphens", pattern, maximum)
 
 
 NAME = name(63)

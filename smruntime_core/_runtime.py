@@ -107,7 +107,8 @@ class Runtime:
             return operation.parse(response)
 
         output, attempts = yield from self._attempts(operation, exchange)
-        return output.but(metadata=output.metadata.but(attempts=attempts))
+        output.metadata.complete(attempts=attempts)
+        return output
 
     def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
         """The flow of one call up to the head of its answer: it returns what is still to come, or raises like `call`.
@@ -130,7 +131,7 @@ class Runtime:
             return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, watch.piece)
 
         stream, attempts = yield from self._attempts(operation, exchange)
-        stream.output = stream.output.but(metadata=stream.output.metadata.but(attempts=attempts))
+        stream.metadata.complete(attempts=attempts)
         return stream
 
     def _attempts(self, operation: Operation[Output], exchange: Exchange[T]) -> Flow[tuple[T, tuple[Attempt, ...]]]:

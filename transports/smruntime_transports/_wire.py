@@ -108,7 +108,7 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         limits = Limits(self._clock, effect.timeout, effect.phases)
         limits.notify = effect.notify
-        connection = yield from self._connection(exchange, effect, limits)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, 0)
@@ -123,7 +123,7 @@ class Wire:
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         limits.notify = effect.notify
-        connection = yield from self._connection(exchange, effect, limits)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         body = OpenBody(exchange, connection)
         try:
             yield from self._converse(connection, exchange, limits, 0)
@@ -156,13 +156,16 @@ class Wire:
             self._settle(exchange, connection, exchange.reusable)
         return data
 
-    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """One that was kept, or a new one."""
+    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
+        """A connection that has served and may serve again."""
         kept = None if effect.fresh else self._checkout(exchange.origin)
-        if kept is None:
-            return (yield from self._connect(exchange.origin, limits))
-        exchange.reused = True
+        exchange.reused = kept is not None
         return kept
+
+    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        """A new one."""
+        del effect
+        return self._connect(exchange.origin, limits)
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
         try:
