@@ -198,8 +198,12 @@ def _performer(make: Callable[..., Any]) -> Performer:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
             return client.call(step.operation)
+        parts: list[bytes] = []
         with client.stream(step.operation) as stream:
-            return [(part, time.sleep(step.pause))[0] for part in stream.bytes()]
+            for part in stream.bytes():
+                parts.append(part)
+                time.sleep(step.pause)
+        return parts
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
         outcomes: list[Any] = []
@@ -214,7 +218,7 @@ def _performer(make: Callable[..., Any]) -> Performer:
     return perform
 
 
-def trio_performer(url: str, *steps: Step, **settings: Any) -> list[Any]:
+def _awaited_performer(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any], sleep: Callable[[float], Any]) -> Performer:
     async def one(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
@@ -223,26 +227,30 @@ def trio_performer(url: str, *steps: Step, **settings: Any) -> list[Any]:
         async with client.stream(step.operation) as stream:
             async for part in stream.bytes():
                 parts.append(part)
-                await trio.sleep(step.pause)
+                await sleep(step.pause)
         return parts
 
-    async def main() -> list[Any]:
-        outcomes: list[Any] = []
-        async with on_trio.AsyncClient(**cast("Any", _whole_settings(url, settings))) as client:
-            for step in steps or (Step(),):
-                try:
-                    outcomes.append(await one(client, step))
-                except SmRuntimeError as error:
-                    outcomes.append(error)
-        return outcomes
+    def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
+        async def main() -> list[Any]:
+            outcomes: list[Any] = []
+            async with make(**_whole_settings(url, settings)) as client:
+                for step in steps or (Step(),):
+                    try:
+                        outcomes.append(await one(client, step))
+                    except SmRuntimeError as error:
+                        outcomes.append(error)
+            return outcomes
 
-    return trio.run(main)
+        return cast("list[Any]", drive(main))
+
+    return perform
 
 
 # Steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings`.
 PERFORMERS: dict[str, Performer] = {
     "sockets": _performer(sockets.Client),
     "sockets-h11": _performer(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": trio_performer,
+    "trio": _awaited_performer(on_trio.AsyncClient, trio.run, trio.sleep),
+    "asyncio": _awaited_performer(on_asyncio.AsyncClient, drive_asyncio, asyncio.sleep),
     "urllib3": _performer(on_urllib3.Client),
 }
