@@ -140,14 +140,14 @@ class Runtime:
         request = self._request(operation)
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
-        recovery = Recovery(options, self.skew, once=operation.once)
+        recovery: Recovery | None = None
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
         watch.built(request)
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
-            credentials = yield from GetCredentials(deadline.left(), recovery.rejected)
-            if failure is not None and credentials == recovery.rejected:
+            credentials = yield from GetCredentials(deadline.left(), recovery.rejected if recovery else None)
+            if failure is not None and recovery is not None and credentials == recovery.rejected:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
             signed = sign(request, credentials, self._scope, now=sent + self.skew.seconds, payload_hash=payload_hash)
@@ -155,7 +155,7 @@ class Runtime:
             unsigned = self._unsigned(watch, most, sent, deadline)
             try:
                 ready = Request(request.method, request.url, request.headers + signed.headers + unsigned, request.body)
-                result = yield from exchange(ready, deadline, recovery.fresh, watch)
+                result = yield from exchange(ready, deadline, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
@@ -169,6 +169,7 @@ class Runtime:
             watch.attempt(outcome(failure), failure.metadata, waited)
             failure.metadata = failure.metadata.but(attempts=watch.attempts)
             failed = Failed(failure, credentials, sent, clock.time(), watch.seconds)
+            recovery = recovery or Recovery(options, self.skew, once=operation.once)
             again = recovery.after(failed, self.tokens.tokens, self._random())
             if again is None or deadline.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
                 raise watch.ended(failure)

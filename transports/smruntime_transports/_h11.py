@@ -21,7 +21,9 @@ class H11Framing:
         self._strict = strict
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
         self._ended = False
-        self._read(head.raw)
+        self._head = head.raw  # h11 reads it together with the first of the body: one visit less
+        if strict.complete:
+            self._read(b"")
 
     @property
     def complete(self) -> bool:
@@ -37,12 +39,16 @@ class H11Framing:
 
     def receive_eof(self) -> None:
         self._strict.receive_eof()
-        self._read(b"")
+        if self._head:
+            self._read(b"")
+        if not self._ended:
+            self._read(b"")
 
     def _read(self, data: bytes) -> bytes:
         pieces: list[bytes] = []
         try:
-            self._connection.receive_data(data)
+            self._connection.receive_data(self._head + data)
+            self._head = b""
             while not self._ended:
                 event = self._connection.next_event()
                 if isinstance(event, h11.Data):

@@ -293,17 +293,18 @@ class OpenBody:
 class Limits:
     """One deadline for the exchange and caps for its parts, as moments of this transport's own clock."""
 
+    notify: Callable[[], None] | None = None
+    _phase: Phase | None = None
+    _phase_begun = 0.0
+    _moved = 0
+    _moved_before = 0
+    _end: float | None = None
+    _sent: float | None = None
+
     def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
         self._clock = clock
         self._last = None if timeout is None else clock() + timeout
-        self._phase: Phase | None = None
-        self._moved = 0
-        self._phase_begun = 0.0
-        self._moved_before = 0
-        self._end: float | None = None
-        self._sent: float | None = None
         self.phases = phases
-        self.notify: Callable[[], None] | None = None
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
