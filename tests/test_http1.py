@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import h11
 import pytest
@@ -27,6 +30,49 @@ GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
     "latin-1 value": (OK + b"A: caf\xe9\r\nContent-Length: 0\r\n\r\n", 200, b""),
 }
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "http1-responses.json"
+AFTER_CLOSE = "bytes after a complete answer: it stands, and its connection is not used again"
+SET_ASIDE = {
+    "HTTP/1.1 with keep-alive disabled and 204 status": AFTER_CLOSE,
+    "HTTP/1.1 with keep-alive disabled, content-length": AFTER_CLOSE,
+}
+
+
+def vectors() -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    return [pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})") for case in json.loads(VECTORS.read_bytes())]
+
+
+@pytest.mark.parametrize("case", vectors())
+def test_vectors(case: Any) -> None:
+    raw = bytes.fromhex(case["raw_hex"])
+    verdict = whole(raw)
+    for step in (1, 3):
+        cut = whole(raw, step)
+        assert cut == verdict if isinstance(verdict, str) else cut[:2] == verdict[:2]
+    if case["error"] and case["title"] not in SET_ASIDE:
+        assert isinstance(verdict, str), "what must be refused is refused; being stricter is allowed"
+    elif case["title"] in SET_ASIDE:
+        assert not isinstance(verdict, str) and not verdict[2]
+
+
+def whole(raw: bytes, step: int = 0) -> str | tuple[int, bytes, bool]:
+    """The kind of failure, or status, body and whether the connection may serve again."""
+    made = Exchange(REQUEST)
+    while (data := made.data_to_send()) is not None:
+        made.sent(len(data))
+    try:
+        for piece in [raw] if not step else [raw[i : i + step] for i in range(0, len(raw), step)]:
+            if not made.done:
+                made.receive_data(piece)
+        if not made.done:
+            made.receive_eof()
+    except DispatchFailure as failure:
+        return failure.kind
+    return made.response.status, made.response.body, made.reusable and not step
+
+
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 BAD: dict[str, tuple[bytes, str]] = {
     "not HTTP": (b"ICY 200 OK\r\n\r\n", "protocol"),
