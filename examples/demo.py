@@ -6,6 +6,7 @@ one answer at a time, streamed, in a session, answered later, cut short. Exits n
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import re
@@ -20,6 +21,7 @@ import trio
 import smruntime_core as sm
 import smruntime_local
 from smruntime_transports import Settings, sockets
+from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
@@ -143,7 +145,7 @@ def stream(client: sockets.Client | on_urllib3.Client, call: sm.InvokeEndpointWi
     return tokens.end()
 
 
-async def awaited(name: str, client: on_trio.AsyncClient, fetch: Callable[[str], bytes | None]) -> Seen:
+async def awaited(name: str, client: on_trio.AsyncClient | on_asyncio.AsyncClient, fetch: Callable[[str], bytes | None]) -> Seen:
     async def fetching(location: str) -> bytes | None:
         return fetch(location)
 
@@ -160,7 +162,9 @@ async def awaited(name: str, client: on_trio.AsyncClient, fetch: Callable[[str],
     return Seen(iris, texts, flaky, seconds, tokens, cut, answers[-1], later)
 
 
-async def stream_awaited(client: on_trio.AsyncClient, call: sm.InvokeEndpointWithResponseStream, tokens: Tokens) -> Tokens:
+async def stream_awaited(
+    client: on_trio.AsyncClient | on_asyncio.AsyncClient, call: sm.InvokeEndpointWithResponseStream, tokens: Tokens
+) -> Tokens:
     try:
         async with client.stream(call) as answer:
             async for piece in answer.text():
@@ -241,6 +245,7 @@ def main() -> int:
             "sockets": blocking("sockets", sockets.Client(**settings), endpoint.fetch),
             "urllib3": blocking("urllib3", on_urllib3.Client(**settings), endpoint.fetch),
             "trio": trio.run(awaited, "trio", on_trio.AsyncClient(**settings), endpoint.fetch),
+            "asyncio": asyncio.run(awaited("asyncio", on_asyncio.AsyncClient(**settings), endpoint.fetch)),
         }
         print("\nA session, as its container remembered it:")
         print("    " + seen["sockets"].remembered.strip().replace("\n", "\n    "))

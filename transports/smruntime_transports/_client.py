@@ -154,8 +154,12 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
     """A method of a client that makes `operation` of its keyword arguments and does with it what `do` does."""
 
     def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
-        made = operation(*args, **members)
-        del args, members  # what a traceback with locals would show
+        try:
+            made = operation(*args, **members)
+        except (ConstructionError, TypeError) as refusal:
+            del args, members  # what a traceback with locals would show
+            raise refusal.with_traceback(None) from None
+        del args, members  # likewise
         return do(client, made)
 
     call.__doc__ = operation.__doc__
@@ -192,7 +196,11 @@ class _Shared:
         made._changes = self._changes.copy()
         made._changes.update(changes)
         made._runtime = None
-        changed(Options(), made._changes)
+        try:
+            changed(Options(), made._changes)
+        except ConstructionError as refusal:
+            del changes  # what a traceback with locals would show
+            raise refusal.with_traceback(None) from None
         return made
 
     def __repr__(self) -> str:

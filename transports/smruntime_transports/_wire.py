@@ -168,16 +168,20 @@ class Wire:
         return self._connect(exchange.origin, limits)
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
+        notify = limits.notify
         try:
             while mask := pump(exchange, connection.sock, ready):
+                if notify is not None and exchange.bytes_received:
+                    notify()
+                    notify = None
                 ready = yield from Wait(connection, mask, limits.patience(exchange))
                 if not ready:
                     return exchange.fail("timeout", _LATE[exchange.phase])
         except DispatchFailure as failure:
             failure.silence = limits.silence
             raise
-        if limits.notify is not None and exchange.bytes_received:
-            limits.notify()
+        if notify is not None and exchange.bytes_received:
+            notify()
         return None
 
     def _settle(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
