@@ -1,0 +1,70 @@
+"""Requests as the protocol's own cases want them: blobs as bodies, headers beside them, a service under a path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smruntime_core import Operation, Output, Response
+from smruntime_core._bindings import header, payload
+from smruntime_core._rules import header_text
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "rest-json-1.json"
+TEXT = header_text(1024)
+
+
+class Answer(Output):
+    body: bytes = payload("blob")
+    foo: str | None = header("X-Foo", TEXT, default=None)
+    content_type: str | None = header("Content-Type", TEXT, default=None)
+
+
+class Blob(Operation[Answer]):
+    output = Answer
+    errors = ()
+
+    body: bytes | None = payload("blob", default=None)
+    foo: str | None = header("X-Foo", TEXT, default=None)
+    content_type: str | None = header("Content-Type", TEXT, default=None)
+
+
+def cases(trait: str) -> list[Any]:
+    if not VECTORS.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    found = [case for case in json.loads(VECTORS.read_bytes()) if case["trait"] == trait and "Blob" in case["id"]]
+    assert len(found) >= 6
+    return [pytest.param(case, id=case["id"]) for case in found]
+
+
+def members(case: Any) -> dict[str, Any]:
+    params = case.get("params", {})
+    body = next((params[name] for name in ("blob", "data") if name in params), None)
+    media_type = params.get("contentType") or case.get("headers", {}).get("Content-Type")
+    given = {"body": None if body is None else body.encode(), "foo": params.get("foo"), "content_type": media_type}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@pytest.mark.parametrize("case", cases("httpRequestTests"))
+def test_request_vectors(case: Any) -> None:
+    kind = type(case["target"], (Blob,), {"method": case["method"], "path": case["uri"], "__annotations__": {}})
+    request = kind(**members(case)).request("https://example.com")
+    assert (request.method, request.url) == (case["method"], f"https://example.com{case['uri']}")
+    assert bytes(request.body) == case["body"].encode()
+    sent = dict(request.headers)
+    assert {name: sent.get(name) for name in case.get("headers", {})} == case.get("headers", {})
+    assert not set(case.get("forbidHeaders", ())) & set(sent)
+
+
+@pytest.mark.parametrize("case", cases("httpResponseTests"))
+def test_response_vectors(case: Any) -> None:
+    output = Blob().parse(Response(case["code"], tuple(case.get("headers", {}).items()), case["body"].encode()))
+    expected = members(case)
+    assert output == Answer(body=expected.pop("body", b""), **expected)
+
+
+def test_a_service_under_a_path() -> None:
+    kind = type("HostWithPath", (Blob,), {"method": "GET", "path": "/HostWithPathOperation", "__annotations__": {}})
+    assert kind().request("https://example.com/custom").url == "https://example.com/custom/HostWithPathOperation"
