@@ -20,7 +20,6 @@ from smruntime_core import (
     Config,
     ConstructionError,
     Credentials,
-    CredentialsError,
     Flow,
     InvokeEndpoint,
     InvokeEndpointAsync,
@@ -138,16 +137,6 @@ def both(one: Observer | None, other: Observer | None) -> Observer | None:
         other(notice)
 
     return observe
-
-
-def keys(credentials: Credentials | None) -> Credentials:
-    """What to sign with; raises `CredentialsError` if there is nothing."""
-    if credentials is None:
-        raise CredentialsError(
-            "no credentials: none were given, AWS_ACCESS_KEY_ID is not set, and the profile has no static keys "
-            "(`python -m smruntime_transports doctor` shows what was looked at)"
-        )
-    return credentials
 
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:

@@ -24,7 +24,7 @@ from smruntime_core._config import config_of
 from smruntime_core._operations import NEW_SESSION
 from smruntime_core._sessions import OPENING, SessionId
 
-from ._client import Settings, keys
+from ._client import Settings
 from ._doctor import look
 from .sockets import Client, SocketIO
 
@@ -139,7 +139,9 @@ def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
     found = run(look(options.profile), SocketIO.reading())
     config = config_of(found, options.region, options.endpoint_url, None, None)
-    credentials = keys(found.credentials)
+    io = SocketIO.reading()
+    io.configure(found.credentials, None)
+    credentials = io.keys()
     request = operation.request(config.url)
     signed = sign(request, credentials, config.scope, now=time.time())
     sections = {

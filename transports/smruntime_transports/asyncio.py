@@ -14,11 +14,12 @@ import time
 from contextlib import suppress
 from typing import TypeVar, Unpack
 
-from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run_async
+from smruntime_core import Sleep
 from smruntime_core._config import ReadFile
 
-from ._client import BaseAsyncClient, Settings, keys
+from ._client import BaseAsyncClient, Settings
 from ._files import read_file
+from ._io import AwaitedWireIO
 from ._pump import READ, WRITE
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 from .sockets import NUMERIC, addresses
@@ -26,32 +27,11 @@ from .sockets import NUMERIC, addresses
 T = TypeVar("T")
 
 
-class AsyncioIO:
+class AsyncioIO(AwaitedWireIO):
     """Answers effects on the running asyncio loop."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._credentials: Credentials | None = None
-        self.wire = wire
-
-    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
-        """What the settings came to."""
-        self._credentials = credentials
-        self.wire.trust(ca_bundle)
-
-    async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return keys(self._credentials)
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
         return await asyncio.to_thread(read_file, effect)
-
-    async def send(self, effect: Send, /) -> Response:
-        return await run_async(self.wire.exchange(effect), self)
-
-    async def open(self, effect: Open, /) -> StreamingResponse:
-        return await run_async(self.wire.open(effect), self)
-
-    async def receive(self, effect: Receive, /) -> bytes:
-        return await run_async(self.wire.receive(effect), self)
 
     async def sleep(self, effect: Sleep, /) -> None:
         await asyncio.sleep(effect.seconds)

@@ -16,46 +16,26 @@ import threading
 import time
 from typing import Unpack
 
-from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run
+from smruntime_core import Sleep
 
-from ._client import Settings, SyncClient, keys
+from ._client import Settings, SyncClient
 from ._files import ReadFile, read_file
+from ._io import BlockingWireIO
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
 NUMERIC = socket.AI_NUMERICHOST
 
 
-class SocketIO:
+class SocketIO(BlockingWireIO):
     """Answers effects with blocking sockets. Safe for threads."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._credentials: Credentials | None = None
-        self.wire = wire
 
     @classmethod
     def reading(cls) -> SocketIO:
         """One that only looks for settings."""
         return cls(Wire(time.monotonic))
 
-    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
-        """What the settings came to."""
-        self._credentials = credentials
-        self.wire.trust(ca_bundle)
-
-    def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return keys(self._credentials)
-
     def read_file(self, effect: ReadFile, /) -> bytes | None:
         return read_file(effect)
-
-    def send(self, effect: Send, /) -> Response:
-        return run(self.wire.exchange(effect), self)
-
-    def open(self, effect: Open, /) -> StreamingResponse:
-        return run(self.wire.open(effect), self)
-
-    def receive(self, effect: Receive, /) -> bytes:
-        return run(self.wire.receive(effect), self)
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)

@@ -12,40 +12,20 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'") from error
 
-from smruntime_core import Credentials, GetCredentials, Open, Receive, Response, Send, Sleep, StreamingResponse, run_async
+from smruntime_core import Sleep
 
-from ._client import BaseAsyncClient, Settings, keys
+from ._client import BaseAsyncClient, Settings
 from ._files import ReadFile, read_file
+from ._io import AwaitedWireIO
 from ._pump import READ, WRITE
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
 
-class TrioIO:
+class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._credentials: Credentials | None = None
-        self.wire = wire
-
-    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
-        """What the settings came to."""
-        self._credentials = credentials
-        self.wire.trust(ca_bundle)
-
-    async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        return keys(self._credentials)
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
         return await trio.to_thread.run_sync(read_file, effect)
-
-    async def send(self, effect: Send, /) -> Response:
-        return await run_async(self.wire.exchange(effect), self)
-
-    async def open(self, effect: Open, /) -> StreamingResponse:
-        return await run_async(self.wire.open(effect), self)
-
-    async def receive(self, effect: Receive, /) -> bytes:
-        return await run_async(self.wire.receive(effect), self)
 
     async def sleep(self, effect: Sleep, /) -> None:
         await trio.sleep(effect.seconds)

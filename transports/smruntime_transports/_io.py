@@ -1,0 +1,74 @@
+"""What the IOs of every transport over a wire share; a transport adds how to wait, to sleep, to look up a name, to read a file."""
+
+from __future__ import annotations
+
+from smruntime_core import (
+    Credentials,
+    CredentialsError,
+    GetCredentials,
+    Open,
+    Receive,
+    Response,
+    Send,
+    StreamingResponse,
+    run,
+    run_async,
+)
+
+from ._wire import Wire
+
+
+class WireIO:
+    """The wire, and what to sign with once the settings are known."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self._credentials: Credentials | None = None
+
+    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
+        """What the settings came to."""
+        self._credentials = credentials
+        self.wire.trust(ca_bundle)
+
+    def keys(self) -> Credentials:
+        """What to sign with; raises `CredentialsError` if there is nothing."""
+        if self._credentials is None:
+            raise CredentialsError(
+                "no credentials: none were given, AWS_ACCESS_KEY_ID is not set, and the profile has no static keys "
+                "(`python -m smruntime_transports doctor` shows what was looked at)"
+            )
+        return self._credentials
+
+
+class BlockingWireIO(WireIO):
+    """The effects that a wire answers, blocking."""
+
+    def credentials(self, effect: GetCredentials, /) -> Credentials:
+        del effect
+        return self.keys()
+
+    def send(self, effect: Send, /) -> Response:
+        return run(self.wire.exchange(effect), self)
+
+    def open(self, effect: Open, /) -> StreamingResponse:
+        return run(self.wire.open(effect), self)
+
+    def receive(self, effect: Receive, /) -> bytes:
+        return run(self.wire.receive(effect), self)
+
+
+class AwaitedWireIO(WireIO):
+    """The same, awaited, on any event loop."""
+
+    async def credentials(self, effect: GetCredentials, /) -> Credentials:
+        del effect
+        return self.keys()
+
+    async def send(self, effect: Send, /) -> Response:
+        return await run_async(self.wire.exchange(effect), self)
+
+    async def open(self, effect: Open, /) -> StreamingResponse:
+        return await run_async(self.wire.open(effect), self)
+
+    async def receive(self, effect: Receive, /) -> bytes:
+        return await run_async(self.wire.receive(effect), self)
