@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     ConstructionError,
@@ -13,6 +13,8 @@ from smruntime_core import (
     InvokeEndpointOutput,
     InvokeEndpointWithResponseStream,
     InvokeEndpointWithResponseStreamOutput,
+    Operation,
+    Output,
     SmRuntimeError,
 )
 from smruntime_core._operations import NEW_SESSION
@@ -20,8 +22,21 @@ from smruntime_core._sessions import SessionId
 
 from ._streams import Opening, ResponseStream
 
-if TYPE_CHECKING:
-    from ._client import BaseAsyncClient, SyncClient
+OutputT = TypeVar("OutputT", bound=Output)
+
+
+class Caller(Protocol):
+    """A blocking client, as far as a session needs one."""
+
+    def call(self, operation: Operation[OutputT]) -> OutputT: ...
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
+
+
+class AsyncCaller(Protocol):
+    """The same, awaited."""
+
+    async def call(self, operation: Operation[OutputT]) -> OutputT: ...
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]: ...
 
 
 class InSession(TypedDict, total=False):
@@ -80,7 +95,7 @@ class _Named:
 class Session(_Named):
     """A session whose calls block. Leaving the `with` block closes it."""
 
-    def __init__(self, client: SyncClient, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
+    def __init__(self, client: Caller, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
@@ -118,7 +133,7 @@ class Session(_Named):
 class AsyncSession(_Named):
     """A session whose calls are awaited. Leaving the `async with` block closes it."""
 
-    def __init__(self, client: BaseAsyncClient, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
+    def __init__(self, client: AsyncCaller, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
