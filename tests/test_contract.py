@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
 import ssl
+import subprocess
+import sys
 import time
+from base64 import b64decode
+from threading import Thread
+from typing import Any
 
 import pytest
 import trustme
 
+import smruntime_local
 from smruntime_core import DispatchFailure, InvokeEndpoint, InvokeEndpointOutput, ServiceError, Timeouts
 from smruntime_core._http1 import MAX_ERROR_BODY
+from smruntime_transports import sockets
+from smruntime_transports import urllib3 as on_urllib3
 
 from . import servers
 from .callers import CALLERS, IRIS, Caller
@@ -248,3 +258,52 @@ def test_server_that_takes_nothing_times_out(call: Caller) -> None:
         assert time.monotonic() - begun < 3.0
     failed = failure(outcome)
     assert (failed.kind, failed.phase, failed.delivery) == ("timeout", "send", "maybe_sent")
+
+
+def echo(client: sockets.Client | on_urllib3.Client, text: str) -> bool:
+    output = client.invoke_endpoint(endpoint_name="echo", body=text.encode())
+    return b64decode(json.loads(output.body)["body"]) == text.encode()
+
+
+BLOCKING: dict[str, Any] = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_threads_never_get_each_others_answers(name: str) -> None:
+    with smruntime_local.serve() as endpoint:
+        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        with BLOCKING[name](**where) as client:
+            good: list[bool] = []
+            threads = [Thread(target=lambda i=i: good.extend(echo(client, f"{i}-{k}") for k in range(50))) for i in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    assert good == [True] * 800
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_forked_child_never_gets_its_parents_answers(name: str) -> None:
+    program = """if True:
+        import json, os, sys
+        from base64 import b64decode
+        import smruntime_core as sm
+        from smruntime_transports import %s as transport
+        keys = sm.Credentials(*sys.argv[2:5])
+        with transport.Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=keys) as client:
+            def echo(text):
+                output = client.invoke_endpoint(endpoint_name="echo", body=text.encode())
+                return b64decode(json.loads(output.body)["body"]) == text.encode()
+            assert echo("before")
+            child = os.fork()
+            good = all([echo(f"{child}-{k}") for k in range(60)])
+            if not child:
+                os._exit(not good)
+            sys.exit(bool(os.waitpid(child, 0)[1]) or not good)
+    """
+    with smruntime_local.serve() as endpoint:
+        keys = endpoint.credentials
+        arguments = [endpoint.url, keys.access_key_id, keys.secret_access_key, keys.session_token or ""]
+        line = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), "-c", program % name, *arguments]
+        assert subprocess.run(line, timeout=60, check=False).returncode == 0

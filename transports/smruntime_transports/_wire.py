@@ -82,8 +82,9 @@ class Connection:
         return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
 
     def usable(self, now: float) -> bool:
-        """Young, ours, and silent: bytes or an end that nobody asked for mean that the peer is done with it."""
-        return now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE and not self.poll(READ, 0.0)
+        """Ours (a forked child has a copy), young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
+        young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
+        return young and self.pid == os.getpid() and not self.poll(READ, 0.0)
 
     def drop(self) -> None:
         """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""
@@ -260,7 +261,7 @@ class Wire:
                 connection = idle.popleft()
             except IndexError:  # another thread was faster
                 return None
-            if connection.pid == os.getpid() and connection.usable(self._clock()):
+            if connection.usable(self._clock()):
                 return connection
             connection.drop()
         return None
