@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Literal, NamedTuple, NoReturn, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from ._errors import ConstructionError, Delivery, DispatchFailure, Kind, Phase
 from ._model import Headers, Request, Response
@@ -296,15 +296,19 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
     """
     scheme, authority, path, query = split(request.url)
-    method, headers, body = request.method, request.headers, request.body
-    size = len(body) if type(body) is bytes else memoryview(body).nbytes
+    method = request.method
     target = f"{path}?{query}" if query else path
     if not _start(f"{method} {target} {authority}"):
         raise ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
+    headers, body = request.headers, request.body
+    size = len(body) if type(body) is bytes else memoryview(body).nbytes
     names = ":".join([name for name, _ in headers])
     known = f":{names}:".lower()
     if ":host:" in known or ":content-length:" in known or ":transfer-encoding:" in known:
-        _check_framing(headers, size)
+        refusal = _misframed(headers, size)
+        if refusal is not None:
+            del headers, body  # what a traceback with locals would show
+            raise refusal
     host = "" if ":host:" in known else f"Host: {authority}\r\n"
     length = "" if ":content-length:" in known else f"Content-Length: {size}\r\n"
     fields = "\r\n".join([*map(": ".join, headers), ""])
@@ -313,7 +317,9 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     # without its printable characters, a good head is nothing but the ends of its lines
     good = head.translate(None, _PRINTABLE) == b"\r\n" * (len(headers) + 2 + bool(host) + bool(length))
     if not (good and text.isascii() and _are_tokens(names, len(headers))):
-        _refuse_header(headers)
+        refusal = _bad_header(headers)
+        del headers, body, fields, text, head
+        raise refusal
     if size <= ONE_WRITE:
         return (scheme, authority), [memoryview(head + body)]
     return (scheme, authority), [memoryview(head), memoryview(body).cast("B")]
@@ -324,23 +330,24 @@ def _are_tokens(names: str, count: int) -> bool:
     return names.encode().translate(None, _TOKEN_BYTES) == b":" * (count - 1) and "::" not in f":{names}:" * (count > 0)
 
 
-def _refuse_header(headers: Headers) -> NoReturn:
-    """Name the header that is at fault."""
+def _bad_header(headers: Headers) -> ConstructionError:
+    """What names the header that is at fault."""
     for name, value in headers:
         if not (_token(name) and value.isascii() and value.isprintable()):
-            raise ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
-    raise ConstructionError("headers", "tokens with values of 0x20–0x7E only")
+            return ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
+    return ConstructionError("headers", "tokens with values of 0x20–0x7E only")
 
 
-def _check_framing(headers: Headers, size: int) -> None:
-    """A caller may frame the message itself, once, if it says the same that we would."""
+def _misframed(headers: Headers, size: int) -> ConstructionError | None:
+    """What is wrong, if it is: a caller may frame the message itself, once, if it says the same that we would."""
     lengths = [value for name, value in headers if name.lower() == "content-length"]
     if lengths and lengths != [str(size)]:
-        raise ConstructionError("content-length", "the length of the body, once")
+        return ConstructionError("content-length", "the length of the body, once")
     if sum(name.lower() == "host" for name, _ in headers) > 1:
-        raise ConstructionError("host", "there once")
+        return ConstructionError("host", "there once")
     if any(name.lower() == "transfer-encoding" for name, _ in headers):
-        raise ConstructionError("transfer-encoding", "left out: the body's length is known")
+        return ConstructionError("transfer-encoding", "left out: the body's length is known")
+    return None
 
 
 # ── reading a head ──

@@ -55,10 +55,14 @@ def _patience(member: str, value: object) -> float:
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
+
+
 def _headers(member: str, value: object) -> Headers:
     """Header fields under the rules of members, as pairs."""
     given = list(cast("Mapping[object, object]", value).items()) if isinstance(value, Mapping) else value
-    if not isinstance(given, list | tuple) or not all(isinstance(pair, tuple) for pair in cast("Iterable[object]", given)):
+    if not isinstance(given, list | tuple) or not all(map(_is_pair, cast("Iterable[object]", given))):
         raise ConstructionError(member, "a mapping of names to values, or pairs of them")
     made: dict[str, tuple[str, str]] = {}
     for name, text in cast("Iterable[tuple[object, object]]", given):

@@ -147,7 +147,10 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
             body.append(f"if {name} is not {default}: values[{name!r}] = {value}")
     if cls.check_members is not Record.check_members:
         body.append("self.check_members()")
-    exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(body), scope)  # noqa: S102 - made of our own member names
+    # A traceback that shows locals would tell what was refused to others, so it ends here and nothing is left in this frame.
+    refused = f" except ValueError as refusal:\n  del values, {', '.join(f.name for f in cls.fields)}\n  raise refusal.with_traceback(None)"
+    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body), refused])
+    exec(source, scope)  # noqa: S102 - made of our own member names
     made = scope["__init__"]
     setattr(made, "__qualname__", f"{cls.__qualname__}.__init__")  # noqa: B010 - an `object` to type checkers
     return made

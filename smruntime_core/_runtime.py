@@ -93,7 +93,11 @@ class Runtime:
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same service with other patience (see `Options`); tokens and clock correction stay shared."""
         made = copy.copy(self)
-        made.options = changed(self.options, changes)
+        try:
+            made.options = changed(self.options, changes)
+        except ConstructionError as refusal:
+            del changes  # what a traceback with locals would show
+            raise refusal.with_traceback(None) from None
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
@@ -184,9 +188,12 @@ class Runtime:
         extra = self.options.extra_headers
         if extra:
             known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
-            for name, _ in extra:
-                if name.lower() in known:
-                    raise ConstructionError("extra_headers", f"names that are no members: pass {known[name.lower()]}= instead of {name}")
+            names = [name for name, _ in extra if name.lower() in known]
+            if names:
+                del extra  # what a traceback with locals would show
+                raise ConstructionError(
+                    "extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}"
+                )
             request = request.but(headers=request.headers + extra)
         return request
 

@@ -108,6 +108,7 @@ def sign(
         added["x-amz-security-token"] = token
     names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
     lines = key.header_lines(names, added)
+    canonical = ""
     try:
         canonical = canonical_request(
             request.method,
@@ -119,6 +120,7 @@ def sign(
         )
         text = string_to_sign(canonical, stamp, key)
     except UnicodeEncodeError:
+        del token, added, values, canonical  # what a traceback with locals would show
         raise ConstructionError("request", "text without lone surrogates") from None
     signature = key.sign(text)
     if token is not None and not sign_session_token:

@@ -1,0 +1,296 @@
+"""A canary in everything that is a caller's secret: the key, the token, the body, the attributes, a header of the caller's own.
+
+It sings nowhere: not in a repr, a message, a log, a notice or a pickle, and not in a traceback that shows the locals of each frame
+(error trackers send those to others). Frames of tests are left out: whoever makes a secret has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+import smruntime_core as sm
+from smruntime_core import service
+from smruntime_core._http1 import Exchange, write
+from smruntime_core.signing import sign
+from smruntime_core.testing import Frozen
+from smruntime_transports import asyncio as on_asyncio
+from smruntime_transports import sockets
+
+from .callers import PERFORMERS, Performer, Step
+from .servers import OK, Peer, acting, scripted
+
+CANARY = "Canary"
+KEYS = sm.Credentials("AKIDEXAMPLE", f"{CANARY}/secret+key", f"{CANARY}/session+token")
+SCOPE = sm.Scope("us-east-1", "sagemaker")
+BODY = f"{CANARY} body".encode()
+MEMBERS: dict[str, Any] = {"endpoint_name": "e", "body": BODY, "custom_attributes": f"{CANARY} attributes"}
+OPERATION = sm.InvokeEndpoint(**MEMBERS)
+LARGE = sm.InvokeEndpoint(**{**MEMBERS, "body": BODY * 2_000_000})
+STREAMING = sm.InvokeEndpointWithResponseStream(**MEMBERS)
+EXTRA: dict[str, Any] = {"extra_headers": {"x-a": f"{CANARY} header"}}
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(params=PERFORMERS)
+def perform(request: pytest.FixtureRequest) -> Performer:
+    return PERFORMERS[request.param]
+
+
+def shown(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Where something could be read of `error`, and what can be read there."""
+    yield "repr", repr(error)
+    yield "str", str(error)
+    yield "attributes", repr(vars(error))
+    yield "pickle", pickle.dumps(error).decode("latin-1")
+    told: traceback.TracebackException | None = traceback.TracebackException.from_exception(error, capture_locals=True)
+    while told is not None:
+        for frame in told.stack:
+            if not Path(frame.filename).is_relative_to(HERE):
+                for name, value in (frame.locals or {}).items():
+                    yield f"{Path(frame.filename).name}:{frame.lineno} {frame.name}, local {name}", value
+        told = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
+
+
+def assert_silent(error: BaseException) -> None:
+    found = sorted({where for where, text in shown(error) if CANARY in text})
+    assert not found, "\n".join(found)
+
+
+def raised(do: Callable[[], object]) -> BaseException:
+    with pytest.raises(Exception) as info:  # noqa: PT011 - whatever it is
+        do()
+    return info.value
+
+
+# ── what a call may come to ──
+
+
+def streamed(body: bytes) -> bytes:
+    head = service.begin(sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
+    fields = [f"{name}: {value}" for name, value in head.headers]
+    return "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+
+def answering(data: bytes) -> Callable[[Peer], None]:
+    def act(peer: Peer) -> None:
+        peer.read()
+        peer.send(data)
+
+    return act
+
+
+def silent(peer: Peer) -> None:
+    peer.read()
+    peer.idle()
+
+
+def reset_while_sent(peer: Peer) -> None:
+    peer.read_part(100_000)
+    peer.reset()
+
+
+def reset(peer: Peer) -> None:
+    peer.read()
+    peer.reset()
+
+
+FRAME = service.event(sm.PayloadPart(b"abc"))
+CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRuntimeError]]] = {
+    "a refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\n{}"), sm.ServiceError),
+    "a cut refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"), sm.ServiceError),
+    "a redirect": (OPERATION, answering(b"HTTP/1.1 307 x\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), sm.ServiceError),
+    "closed without an answer": (OPERATION, answering(b""), sm.DispatchFailure),
+    "reset without an answer": (OPERATION, reset, sm.DispatchFailure),
+    "reset while it is sent": (LARGE, reset_while_sent, sm.DispatchFailure),
+    "not taken": (LARGE, Peer.idle, sm.DispatchFailure),
+    "not answered": (OPERATION, silent, sm.DispatchFailure),
+    "no HTTP": (OPERATION, answering(b"ICY 200 OK\r\n\r\n"), sm.DispatchFailure),
+    "a malformed head": (OPERATION, answering(b"HTTP/1.1 200 OK\r\nA\r\n\r\n"), sm.DispatchFailure),
+    "a cut head": (OPERATION, answering(OK[:30]), sm.DispatchFailure),
+    "a cut body": (OPERATION, answering(OK[:-1]), sm.DispatchFailure),
+    "no chunk": (OPERATION, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), sm.DispatchFailure),
+    "a refused stream": (STREAMING, answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"), sm.ServiceError),
+    "no stream": (STREAMING, answering(OK), sm.StreamError),
+    "no event": (STREAMING, answering(streamed(FRAME + FRAME[:20] + b"\xff" + FRAME[21:])), sm.StreamError),
+    "a cut event": (STREAMING, answering(streamed(FRAME + FRAME[:20])), sm.TruncatedStream),
+    "a cut stream": (STREAMING, answering(streamed(FRAME + FRAME)[:-9]), sm.DispatchFailure),
+    "a model that fails": (STREAMING, answering(streamed(FRAME + service.event(sm.ModelStreamError("no")))), sm.ModelStreamError),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_fails(perform: Performer, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    operation, act, kind = CALLS[name]
+    notices: list[sm.Notice] = []
+    timeouts = sm.Timeouts(response=0.3, idle=0.3)
+    with caplog.at_level(logging.DEBUG), acting(act) as stage:
+        (error,) = perform(stage.url, Step(operation, EXTRA), credentials=KEYS, timeouts=timeouts, observe=notices.append)
+    assert isinstance(error, kind), error
+    assert_silent(error)
+    assert CANARY not in caplog.text
+    assert CANARY not in repr(notices)
+    assert notices
+    assert "AttemptEnded" in caplog.text
+
+
+def test_a_call_that_is_not_sent(perform: Performer) -> None:
+    with scripted() as server:
+        closed = server.url
+    with acting(lambda peer: peer.send(b"no TLS")) as stage:
+        for url in (closed, "http://no-such-host.invalid", stage.url.replace("http:", "https:")):
+            (error,) = perform(url, Step(OPERATION, EXTRA), credentials=KEYS, retries=sm.RetryPolicy(max_attempts=1))
+            assert isinstance(error, sm.DispatchFailure)
+            assert error.delivery == "not_sent"
+            assert_silent(error)
+
+
+def test_a_call_that_names_a_member_as_a_header(perform: Performer) -> None:
+    extra = {"extra_headers": {"accept": f"{CANARY} header"}}
+    (error,) = perform("http://127.0.0.1:9", Step(OPERATION, extra), credentials=KEYS)
+    assert isinstance(error, sm.ConstructionError)
+    assert_silent(error)
+
+
+def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
+    """An error of somebody else's, from the depth of a call."""
+
+    def observe(notice: sm.Notice) -> None:
+        if isinstance(notice, sm.FirstByte):
+            raise LookupError
+
+    with scripted(OK) as server:
+        assert_silent(raised(lambda: perform(server.url, Step(OPERATION, EXTRA), credentials=KEYS, observe=observe)))
+
+
+# ── what is refused where it is given ──
+
+
+@pytest.mark.parametrize(
+    "changes", [{"endpoint_name": "no/name"}, {"custom_attributes": f"{CANARY}\r\n"}, {"session_id": " "}, {"body": CANARY}]
+)
+def test_an_operation_that_is_refused(changes: dict[str, Any]) -> None:
+    """Made by hand, and by a method of a client of either colour."""
+    members = {**MEMBERS, **changes}
+    assert_silent(raised(lambda: sm.InvokeEndpoint(**members)))
+    with sockets.Client(region="us-east-1", credentials=KEYS) as client:
+        assert_silent(raised(lambda: client.invoke_endpoint(**members)))
+        assert_silent(raised(lambda: client.invoke_endpoint_with_response_stream(**members)))
+    awaited = on_asyncio.AsyncClient(region="us-east-1", credentials=KEYS)
+    assert_silent(raised(lambda: awaited.invoke_endpoint(**members)))
+
+
+def test_a_misspelt_member() -> None:
+    with sockets.Client(region="us-east-1", credentials=KEYS) as client:
+        invoke: Any = client.invoke_endpoint
+        assert_silent(raised(lambda: invoke(**MEMBERS, atributes=f"{CANARY}")))
+
+
+@pytest.mark.parametrize(
+    "keys", [("AKID", f"{CANARY}\n"), ("AKID", f"{CANARY}", f"{CANARY}\n"), ("\n", f"{CANARY}", f"{CANARY}"), ("AKID", CANARY.encode())]
+)
+def test_credentials_that_are_refused(keys: tuple[Any, ...]) -> None:
+    assert_silent(raised(lambda: sm.Credentials(*keys)))
+
+
+@pytest.mark.parametrize("extra", [{"x-a": f"{CANARY}\n"}, {"x-b": CANARY, "x-a": "\n"}, {"x-b": CANARY, "host": "h"}, {"x b": CANARY}])
+def test_options_that_are_refused(extra: Any) -> None:
+    assert_silent(raised(lambda: sm.Options(extra_headers=extra)))
+    with sockets.Client(region="us-east-1", credentials=KEYS) as client:
+        assert_silent(raised(lambda: client.with_options(extra_headers=extra)))
+    runtime = sm.Runtime(sm.Config(region="us-east-1"), clock=Frozen(), random=lambda: 0.5)
+    assert_silent(raised(lambda: runtime.with_options(extra_headers=extra)))
+
+
+HEADERS = (("x-amz-security-token", f"{CANARY} token"), ("authorization", f"{CANARY} signature"))
+UNWRITABLE = {
+    "a line end in a value": sm.Request("POST", "http://h/", (*HEADERS, ("x", f"{CANARY}\r\n")), BODY),
+    "a name that is no token": sm.Request("POST", "http://h/", (*HEADERS, ("x y", CANARY)), BODY),
+    "not ASCII": sm.Request("POST", "http://h/", (*HEADERS, ("x", f"{CANARY} é")), BODY),
+    "another length": sm.Request("POST", "http://h/", (*HEADERS, ("content-length", "1")), BODY),
+    "two hosts": sm.Request("POST", "http://h/", (*HEADERS, ("host", "a"), ("host", "b")), BODY),
+    "a coding": sm.Request("POST", "http://h/", (*HEADERS, ("transfer-encoding", "chunked")), BODY),
+    "a blank in the path": sm.Request("POST", "http://h/a b", HEADERS, BODY),
+    "no URL": sm.Request("POST", "h", HEADERS, BODY),
+    "a method with a blank": sm.Request("PO ST", "http://h/", HEADERS, BODY),
+}
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_a_request_that_cannot_be_written(name: str) -> None:
+    for error in (raised(lambda: write(UNWRITABLE[name])), raised(lambda: Exchange(UNWRITABLE[name]))):
+        assert isinstance(error, sm.ConstructionError)
+        assert_silent(error)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        sm.Request("POST", "http://h/", (*HEADERS, ("x", f"{CANARY} \ud800")), BODY),
+        sm.Request("POST", "http://h/\ud800", HEADERS, BODY),
+        sm.Request("POST", "ftp://h/", HEADERS, BODY),
+    ],
+)
+def test_a_request_that_cannot_be_signed(request_: sm.Request) -> None:
+    error = raised(lambda: sign(request_, KEYS, SCOPE, now=1.8e9))
+    assert isinstance(error, sm.ConstructionError)
+    assert_silent(error)
+
+
+# ── what is looked at ──
+
+
+def test_nothing_shows_what_it_holds() -> None:
+    request = OPERATION.request("https://h").but(headers=HEADERS)
+    signature = sign(request, KEYS, SCOPE, now=1.8e9)
+    send = sm.Send(request)
+    with sockets.Client(region="us-east-1", credentials=KEYS) as client:
+        things: list[object] = [
+            KEYS,
+            OPERATION,
+            STREAMING,
+            request,
+            signature,
+            send,
+            sm.Options(**EXTRA),
+            client,
+            client.with_options(**EXTRA),
+        ]
+        things += [
+            sm.GetCredentials(rejected=KEYS),
+            sm.Response(200, HEADERS, BODY),
+            sm.InvokeEndpointOutput(body=BODY),
+            sm.PayloadPart(BODY),
+        ]
+        for thing in things:
+            assert CANARY not in repr(thing)
+            assert CANARY not in str(thing)
+            assert CANARY not in f"{[thing]}"
+
+
+def test_credentials_are_not_pickled_not_even_inside_of_something() -> None:
+    sign(OPERATION.request("https://h"), KEYS, SCOPE, now=1.8e9)
+    for thing in (KEYS, [KEYS], sm.GetCredentials(rejected=KEYS)):
+        with pytest.raises(TypeError, match="credentials are not pickled"):
+            pickle.dumps(thing)
+
+
+def test_the_canary_would_be_heard() -> None:
+    """The listener is not deaf: a library that keeps a secret in a local is found out."""
+
+    def careless() -> None:
+        secret = f"{CANARY} {socket.AF_INET}"
+        raise ValueError(len(secret))
+
+    code = careless.__code__.replace(co_filename="/elsewhere/library.py")
+    elsewhere = FunctionType(code, globals())
+    with pytest.raises(AssertionError, match=r"library.py:\d+ careless, local secret"):
+        assert_silent(raised(elsewhere))
