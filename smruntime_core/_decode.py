@@ -7,6 +7,7 @@ bytes, an error comes out, with the status as its code if there is no better one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
@@ -46,6 +47,8 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
 
 def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
     """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
+    if b"x-amz-security-token" in response.body.lower():  # a mismatch quotes what was signed, and so a secret of the caller's
+        response = response.but(body=_quoted_token(b"<redacted>", response.body))
     found = fields(response.headers)
     said = document(response.body)
     code = _shape_name(found.get("x-amzn-errortype")) or next(
@@ -63,6 +66,10 @@ def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: 
     )
     set_members(made, said)
     return made
+
+
+def _quoted_token(instead: bytes, body: bytes) -> bytes:
+    return re.sub(rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", rb"\1" + instead, body)
 
 
 def set_members(error: ServiceError, said: Mapping[str, object]) -> None:

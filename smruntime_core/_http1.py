@@ -151,6 +151,7 @@ class Exchange:
             else:
                 self._receive_body(self._framing, data)
         except Violation as violation:
+            del data  # what a traceback with locals would show
             raise self.failure(violation.kind, str(violation)) from None
 
     def receive_eof(self) -> None:

@@ -150,7 +150,10 @@ class Runtime:
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
-            credentials = yield from GetCredentials(deadline.left(), recovery.rejected if recovery else None)
+            try:
+                credentials = yield from GetCredentials(deadline.left(), recovery.rejected if recovery else None)
+            except SmRuntimeError as error:
+                raise watch.ended(error) from None
             if failure is not None and recovery is not None and credentials == recovery.rejected:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
@@ -272,7 +275,8 @@ class Watch:
     def ended(self, failure: SmRuntimeError | None) -> SmRuntimeError:
         """The call is over; `failure` back, to be raised."""
         if self._observe is not None:
-            self._observe(CallEnded(self._operation, self.invocation, self.attempts[-1].outcome, len(self.attempts), self.seconds))
+            last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
+            self._observe(CallEnded(self._operation, self.invocation, last, len(self.attempts), self.seconds))
         return failure or SmRuntimeError()
 
 

@@ -166,3 +166,10 @@ def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeErro
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.args, vars(again), str(again)) == (type(error), error.args, vars(error), str(error))
     assert str(error).isprintable()
+
+
+def test_a_session_token_that_the_service_quotes_is_blotted_out() -> None:
+    body = json.dumps({"message": "The Canonical String should have been\n'POST\nx-amz-security-token:hush/+=\n\nhost'"}).encode()
+    error = error_of(403, body, **{"x-amzn-errortype": "SignatureDoesNotMatch"})
+    assert "hush" not in str(error) + repr(error.body) + error.message_raw
+    assert "x-amz-security-token:<redacted>\n\nhost" in error.message_raw

@@ -58,10 +58,13 @@ def _receive(exchange: Exchange, sock: socket.socket) -> int:
         except OSError as error:
             exchange.fail("reset", f"the connection broke: {error.strerror or error}")
         else:
-            if received:
-                exchange.receive_data(received)
-            else:
-                exchange.receive_eof()
+            try:
+                if received:
+                    exchange.receive_data(received)
+                else:
+                    exchange.receive_eof()
+            finally:
+                del received  # what a traceback with locals would show
     return 0
 
 
