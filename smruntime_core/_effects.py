@@ -46,6 +46,9 @@ class Effect(Record, Generic[R_co]):
 Flow: TypeAlias = Generator[Effect[object], object, T]
 
 
+Progress: TypeAlias = Callable[[int, int], object]
+
+
 class GetCredentials(Effect[Credentials]):
     """Credentials to sign with, within `timeout` seconds (None: no limit). `rejected` are those that the service refused."""
 
@@ -58,8 +61,8 @@ class GetCredentials(Effect[Credentials]):
 class Send(Effect[Response]):
     """One HTTP exchange: the request exactly as it is, the whole response, within `timeout` seconds (None: no limit).
 
-    `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`.
-    It raises `DispatchFailure` if it does not come off.
+    `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`,
+    one that counts bytes tells `progress` how many were sent and received. It raises `DispatchFailure` if it does not come off.
     """
 
     method = "send"
@@ -69,6 +72,7 @@ class Send(Effect[Response]):
     phases: Timeouts = field(default=Timeouts())
     fresh: bool = False
     notify: Callable[[], None] | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False)
 
 
 class Open(Effect[StreamingResponse]):
@@ -81,6 +85,7 @@ class Open(Effect[StreamingResponse]):
     phases: Timeouts = field(default=Timeouts())
     fresh: bool = False
     notify: Callable[[], None] | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict, cast
 
+from ._effects import Progress
 from ._errors import ConstructionError
 from ._model import Headers, seconds
 from ._record import Record, field
@@ -55,6 +56,12 @@ def _patience(member: str, value: object) -> float:
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
+def _callable(member: str, value: object) -> Callable[[int, int], object]:
+    if callable(value):
+        return cast("Callable[[int, int], object]", value)
+    raise ConstructionError(member, "a callable of two numbers")
+
+
 def _is_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
 
@@ -79,7 +86,8 @@ class Options(Record, kw_only=True):
 
     `timeout` bounds the whole call with its retries (None: as `Timeouts.total` says). `idempotent` says that the model may run
     twice for one call, so that what may have arrived is sent again. `wait_for_capacity` is how long to wait for a model that is
-    loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own.
+    loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own. `progress` is told how many bytes
+    of the request have been sent and of the answer received, each time that the transport waits; it must not.
     """
 
     timeout: float | None = field(default=None, check=seconds)
@@ -87,6 +95,7 @@ class Options(Record, kw_only=True):
     idempotent: bool = field(default=False, check=_flag)
     wait_for_capacity: float = field(default=0.0, check=_patience)
     extra_headers: Headers = field(default=(), check=_headers, secret=True)
+    progress: Progress | None = field(default=None, check=_callable)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -102,6 +111,7 @@ class Changes(TypedDict, total=False):
     idempotent: bool
     wait_for_capacity: float
     extra_headers: Mapping[str, str]
+    progress: Progress
 
 
 def changed(options: Options, changes: Changes) -> Options:

@@ -107,7 +107,7 @@ class Runtime:
         """
 
         def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
-            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify)
+            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, self.options.progress)
             return operation.parse(response)
 
         output, attempts = yield from self._attempts(operation, exchange)
@@ -122,7 +122,7 @@ class Runtime:
 
         def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[Stream[OutputT]]:
             timeouts = self.config.timeouts
-            opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify)
+            opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify, self.options.progress)
             parser = ResponseParser(operation)
             try:
                 parser.receive_head(Response(opened.status, opened.headers))

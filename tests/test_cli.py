@@ -122,3 +122,16 @@ def test_the_printed_curl_is_accepted(endpoint: smruntime_local.Endpoint, tmp_pa
             shell = ["sh", "-c", f"{line} --silent --show-error"]
             ran = subprocess.run(shell, env=environment(endpoint), capture_output=True, timeout=60, check=False)
             assert b'"setosa"' in ran.stdout, (line, ran)
+
+
+def test_a_long_upload_is_shown_on_a_terminal(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="there are no terminals here")
+    (tmp_path / "long").write_bytes(bytes(3_000_000))
+    ours, theirs = pty.openpty()
+    line = [sys.executable, "-m", "smruntime_transports", "invoke", "echo", "-d", f"@{tmp_path / 'long'}"]
+    done = subprocess.run(line, env=environment(endpoint), stdout=subprocess.DEVNULL, stderr=theirs, timeout=60, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"sending 3.0 MB" in shown and shown.endswith(b"\x1b[K")

@@ -233,3 +233,16 @@ def test_the_time_that_is_left_is_told(perform: Performer) -> None:
         (found,) = re.findall(r"^ttl=(\d{8}T\d{6}Z); attempt=1; max=3$", fields(server.requests[0])["amz-sdk-request"])
     ttl = time.mktime(time.strptime(found, "%Y%m%dT%H%M%SZ")) - time.timezone
     assert before + 99 <= ttl <= after + 101
+
+
+def test_progress_is_told_of_both_directions(perform: Performer) -> None:
+    told: list[tuple[int, int]] = []
+    upload = sm.InvokeEndpoint(endpoint_name="iris", body=bytes(4_000_000))
+    with scripted(OK, OK) as server:
+        (outcome,) = perform(server.url, Step(operation=upload, options={"progress": lambda sent, received: told.append((sent, received))}))
+    assert outcome.body == b"abc"
+    assert told == sorted(told)
+    assert told[-1][0] == len(server.requests[0]) > 4_000_000
+    assert told[-1][1] == len(OK)
+    with pytest.raises(sm.ConstructionError, match="progress"):
+        sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]

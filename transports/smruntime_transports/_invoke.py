@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from smruntime_core import (
     ConstructionError,
@@ -43,7 +43,7 @@ MEMBERS = {
     "inference-id": "inference_id",
     "prefix-aware-id": "prefix_aware_id",
 }
-T = TypeVar("T")
+LONG_UPLOAD = 1_000_000
 
 
 def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,6 +74,8 @@ def invoke(options: argparse.Namespace) -> int:
     settings = Settings(region=options.region, endpoint_url=options.endpoint_url, profile=options.profile)
     with Client(**settings) as plain:
         client = plain.with_options(timeout=options.timeout)
+        if len(operation.body) >= LONG_UPLOAD and sys.stderr.isatty():
+            client = client.with_options(progress=Meter(len(operation.body)))
         if isinstance(operation, InvokeEndpointWithResponseStream):
             _print_stream(client, operation, options.stream)
             return 0
@@ -82,6 +84,24 @@ def invoke(options: argparse.Namespace) -> int:
             print(f"session {SessionId.of(output).id}", file=sys.stderr)
         _write(output.body)
     return 0
+
+
+class Meter:
+    """Shows on a terminal how much of an upload is through, and wipes it away when it is."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._shown = -1
+
+    def __call__(self, sent: int, received: int) -> None:
+        percent = min(100, sent * 100 // self._size)
+        if received:
+            sys.stderr.write("\r\x1b[K" if self._shown >= 0 else "")
+            self._shown = -1
+        elif percent != self._shown:
+            self._shown = percent
+            sys.stderr.write(f"\rsending {self._size / 1e6:.1f} MB: {percent} %")
+        sys.stderr.flush()
 
 
 def _operation(options: argparse.Namespace) -> InvokeEndpoint | InvokeEndpointWithResponseStream:

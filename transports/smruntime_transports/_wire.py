@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from smruntime_core import ConstructionError, DispatchFailure, Effect, Flow, Open, Receive, Response, Send, StreamingResponse, Timeouts
+from smruntime_core._effects import Progress
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Engine, Exchange
 from smruntime_core._url import host_and_port
@@ -108,7 +109,7 @@ class Wire:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, engine=self._engine)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        limits.notify = effect.notify
+        limits.notify, limits.progress = effect.notify, effect.progress
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
         try:
@@ -123,7 +124,7 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        limits.notify = effect.notify
+        limits.notify, limits.progress = effect.notify, effect.progress
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         body = OpenBody(exchange, connection)
         try:
@@ -169,9 +170,11 @@ class Wire:
         return self._connect(exchange.origin, limits)
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
-        notify = limits.notify
+        notify, progress = limits.notify, limits.progress
         try:
             while mask := pump(exchange, connection.sock, ready):
+                if progress is not None:
+                    progress(exchange.bytes_sent, exchange.bytes_received)
                 if notify is not None and exchange.bytes_received:
                     notify()
                     notify = None
@@ -183,6 +186,8 @@ class Wire:
             raise
         if notify is not None and exchange.bytes_received:
             notify()
+        if progress is not None:
+            progress(exchange.bytes_sent, exchange.bytes_received)
         return None
 
     def _settle(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
@@ -299,6 +304,7 @@ class Limits:
     """One deadline for the exchange and caps for its parts, as moments of this transport's own clock."""
 
     notify: Callable[[], None] | None = None
+    progress: Progress | None = None
     _phase: Phase | None = None
     _phase_begun = 0.0
     _moved = 0
