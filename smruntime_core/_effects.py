@@ -62,7 +62,8 @@ class Send(Effect[Response]):
     """One HTTP exchange: the request exactly as it is, the whole response, within `timeout` seconds (None: no limit).
 
     `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`,
-    one that counts bytes tells `progress` how many were sent and received. It raises `DispatchFailure` if it does not come off.
+    one that counts bytes tells `progress` how many were sent and received. A successful
+    body of more than `max_body` bytes is not received. The IO raises `DispatchFailure` if it does not come off.
     """
 
     method = "send"
@@ -73,6 +74,7 @@ class Send(Effect[Response]):
     fresh: bool = False
     notify: Callable[[], None] | None = field(default=None, compare=False)
     progress: Progress | None = field(default=None, compare=False)
+    max_body: int | None = None
 
 
 class Open(Effect[StreamingResponse]):

@@ -56,6 +56,12 @@ def _patience(member: str, value: object) -> float:
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
+def _bytes(member: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ConstructionError(member, "a number of bytes, or None for no limit")
+
+
 def _callable(member: str, value: object) -> Callable[[int, int], object]:
     if callable(value):
         return cast("Callable[[int, int], object]", value)
@@ -87,7 +93,8 @@ class Options(Record, kw_only=True):
     `timeout` bounds the whole call with its retries (None: as `Timeouts.total` says). `idempotent` says that the model may run
     twice for one call, so that what may have arrived is sent again. `wait_for_capacity` is how long to wait for a model that is
     loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own. `progress` is told how many bytes
-    of the request have been sent and of the answer received, each time that the transport waits; it must not.
+    of the request have been sent and of the answer received, each time that the transport waits; it must not. An answer longer than
+    `max_body` bytes is a `DispatchFailure` of kind `too_large`; a stream has no such limit.
     """
 
     timeout: float | None = field(default=None, check=seconds)
@@ -96,6 +103,7 @@ class Options(Record, kw_only=True):
     wait_for_capacity: float = field(default=0.0, check=_patience)
     extra_headers: Headers = field(default=(), check=_headers, secret=True)
     progress: Progress | None = field(default=None, check=_callable)
+    max_body: int | None = field(default=None, check=_bytes)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -112,6 +120,7 @@ class Changes(TypedDict, total=False):
     wait_for_capacity: float
     extra_headers: Mapping[str, str]
     progress: Progress
+    max_body: int | None
 
 
 def changed(options: Options, changes: Changes) -> Options:

@@ -107,7 +107,9 @@ class Runtime:
         """
 
         def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
-            response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, self.options.progress)
+            options = self.options
+            effect = Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
+            response = yield from effect
             return operation.parse(response)
 
         output, attempts = yield from self._attempts(operation, exchange)

@@ -246,3 +246,19 @@ def test_progress_is_told_of_both_directions(perform: Performer) -> None:
     assert told[-1][1] == len(OK)
     with pytest.raises(sm.ConstructionError, match="progress"):
         sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+
+
+def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> None:
+    limited = Step(options={"max_body": 2})
+    for answer in (OK, CHUNKED):
+        with scripted(answer, OK) as server:
+            (outcome,) = perform(server.url, limited)
+        assert isinstance(outcome, sm.DispatchFailure)
+        assert (outcome.kind, outcome.delivery, outcome.status) == ("too_large", "answered", 200)
+    with scripted(OK, BUSY) as server:
+        fits, busy = perform(server.url, Step(options={"max_body": 3}), Step(options={"max_body": 1, "retries": EAGER.but(max_attempts=1)}))
+    assert fits.body == b"abc"
+    assert isinstance(busy, sm.ServiceUnavailable), "an error's body has a limit of its own"

@@ -40,12 +40,13 @@ class Exchange:
     """One request and its response. Set `reused` if the connection served before: failures report it.
 
     `until` says how far to receive before looking: to the end of the response, or for those who read while it comes, to its `head`,
-    then to the next `piece` of its body, which `take` hands out.
+    then to the next `piece` of its body, which `take` hands out. A successful body of more than `max_body` bytes is an error.
 
     Raises `ConstructionError` if the request holds what HTTP/1.1 cannot carry.
     """
 
     until: Until = "end"
+    max_body: int | None = None
     reused = False
     bytes_sent = 0
     bytes_received = 0
@@ -196,6 +197,7 @@ class Exchange:
             begin = end
             if head.status >= 200:
                 self._head = head
+                self._check_size(head.length or 0)
                 self._framing = framing = self._engine(head, self._bodiless)
                 if begin < len(buffer) or framing.complete:
                     self._receive_body(framing, bytes(buffer[begin:]))
@@ -216,9 +218,14 @@ class Exchange:
             return
         self._body_size += len(piece)
         self._pieces.append(piece)
+        self._check_size(self._body_size)
         if self._body_size > MAX_ERROR_BODY and self._is_error:
             self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
             self._cut_short = True
+
+    def _check_size(self, size: int) -> None:
+        if self.max_body is not None and size > self.max_body and not self._is_error:
+            raise Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
 
     @property
     def _is_error(self) -> bool:

@@ -179,8 +179,8 @@ class _Shared:
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
-        twice), `wait_for_capacity` (seconds), `extra_headers`, `progress` (told bytes sent and received). It shares connections
-        and all else. Raises `ConstructionError`.
+        twice), `wait_for_capacity` (seconds), `extra_headers`, `progress` (told bytes sent and received), `max_body`
+        (bytes of an answer). It shares connections and all else. Raises `ConstructionError`.
         """
         made = copy.copy(self)
         made._changes = self._changes.copy()

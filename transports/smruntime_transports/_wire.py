@@ -108,6 +108,7 @@ class Wire:
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, engine=self._engine)
+        exchange.max_body = effect.max_body
         limits = Limits(self._clock, effect.timeout, effect.phases)
         limits.notify, limits.progress = effect.notify, effect.progress
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
@@ -227,7 +228,7 @@ class Wire:
 
     def _open(self, connection: Connection, address: tuple[object, ...], limits: Limits, end: float | None) -> Flow[None]:
         sock = connection.sock
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tune(sock)
         try:
             sock.connect(address)
         except BlockingIOError:
@@ -354,6 +355,20 @@ class Limits:
         slowest = self._phase_begun + cap + (moved - self._moved_before) / SLOWEST
         self._end = slowest if self._end is None else min(self._end, slowest)
         return self.left(self._end)
+
+
+# After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+
+
+def tune(sock: socket.socket) -> None:
+    """No waiting for a fuller packet, and a dead peer is noticed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        option = getattr(socket, name, None)  # not every system has all of them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 _LATE: dict[Phase, str] = {

@@ -41,7 +41,7 @@ from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
-from ._wire import Connection, Limits, Origin, Wire, not_sent
+from ._wire import Connection, Limits, Origin, Wire, not_sent, tune
 from .sockets import SocketIO
 
 _fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
@@ -65,6 +65,7 @@ class _Lendable(_Base):
             raise not_sent("tls", "proxy", "urllib3 speaks TLS inside TLS without a socket, which nothing can wait for")
         if isinstance(sock, ssl.SSLSocket):
             setattr(sock, "suppress_ragged_eofs", False)  # noqa: B010 - no stub knows it: an end without close_notify is a cut
+        tune(sock)
         self.wire = Connection(sock, time.monotonic())
         self.served = False
 
