@@ -26,7 +26,7 @@ from typing import NamedTuple
 from ._effects import Effect, Flow
 from ._endpoints import Config
 from ._errors import ConstructionError
-from ._model import Credentials
+from ._model import Credentials, Timeouts
 from ._profiles import Profiles, locations, parse
 from ._record import Record, field
 
@@ -194,14 +194,22 @@ class Sources:
 
 
 def config_of(
-    found: Configuration, region: str | None, endpoint_url: str | None, use_fips: bool | None, use_dualstack: bool | None
+    found: Configuration,
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    use_fips: bool | None = None,
+    use_dualstack: bool | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Config:
     """Where to call, from what was found and what was given (None: nothing); raises `ConstructionError` if there is no region."""
-    if region is None and found.region is None:
+    region = found.region if region is None else region
+    if region is None:
         raise ConstructionError("region", "given, in AWS_REGION, or in the profile", "there is none")
     return Config(
-        region=region or found.region or "",
-        endpoint_url=endpoint_url or found.endpoint_url,
+        region=region,
+        endpoint_url=found.endpoint_url if endpoint_url is None else endpoint_url,
         use_fips=found.use_fips if use_fips is None else use_fips,
         use_dualstack=found.use_dualstack if use_dualstack is None else use_dualstack,
+        timeouts=Timeouts() if timeouts is None else timeouts,
     )

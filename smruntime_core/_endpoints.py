@@ -12,7 +12,7 @@ import re
 from ._errors import ConstructionError
 from ._model import Scope, Timeouts
 from ._record import Record, field
-from ._rules import ENDPOINT_URL, NAME, REGION
+from ._rules import ENDPOINT_URL, NAME, REGION, flag
 
 SIGNING_NAME = "sagemaker"
 
@@ -33,6 +33,12 @@ def _endpoint_url(member: str, value: object) -> str | None:
     return None if value is None else ENDPOINT_URL.check(member, value).rstrip("/")
 
 
+def _timeouts(member: str, value: object) -> Timeouts:
+    if isinstance(value, Timeouts):
+        return value
+    raise ConstructionError(member, "smruntime_core.Timeouts", f"found {type(value).__name__}")
+
+
 class Config(Record, kw_only=True):
     """Which service to call: a region, perhaps a URL of one's own, and the limits of a call.
 
@@ -42,9 +48,9 @@ class Config(Record, kw_only=True):
 
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_endpoint_url)
-    use_fips: bool = False
-    use_dualstack: bool = False
-    timeouts: Timeouts = Timeouts()
+    use_fips: bool = field(default=False, check=flag)
+    use_dualstack: bool = field(default=False, check=flag)
+    timeouts: Timeouts = field(default=Timeouts(), check=_timeouts)
 
     @property
     def scope(self) -> Scope:

@@ -11,7 +11,9 @@ from ._errors import ConstructionError
 from ._model import Headers, seconds
 from ._record import Record, field
 from ._retries import RetryPolicy
-from ._rules import header_text
+from ._rules import flag, header_text
+
+MAX_BODY = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory, not a rule
 
 _token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}").fullmatch
 _text = header_text(8192)
@@ -44,20 +46,14 @@ def _policy(member: str, value: object) -> RetryPolicy:
     raise ConstructionError(member, "a RetryPolicy")
 
 
-def _flag(member: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ConstructionError(member, "True or False")
-
-
 def _patience(member: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return value
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
-def _bytes(member: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+def _bytes(member: str, value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ConstructionError(member, "a number of bytes, or None for no limit")
 
@@ -94,16 +90,16 @@ class Options(Record, kw_only=True):
     twice for one call, so that what may have arrived is sent again. `wait_for_capacity` is how long to wait for a model that is
     loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own. `progress` is told how many bytes
     of the request have been sent and of the answer received, each time that the transport waits; it must not. An answer longer than
-    `max_body` bytes is a `DispatchFailure` of kind `too_large`; a stream has no such limit.
+    `max_body` bytes (256 MiB; None for no limit) is a `DispatchFailure` of kind `too_large`; a stream has no such limit.
     """
 
     timeout: float | None = field(default=None, check=seconds)
     retries: RetryPolicy = field(default=RetryPolicy(), check=_policy)
-    idempotent: bool = field(default=False, check=_flag)
+    idempotent: bool = field(default=False, check=flag)
     wait_for_capacity: float = field(default=0.0, check=_patience)
     extra_headers: Headers = field(default=(), check=_headers, secret=True)
     progress: Progress | None = field(default=None, check=_callable)
-    max_body: int | None = field(default=None, check=_bytes)
+    max_body: int | None = field(default=MAX_BODY, check=_bytes)
 
     @property
     def policy(self) -> RetryPolicy:

@@ -78,7 +78,9 @@ class ResponseParser:
         self._error_body = bytearray()
         self._part_headers: object = None  # headers already known to be those of a PayloadPart
         self._failure: SmRuntimeError | None = None
-        self._whole = False
+        self._over = False  # the end of the body has been told
+        self._whole = False  # and is not yet told in turn
+        self._cut = False
 
     def receive_head(self, head: Response, *, attempts: tuple[Attempt, ...] = ()) -> None:
         """Status and header fields; a body that `head` may have is not looked at. `attempts` goes into the metadata."""
@@ -102,24 +104,27 @@ class ResponseParser:
 
     def receive_eof(self, *, truncated: bool = False) -> None:
         """The body is over; `truncated` if it is not all there (that still makes an error of what is no success)."""
+        if self._over:
+            return
+        self._over = self._whole = True
         head = self._head
         if head is None:
             self._failure = TruncatedStream("the answer ended before its head")
         elif self._succeeded(head):
             self._frames.receive_eof()
+            self._cut = truncated
         elif self._failure is None:
             body = bytes(self._error_body[:MAX_ERROR_BODY])
             cut = truncated or len(self._error_body) > MAX_ERROR_BODY
             answer = Response(head.status, head.headers, body, cut)
             self._failure = _decode.error(self._operation.errors, answer, self._metadata.attempts)
-        self._whole = True
 
     def next_event(self) -> ResponseEvent | NeedData:
         """The next event, or `NEED_DATA`; raises the error that ended the answer."""
         if self._ready:
             return self._ready.pop()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # else each raise would add to the traceback of the one before
         try:
             message = self._frames.next_event()
             while message is not NEED_DATA:
@@ -134,6 +139,9 @@ class ResponseParser:
             raise
         if self._whole:
             self._whole = False
+            if self._cut:
+                self._failure = _told(self._metadata, TruncatedStream("the body of the answer was cut short"))
+                raise self._failure
             return ResponseEnded()
         return NEED_DATA
 

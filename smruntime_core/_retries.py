@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._record import Record, field
+from ._rules import flag
 
 SERVER_ASKS_AT_MOST = 5.0  # seconds on top of our own delay: x-amz-retry-after beyond that is not believed
 DIED_AT_ONCE = 1.0  # seconds: later, a proxy that gives up on a slow model looks the same as a stale connection
@@ -44,12 +45,6 @@ def _not_negative(member: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return value
     raise ConstructionError(member, "a number of 0 or more")
-
-
-def _flag(member: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ConstructionError(member, "True or False")
 
 
 class Retry(NamedTuple):
@@ -72,7 +67,7 @@ class RetryPolicy(Record):
     retry_cost: float = field(default=14, check=_not_negative)
     throttling_cost: float = field(default=5, check=_not_negative)
     capacity: float = field(default=500, check=_not_negative)
-    resend: bool = field(default=False, check=_flag)
+    resend: bool = field(default=False, check=flag)
 
     @classmethod
     def aws_standard(cls, max_attempts: int = 3) -> RetryPolicy:

@@ -134,6 +134,13 @@ ENDPOINT_URL = Rule(
 )
 
 
+def flag(member: str, value: object) -> bool:
+    """True or False and nothing that is merely true: the text "false" is."""
+    if isinstance(value, bool):
+        return value
+    raise ConstructionError(member, "True or False", f"found {type(value).__name__}")
+
+
 def blob(member: str, value: object) -> bytes | bytearray | memoryview:
     """Bytes in any form that can be hashed and sent without a copy, counted in bytes."""
     if isinstance(value, bytes | bytearray):

@@ -169,8 +169,13 @@ class Runtime:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                watch.attempt("ok", result.metadata, waited)
-                watch.ended(None)
+                try:
+                    watch.attempt("ok", result.metadata, waited)
+                    watch.ended(None)
+                except BaseException:  # an observer's; what nobody will read must not stay open
+                    if isinstance(result, Stream):
+                        cast("Stream[Output]", result).close()
+                    raise
                 return result, watch.attempts
 
             if isinstance(failure, DispatchFailure):

@@ -46,6 +46,7 @@ class Stream(Generic[OutputT_co]):
         self._phases = phases
         self._seen = seen
         self._failure: SmRuntimeError | None = None
+        self._busy = False
 
     @property
     def metadata(self) -> Metadata:
@@ -55,11 +56,15 @@ class Stream(Generic[OutputT_co]):
     def more(self) -> Flow[None]:
         """Receive some bytes; raises `DispatchFailure` if the answer breaks off, `TruncatedStream` if it was closed before its end."""
         self._check()
+        if self._busy:
+            raise RuntimeError("this stream is being read already: give each answer one reader")
+        self._busy = True
         try:
             data = yield from Receive(self._body, self._deadline.left(), self._phases)
         except DispatchFailure as failure:
-            failure.metadata = self.metadata
             raise self._failed(failure) from None
+        finally:
+            self._busy = False
         if data:
             self._seen(len(data))
             self._parser.receive_data(data)
@@ -80,9 +85,10 @@ class Stream(Generic[OutputT_co]):
 
     def _check(self) -> None:
         if self._failure is not None and not self.ended:
-            raise self._failure
+            raise self._failure.with_traceback(None)
 
     def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
+        failure.metadata = self.metadata
         self._failure = failure
         self._body.abort()
         return failure
@@ -97,20 +103,22 @@ class Stream(Generic[OutputT_co]):
         """What `decoder` makes of the parts that are there; at the end of the answer, of what it has left."""
         for part in self.parts():
             decoder.receive_data(part)
-            yield from _drain(decoder)
+            yield from self._drain(decoder)
         if self.ended:
             decoder.receive_eof()
-            yield from _drain(decoder)
+            yield from self._drain(decoder)
+
+    def _drain(self, decoder: Decoder[T]) -> Iterator[T]:
+        try:
+            while (item := decoder.next_event()) is not NEED_DATA:
+                yield item
+        except SmRuntimeError as failure:
+            raise self._failed(failure) from None
 
     def close(self) -> None:
         """Let go of what has not been received; never waits."""
         if self._failure is None:
             self._failed(TruncatedStream("the stream was closed before its end"))
-
-
-def _drain(decoder: Decoder[T]) -> Iterator[T]:
-    while (item := decoder.next_event()) is not NEED_DATA:
-        yield item
 
 
 def started(parser: ResponseParser) -> ResponseStarted:

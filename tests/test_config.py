@@ -37,7 +37,7 @@ def test_nothing_anywhere() -> None:
     assert (nothing.profile, nothing.region, nothing.credentials, nothing.endpoint_url) == ("default", None, None, None)
     assert nothing.files == ((CONFIG, False), (CREDENTIALS, False))
     with pytest.raises(ConstructionError, match="AWS_REGION"):
-        config_of(nothing, None, None, None, None)
+        config_of(nothing)
 
 
 FILE = """
@@ -172,7 +172,7 @@ def test_botocore_finds_the_same(environ: dict[str, str], config: str, credentia
         theirs = session.get_credentials()
     flow = script(configuration(environ, home=HOME)).replies(config.encode()).replies(credentials.encode())
     ours = flow.returns()
-    resolved = config_of(ours, None, None, None, None)
+    resolved = config_of(ours)
     assert theirs is not None and ours.credentials is not None
     assert resolved.url == client.meta.endpoint_url
     assert resolved.region == client.meta.region_name

@@ -60,7 +60,7 @@ class EventStreamDecoder:
         if self._failure is not None:
             return
         if type(data) is not bytes:
-            data = bytes(data)
+            data = bytes(memoryview(data))  # not bytes(data): a number is no data
         offset = 0
         if self._missing:
             offset = self._resume(data)

@@ -9,6 +9,7 @@ What is answered goes to standard output as it comes, what is said about it to s
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -29,12 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     _doctor.add_to(commands)
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
+    if sys.stdout is None or sys.stderr is None:
+        return 2
     try:
-        return command(options)
+        done = command(options)
+        sys.stdout.flush()
+        return done
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever reads has seen enough
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not try once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         code = exit_code(error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -89,22 +90,25 @@ class Setup:
         credentials = settings.get("credentials")
         if not isinstance(credentials, Credentials | None):
             raise ConstructionError("credentials", "smruntime_core.Credentials")
+        if not (settings.get("observe") is None or callable(settings.get("observe"))):
+            raise ConstructionError("observe", "a callable of one notice")
+        if not isinstance(settings.get("profile"), str | None):
+            raise ConstructionError("profile", "the name of a profile")
         self._settings = settings
         self._credentials = credentials
-        self._timeouts = settings.get("timeouts") or Timeouts()
         self._given = Configuration(profile="")
         self.retries = settings.get("retries") or RetryPolicy()
+        Options(retries=self.retries)
         self.runtime: Runtime | None = None
         self.lock = threading.Lock()
-        self.where = self._config(self._given).url if settings.get("region") is not None else ""
+        known = self._config(Configuration(profile="", region=settings.get("region") or "unknown"))
+        self.where = known.url if settings.get("region") is not None else ""
 
     def prepare(self, io: Configurable) -> Flow[Runtime]:
         """The conversation, its settings found by asking `io` for files; raises `ConstructionError`."""
         settings = self._settings
-        found = self._given
-        if None in (settings.get("region"), settings.get("endpoint_url"), self._credentials):
-            home, windows = os.path.expanduser("~"), sys.platform == "win32"
-            found = yield from configuration(os.environ, profile=settings.get("profile"), home=home, windows=windows)
+        home, windows = os.path.expanduser("~"), sys.platform == "win32"
+        found = yield from configuration(os.environ, profile=settings.get("profile"), home=home, windows=windows)
         retries = self.retries
         if found.max_attempts is not None and settings.get("retries") is None:
             retries = retries.but(max_attempts=found.max_attempts)
@@ -121,10 +125,14 @@ class Setup:
 
     def _config(self, found: Configuration) -> Config:
         settings = self._settings
-        config = config_of(
-            found, settings.get("region"), settings.get("endpoint_url"), settings.get("use_fips"), settings.get("use_dualstack")
+        return config_of(
+            found,
+            region=settings.get("region"),
+            endpoint_url=settings.get("endpoint_url"),
+            use_fips=settings.get("use_fips"),
+            use_dualstack=settings.get("use_dualstack"),
+            timeouts=settings.get("timeouts"),
         )
-        return config.but(timeouts=self._timeouts)
 
 
 def both(one: Observer | None, other: Observer | None) -> Observer | None:
@@ -152,6 +160,7 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
         return do(client, made)
 
     call.__doc__ = operation.__doc__
+    call.__name__ = call.__qualname__ = re.sub("(?<!^)(?=[A-Z])", "_", operation.__name__).lower()
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
     call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return call
@@ -167,6 +176,7 @@ class AwaitedIO(AsyncIO, Configurable, Protocol):
     """What an asynchronous client needs of its IO."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[bytes | None]: ...
+    def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 
 class _Shared:
@@ -285,6 +295,10 @@ class BaseAsyncClient(_Shared):
     invoke_endpoint = method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
     invoke_endpoint_async = method(InvokeEndpointAsync, submit)
+
+    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Have `do` done even if the task is being cancelled, for at most `seconds`."""
+        await self._io.shelter(do, seconds)
 
     def session(
         self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from smruntime_core import ConstructionError, Flow, run
 from smruntime_core._config import Configuration, config_of, configuration
 
+from ._wire import default_tls
 from .sockets import SocketIO
 
 if TYPE_CHECKING:
@@ -33,7 +34,17 @@ def doctor(options: argparse.Namespace) -> int:
     width = max(len(name) for name, _, _ in lines)
     for name, value, where in lines:
         print(f"{name:<{width}}  {value}{f'  ({where})' if where else ''}")
-    return 0 if found.region and found.credentials else 2
+    return 0 if found.credentials and _usable(found) else 2
+
+
+def _usable(found: Configuration) -> bool:
+    try:
+        _ = config_of(found).url
+        default_tls(found.ca_bundle)
+    except ConstructionError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return False
+    return True
 
 
 def look(profile: str | None) -> Flow[Configuration]:
@@ -64,7 +75,7 @@ def report(found: Configuration) -> list[tuple[str, str, str]]:
 
 def _endpoint(found: Configuration) -> tuple[str, str]:
     try:
-        return config_of(found, None, None, None, None).url, found.origins.get("endpoint_url", "by the region's rules")
+        return config_of(found).url, found.origins.get("endpoint_url", "by the region's rules")
     except ConstructionError as error:
         return "NONE", str(error)
 

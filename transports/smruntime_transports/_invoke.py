@@ -118,6 +118,8 @@ def _operation(options: argparse.Namespace) -> InvokeEndpoint | InvokeEndpointWi
 
 def _body(data: str) -> bytes:
     if data == "-":
+        if sys.stdin is None:
+            raise ConstructionError("data", "text or @file", "there is no standard input")
         return sys.stdin.buffer.read()
     if not data.startswith("@"):
         return data.encode("utf-8", "surrogateescape")
@@ -158,7 +160,7 @@ def _write(data: bytes) -> None:
 def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
     found = run(look(options.profile), SocketIO.reading())
-    config = config_of(found, options.region, options.endpoint_url, None, None)
+    config = config_of(found, region=options.region, endpoint_url=options.endpoint_url)
     io = SocketIO.reading()
     io.configure(found.credentials, None)
     credentials = io.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
@@ -25,6 +26,9 @@ from ._streams import Opening, ResponseStream
 OutputT = TypeVar("OutputT", bound=Output)
 
 
+FAREWELL = 5.0  # seconds to close a session in, though the task that used it is being cancelled
+
+
 class Caller(Protocol):
     """A blocking client, as far as a session needs one."""
 
@@ -36,6 +40,7 @@ class AsyncCaller(Protocol):
     """The same, awaited."""
 
     async def call(self, operation: Operation[OutputT]) -> OutputT: ...
+    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None: ...
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]: ...
 
 
@@ -77,6 +82,10 @@ class _Named:
             raise ConstructionError("session", "open: use it in a `with` block")
         return self._named
 
+    def _not_open(self) -> None:
+        if self._named is not None:
+            raise ConstructionError("session", "opened once", f"{self._named.id} is open")
+
     def _first(self) -> InvokeEndpoint:
         return self._call(self._opening, NEW_SESSION, {"content_type": "application/json"})
 
@@ -113,6 +122,7 @@ class Session(_Named):
 
     def open(self) -> None:
         """Open it; `with` does. Raises `ResponseError` if the container opens none."""
+        self._not_open()
         self._named = SessionId.of(self._client.call(self._first()))
 
     def close(self) -> None:
@@ -151,6 +161,7 @@ class AsyncSession(_Named):
 
     async def open(self) -> None:
         """Open it; `async with` does. Raises `ResponseError` if the container opens none."""
+        self._not_open()
         self._named = SessionId.of(await self._client.call(self._first()))
 
     async def close(self) -> None:
@@ -165,4 +176,4 @@ class AsyncSession(_Named):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
-            await self.close()
+            await self._client.shelter(self.close, FAREWELL)

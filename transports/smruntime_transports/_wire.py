@@ -18,6 +18,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 from smruntime_core import ConstructionError, DispatchFailure, Effect, Flow, Open, Receive, Response, Send, StreamingResponse, Timeouts
@@ -30,6 +31,7 @@ from ._pump import READ, WRITE, pump
 
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
+MAX_KEPT = 100  # idle connections to one origin
 SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
@@ -91,8 +93,9 @@ class Connection:
         """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""
         if self.pid == os.getpid():
             self.sock.close()
-        else:
-            self.sock.detach()
+        else:  # no farewell of TLS on what is the parent's
+            with suppress(OSError):
+                os.close(self.sock.detach())
 
 
 class Wire:
@@ -103,6 +106,7 @@ class Wire:
         self._engine = load_engine(engine)
         self._tls = tls
         self._ca_bundle: str | None = None
+        self._closed = False
         self._idle: dict[Origin, deque[Connection]] = {}
 
     def exchange(self, effect: Send) -> Flow[Response]:
@@ -146,8 +150,10 @@ class Wire:
             return b""
         exchange, whole = body.exchange, False
         try:
+            limits = Limits(self._clock, effect.timeout, effect.phases)
+            if limits.over:
+                raise exchange.failure("timeout", "the time for the whole call is over")
             if exchange.hungry:
-                limits = Limits(self._clock, effect.timeout, effect.phases)
                 yield from self._converse(body.connection, exchange, limits, READ)
             data = exchange.take()
             whole = True
@@ -161,6 +167,7 @@ class Wire:
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
         """A connection that has served and may serve again."""
+        self._closed = False  # a call made after close() opens new ones
         kept = None if effect.fresh else self._checkout(exchange.origin)
         exchange.reused = kept is not None
         return kept
@@ -172,6 +179,8 @@ class Wire:
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, ready: int) -> Flow[None]:
         notify, progress = limits.notify, limits.progress
+        if limits.over and not exchange.bytes_sent:
+            raise exchange.failure("timeout", "no time is left to send the request")
         try:
             while mask := pump(exchange, connection.sock, ready):
                 if progress is not None:
@@ -179,7 +188,8 @@ class Wire:
                 if notify is not None and exchange.bytes_received:
                     notify()
                     notify = None
-                ready = yield from Wait(connection, mask, limits.patience(exchange))
+                patience = limits.patience(exchange)
+                ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
                 if not ready:
                     return exchange.fail("timeout", _LATE[exchange.phase])
         except DispatchFailure as failure:
@@ -209,9 +219,9 @@ class Wire:
         for index, (family, address) in enumerate(addresses):
             left = limits.left(end)
             share = limits.end(None if left is None else left / (len(addresses) - index))
-            connection = Connection(socket.socket(family, socket.SOCK_STREAM), self._clock())
-            settled = False
+            connection, settled = None, False
             try:
+                connection = Connection(_new_socket(family), self._clock())
                 yield from self._open(connection, address, limits, share)
                 if scheme == "https":
                     yield from self._handshake(connection, host, limits, end)
@@ -222,7 +232,7 @@ class Wire:
                 if error.phase != "connect":
                     break
             finally:
-                if not settled:
+                if connection is not None and not settled:
                     connection.drop()
         raise failure
 
@@ -242,7 +252,12 @@ class Wire:
     def _handshake(self, connection: Connection, host: str, limits: Limits, end: float | None) -> Flow[None]:
         if self._tls is None:
             self._tls = default_tls(self._ca_bundle)
-        wrapped = self._tls.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        try:
+            wrapped = self._tls.wrap_socket(
+                connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+        except OSError as error:  # the peer has left already
+            raise not_sent("reset", "tls", f"TLS handshake with {host} broke: {error.strerror or error}") from None
         connection.secured(wrapped)
         while True:
             try:
@@ -273,18 +288,24 @@ class Wire:
         return None
 
     def _checkin(self, origin: Origin, connection: Connection) -> None:
-        connection.idle_since = self._clock()
-        self._idle.setdefault(origin, deque()).append(connection)
+        idle = self._idle.setdefault(origin, deque())
+        if self._closed or len(idle) >= MAX_KEPT:
+            connection.drop()
+        else:
+            connection.idle_since = self._clock()
+            idle.append(connection)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""
         self._ca_bundle = ca_bundle
 
     def close(self) -> None:
-        """Drop every idle connection."""
-        for idle in self._idle.values():
-            while idle:
-                idle.popleft().drop()
+        """Drop every idle connection; those in use are dropped when they are done."""
+        self._closed = True
+        for idle in list(self._idle.values()):
+            with suppress(IndexError):  # another thread was faster
+                while True:
+                    idle.popleft().drop()
 
 
 class OpenBody:
@@ -330,6 +351,11 @@ class Limits:
         return None if end is None else max(0.0, end - self._clock())
 
     @property
+    def over(self) -> bool:
+        """The deadline of the whole has passed."""
+        return self._last is not None and self._clock() >= self._last
+
+    @property
     def silence(self) -> float | None:
         """Seconds since the request was sent whole, as far as this was seen; None if it was not."""
         return None if self._sent is None else self._clock() - self._sent
@@ -359,6 +385,13 @@ class Limits:
 
 # After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
 KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+
+
+def _new_socket(family: socket.AddressFamily) -> socket.socket:
+    try:
+        return socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:  # no such family here, or too many open files
+        raise not_sent("refused", "connect", f"no socket: {error.strerror or error}") from None
 
 
 def tune(sock: socket.socket) -> None:
@@ -400,6 +433,8 @@ def load_engine(name: EngineName) -> Engine | None:
     """The reader of bodies that `name` stands for; None is our own."""
     if name == "native":
         return None
+    if name != "h11":
+        raise ConstructionError("engine", '"native" or "h11"')
     from ._h11 import h11_engine
 
     return h11_engine

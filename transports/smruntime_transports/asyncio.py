@@ -11,6 +11,7 @@ import asyncio
 import ssl
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar, Unpack
 
@@ -32,6 +33,15 @@ class AsyncioIO(AwaitedWireIO):
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
         return await asyncio.to_thread(read_file, effect)
+
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(0)
+
+    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """asyncio cancels an await, not a task: what is awaited after that goes on."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await do()
 
     async def sleep(self, effect: Sleep, /) -> None:
         await asyncio.sleep(effect.seconds)

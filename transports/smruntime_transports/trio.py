@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Unpack
 
 try:
@@ -26,6 +27,13 @@ class TrioIO(AwaitedWireIO):
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
         return await trio.to_thread.run_sync(read_file, effect)
+
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
+        with trio.move_on_after(seconds, shield=True):
+            await do()
 
     async def sleep(self, effect: Sleep, /) -> None:
         await trio.sleep(effect.seconds)

@@ -23,6 +23,7 @@ try:
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
         ConnectTimeoutError,
+        EmptyPoolError,
         HTTPError,
         NameResolutionError,
         NewConnectionError,
@@ -41,7 +42,7 @@ from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
-from ._wire import Connection, Limits, Origin, Wire, not_sent, tune
+from ._wire import Connection, Limits, Origin, Wire, default_tls, not_sent, tune
 from .sockets import SocketIO
 
 _fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
@@ -152,6 +153,9 @@ class Urllib3Wire(Wire):
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
+        left = limits.left(limits.end(effect.phases.connect))
+        if left == 0:
+            raise not_sent("timeout", "connect", "no time is left to connect")
         forced = _fresh.set(effect.fresh)
         try:
             handover = self.pools.connection_from_host(host, port, scheme).urlopen(
@@ -162,7 +166,8 @@ class Urllib3Wire(Wire):
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
-                timeout=Timeout(connect=limits.left(limits.end(effect.phases.connect))),
+                timeout=Timeout(connect=left),
+                pool_timeout=cast("int | None", left),  # queue.get takes any number, whatever the stubs say
             )
         except HTTPError as error:
             raise _failure(error) from None
@@ -181,8 +186,8 @@ class Urllib3Wire(Wire):
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless the manager has its own."""
         settings = self.pools.connection_pool_kw
-        if ca_bundle is not None and settings.get("ssl_context") is None:
-            settings.setdefault("ca_certs", ca_bundle)
+        if ca_bundle is not None and settings.get("ssl_context") is None and settings.get("ca_certs") is None:
+            settings["ssl_context"] = default_tls(ca_bundle)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -194,6 +199,8 @@ def _failure(error: HTTPError) -> DispatchFailure:
     kind: Kind = "refused"
     phase: Phase = "connect"
     match error:
+        case EmptyPoolError():
+            kind, phase = "timeout", "pool"
         case NameResolutionError():
             phase = "resolve"
         case NewConnectionError():
