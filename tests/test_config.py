@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import botocore.config
@@ -15,6 +15,8 @@ import pytest
 from smruntime_core import ConstructionError, Credentials
 from smruntime_core._config import MAX_FILE, Configuration, ReadFile, config_of, configuration
 from smruntime_core.testing import script
+from smruntime_transports import sockets
+from smruntime_transports._wire import default_tls
 
 HOME = "/home/someone"
 CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
@@ -178,3 +180,38 @@ def test_botocore_finds_the_same(environ: dict[str, str], config: str, credentia
     assert resolved.region == client.meta.region_name
     assert (ours.credentials.access_key_id, ours.credentials.secret_access_key) == (theirs.access_key, theirs.secret_key)
     assert ours.credentials.session_token == theirs.token
+
+
+@pytest.mark.parametrize(
+    ("settings", "member"),
+    [
+        ({"timeouts": 5}, "timeouts"),
+        ({"observe": "x"}, "observe"),
+        ({"retries": 3}, "retries"),
+        ({"use_fips": "false"}, "use_fips"),
+        ({"endpoint_url": ""}, "endpoint_url"),
+        ({"profile": 5}, "profile"),
+        ({"engine": "bogus"}, "engine"),
+        ({"credentials": "AKID"}, "credentials"),
+        ({"region": "evil.com/#"}, "region"),
+    ],
+)
+def test_settings_are_checked_where_they_are_given(settings: dict[str, Any], member: str) -> None:
+    with pytest.raises(ConstructionError) as caught:
+        sockets.Client(**settings)
+    assert caught.value.member == member
+    with pytest.raises(TypeError, match="regoin"):
+        cast("Any", sockets.Client)(regoin="eu-west-1")
+
+
+def test_what_is_not_given_is_looked_for_though_much_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "shop")
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent/ca.pem")
+    keys = Credentials("A", "s")
+    with sockets.Client(region="r-1", endpoint_url="https://127.0.0.1:1", credentials=keys) as client:
+        runtime = client._ready()
+        assert runtime.options.retries.max_attempts == 7
+        assert client._wire._ca_bundle == "/nonexistent/ca.pem"
+    with pytest.raises(ConstructionError, match="ca_bundle"):
+        default_tls("/nonexistent/ca.pem")

@@ -119,3 +119,15 @@ def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
 
 def test_nothing_of_an_answer_shows_in_a_repr() -> None:
     assert repr(sm.PayloadPart(b"secret")) == "PayloadPart(<6 bytes>)"
+
+
+def test_a_cut_body_is_no_whole_answer_and_ends_are_told_once() -> None:
+    body = service.event(sm.PayloadPart(b"ab"))
+    with pytest.raises(sm.TruncatedStream):
+        OPERATION.parse(HEAD.but(body=body, truncated=True))
+    parser = sm.ResponseParser(OPERATION)
+    parser.receive_head(HEAD)
+    parser.receive_data(body)
+    parser.receive_eof()
+    parser.receive_eof()
+    assert events(parser) == [sm.ResponseStarted(OUTPUT), sm.PayloadPart(b"ab"), sm.ResponseEnded()]

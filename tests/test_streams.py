@@ -224,3 +224,30 @@ def test_what_was_left_early_is_no_whole_answer() -> None:
             assert next(left.bytes()) == PARTS[0]
         with pytest.raises(TruncatedStream):
             list(left.text())
+
+
+def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
+    model = service.event(ModelStreamError("it broke"))
+    text = service.event(PayloadPart(b"\xff"))
+    for pieces, how in (
+        ((FRAMES[0], model), "bytes"),
+        ((FRAMES[0][:-1],), "bytes"),
+        ((text,), "text"),
+        ((FRAMES[0], FRAMES[1][:9]), "events"),
+    ):
+        with scripted(chunked(*pieces)) as server:
+            (told,) = stream(server.url, how=how)
+        assert told.error is not None
+        assert told.error.metadata.request_id == "q-1"
+        assert [attempt.outcome for attempt in told.error.metadata.attempts] == ["ok"]
+
+
+def test_two_readers_of_one_stream_are_told_so() -> None:
+    with scripted(chunked(*FRAMES)[:300], 2.0) as server:
+        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        with client, client.stream(STREAMED) as one:
+            flow = one._stream.more()
+            next(flow)
+            with pytest.raises(RuntimeError, match="reader"):
+                next(one._stream.more())
+            flow.close()

@@ -253,6 +253,7 @@ class Wire:
         if self._tls is None:
             self._tls = default_tls(self._ca_bundle)
         try:
+            connection.sock.getpeername()  # or `wrap_socket` would find out, and lose the socket without closing it
             wrapped = self._tls.wrap_socket(
                 connection.sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
             )

@@ -70,6 +70,15 @@ class _Lendable(_Base):
         self.wire = Connection(sock, time.monotonic())
         self.served = False
 
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        try:
+            sock.getpeername()  # or Python's `wrap_socket` would find out, and lose the socket without closing it
+        except OSError:
+            sock.close()
+            raise NewConnectionError(self, "the server hung up at once") from None
+        return sock
+
     @property
     def is_connected(self) -> bool:
         return self.wire is not None and not _fresh.get() and self.wire.usable(time.monotonic())
@@ -153,6 +162,8 @@ class Urllib3Wire(Wire):
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
+        if scheme == "https":
+            self._secure()
         left = limits.left(limits.end(effect.phases.connect))
         if left == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
@@ -185,9 +196,13 @@ class Urllib3Wire(Wire):
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless the manager has its own."""
+        self._ca_bundle = ca_bundle
+
+    def _secure(self) -> None:
+        """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
-        if ca_bundle is not None and settings.get("ssl_context") is None and settings.get("ca_certs") is None:
-            settings["ssl_context"] = default_tls(ca_bundle)
+        if not any(name.startswith(("ssl_", "ca_", "cert_", "assert_")) and value is not None for name, value in settings.items()):
+            settings["ssl_context"] = default_tls(self._ca_bundle)
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -1,0 +1,199 @@
+"""The wire: deadlines hold against fast peers too, connecting fails in our terms only, nothing is left open."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import trio
+
+import smruntime_core as sm
+from smruntime_core import service
+from smruntime_transports import asyncio as on_asyncio
+from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio
+from smruntime_transports._wire import MAX_KEPT, Resolve
+
+from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step, drive_asyncio
+from .servers import OK, Peer, acting, scripted
+from .test_sessions import CLOSED, OPENED
+from .test_streams import FRAMES, chunked
+
+
+@pytest.fixture(params=PERFORMERS)
+def perform(request: pytest.FixtureRequest) -> Performer:
+    return PERFORMERS[request.param]
+
+
+@contextmanager
+def endless(head: bytes, piece: bytes) -> Iterator[str]:
+    """Answers with `head` and then `piece`, over and over, as fast as it can."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pour(connection: socket.socket) -> None:
+        with connection:
+            try:
+                connection.recv(1 << 16)
+                connection.sendall(head)
+                while True:
+                    connection.sendall(piece)
+            except OSError:
+                pass
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=pour, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 900000000000\r\n\r\n"
+
+
+def test_a_fast_peer_does_not_outrun_the_deadline(perform: Performer) -> None:
+    with endless(LENGTH, bytes(1 << 16)) as url:
+        begun = time.monotonic()
+        (outcome,) = perform(url, Step(options={"timeout": 0.3, "max_body": None}))
+        assert time.monotonic() - begun < 5
+    assert isinstance(outcome, TimeoutError), outcome
+
+
+def test_a_body_has_a_bound_that_nobody_asked_for(perform: Performer) -> None:
+    with endless(LENGTH, b"x") as url:
+        (outcome,) = perform(url)
+    assert isinstance(outcome, sm.DispatchFailure)
+    assert (outcome.kind, outcome.status) == ("too_large", 200)
+
+
+def test_a_fast_stream_does_not_outrun_the_deadline(perform: Performer) -> None:
+    head = chunked().partition(b"0\r\n\r\n")[0]
+    part = service.event(sm.PayloadPart(bytes(1024)))
+    with endless(head, (b"%x\r\n%b\r\n" % (len(part), part)) * 64) as url:
+        begun = time.monotonic()
+        (outcome,) = perform(url, Step(operation=STREAMED, options={"timeout": 0.3}))
+        assert time.monotonic() - begun < 5
+    assert isinstance(outcome, TimeoutError), outcome
+
+
+def test_without_time_nothing_is_sent(perform: Performer) -> None:
+    with scripted(OK, OK, OK) as server:
+        warm, late = perform(server.url, Step(), Step(options={"timeout": 1e-9}))
+        assert warm.body == b"abc"
+        assert isinstance(late, TimeoutError)
+        assert isinstance(late, sm.DispatchFailure)
+        assert late.delivery == "not_sent"
+        assert len(server.requests) == 1
+
+
+class Lost(sockets.SocketIO):
+    """Finds an address of a family that this machine does not have before the right one."""
+
+    def resolve(self, effect: Resolve, /) -> list[Any]:
+        return [(socket.AddressFamily.AF_UNSPEC, ("nowhere", 1)), *super().resolve(effect)]
+
+
+def test_the_next_address_is_tried_where_a_family_is_lacking() -> None:
+    with scripted(OK) as server:
+        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
+        client._io = Lost(client._wire)
+        with client:
+            assert client.call(IRIS).body == b"abc"
+
+
+# Python's own wrap_socket loses the socket if the peer resets between two of its lines; it is closed then, with a warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
+    def act(peer: Peer) -> None:
+        peer.reset()
+
+    with acting(act) as stage:
+        (outcome,) = perform(stage.url.replace("http://", "https://"), retries=sm.RetryPolicy(max_attempts=1))
+    assert isinstance(outcome, sm.DispatchFailure), outcome
+    assert outcome.delivery == "not_sent"
+    gc.collect()
+
+
+def test_no_more_connections_are_kept_than_that() -> None:
+    async def main(url: str) -> int:
+        async with on_asyncio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS) as client:
+            await asyncio.gather(*(client.call(IRIS) for _ in range(MAX_KEPT + 20)))
+            return sum(map(len, client._wire._idle.values()))
+
+    answers = [OK] * (MAX_KEPT + 20)
+    with scripted(0.5, *answers) as server:
+        assert drive_asyncio(lambda: main(server.url)) <= MAX_KEPT
+
+
+def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
+    with scripted(chunked(*FRAMES)) as server:
+        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
+        with client.stream(STREAMED) as stream:
+            client.close()
+            list(stream.bytes())
+        assert not any(client._wire._idle.values())
+
+
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_a_session_is_closed_though_its_task_is_cancelled(name: str) -> None:
+    where: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS}
+
+    async def talk(client: Any) -> None:
+        async with client.session("chat") as session:
+            await session.invoke(body=b"slow")
+
+    async def on_trio_loop(url: str) -> None:
+        async with on_trio.AsyncClient(endpoint_url=url, **where) as client:
+            with trio.move_on_after(0.3):
+                await talk(client)
+
+    async def on_asyncio_loop(url: str) -> None:
+        async with on_asyncio.AsyncClient(endpoint_url=url, **where) as client:
+            task = asyncio.ensure_future(talk(client))
+            await asyncio.wait([task], timeout=0.3)
+            task.cancel()
+            await asyncio.wait([task])
+
+    def act(peer: Peer) -> None:
+        while request := peer.read():
+            if b"CLOSE" in request:
+                peer.send(CLOSED)
+            elif b"NEW_SESSION" in request:
+                peer.send(OPENED)
+            else:
+                peer.idle(3.0)
+                return
+
+    with acting(act) as stage:
+        if name == "trio":
+            trio.run(on_trio_loop, stage.url)
+        else:
+            drive_asyncio(lambda: on_asyncio_loop(stage.url))
+        assert [b"CLOSE" in request for request in stage.requests] == [False, False, True]
+
+
+def test_an_observer_that_fails_leaves_no_stream_open() -> None:
+    def observe(notice: sm.Notice) -> None:
+        if isinstance(notice, sm.AttemptEnded):
+            raise ZeroDivisionError
+
+    with scripted(chunked(*FRAMES)) as server:
+        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe)
+        with client, pytest.raises(ZeroDivisionError):
+            client.stream(STREAMED)
+        assert not any(client._wire._idle.values())
