@@ -101,7 +101,7 @@ def seconds(member: str, value: object) -> float | None:
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
 
 
-class Timeouts(Record, kw_only=True):
+class Timeouts(Record):
     """Limits in seconds; None means none.
 
     `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole

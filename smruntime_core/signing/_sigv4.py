@@ -54,6 +54,7 @@ class SigningKey:
         self.scope = scope
         self._inner, self._outer = _hmac_states(key)
         self._lines: dict[tuple[object, ...], HeaderLines] = {}
+        self._targets: dict[tuple[str, bool, bool], tuple[str, str, str]] = {}
 
     def header_lines(self, names: tuple[str, ...], added: Collection[str]) -> HeaderLines:
         """How fields of these `names` are signed together with those `added`."""
@@ -63,6 +64,21 @@ class SigningKey:
             if len(self._lines) > 64:  # whoever makes up header names works this out anew
                 self._lines.clear()
             found = self._lines[wanted] = HeaderLines(names, added)
+        return found
+
+    def target(self, url: str, normalize: bool, double_encode: bool) -> tuple[str, str, str]:
+        """Authority, canonical path and canonical query of `url`: a client calls few of them, over and over."""
+        wanted = url, normalize, double_encode
+        found = self._targets.get(wanted)
+        if found is None:
+            if len(self._targets) > 64:
+                self._targets.clear()
+            _, authority, path, query = split(url)
+            try:
+                path = canonical_path(path, normalize=normalize, double_encode=double_encode)
+                found = self._targets[wanted] = authority, path, canonical_query(query)
+            except UnicodeEncodeError:
+                raise ConstructionError("url", "text without lone surrogates") from None
         return found
 
     def sign(self, text: str) -> str:
@@ -97,27 +113,18 @@ def sign(
     signed (`sign_session_token=False`). Raises `ConstructionError` if the URL is not absolute http(s).
     """
     key, stamp = signing_key(credentials, scope, now)
-    _, authority, path, query = split(request.url)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
-    token = credentials.session_token
-    added = {"host": authority, "x-amz-date": stamp}
+    authority, path, query = key.target(request.url, normalize_path, double_encode)
+    token, added, values, canonical = credentials.session_token, {"host": authority, "x-amz-date": stamp}, (), ""
     if add_payload_hash:
         added["x-amz-content-sha256"] = payload_hash
     if token is not None and sign_session_token:
         added["x-amz-security-token"] = token
-    names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
-    lines = key.header_lines(names, added)
-    canonical = ""
     try:
-        canonical = canonical_request(
-            request.method,
-            canonical_path(path, normalize=normalize_path, double_encode=double_encode),
-            query and canonical_query(query),
-            lines.of(values, added.values()),
-            lines.signed,
-            payload_hash,
-        )
+        names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
+        lines = key.header_lines(names, added)
+        canonical = canonical_request(request.method, path, query, lines.of(values, added.values()), lines.signed, payload_hash)
         text = string_to_sign(canonical, stamp, key)
     except UnicodeEncodeError:
         del token, added, values, canonical  # what a traceback with locals would show

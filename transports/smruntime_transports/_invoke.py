@@ -107,6 +107,8 @@ class Meter:
 def _operation(options: argparse.Namespace) -> InvokeEndpoint | InvokeEndpointWithResponseStream:
     given = {member: value for member in MEMBERS.values() if (value := getattr(options, member)) is not None}
     opens = options.session == "new"
+    if opens and options.stream is not None:
+        raise ConstructionError("session", "opened without --stream", "a streamed invocation cannot open one")
     body = OPENING if opens and not options.data else _body(options.data)
     session_id = NEW_SESSION if opens else options.session
     if options.stream is None:
