@@ -101,7 +101,7 @@ class HeaderLines:
     """How the values of one list of header fields become canonical lines, whatever the values are.
 
     A client sends the same names call after call, so a signer works this out once: which fields are signed, in which order they
-    stand. `names` are those of the request; `added` replace them, except for `host`, which gives way.
+    stand. `names` are those of the request; `host` gives way to one that is among them, `added` replace them.
     """
 
     def __init__(self, names: Sequence[str], added: Collection[str]) -> None:
@@ -109,7 +109,7 @@ class HeaderLines:
         for index, name in enumerate(map(str.lower, names)):
             if name == "host" or (name not in UNSIGNED and name not in added):
                 places.setdefault(name, []).append(index)
-        for index, name in enumerate(added, len(names)):
+        for index, name in enumerate(("host", *added), len(names)):
             places.setdefault(name, [index])
         order = sorted(places)
         self.signed = ";".join(order)
@@ -120,13 +120,13 @@ class HeaderLines:
             self._parts += [part for _ in places[name] for part in ("", ",")]
             self._parts[-1] = "\n"
 
-    def of(self, values: Sequence[str], added: Iterable[str]) -> str:
-        """The canonical header lines for the request's `values` and those `added`, which are canonical already."""
+    def of(self, values: Sequence[str], host: str, added: Iterable[str]) -> str:
+        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already."""
         text = " | ".join(("", *values, ""))  # a blank at either end of a value is now one of two
         if " ".join(text.split()) != text[1:-1]:
             values = [canonical_value(value) for value in values]
         parts = self._parts.copy()
-        parts[1::2] = self._in_order((*values, *added))
+        parts[1::2] = self._in_order((*values, host, *added))
         return "".join(parts)
 
 

@@ -54,6 +54,7 @@ class SigningKey:
         self.scope = scope
         self._inner, self._outer = _hmac_states(key)
         self._lines: dict[tuple[object, ...], HeaderLines] = {}
+        self._last = (-1, "")
         self._targets: dict[tuple[str, bool, bool], tuple[str, str, str]] = {}
 
     def header_lines(self, names: tuple[str, ...], added: Collection[str]) -> HeaderLines:
@@ -65,6 +66,14 @@ class SigningKey:
                 self._lines.clear()
             found = self._lines[wanted] = HeaderLines(names, added)
         return found
+
+    def stamp(self, second: int) -> str:
+        """`YYYYMMDDThhmmssZ` for so many seconds after midnight; calls come many to a second."""
+        kept, text = self._last
+        if kept != second:
+            text = self.date + time_of_day(second)
+            self._last = second, text  # in one step: threads share it
+        return text
 
     def target(self, url: str, normalize: bool, double_encode: bool) -> tuple[str, str, str]:
         """Authority, canonical path and canonical query of `url`: a client calls few of them, over and over."""
@@ -116,7 +125,7 @@ def sign(
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     authority, path, query = key.target(request.url, normalize_path, double_encode)
-    token, added, values, canonical = credentials.session_token, {"host": authority, "x-amz-date": stamp}, (), ""
+    token, added, values, canonical = credentials.session_token, {"x-amz-date": stamp}, (), ""
     if add_payload_hash:
         added["x-amz-content-sha256"] = payload_hash
     if token is not None and sign_session_token:
@@ -124,7 +133,7 @@ def sign(
     try:
         names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
         lines = key.header_lines(names, added)
-        canonical = canonical_request(request.method, path, query, lines.of(values, added.values()), lines.signed, payload_hash)
+        canonical = canonical_request(request.method, path, query, lines.of(values, authority, added.values()), lines.signed, payload_hash)
         text = string_to_sign(canonical, stamp, key)
     except UnicodeEncodeError:
         del token, added, values, canonical  # what a traceback with locals would show
@@ -132,9 +141,8 @@ def sign(
     signature = key.sign(text)
     if token is not None and not sign_session_token:
         added["x-amz-security-token"] = token
-    del added["host"]
-    credential = f"{credentials.access_key_id}/{key.scope}"
-    added["authorization"] = f"{ALGORITHM} Credential={credential}, SignedHeaders={lines.signed}, Signature={signature}"
+    credential = f"{ALGORITHM} Credential={credentials.access_key_id}/{key.scope}"
+    added["authorization"] = f"{credential}, SignedHeaders={lines.signed}, Signature={signature}"
     return Signature(tuple(added.items()), signature, canonical, text)
 
 
@@ -159,7 +167,7 @@ def signing_key(credentials: Credentials, scope: Scope, now: float) -> tuple[Sig
         if len(kept) > 8:  # yesterday's; whoever signs for more scopes than that derives again
             kept.clear()
         key = kept[wanted] = _derive(credentials.secret_access_key, date_of(day), scope)
-    return key, key.date + time_of_day(second)
+    return key, key.stamp(second)
 
 
 def _derive(secret: str, date: str, scope: Scope) -> SigningKey:
