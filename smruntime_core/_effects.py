@@ -58,36 +58,33 @@ class GetCredentials(Effect[Credentials]):
     rejected: Credentials | None = None
 
 
-class Send(Effect[Response]):
-    """One HTTP exchange: the request exactly as it is, the whole response, within `timeout` seconds (None: no limit).
+class Outgoing(Effect[R_co]):
+    """A request to be sent exactly as it is, within `timeout` seconds (None: no limit).
 
     `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`,
-    one that counts bytes tells `progress` how many were sent and received. A successful
-    body of more than `max_body` bytes is not received. The IO raises `DispatchFailure` if it does not come off.
+    one that counts bytes tells `progress` how many were sent and received. It raises `DispatchFailure` if it does not come off.
     """
+
+    request: Request
+    timeout: float | None = None
+    phases: Timeouts = field(default=Timeouts())
+    fresh: bool = False
+    notify: Callable[[], None] | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False)
+
+
+class Send(Outgoing[Response]):
+    """One HTTP exchange. The reply is the whole response; a successful body of more than `max_body` bytes is not received."""
 
     method = "send"
 
-    request: Request
-    timeout: float | None = None
-    phases: Timeouts = field(default=Timeouts())
-    fresh: bool = False
-    notify: Callable[[], None] | None = field(default=None, compare=False)
-    progress: Progress | None = field(default=None, compare=False)
-    max_body: int | None = None
+    max_body: int | None = field(default=None, compare=False)
 
 
-class Open(Effect[StreamingResponse]):
+class Open(Outgoing[StreamingResponse]):
     """Like `Send`, but the reply comes when the head has arrived, its body unread."""
 
     method = "open"
-
-    request: Request
-    timeout: float | None = None
-    phases: Timeouts = field(default=Timeouts())
-    fresh: bool = False
-    notify: Callable[[], None] | None = field(default=None, compare=False)
-    progress: Progress | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):
