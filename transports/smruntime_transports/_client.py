@@ -113,8 +113,10 @@ class Setup:
         if found.max_attempts is not None and settings.get("retries") is None:
             retries = retries.but(max_attempts=found.max_attempts)
         io.configure(self._credentials or found.credentials, found.ca_bundle)
+        config = self._config(found)
+        self.where = config.url
         return Runtime(
-            self._config(found),
+            config,
             clock=time,
             random=random.random,
             retries=retries,
