@@ -242,6 +242,12 @@ def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
     assert outcome(text.encode()) == expected
 
 
+@given(hostile.filter(lambda data: b"\r" not in data))
+def test_any_line_ending_says_the_same(data: bytes) -> None:
+    for ending in (b"\r\n", b"\r"):
+        assert outcome(data.replace(b"\n", ending)) == outcome(data)
+
+
 def test_no_repr_shows_a_value() -> None:
     found = parse(f"[default]\ns3 =\n  key = {SECRET}", f"[default]\naws_session_token = {SECRET}")
     settings = found.profile("default")
