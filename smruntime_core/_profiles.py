@@ -249,9 +249,10 @@ def _lines(file: str, data: bytes | str) -> list[str]:
     if len(given) > MAX_SIZE:
         raise ConstructionError(file, "at most 1 MiB", f"its size is {len(given)}")
     text = given if isinstance(given, str) else str(given, "utf-8", "surrogateescape")
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if found := _not_utf8(text):
         raise ConstructionError(file, "UTF-8", f"line {text.count(chr(10), 0, found.start()) + 1} holds other bytes")
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.split("\n")
     if len(lines) > MAX_LINES:
         raise ConstructionError(file, f"at most {MAX_LINES} lines", f"it has {len(lines)}")
     return lines
