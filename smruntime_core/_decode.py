@@ -33,7 +33,7 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
     found = fields(response.headers)
     told = metadata(response, found, attempts)
     if response.truncated:
-        raise _with(told, ResponseError("the body of a successful answer was cut short"))
+        raise ResponseError("the body of a successful answer was cut short").about(told)
     values: dict[str, object] = {"body": response.body, "metadata": told}
     for name, key in kind.headers:
         if key in found:
@@ -84,11 +84,6 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
     """What every answer says of itself."""
     return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
-
-
-def _with(metadata: Metadata, failure: ResponseError) -> ResponseError:
-    failure.metadata = metadata
-    return failure
 
 
 def _shape_name(text: object) -> str | None:

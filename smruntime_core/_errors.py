@@ -67,6 +67,11 @@ class SmRuntimeError(Exception):
 
     metadata: Metadata = NO_METADATA
 
+    def about(self, metadata: Metadata) -> Self:
+        """The same error, now knowing which call it is about."""
+        self.metadata = metadata
+        return self
+
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self.args), self.__dict__
 

@@ -31,7 +31,7 @@ def result(accepted: InvokeEndpointAsyncOutput, deadline: Deadline) -> Flow[byte
     `DispatchFailure` of kind timeout if neither is there by the deadline.
     """
     if accepted.output_location is None:
-        raise _about(accepted, ResponseError("the service did not say where the answer will be"))
+        raise ResponseError("the service did not say where the answer will be").about(accepted.metadata)
     wait = FIRST_WAIT
     while True:
         answer = yield from Fetch(accepted.output_location)
@@ -42,9 +42,7 @@ def result(accepted: InvokeEndpointAsyncOutput, deadline: Deadline) -> Flow[byte
             raise _failed(accepted, failure)
         if deadline.passed_in(0.0):
             message = f"neither answer nor failure of {accepted.inference_id or 'the invocation'} is there yet"
-            late = DispatchFailure(message, kind="timeout", phase="body", delivery="answered")
-            late.metadata = accepted.metadata
-            raise late
+            raise DispatchFailure(message, kind="timeout", phase="body", delivery="answered").about(accepted.metadata)
         left = deadline.left()
         yield from Sleep(wait if left is None else min(wait, left))
         wait = min(wait * GROWTH, LONGEST_WAIT)
@@ -56,8 +54,3 @@ def _failed(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
     made = ModelError(text.strip(), body=body, metadata=accepted.metadata)
     made.complete()
     return made
-
-
-def _about(accepted: InvokeEndpointAsyncOutput, failure: ResponseError) -> ResponseError:
-    failure.metadata = accepted.metadata
-    return failure

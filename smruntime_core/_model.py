@@ -32,6 +32,9 @@ class Request(Record):
         return f"Request({self.method} {shown}, <{len(self.headers)} headers>, <{len(self.body)} bytes>)"
 
 
+MAX_ERROR_BODY = 1024 * 1024  # bytes of an error's body that are read; what is cut there is `truncated`
+
+
 class Response(Record):
     """An HTTP response, its body whole, or cut and `truncated` if it was an error's and too long or broken off.
 

@@ -11,11 +11,11 @@ from ._errors import ConstructionError
 from ._model import Headers, seconds
 from ._record import Record, field
 from ._retries import RetryPolicy
-from ._rules import flag, header_text
+from ._rules import TCHAR, flag, header_text
 
 MAX_BODY = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory, not a rule
 
-_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}").fullmatch
+_token = re.compile(f"[{TCHAR}]{{1,256}}").fullmatch
 _text = header_text(8192)
 # Ours to write: what frames the message, what signs it, what says who is calling.
 RESERVED = frozenset(

@@ -20,13 +20,12 @@ from . import _decode
 from ._bindings import Output
 from ._errors import ServiceError, SmRuntimeError, StreamError, TruncatedStream
 from ._metadata import Attempt, Metadata
-from ._model import Response
+from ._model import MAX_ERROR_BODY, Response
 from ._record import Record
 from ._signal import NEED_DATA, NeedData
 from .eventstream import EventStreamDecoder, Message
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
-MAX_ERROR_BODY = 1024 * 1024
 
 
 class ResponseStarted(Record):
@@ -90,7 +89,7 @@ class ResponseParser:
             return
         said = _decode.fields(head.headers).get("content-type", "")
         if said.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            self._failure = _told(self._metadata, StreamError(f"a {head.status} whose Content-Type is not {CONTENT_TYPE}"))
+            self._failure = StreamError(f"a {head.status} whose Content-Type is not {CONTENT_TYPE}").about(self._metadata)
         else:
             output = _decode.output(self._operation.output, Response(head.status, head.headers), attempts)
             self._ready.append(ResponseStarted(output))
@@ -135,12 +134,12 @@ class ResponseParser:
                     return event
                 message = self._frames.next_event()
         except (ServiceError, StreamError) as failure:
-            self._failure = _told(self._metadata, failure)
+            self._failure = failure.about(self._metadata)
             raise
         if self._whole:
             self._whole = False
             if self._cut:
-                self._failure = _told(self._metadata, TruncatedStream("the body of the answer was cut short"))
+                self._failure = TruncatedStream("the body of the answer was cut short").about(self._metadata)
                 raise self._failure
             return ResponseEnded()
         return NEED_DATA
@@ -182,11 +181,6 @@ def _text(message: Message, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise StreamError(f"an event without a text under {name}")
     return value
-
-
-def _told(metadata: Metadata, failure: SmRuntimeError) -> SmRuntimeError:
-    failure.metadata = metadata
-    return failure
 
 
 def whole(operation: Streamed, response: Response, attempts: Iterable[Attempt]) -> Output:

@@ -140,11 +140,6 @@ def locations(environ: Mapping[str, str], *, home: str = "~", windows: bool = Fa
     return path("AWS_CONFIG_FILE", "config"), path("AWS_SHARED_CREDENTIALS_FILE", "credentials")
 
 
-def profile_name(environ: Mapping[str, str]) -> str:
-    """The profile that the environment asks for."""
-    return environ.get("AWS_PROFILE") or "default"
-
-
 def _home(environ: Mapping[str, str], windows: bool) -> str:
     """The home directory as the environment has it, else empty."""
     home = environ.get("HOME", "")

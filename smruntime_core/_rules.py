@@ -14,6 +14,7 @@ from typing import cast
 
 from ._errors import ConstructionError
 
+TCHAR = "!#$%&'*+.^_`|~0-9A-Za-z-"  # what a token is made of (RFC 9110 section 5.6.2), as it stands in a regex class
 _NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 

@@ -30,11 +30,11 @@ from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
-from ._model import Request, Response, ResponseBody, Timeouts
+from ._model import MAX_ERROR_BODY, Request, Response, ResponseBody, Timeouts
 from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
-from ._parser import MAX_ERROR_BODY, ResponseParser
+from ._parser import ResponseParser
 from ._patience import Clock, Deadline
 from ._recovery import Again, Failed, Recovery, outcome
 from ._retries import NoLock, RetryPolicy, TokenBucket

@@ -41,9 +41,8 @@ class SessionId(Record):
                 raise ValueError
             return cls(found[1], _moment(found[2]))
         except ValueError:
-            failure = ResponseError("no session was opened: the answer names none, or not as '<id>; Expires=<time>'")
-            failure.metadata = output.metadata
-            raise failure from None
+            message = "no session was opened: the answer names none, or not as '<id>; Expires=<time>'"
+            raise ResponseError(message).about(output.metadata) from None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -1,7 +1,7 @@
 """A streamed answer while it is being received: events that are there already, and the flow that fetches more.
 
     while True:
-        yield from stream.ready(decoder)        # no waiting, no colour
+        yield from stream.decoded(decoder)      # what is there already: no waiting, no colour
         if stream.ended: return
         run(stream.more(), io)                  # or: await run_async(stream.more(), io)
 
@@ -88,8 +88,7 @@ class Stream(Generic[OutputT_co]):
             raise self._failure.with_traceback(None)
 
     def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
-        failure.metadata = self.metadata
-        self._failure = failure
+        self._failure = failure.about(self.metadata)
         self._body.abort()
         return failure
 

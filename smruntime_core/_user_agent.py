@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import sys
 
+from ._rules import TCHAR
 from ._version import VERSION
 
-_not_in_a_token = re.compile("[^!#$%&'*+.^_`|~0-9A-Za-z-]")
+_not_in_a_token = re.compile(f"[^{TCHAR}]")
 _SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "ios": "ios", "android": "android"}
 STANDARD_RETRIES = "E"  # AWS's letter for this retry mode
 

@@ -17,7 +17,7 @@ import trustme
 
 import smruntime_local
 from smruntime_core import DispatchFailure, InvokeEndpoint, InvokeEndpointOutput, ServiceError, Timeouts
-from smruntime_core._http1 import MAX_ERROR_BODY
+from smruntime_core._model import MAX_ERROR_BODY
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 

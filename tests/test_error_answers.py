@@ -27,7 +27,7 @@ from smruntime_core import (
     ServiceUnavailable,
     ValidationError,
 )
-from smruntime_core._http1 import MAX_ERROR_BODY
+from smruntime_core._model import MAX_ERROR_BODY
 from smruntime_core._notices import Notice, Waiting
 
 from .callers import CALLERS, IRIS, PERFORMERS, STREAMED, STREAMERS, Caller, Performer, Step, Streamer

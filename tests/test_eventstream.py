@@ -492,7 +492,7 @@ def test_decoded_headers_cannot_be_changed() -> None:
     [event], _ = decode([encode(GOOD[0])])
     assert list(event.headers.items()) == list(PART.items())
     with pytest.raises(TypeError):
-        event.headers["x"] = 1  # type: ignore[index]
+        event.headers["x"] = 1  # type: ignore[index]  # it is read-only
 
 
 def test_a_decoded_message_can_be_pickled_and_copied() -> None:

@@ -94,7 +94,7 @@ def test_required_and_unknown_members() -> None:
     assert refusal("endpoint_name", None).member == "endpoint_name"
     assert refusal("body", None).member == "body"
     with pytest.raises(TypeError):
-        InvokeEndpoint(body=b"")  # type: ignore[call-arg]
+        InvokeEndpoint(body=b"")  # type: ignore[call-arg]  # what is required is lacking
     with pytest.raises(TypeError):
         made(endpoint="x")
     assert sent(made(accept=None)) == {}
@@ -151,7 +151,7 @@ def test_a_repr_shows_neither_body_nor_custom_attributes() -> None:
 def test_frozen_and_equal_by_value() -> None:
     one = made(accept="a")
     with pytest.raises(AttributeError):
-        one.accept = "b"  # type: ignore[misc]
+        one.accept = "b"  # type: ignore[misc]  # it is frozen
     with pytest.raises(AttributeError):
         del one.accept
     assert one == made(accept="a") and hash(one) == hash(made(accept="a"))

@@ -190,7 +190,7 @@ def test_options_are_checked_where_they_are_given(changes: dict[str, Any]) -> No
             client.with_options(**changes)
         assert refused.value.member in changes
         with pytest.raises(TypeError):
-            client.with_options(patience=3)  # type: ignore[call-arg]
+            client.with_options(patience=3)  # type: ignore[call-arg]  # no option
 
 
 def test_a_copy_shares_connections_and_options_add_up(perform: Performer) -> None:
@@ -245,7 +245,7 @@ def test_progress_is_told_of_both_directions(perform: Performer) -> None:
     assert told[-1][0] == len(server.requests[0]) > 4_000_000
     assert told[-1][1] == len(OK)
     with pytest.raises(sm.ConstructionError, match="progress"):
-        sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]
+        sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]  # no callable
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"

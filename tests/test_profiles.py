@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError
-from smruntime_core._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse, profile_name
+from smruntime_core._config import Sources
+from smruntime_core._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
 SECRET = "wJalrXUtnFEMI"
@@ -67,7 +68,8 @@ def test_vectors(case: Any, encode: Any) -> None:
 def test_location_vectors(case: Any) -> None:
     environ = case["environment"]
     assert locations(environ, windows=case["platform"] == "windows") == (case["configLocation"], case["credentialsLocation"])
-    assert profile_name(environ) == case.get("profile", "default")
+    profile = case.get("profile", "default")
+    assert Sources(environ, parse(f"[profile {profile}]"), None).name == profile
 
 
 def test_locations_without_and_with_a_home() -> None:

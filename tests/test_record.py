@@ -56,7 +56,7 @@ def test_only_what_was_given_is_stored() -> None:
 def test_frozen() -> None:
     point = Point(1)
     with pytest.raises(AttributeError, match="frozen"):
-        point.x = 2  # type: ignore[misc]
+        point.x = 2  # type: ignore[misc]  # it is frozen
     with pytest.raises(AttributeError, match="frozen"):
         point.new = 2
     with pytest.raises(AttributeError, match="frozen"):

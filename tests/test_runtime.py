@@ -67,7 +67,7 @@ class Play:
             self.error = error
         self.sends = [effect for effect in self.effects if isinstance(effect, sm.Send)]
         self.sleeps = [effect.seconds for effect in self.effects if isinstance(effect, sm.Sleep)]
-        self.attempts = (self.result or self.error or OK).metadata.attempts  # type: ignore[union-attr]
+        self.attempts = (self.result or self.error or OK).metadata.attempts  # type: ignore[union-attr]  # one of them is there
 
 
 def play(*script: object, **policy: Any) -> Play:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ._exchange import MAX_ERROR_BODY, MAX_INTERIM, Engine, Exchange
+from ._exchange import MAX_INTERIM, Engine, Exchange
 from ._framing import Framing, frame
 from ._gate import MAX_HEAD, Head, Violation
 from ._writing import ONE_WRITE, write
 
 __all__ = [
-    "MAX_ERROR_BODY",
     "MAX_HEAD",
     "MAX_INTERIM",
     "ONE_WRITE",

@@ -24,13 +24,12 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from .._errors import Delivery, DispatchFailure, Kind, Phase
-from .._model import Request, Response
+from .._model import MAX_ERROR_BODY, Request, Response
 from ._framing import Framing, frame
 from ._gate import MAX_HEAD, Head, Violation, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
-MAX_ERROR_BODY = 1024 * 1024
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from .._errors import Kind
 from .._model import Headers
+from .._rules import TCHAR
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 256
 
-TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a name, not a password
+TOKEN = f"[{TCHAR}]+"
 FIELD = rf"{TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{FIELD})*)\r\n").fullmatch
 _fields = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n").findall

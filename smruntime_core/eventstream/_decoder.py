@@ -31,7 +31,7 @@ MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts h
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
 
 # Half the cost of `Message(...)`, which does the same.
-_new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]
+_new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]  # of tuple.__new__
 
 
 class EventStreamDecoder:

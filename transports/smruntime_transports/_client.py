@@ -96,7 +96,6 @@ class Setup:
             raise ConstructionError("profile", "the name of a profile")
         self._settings = settings
         self._credentials = credentials
-        self._given = Configuration(profile="")
         self.retries = settings.get("retries") or RetryPolicy()
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
