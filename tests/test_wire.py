@@ -197,3 +197,25 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
         assert not any(client._wire._idle.values())
+
+
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
+    where: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS, "timeouts": sm.Timeouts(response=0.2)}
+
+    async def talk(client: Any) -> None:
+        async with client, client.session("chat"):
+            pass
+
+    def act(peer: Peer) -> None:
+        while request := peer.read():
+            if b"CLOSE" in request:
+                peer.idle(3.0)
+                return
+            peer.send(OPENED)
+
+    with acting(act) as stage, pytest.raises(TimeoutError):
+        if name == "trio":
+            trio.run(talk, on_trio.AsyncClient(endpoint_url=stage.url, **where))
+        else:
+            drive_asyncio(lambda: talk(on_asyncio.AsyncClient(endpoint_url=stage.url, **where)))

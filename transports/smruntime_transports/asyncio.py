@@ -39,9 +39,12 @@ class AsyncioIO(AwaitedWireIO):
 
     async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
         """asyncio cancels an await, not a task: what is awaited after that goes on."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+        try:
+            async with asyncio.timeout(seconds) as limit:
                 await do()
+        except TimeoutError:
+            if not limit.expired():  # a `DispatchFailure` may be one too, and is not ours to keep quiet about
+                raise
 
     async def sleep(self, effect: Sleep, /) -> None:
         await asyncio.sleep(effect.seconds)

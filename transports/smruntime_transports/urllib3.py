@@ -194,10 +194,6 @@ class Urllib3Wire(Wire):
         assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
         connection.give_back()
 
-    def trust(self, ca_bundle: str | None) -> None:
-        """Certificates for connections to come, unless the manager has its own."""
-        self._ca_bundle = ca_bundle
-
     def _secure(self) -> None:
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
