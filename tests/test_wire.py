@@ -214,8 +214,9 @@ def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
                 return
             peer.send(OPENED)
 
-    with acting(act) as stage, pytest.raises(TimeoutError):
-        if name == "trio":
-            trio.run(talk, on_trio.AsyncClient(endpoint_url=stage.url, **where))
-        else:
-            drive_asyncio(lambda: talk(on_asyncio.AsyncClient(endpoint_url=stage.url, **where)))
+    make: Any = {"trio": on_trio.AsyncClient, "asyncio": on_asyncio.AsyncClient}[name]
+    drive: Any = {"trio": trio.run, "asyncio": drive_asyncio}[name]
+    with acting(act) as stage:
+        client = make(endpoint_url=stage.url, **where)
+        with pytest.raises(TimeoutError):
+            drive(lambda: talk(client))

@@ -39,8 +39,9 @@ class AsyncioIO(AwaitedWireIO):
 
     async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
         """asyncio cancels an await, not a task: what is awaited after that goes on."""
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 await do()
         except TimeoutError:
             if not limit.expired():  # a `DispatchFailure` may be one too, and is not ours to keep quiet about
