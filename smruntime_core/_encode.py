@@ -13,7 +13,7 @@ def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
     for binding in operation.labels:
         path = path.replace(f"{{{binding.wire_name}}}", values[binding.name])
     base = ENDPOINT_URL.check("endpoint", endpoint)
-    return Request(method, base.rstrip("/") + path, headers(operation), values.get("body", b""))
+    return Request.made(method, base.rstrip("/") + path, headers(operation), values.get("body", b""), sound=True)
 
 
 def headers(record: Bound) -> Headers:

@@ -7,7 +7,7 @@ has been raised before, and only the service knows today's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 from . import _decode, _encode
 from ._bindings import Bound, Output, document, header, label, payload, stream
@@ -49,6 +49,10 @@ class Operation(Bound, Generic[OutputT_co]):
     def once(self) -> bool:
         """It must not reach the service twice, whatever the answer: it opens something there."""
         return False
+
+    def but(self, **changes: object) -> Self:
+        """The same operation with some members changed, all of them checked; raises `ConstructionError`."""
+        return type(self)(**{**self.__dict__, **changes})
 
     def request(self, endpoint: str) -> Request:
         """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.

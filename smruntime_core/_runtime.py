@@ -163,7 +163,7 @@ class Runtime:
             watch.started(most := max(options.retries.max_attempts, len(watch.attempts) + 1))
             unsigned = self._unsigned(watch, most, sent, deadline)
             try:
-                ready = Request(request.method, request.url, request.headers + signed.headers + unsigned, request.body)
+                ready = request.signed(signed.headers + unsigned)
                 result = yield from exchange(ready, deadline, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error

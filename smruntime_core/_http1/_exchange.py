@@ -167,9 +167,7 @@ class Exchange:
         """The response, once `done`."""
         assert self._head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if self._cut_short:
-            return Response(self._head.status, self._head.headers, body, True)
-        return Response(self._head.status, self._head.headers, body)
+        return Response.received(self._head.status, self._head.headers, self._head.named, body, truncated=self._cut_short)
 
     @property
     def reusable(self) -> bool:
@@ -179,7 +177,7 @@ class Exchange:
             framing is not None
             and head is not None
             and framing.complete
-            and not (framing.excess or self._cut_short or self._deaf or self._unsent or head.close or head.http10)
+            and not (framing.excess or self._cut_short or self._deaf or self._unsent or head.close)
         )
 
     # ── the gate ──
