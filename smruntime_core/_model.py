@@ -149,10 +149,11 @@ class Timeouts(Record):
 
     `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole
     head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
-    either direction; `total` the whole call with its retries.
+    either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
     """
 
     connect: float | None = field(default=3.1, check=seconds)
     response: float | None = field(default=70.0, check=seconds)
     idle: float | None = field(default=20.0, check=seconds)
     total: float | None = field(default=None, check=seconds)
+    pool: float | None = field(default=70.0, check=seconds)

@@ -12,8 +12,8 @@ import ssl
 
 from smruntime_core._http1 import Exchange
 
-READ = 1
-WRITE = 4
+from ._connection import READ, WRITE
+
 DEAF = 0  # nothing to wait for: the peer takes no more
 _PIECE = 64 * 1024
 _UPLOAD_PIECE = 256 * 1024
