@@ -162,6 +162,9 @@ class Urllib3Wire(Wire):
         self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
+    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
+        """None: urllib3 keeps them, and says so below."""
+
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
