@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from ._bindings import Bound
 from ._model import Headers, Request
+from ._rules import ENDPOINT_URL
+from ._url import Endpoint
 
 
-def request(operation: Bound, method: str, path: str, base: str) -> Request:
-    """The unsigned request of `operation` to the service at `base` (scheme, host, perhaps port and path, no slash at the end)."""
+def endpoint(member: str, value: object) -> Endpoint:
+    """The URL of a service (scheme, host, perhaps port and path); raises `ConstructionError` if `value` is none."""
+    return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
+
+
+def request(operation: Bound, method: str, path: str, base: Endpoint) -> Request:
+    """The unsigned request of `operation` to the service at `base`."""
     values = operation.__dict__
     for binding in operation.labels:
         path = path.replace(binding.place, values[binding.name])
-    return Request.made(method, base + path, headers(operation), values.get("body", b""), sound=True)
+    return Request.made(method, base + path, headers(operation), values.get("body", b""), (base.origin, base.prefix + path))
 
 
 def headers(record: Bound) -> Headers:

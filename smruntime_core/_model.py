@@ -14,6 +14,7 @@ from ._rules import KEY, SCOPE_PART, SECRET
 
 Body: TypeAlias = "bytes | bytearray | memoryview"
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
+Cut: TypeAlias = "tuple[tuple[str, str], str]"
 
 
 class Request(Record):
@@ -29,14 +30,14 @@ class Request(Record):
     body: Body = b""
 
     @classmethod
-    def made(cls, method: str, url: str, headers: Headers, body: Body, *, sound: bool) -> Self:
-        """A request of our own making."""
-        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_sound": sound})
+    def made(cls, method: str, url: str, headers: Headers, body: Body, cut: Cut) -> Self:
+        """A sound request; `cut` is `url` as a wire needs it: scheme and authority, and what stands in the first line."""
+        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_cut": cut})
 
     @property
-    def sound(self) -> bool:
-        """Nothing in it needs another look before it is written to a wire."""
-        return self.__dict__.get("_sound") is True
+    def cut(self) -> Cut | None:
+        """Where it goes, if it is sound: then nothing in it needs another look before it is written to a wire."""
+        return self.__dict__.get("_cut")
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end, which keep it as sound as it is."""
@@ -44,7 +45,7 @@ class Request(Record):
 
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
-        return super().but(**changes, _sound=False)
+        return super().but(**changes, _cut=None)
 
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query

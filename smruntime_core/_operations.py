@@ -26,7 +26,7 @@ from ._errors import (
 from ._metadata import Attempt
 from ._model import Body, Request, Response
 from ._parser import whole
-from ._rules import ENDPOINT_URL, FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
+from ._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
@@ -59,7 +59,7 @@ class Operation(Bound, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        return _encode.request(self, self.method, self.path, ENDPOINT_URL.check("endpoint", endpoint).rstrip("/"))
+        return _encode.request(self, self.method, self.path, _encode.endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.
