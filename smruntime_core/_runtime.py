@@ -168,14 +168,7 @@ class Runtime:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                try:
-                    watch.attempt("ok", result.metadata, waited)
-                    watch.ended(None)
-                except BaseException:  # an observer's; what nobody will read must not stay open
-                    if isinstance(result, Stream):
-                        cast("Stream[Output]", result).close()
-                    raise
-                result.metadata.complete(attempts=watch.attempts)
+                _succeeded(watch, result, waited)
                 return result
 
             if isinstance(failure, DispatchFailure):
@@ -201,6 +194,18 @@ class Runtime:
             ("amz-sdk-invocation-id", watch.invocation),
             ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
         )
+
+
+def _succeeded(watch: Watch, result: Told, waited: float) -> None:
+    """The last attempt brought `result`."""
+    try:
+        watch.attempt("ok", result.metadata, waited)
+        watch.ended(None)
+    except BaseException:  # an observer's; what nobody will read must not stay open
+        if isinstance(result, Stream):
+            cast("Stream[Output]", result).close()
+        raise
+    result.metadata.complete(attempts=watch.attempts)
 
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
