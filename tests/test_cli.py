@@ -29,6 +29,7 @@ def environment(endpoint: smruntime_local.Endpoint) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
+        "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONPATH": ROOTS,
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from smruntime_core import ConstructionError
-from smruntime_core._config import ReadFile
+import os
+from contextlib import suppress
 
-__all__ = ["ReadFile", "read_file"]
+from smruntime_core import ConstructionError
+from smruntime_core._effects import ReadFile, WriteFile
 
 
 def read_file(effect: ReadFile) -> bytes | None:
@@ -17,3 +18,19 @@ def read_file(effect: ReadFile) -> bytes | None:
         return None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise ConstructionError(effect.path, "a file that can be read", type(error).__name__) from None
+
+
+def write_file(effect: WriteFile) -> None:
+    """Put the data at `effect.path`: whoever reads it sees the old file or the new one. Raises `ConstructionError`."""
+    draft = f"{effect.path}.{os.urandom(6).hex()}"
+    try:
+        os.makedirs(os.path.dirname(effect.path) or ".", mode=0o700, exist_ok=True)
+        with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(effect.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, effect.path)
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            os.unlink(draft)
+        raise ConstructionError(effect.path, "a place to write to", type(error).__name__) from None

@@ -19,7 +19,6 @@ from typing import Unpack
 from smruntime_core import Sleep
 
 from ._client import Settings, SyncClient
-from ._files import ReadFile, read_file
 from ._io import BlockingWireIO
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
@@ -33,9 +32,6 @@ class SocketIO(BlockingWireIO):
     def reading(cls) -> SocketIO:
         """One that only looks for settings."""
         return cls(Wire(time.monotonic))
-
-    def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return read_file(effect)
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)

@@ -6,7 +6,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from typing import Unpack, cast
 
 try:
     import trio
@@ -16,8 +16,7 @@ except ImportError as error:
 from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
-from ._files import ReadFile, read_file
-from ._io import AwaitedWireIO
+from ._io import AwaitedWireIO, Over, P, T
 from ._pump import READ, WRITE
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
@@ -25,8 +24,24 @@ from ._wire import Address, EngineName, Resolve, Wait, Wire
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await trio.to_thread.run_sync(read_file, effect)
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await trio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        """In a system task: no nursery of a caller's would let it outlive the caller."""
+        trio.lowlevel.spawn_system_task(do)
+
+    def home(self) -> object:
+        return trio.lowlevel.current_trio_token()
+
+    def event(self) -> Over:
+        return trio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        with trio.move_on_after(_limit(seconds)):
+            await cast("trio.Event", over).wait()
+            return True
+        return False
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -157,9 +157,13 @@ class Urllib3Wire(Wire):
         self.pools.pool_classes_by_scheme = classes
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """None: urllib3 keeps them, and says so below."""
+        """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
+        return super()._kept(exchange, effect) if _direct(effect) else None
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        return super()._connection(exchange, effect, limits) if _direct(effect) else self._lent(exchange, effect, limits)
+
+    def _lent(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
@@ -191,8 +195,10 @@ class Urllib3Wire(Wire):
         return Lent(handover)
 
     def _checkin(self, origin: Origin, connection: Connection) -> None:
-        assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
-        connection.give_back()
+        if isinstance(connection, Lent):
+            connection.give_back()
+        else:
+            super()._checkin(origin, connection)
 
     def _secure(self) -> None:
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
@@ -202,7 +208,12 @@ class Urllib3Wire(Wire):
 
     def close(self) -> None:
         """Close every idle connection."""
+        super().close()
         self.pools.clear()
+
+
+def _direct(effect: Send | Open) -> bool:
+    return isinstance(effect, Send) and effect.direct
 
 
 def _failure(error: HTTPError) -> DispatchFailure:

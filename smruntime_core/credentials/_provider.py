@@ -1,0 +1,114 @@
+"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeAlias, cast, runtime_checkable
+
+from .._effects import Ask, Effect, Flow
+from .._errors import ConstructionError, CredentialsError, SmRuntimeError
+from .._model import Credentials
+from .._record import Record
+from ._world import Blaming, World
+
+TAKES = "Credentials, a provider, a callable that returns credentials, or a session or credentials object of botocore"
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A source of credentials of any kind: a flow that returns them, or raises `CredentialsError`."""
+
+    def provide(self, world: World, /) -> Flow[Credentials]: ...
+
+
+class Keys(Protocol):
+    """Keys as botocore has them, frozen."""
+
+    @property
+    def access_key(self) -> str | None: ...
+    @property
+    def secret_key(self) -> str | None: ...
+    @property
+    def token(self) -> str | None: ...
+
+
+class Freezable(Protocol):
+    """botocore's credentials, which may refresh themselves when asked for frozen ones."""
+
+    def get_frozen_credentials(self) -> Keys: ...
+
+
+class Session(Protocol):
+    """A session of botocore or boto3."""
+
+    def get_credentials(self) -> object: ...
+
+
+# What a callable returns is any of these once more, or something to be awaited; typed as `object`, as botocore has no types.
+ProviderLike: TypeAlias = "Credentials | Provider | Freezable | Session | Callable[[], object]"
+
+
+def provider_of(given: ProviderLike | None) -> Provider:
+    """The provider that `given` stands for (None: the default chain); raises `ConstructionError` for what can be none."""
+    if given is None:
+        from ._chain import DefaultChain
+
+        return DefaultChain()
+    if isinstance(given, Credentials):
+        return Given(given)
+    if isinstance(given, Provider):
+        return given
+    found = getattr(given, "get_frozen_credentials", getattr(given, "get_credentials", given))
+    if callable(found):
+        return Asked(cast("Callable[[], object]", found))
+    raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
+
+
+class Given(Record):
+    """Credentials that the caller has."""
+
+    credentials: Credentials
+
+    def provide(self, world: World) -> Flow[Credentials]:
+        """They themselves."""
+        del world
+        yield from ()
+        return self.credentials
+
+
+class Asked(Record):
+    """Something of the caller's that has credentials when it is called."""
+
+    function: Callable[[], object]
+
+    def provide(self, world: World) -> Flow[Credentials]:
+        """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
+        name = getattr(self.function, "__qualname__", type(self.function).__name__)
+        try:
+            answer = yield from Ask(self.function)
+            if isinstance(answer, Generator):
+                answer = yield from cast("Generator[Effect[object], object, object]", answer)
+        except SmRuntimeError:
+            raise
+        except Exception as error:
+            raise CredentialsError(f"the credentials provider {name} raised {type(error).__name__}") from error
+        return (yield from _understood(answer, name, world))
+
+
+def _understood(answer: object, name: str, world: World) -> Flow[Credentials]:
+    """`answer` as credentials, whatever form they have."""
+    if isinstance(answer, Credentials):
+        return answer
+    if answer is None:
+        raise CredentialsError(f"the credentials provider {name} found none")
+    if callable(freeze := getattr(answer, "get_frozen_credentials", None)):
+        return (yield from Asked(freeze).provide(world))
+    with Blaming(f"the credentials provider {name}"):
+        try:
+            keys = cast("Keys", answer)
+            return Credentials(keys.access_key or "", keys.secret_key or "", keys.token)
+        except AttributeError:
+            kind = type(answer).__name__
+        finally:
+            del answer
+    raise CredentialsError(f"the credentials provider {name} must return {TAKES.split(',', maxsplit=1)[0]}, not {kind}")
