@@ -158,7 +158,7 @@ class RunProcess(Effect[Finished]):
 
 
 class Ask(Effect[object]):
-    """Call something of the user's, which may block or be awaited, with `arguments`. An IO lets what it raises pass."""
+    """Call something of the user's, which may block or be awaited, with `arguments`; what it raises comes as `CredentialsError`."""
 
     method = "ask"
 

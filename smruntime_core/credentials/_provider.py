@@ -83,16 +83,26 @@ class Asked(Record):
 
     def provide(self, world: World) -> Flow[Credentials]:
         """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
-        name = getattr(self.function, "__qualname__", type(self.function).__name__)
-        try:
-            answer = yield from Ask(self.function)
-            if isinstance(answer, Generator):
+        name = name_of(self.function)
+        answer = yield from Ask(self.function)
+        if isinstance(answer, Generator):
+            try:
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
-        except SmRuntimeError:
-            raise
-        except Exception as error:
-            raise CredentialsError(f"the credentials provider {name} raised {type(error).__name__}") from error
+            except SmRuntimeError:
+                raise
+            except Exception as error:
+                raise raised(self.function, error) from error
         return (yield from _understood(answer, name, world))
+
+
+def name_of(function: object) -> str:
+    """What to call something of the user's."""
+    return getattr(function, "__qualname__", type(function).__name__)
+
+
+def raised(function: object, error: Exception) -> CredentialsError:
+    """What something of the user's raised, without its words: they may hold a secret."""
+    return CredentialsError(f"the credentials provider {name_of(function)} raised {type(error).__name__}")
 
 
 def _understood(answer: object, name: str, world: World) -> Flow[Credentials]:

@@ -30,6 +30,7 @@ from smruntime_core import (
 )
 from smruntime_core._effects import Ask, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import Cache, ProviderLike, World, provider_of
+from smruntime_core.credentials._provider import raised
 
 from ._files import read_file, write_file
 from ._wire import Wire
@@ -219,7 +220,7 @@ class BlockingWireIO(WireIO):
         return run_process(effect)
 
     def ask(self, effect: Ask, /) -> object:
-        answer = effect.function(*effect.arguments)
+        answer = _answer(effect)
         if isinstance(answer, Awaitable):
             if callable(close := getattr(cast("object", answer), "close", None)):
                 close()
@@ -273,8 +274,15 @@ class AwaitedWireIO(WireIO):
 
     async def ask(self, effect: Ask, /) -> object:
         """In a thread, since it may block; what it returns is awaited here if it can be."""
-        answer = await self.in_thread(effect.function, *effect.arguments)
-        return await cast("Awaitable[object]", answer) if isinstance(answer, Awaitable) else answer
+        answer = await self.in_thread(_answer, effect)
+        if not isinstance(answer, Awaitable):
+            return answer
+        try:
+            return await cast("Awaitable[object]", answer)
+        except SmRuntimeError:
+            raise
+        except Exception as error:
+            raise raised(effect.function, error) from error
 
     async def checkpoint(self) -> None:
         """Let other tasks run."""
@@ -303,6 +311,15 @@ class AwaitedWireIO(WireIO):
     async def within(self, seconds: float | None, over: Over) -> bool:
         """Wait until `over` is set; False if `seconds` passed first."""
         raise NotImplementedError
+
+
+def _answer(effect: Ask) -> object:
+    try:
+        return effect.function(*effect.arguments)
+    except SmRuntimeError:
+        raise
+    except Exception as error:
+        raise raised(effect.function, error) from error
 
 
 def run_process(effect: RunProcess) -> Finished:

@@ -25,7 +25,9 @@ class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await trio.to_thread.run_sync(lambda: function(*args, **kwargs), abandon_on_cancel=True)
+        """In a tuple, as trio takes a function that returns a coroutine for a mistake."""
+        (answer,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        return answer
 
     def beside(self, do: Callable[[], Awaitable[None]]) -> None:
         """In a system task: no nursery of a caller's would let it outlive the caller."""
