@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ._effects import MAX_FILE, Flow, ReadFile
+from ._effects import MAX_FILE, Contents, Flow, ReadFile
 from ._endpoints import Config
 from ._errors import ConstructionError
 from ._model import Timeouts
@@ -68,13 +68,16 @@ def configuration(environ: Mapping[str, str], *, profile: str | None = None, hom
 def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flow[tuple[Profiles, tuple[tuple[str, bool], ...]]]:
     """What the shared files say, and which there are; raises `ConstructionError` for one that cannot be used."""
     paths = locations(environ, home=home, windows=windows)
-    texts: list[bytes | None] = []
+    texts: list[Contents | None] = []
     for path in paths:
         text = yield from ReadFile(path)
         if text is not None and len(text) > MAX_FILE:
             raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
         texts.append(text)
-    profiles = parse(texts[0] or b"", texts[1] or b"")
+    try:
+        profiles = parse(texts[0] or b"", texts[1] or b"")
+    except ConstructionError as refusal:
+        raise refusal.with_traceback(None) from None  # there, locals hold lines of the files
     return profiles, tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
 
 

@@ -116,7 +116,14 @@ MAX_FILE = 1024 * 1024
 MAX_PRINTED = 64 * 1024
 
 
-class ReadFile(Effect["bytes | None"]):
+class Contents(bytes):
+    """What is in a file; its repr, which a traceback with locals shows, says only how much."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+class ReadFile(Effect["Contents | None"]):
     """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that.
 
     The IO raises `ConstructionError` for one that cannot be read.

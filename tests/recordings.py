@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from smruntime_core import CredentialsError, DispatchFailure, Flow, Response, Send, Sleep, run, run_async
-from smruntime_core._effects import Ask, Finished, ReadFile, RunProcess, WriteFile
+from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import World
 from smruntime_core.testing import Frozen
 from smruntime_transports.sockets import SocketIO
@@ -58,9 +58,9 @@ class Recorded:
         self.printed = Finished(0, b"")
         self._said = said + "".join(self.files and [data.decode("latin-1") for data in self.files.values()])
 
-    def read_file(self, effect: ReadFile) -> bytes | None:
+    def read_file(self, effect: ReadFile) -> Contents | None:
         data = self.files.get(effect.path)
-        return None if data is None else data[: effect.most + 1]
+        return None if data is None else Contents(data[: effect.most + 1])
 
     def write_file(self, effect: WriteFile) -> None:
         self.files[effect.path] = effect.data

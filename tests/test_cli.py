@@ -106,6 +106,19 @@ def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpo
     assert command(endpoint, "doctor", more={"AWS_REGION": ""}).returncode == 2
 
 
+def test_doctor_tells_what_each_source_of_credentials_said(endpoint: smruntime_local.Endpoint) -> None:
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
+    done = command(endpoint, "doctor", more=nothing)
+    told = done.stdout.decode()
+    assert done.returncode == 2
+    for word in ("credentials", "NONE", "AWS_ACCESS_KEY_ID is not set", "there is no profile", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
+        assert word in told
+    half = command(endpoint, "doctor", more={**nothing, "AWS_SECRET_ACCESS_KEY": "hush"})
+    assert half.returncode == 2
+    assert b"AWS_ACCESS_KEY_ID is missing" in half.stdout
+    assert b"hush" not in half.stdout + half.stderr
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
 def test_the_printed_curl_is_accepted(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
     (tmp_path / "a file.csv").write_text("5.1,3.5,1.4,0.2")

@@ -57,30 +57,25 @@ def _character(found: re.Match[str]) -> str:
     return chr(number) if number < 0x110000 else found[0]
 
 
-def credentials(said: Mapping[str, object], where: str, *, expires: bool = True) -> Credentials:
-    """What a document says; its names may be in any case, and the token's and the expiry's vary. Raises `CredentialsError`."""
+def credentials(said: Section[object], where: str, *, expires: bool = True) -> Credentials:
+    """What a document says; its names may be in any case, and the token's varies. Raises `CredentialsError`."""
     named = Section({name.lower(): value for name, value in said.items()})
     if text(named, "code") not in (None, "Success"):
         raise CredentialsError(f"{where}: refused with {brief(named)}")
-    for name in ("accesskeyid", "secretaccesskey"):
-        if text(named, name) is None:
-            raise CredentialsError(f"{where}: the answer has no {'AccessKeyId' if name == 'accesskeyid' else 'SecretAccessKey'}")
+    for name in ("AccessKeyId", "SecretAccessKey"):
+        if text(named, name.lower()) is None:
+            raise CredentialsError(f"{where}: the answer has no {name}")
+    expires_at = parse_rfc3339(text(named, "expiration") or "")
+    if expires_at is None and (expires or named.get("expiration") is not None):
+        raise CredentialsError(f"{where}: when it expires is not a time like 2026-01-31T23:59:59Z")
     with Blaming(where):
         return Credentials(
             text(named, "accesskeyid") or "",
             text(named, "secretaccesskey") or "",
             text(named, "sessiontoken") or text(named, "token"),
-            moment(named.get("expiration"), where, required=expires),
+            expires_at,
             text(named, "accountid"),
         )
-
-
-def moment(value: object, where: str, *, required: bool = True) -> float | None:
-    """A time in RFC 3339, as seconds since the epoch; raises `CredentialsError` for anything else."""
-    found = parse_rfc3339(value) if isinstance(value, str) else None
-    if found is None and (required or value is not None):
-        raise CredentialsError(f"{where}: when it expires is not a time like 2026-01-31T23:59:59Z")
-    return found
 
 
 def nested(said: Mapping[str, object], name: str) -> Section[object] | None:

@@ -45,13 +45,14 @@ class Login(Source):
         if left > RENEWED_BEFORE:
             return found
         try:
-            said = yield from _renewed(said, world)
+            renewed = yield from _renewed(said, world)
+            newer = _keys(renewed)
         except CredentialsError:
             if left > 0:
                 return found
             raise
-        yield from keep(path, said)
-        return _keys(said)
+        yield from keep(path, renewed)
+        return newer
 
 
 def _keys(said: Mapping[str, object]) -> Credentials:
@@ -59,7 +60,7 @@ def _keys(said: Mapping[str, object]) -> Credentials:
     held = nested(said, "accessToken")
     if held is None:
         raise CredentialsError(f"aws login: the file holds no accessToken; {ADVICE}")
-    return credentials({**held, "expiration": held.get("expiresAt")}, "aws login")
+    return credentials(Section({**held, "expiration": held.get("expiresAt")}), "aws login")
 
 
 def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
@@ -80,8 +81,9 @@ def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
     keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn")
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
-    access = {**(nested(said, "accessToken") or {}), **keys, "expiresAt": rfc3339(world.clock.time() + seconds)}
-    return Section({**said, "accessToken": access, "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
+    account = (nested(said, "accessToken") or {}).get("accountId")
+    access = Section({"accountId": account, **keys, "expiresAt": rfc3339(world.clock.time() + seconds)})
+    return Section({**said, "accessToken": dict(access), "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
 
 
 def _claims(url: str, world: World) -> Mapping[str, object]:

@@ -64,8 +64,8 @@ def url_of(service: Service, region: str, world: World) -> Flow[str]:
 def _host(service: Service, region: str, fips: bool, dualstack: bool) -> str:
     name, suffix, dualstack_suffix = partition(region)
     if service is SIGNIN and not dualstack and (not fips or name == "aws-us-gov"):
-        fips_suffix = "signin-fips" if fips else "signin"
-        return f"{region}.{fips_suffix}.{_SIGNIN_SUFFIXES.get(name, suffix)}"
+        place = "" if fips and region == "us-gov-west-1" else f"{region}."
+        return f"{place}signin{'-fips' * fips}.{_SIGNIN_SUFFIXES.get(name, suffix)}"
     beyond = fips and (dualstack or name != "aws-us-gov")  # there, the plain host is the one with FIPS
     return f"{service.host}{'-fips' * beyond}.{region}.{dualstack_suffix if dualstack else suffix}"
 

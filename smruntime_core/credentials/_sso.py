@@ -155,5 +155,5 @@ def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     expiry = number(said, "expiration")
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
-    made = credentials({name: value for name, value in said.items() if name != "expiration"}, "sso", expires=False)
+    made = credentials(Section({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
     return made.but(expires_at=expiry / 1000, account_id=account_id)

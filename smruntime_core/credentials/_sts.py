@@ -13,6 +13,7 @@ from .._decode import _quoted_token as without_token
 from .._effects import Ask, Flow
 from .._errors import CredentialsError
 from .._model import Credentials, Request, Response, Scope
+from .._profiles import Section
 from .._record import field
 from ..signing import sign
 from ..signing._canonical import _encode as percent_encode
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 VERSION = "2011-06-15"
 Member: TypeAlias = "tuple[str, str | Token | None]"
+ISSUED = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 HEADERS = (("content-type", "application/x-www-form-urlencoded"),)
 
 
@@ -154,10 +156,8 @@ def _pair(name: str, value: str | Token | None) -> str:
 
 def _issued(response: Response, where: str) -> Credentials:
     said = xml_leaves(response.body, where)
-    account = said.get("Arn", "").split(":")[4:5]
-    found = credentials(
-        {name: said[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration") if name in said}, where
-    )
+    account = said.get("Arn", "").split(":")[4:5]  # arn:aws:sts::ACCOUNT:assumed-role/…
+    found = credentials(Section({name: said[name] for name in ISSUED if name in said}), where)
     return found.but(account_id=account[0]) if account else found
 
 

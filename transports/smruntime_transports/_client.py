@@ -35,7 +35,7 @@ from smruntime_core import (
     run_async,
 )
 from smruntime_core._config import Configuration, config_of, configuration
-from smruntime_core._effects import ReadFile
+from smruntime_core._effects import Contents, ReadFile
 from smruntime_core._notices import Notice
 from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
@@ -184,13 +184,13 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
 class BlockingIO(SyncIO, Configurable, Protocol):
     """What a blocking client needs of its IO; it reads files besides."""
 
-    def read_file(self, effect: ReadFile, /) -> bytes | None: ...
+    def read_file(self, effect: ReadFile, /) -> Contents | None: ...
 
 
 class AwaitedIO(AsyncIO, Configurable, Protocol):
     """What an asynchronous client needs of its IO."""
 
-    def read_file(self, effect: ReadFile, /) -> Awaitable[bytes | None]: ...
+    def read_file(self, effect: ReadFile, /) -> Awaitable[Contents | None]: ...
     def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 

@@ -6,14 +6,14 @@ import os
 from contextlib import suppress
 
 from smruntime_core import ConstructionError
-from smruntime_core._effects import ReadFile, WriteFile
+from smruntime_core._effects import Contents, ReadFile, WriteFile
 
 
-def read_file(effect: ReadFile) -> bytes | None:
+def read_file(effect: ReadFile) -> Contents | None:
     """The bytes at `effect.path`, None if there is no such file; raises `ConstructionError` if it cannot be read."""
     try:
         with open(effect.path, "rb") as file:
-            return file.read(effect.most + 1)
+            return Contents(file.read(effect.most + 1))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL

@@ -28,7 +28,7 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core._effects import Ask, Finished, ReadFile, RunProcess, WriteFile
+from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import Cache, ProviderLike, World, provider_of
 from smruntime_core.credentials._provider import raised
 
@@ -210,7 +210,7 @@ class BlockingWireIO(WireIO):
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
 
-    def read_file(self, effect: ReadFile, /) -> bytes | None:
+    def read_file(self, effect: ReadFile, /) -> Contents | None:
         return read_file(effect)
 
     def write_file(self, effect: WriteFile, /) -> None:
@@ -263,7 +263,7 @@ class AwaitedWireIO(WireIO):
         await self.checkpoint()  # a fast peer leaves nothing to wait for, and other tasks want their turn
         return await run_async(self.wire.receive(effect), self)
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
+    async def read_file(self, effect: ReadFile, /) -> Contents | None:
         return await self.in_thread(read_file, effect)
 
     async def write_file(self, effect: WriteFile, /) -> None:
