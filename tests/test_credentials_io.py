@@ -214,7 +214,10 @@ class Colour:
     def _threads(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:
         outcomes: list[Any] = []
         for step in what:
-            outcomes = by_threads(self.io, step) if isinstance(step, int) else (step() and []) or outcomes
+            if isinstance(step, int):
+                outcomes = by_threads(self.io, step)
+            else:
+                step()
         return outcomes
 
     async def _awaited(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:

@@ -9,6 +9,15 @@ flow may know without asking: the environment, a clock, chance, the client's pro
 whose members are what a profile may say about it; a profile that chains roles is read into such records, one inside the other, and
 those are what is performed.
 
+    >>> import smruntime_core as sm
+    >>> from smruntime_core.credentials import Process, World
+    >>> from smruntime_core.testing import Frozen, script
+    >>> world = World({}, home="/home/me", clock=Frozen(), random=lambda: 0.5)
+    >>> flow = script(Process("/opt/keys --for me").provide(world))
+    >>> _ = flow.expects(sm.RunProcess(("/opt/keys", "--for", "me")))
+    >>> flow.replies(sm.Finished(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
+    Credentials(access_key_id='AKID', secret_access_key=<redacted>)
+
     Environment  SharedProfile  WebIdentity  Container  InstanceMetadata      what the default chain looks at, in this order
     AssumeRole  Process  Sso  Login                                           what a profile may stand for besides
 
@@ -75,11 +84,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name from its room when it is first asked for."""
-    from importlib import import_module
-
     room = next((room for room, names in _ROOMS.items() if name in names), None)
     if room is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{room}"), name)
+    value: object = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)  # `importlib` may not be loaded yet
     globals()[name] = value
     return value

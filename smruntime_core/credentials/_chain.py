@@ -14,7 +14,6 @@ the search, since going on would sign as somebody whom nobody meant. If nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from .._effects import Flow
 from .._errors import CredentialsError
@@ -24,7 +23,7 @@ from ._static import Environment
 from ._world import Source, World
 
 
-class Resolution(NamedTuple):
+class Resolution(Record):
     """Credentials, the name of the source that had them, and what those before it said."""
 
     credentials: Credentials

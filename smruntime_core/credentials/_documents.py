@@ -10,7 +10,7 @@ from typing import cast
 from .._dates import parse_rfc3339
 from .._errors import CredentialsError, printable
 from .._model import Credentials
-from .._profiles import Section
+from .._section import Section
 from ._world import MAX_DOCUMENT, Blaming
 
 _leaf = re.compile(rb"<([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?>([^<>]*)</\1\s*>").finditer

@@ -17,7 +17,7 @@ from .._dates import rfc3339
 from .._effects import Flow
 from .._errors import CredentialsError
 from .._model import Credentials, Request
-from .._profiles import Section
+from .._section import Section
 from ._documents import credentials, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
 from ._sso import explained, json_request, keep, read_cached
@@ -81,8 +81,8 @@ def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
     keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn")
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
-    account = (nested(said, "accessToken") or {}).get("accountId")
-    access = Section({"accountId": account, **keys, "expiresAt": rfc3339(world.clock.time() + seconds)})
+    before = nested(said, "accessToken") or keys
+    access = Section({"accountId": before.get("accountId"), **keys, "expiresAt": rfc3339(world.clock.time() + seconds)})
     return Section({**said, "accessToken": dict(access), "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
 
 

@@ -15,7 +15,7 @@ from .._dates import parse_rfc3339, rfc3339
 from .._effects import Flow, ReadFile, WriteFile
 from .._errors import ConstructionError, CredentialsError
 from .._model import Credentials, Request, Response
-from .._profiles import Section
+from .._section import Section
 from ..signing._canonical import _encode as percent_encode
 from ._documents import brief, credentials, json_object, nested, number, text
 from ._services import SSO, SSO_OIDC, ask, url_of

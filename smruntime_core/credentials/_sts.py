@@ -13,8 +13,8 @@ from .._decode import _quoted_token as without_token
 from .._effects import Ask, Flow
 from .._errors import CredentialsError
 from .._model import Credentials, Request, Response, Scope
-from .._profiles import Section
 from .._record import field
+from .._section import Section
 from ..signing import sign
 from ..signing._canonical import _encode as percent_encode
 from ._documents import brief, credentials, xml_leaves

@@ -9,8 +9,8 @@ from .._effects import Flow, ReadFile
 from .._errors import ConstructionError, CredentialsError
 from .._model import Credentials
 from .._patience import Clock
-from .._profiles import Section
 from .._record import Record
+from .._section import Section
 
 if TYPE_CHECKING:
     from .._config import Sources
