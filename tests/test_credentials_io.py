@@ -22,7 +22,9 @@ from smruntime_core import ConstructionError, Credentials, CredentialsError, Flo
 from smruntime_core._effects import ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World
 from smruntime_core.testing import Frozen
+from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio_
 from smruntime_transports._wire import Wire
 from smruntime_transports.asyncio import AsyncioIO
 from smruntime_transports.sockets import SocketIO
@@ -119,6 +121,12 @@ def test_anonymous(perform: Performer) -> None:
     assert b"authorization" not in server.requests[0].lower()
 
 
+class Unfit:
+    def provide(self, world: World) -> Flow[Any]:
+        yield from ()
+        return "AKID"
+
+
 def failing() -> Credentials:
     raise LookupError("hush")
 
@@ -129,6 +137,7 @@ def failing() -> Credentials:
         (failing, "failing raised LookupError"),
         (lambda: None, "found none"),
         (lambda: "AKID", "must return Credentials, not str"),
+        (Unfit(), "must return Credentials, not str"),
         (botocore.session.Session, "found none"),
         (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
@@ -330,6 +339,30 @@ def test_a_leader_that_is_cancelled_does_not_fail_the_followers(colour: Colour) 
         asyncio.run(on_asyncio())
     assert outcomes == ["AKID1"] * 5
     assert colour.source.asked == 1
+
+
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
+    source = Source(Frozen(time.time()))
+    bodies: list[bytes] = []
+
+    async def call(client: Any) -> None:
+        bodies.append((await client.invoke_endpoint(endpoint_name="e", body=b"")).body)
+
+    async def on_trio() -> None:
+        client = on_trio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source)
+        async with client, trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(call, client)
+
+    async def on_asyncio() -> None:
+        async with on_asyncio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source) as client:
+            await asyncio.gather(*(call(client) for _ in range(20)))
+
+    with scripted(*[OK] * 20) as server:
+        trio.run(on_trio) if name == "trio" else asyncio.run(on_asyncio())
+    assert bodies == [b"abc"] * 20
+    assert source.asked == 1
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])

@@ -23,12 +23,13 @@ from ._static import Environment
 from ._world import Source, World
 
 
-class Resolution(Record):
+class Resolution:
     """Credentials, the name of the source that had them, and what those before it said."""
 
-    credentials: Credentials
-    source: str
-    tried: tuple[tuple[str, str], ...]
+    def __init__(self, credentials: Credentials, source: str, tried: tuple[tuple[str, str], ...]) -> None:
+        self.credentials = credentials
+        self.source = source
+        self.tried = tried
 
 
 class DefaultChain(Record):

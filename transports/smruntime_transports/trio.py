@@ -16,8 +16,9 @@ except ImportError as error:
 from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
-from ._io import AwaitedWireIO, Over, P, T
+from ._io import AwaitedWireIO, P, T
 from ._pump import READ, WRITE
+from ._renewals import Over
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 
 
