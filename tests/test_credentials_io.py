@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import trio
 
 from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, SmRuntimeError, run
 from smruntime_core._effects import ReadFile, RunProcess, WriteFile
-from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World
+from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets
@@ -85,6 +86,28 @@ def test_what_may_be_given(perform: Performer, name: str) -> None:
         first, second = perform(server.url, Step(), Step(), credentials=GIVEN[name]())
     assert first.body == second.body == b"abc"
     assert signer(server.requests) == ["AKIDGIVEN"] * 2
+
+
+def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
+    """Theirs say when they expire, if only between themselves; those that do not are looked at again within five minutes."""
+    clock, made = Frozen(time.time()), iter(range(100))
+
+    def metadata() -> dict[str, str]:
+        expiry = datetime.fromtimestamp(clock.now + 3600, UTC).isoformat()
+        return {"access_key": f"AKID{next(made)}", "secret_key": "s", "token": "t", "expiry_time": expiry}
+
+    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(metadata(), metadata, "test")
+    theirs._time_fetcher = lambda: datetime.fromtimestamp(clock.now, UTC)
+    for given, ages in ((theirs, 2000), (botocore.credentials.Credentials("AKID0", "s", "t"), 200)):
+        here = World({}, home="/", clock=clock, random=lambda: 0.0)
+        found = run(provider_of(given).provide(here), SocketIO.reading())
+        assert found.expires_at is not None
+        assert ages < found.expires_at - clock.now < 3601
+    io = SocketIO.reading()
+    io.configure(theirs, World({}, home="/", clock=clock, random=lambda: 0.0), None)
+    assert io.credentials(GetCredentials()).access_key_id == "AKID0"
+    clock.now += 3601
+    assert io.credentials(GetCredentials()).access_key_id == "AKID1"
 
 
 @pytest.mark.parametrize("name", PERFORMERS)

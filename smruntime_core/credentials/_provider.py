@@ -11,6 +11,7 @@ from .._model import Credentials
 from .._record import Record
 from ._world import Blaming, World
 
+FOREIGN = 300.0  # seconds that temporary keys are kept for which do not say when they expire
 TAKES = "Credentials, a provider, a callable that returns credentials, or a session or credentials object of botocore"
 
 
@@ -19,6 +20,13 @@ class Provider(Protocol):
     """A source of credentials of any kind: a flow that returns them, or raises `CredentialsError`."""
 
     def provide(self, world: World, /) -> Flow[Credentials]: ...
+
+
+@runtime_checkable
+class Moment(Protocol):
+    """A `datetime`, which need not be imported for this."""
+
+    def timestamp(self) -> float: ...
 
 
 class Keys(Protocol):
@@ -58,7 +66,9 @@ def provider_of(given: ProviderLike | None) -> Provider:
         return Given(given)
     if isinstance(given, Provider):
         return given
-    found = getattr(given, "get_frozen_credentials", getattr(given, "get_credentials", given))
+    if callable(getattr(given, "get_frozen_credentials", None)):
+        return Freezing(cast("Freezable", given))
+    found = getattr(given, "get_credentials", given)
     if callable(found):
         return Asked(cast("Callable[[], object]", found))
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
@@ -76,8 +86,23 @@ class Given(Record):
         return self.credentials
 
 
+class Freezing(Record):
+    """Credentials of botocore's, which renew themselves when they are asked for the frozen ones."""
+
+    source: Freezable
+
+    def provide(self, world: World) -> Flow[Credentials]:
+        """The frozen ones; raises `CredentialsError` if they cannot sign."""
+        keys = yield from Ask(self.source.get_frozen_credentials)
+        expiry = getattr(self.source, "_expiry_time", None)  # after they were asked for, since some know it only then
+        return _signing(keys, type(self.source).__name__, world, expiry)
+
+
 class Asked(Record):
-    """Something of the caller's that has credentials when it is called."""
+    """Something of the caller's that has credentials when it is called.
+
+    If they expire, they should say when (`expires_at`): those that do not are kept until the service rejects them.
+    """
 
     function: Callable[[], object]
 
@@ -111,14 +136,21 @@ def _understood(answer: object, name: str, world: World) -> Flow[Credentials]:
         return answer
     if answer is None:
         raise CredentialsError(f"the credentials provider {name} found none")
-    if callable(freeze := getattr(answer, "get_frozen_credentials", None)):
-        return (yield from Asked(freeze).provide(world))
+    if callable(getattr(answer, "get_frozen_credentials", None)):
+        return (yield from Freezing(cast("Freezable", answer)).provide(world))
+    return _signing(answer, name, world, None)
+
+
+def _signing(answer: object, name: str, world: World, expiry: object) -> Credentials:
+    """Keys in the form that botocore has them in. If they do not say when they expire, they are asked for again before long."""
     with Blaming(f"the credentials provider {name}"):
         try:
             keys = cast("Keys", answer)
-            return Credentials(keys.access_key or "", keys.secret_key or "", keys.token)
+            soon = world.clock.time() + FOREIGN if keys.token else None
+            expires_at = expiry.timestamp() if isinstance(expiry, Moment) else soon
+            return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
         except AttributeError:
             kind = type(answer).__name__
         finally:
             del answer
-    raise CredentialsError(f"the credentials provider {name} must return {TAKES.split(',', maxsplit=1)[0]}, not {kind}")
+    raise CredentialsError(f"the credentials provider {name} must return Credentials, not {kind}")
