@@ -1,7 +1,7 @@
 """Where credentials come from, as flows: files, programs and HTTP are asked for as effects, so any event loop will do.
 
     client = Client(credentials=DefaultChain())                    # or None: the same
-    client = Client(credentials=AssumeRole("arn:aws:iam::123456789012:role/reader", external_id="acme"))
+    client = Client(credentials=AssumeRole(role_arn="arn:aws:iam::123456789012:role/reader", external_id="acme"))
     client = Client(credentials=boto3.Session())                   # or any callable that returns credentials
 
 A *provider* has one method, `provide(world)`, a flow that returns `Credentials` or raises `CredentialsError`. The *world* is what a
@@ -22,6 +22,8 @@ those are what is performed.
     AssumeRole  Process  Sso  Login                                           what a profile may stand for besides
 
     provider ──> flow ──> `Cache`: what to do with credentials that are getting old (pure) ──> a transport does it, once for all callers
+
+Beside `send` and `sleep`, an IO that performs these flows has the methods `read_file`, `write_file`, `run_process` and `ask`.
 
 Nothing here is imported before it is used: a program whose keys are in its environment pays for no more than those.
 """

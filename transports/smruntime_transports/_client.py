@@ -139,10 +139,10 @@ class Setup:
         )
 
 
-def this_process(profile: str | None, region: str | None = None) -> World:
+def this_process(profile: str | None) -> World:
     """What a flow may know of this process."""
     home, windows = os.path.expanduser("~"), sys.platform == "win32"
-    return World(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile, region=region)
+    return World(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
 
 
 def look(world: World) -> Flow[Configuration]:
