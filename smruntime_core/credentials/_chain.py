@@ -51,12 +51,16 @@ def resolve(world: World, mfa: Callable[[str], object] | None = None) -> Flow[Re
             found = yield from source.look(world)
         except CredentialsError as error:
             tried.append((source.name, str(error)))
-            raise CredentialsError(f"no credentials: {error}", tried=tuple(tried)) from None
+            raise _diagnosis(tried) from None
         if not isinstance(found, str):
             return Resolution(found, source.name, tuple(tried))
         tried.append((source.name, found))
-    said = "; ".join(f"{name}: {reason}" for name, reason in tried)
-    raise CredentialsError(f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)", tried=tuple(tried))
+    raise _diagnosis(tried)
+
+
+def _diagnosis(tried: list[tuple[str, str]]) -> CredentialsError:
+    said = "; ".join(reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in tried)
+    return CredentialsError(f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)", tried=tuple(tried))
 
 
 def _sources(world: World, mfa: Callable[[str], object] | None) -> Iterator[Source]:

@@ -60,11 +60,9 @@ def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = No
             base: ProviderLike | str = profile.keys() or ""
             break
         source = profile.source()
-        if source is None:
-            base = profile.base(profiles)
-            break
-        roles.append(profile)
-        if source == name:
+        if source is not None:
+            roles.append(profile)
+        if source is None or source == name:
             base = profile.base(profiles)
             break
         name = source

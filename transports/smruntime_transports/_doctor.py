@@ -61,7 +61,7 @@ def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, st
     try:
         found = run(resolve(world), io)
     except CredentialsError as error:
-        return False, [("credentials", "NONE", ""), *((f"  {name}", said, "") for name, said in error.tried)]
+        return False, [("credentials", "NONE", ""), *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried)]
     keys = found.credentials
     token = " with a session token" if keys.session_token else ""
     until = "" if keys.expires_at is None else f" until {rfc3339(keys.expires_at)}"
