@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from ._login import Login
     from ._process import Process
     from ._profile import SharedProfile
-    from ._provider import Provider, ProviderLike, provider_of
+    from ._protocols import Provider, ProviderLike
+    from ._provider import provider_of
     from ._sso import Sso
     from ._static import ANONYMOUS, Environment
     from ._sts import AssumeRole, WebIdentity
@@ -54,7 +55,8 @@ _ROOMS = {
     "_login": ("Login",),
     "_process": ("Process",),
     "_profile": ("SharedProfile",),
-    "_provider": ("Provider", "ProviderLike", "provider_of"),
+    "_protocols": ("Provider", "ProviderLike"),
+    "_provider": ("provider_of",),
     "_sso": ("Sso",),
     "_static": ("ANONYMOUS", "Environment"),
     "_sts": ("AssumeRole", "WebIdentity"),

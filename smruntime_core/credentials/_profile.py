@@ -16,15 +16,19 @@ everything. A profile may be its own source: its keys then are what it asks with
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .._effects import Flow
 from .._errors import CredentialsError
 from .._model import Credentials
 from .._profiles import Profiles, Settings
-from ._provider import ProviderLike, provider_of
+from ._provider import provider_of
 from ._static import keys
 from ._sts import AssumeRole
 from ._world import Source, World
+
+if TYPE_CHECKING:
+    from ._protocols import ProviderLike
 
 MAX_ROLES = 32
 SSO = ("sso_session", "sso_start_url", "sso_region", "sso_account_id", "sso_role_name")

@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, cast
 
 from .._effects import Ask, Effect, Flow
 from .._errors import ConstructionError, CredentialsError, SmRuntimeError
 from .._model import Credentials
-from .._record import Record
 from ._world import Blaming, World
+
+if TYPE_CHECKING:
+    from ._protocols import Freezable, Keys, Provider, ProviderLike
 
 FOREIGN = 300.0  # seconds that temporary keys are kept for which do not say when they expire
 TAKES = "Credentials, a provider, a callable that returns credentials, or a session or credentials object of botocore"
-
-
-@runtime_checkable
-class Provider(Protocol):
-    """A source of credentials of any kind: a flow that returns them, or raises `CredentialsError`."""
-
-    def provide(self, world: World, /) -> Flow[Credentials]: ...
-
-
-@runtime_checkable
-class Moment(Protocol):
-    """A `datetime`, which need not be imported for this."""
-
-    def timestamp(self) -> float: ...
-
-
-class Keys(Protocol):
-    """Keys as botocore has them, frozen."""
-
-    @property
-    def access_key(self) -> str | None: ...
-    @property
-    def secret_key(self) -> str | None: ...
-    @property
-    def token(self) -> str | None: ...
-
-
-class Freezable(Protocol):
-    """botocore's credentials, which may refresh themselves when asked for frozen ones."""
-
-    def get_frozen_credentials(self) -> Keys: ...
-
-
-class Session(Protocol):
-    """A session of botocore or boto3."""
-
-    def get_credentials(self) -> object: ...
-
-
-# What a callable returns is any of these once more, or something to be awaited; typed as `object`, as botocore has no types.
-ProviderLike: TypeAlias = "Credentials | Provider | Freezable | Session | Callable[[], object]"
 
 
 def provider_of(given: ProviderLike | None) -> Provider:
@@ -64,8 +25,8 @@ def provider_of(given: ProviderLike | None) -> Provider:
         return DefaultChain()
     if isinstance(given, Credentials):
         return Given(given)
-    if isinstance(given, Provider):
-        return given
+    if callable(getattr(given, "provide", None)):
+        return cast("Provider", given)
     if callable(getattr(given, "get_frozen_credentials", None)):
         return Freezing(cast("Freezable", given))
     found = getattr(given, "get_credentials", given)
@@ -74,49 +35,52 @@ def provider_of(given: ProviderLike | None) -> Provider:
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
 
 
-class Given(Record):
+class Given:
     """Credentials that the caller has."""
 
-    credentials: Credentials
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
 
     def provide(self, world: World) -> Flow[Credentials]:
         """They themselves."""
         del world
         yield from ()
-        return self.credentials
+        return self._credentials
 
 
-class Freezing(Record):
+class Freezing:
     """Credentials of botocore's, which renew themselves when they are asked for the frozen ones."""
 
-    source: Freezable
+    def __init__(self, source: Freezable) -> None:
+        self._source = source
 
     def provide(self, world: World) -> Flow[Credentials]:
         """The frozen ones; raises `CredentialsError` if they cannot sign."""
-        keys = yield from Ask(self.source.get_frozen_credentials)
-        expiry = getattr(self.source, "_expiry_time", None)  # after they were asked for, since some know it only then
-        return _signing(keys, type(self.source).__name__, world, expiry)
+        keys = yield from Ask(self._source.get_frozen_credentials)
+        expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
+        return _signing(keys, type(self._source).__name__, world, expiry)
 
 
-class Asked(Record):
+class Asked:
     """Something of the caller's that has credentials when it is called.
 
     If they expire, they should say when (`expires_at`): those that do not are kept until the service rejects them.
     """
 
-    function: Callable[[], object]
+    def __init__(self, function: Callable[[], object]) -> None:
+        self._function = function
 
     def provide(self, world: World) -> Flow[Credentials]:
         """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
-        name = name_of(self.function)
-        answer = yield from Ask(self.function)
+        name = name_of(self._function)
+        answer = yield from Ask(self._function)
         if isinstance(answer, Generator):
             try:
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
             except SmRuntimeError:
                 raise
             except Exception as error:
-                raise raised(self.function, error) from error
+                raise raised(self._function, error) from error
         return (yield from _understood(answer, name, world))
 
 
@@ -147,7 +111,8 @@ def _signing(answer: object, name: str, world: World, expiry: object) -> Credent
         try:
             keys = cast("Keys", answer)
             soon = world.clock.time() + FOREIGN if keys.token else None
-            expires_at = expiry.timestamp() if isinstance(expiry, Moment) else soon
+            moment: Callable[[], float] | None = getattr(expiry, "timestamp", None)  # a `datetime` has one
+            expires_at = moment() if moment else soon
             return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
         except AttributeError:
             kind = type(answer).__name__

@@ -22,7 +22,7 @@ from ._services import STS, ask, url_of
 from ._world import Blaming, Source, Token, World, read_token
 
 if TYPE_CHECKING:
-    from ._provider import ProviderLike
+    from ._protocols import ProviderLike
 
 VERSION = "2011-06-15"
 Member: TypeAlias = "tuple[str, str | Token | None]"

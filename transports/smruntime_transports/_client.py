@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     AsyncIO,
@@ -39,12 +39,15 @@ from smruntime_core._effects import Contents, ReadFile
 from smruntime_core._notices import Notice
 from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
-from smruntime_core.credentials import ProviderLike, World, provider_of
+from smruntime_core.credentials import World, provider_of
 
 from ._jobs import AsyncJob, Job
 from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
+
+if TYPE_CHECKING:
+    from smruntime_core.credentials import ProviderLike
 
 Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import (
     ConstructionError,
@@ -22,12 +22,17 @@ from smruntime_core import (
     run_async,
 )
 from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
-from smruntime_core.credentials import ProviderLike, World
+from smruntime_core.credentials import World
 from smruntime_core.credentials._provider import raised
 
 from ._files import read_file, write_file
-from ._renewals import Over, Renewal, Renewals, late
+from ._renewals import Renewal, Renewals, late
 from ._wire import Wire
+
+if TYPE_CHECKING:
+    from smruntime_core.credentials import ProviderLike
+
+    from ._renewals import Over
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,8 +66,7 @@ class BlockingWireIO(WireIO):
 
     def _fetched(self, effect: GetCredentials) -> Credentials:
         renewals = self.prepared()
-        joined = renewals.join(effect.rejected, os.getpid(), threading.Event)
-        renewal, flow, wait = joined
+        renewal, flow, wait = renewals.join(effect.rejected, os.getpid(), threading.Event)
         if renewal is not None and flow is not None:
             try:
                 threading.Thread(target=self._renew, args=(flow, renewal), daemon=True).start()
@@ -70,7 +74,7 @@ class BlockingWireIO(WireIO):
                 self._renew(flow, renewal)
         if wait and renewal is not None and not cast("threading.Event", renewal.over).wait(effect.timeout):
             raise late(effect)
-        return renewals.keys(joined)
+        return renewals.keys(renewal)
 
     def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
         outcome: Credentials | BaseException | None = None
@@ -117,13 +121,12 @@ class AwaitedWireIO(WireIO):
 
     async def _fetched(self, effect: GetCredentials) -> Credentials:
         renewals = self.prepared()
-        joined = renewals.join(effect.rejected, self.home(), self.event)
-        renewal, flow, wait = joined
+        renewal, flow, wait = renewals.join(effect.rejected, self.home(), self.event)
         if renewal is not None and flow is not None:
             self.beside(lambda: self._renew(flow, renewal))
         if wait and renewal is not None and not await self.within(effect.timeout, renewal.over):
             raise late(effect)
-        return renewals.keys(joined)
+        return renewals.keys(renewal)
 
     async def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
         outcome: Credentials | BaseException | None = None

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCredentials, SmRuntimeError
-from smruntime_core.credentials import Cache, ProviderLike, World, provider_of
+from smruntime_core.credentials import Cache, World, provider_of
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from smruntime_core.credentials import ProviderLike
+
+    class Over(Protocol):
+        """An event: a renewal is over."""
+
+        def set(self) -> object: ...
+
 
 T = TypeVar("T")
-
-
-class Over(Protocol):
-    """An event: a renewal is over."""
-
-    def set(self) -> object: ...
 
 
 class Renewal:
@@ -30,14 +35,6 @@ class Renewal:
         self.home = home
         self.over = over
         self.error: SmRuntimeError | None = None
-
-
-class Joined(NamedTuple):
-    """What a caller does: run `flow` if there is one, and `wait` for the renewal, if there is one."""
-
-    renewal: Renewal | None = None
-    flow: Flow[Credentials] | None = None
-    wait: bool = False
 
 
 class Renewals:
@@ -50,22 +47,24 @@ class Renewals:
         self._renewal: Renewal | None = None
         self._lock = threading.Lock()
 
-    def join(self, rejected: Credentials | None, home: object, event: Callable[[], Over]) -> Joined:
-        """What to do for credentials that are not simply there."""
+    def join(
+        self, rejected: Credentials | None, home: object, event: Callable[[], Over]
+    ) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
+        """For credentials that are not simply there: the renewal in flight, its flow if the caller is to run it, and whether to wait."""
         with self._lock:
             cache, renewal = self.cache, self._renewal
             if renewal is not None and renewal.home != home:
                 cache.abandoned()
             advice = cache.advise(rejected)
             if advice == "use":
-                return Joined()
+                return None, None, False
             flow = None
             if cache.begin():
                 self._renewal = renewal = Renewal(home, event())
                 flow = self._flow()
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
-        return Joined(renewal, flow, advice == "wait")
+        return renewal, flow, advice == "wait"
 
     def settle(self, renewal: Renewal, outcome: Credentials | BaseException | None) -> None:
         """The renewal is over and came to `outcome`; None if nobody ran it to its end."""
@@ -75,12 +74,12 @@ class Renewals:
                 renewal.error = self._note(outcome)
         renewal.over.set()
 
-    def keys(self, joined: Joined) -> Credentials:
-        """What to sign with, after all that was to be done has been; raises `CredentialsError` if there is nothing valid."""
+    def keys(self, renewal: Renewal | None) -> Credentials:
+        """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
         found = self.cache.valid()
         if found is not None:
             return found
-        error = joined.renewal.error if joined.renewal else None
+        error = renewal.error if renewal else None
         if error is None:
             raise CredentialsError("fetching credentials was interrupted, or they have just expired: call again")
         tried = error.tried if isinstance(error, CredentialsError) else ()

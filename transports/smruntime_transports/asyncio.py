@@ -15,16 +15,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
 from ._io import AwaitedWireIO, P, T
 from ._pump import READ, WRITE
-from ._renewals import Over
 from ._wire import Address, EngineName, Resolve, Wait, Wire
 from .sockets import NUMERIC, addresses
+
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class AsyncioIO(AwaitedWireIO):

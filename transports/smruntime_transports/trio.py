@@ -6,7 +6,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import trio
@@ -18,8 +18,10 @@ from smruntime_core import Sleep
 from ._client import BaseAsyncClient, Settings
 from ._io import AwaitedWireIO, P, T
 from ._pump import READ, WRITE
-from ._renewals import Over
 from ._wire import Address, EngineName, Resolve, Wait, Wire
+
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class TrioIO(AwaitedWireIO):
