@@ -19,7 +19,6 @@ from typing import Unpack
 from smruntime_core import Sleep
 
 from ._client import Settings, SyncClient
-from ._files import ReadFile, read_file
 from ._io import BlockingWireIO
 from ._pool import MOST
 from ._waits import Address, Resolve, Turn, Wait
@@ -35,9 +34,6 @@ class SocketIO(BlockingWireIO):
     def reading(cls) -> SocketIO:
         """One that only looks for settings."""
         return cls(Wire(time.monotonic))
-
-    def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return read_file(effect)
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)

@@ -6,7 +6,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import trio
@@ -17,18 +17,38 @@ from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
 from ._connection import READ, WRITE
-from ._files import ReadFile, read_file
-from ._io import AwaitedWireIO
+from ._io import AwaitedWireIO, P, T
 from ._pool import MOST
 from ._waits import Address, Resolve, Turn, Wait
 from ._wire import EngineName, Wire
+
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await trio.to_thread.run_sync(read_file, effect)
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a tuple, as trio takes a function that returns a coroutine for a mistake."""
+        (answer,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        return answer
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        """In a system task: no nursery of a caller's would let it outlive the caller."""
+        trio.lowlevel.spawn_system_task(do)
+
+    def home(self) -> object:
+        return trio.lowlevel.current_trio_token()
+
+    def event(self) -> Over:
+        return trio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        with trio.move_on_after(_limit(seconds)):
+            await cast("trio.Event", over).wait()
+            return True
+        return False
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

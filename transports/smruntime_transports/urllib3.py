@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import urllib3
+    from urllib3._version import __version__ as version
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
@@ -39,7 +40,7 @@ except ImportError as error:
 
 if hasattr(HTTPConnection, "is_multiplexed"):
     raise ImportError(
-        f"smruntime_transports.urllib3 needs urllib3, and {urllib3.__version__} is urllib3-future (niquests installs it under the same "
+        f"smruntime_transports.urllib3 needs urllib3, and {version} is urllib3-future (niquests installs it under the same "
         "name): its connections serve several requests at once, so none can be lent. Use smruntime_transports.sockets or .asyncio, "
         "or pip install --force-reinstall urllib3"
     )
@@ -170,9 +171,13 @@ class Urllib3Wire(Wire):
         self.pools.pool_classes_by_scheme = classes
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """None: urllib3 keeps them, and says so below."""
+        """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
+        return super()._kept(exchange, effect) if _direct(effect) else None
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        return super()._connection(exchange, effect, limits) if _direct(effect) else self._lent(exchange, effect, limits)
+
+    def _lent(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
@@ -180,6 +185,7 @@ class Urllib3Wire(Wire):
         left = limits.left(limits.end(effect.phases.connect))
         if left == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
+        patience = limits.left(limits.end(effect.phases.pool))
         forced = _fresh.set(effect.fresh)
         try:
             handover = self.pools.connection_from_host(host, port, scheme).urlopen(
@@ -191,9 +197,7 @@ class Urllib3Wire(Wire):
                 assert_same_host=False,
                 preload_content=False,
                 timeout=Timeout(connect=left),
-                pool_timeout=cast(
-                    "int | None", limits.left(limits.end(effect.phases.pool))
-                ),  # queue.get takes any number, whatever the stubs say
+                pool_timeout=cast("int | None", patience),  # queue.get takes any number, whatever the stubs say
             )
         except HTTPError as error:
             raise _failure(error) from None
@@ -206,8 +210,9 @@ class Urllib3Wire(Wire):
         return Lent(handover)
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
-        assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
-        if keep:
+        if not isinstance(connection, Lent):  # one that went past urllib3's proxy
+            super()._leave(exchange, connection, keep)
+        elif keep:
             connection.give_back()
         else:
             connection.drop()
@@ -220,7 +225,12 @@ class Urllib3Wire(Wire):
 
     def close(self) -> None:
         """Close every idle connection."""
+        super().close()
         self.pools.clear()
+
+
+def _direct(effect: Send | Open) -> bool:
+    return isinstance(effect, Send) and effect.direct
 
 
 def _failure(error: HTTPError) -> DispatchFailure:
