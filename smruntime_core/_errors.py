@@ -6,6 +6,7 @@
     ├── DispatchFailure                    the network's: `kind`, `phase`, and `delivery`: may the model have run?
     ├── ResponseError                      the server's: an answer that nobody can read
     │   └── StreamError                        inside a stream: a bad frame, a wrong checksum
+    │       ├── SignatureMismatch                  a signed piece that nobody with the secret has signed (`signing`)
     │       └── TruncatedStream                    it ended in the middle of something
     └── ServiceError                       the service's or the model's: `code`, `message`, `status`
         ├── ModelError                     424  the container answered with an error of its own
@@ -149,6 +150,10 @@ class ResponseError(SmRuntimeError):
 
 class StreamError(ResponseError):
     """Bytes of a stream break the rules of its format."""
+
+
+class SignatureMismatch(StreamError):
+    """A piece of a body or an event does not bear the signature that it must; a server answers 403."""
 
 
 class TruncatedStream(StreamError):

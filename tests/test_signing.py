@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
-from smruntime_core.signing import UNSIGNED_PAYLOAD, _sigv4, hash_payload
+from smruntime_core.signing import UNSIGNED_PAYLOAD, Dialect, _keys, hash_payload
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
 NOW = 1440938160  # 2015-08-30T12:36:00Z
@@ -37,6 +37,14 @@ def legacy_token(case: Any) -> str | None:
     return next((line.partition(":")[2] for line in lines if line.startswith("x-amz-security-token:")), None)
 
 
+def dialect(context: Any) -> Dialect:
+    return Dialect(
+        normalize_path=context.get("normalize", True),
+        add_payload_hash=context.get("sign_body", False),
+        sign_session_token=not context.get("omit_session_token", False),
+    )
+
+
 @pytest.mark.parametrize("case", vector_cases())
 def test_vectors(case: Any) -> None:
     context = case.get("context", {})
@@ -53,9 +61,7 @@ def test_vectors(case: Any) -> None:
         credentials,
         Scope(context.get("region", "us-east-1"), context.get("service", "service")),
         now=NOW,
-        normalize_path=context.get("normalize", True),
-        add_payload_hash=context.get("sign_body", False),
-        sign_session_token=not context.get("omit_session_token", False),
+        dialect=dialect(context),
     )
     expected = case["header"]
     assert made.canonical_request == expected["canonical_request"]
@@ -128,7 +134,7 @@ def test_returns_what_to_add_and_changes_nothing() -> None:
 def test_payload_hash_is_taken_as_given() -> None:
     request = Request("POST", "https://h/", (), b"body")
     assert sign(request, AKID, SCOPE, now=NOW, payload_hash=hash_payload(b"body")) == sign(request, AKID, SCOPE, now=NOW)
-    made = sign(request, AKID, SCOPE, now=NOW, payload_hash=UNSIGNED_PAYLOAD, add_payload_hash=True)
+    made = sign(request, AKID, SCOPE, now=NOW, payload_hash=UNSIGNED_PAYLOAD, dialect=Dialect(add_payload_hash=True))
     assert dict(made.headers)["x-amz-content-sha256"] == UNSIGNED_PAYLOAD
     assert made.canonical_request.endswith(UNSIGNED_PAYLOAD)
 
@@ -146,7 +152,7 @@ def test_kept_signing_keys_never_show(uses: list[tuple[int, str, str]]) -> None:
 
 def test_the_key_of_a_day_is_derived_once() -> None:
     credentials = Credentials("AKID", "secret")
-    with mock.patch.object(_sigv4, "_derive", wraps=_sigv4._derive) as derive:
+    with mock.patch.object(_keys, "_derive", wraps=_keys._derive) as derive:
         for second in range(5):
             sign(Request("GET", "https://h/"), credentials, SCOPE, now=86400 * 3 + second)
     assert derive.call_count == 1
