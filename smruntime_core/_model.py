@@ -5,7 +5,7 @@ None shows a secret in its repr: bodies appear as their size, lists of headers a
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol, TypeAlias
+from typing import NoReturn, Protocol, Self, TypeAlias
 
 from ._errors import ConstructionError
 from ._record import Record, field
@@ -85,6 +85,11 @@ class Credentials(Record):
     session_token: str | None = field(default=None, check=_optional_key, secret=True)
     expires_at: float | None = None
     account_id: str | None = None
+
+    def but(self, **changes: object) -> Self:
+        made = super().but(**changes)
+        made.__dict__.pop("_signing_keys", None)  # those of another secret, perhaps
+        return made
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")

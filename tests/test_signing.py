@@ -180,3 +180,9 @@ def test_refused_urls(url: str) -> None:
 def test_text_that_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(ConstructionError, match="surrogate"):
         sign(Request("GET", "https://h/", (("x", "\ud800"),)), AKID, SCOPE, now=NOW)
+
+
+def test_a_copy_with_another_secret_signs_with_that() -> None:
+    request, credentials = Request("GET", "https://h/"), Credentials("AKID", "secret")
+    sign(request, credentials, SCOPE, now=NOW)
+    assert sign(request, credentials.but(secret_access_key="b"), SCOPE, now=NOW) == sign(request, Credentials("AKID", "b"), SCOPE, now=NOW)

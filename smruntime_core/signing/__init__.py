@@ -20,7 +20,7 @@ The body's hash is SHA-256 in hexadecimal, or a word where the body is not cover
 it is sent (STREAMING-…): then the request's signature is the seed of a chain, in which each signature covers the one before it.
 
     string to sign       algorithm-PAYLOAD ⏎ time ⏎ scope ⏎ signature before ⏎ hash of headers ⏎ hash of the piece  `_chain`
-                         a chunk of aws-chunked has no headers, an event of an event stream has ":date"   `_chunked`, `_unchunked`, `_events`
+                         a chunk of aws-chunked has no headers (`_chunked`, `_unchunked`), an event has ":date" (`_events`)
                          algorithm-TRAILER ⏎ time ⏎ scope ⏎ signature before ⏎ hash of the lines "name:value"
 
 SigV4a is the same with another key: a pair on the curve P-256 derived from the secret, good in any region, so the scope has no

@@ -161,7 +161,8 @@ class HeaderLines:
             places.setdefault(name, [index])
         order = sorted(places)
         self.signed = ";".join(order)
-        self._in_order = itemgetter(*(index for name in order for index in places[name]))
+        indices = [index for name in order for index in places[name]]
+        self._in_order = itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
         self._parts = [""]  # what stands before each value, a place for the value, and so on
         for name in order:
             self._parts[-1] += f"{name}:"

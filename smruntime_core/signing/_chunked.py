@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 
 from .._errors import ConstructionError
 from .._model import Body, Credentials, Headers, Request
-from .._rules import TCHAR
+from .._rules import TCHAR, blob
 from ..payload._decoder import checked_limit
 from ._canonical import S3, Dialect, canonical_headers
 from ._chain import Chain, piece, trailers
@@ -75,7 +75,12 @@ class ChunkSigner:
         names = {name for name, _ in added}
         kept = tuple(pair for pair in request.headers if pair[0].lower() not in names)
         made = sign(
-            request.but(headers=kept + added), credentials, scope, now=now, payload_hash=said, dialect=dialect._replace(add_payload_hash=True)
+            request.but(headers=kept + added),
+            credentials,
+            scope,
+            now=now,
+            payload_hash=said,
+            dialect=dialect._replace(add_payload_hash=True),
         )
         self.headers = added + made.headers
         self.signature = made.signature
@@ -83,6 +88,7 @@ class ChunkSigner:
 
     def chunk(self, data: Body) -> bytes:
         """The next part of the body as it is sent; raises `ConstructionError` if there are more bytes than were announced."""
+        data = blob("data", data)
         self._left -= len(data)
         if self._left < 0:
             raise ConstructionError("data", "no longer in all than the length that was announced")
@@ -96,18 +102,17 @@ class ChunkSigner:
         if sorted(given) != sorted(self._trailers):
             raise ConstructionError("trailers", f"those announced: {', '.join(self._trailers) or 'none'}")
         lines = [f"{name}:{_checked_trailer(name, given[name])}" for name in self._trailers]
+        last = self._framed(b"", end=b"")
         if lines and self._signed:
-            last = self._framed(b"", end=b"")
             signature = self._chain.sign(trailers_said(lines), self._now)
             lines.append(f"{TRAILER_SIGNATURE}:{signature.ljust(self._width, '*')}")
-            return last + "".join(f"{line}\r\n" for line in (*lines, "")).encode()
-        return self._framed(b"", end=b"") + "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+        return last + "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
     def _framed(self, data: Body, end: bytes = b"\r\n") -> bytes:
         if not self._signed:
-            return b"%x\r\n%b%b" % (len(data), data, end)
+            return b"".join((b"%x\r\n" % len(data), data, end))
         signature = self._chain.sign(piece(data), self._now).ljust(self._width, "*")
-        return b"%x;chunk-signature=%b\r\n%b%b" % (len(data), signature.encode(), data, end)
+        return b"".join((b"%x;chunk-signature=%b\r\n" % (len(data), signature.encode()), data, end))
 
 
 def encoded_length(

@@ -8,10 +8,8 @@ from typing import NamedTuple
 from .._errors import ServiceError
 from .._model import Request, Scope
 from ._canonical import canonical_headers, unquoted
-from ._keys import AnyScope, HmacKey, RegionSet
-from ._sigv4a import ALGORITHM as ECDSA
+from ._keys import ECDSA, HMAC, AnyScope, RegionSet
 
-HMAC = HmacKey.algorithm
 _CREDENTIAL = r"([^ ,/]+)/([0-9]{8})/(?:([^ ,/]+)/)?([^ ,/]+)/aws4_request"
 _authorization = re.compile(
     rf"({HMAC}|{ECDSA}) +Credential={_CREDENTIAL} *, *SignedHeaders=([^ ,]+) *, *Signature=([0-9a-f]{{2,144}})"
@@ -70,8 +68,9 @@ def _of_headers(authorization: str | None, headers: dict[str, str]) -> Claim | N
     found = _authorization(authorization or "")
     if found is None:
         return None
+    algorithm, key_id, date, region, service, signed, signature = found.groups()
     token, region_set = headers.get("x-amz-security-token"), headers.get("x-amz-region-set")
-    return Claim(*found.groups(), headers.get("x-amz-date", ""), token, region_set)
+    return Claim(algorithm, key_id, date, region, service, signed, signature, headers.get("x-amz-date", ""), token, region_set)
 
 
 def _of_query(query: dict[str, str]) -> Claim | None:
@@ -79,8 +78,10 @@ def _of_query(query: dict[str, str]) -> Claim | None:
     algorithm = query.get("algorithm", "")
     if found is None or _signature(signature) is None or algorithm not in (HMAC, ECDSA):
         return None
+    key_id, date, region, service = found.groups()
     signed, stamp, expires = (query.get(name, "") for name in ("signedheaders", "date", "expires"))
-    return Claim(algorithm, *found.groups(), signed, signature, stamp, query.get("security-token"), query.get("region-set"), expires)
+    token, region_set = query.get("security-token"), query.get("region-set")
+    return Claim(algorithm, key_id, date, region, service, signed, signature, stamp, token, region_set, expires)
 
 
 def _parameters(url: str) -> dict[str, str] | None:

@@ -18,6 +18,8 @@ from .._record import Record, field
 from .._rules import SCOPE_PART, Rule
 from ._canonical import STANDARD, Dialect, HeaderLines, canonical_target
 
+HMAC = "AWS4-HMAC-SHA256"
+ECDSA = "AWS4-ECDSA-P256-SHA256"
 KEPT = 64  # header lists and URLs a key
 _PATTERN = r"[a-zA-Z0-9*._-]+"
 REGIONS = Rule("regions joined by commas, '*' for any characters", rf"{_PATTERN}(?:,{_PATTERN})*", 1024)
@@ -97,7 +99,7 @@ class Key:
 class HmacKey(Key):
     """SigV4: whoever can verify can sign."""
 
-    algorithm = "AWS4-HMAC-SHA256"
+    algorithm = HMAC
 
     def __init__(self, secret: str, date: str, scope: Scope) -> None:
         super().__init__(date, f"{date}/{scope.region}/{scope.service}/aws4_request")

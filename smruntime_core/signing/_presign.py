@@ -10,11 +10,10 @@ from .._record import Record, field
 from ._canonical import STANDARD, Dialect, canonical_query, canonical_request, encode_value, strictly
 from ._keys import AnyScope, signing_key
 from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, string_to_sign
+from ._verify import MAX_EXPIRES
 
-MAX_EXPIRES = 604_800  # seven days
 WRITTEN = frozenset(
-    f"X-Amz-{name}"
-    for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Security-Token", "Region-Set", "Signature")
+    f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Security-Token", "Region-Set", "Signature")
 )
 _DROPPED = ("x-amz-date", "x-amz-security-token")  # in the query form they are parameters
 
@@ -45,8 +44,8 @@ def presign(
     """`request` as a URL that is good from `now` (seconds since the epoch) for `expires` seconds, at most seven days.
 
     Whoever calls it must send the method, the signed headers and the body that `request` has: all of its headers are signed but those
-    of `UNSIGNED`; `signed_headers` are the names to sign instead, beside `host` and every `x-amz-*`. `payload_hash` is as for `sign`; S3 takes
-    `UNSIGNED_PAYLOAD` here, which is therefore what its dialect signs. A session token that expires sooner ends the URL sooner.
+    of `UNSIGNED`; `signed_headers` are the names to sign instead, beside `host` and every `x-amz-*`. `payload_hash` is as for `sign`;
+    S3 takes `UNSIGNED_PAYLOAD` here, which is therefore what its dialect signs. A session token that expires sooner ends the URL sooner.
     Parameters that this function writes replace those of the URL. Without `credentials` the URL is as it was. Raises
     `ConstructionError` if the URL is not absolute http(s) or `expires` is out of range.
     """

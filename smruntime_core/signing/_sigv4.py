@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from typing import NamedTuple
 
 from .._errors import ConstructionError
 from .._model import Body, Credentials, Headers, Request
-from .._record import Record, field
 from ._canonical import STANDARD, Dialect, canonical_request
 from ._keys import AnyScope, Key, signing_key
 
@@ -19,16 +19,19 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _sha256 = hashlib.sha256
 
 
-class Signature(Record):
+class Signature(NamedTuple):
     """`headers` are the pairs to add to the request; the rest is how they came about.
 
     Its repr shows the signature only: headers and canonical request may hold a session token.
     """
 
-    headers: Headers = field(secret=True)
+    headers: Headers
     signature: str
-    canonical_request: str = field(secret=True)
-    string_to_sign: str = field(secret=True)
+    canonical_request: str
+    string_to_sign: str
+
+    def __repr__(self) -> str:
+        return f"Signature({self.signature!r}, <{len(self.headers)} headers>)"
 
 
 ANONYMOUS = Signature((), "", "", "")

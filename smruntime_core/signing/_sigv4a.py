@@ -16,19 +16,18 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from ._keys import Key, RegionSet
+from ._keys import ECDSA, Key, RegionSet
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-ALGORITHM = "AWS4-ECDSA-P256-SHA256"
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class EcdsaKey(Key):
     """SigV4a; raises `ImportError` saying what to install if there is no cryptography."""
 
-    algorithm = ALGORITHM
+    algorithm = ECDSA
 
     def __init__(self, access_key_id: str, secret: str, date: str, scope: RegionSet) -> None:
         super().__init__(date, f"{date}/{scope.service}/aws4_request")
@@ -65,7 +64,7 @@ def private_key(access_key_id: str, secret: str) -> EllipticCurvePrivateKey:
 def private_number(access_key_id: str, secret: str) -> int:
     """The private key as a number from 1 to the curve's order less one."""
     for counter in range(1, 255):
-        block = b"\0\0\0\1" + ALGORITHM.encode() + b"\0" + access_key_id.encode() + bytes((counter,)) + b"\0\0\1\0"
+        block = b"\0\0\0\1" + ECDSA.encode() + b"\0" + access_key_id.encode() + bytes((counter,)) + b"\0\0\1\0"
         candidate = int.from_bytes(hmac.digest(b"AWS4A" + secret.encode(), block, "sha256"), "big")
         if candidate <= ORDER - 2:
             return candidate + 1

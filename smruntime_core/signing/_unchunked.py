@@ -21,6 +21,7 @@ MAX_LINE = 8 * 1024
 MAX_TRAILERS = 64
 
 _head = re.compile(r"([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-f]{64,144})\**)?").fullmatch
+_trailer_signature = re.compile(r"[ \t]*([0-9a-f]{64,144})\**[ \t]*").fullmatch
 
 
 class Trailers(NamedTuple):
@@ -117,7 +118,8 @@ class ChunkVerifier(PayloadDecoder[Event]):
             raise StreamError("the trailers are not those that were announced")
         if self._signed and fields:
             said = trailers_said([f"{name}:{value}" for name, value in fields])
-            if not self._chain.accepts(signature.strip().rstrip("*"), said, self._now):
+            found_signature = _trailer_signature(signature)
+            if not (found_signature and self._chain.accepts(found_signature[1], said, self._now)):
                 raise SignatureMismatch("the signature of the trailers does not match")
         return fields
 

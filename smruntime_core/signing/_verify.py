@@ -16,12 +16,13 @@ from .._errors import ConstructionError
 from .._model import Credentials, Request, Scope
 from .._url import split
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
-from ._claim import ECDSA, Claim, refusal
-from ._keys import signing_key
+from ._claim import Claim, refusal
+from ._keys import ECDSA, signing_key
 from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, string_to_sign
 
 MAX_SKEW = 300.0
 MAX_EXPIRES = 604_800  # seven days
+BLOT = "<redacted>"
 
 
 def verify(
@@ -174,4 +175,4 @@ def _mismatch(canonical: str, text: str) -> str:
 
 def redacted(canonical: str) -> str:
     """A canonical request without its session token."""
-    return re.sub("(?m)((?:^x-amz-security-token:|X-Amz-Security-Token=))[^&\n]*", r"\1<redacted>", canonical)
+    return re.sub("(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*", rf"\1\2{BLOT}", canonical)
