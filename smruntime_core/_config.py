@@ -5,6 +5,7 @@
     region                  region     AWS_REGION, AWS_DEFAULT_REGION                 region
     endpoint                …_url      AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME,            services: sagemaker_runtime: endpoint_url,
                                        AWS_ENDPOINT_URL                               endpoint_url
+    endpoint of S3          s3_…_url   AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL          services: s3: endpoint_url, endpoint_url
     configured endpoints              AWS_IGNORE_CONFIGURED_ENDPOINT_URLS            ignore_configured_endpoint_urls
     FIPS, dual stack        use_…      AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_…     use_fips_endpoint, use_dualstack_endpoint
     attempts                retries    AWS_MAX_ATTEMPTS                               max_attempts
@@ -58,6 +59,7 @@ class Configuration(Record, kw_only=True):
     profile: str
     region: str | None = None
     endpoint_url: str | None = None
+    s3_endpoint_url: str | None = None
     use_fips: bool = False
     use_dualstack: bool = False
     max_attempts: int | None = None
@@ -106,7 +108,8 @@ class Sources:
         return Configuration(
             profile=self.name,
             region=self._kept("region", self._find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")),
-            endpoint_url=self._kept("endpoint_url", self._endpoint()),
+            endpoint_url=self._kept("endpoint_url", self._endpoint(SERVICE)),
+            s3_endpoint_url=self._kept("s3_endpoint_url", self._endpoint("s3")),
             use_fips=self._flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
             use_dualstack=self._flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
             max_attempts=self._attempts(),
@@ -140,17 +143,19 @@ class Sources:
             raise ConstructionError(member, "true or false", f"that in {self.origins[member]} is neither")
         return text == "true"
 
-    def _endpoint(self) -> Found | None:
+    def _endpoint(self, service: str) -> Found | None:
         if self._flag("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"):
             return None
         return (
-            self._variable(f"AWS_ENDPOINT_URL_{SERVICE.upper()}", "AWS_ENDPOINT_URL") or self._service() or self._property("endpoint_url")
+            self._variable(f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+            or self._service(service)
+            or self._property("endpoint_url")
         )
 
-    def _service(self) -> Found | None:
+    def _service(self, service: str) -> Found | None:
         named = self._property("services")
         section = None if named is None else self._profiles.services(named.value)
-        ours = None if section is None else section.get(SERVICE)
+        ours = None if section is None else section.get(service)
         url = ours.get("endpoint_url") if isinstance(ours, Mapping) else None
         return Found(url, f"services {named.value!r}") if named and url else None
 
@@ -198,6 +203,7 @@ def config_of(
     *,
     region: str | None = None,
     endpoint_url: str | None = None,
+    s3_endpoint_url: str | None = None,
     use_fips: bool | None = None,
     use_dualstack: bool | None = None,
     timeouts: Timeouts | None = None,
@@ -209,6 +215,7 @@ def config_of(
     return Config(
         region=region,
         endpoint_url=found.endpoint_url if endpoint_url is None else endpoint_url,
+        s3_endpoint_url=found.s3_endpoint_url if s3_endpoint_url is None else s3_endpoint_url,
         use_fips=found.use_fips if use_fips is None else use_fips,
         use_dualstack=found.use_dualstack if use_dualstack is None else use_dualstack,
         timeouts=Timeouts() if timeouts is None else timeouts,

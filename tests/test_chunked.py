@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from smruntime_core import ConstructionError, Credentials, Request, Scope, SignatureMismatch, StreamError, TruncatedStream, verify
 from smruntime_core._dates import parse_stamp
 from smruntime_core._signal import NEED_DATA
+from smruntime_core.signing import S3 as DIALECT
 from smruntime_core.signing import (
     STREAMING_PAYLOAD,
     STREAMING_PAYLOAD_TRAILER,
@@ -21,7 +22,6 @@ from smruntime_core.signing import (
     Trailers,
     encoded_length,
 )
-from smruntime_core.signing import S3 as DIALECT
 
 from .vectors import NOW, cases
 
