@@ -111,7 +111,7 @@ def _canonical_differences(ours: str, theirs: str) -> Iterator[Difference]:
     one, other = _parts(ours), _parts(theirs)
     for part in dict.fromkeys((*one, *other)):
         mine, yours = one.get(part), other.get(part)
-        if mine != yours and yours != BLOT:
+        if yours not in (mine, BLOT):
             hint = _hint(part, mine, yours)
             if _SECRET in part.lower():
                 mine, yours = (value and BLOT for value in (mine, yours))
