@@ -63,7 +63,7 @@ class Front(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_PUT = _any
+    do_GET = do_POST = do_PUT = _any  # noqa: N815 - the base class looks for these names
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -151,9 +151,11 @@ def by_aiohttp(signer: Signer, method: str, url: str, body: Any = b"", headers: 
     from smruntime_transports.auth.aiohttp import Middleware
 
     async def main() -> tuple[int, bytes]:
-        async with aiohttp.ClientSession(middlewares=[Middleware(signer)]) as session:
-            async with session.request(method, url, data=body, headers=headers, **more) as answer:
-                return answer.status, await answer.read()
+        async with (
+            aiohttp.ClientSession(middlewares=[Middleware(signer)]) as session,
+            session.request(method, url, data=body, headers=headers, **more) as answer,
+        ):
+            return answer.status, await answer.read()
 
     return asyncio.run(main())
 

@@ -72,16 +72,8 @@ class ChunkSigner:
         self._width = ECDSA_WIDTH if isinstance(scope, RegionSet) else 0
         said = word(key.algorithm, bool(trailers), sign_chunks)
         added = _describing(request, length, self._trailers)
-        names = {name for name, _ in added}
-        kept = tuple(pair for pair in request.headers if pair[0].lower() not in names)
-        made = sign(
-            request.but(headers=kept + added),
-            credentials,
-            scope,
-            now=now,
-            payload_hash=said,
-            dialect=dialect._replace(add_payload_hash=True),
-        )
+        dialect = dialect._replace(add_payload_hash=True)
+        made = sign(_with(request, added), credentials, scope, now=now, payload_hash=said, dialect=dialect)
         self.headers = added + made.headers
         self.signature = made.signature
         self._chain = Chain(credentials, scope, made.signature)
@@ -145,6 +137,12 @@ def _describing(request: Request, length: int, names: Sequence[str]) -> Headers:
         codings = f"aws-chunked,{codings}".rstrip(",")
     added: Headers = (("content-encoding", codings), ("x-amz-decoded-content-length", str(length)))
     return (*added, ("x-amz-trailer", ",".join(names))) if names else added
+
+
+def _with(request: Request, added: Headers) -> Request:
+    """`request` with the fields `added`, in place of those of the same name."""
+    names = {name for name, _ in added}
+    return request.but(headers=tuple(pair for pair in request.headers if pair[0].lower() not in names) + added)
 
 
 def _checked_trailer(name: str, value: str) -> str:

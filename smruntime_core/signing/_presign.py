@@ -59,7 +59,7 @@ def presign(
     address, _, own = request.url.partition("?")
     authority, path, _ = key.target(address, dialect)
     headers = [pair for pair in request.headers if pair[0].lower() not in _DROPPED]
-    token, query, canonical, values, added = credentials.session_token, "", "", (), ""
+    token, query, later, said, canonical, values = credentials.session_token, "", "", "", "", ()
     try:
         names, values = zip(*headers, strict=True) if headers else ((), ())
         lines = key.header_lines(names, (), signed_headers)
@@ -77,12 +77,11 @@ def presign(
         query = f"{own}&{added}" if own else added
         if dialect.sign_session_token:
             query, later = query + later, ""
-        canonical_parameters = canonical_query(query, normalize=dialect.normalize_query)
-        header_lines = lines.of(values, authority, ())
-        canonical = canonical_request(request.method, path, canonical_parameters, header_lines, lines.signed, payload_hash)
+        said = canonical_query(query, normalize=dialect.normalize_query)
+        canonical = canonical_request(request.method, path, said, lines.of(values, authority, ()), lines.signed, payload_hash)
         text = string_to_sign(canonical, stamp, key)
     except UnicodeEncodeError:
-        del token, headers, values, query, canonical, own, added, request  # what a traceback with locals would show
+        del token, headers, values, query, later, said, canonical  # what a traceback with locals would show
         raise ConstructionError("request", "text without lone surrogates") from None
     signature = key.sign(text)
     return Presigned(f"{address}?{query}{later}&X-Amz-Signature={signature}", signature, canonical, text)
