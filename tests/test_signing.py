@@ -213,3 +213,13 @@ def test_a_copy_with_another_secret_signs_with_that() -> None:
     request, credentials = Request("GET", "https://h/"), Credentials("AKID", "secret")
     sign(request, credentials, SCOPE, now=NOW)
     assert sign(request, credentials.but(secret_access_key="b"), SCOPE, now=NOW) == sign(request, Credentials("AKID", "b"), SCOPE, now=NOW)
+
+
+@given(st.lists(st.tuples(st.lists(ascii_text, min_size=2, max_size=2), st.sampled_from(("h", "g")), st.integers(0, 3)), max_size=6))
+def test_what_was_signed_before_never_shows(calls: list[tuple[list[str], str, int]]) -> None:
+    """What stays the same from one call to the next is remembered; each is signed as if it were the first."""
+    shared = Credentials("AKID", "secret", "token")
+    for (one, two), host, second in calls:
+        request = Request("GET", f"https://{host}/", (("X-One", one), ("X-Amz-Two", two), ("x-amz-date", "old")))
+        first = sign(request, Credentials("AKID", "secret", "token"), SCOPE, now=NOW + second)
+        assert sign(request, shared, SCOPE, now=NOW + second) == sign(request, shared, SCOPE, now=NOW + second) == first

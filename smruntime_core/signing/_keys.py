@@ -131,7 +131,7 @@ def _hmac_states(key: bytes) -> tuple[_Hash, _Hash]:
 def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
     """The key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`."""
     day, second = divmod(int(now), 86400)
-    kept: dict[tuple[object, ...], Key] = credentials.__dict__.setdefault("_signing_keys", {})
+    kept: dict[tuple[object, ...], Key] = credentials.__dict__.get("_signing_keys") or credentials.__dict__.setdefault("_signing_keys", {})
     wanted = day, scope.region, scope.service, type(scope)
     key = kept.get(wanted)
     if key is None:

@@ -74,7 +74,9 @@ def sign(
     try:
         names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
         lines = key.header_lines(names, added, signed_headers)
-        canonical = canonical_request(request.method, path, query, lines.of(values, authority, added.values()), lines.signed, payload_hash)
+        canonical = canonical_request(
+            request.method, path, query, lines.of(values, authority, tuple(added.values())), lines.signed, payload_hash
+        )
         text = string_to_sign(canonical, stamp, key)
     except UnicodeEncodeError:
         del token, added, values, canonical  # what a traceback with locals would show
