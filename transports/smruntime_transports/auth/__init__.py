@@ -9,10 +9,10 @@
     urllib3             auth.urllib3.PoolManager(signer)
     http.client         auth.http_client.request(connection, signer, "POST", "/path", body)
 
-Between signing and sending a library may do what it likes to all headers but the few that a service demands to be signed: `host`,
-`x-amz-*`, `content-type`, `content-md5`. What it does to the URL and the body before, each glue looks at as late as it can. A redirect
-within the same origin is signed anew, for what was signed is another URL; one to another origin is not, where the library says that
-it is one (all but aiohttp: give `origin` there, if the server could send you anywhere).
+Between signing and sending a library may do what it likes to all headers but those that it has no business with: signed are `host`,
+`content-type`, `content-md5` and what begins with `x-amz`. What it does to the URL and the body before, each glue looks at as late as
+it can. A redirect within the same origin is signed anew, for what was signed is another URL; one to another origin is not, where the
+library says that it is one (all but aiohttp: give `origin` there, if the server could send you anywhere).
 
 Signers are safe for threads. `credentials` may be a function that gives them each time; it should keep them, and not wait.
 """
@@ -28,14 +28,14 @@ from urllib.parse import urlsplit
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope
 from smruntime_core._model import Headers
-from smruntime_core.signing import STANDARD, BearerToken, Dialect, RegionSet, hash_payload, sign
+from smruntime_core.signing import STANDARD, UNSIGNED, BearerToken, Dialect, RegionSet, hash_payload, sign
 
 __all__ = ["Bearer", "SigV4", "Signer"]
 
 Fields: TypeAlias = "Iterable[tuple[str | bytes, str | bytes]]"
 Source: TypeAlias = "Credentials | Callable[[], Credentials]"
 
-SIGNED = ("content-md5", "content-type")  # beside host and x-amz-*
+SIGNED = ("content-md5", "content-type")
 WRITTEN = ("authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-region-set", "x-amz-security-token")
 REDIRECTS = 20
 _user_info = re.compile("^(https?://)[^/?#]*@")
@@ -96,7 +96,7 @@ class SigV4(Signer):
             self._scope,
             now=self._clock(),
             payload_hash=self._payload_hash or _hash(body),
-            signed_headers=SIGNED,
+            signed_headers=sorted({name for name, _ in headers if _is_signed(name.lower())}),
             dialect=self._dialect,
         )
         return made.headers
@@ -125,6 +125,10 @@ class Bearer(Signer):
     def _added(self, method: str, url: str, headers: Headers, body: object) -> Headers:
         del method, url, headers, body
         return (("authorization", f"Bearer {self()}"),)
+
+
+def _is_signed(name: str) -> bool:
+    return name in SIGNED or (name.startswith("x-amz") and name not in UNSIGNED)
 
 
 def strip(headers: MutableMapping[str, str]) -> None:
