@@ -228,7 +228,10 @@ _HINTS = (
     ("UnrecognizedClient|InvalidClientTokenId", "no such access key, or its session token is missing"),
     ("should be scoped to", "it was signed for another region or service: is `region` that of the endpoint's URL?"),
     ("RequestTimeTooSkewed|Signature (?:expired|not yet current)", "the clock of this machine is off"),
-    ("InvalidSignature|SignatureDoesNotMatch", "wrong secret access key, or something changed the request after it was signed"),
+    (
+        "InvalidSignature|SignatureDoesNotMatch",
+        "wrong secret access key, or something changed the request after it was signed (`signing.explain` tells)",
+    ),
     ("^AccessDenied 403", "allow s3:GetObject there, and s3:ListBucket, without which S3 says this of what is not there yet"),
     ("AccessDenied", "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
     ("ValidationError.*endpoint .* not found", "wrong endpoint name, region or account, or the endpoint is not InService"),
