@@ -26,7 +26,7 @@ from typing import Literal, TypeAlias
 from .._errors import Delivery, DispatchFailure, Kind, Phase
 from .._model import MAX_ERROR_BODY, Request, Response
 from ._framing import Framing, frame
-from ._gate import MAX_HEAD, Head, Violation, read_head
+from ._gate import MAX_HEAD, Head, Violation, bare_lf, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
@@ -208,6 +208,8 @@ class Exchange:
             self._held = bytearray(buffer[begin:])
         if not b"HTTP/1.".startswith(self._held[:7]):
             raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
+        if bare_lf(self._held, searched - begin, MAX_HEAD):  # it might never end as we take it
+            raise Violation("protocol", f"a bare LF in the head: {bytes(self._held[:80])!r}")
         if len(self._held) >= MAX_HEAD:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ._gate import FIELD, TOKEN, Head, Violation
+from ._gate import FIELD, TOKEN, Head, Violation, bare_lf
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 
-_trailers = re.compile(rf"(?:{FIELD})*\r\n".encode("latin-1")).fullmatch
-_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:[ \t]*;[ \t]*{TOKEN}[\t -~\x80-\xff]*)?".encode("latin-1")).fullmatch
+_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
+_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_extension = rf"(?:;{TOKEN}(?:=(?:{TOKEN}|{_quoted}))?)*"
+_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
@@ -140,6 +142,8 @@ class Chunked:
         rest = data[position : position + MAX_TRAILERS]
         end = 0 if rest.startswith(b"\r\n") else rest.find(b"\r\n\r\n") + 2
         if end == 1:  # not found
+            if bare_lf(rest):
+                raise Violation("protocol", "malformed trailers")
             if len(rest) >= MAX_TRAILERS:
                 raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
             self._held = rest

@@ -20,6 +20,7 @@ TOKEN = f"[{TCHAR}]+"
 FIELD = rf"{TOKEN}:[\t -~\x80-\xff]*\r\n"
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{FIELD})*)\r\n").fullmatch
 _fields = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n").findall
+bare_lf = re.compile(rb"(?<!\r)\n").search
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 
 
