@@ -119,6 +119,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "blank in an extension": (CHUNKED + b"3;a= b\r\nabc\r\n0\r\n\r\n", "protocol"),
     "extension without a name": (CHUNKED + b"3;\r\nabc\r\n0\r\n\r\n", "protocol"),
     "extension whose quotes stay open": (CHUNKED + b'3;a="b\r\nabc\r\n0\r\n\r\n', "protocol"),
+    "no size, and no end": (CHUNKED + b"x" * 20_000, "protocol"),
     "endless extension": (CHUNKED + b"3;" + b"x" * 20_000, "too_large"),
     "endless trailers": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, "too_large"),
     "endless head": (OK + b"A: " + b"x" * MAX_HEAD, "too_large"),
@@ -205,6 +206,13 @@ def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
 def test_close_delimited() -> None:
     made = exchange(OK + b"\r\nabc", [20])
     assert made.response.body == b"abc"
+    assert not made.reusable
+
+
+@pytest.mark.parametrize("value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"])
+def test_who_says_close_is_not_asked_again(value: str) -> None:
+    made = exchange(OK + f"Connection: {value}\r\nContent-Length: 0\r\n\r\n".encode(), [])
+    assert made.done
     assert not made.reusable
 
 

@@ -122,12 +122,12 @@ class Chunked:
 
     def _read_size(self, data: bytes, position: int) -> int:
         end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE)
-        line = data[position : end if end >= 0 else None]
+        line = data[position : end if end >= 0 else position + MAX_CHUNK_LINE]
         if end < 0:
-            if len(line) >= MAX_CHUNK_LINE:
-                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             if b"\n" in line or not re.match(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])", line):
                 raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+            if len(line) >= MAX_CHUNK_LINE:
+                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             self._held = line
             return len(data)
         found = _chunk_size(line)

@@ -61,7 +61,7 @@ def read_head(raw: bytes) -> Head:
         if (key := name.lower()) not in _FRAMING:
             continue
         if key == "connection":
-            close = close or "close" in value.lower().replace(" ", "").split(",")
+            close = close or "close" in value.lower().replace(" ", "").replace("\t", "").split(",")
         elif key == "transfer-encoding":
             if chunked or value.lower() != "chunked":
                 raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
