@@ -216,6 +216,15 @@ def test_who_says_close_is_not_asked_again(value: str) -> None:
     assert not made.reusable
 
 
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, status: int) -> None:
+    made = Exchange(Request(method, "http://h/"))
+    made.max_body = 3
+    made.receive_data(b"HTTP/1.1 %d X\r\nContent-Length: 1000\r\n\r\n" % status)
+    assert made.done
+    assert made.response.body == b""
+
+
 def test_error_body_may_be_cut() -> None:
     made = exchange(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nabc", [])
     assert made.response.truncated

@@ -196,8 +196,9 @@ class Exchange:
             begin = end
             if head.status >= 200:
                 self._head = head
-                self._check_size(head.length or 0)
                 self._framing = framing = self._engine(head, self._bodiless)
+                if not framing.complete:  # a length that no body follows means nothing
+                    self._check_size(head.length or 0)
                 if begin < len(buffer) or framing.complete:
                     self._receive_body(framing, bytes(buffer[begin:]))
                 return
