@@ -50,11 +50,11 @@ class Row(NamedTuple):
     pattern: bytes
     why: str
     zone: str = "head"
-    how: str = "refused by us"
+    how: tuple[str, ...] = ("refused by us",)
 
     def settles(self, dispute: Dispute) -> bool:
         """This is such a disagreement."""
-        return dispute.how == self.how and re.search(self.pattern, getattr(dispute, self.zone), re.IGNORECASE | re.DOTALL) is not None
+        return dispute.how in self.how and re.search(self.pattern, getattr(dispute, self.zone), re.IGNORECASE | re.DOTALL) is not None
 
 
 _START = rb"(?:\A|\n\r?\n(?!\Z))"  # of a head
@@ -102,25 +102,25 @@ TABLE = (
         "Proxy-Connection",
         rb"\nproxy-connection:",
         "means nothing (RFC 9112 appendix C.2.2); that a peer closes is seen before the next request",
-        how="reuse",
+        how=("reuse",),
     ),
     Row(
         "a length in an interim response",
         _START + rb"HTTP/1\.. 1(?!0[0-3]).*\ncontent-length:",
         "llhttp knows 100 to 103 only; all of 1xx has no content (RFC 9112 section 6.3, 1)",
-        how="refused by them",
+        how=("refused by them",),
     ),
     Row(
         "an interim response in HTTP/1.0",
         _START + rb"HTTP/1\.0 1",
         "llhttp lets the connection end with it; it is skipped as any other (RFC 9110 section 15.2)",
-        how="refused by them",
+        how=("refused by them",),
     ),
     Row(
         "a tab after a coding",
         rb"\ntransfer-encoding:[\t ]*chunked[ ]*\t",
         "llhttp takes it for the coding's name; it is optional whitespace (RFC 9110 section 5.5)",
-        how="refused by them",
+        how=("refused by them", "body"),
     ),
-    Row("Connection in a trailer", _LAST + rb"(?:proxy-)?connection:", "trailers are dropped (RFC 9110 section 6.5.1)", "body", "reuse"),
+    Row("Connection in a trailer", _LAST + rb"(?:proxy-)?connection:", "trailers are dropped (RFC 9110 section 6.5.1)", "body", ("reuse",)),
 )
