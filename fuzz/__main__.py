@@ -19,6 +19,8 @@ from time import monotonic
 from decoders import DECODERS
 from http1 import FULL, Differential
 
+LONG = 2000  # characters of a line; the rest of it is its middle
+
 _PARSER = argparse.ArgumentParser(prog="python fuzz", description=(__doc__ or "").partition(",")[0])
 _PARSER.add_argument("targets", nargs="*", help="what to try; all of it unless said")
 _PARSER.add_argument("--seconds", type=float, default=10.0, help="for each target (default 10)")
@@ -35,7 +37,8 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
         try:
             target(random)
         except Exception as error:
-            traceback.print_exception(error, limit=None if not isinstance(error, AssertionError) else -1)
+            said = "".join(traceback.format_exception(error, limit=None if not isinstance(error, AssertionError) else -1))
+            print("\n".join(line if len(line) < LONG else f"{line[:LONG]} … {line[-99:]}" for line in said.splitlines()), file=sys.stderr)
             sys.exit(f"\nagain:  python fuzz --seed {options.seed} --case {number} {name}")
         number += 1
         over = number == options.cases if options.cases else monotonic() - begun > options.seconds

@@ -96,7 +96,9 @@ TABLE = (
     Row("a trailer's line ends with LF", _LAST + rb"[^\r\n]*(?<!\r)\n", "as in the head (RFC 9112 section 2.2)", "body"),
     Row("a folded trailer", _LAST + rb"[ \t]", "as in the head (RFC 9112 section 5.2)", "body"),
     Row("controls in a trailer", _LAST + rb"[^\r\n]*[\0-\x08\x0b\x0c\x0e-\x1f\x7f]", "as in the head (RFC 9110 section 5.5)", "body"),
-    Row("trailers too long", _LINE + rb"0+\r\n.{%d}" % (MAX_TRAILERS - 99), "a limit of ours (RFC 9112 section 7.1.2)", "body"),
+    Row(
+        "trailers too long", _LINE + rb"0+(?:;[^\r\n]*)?\r\n.{%d}" % (MAX_TRAILERS - 99), "a limit of ours (RFC 9112 section 7.1.2)", "body"
+    ),
     Row("framing in a trailer", _LAST + rb"(?:content-length|transfer-encoding):", "comes too late (RFC 9110 section 6.5.1)", "body"),
     Row(
         "Proxy-Connection",
@@ -111,9 +113,9 @@ TABLE = (
         how=("refused by them",),
     ),
     Row(
-        "an interim response in HTTP/1.0",
-        _START + rb"HTTP/1\.0 1",
-        "llhttp lets the connection end with it; it is skipped as any other (RFC 9110 section 15.2)",
+        "an interim response that ends the connection",
+        _START + rb"HTTP/1\.(?:0 1|1 1.*\n(?:proxy-)?connection:)",
+        "to llhttp, by its version or by `close`; it is skipped as any other (RFC 9110 section 15.2)",
         how=("refused by them",),
     ),
     Row(
