@@ -36,6 +36,7 @@ class Binding(Field):
         super().__init__(default=default, check=rule.check, secret=secret)
         self.location = location
         self.wire_name = wire_name
+        self.place = f"{{{wire_name}}}"  # where a label stands in a path
         self.rule = rule
         if isinstance(rule, Rule) and rule.bounded:
             self.fits = rule.fits

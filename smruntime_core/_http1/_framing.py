@@ -11,15 +11,17 @@ MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 
 _trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
-_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-_extension = rf"(?:;{TOKEN}(?:=(?:{TOKEN}|{_quoted}))?)*"
+_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
 _chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
 class Framing(Protocol):
-    """Reads one body. `excess` is true once bytes came that are not part of it."""
+    """Reads one body. `excess` is true once bytes came that are not part of it; `left` counts those to come that need not be looked at."""
 
+    @property
+    def left(self) -> int: ...
     @property
     def complete(self) -> bool: ...
     @property
@@ -27,6 +29,10 @@ class Framing(Protocol):
 
     def receive_data(self, data: bytes) -> bytes:
         """The part of the body that `data` bears; raises `Violation`."""
+        ...
+
+    def skip(self, count: int) -> None:
+        """So many of those `left` have been received elsewhere."""
         ...
 
     def receive_eof(self) -> None:
@@ -47,23 +53,35 @@ class ByLength:
     """A body of a known number of bytes."""
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
         self.complete = length == 0
         self.excess = False
 
     def receive_data(self, data: bytes) -> bytes:
-        if len(data) > self._left:
+        if len(data) > self.left:
             self.excess = True
-            data = data[: self._left]
-        self._left -= len(data)
-        self.complete = self._left == 0
+            data = data[: self.left]
+        self.skip(len(data))
         return data
 
+    def skip(self, count: int) -> None:
+        self.left -= count
+        self.complete = self.left == 0
+
     def receive_eof(self) -> None:
-        raise Violation("truncated", f"the body ended {self._left} bytes early")
+        raise Violation("truncated", f"the body ended {self.left} bytes early")
 
 
-class UntilClose:
+class Looked:
+    """A body whose every byte is looked at."""
+
+    left = 0
+
+    def skip(self, count: int) -> None:
+        """Never asked."""
+
+
+class UntilClose(Looked):
     """A body that ends with the connection."""
 
     complete = False
@@ -76,7 +94,7 @@ class UntilClose:
         self.complete = self.excess = True  # nothing can follow: the connection is gone
 
 
-class Chunked:
+class Chunked(Looked):
     """A body in chunks, each with its size before it; extensions and trailers are read, bounded and dropped."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from smruntime_core import ConstructionError, Flow, run
 from smruntime_core._config import Configuration, config_of, configuration
 
-from ._wire import default_tls
+from ._connect import default_tls
 from .sockets import SocketIO
 
 if TYPE_CHECKING:

@@ -19,10 +19,12 @@ from smruntime_core import Sleep
 from smruntime_core._config import ReadFile
 
 from ._client import BaseAsyncClient, Settings
+from ._connection import READ, WRITE
 from ._files import read_file
 from ._io import AwaitedWireIO
-from ._pump import READ, WRITE
-from ._wire import Address, EngineName, Resolve, Wait, Wire
+from ._pool import MOST
+from ._waits import Address, Resolve, Turn, Wait
+from ._wire import EngineName, Wire
 from .sockets import NUMERIC, addresses
 
 T = TypeVar("T")
@@ -72,6 +74,13 @@ class AsyncioIO(AwaitedWireIO):
             if effect.mask & WRITE:
                 loop.remove_writer(sock)
 
+    async def turn(self, effect: Turn, /) -> None:
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not effect.place.when_called(lambda: _settle(called, None)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(effect.seconds):
+                    await called
+
     async def resolve(self, effect: Resolve, /) -> list[Address]:
         """In a thread of its own: `asyncio.run` would wait for a lookup in asyncio's executor to end, however long it hangs."""
         if numeric := addresses(effect.host, effect.port, NUMERIC):
@@ -100,12 +109,20 @@ def _settle(future: asyncio.Future[T], result: T) -> None:
 class AsyncClient(BaseAsyncClient):
     """SageMaker Runtime on asyncio. Cancelling a call anywhere closes its connection and leaks nothing.
 
-    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. A client is used on one loop at a time: close it before
+    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
+    A client is used on one loop at a time: close it before
     another loop takes over. Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls)
+    def __init__(
+        self,
+        *,
+        engine: EngineName = "native",
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
         super().__init__(settings, AsyncioIO(self._wire))
 
     def close(self) -> None:

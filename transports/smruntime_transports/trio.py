@@ -16,10 +16,12 @@ except ImportError as error:
 from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
+from ._connection import READ, WRITE
 from ._files import ReadFile, read_file
 from ._io import AwaitedWireIO
-from ._pump import READ, WRITE
-from ._wire import Address, EngineName, Resolve, Wait, Wire
+from ._pool import MOST
+from ._waits import Address, Resolve, Turn, Wait
+from ._wire import EngineName, Wire
 
 
 class TrioIO(AwaitedWireIO):
@@ -49,6 +51,12 @@ class TrioIO(AwaitedWireIO):
                 return WRITE
             return await _either(sock)
         return 0
+
+    async def turn(self, effect: Turn, /) -> None:
+        called = trio.Event()
+        if not effect.place.when_called(called.set):
+            with trio.move_on_after(_limit(effect.seconds)):
+                await called.wait()
 
     async def resolve(self, effect: Resolve, /) -> list[Address]:
         with trio.move_on_after(_limit(effect.seconds)):
@@ -83,11 +91,19 @@ def _limit(seconds: float | None) -> float:
 class AsyncClient(BaseAsyncClient):
     """SageMaker Runtime on trio. Cancelling a call anywhere closes its connection and leaks nothing.
 
-    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. Raises `ConstructionError` for settings that cannot work.
+    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
+    Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        self._wire = Wire(trio.current_time, engine=engine, tls=tls)
+    def __init__(
+        self,
+        *,
+        engine: EngineName = "native",
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._wire = Wire(trio.current_time, engine=engine, tls=tls, most=max_connections)
         super().__init__(settings, TrioIO(self._wire))
 
     def close(self) -> None:

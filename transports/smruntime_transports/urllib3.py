@@ -11,6 +11,7 @@ connection out.
 from __future__ import annotations
 
 import copy
+import os
 import socket
 import ssl
 import time
@@ -42,7 +43,11 @@ from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
-from ._wire import Connection, Limits, Origin, Wire, default_tls, not_sent, tune
+from ._connect import not_sent
+from ._connection import Connection, tune
+from ._limits import Limits
+from ._pool import MOST, Pool
+from ._wire import Wire
 from .sockets import SocketIO
 
 _fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
@@ -81,7 +86,8 @@ class _Lendable(_Base):
 
     @property
     def is_connected(self) -> bool:
-        return self.wire is not None and not _fresh.get() and self.wire.usable(time.monotonic())
+        wire = self.wire
+        return wire is not None and wire.pid == os.getpid() and not _fresh.get() and wire.usable(time.monotonic())
 
     def request(self, *_: object, **__: object) -> None:
         if self.sock is None:
@@ -178,7 +184,9 @@ class Urllib3Wire(Wire):
                 assert_same_host=False,
                 preload_content=False,
                 timeout=Timeout(connect=left),
-                pool_timeout=cast("int | None", left),  # queue.get takes any number, whatever the stubs say
+                pool_timeout=cast(
+                    "int | None", limits.left(limits.end(effect.phases.pool))
+                ),  # queue.get takes any number, whatever the stubs say
             )
         except HTTPError as error:
             raise _failure(error) from None
@@ -190,15 +198,18 @@ class Urllib3Wire(Wire):
         yield from ()  # a flow, though it asks for nothing: urllib3 waits on its own
         return Lent(handover)
 
-    def _checkin(self, origin: Origin, connection: Connection) -> None:
+    def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
         assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
-        connection.give_back()
+        if keep:
+            connection.give_back()
+        else:
+            connection.drop()
 
     def _secure(self) -> None:
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
         if not any(name.startswith(("ssl_", "ca_", "cert_", "assert_")) and value is not None for name, value in settings.items()):
-            settings["ssl_context"] = default_tls(self._ca_bundle)
+            settings["ssl_context"] = self._connector.tls
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -242,9 +253,11 @@ class Client(SyncClient):
         *,
         pools: urllib3.PoolManager | None = None,
         tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
         **settings: Unpack[Settings],
     ) -> None:
-        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=10, ssl_context=tls))
+        Pool(time.monotonic, max_connections)  # refuses what is no number of connections
+        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=max_connections, block=True, ssl_context=tls))
         super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:
