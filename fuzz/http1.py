@@ -43,8 +43,8 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
         for piece in pieces:
             if exchange.done:
                 left_over = left_over or bool(piece)
-            elif piece:
-                exchange.receive_data(piece)
+            else:
+                left_over = receive(exchange, piece) or left_over
         if not exchange.done:
             exchange.receive_eof()
             left_over = True
@@ -53,6 +53,21 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
     response = exchange.response
     reusable = exchange.reusable and not left_over
     return Verdict(None, "", "", response.status, tuple(response.headers), bytes(response.body), response.truncated, reusable)
+
+
+def receive(exchange: Exchange, piece: bytes) -> bool:
+    """Hand `piece` in as the pump does: where there is room for it, else as bytes. Whether any of it was left over."""
+    while piece and not exchange.done:
+        room = exchange.room()
+        if room is None:
+            exchange.receive_data(piece)
+            return False
+        with room:
+            count = min(len(room), len(piece))
+            room[:count] = piece[:count]
+        exchange.filled(count)
+        piece = piece[count:]
+    return bool(piece)
 
 
 def difference(ours: Verdict, theirs: Reading) -> str | None:

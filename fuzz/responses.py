@@ -136,6 +136,7 @@ HOSTILE = [
 ]
 
 LONG = [
+    OK + b"Content-Length: 140000\r\n\r\n" + b"0123456789" * 14_000,
     OK + b"A: " + b"x" * 66_000 + b"\r\nContent-Length: 0\r\n\r\n",
     CHUNKED + b"3;" + b"x" * 16_400 + b"\r\nabc\r\n0\r\n\r\n",
     CHUNKED + b"0\r\nX: " + b"y" * 66_000 + b"\r\n\r\n",
