@@ -41,10 +41,7 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
     left_over = False
     try:
         for piece in pieces:
-            if exchange.done:
-                left_over = left_over or bool(piece)
-            else:
-                left_over = receive(exchange, piece) or left_over
+            left_over |= receive(exchange, piece)
         if not exchange.done:
             exchange.receive_eof()
             left_over = True
