@@ -107,8 +107,8 @@ TABLE = (
         how=("reuse",),
     ),
     Row(
-        "a length in an interim response",
-        _START + rb"HTTP/1\.. 1(?!0[0-3]).*\ncontent-length:",
+        "framing in an interim response",
+        _START + rb"HTTP/1\.. 1(?!0[0-3]).*\n(?:content-length|transfer-encoding):",
         "llhttp knows 100 to 103 only; all of 1xx has no content (RFC 9112 section 6.3, 1)",
         how=("refused by them",),
     ),

@@ -75,6 +75,7 @@ def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
 class Bound(Record):
     """A record whose members travel in an HTTP message."""
 
+    sparse: ClassVar[bool] = True
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
     document: ClassVar[tuple[Binding, ...]] = ()
