@@ -44,9 +44,9 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
         over = number == options.cases if options.cases else monotonic() - begun > options.seconds
         if over or options.case is not None:
             break
-    taken = monotonic() - begun
-    print(f"{name:16} {number:10,} cases {taken:7.1f} s {number / taken:10,.0f} a second")
-    return number
+    count, taken = number - (options.case or 0), monotonic() - begun
+    print(f"{name:16} {count:10,} cases {taken:7.1f} s {count / taken:10,.0f} a second")
+    return count
 
 
 def main() -> None:

@@ -91,8 +91,6 @@ def plain(name: str, value: str) -> tuple[str, str]:
 class Differential:
     """Mutated responses, each read by all; raises `AssertionError` for a disagreement that `disagreements.TABLE` does not name."""
 
-    name = "http1"
-
     def __init__(self) -> None:
         self._seeds = seeds()
         self.named: Counter[str] = Counter()
@@ -110,7 +108,7 @@ class Differential:
         for who, read in (("h11", by_h11), ("httptools", by_httptools)):
             theirs = read(data)
             if how := difference(ours, theirs):
-                dispute = Dispute(who, how, data, ours.kind)
+                dispute = Dispute(who, how, data)
                 name = next((row.name for row in TABLE if row.settles(dispute)), None)
                 assert name is not None, (
                     f"{who} differs, and no reason is known ({how}).\n  bytes {data!r}\n  ours  {ours}\n  its   {theirs}"
