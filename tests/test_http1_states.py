@@ -13,7 +13,7 @@ from itertools import chain, combinations, repeat
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -356,6 +356,42 @@ def test_every_cutting_says_the_same(head: bytes, tail: bytes, engine: str) -> N
     for pieces in every_cutting(tail):
         assert outcome([head, *pieces], engine) == whole, pieces
         assert outcome([head + pieces[0], *pieces[1:]], engine) == whole, pieces
+
+
+# ── a long body, some of it received into room ──
+
+LONG = bytes(range(256)) * 8192  # 2 MiB: room grows once
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1 << 20)), max_size=8), st.sampled_from((0, 1, 70)), st.booleans())
+def test_a_body_is_the_same_in_room_and_out_of_it(pieces: list[tuple[bool, int]], excess: int, whole: bool) -> None:
+    """Bytes go where there is room or come in pieces, in turns; what is left over comes in a piece, and a cut is told."""
+    raw = HEAD + b"Content-Length: %d\r\n\r\n" % len(LONG) + LONG + b"!" * excess
+    exchange = Exchange(Request("POST", "http://h/x", (), b""))
+    while (data := exchange.data_to_send()) is not None:
+        exchange.sent(len(data))
+    taken = 0
+    for into_room, size in [(False, 99), *pieces, *[(True, 1 << 20)] * 3 * whole, *[(False, len(raw))] * whole]:
+        room = exchange.room() if into_room else None
+        if exchange.done:
+            break
+        if room is None:
+            exchange.receive_data(raw[taken : taken + size])
+            taken += size
+        else:
+            with room:
+                count = min(len(room), size)
+                room[:count] = raw[taken : taken + count]
+            exchange.filled(count)
+            taken += count
+        assert exchange.bytes_received == min(taken, len(raw))
+        assert exchange.done == (taken >= len(raw) - excess)
+    if exchange.done:
+        assert exchange.response.body == LONG
+        assert exchange.reusable == (taken == len(raw) - excess)
+    else:
+        with pytest.raises(DispatchFailure, match=f"{len(raw) - excess - taken} bytes early"):
+            exchange.receive_eof()
 
 
 # ── what never ends ──
