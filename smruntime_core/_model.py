@@ -20,7 +20,7 @@ Cut: TypeAlias = "tuple[tuple[str, str], str]"
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
-    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is `sound`: made by this
+    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is sound: made by this
     library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
     """
 

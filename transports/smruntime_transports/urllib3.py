@@ -37,6 +37,13 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
 
+if hasattr(HTTPConnection, "is_multiplexed"):
+    raise ImportError(
+        f"smruntime_transports.urllib3 needs urllib3, and {urllib3.__version__} is urllib3-future (niquests installs it under the same "
+        "name): its connections serve several requests at once, so none can be lent. Use smruntime_transports.sockets or .asyncio, "
+        "or pip install --force-reinstall urllib3"
+    )
+
 from smruntime_core import DispatchFailure, Flow, Open, Send
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Exchange
