@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench drift clean
+.PHONY: demo test lint bench fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -21,6 +21,9 @@ lint: .venv/wheel .venv/dev
 
 bench: .venv/wheel .venv/dev
 	$(PYTHON) benchmarks/run.py
+
+fuzz: .venv/wheel .venv/dev
+	$(PYTHON) -P fuzz --seconds 60
 
 # the newest botocore lives apart: the tests are pinned to another
 drift: dist/stamp
