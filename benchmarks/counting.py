@@ -17,8 +17,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple, NoReturn
 
 import ours
@@ -43,6 +44,7 @@ CEILINGS = {  # by version of Python
     (3, 13): {"sign": Ceiling(470, 135), "build + sign + parse": Ceiling(1340, 270), "a call, without a kernel": Ceiling(3530, 515)},
 }
 SHORT, LONG = 20, 70
+URL_PLAIN = URL.replace("https", "http")
 
 
 class Script:
@@ -66,44 +68,42 @@ class Scripted(Connection):
         return 0 if seconds == 0 else mask
 
 
-def subjects() -> dict[str, Callable[[], object]]:
-    """What is counted."""
-    operation = sm.InvokeEndpoint(**ours.MEMBERS)
-    request, response = operation.request(URL), sm.Response(200, server.HEADERS, server.BODY)
-    client = ours.client(URL.replace("https", "http"))
+def scripted_client() -> Any:
+    """A client with such a connection to the origin of `URL_PLAIN`."""
+    client = ours.client(URL_PLAIN)
     pool, clock = client._wire._pool, client._wire._clock
     script: Any = Script()
-    origin = ("http", URL.partition("://")[2])
+    origin = ("http", URL_PLAIN.partition("://")[2])
     pool.enter(origin)
     pool.give_back(origin, Scripted(script, clock()))
+    return client
 
-    def whole() -> object:
-        made = sm.InvokeEndpoint(**ours.MEMBERS)
-        unsigned = made.request(URL)
-        unsigned.signed(sm.sign(unsigned, ours.CREDENTIALS, ours.SCOPE, now=NOW).headers)
-        return made.parse(response)
 
+def subjects() -> dict[str, Callable[[], object]]:
+    """What is counted."""
+    request = sm.InvokeEndpoint(**ours.MEMBERS).request(URL)
+    client = scripted_client()
     return {
         "sign": lambda: sm.sign(request, ours.CREDENTIALS, ours.SCOPE, now=NOW),
-        "build + sign + parse": whole,
+        "build + sign + parse": ours.without_io,
         "a call, without a kernel": lambda: client.invoke_endpoint(**ours.MEMBERS).body,
     }
 
 
-def bytecodes(do: Callable[[], object]) -> int:
-    """How many one `do()` runs, once what it caches is cached."""
+def bytecodes(do: Callable[[], object]) -> Counter[str]:
+    """How many one `do()` runs, once what it caches is cached, by the file of their source."""
     do()
     do()
-    return _monitored(do) if sys.version_info >= (3, 12) else _traced(do)
+    count: Counter[str] = Counter()
+    _monitored(do, count) if sys.version_info >= (3, 12) else _traced(do, count)
+    return count
 
 
-def _traced(do: Callable[[], object]) -> int:
-    count = 0
-
+def _traced(do: Callable[[], object], count: Counter[str]) -> None:
     def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
+        if event == "opcode":
+            count[frame.f_code.co_filename] += 1
         return trace
 
     before = sys.gettrace()
@@ -112,17 +112,15 @@ def _traced(do: Callable[[], object]) -> int:
         do()
     finally:
         sys.settrace(before)
-    return count
 
 
-def _monitored(do: Callable[[], object]) -> int:
+def _monitored(do: Callable[[], object], count: Counter[str]) -> None:
     """What `settrace` does not say reliably any more."""
     monitoring: Any = getattr(sys, "monitoring")  # noqa: B009 - mypy reads this as of 3.11, which has none
-    tool, event, count = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION, 0
+    tool, event = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
 
-    def tell(*_: object) -> None:
-        nonlocal count
-        count += 1
+    def tell(code: CodeType, _: int) -> None:
+        count[code.co_filename] += 1
 
     monitoring.use_tool_id(tool, __name__)
     monitoring.register_callback(tool, event, tell)
@@ -132,7 +130,6 @@ def _monitored(do: Callable[[], object]) -> int:
     finally:
         monitoring.set_events(tool, 0)
         monitoring.free_tool_id(tool)
-    return count
 
 
 def instructions() -> dict[str, float]:
@@ -184,7 +181,7 @@ def counts(bench: Bench) -> Iterator[tuple[Value, Value]]:
     except OSError as error:
         thousands = dict.fromkeys(subjects(), Missing(str(error)))
     for name, do in subjects().items():
-        yield bytecodes(do), ceilings[name].bytecodes if ceilings else unset
+        yield float(bytecodes(do).total()), ceilings[name].bytecodes if ceilings else unset
         yield thousands[name], ceilings[name].thousands if ceilings else unset
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from measuring import Subject
 from memory import Growth
-from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT
+from server import BODY as ANSWERED
+from server import HEADERS
+from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT, URL
 
 import smruntime_core as sm
 
@@ -16,11 +18,21 @@ CREDENTIALS = sm.Credentials(*KEYS)
 SCOPE = sm.Scope(REGION, SERVICE)
 MEMBERS: dict[str, Any] = {"endpoint_name": "churn", "body": BODY} | {member: value for member, (_, _, value) in TEXT.items()}
 
+RESPONSE = sm.Response(200, HEADERS, ANSWERED)
+
 
 def signed(url: str, **changes: object) -> sm.Request:
     """A signed request as a client's IO gets it, but for the fields that say who calls."""
     request = sm.InvokeEndpoint(**MEMBERS | changes).request(url)
     return request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+
+
+def without_io() -> object:
+    """A whole call but for sending."""
+    operation = sm.InvokeEndpoint(**MEMBERS)
+    request = operation.request(URL)
+    request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+    return operation.parse(RESPONSE)
 
 
 def client(url: str, transport: str = "sockets", **options: object) -> Any:
