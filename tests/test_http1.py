@@ -85,6 +85,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "switching protocols": (b"HTTP/1.1 101 S\r\n\r\n", "protocol"),
     "bare CR": (OK + b"A: b\rC: d\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "bare LF": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", "protocol"),
+    "bare LF, and no end": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "protocol"),
     "NUL": (OK + b"A: \0\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "no colon": (OK + b"Abc\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "blank before colon": (OK + b"A : b\r\nContent-Length: 0\r\n\r\n", "protocol"),

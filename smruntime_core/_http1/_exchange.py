@@ -20,6 +20,7 @@ Both receive methods raise `DispatchFailure` and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -30,6 +31,8 @@ from ._gate import MAX_HEAD, Head, Violation, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
+
+_bare_lf = re.compile(rb"(?<!\r)\n").search
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]
@@ -208,6 +211,8 @@ class Exchange:
             self._held = bytearray(buffer[begin:])
         if not b"HTTP/1.".startswith(self._held[:7]):
             raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
+        if _bare_lf(self._held, max(0, len(self._held) - len(data))):
+            raise Violation("protocol", "a line of the head ends with LF alone")
         if len(self._held) >= MAX_HEAD:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
