@@ -195,13 +195,17 @@ class Peer:
 
 
 class Stage:
-    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections."""
+    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections, of which so many
+    are `under_way`.
+    """
 
     def __init__(self, act: Callable[[Peer], None]) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.under_way = 0
         self.sent = 0
         self.closing = threading.Event()
+        self._counting = threading.Lock()
         self._act = act
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -215,12 +219,16 @@ class Stage:
             except OSError:
                 return
             self.connections += 1
+            with self._counting:
+                self.under_way += 1
             self._open.append(connection)
             threading.Thread(target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True).start()
 
     def _serve(self, peer: Peer) -> None:
         with peer.connection, suppress(OSError):
             self._act(peer)
+        with self._counting:
+            self.under_way -= 1
 
     def close(self) -> None:
         self.closing.set()
