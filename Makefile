@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench drift clean
+.PHONY: demo test lint bench docs drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -20,6 +20,9 @@ lint: .venv/wheel .venv/dev
 
 bench: .venv/wheel .venv/dev
 	$(PYTHON) benchmarks/run.py
+
+docs: .venv/wheel .venv/dev
+	$(PYTHON) -P tests/faults.py
 
 # the newest botocore lives apart: the tests are pinned to another
 drift: dist/stamp

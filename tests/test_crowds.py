@@ -47,8 +47,12 @@ def test_threads_never_get_each_others_answers(name: str) -> None:
         where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
         with BLOCKING[name](**where) as client:
             good: list[bool] = []
-            echo = lambda text: own(client.call(asking(text)), text)  # noqa: E731 - one line, used once
-            threads = [Thread(target=lambda i=i: good.extend(echo(f"{i}-{k}") for k in range(50))) for i in range(16)]
+
+            def ask(thread: int) -> None:
+                for k in range(50):
+                    good.append(own(client.call(asking(f"{thread}-{k}")), f"{thread}-{k}"))
+
+            threads = [Thread(target=ask, args=(number,)) for number in range(16)]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -151,21 +155,19 @@ class Counting:
         self.suspensions = 0
 
     def __await__(self) -> Generator[Any, Any, None]:
-        step: Callable[[], Any] = lambda: self._coroutine.send(None)  # noqa: E731 - what to do next, replaced below
+        step, given = self._coroutine.send, None
         while True:
             try:
-                suspended = step()
+                suspended = step(given)
             except StopIteration:
                 return
             self.suspensions += 1
             if self.suspensions == self._nth:
                 self._leave()
             try:
-                reply = yield suspended
+                step, given = self._coroutine.send, (yield suspended)
             except BaseException as error:
-                step = lambda error=error: self._coroutine.throw(error)  # noqa: E731 - likewise
-            else:
-                step = lambda reply=reply: self._coroutine.send(reply)  # noqa: E731 - likewise
+                step, given = self._coroutine.throw, error
 
 
 async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:

@@ -112,3 +112,17 @@ def test_outcomes_are_what_is_returned_or_raised() -> None:
     assert outcomes(int, ["1", "2"]) == [1, 2]
     (error,) = outcomes(int, ["x"])
     assert isinstance(error, ValueError)
+
+
+def test_the_page_of_faults_names_the_same() -> None:
+    """What `make docs` wrote is about these rows and ways, and all of ours were right."""
+    page = (TESTS.parent / "docs" / "faults.md").read_text("utf-8")
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
+    for row in ROWS:
+        ways = [scenario.name for scenario in CONTRACT if scenario.row == row.number]
+        told = lines[row.number]
+        assert told.startswith(f"| {row.number} | {row.fault} | {row.right} | "), told
+        if ways:
+            assert told.split(" | ")[3 : 3 + len(CONTRACTED)] == [f"{len(ways)}/{len(ways)}"] * len(CONTRACTED), told
+            assert f"- {row.number}: {'; '.join(f'`{way}`' for way in ways)}" in lines
+    assert f"all {len(CONTRACT)} scenarios" in page

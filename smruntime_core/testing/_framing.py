@@ -7,7 +7,7 @@ import zlib
 from .._effects import Flow
 from .._http1 import MAX_HEAD
 from ._scenario import SPARE, Answer, Failure, Scenario
-from ._server import Hear, Say, answer, fin, hold, keep, rst
+from ._server import Hear, Say, answer, fin, keep, rst
 from ._ways import CHUNKED, NO_BODY, OK, cut, fails, misframed, refused, several, whole
 
 ANSWERED = Failure("truncated", "body", "answered", 200)
@@ -223,6 +223,6 @@ FRAMING: list[Scenario] = [
     whole("39", "said to be compressed", answer(b"\x1f\x8bno", "200 OK", "Content-Encoding: br, gzip"), b"\x1f\x8bno"),
     *[whole("26", f"whole: {name}", raw, body) for name, (raw, body) in GOOD.items()],
     whole("26", "whole: until the connection is closed", OK + b"\r\nabc", b"abc", kept=False, end=fin),
-    whole("26", "whole: HTTP/1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False, end=hold),
-    whole("26", "whole: the server says close", OK + b"Connection: x, Close\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False, end=hold),
+    whole("26", "whole: HTTP/1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False),
+    whole("26", "whole: the server says close", OK + b"Connection: x, Close\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False),
 ]

@@ -7,7 +7,7 @@ from .._operations import InvokeEndpoint
 from .._retries import RetryPolicy
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Scenario
-from ._server import MOMENT, POISON, WELL, Hear, Pause, Reset, Say, Script, answer, first, hold, keep, on_each, saying
+from ._server import LATER, MOMENT, POISON, WELL, Hear, Pause, Reset, Say, Script, answer, first, keep, on_each, saying
 from ._ways import CHUNKED, OK, whole
 
 OPENING = InvokeEndpoint(endpoint_name="iris", body=b"", session_id="NEW_SESSION")
@@ -40,13 +40,13 @@ def dying(way: str, *, served: int, good: bool = True, heard: int | None = None)
 
 def left_over(name: str, raw: bytes, body: bytes = b"abc") -> Scenario:
     """Bytes after a whole answer: it stands, and its connection is not used again."""
-    return whole("16", name, raw, body, kept=False, end=hold)
+    return whole("16", name, raw, body, kept=False, gap=LATER)
 
 
 def unasked(row: str, name: str, *said: bytes | float) -> Scenario:
     """What is `said` when nobody has asked anything; the next call comes later, and on another connection."""
     right = (Answer(attempts=("ok",)), Answer(attempts=("ok",)))
-    return Scenario(row=row, name=name, script=first(WELL, *said), right=right, gap=4 * MOMENT, connections=2)
+    return Scenario(row=row, name=name, script=first(WELL, *said), right=right, gap=LATER, connections=2)
 
 
 def closing(*said: bytes | float) -> Script:
@@ -132,10 +132,10 @@ def _fresh() -> list[Scenario]:
 UNREAD = Failure("closed|reset|refused", "connect|send|head", "maybe_sent|not_sent", reused=False)
 
 POOL: list[Scenario] = [
-    Scenario(row="12", name="FIN", script=closing(), right=(Answer(attempts=("ok",)),) * 3, gap=4 * MOMENT, connections=3),
+    Scenario(row="12", name="FIN", script=closing(), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
     Scenario(row="12", name="FIN at once", script=on_each(at_once), right=(Answer(),) * 3),
-    Scenario(row="12", name="RST", script=on_each(breaking), right=(Answer(attempts=("ok",)),) * 3, gap=4 * MOMENT, connections=3),
-    Scenario(row="12", name="408 and FIN", script=closing(BUSY), right=(Answer(attempts=("ok",)),) * 3, gap=4 * MOMENT, connections=3),
+    Scenario(row="12", name="RST", script=on_each(breaking), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
+    Scenario(row="12", name="408 and FIN", script=closing(BUSY), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
     Scenario(
         row="12",
         name="the server says close and does not",
@@ -158,15 +158,9 @@ POOL: list[Scenario] = [
     left_over("a body, after 204", b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc", b""),
     left_over("chunks, after 204", b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b""),
     *[
-        Scenario(
-            row="18", name=f"{name}, then a late 200", script=first(raw, 4 * MOMENT, WELL, end=keep), right=(Answer(),) * 3, connections=1
-        )
+        Scenario(row="18", name=f"{name}, then a late 200", script=first(raw, LATER, WELL), right=(Answer(),) * 3, connections=1)
         for name, raw in INTERIM.items()
     ],
-    Scenario(
-        row="18", name="all of them at once", script=first(b"".join(INTERIM.values()) + WELL, end=keep), right=(Answer(),) * 3, short=True
-    ),
-    Scenario(
-        row="18", name="100 before each of two", script=first(INTERIM["100"] + WELL, end=keep, kept=1), right=(Answer(),) * 3, connections=1
-    ),
+    Scenario(row="18", name="all of them at once", script=first(b"".join(INTERIM.values()) + WELL), right=(Answer(),) * 3, short=True),
+    Scenario(row="18", name="100 before each of two", script=first(INTERIM["100"] + WELL, kept=1), right=(Answer(),) * 3, connections=1),
 ]

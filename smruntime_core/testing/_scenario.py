@@ -108,7 +108,9 @@ def outcomes(call: Callable[[OperationT], object], operations: Iterable[Operatio
 
 
 async def awaited_outcomes(call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]) -> list[object]:
-    """The same, awaited."""
+    """The same, awaited. Waiting for an operation to be due blocks the loop: if yours tells a transport of a connection that was closed,
+    let it turn once before each call.
+    """
     found: list[object] = []
     for operation in operations:
         try:

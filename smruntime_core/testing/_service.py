@@ -164,7 +164,7 @@ def huge(row: str, name: str, line: bytes, piece: bytes, times: int | None, ever
         return None
 
     right = Refusal("ValidationError", 400, truncated=True, type=ValidationError)
-    more: dict[str, Any] = {"timeouts": Timeouts(total=0.3), "takes": 0.3} if every else {}
+    more: dict[str, Any] = {"timeouts": Timeouts(total=0.6), "takes": 0.6} if every else {}
     return Scenario(
         row=row,
         name=name,
@@ -225,7 +225,7 @@ def storm(name: str, said: bytes, code: str, status: int, calls: int, retries: i
 
     right = tuple(Refusal(code, status, attempts=(code,) * times) for times in attempts)
     assert len(right) == calls  # noqa: S101 - the table's own sums
-    return Scenario(row="81", name=name, script=script, right=right, requests=calls + retries, connections=1, retries=EAGER)
+    return Scenario(row="81", name=name, script=script, right=right, requests=calls + retries, connections=1, retries=EAGER, takes=3.0)
 
 
 SERVICE: list[Scenario] = [
