@@ -25,6 +25,7 @@ from tests.peers import AGAIN, PEERS, versions  # noqa: E402
 
 PAGE = ROOT / "docs" / "faults.md"
 WORKERS = 12
+UNANSWERED = "52 never"  # one call whose first request is never answered, and a healthy one
 
 INTRODUCTION = """\
 # Faults
@@ -38,7 +39,8 @@ server saw as many requests and connections as it may; if a healthy call afterwa
 size matters, in memory (8 MiB beside the limits). Answers of less than 2000 bytes were also sent byte by byte (not to h11). No socket,
 thread or task was left over.
 
-In this run a deadline was overshot by {late} ms at most, and no scenario took more than {memory} MiB.
+In this run a deadline was overshot by {late} ms at most, and no scenario took more than {memory} MiB. Of one call
+whose first request is never answered the server saw so many requests, each of which may run the model: {requests}.
 
 The peers met the same server. Asked less, they pass if they give the right answer, or an error of their own kind where none is to be had;
 a bare HTTP client is not asked about the service's errors (–). Each ran with its defaults, but for time limits of 2 s or the scenario's.
@@ -58,9 +60,10 @@ LETTERS = """\
 
 
 class Verdicts(NamedTuple):
-    """Of one transport or peer: a letter, or nothing, by the name of the scenario."""
+    """Of one transport or peer: a letter, or nothing, by the name of the scenario; how many requests the server saw in `UNANSWERED`."""
 
     letters: dict[str, str]
+    requests: int
 
     def cell(self, scenarios: list[Scenario]) -> str:
         """How many of them passed, and what went wrong."""
@@ -74,7 +77,11 @@ class Verdicts(NamedTuple):
 
 def ours(matrix: Matrix) -> dict[str, Verdicts]:
     """A column for each transport."""
-    return {name: Verdicts({str(s): "W" if matrix.runs[name, str(s)].wrong else "" for s in CONTRACT}) for name in CONTRACTED}
+    runs = matrix.runs
+    return {
+        name: Verdicts({str(s): "W" if runs[name, str(s)].wrong else "" for s in CONTRACT}, runs[name, UNANSWERED].seen[0].requests)
+        for name in CONTRACTED
+    }
 
 
 def theirs() -> dict[str, Verdicts]:
@@ -89,10 +96,14 @@ def theirs() -> dict[str, Verdicts]:
             subprocess.Popen([*script, str(k), str(WORKERS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for k in range(WORKERS)
         ]
         lines = b"".join(worker.communicate()[0] for worker in workers).splitlines()
-        found[f"bare {name}" if name in CONTRACTED else name] = Verdicts(
-            {scenario: letter for scenario, letter, _ in map(json.loads, lines)}
-        )
+        found[f"bare {name}" if name in CONTRACTED else name] = _told(list(map(json.loads, lines)))
     return found
+
+
+def _told(lines: list[tuple[str, str, int]]) -> Verdicts:
+    return Verdicts(
+        {scenario: letter for scenario, letter, _ in lines}, next(seen for scenario, _, seen in lines if scenario == UNANSWERED)
+    )
 
 
 def page(matrix: Matrix, peers: dict[str, Verdicts]) -> str:
@@ -106,6 +117,7 @@ def page(matrix: Matrix, peers: dict[str, Verdicts]) -> str:
         scenarios=len(CONTRACT),
         late=late,
         memory=memory,
+        requests=", ".join(f"{name} {verdicts.requests - 1}" for name, verdicts in columns.items()),
         letters=LETTERS,
         python=".".join(platform.python_version_tuple()[:2]),
         versions=", ".join(versions(name.removeprefix("bare ")) for name in peers),

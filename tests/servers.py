@@ -100,31 +100,6 @@ def scripted(*answers: bytes | float, tls: ssl.SSLContext | None = None) -> Iter
 
 
 @contextmanager
-def raw_server(answer: bytes, *, read: int) -> Iterator[str]:
-    """Takes `read` bytes of one request, answers and then neither reads nor closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            taken = 0
-            while taken < read:
-                taken += len(connection.recv(read - taken))
-            connection.sendall(answer)
-            done.wait(20)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        done.set()
-        thread.join(5)
-        listener.close()
-
-
-@contextmanager
 def cutting(answer: bytes) -> Iterator[str]:
     """The first connection gets the first byte of `answer`, the next two, and so on; then the connection is closed."""
     listener = socket.create_server(("127.0.0.1", 0))

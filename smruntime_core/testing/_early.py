@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._effects import Flow
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Refusal, Scenario
-from ._server import MOMENT, WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer, fin, first, keep
+from ._server import WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer, fin, first, keep, rst
 from ._time import BIG
 
 PART = 1_000_000
@@ -53,28 +53,18 @@ def success(name: str, end: End, said: bytes = WELL) -> Scenario:
     return Scenario(row="64", name=name, script=early(said, end), operations=(BIG, SMALL), right=right, connections=2)
 
 
-def broken(name: str, end: End, right: Failure, said: bytes = b"", part: int = PART) -> Scenario:
-    return Scenario(row="65", name=name, script=early(said, end, part), operations=(BIG, SMALL), right=(right, Answer()), connections=2)
+def broken(name: str, end: End, right: Failure, part: int = PART) -> Scenario:
+    return Scenario(row="65", name=name, script=early(b"", end, part), operations=(BIG, SMALL), right=(right, Answer()), connections=2)
 
 
-def hinting(row: str, name: str, right: Failure, end: End, kept: int = 0) -> Scenario:
+def hinting(name: str, right: Failure, end: End, kept: int = 0) -> Scenario:
     return Scenario(
-        row=row,
+        row="66",
         name=name,
         script=first(INTERIM["100"], end=end, kept=kept),
         right=(Answer(),) * kept + (right.but(reused=bool(kept)), Answer()),
         connections=2,
     )
-
-
-def pausing(end: End) -> End:
-    """What was sent is there before it ends."""
-
-    def later() -> Flow[None]:
-        yield from Pause(MOMENT)
-        yield from end()
-
-    return later
 
 
 EARLY: list[Scenario] = [
@@ -93,8 +83,8 @@ EARLY: list[Scenario] = [
     broken("RST", reset, Failure("reset", "send", "maybe_sent", reused=False)),
     broken("RST at once", reset, Failure("reset", "send", "maybe_sent", reused=False), part=1),
     broken("FIN, the body unread", fin, Failure("reset", "send", "maybe_sent", reused=False)),
-    hinting("66", "FIN", Failure("truncated"), fin),
-    hinting("66", "RST", Failure("reset"), pausing(reset)),
-    hinting("66", "FIN on a kept connection", Failure("truncated"), fin, kept=1),
-    hinting("66", "RST on a kept connection", Failure("reset"), pausing(reset), kept=1),
+    hinting("FIN", Failure("truncated"), fin),
+    hinting("RST", Failure("reset"), rst),
+    hinting("FIN on a kept connection", Failure("truncated"), fin, kept=1),
+    hinting("RST on a kept connection", Failure("reset"), rst, kept=1),
 ]

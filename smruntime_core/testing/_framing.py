@@ -11,6 +11,7 @@ from ._server import Hear, Say, answer, fin, keep, rst
 from ._ways import CHUNKED, NO_BODY, OK, cut, fails, misframed, refused, several, whole
 
 ANSWERED = Failure("truncated", "body", "answered", 200)
+ENDLESS = ANSWERED.but(kind="too_large")
 UNHEARD = Failure("truncated", "head", "maybe_sent")
 MANY = b"x" * 65536
 
@@ -27,7 +28,7 @@ def chunk(size: bytes) -> bytes:
     return CHUNKED + size + b"\r\nabcdefghijklm\r\n0\r\n\r\n"
 
 
-def endless(row: str, name: str, head: bytes, piece: bytes, right: Failure, memory: int) -> Scenario:
+def endless(row: str, name: str, head: bytes, piece: bytes, right: Failure, memory: int, max_body: int | None = None) -> Scenario:
     """`piece` again and again, until the client has enough."""
 
     def script(number: int) -> Flow[None]:
@@ -38,7 +39,7 @@ def endless(row: str, name: str, head: bytes, piece: bytes, right: Failure, memo
         while True:
             yield from Say(piece)
 
-    return Scenario(row=row, name=name, script=script, right=(right, Answer()), connections=2, memory=memory)
+    return Scenario(row=row, name=name, script=script, right=(right, Answer()), connections=2, memory=memory, max_body=max_body)
 
 
 def unholdable(name: str, raw: bytes) -> list[Scenario]:
@@ -204,6 +205,8 @@ FRAMING: list[Scenario] = [
     *[refused("32", name, length(value)) for name, value in NO_LENGTHS.items()],
     *[way for name, raw in HUGE.items() for way in unholdable(name, raw)],
     fails("32b", "10^12, more than max_body", length(b"1000000000000"), ANSWERED.but(kind="too_large"), max_body=1000),
+    endless("32b", "chunks without end, more than max_body", CHUNKED, b"10000\r\n" + MANY + b"\r\n", ENDLESS, SPARE + 2_000_000, 1_000_000),
+    endless("32b", "no end at all, more than max_body", OK + b"\r\n", MANY, ENDLESS, SPARE + 2_000_000, 1_000_000),
     fails("32b", "a chunk of 10^18", CHUNKED + b"de0b6b3a7640000\r\nabc", ANSWERED, end=fin, memory=LIMITED),
     refused("33", "both", OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
     refused("33", "both, the other way round", OK + b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),

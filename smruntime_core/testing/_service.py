@@ -107,7 +107,8 @@ NO_JSON = {
 }
 NO_TEXTS = ["7", "null", "[1]", "{}", "true", '""', '":"']
 CODE_KEYS = ("__type", "code", "Code")
-NO_TIMES = [f"Retry-After: {value}" for value in ("soon", "-1", "", "1.5", "9999999999999")] + ["x-amz-retry-after: 1e9"]
+NO_SECONDS = ("soon", "-1", "", "1.5", "9999999999999", "Fri, 31 Dec 2999 23:59:59 GMT")
+NO_TIMES = ["x-amz-retry-after: 1e9", *(f"Retry-After: {value}" for value in NO_SECONDS)]
 MESSAGES = {
     "CR LF": ("76", "a\r\nERROR forged", r"a\r\nERROR forged"),
     "ESC": ("76", "\x1b[2J\x1b]0;t\x07", r"\x1b[2J\x1b]0;t\x07"),
@@ -216,6 +217,12 @@ def skewed(name: str, off: float, code: str = "RequestTimeTooSkewed") -> Scenari
     return Scenario(row="80", name=name, script=script, right=right, requests=4, connections=1, retries=RetryPolicy(max_attempts=1))
 
 
+def incorrigible(name: str, *lines: str) -> Scenario:
+    """A refusal that does not say what time it is, or not credibly, is one."""
+    code = "RequestTimeTooSkewed"
+    return no("80", name, refusal(b"{}", code, 403, *lines), Refusal(code, 403, attempts=(code,)))
+
+
 def storm(name: str, said: bytes, code: str, status: int, calls: int, retries: int, attempts: list[int]) -> Scenario:
     """Everything fails: a client soon stops adding to the trouble, and then every call is one request."""
 
@@ -263,6 +270,9 @@ SERVICE: list[Scenario] = [
     skewed("ten minutes behind", -600.0),
     skewed("ten minutes ahead", 600.0),
     skewed("a year ahead", 365 * 86400.0, "InvalidSignatureException"),
+    incorrigible("no Date"),
+    incorrigible("a Date that is none", "Date: yesterday"),
+    incorrigible("a Date from a cache", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Age: 60"),
     storm(
         "of 503",
         refusal(b"{}", "ServiceUnavailable", 503),
