@@ -7,7 +7,7 @@ nobody asks for its phases, its attempts or its memory. Each scenario runs in a 
 or too much. The letters of what went wrong:
 
     W  a wrong answer was taken for a right one        T  the service's answer was lost
-    U  an error that is none of the peer's             H  no end (after 12 s, at limits of 2 s)
+    U  an error that is none of the peer's             H  no end (after 20 s, at limits of 2 s)
     F  a right answer was refused, or not had          M  more than 1.5 GB
     P  an error that cannot be printed safely          R  more retries than anybody should make
 
@@ -34,7 +34,7 @@ from smruntime_core import InvokeEndpoint, Timeouts
 from smruntime_core.testing import CONTRACT, Answer, Refusal, Right, Scenario, Seen
 from smruntime_local.hostile import play
 
-LONGEST = 12.0
+LONGEST = 20.0
 HEALTHY = b"well"
 ASKED_TO = frozenset(("67", "79", "81"))  # where trying again is what the service asks for
 LONGER = {"81": 120.0}  # a hundred retries are waited for
