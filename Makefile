@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench docs drift clean
+.PHONY: demo test lint bench docs fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -10,6 +10,7 @@ demo: .venv/wheel
 test: lint
 	$(PYTHON) -P -m pytest
 	tools/test-contract-on 3.12 3.13
+	tools/test-apart
 
 lint: .venv/wheel .venv/dev
 	.venv/bin/ruff check
@@ -18,8 +19,17 @@ lint: .venv/wheel .venv/dev
 	.venv/bin/pyright --pythonpath $(PYTHON)
 	PYTHONPATH=transports .venv/bin/lint-imports
 
-bench: .venv/wheel .venv/dev
-	$(PYTHON) benchmarks/run.py
+bench: .venv/wheel .venv/dev build/peers
+	$(PYTHON) benchmarks/run.py --json build/bench.json
+
+# each in an environment of its own: aiobotocore is pinned to another botocore than boto3, and a botocore beside awscrt is another peer
+build/peers: tools/install-peer
+	tools/install-peer boto3 boto3==1.44.5
+	tools/install-peer aiobotocore aiobotocore==3.10.0
+	touch $@
+
+fuzz: .venv/wheel .venv/dev
+	$(PYTHON) -P fuzz --seconds 60
 
 docs: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
@@ -48,4 +58,4 @@ dist/stamp: $(SOURCES) | .venv/bin/python
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* dist
+	rm -rf .venv .venv-* build dist

@@ -6,14 +6,15 @@ Three doors, each built only from the ones below it:
     objects for bytes          `ResponseParser`, `eventstream`, `payload`: bytes in any pieces in, events out
     generators for time        `Runtime(...).call(operation)`: a flow of effects, driven by `run` or `run_async`
 
-`smruntime_core.service` speaks the other side of the protocol. What does I/O lives in `smruntime_transports`.
+`smruntime_core.service` speaks the other side of the protocol, `smruntime_core.credentials` knows where credentials come from.
+What does I/O lives in `smruntime_transports`.
 """
 
 from __future__ import annotations
 
 from ._bindings import Output
 from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
+from ._effects import Ask, Contents, Effect, Finished, Flow, GetCredentials, Open, ReadFile, Receive, RunProcess, Send, Sleep, WriteFile
 from ._endpoints import Config
 from ._errors import (
     ConstructionError,
@@ -31,6 +32,7 @@ from ._errors import (
     ResponseError,
     ServiceError,
     ServiceUnavailable,
+    SignatureMismatch,
     SmRuntimeError,
     StreamError,
     TruncatedStream,
@@ -63,6 +65,7 @@ __version__ = VERSION
 
 __all__ = [
     "NEED_DATA",
+    "Ask",
     "AsyncIO",
     "Attempt",
     "AttemptEnded",
@@ -71,12 +74,14 @@ __all__ = [
     "Clock",
     "Config",
     "ConstructionError",
+    "Contents",
     "Credentials",
     "CredentialsError",
     "Decoder",
     "Delivery",
     "DispatchFailure",
     "Effect",
+    "Finished",
     "FirstByte",
     "Flow",
     "GetCredentials",
@@ -103,6 +108,7 @@ __all__ = [
     "PayloadPart",
     "Phase",
     "PieceReceived",
+    "ReadFile",
     "Receive",
     "Request",
     "RequestBuilt",
@@ -114,12 +120,14 @@ __all__ = [
     "ResponseParser",
     "ResponseStarted",
     "RetryPolicy",
+    "RunProcess",
     "Runtime",
     "Scope",
     "Send",
     "ServiceError",
     "ServiceUnavailable",
     "Signature",
+    "SignatureMismatch",
     "Sleep",
     "SmRuntimeError",
     "Stream",
@@ -132,6 +140,7 @@ __all__ = [
     "UnknownEvent",
     "ValidationError",
     "Waiting",
+    "WriteFile",
     "run",
     "run_async",
     "sign",

@@ -8,7 +8,7 @@ bytes, an error comes out, with the status as its code if there is no better one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TypeVar, cast
 
 from ._bindings import Output
@@ -19,18 +19,9 @@ from ._model import Response
 OutputT = TypeVar("OutputT", bound=Output)
 
 
-def fields(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
-    found = {name.lower(): value for name, value in headers}
-    if len(found) < len(headers):
-        for key in found:
-            found[key] = ", ".join([value for name, value in headers if name.lower() == key])
-    return found
-
-
 def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
     """The record of `kind` in a successful response."""
-    found = fields(response.headers)
+    found = response.named
     told = metadata(response, found, attempts)
     if response.truncated:
         raise ResponseError("the body of a successful answer was cut short").about(told)
@@ -49,7 +40,7 @@ def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: 
     """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
     if b"x-amz-security-token" in response.body.lower():  # a mismatch quotes what was signed, and so a secret of the caller's
         response = response.but(body=_quoted_token(b"<redacted>", response.body))
-    found = fields(response.headers)
+    found = response.named
     said = document(response.body)
     code = _shape_name(found.get("x-amzn-errortype")) or next(
         filter(None, (_shape_name(said.get(key)) for key in ("__type", "code", "Code"))), None
@@ -83,7 +74,13 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
 
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
     """What every answer says of itself."""
-    return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
+    told: dict[str, object] = {
+        "request_id": found.get("x-amzn-requestid"),
+        "status": response.status,
+        "headers": response.headers,
+        "attempts": attempts,
+    }
+    return Metadata.trusted(told)
 
 
 def _shape_name(text: object) -> str | None:

@@ -5,7 +5,8 @@ None shows a secret in its repr: bodies appear as their size, lists of headers a
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, Protocol, Self, TypeAlias
 
 from ._errors import ConstructionError
 from ._record import Record, field
@@ -13,12 +14,14 @@ from ._rules import KEY, SCOPE_PART, SECRET
 
 Body: TypeAlias = "bytes | bytearray | memoryview"
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
+Cut: TypeAlias = "tuple[tuple[str, str], str]"
 
 
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
-    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire.
+    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is sound: made by this
+    library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
     """
 
     method: str
@@ -26,10 +29,37 @@ class Request(Record):
     headers: Headers = ()
     body: Body = b""
 
+    @classmethod
+    def made(cls, method: str, url: str, headers: Headers, body: Body, cut: Cut) -> Self:
+        """A sound request; `cut` is `url` as a wire needs it: scheme and authority, and what stands in the first line."""
+        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_cut": cut})
+
+    @property
+    def cut(self) -> Cut | None:
+        """Where it goes, if it is sound: then nothing in it needs another look before it is written to a wire."""
+        return self.__dict__.get("_cut")
+
+    def signed(self, headers: Headers) -> Self:
+        """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
+        return self.trusted({**self.__dict__, "headers": self.headers + headers})
+
+    def but(self, **changes: object) -> Self:
+        """The same request with some members changed; it is no longer known to be sound."""
+        return super().but(**changes, _cut=None)
+
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
         shown = f"{url}?<{len(query)} characters>" if query else url
         return f"Request({self.method} {shown}, <{len(self.headers)} headers>, <{len(self.body)} bytes>)"
+
+
+def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
+    found = {name.lower(): value for name, value in headers}
+    if len(found) < len(headers):
+        for key in found:
+            found[key] = ", ".join([value for name, value in headers if name.lower() == key])
+    return found
 
 
 MAX_ERROR_BODY = 1024 * 1024  # bytes of an error's body that are read; what is cut there is `truncated`
@@ -45,6 +75,17 @@ class Response(Record):
     headers: Headers = ()
     body: bytes = b""
     truncated: bool = False
+
+    @classmethod
+    def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, *, truncated: bool) -> Self:
+        """A response whose `named` fields are known already."""
+        return cls.trusted({"status": status, "headers": headers, "body": body, "truncated": truncated, "_named": named})
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
+        known: Mapping[str, str] | None = self.__dict__.get("_named")
+        return by_name(self.headers) if known is None else known
 
     def __repr__(self) -> str:
         return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"
@@ -86,6 +127,11 @@ class Credentials(Record):
     expires_at: float | None = None
     account_id: str | None = None
 
+    def but(self, **changes: object) -> Self:
+        made = super().but(**changes)
+        made.__dict__.pop("_signing_keys", None)  # those of another secret, perhaps
+        return made
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")
 
@@ -109,10 +155,11 @@ class Timeouts(Record):
 
     `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole
     head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
-    either direction; `total` the whole call with its retries.
+    either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
     """
 
     connect: float | None = field(default=3.1, check=seconds)
     response: float | None = field(default=70.0, check=seconds)
     idle: float | None = field(default=20.0, check=seconds)
     total: float | None = field(default=None, check=seconds)
+    pool: float | None = field(default=70.0, check=seconds)

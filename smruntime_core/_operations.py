@@ -7,7 +7,7 @@ has been raised before, and only the service knows today's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, TypeVar, cast
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 from . import _decode, _encode
 from ._bindings import Bound, Output, document, header, label, payload, stream
@@ -50,12 +50,16 @@ class Operation(Bound, Generic[OutputT_co]):
         """It must not reach the service twice, whatever the answer: it opens something there."""
         return False
 
+    def but(self, **changes: object) -> Self:
+        """The same operation with some members changed, all of them checked; raises `ConstructionError`."""
+        return type(self)(**{**self.__dict__, **changes})
+
     def request(self, endpoint: str) -> Request:
         """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        return _encode.request(self, self.method, self.path, endpoint)
+        return _encode.request(self, self.method, self.path, _encode.endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.

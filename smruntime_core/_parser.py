@@ -84,10 +84,10 @@ class ResponseParser:
     def receive_head(self, head: Response, *, attempts: tuple[Attempt, ...] = ()) -> None:
         """Status and header fields; a body that `head` may have is not looked at. `attempts` goes into the metadata."""
         self._head = head
-        self._metadata = _decode.metadata(head, _decode.fields(head.headers), attempts)
+        self._metadata = _decode.metadata(head, head.named, attempts)
         if not self._succeeded(head):
             return
-        said = _decode.fields(head.headers).get("content-type", "")
+        said = head.named.get("content-type", "")
         if said.partition(";")[0].strip().lower() != CONTENT_TYPE:
             self._failure = StreamError(f"a {head.status} whose Content-Type is not {CONTENT_TYPE}").about(self._metadata)
         else:

@@ -30,7 +30,7 @@ from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
-from ._model import MAX_ERROR_BODY, Request, Response, ResponseBody, Timeouts
+from ._model import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody, Timeouts
 from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
@@ -54,7 +54,7 @@ class Told(Protocol):
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
 Observer: TypeAlias = Callable[[Notice], object]
-Exchange: TypeAlias = "Callable[[Request, Deadline, bool, Watch], Flow[T]]"
+Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, Deadline, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
 
@@ -105,50 +105,49 @@ class Runtime:
 
         Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past the timeout.
         """
-
-        def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
-            options = self.options
-            effect = Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
-            response = yield from effect
-            return operation.parse(response)
-
-        output, attempts = yield from self._attempts(operation, exchange)
-        output.metadata.complete(attempts=attempts)
-        return output
+        return self._attempts(operation, self._whole)
 
     def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
         """The flow of one call up to the head of its answer: it returns what is still to come, or raises like `call`.
 
         Once the answer has begun, nothing is tried again.
         """
+        return self._attempts(operation, self._begun)
 
-        def exchange(request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[Stream[OutputT]]:
-            timeouts = self.config.timeouts
-            opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify, self.options.progress)
-            parser = ResponseParser(operation)
-            try:
-                parser.receive_head(Response(opened.status, opened.headers))
-                if not 200 <= opened.status < 300:
-                    yield from _read_error(parser, opened.body, deadline, timeouts)
-                head = started(parser)
-            except BaseException:
-                opened.body.abort()
-                raise
-            return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, watch.piece)
+    def _whole(self, operation: Operation[OutputT], request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
+        """One attempt at a call."""
+        options = self.options
+        response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
+        return operation.parse(response)
 
-        stream, attempts = yield from self._attempts(operation, exchange)
-        stream.metadata.complete(attempts=attempts)
-        return stream
+    def _begun(
+        self, operation: Operation[OutputT], request: Request, deadline: Deadline, fresh: bool, watch: Watch
+    ) -> Flow[Stream[OutputT]]:
+        """One attempt at a call whose answer is streamed."""
+        timeouts = self.config.timeouts
+        opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify, self.options.progress)
+        parser = ResponseParser(cast("Streaming[OutputT]", operation))
+        try:
+            parser.receive_head(Response(opened.status, opened.headers))
+            if not 200 <= opened.status < 300:
+                yield from _read_error(parser, opened.body, deadline, timeouts)
+            head = started(parser)
+        except BaseException:
+            opened.body.abort()
+            raise
+        return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, watch.piece)
 
-    def _attempts(self, operation: Operation[Output], exchange: Exchange[T]) -> Flow[tuple[T, tuple[Attempt, ...]]]:
-        """Sign and exchange until it succeeds or is given up; the result and every attempt that was made."""
+    def _attempts(self, operation: Operation[OutputT], attempt: Attempting[OutputT, T]) -> Flow[T]:
+        """Sign and `attempt` until it succeeds or is given up."""
         clock, options = self._clock, self.options
-        request = self._request(operation)
+        request = operation.request(self._url)
+        if options.extra_headers:
+            request = _with_fields(request, options.extra_headers, operation)
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
-        recovery: Recovery | None = None
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
         watch.built(request)
+        recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
@@ -160,23 +159,17 @@ class Runtime:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
             signed = sign(request, credentials, self._scope, now=sent + self.skew.seconds, payload_hash=payload_hash)
-            watch.started(most := max(options.retries.max_attempts, len(watch.attempts) + 1))
-            unsigned = self._unsigned(watch, most, sent, deadline)
+            most = max(options.retries.max_attempts, len(watch.attempts) + 1)
+            watch.started(most)
+            ready = request.signed(signed.headers + self._unsigned(watch, most, sent, deadline))
             try:
-                ready = Request(request.method, request.url, request.headers + signed.headers + unsigned, request.body)
-                result = yield from exchange(ready, deadline, recovery is not None and recovery.fresh, watch)
+                result = yield from attempt(operation, ready, deadline, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                try:
-                    watch.attempt("ok", result.metadata, waited)
-                    watch.ended(None)
-                except BaseException:  # an observer's; what nobody will read must not stay open
-                    if isinstance(result, Stream):
-                        cast("Stream[Output]", result).close()
-                    raise
-                return result, watch.attempts
+                _succeeded(watch, result, waited)
+                return result
 
             if isinstance(failure, DispatchFailure):
                 failure.metadata = Metadata(status=failure.status)
@@ -192,21 +185,6 @@ class Runtime:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _request(self, operation: Operation[Output]) -> Request:
-        """The unsigned request, with the caller's extra fields."""
-        request = operation.request(self._url)
-        extra = self.options.extra_headers
-        if extra:
-            known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
-            names = [name for name, _ in extra if name.lower() in known]
-            if names:
-                del extra  # what a traceback with locals would show
-                raise ConstructionError(
-                    "extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}"
-                )
-            request = request.but(headers=request.headers + extra)
-        return request
-
     def _unsigned(self, watch: Watch, most: int, now: float, deadline: Deadline) -> tuple[tuple[str, str], ...]:
         """Fields that say who calls and for which time; a proxy may change them, so they are not signed."""
         left = deadline.left()
@@ -216,6 +194,28 @@ class Runtime:
             ("amz-sdk-invocation-id", watch.invocation),
             ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
         )
+
+
+def _succeeded(watch: Watch, result: Told, waited: float) -> None:
+    """The last attempt brought `result`."""
+    try:
+        watch.attempt("ok", result.metadata, waited)
+        watch.ended(None)
+    except BaseException:  # an observer's; what nobody will read must not stay open
+        if isinstance(result, Stream):
+            cast("Stream[Output]", result).close()
+        raise
+    result.metadata.complete(attempts=watch.attempts)
+
+
+def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
+    """The request with the caller's extra fields; raises `ConstructionError` for one that is a member."""
+    known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
+    names = [name for name, _ in extra if name.lower() in known]
+    if names:
+        del extra  # what a traceback with locals would show
+        raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")
+    return request.but(headers=request.headers + extra)
 
 
 def _uuid_beginning(draw: Callable[[], float]) -> str:
@@ -250,9 +250,10 @@ class Watch:
     def started(self, most: int) -> None:
         """An attempt begins; `notify` is what to call when the first byte of its answer is there."""
         self._attempt_begun = begun = self._clock.monotonic()
-        observe, number = self._observe, len(self.attempts) + 1
+        observe = self._observe
         if observe is None:
             return
+        number = len(self.attempts) + 1
         observe(AttemptStarted(self._operation, self.invocation, number, most))
 
         def notify() -> None:

@@ -19,9 +19,8 @@ from urllib.parse import unquote
 
 from . import _encode
 from ._bindings import Location, Output
-from ._decode import fields
 from ._errors import ConstructionError, ServiceError, ValidationError
-from ._model import Headers, Request, Response
+from ._model import Headers, Request, Response, by_name
 from ._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, Streaming
 from ._parser import CONTENT_TYPE, PayloadPart
 from ._rules import Blob
@@ -58,7 +57,7 @@ def read(request: Request) -> Operation[Output]:
 
 
 def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Request) -> Operation[Output]:
-    headers = fields(request.headers)
+    headers = by_name(request.headers)
     values: dict[str, object] = {}
     for binding in kind.bindings:
         rule, text = binding.rule, None

@@ -19,7 +19,8 @@ from smruntime_core import service
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
-from smruntime_transports._wire import MAX_KEPT, Resolve
+from smruntime_transports._pool import MOST
+from smruntime_transports._waits import Resolve
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted
@@ -132,12 +133,12 @@ def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performe
 def test_no_more_connections_are_kept_than_that() -> None:
     async def main(url: str) -> int:
         async with on_asyncio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS) as client:
-            await asyncio.gather(*(client.call(IRIS) for _ in range(MAX_KEPT + 20)))
-            return sum(map(len, client._wire._idle.values()))
+            await asyncio.gather(*(client.call(IRIS) for _ in range(MOST + 20)))
+            return client._wire._pool.idle
 
-    answers = [OK] * (MAX_KEPT + 20)
+    answers = [OK] * (MOST + 20)
     with scripted(0.5, *answers) as server:
-        assert drive_asyncio(lambda: main(server.url)) <= MAX_KEPT
+        assert drive_asyncio(lambda: main(server.url)) <= MOST
 
 
 def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
@@ -146,7 +147,7 @@ def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
         with client.stream(STREAMED) as stream:
             client.close()
             list(stream.bytes())
-        assert not any(client._wire._idle.values())
+        assert client._wire._pool.idle == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
@@ -196,7 +197,7 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
         client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe)
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
-        assert not any(client._wire._idle.values())
+        assert client._wire._pool.idle == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])

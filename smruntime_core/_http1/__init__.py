@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._exchange import MAX_INTERIM, Engine, Exchange
-from ._framing import Framing, frame
+from ._framing import Framing, Looked, frame
 from ._gate import MAX_HEAD, Head, Violation
 from ._writing import ONE_WRITE, write
 
@@ -15,6 +15,7 @@ __all__ = [
     "Exchange",
     "Framing",
     "Head",
+    "Looked",
     "Violation",
     "frame",
     "write",

@@ -15,24 +15,25 @@ A transport does this until `done`, in any order the socket allows, so an early 
     data = exchange.data_to_send()   -> send some of it, then exchange.sent(count)
     exchange.receive_data(data)      -> whatever came; exchange.receive_eof() if the peer closed
 
-Both receive methods raise `DispatchFailure` and nothing else.
+Both receive methods raise `DispatchFailure` and nothing else. What is left of a long body need not pass through here:
+
+    room = exchange.room()           -> None, or memory to receive into; then exchange.filled(count)
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from .._errors import Delivery, DispatchFailure, Kind, Phase
 from .._model import MAX_ERROR_BODY, Request, Response
+from ._collecting import Room
 from ._framing import Framing, frame
-from ._gate import MAX_HEAD, Head, Violation, read_head
+from ._gate import MAX_HEAD, Head, Violation, bare_lf, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
-
-_bare_lf = re.compile(rb"(?<!\r)\n").search
+ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]
@@ -52,10 +53,13 @@ class Exchange:
     reused = False
     bytes_sent = 0
     bytes_received = 0
+    done = False  # the response is complete, or as complete as it will be
     _head: Head | None = None
     _framing: Framing | None = None
     _interim = 0
+    _bound = float("inf")  # bytes of the body that are taken
     _body_size = 0
+    _room: Room | None = None
     _deaf = False  # the peer takes no more of the request
     _cut_short = False  # an error's body was not read to its end
 
@@ -100,6 +104,25 @@ class Exchange:
             del data  # what a traceback with locals would show
             raise self.failure(violation.kind, str(violation)) from None
 
+    def room(self) -> memoryview | None:
+        """Where to receive the next bytes if they are nothing but body, and many; release it before saying `filled`."""
+        framing = self._framing
+        if framing is None or framing.left == 0:
+            return None
+        if self._room is None:
+            if framing.left < ROOMY or self.until != "end" or self._is_error:
+                return None
+            self._room = Room(b"".join(self._pieces), framing.left)
+        return self._room.left()
+
+    def filled(self, count: int) -> None:
+        """`count` bytes have been received into the `room`."""
+        assert self._framing is not None and self._room is not None, "there was room"  # noqa: S101, PT018 - a caller's mistake
+        self.bytes_received += count
+        self._room.filled(count)
+        self._framing.skip(count)
+        self.done = self._framing.complete
+
     def receive_eof(self) -> None:
         """The peer closed its side; raises `DispatchFailure` unless the response ends so."""
         try:
@@ -110,6 +133,7 @@ class Exchange:
                     raise Violation("reset", "the connection broke while the request was sent")
                 raise Violation("closed", "the connection was closed without an answer")
             self._framing.receive_eof()
+            self.done = True
         except Violation as violation:
             if not self._salvage():
                 raise self.failure(violation.kind, str(violation)) from None
@@ -136,16 +160,10 @@ class Exchange:
     # ── the outcome ──
 
     @property
-    def done(self) -> bool:
-        """The response is complete, or as complete as it will be."""
-        return self._cut_short or (self._framing is not None and self._framing.complete)
-
-    @property
     def hungry(self) -> bool:
         """There is more to receive before anybody need look."""
-        if self.done:
-            return False
-        return self.until == "end" or (self._head is None if self.until == "head" else not self._pieces)
+        until = self.until
+        return not self.done and (until == "end" or (self._head is None if until == "head" else not self._pieces))
 
     @property
     def head(self) -> Head | None:
@@ -168,68 +186,74 @@ class Exchange:
     @property
     def response(self) -> Response:
         """The response, once `done`."""
-        assert self._head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if self._cut_short:
-            return Response(self._head.status, self._head.headers, body, True)
-        return Response(self._head.status, self._head.headers, body)
+        head, pieces = self._head, self._pieces
+        assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
+        body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return Response.received(head.status, head.headers, head.named, body, truncated=self._cut_short)
 
     @property
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
         framing, head = self._framing, self._head
-        return (
-            framing is not None
-            and head is not None
-            and framing.complete
-            and not (framing.excess or self._cut_short or self._deaf or self._unsent or head.close or head.http10)
-        )
+        if framing is None or head is None or not framing.complete:
+            return False
+        return not (framing.excess or head.close or self._unsent or self._deaf or self._cut_short)
 
     # ── the gate ──
 
     def _receive_head(self, data: bytes) -> None:
         buffer: bytes | bytearray = data
-        begin, searched = 0, 0
+        begin = searched = 0
         if self._held:
-            searched = max(0, len(self._held) - 3)
+            searched = len(self._held)
             self._held += data
             buffer = self._held
-        while (end := buffer.find(b"\r\n\r\n", max(begin, searched), begin + MAX_HEAD) + 4) > 3:
+        while (end := buffer.find(b"\r\n\r\n", max(begin, searched - 3), begin + MAX_HEAD) + 4) > 3:
             head = read_head(bytes(buffer[begin:end]))
-            begin = end
             if head.status >= 200:
-                self._head = head
-                self._check_size(head.length or 0)
-                self._framing = framing = self._engine(head, self._bodiless)
-                if begin < len(buffer) or framing.complete:
-                    self._receive_body(framing, bytes(buffer[begin:]))
+                self._receive_final(head, bytes(buffer[end:]))
                 return
             if head.status == 101 or self._interim == MAX_INTERIM:
                 raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
             self._interim += 1
+            begin = end
         if begin or buffer is data:
             self._held = bytearray(buffer[begin:])
         if not b"HTTP/1.".startswith(self._held[:7]):
             raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
-        if _bare_lf(self._held, max(0, len(self._held) - len(data))):
-            raise Violation("protocol", "a line of the head ends with LF alone")
+        if bare_lf(self._held, max(0, searched - begin), MAX_HEAD):  # it might never end as we take it
+            raise Violation("protocol", f"a bare LF in the head: {bytes(self._held[:80])!r}")
         if len(self._held) >= MAX_HEAD:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
+    def _receive_final(self, head: Head, rest: bytes) -> None:
+        self._head = head
+        most = self.max_body
+        if head.status >= 300:
+            self._bound = MAX_ERROR_BODY
+        elif most is not None:
+            self._bound = most
+        self._framing = framing = self._engine(head, self._bodiless)
+        if head.length is not None and head.length > self._bound and not (framing.complete or self._is_error):
+            raise self._too_large()
+        self._receive_body(framing, rest)
+
     def _receive_body(self, framing: Framing, data: bytes) -> None:
         piece = framing.receive_data(data) if data else b""
-        if not piece:
-            return
+        self.done = framing.complete
         self._body_size += len(piece)
-        self._pieces.append(piece)
-        self._check_size(self._body_size)
-        if self._body_size > MAX_ERROR_BODY and self._is_error:
+        if self._room is not None:
+            self._room.put(piece)
+        elif piece:
+            self._pieces.append(piece)
+        if self._body_size > self._bound:
+            if not self._is_error:
+                raise self._too_large()
             self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
-            self._cut_short = True
+            self.done = self._cut_short = True
 
-    def _check_size(self, size: int) -> None:
-        if self.max_body is not None and size > self.max_body and not self._is_error:
-            raise Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
+    def _too_large(self) -> Violation:
+        return Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
 
     @property
     def _is_error(self) -> bool:
@@ -237,5 +261,6 @@ class Exchange:
 
     def _salvage(self) -> bool:
         """An error answer says enough even when its body is cut: keep what came."""
-        self._cut_short = self._is_error
-        return self._cut_short
+        if self._is_error:
+            self.done = self._cut_short = True
+        return self._is_error

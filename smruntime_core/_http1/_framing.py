@@ -5,19 +5,23 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ._gate import FIELD, TOKEN, Head, Violation
+from ._gate import FIELD, TOKEN, Head, Violation, bare_lf
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 
-_trailers = re.compile(rf"(?:{FIELD})*\r\n".encode("latin-1")).fullmatch
-_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:[ \t]*;[ \t]*{TOKEN}[\t -~\x80-\xff]*)?".encode("latin-1")).fullmatch
+_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
+_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
+_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
 class Framing(Protocol):
-    """Reads one body. `excess` is true once bytes came that are not part of it."""
+    """Reads one body. `excess` is true once bytes came that are not part of it; `left` counts those to come that need not be looked at."""
 
+    @property
+    def left(self) -> int: ...
     @property
     def complete(self) -> bool: ...
     @property
@@ -25,6 +29,10 @@ class Framing(Protocol):
 
     def receive_data(self, data: bytes) -> bytes:
         """The part of the body that `data` bears; raises `Violation`."""
+        ...
+
+    def skip(self, count: int) -> None:
+        """So many of those `left` have been received elsewhere."""
         ...
 
     def receive_eof(self) -> None:
@@ -45,23 +53,38 @@ class ByLength:
     """A body of a known number of bytes."""
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
         self.complete = length == 0
         self.excess = False
 
     def receive_data(self, data: bytes) -> bytes:
-        if len(data) > self._left:
+        left = self.left - len(data)
+        if left < 0:
             self.excess = True
-            data = data[: self._left]
-        self._left -= len(data)
-        self.complete = self._left == 0
+            data = data[: self.left]
+            left = 0
+        self.left = left
+        self.complete = left == 0
         return data
 
+    def skip(self, count: int) -> None:
+        self.left -= count
+        self.complete = self.left == 0
+
     def receive_eof(self) -> None:
-        raise Violation("truncated", f"the body ended {self._left} bytes early")
+        raise Violation("truncated", f"the body ended {self.left} bytes early")
 
 
-class UntilClose:
+class Looked:
+    """A body whose every byte is looked at."""
+
+    left = 0
+
+    def skip(self, count: int) -> None:
+        """Never asked."""
+
+
+class UntilClose(Looked):
     """A body that ends with the connection."""
 
     complete = False
@@ -74,7 +97,7 @@ class UntilClose:
         self.complete = self.excess = True  # nothing can follow: the connection is gone
 
 
-class Chunked:
+class Chunked(Looked):
     """A body in chunks, each with its size before it; extensions and trailers are read, bounded and dropped."""
 
     def __init__(self) -> None:
@@ -120,12 +143,12 @@ class Chunked:
 
     def _read_size(self, data: bytes, position: int) -> int:
         end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE)
-        line = data[position : end if end >= 0 else None]
+        line = data[position : end if end >= 0 else position + MAX_CHUNK_LINE]
         if end < 0:
-            if len(line) >= MAX_CHUNK_LINE:
-                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             if b"\n" in line or not re.match(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])", line):
                 raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+            if len(line) >= MAX_CHUNK_LINE:
+                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             self._held = line
             return len(data)
         found = _chunk_size(line)
@@ -140,6 +163,8 @@ class Chunked:
         rest = data[position : position + MAX_TRAILERS]
         end = 0 if rest.startswith(b"\r\n") else rest.find(b"\r\n\r\n") + 2
         if end == 1:  # not found
+            if bare_lf(rest):
+                raise Violation("protocol", "malformed trailers")
             if len(rest) >= MAX_TRAILERS:
                 raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
             self._held = rest

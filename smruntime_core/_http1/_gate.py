@@ -10,16 +10,18 @@ import re
 from typing import NamedTuple
 
 from .._errors import Kind
-from .._model import Headers
+from .._model import Headers, by_name
 from .._rules import TCHAR
 
 MAX_HEAD = 64 * 1024
 MAX_FIELDS = 256
 
 TOKEN = f"[{TCHAR}]+"
-FIELD = rf"{TOKEN}:[\t -~\x80-\xff]*\r\n"
-_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{FIELD})*)\r\n").fullmatch
-_fields = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n").findall
+FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+\r\n"  # possessive: there is one way to read a field, so none is tried again
+_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n((?:{FIELD})*+)\r\n").fullmatch
+_fields = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n").findall
+bare_lf = re.compile(rb"(?<!\r)\n").search
+_close = re.compile(r"(?:^|[ \t,])close(?:$|[ \t,])").search
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 
 
@@ -32,12 +34,12 @@ class Violation(Exception):
 
 
 class Head(NamedTuple):
-    """A final head that passed the gate. `length` is None unless a Content-Length said it."""
+    """A head that passed the gate. `length` is None unless a Content-Length said it; `close`: nothing may follow the answer."""
 
     raw: bytes
     status: int
     headers: Headers
-    http10: bool
+    named: dict[str, str]  # by lower-case name
     chunked: bool
     length: int | None
     close: bool
@@ -54,27 +56,19 @@ def read_head(raw: bytes) -> Head:
         raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
     if " \r" in block or "\t\r" in block:
         headers = [(name, value.rstrip(" \t")) for name, value in headers]
+    named = by_name(headers)
     length: int | None = None
-    chunked = close = False
-    for name, value in headers:
-        if (key := name.lower()) not in _FRAMING:
-            continue
-        if key == "connection":
-            close = close or "close" in value.lower().replace(" ", "").split(",")
-        elif key == "transfer-encoding":
-            if chunked or value.lower() != "chunked":
-                raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
-            chunked = True
-        else:
-            if length is not None or not _length(value):
-                raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
-            length = int(value)
+    chunked = "transfer-encoding" in named
+    if chunked and named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
+        raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
+    if "content-length" in named:
+        if not _length(named["content-length"]):
+            raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
+        length = int(named["content-length"])
     if chunked and (length is not None or minor == "0"):
         raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
-    return Head(raw, int(status), tuple(headers), minor == "0", chunked, length, close)
-
-
-_FRAMING = frozenset(("connection", "transfer-encoding", "content-length"))
+    close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
+    return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 
 
 def _bad_line(raw: bytes) -> bytes:

@@ -184,9 +184,9 @@ GOOD = {
     "nothing": (OK + NO_BODY, b""),
     "204": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     "chunks": (CHUNKED + b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", b"abc0123456789"),
-    "chunks with extensions": (CHUNKED + b'3;a=b;c="d e" ; f\r\nabc\r\n0;g\r\n\r\n', b"abc"),
+    "chunks with extensions": (CHUNKED + b'3;a=b;c="d e";f\r\nabc\r\n0;g\r\n\r\n', b"abc"),
     "sixteen digits": (CHUNKED + b"0000000000000003\r\nabc\r\n0000\r\n\r\n", b"abc"),
-    "trailers": (CHUNKED + b"3\r\nabc\r\n0\r\nContent-Length: 9\r\nX:\r\n\r\n", b"abc"),
+    "trailers": (CHUNKED + b"3\r\nabc\r\n0\r\nX-Sum: 9\r\nX:\r\n\r\n", b"abc"),
     "Chunked": (OK + b"TRANSFER-ENCODING:Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
 }
 GZIP = 31  # what zlib calls it

@@ -62,6 +62,12 @@ ROWS: tuple[Row, ...] = (
             "tests/test_crowds.py::test_cancelled_anywhere",
         ),
         (
+            "22",
+            "cancelled while waiting in line for a connection",
+            "whoever is next in line gets it",
+            "tests/test_pool.py::test_who_is_cancelled_in_line_leaves_no_gap",
+        ),
+        (
             "23",
             "50 answers that are never read",
             "their connections are the reader's until it lets go, and closed then",

@@ -11,10 +11,10 @@ try:
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
-from smruntime_core._http1 import MAX_HEAD, Framing, Head, Violation, frame
+from smruntime_core._http1 import MAX_HEAD, Framing, Head, Looked, Violation, frame
 
 
-class H11Framing:
+class H11Framing(Looked):
     """One response body, read by `h11.Connection`; our own framing goes first, so nothing that it refuses gets by."""
 
     def __init__(self, head: Head, strict: Framing) -> None:

@@ -12,8 +12,9 @@ import ssl
 
 from smruntime_core._http1 import Exchange
 
-READ = 1
-WRITE = 4
+from ._connection import READ, WRITE
+
+DEAF = 0  # nothing to wait for: the peer takes no more
 _PIECE = 64 * 1024
 _UPLOAD_PIECE = 256 * 1024
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
@@ -24,53 +25,63 @@ def pump(exchange: Exchange, sock: socket.socket, ready: int) -> int:
 
     Raises `DispatchFailure`.
     """
-    waiting, deaf = _send(exchange, sock)
-    if ready & READ or deaf or _buffered(sock):
-        waiting |= _receive(exchange, sock)
-    return waiting | READ if exchange.hungry else 0
+    waiting = READ
+    if exchange.data_to_send() is not None:
+        waiting = _send(exchange, sock)
+    if not (ready & READ or waiting == DEAF or _buffered(sock)):
+        return waiting | READ
+    more = _receive(exchange, sock)
+    return more and (more | waiting & WRITE)
 
 
-def _send(exchange: Exchange, sock: socket.socket) -> tuple[int, bool]:
-    """Send what `sock` takes. What to wait for, and whether it takes no more for good."""
+def _send(exchange: Exchange, sock: socket.socket) -> int:
+    """Send what `sock` takes. What to wait for, `DEAF` if it takes no more for good."""
     while (data := exchange.data_to_send()) is not None:
         try:
             exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
         except (BlockingIOError, ssl.SSLWantWriteError):
-            return WRITE, False
+            return WRITE
         except ssl.SSLWantReadError:
-            return READ, False
+            return READ
         except OSError:  # it takes no more, but may have said why before
             exchange.stop_sending()
-            return READ, True
-    return READ, False
+            return DEAF
+    return READ
 
 
 def _receive(exchange: Exchange, sock: socket.socket) -> int:
-    """Receive until the exchange has enough or `sock` is dry. What to wait for."""
-    pieces = 0
-    while exchange.hungry:
-        if pieces == _AT_ONCE:
-            return READ
-        pieces += 1
+    """Receive until the exchange has enough (0) or `sock` is dry: what to wait for."""
+    for _ in range(_AT_ONCE):
+        room, received = exchange.room(), b""
         try:
-            received = sock.recv(_PIECE)
+            if room is None:
+                received = sock.recv(_PIECE)
+                count = len(received)
+            else:
+                with room:
+                    count = sock.recv_into(room)
         except (BlockingIOError, ssl.SSLWantReadError):
             return READ
         except ssl.SSLWantWriteError:
             return WRITE
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             exchange.fail("truncated" if exchange.bytes_received else "closed", f"TLS was cut without close_notify: {error.reason}")
+            return 0
         except OSError as error:
             exchange.fail("reset", f"the connection broke: {error.strerror or error}")
-        else:
-            try:
-                if received:
-                    exchange.receive_data(received)
-                else:
-                    exchange.receive_eof()
-            finally:
-                del received  # what a traceback with locals would show
-    return 0
+            return 0
+        try:
+            if not count:
+                exchange.receive_eof()
+            elif room is None:
+                exchange.receive_data(received)
+            else:
+                exchange.filled(count)
+        finally:
+            del received  # what a traceback with locals would show
+        if not exchange.hungry:
+            return 0
+    return READ
 
 
 def _buffered(sock: socket.socket) -> bool:

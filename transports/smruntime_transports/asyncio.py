@@ -8,31 +8,72 @@ watch sockets; use the selector loop there.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Unpack, cast
 
 from smruntime_core import Sleep
-from smruntime_core._config import ReadFile
 
 from ._client import BaseAsyncClient, Settings
-from ._files import read_file
-from ._io import AwaitedWireIO
-from ._pump import READ, WRITE
-from ._wire import Address, EngineName, Resolve, Wait, Wire
+from ._connection import READ, WRITE
+from ._io import AwaitedWireIO, P, T
+from ._pool import MOST
+from ._waits import Address, Resolve, Turn, Wait
+from ._wire import EngineName, Wire
 from .sockets import NUMERIC, addresses
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class AsyncioIO(AwaitedWireIO):
     """Answers effects on the running asyncio loop."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await asyncio.to_thread(read_file, effect)
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self._tasks: set[asyncio.Future[None]] = set()  # the loop itself holds on to none of them
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread of its own: `asyncio.run` would wait for one of asyncio's executor to end, however long it hangs."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                result = context.run(function, *args, **kwargs)
+            except BaseException as error:
+                outcome = partial(_fail, answer, error)
+            else:
+                outcome = partial(_settle, answer, result)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(outcome)
+
+        threading.Thread(target=work, daemon=True).start()
+        return await answer
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.ensure_future(do())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def home(self) -> object:
+        return asyncio.get_running_loop()
+
+    def event(self) -> Over:
+        return asyncio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await cast("asyncio.Event", over).wait()
+        except TimeoutError:
+            return False
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
@@ -72,22 +113,19 @@ class AsyncioIO(AwaitedWireIO):
             if effect.mask & WRITE:
                 loop.remove_writer(sock)
 
+    async def turn(self, effect: Turn, /) -> None:
+        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not effect.place.when_called(lambda: _settle(called, None)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(effect.seconds):
+                    await called
+
     async def resolve(self, effect: Resolve, /) -> list[Address]:
-        """In a thread of its own: `asyncio.run` would wait for a lookup in asyncio's executor to end, however long it hangs."""
         if numeric := addresses(effect.host, effect.port, NUMERIC):
             return numeric
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[Address]] = loop.create_future()
-
-        def look() -> None:
-            answer = addresses(effect.host, effect.port)
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(_settle, found, answer)
-
-        threading.Thread(target=look, daemon=True).start()
         try:
             async with asyncio.timeout(effect.seconds):
-                return await found
+                return await self.in_thread(addresses, effect.host, effect.port)
         except TimeoutError:
             return []
 
@@ -97,15 +135,28 @@ def _settle(future: asyncio.Future[T], result: T) -> None:
         future.set_result(result)
 
 
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
 class AsyncClient(BaseAsyncClient):
     """SageMaker Runtime on asyncio. Cancelling a call anywhere closes its connection and leaks nothing.
 
-    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. A client is used on one loop at a time: close it before
+    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
+    A client is used on one loop at a time: close it before
     another loop takes over. Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls)
+    def __init__(
+        self,
+        *,
+        engine: EngineName = "native",
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
         super().__init__(settings, AsyncioIO(self._wire))
 
     def close(self) -> None:

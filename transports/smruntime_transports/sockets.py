@@ -19,9 +19,10 @@ from typing import Unpack
 from smruntime_core import Sleep
 
 from ._client import Settings, SyncClient
-from ._files import ReadFile, read_file
 from ._io import BlockingWireIO
-from ._wire import Address, EngineName, Resolve, Wait, Wire
+from ._pool import MOST
+from ._waits import Address, Resolve, Turn, Wait
+from ._wire import EngineName, Wire
 
 NUMERIC = socket.AI_NUMERICHOST
 
@@ -34,14 +35,16 @@ class SocketIO(BlockingWireIO):
         """One that only looks for settings."""
         return cls(Wire(time.monotonic))
 
-    def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return read_file(effect)
-
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)
 
     def wait(self, effect: Wait, /) -> int:
         return effect.connection.poll(effect.mask, effect.seconds)
+
+    def turn(self, effect: Turn, /) -> None:
+        called = threading.Event()
+        if not effect.place.when_called(called.set):
+            called.wait(effect.seconds)
 
     def resolve(self, effect: Resolve, /) -> list[Address]:
         """In a thread of its own: `getaddrinfo` knows no time limit, and may hang for longer than any caller wants to wait."""
@@ -68,11 +71,19 @@ class Client(SyncClient):
     """SageMaker Runtime over blocking sockets.
 
     `engine` chooses who reads responses ("native", or "h11" with the extra of that name), `tls` the certificates to trust
-    (default: the system's). Raises `ConstructionError` for settings that cannot work; nothing is opened before the first call.
+    (default: the system's), `max_connections` how many there may be to one host: who comes then waits in line. Raises
+    `ConstructionError` for settings that cannot work; nothing is opened before the first call.
     """
 
-    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls)
+    def __init__(
+        self,
+        *,
+        engine: EngineName = "native",
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
         super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:

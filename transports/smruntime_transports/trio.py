@@ -6,7 +6,7 @@ import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import trio
@@ -16,17 +16,39 @@ except ImportError as error:
 from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient, Settings
-from ._files import ReadFile, read_file
-from ._io import AwaitedWireIO
-from ._pump import READ, WRITE
-from ._wire import Address, EngineName, Resolve, Wait, Wire
+from ._connection import READ, WRITE
+from ._io import AwaitedWireIO, P, T
+from ._pool import MOST
+from ._waits import Address, Resolve, Turn, Wait
+from ._wire import EngineName, Wire
+
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await trio.to_thread.run_sync(read_file, effect)
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a tuple, as trio takes a function that returns a coroutine for a mistake."""
+        (answer,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        return answer
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        """In a system task: no nursery of a caller's would let it outlive the caller."""
+        trio.lowlevel.spawn_system_task(do)
+
+    def home(self) -> object:
+        return trio.lowlevel.current_trio_token()
+
+    def event(self) -> Over:
+        return trio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        with trio.move_on_after(_limit(seconds)):
+            await cast("trio.Event", over).wait()
+            return True
+        return False
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -49,6 +71,12 @@ class TrioIO(AwaitedWireIO):
                 return WRITE
             return await _either(sock)
         return 0
+
+    async def turn(self, effect: Turn, /) -> None:
+        called = trio.Event()
+        if not effect.place.when_called(called.set):
+            with trio.move_on_after(_limit(effect.seconds)):
+                await called.wait()
 
     async def resolve(self, effect: Resolve, /) -> list[Address]:
         with trio.move_on_after(_limit(effect.seconds)):
@@ -83,11 +111,19 @@ def _limit(seconds: float | None) -> float:
 class AsyncClient(BaseAsyncClient):
     """SageMaker Runtime on trio. Cancelling a call anywhere closes its connection and leaks nothing.
 
-    `engine` and `tls` are as for `smruntime_transports.sockets.Client`. Raises `ConstructionError` for settings that cannot work.
+    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
+    Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(self, *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, **settings: Unpack[Settings]) -> None:
-        self._wire = Wire(trio.current_time, engine=engine, tls=tls)
+    def __init__(
+        self,
+        *,
+        engine: EngineName = "native",
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
+        **settings: Unpack[Settings],
+    ) -> None:
+        self._wire = Wire(trio.current_time, engine=engine, tls=tls, most=max_connections)
         super().__init__(settings, TrioIO(self._wire))
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ connection out.
 from __future__ import annotations
 
 import copy
+import os
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import urllib3
+    from urllib3._version import __version__ as version
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
@@ -36,13 +38,24 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
 
+if hasattr(HTTPConnection, "is_multiplexed"):
+    raise ImportError(
+        f"smruntime_transports.urllib3 needs urllib3, and {version} is urllib3-future (niquests installs it under the same "
+        "name): its connections serve several requests at once, so none can be lent. Use smruntime_transports.sockets or .asyncio, "
+        "or pip install --force-reinstall urllib3"
+    )
+
 from smruntime_core import DispatchFailure, Flow, Open, Send
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
-from ._wire import Connection, Limits, Origin, Wire, default_tls, not_sent, tune
+from ._connect import not_sent
+from ._connection import Connection, tune
+from ._limits import Limits
+from ._pool import MOST, Pool
+from ._wire import Wire
 from .sockets import SocketIO
 
 _fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
@@ -81,7 +94,8 @@ class _Lendable(_Base):
 
     @property
     def is_connected(self) -> bool:
-        return self.wire is not None and not _fresh.get() and self.wire.usable(time.monotonic())
+        wire = self.wire
+        return wire is not None and wire.pid == os.getpid() and not _fresh.get() and wire.usable(time.monotonic())
 
     def request(self, *_: object, **__: object) -> None:
         if self.sock is None:
@@ -157,9 +171,13 @@ class Urllib3Wire(Wire):
         self.pools.pool_classes_by_scheme = classes
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """None: urllib3 keeps them, and says so below."""
+        """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
+        return super()._kept(exchange, effect) if _direct(effect) else None
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        return super()._connection(exchange, effect, limits) if _direct(effect) else self._lent(exchange, effect, limits)
+
+    def _lent(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
@@ -167,6 +185,7 @@ class Urllib3Wire(Wire):
         left = limits.left(limits.end(effect.phases.connect))
         if left == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
+        patience = limits.left(limits.end(effect.phases.pool))
         forced = _fresh.set(effect.fresh)
         try:
             handover = self.pools.connection_from_host(host, port, scheme).urlopen(
@@ -178,7 +197,7 @@ class Urllib3Wire(Wire):
                 assert_same_host=False,
                 preload_content=False,
                 timeout=Timeout(connect=left),
-                pool_timeout=cast("int | None", left),  # queue.get takes any number, whatever the stubs say
+                pool_timeout=cast("int | None", patience),  # queue.get takes any number, whatever the stubs say
             )
         except HTTPError as error:
             raise _failure(error) from None
@@ -190,19 +209,28 @@ class Urllib3Wire(Wire):
         yield from ()  # a flow, though it asks for nothing: urllib3 waits on its own
         return Lent(handover)
 
-    def _checkin(self, origin: Origin, connection: Connection) -> None:
-        assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
-        connection.give_back()
+    def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
+        if not isinstance(connection, Lent):  # one that went past urllib3's proxy
+            super()._leave(exchange, connection, keep)
+        elif keep:
+            connection.give_back()
+        else:
+            connection.drop()
 
     def _secure(self) -> None:
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
         if not any(name.startswith(("ssl_", "ca_", "cert_", "assert_")) and value is not None for name, value in settings.items()):
-            settings["ssl_context"] = default_tls(self._ca_bundle)
+            settings["ssl_context"] = self._connector.tls
 
     def close(self) -> None:
         """Close every idle connection."""
+        super().close()
         self.pools.clear()
+
+
+def _direct(effect: Send | Open) -> bool:
+    return isinstance(effect, Send) and effect.direct
 
 
 def _failure(error: HTTPError) -> DispatchFailure:
@@ -242,9 +270,11 @@ class Client(SyncClient):
         *,
         pools: urllib3.PoolManager | None = None,
         tls: ssl.SSLContext | None = None,
+        max_connections: int = MOST,
         **settings: Unpack[Settings],
     ) -> None:
-        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=10, ssl_context=tls))
+        Pool(time.monotonic, max_connections)  # refuses what is no number of connections
+        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=max_connections, block=True, ssl_context=tls))
         super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:

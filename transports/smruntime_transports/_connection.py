@@ -1,0 +1,74 @@
+"""A socket and what decides whether it may serve again."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import ssl
+from contextlib import suppress
+
+READ = 1
+WRITE = 4
+
+MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
+MAX_AGE = 600.0
+
+# After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
+KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+
+
+class Connection:
+    """One connection, plain or through TLS. It belongs to one call at a time."""
+
+    def __init__(self, sock: socket.socket, born: float) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.born = self.idle_since = born
+        self.pid = os.getpid()
+        self._poll: select.poll | None = None
+        self._registered = 0
+
+    def secured(self, sock: ssl.SSLSocket) -> None:
+        """From now on through TLS, on the same descriptor."""
+        self.sock = sock
+
+    def poll(self, mask: int, seconds: float | None) -> int:
+        """Block until ready; what for, or 0 after `seconds`."""
+        if self._registered != mask:
+            if not hasattr(select, "poll"):  # Windows
+                return _select(self.sock, mask, seconds)
+            self._poll = self._poll or select.poll()
+            self._poll.register(self.sock, mask)
+            self._registered = mask
+        assert self._poll is not None, "registered"  # noqa: S101 - just above
+        found = self._poll.poll(None if seconds is None else int(seconds * 1000 + 0.999))
+        return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
+
+    def usable(self, now: float) -> bool:
+        """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
+        return now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE and not self.poll(READ, 0.0)
+
+    def drop(self) -> None:
+        """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""
+        if self.pid == os.getpid():
+            self.sock.close()
+        else:  # no farewell of TLS on what is the parent's
+            with suppress(OSError):
+                os.close(self.sock.detach())
+
+
+def _select(sock: socket.socket, mask: int, seconds: float | None) -> int:
+    """`Connection.poll` where there is no `poll`."""
+    readable, writable, failed = select.select([sock] * bool(mask & READ), [sock] * bool(mask & WRITE), [sock], seconds)
+    return (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)
+
+
+def tune(sock: socket.socket) -> None:
+    """No waiting for a fuller packet, and a dead peer is noticed."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        option = getattr(socket, name, None)  # not every system has all of them
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

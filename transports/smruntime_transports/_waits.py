@@ -1,0 +1,65 @@
+"""What a call over a connection waits for: the small effects, answered by an IO beside `credentials`, `send` and `sleep`.
+
+None of them fails: what did not come about in time is said by the reply.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from smruntime_core import Effect
+
+if TYPE_CHECKING:
+    from ._connection import Connection
+
+Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
+
+
+class Wait(Effect[int]):
+    """Until `connection` is ready for what `mask` says; the reply is what it is ready for, 0 if `seconds` passed first."""
+
+    method = "wait"
+
+    connection: Connection
+    mask: int
+    seconds: float | None
+
+
+class Resolve(Effect["list[Address]"]):
+    """The addresses of a host name, empty if it has none or `seconds` passed first."""
+
+    method = "resolve"
+
+    host: str
+    port: int
+    seconds: float | None
+
+
+class Place:
+    """A place in a queue. Whoever calls the next one in says so with `call`; who waits has said with `when_called` how to wake it."""
+
+    def __init__(self) -> None:
+        self.called = False
+        self._wake: Callable[[], object] | None = None
+
+    def call(self) -> None:
+        """It is this one's turn."""
+        self.called = True
+        if self._wake is not None:
+            self._wake()
+
+    def when_called(self, wake: Callable[[], object]) -> bool:
+        """Have `wake` called then, from any thread; true if it has been called already."""
+        self._wake = wake
+        return self.called
+
+
+class Turn(Effect[None]):
+    """Until `place` is called, or `seconds` have passed."""
+
+    method = "turn"
+
+    place: Place
+    seconds: float | None
