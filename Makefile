@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench fuzz drift clean
+.PHONY: demo test lint bench docs fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -30,6 +30,9 @@ build/peers: tools/install-peer
 
 fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
+
+docs: .venv/wheel .venv/dev
+	$(PYTHON) -P tests/faults.py
 
 # the newest botocore lives apart: the tests are pinned to another
 drift: dist/stamp

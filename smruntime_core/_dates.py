@@ -64,6 +64,15 @@ def parse_http_date(text: str) -> int | None:
     return parse_stamp(f"{year}{_MONTHS.index(month) // 3 + 1:02}{day}T{''.join(time)}Z")
 
 
+def http_date(seconds: float) -> str:
+    """Seconds since the epoch as `Sun, 06 Nov 1994 08:49:37 GMT`."""
+    days, second = divmod(int(seconds), 86400)
+    date, (hour, minute) = date_of(days), divmod(second // 60, 60)
+    month, weekday = 3 * int(date[4:6]) - 3, 3 * ((days + 3) % 7)
+    time = f"{hour:02}:{minute:02}:{second % 60:02}"
+    return f"{'MonTueWedThuFriSatSun'[weekday : weekday + 3]}, {date[6:]} {_MONTHS[month : month + 3]} {date[:4]} {time} GMT"
+
+
 def parse_rfc3339(text: str) -> float | None:
     """`2026-01-31T23:59:59Z` (RFC 3339 section 5.6) as seconds since the epoch; None if `text` is not such a time.
 
@@ -89,6 +98,8 @@ def rfc3339(seconds: float) -> str:
 _rfc3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?(?:[Zz]|UTC|([+-])([0-9]{2}):?([0-9]{2}))"
 ).fullmatch
+
+
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _http_date = re.compile(
     r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"

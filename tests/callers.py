@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import trio
@@ -19,159 +20,87 @@ from smruntime_core import (
     SmRuntimeError,
     Timeouts,
 )
+from smruntime_core.testing import awaited_outcomes, outcomes
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
-Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
-Caller: TypeAlias = Callable[..., list[Outcome]]
+STREAMED = InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once", content_type="text/plain")
+Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 
 
-def _settings(url: str, credentials: Credentials, timeouts: Timeouts | None, attempts: int) -> dict[str, object]:
-    retries = RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01)
-    return {"region": "us-east-1", "endpoint_url": url, "credentials": credentials, "timeouts": timeouts, "retries": retries}
+class Loop(NamedTuple):
+    """How an event loop runs something, sleeps, and counts its tasks."""
 
-
-def _blocking(client: sockets.Client | on_urllib3.Client, calls: Sequence[InvokeEndpoint]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    with client:
-        for operation in calls:
-            try:
-                outcomes.append(client.call(operation))
-            except SmRuntimeError as error:
-                outcomes.append(error)
-    return outcomes
-
-
-def _caller(make: Callable[..., sockets.Client | on_urllib3.Client]) -> Caller:
-    def caller(
-        url: str,
-        *calls: InvokeEndpoint,
-        credentials: Credentials = CREDENTIALS,
-        timeouts: Timeouts | None = None,
-        attempts: int = 1,
-        tls: ssl.SSLContext | None = None,
-    ) -> list[Outcome]:
-        return _blocking(make(tls=tls, **_settings(url, credentials, timeouts, attempts)), calls or (IRIS,))
-
-    return caller
-
-
-def _awaited_caller(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any]) -> Caller:
-    def caller(
-        url: str,
-        *calls: InvokeEndpoint,
-        credentials: Credentials = CREDENTIALS,
-        timeouts: Timeouts | None = None,
-        attempts: int = 1,
-        tls: ssl.SSLContext | None = None,
-    ) -> list[Outcome]:
-        async def main() -> list[Outcome]:
-            outcomes: list[Outcome] = []
-            async with make(tls=tls, **_settings(url, credentials, timeouts, attempts)) as client:
-                for operation in calls or (IRIS,):
-                    try:
-                        outcomes.append(await client.call(operation))
-                    except SmRuntimeError as error:
-                        outcomes.append(error)
-            return outcomes
-
-        outcomes: list[Outcome] = drive(main)
-        return outcomes
-
-    return caller
+    run: Callable[[Callable[[], Any]], Any]
+    sleep: Callable[[float], Any]
+    tasks: Callable[[], int]
 
 
 def drive_asyncio(main: Callable[[], Any]) -> Any:
     return asyncio.run(main())
 
 
-CALLERS: dict[str, Caller] = {
-    "sockets": _caller(sockets.Client),
-    "sockets-h11": _caller(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": _awaited_caller(on_trio.AsyncClient, trio.run),
-    "asyncio": _awaited_caller(on_asyncio.AsyncClient, drive_asyncio),
-    "urllib3": _caller(on_urllib3.Client),
+ON_TRIO = Loop(trio.run, trio.sleep, lambda: trio.lowlevel.current_statistics().tasks_living)
+ON_ASYNCIO = Loop(drive_asyncio, asyncio.sleep, lambda: len(asyncio.all_tasks()))
+
+# Blocking clients and awaited ones; `engine="h11"` where there is one.
+BLOCKING: dict[str, Callable[..., Any]] = {
+    "sockets": sockets.Client,
+    "sockets-h11": partial(sockets.Client, engine="h11"),
+    "urllib3": on_urllib3.Client,
+}
+AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
+    "trio": (on_trio.AsyncClient, ON_TRIO),
+    "trio-h11": (partial(on_trio.AsyncClient, engine="h11"), ON_TRIO),
+    "asyncio": (on_asyncio.AsyncClient, ON_ASYNCIO),
+    "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
 
 
-STREAMED = InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once", content_type="text/plain")
+def _settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
 
 
-class Told:
-    """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self.heads: list[Any] = []
-        self.error: SmRuntimeError | None = None
+def _patience(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
+    return {"timeouts": timeouts, "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01)}
 
 
-Streamer: TypeAlias = Callable[..., list[Told]]
+# ── the contract's way of calling: `smruntime_local.hostile` says what is asked ──
+
+Contracted: TypeAlias = Callable[..., list[object]]
 
 
-def _streamer(make: Callable[..., sockets.Client | on_urllib3.Client]) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
-        return list(_told(make, url, calls, how, leave_after, **options))
+def _contracted(make: Callable[..., Any]) -> Contracted:
+    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+        with make(**_settings(url, settings)) as client:
+            return outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
 
-    return streamer
-
-
-def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[Told]:
-    with make(**_options(url, **options)) as client:
-        for _ in range(calls):
-            told = Told()
-            try:
-                with client.stream(STREAMED) as stream:
-                    told.heads.append(stream.output)
-                    for item in getattr(stream, how)():
-                        told.items.append(item)
-                        if len(told.items) == leave_after:
-                            break
-            except SmRuntimeError as error:
-                told.error = error
-            yield told
+    return call
 
 
-def _awaited_streamer(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any]) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
-        async def main() -> list[Told]:
-            all_told: list[Told] = []
-            async with make(**_options(url, **options)) as client:
-                for _ in range(calls):
-                    told = Told()
-                    all_told.append(told)
-                    try:
-                        async with client.stream(STREAMED) as stream:
-                            told.heads.append(stream.output)
-                            async for item in getattr(stream, how)():
-                                told.items.append(item)
-                                if len(told.items) == leave_after:
-                                    break
-                    except SmRuntimeError as error:
-                        told.error = error
-            return all_told
+def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
+    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+        async def main() -> list[object]:
+            before = loop.tasks()
+            async with make(**_settings(url, settings)) as client:
+                found = await awaited_outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
+            assert loop.tasks() == before, "a task is left over"
+            return found
 
-        all_told: list[Told] = drive(main)
-        return all_told
+        return cast("list[object]", loop.run(main))
 
-    return streamer
+    return call
 
 
-def _options(url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None) -> dict[str, object]:
-    return {"tls": tls, **_settings(url, CREDENTIALS, timeouts, attempts)}
+CONTRACTED: dict[str, Contracted] = {name: _contracted(make) for name, make in BLOCKING.items()}
+CONTRACTED |= {name: _awaited_contracted(*how) for name, how in AWAITED.items()}
 
 
-STREAMERS: dict[str, Streamer] = {
-    "sockets": _streamer(sockets.Client),
-    "sockets-h11": _streamer(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": _awaited_streamer(on_trio.AsyncClient, trio.run),
-    "asyncio": _awaited_streamer(on_asyncio.AsyncClient, drive_asyncio),
-    "urllib3": _streamer(on_urllib3.Client),
-}
+# ── steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings` ──
 
 
 class Step(NamedTuple):
@@ -189,10 +118,6 @@ class Step(NamedTuple):
 Performer: TypeAlias = Callable[..., list[Any]]
 
 
-def _whole_settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
-    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
-
-
 def _performer(make: Callable[..., Any]) -> Performer:
     def one(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
@@ -206,19 +131,19 @@ def _performer(make: Callable[..., Any]) -> Performer:
         return parts
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
-        outcomes: list[Any] = []
-        with make(**_whole_settings(url, settings)) as client:
+        found: list[Any] = []
+        with make(**_settings(url, settings)) as client:
             for step in steps or (Step(),):
                 try:
-                    outcomes.append(one(client, step))
+                    found.append(one(client, step))
                 except SmRuntimeError as error:
-                    outcomes.append(error)
-        return outcomes
+                    found.append(error)
+        return found
 
     return perform
 
 
-def _awaited_performer(make: Callable[..., Any], drive: Callable[[Callable[[], Any]], Any], sleep: Callable[[float], Any]) -> Performer:
+def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
     async def one(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
@@ -227,30 +152,119 @@ def _awaited_performer(make: Callable[..., Any], drive: Callable[[Callable[[], A
         async with client.stream(step.operation) as stream:
             async for part in stream.bytes():
                 parts.append(part)
-                await sleep(step.pause)
+                await loop.sleep(step.pause)
         return parts
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
         async def main() -> list[Any]:
-            outcomes: list[Any] = []
-            async with make(**_whole_settings(url, settings)) as client:
+            found: list[Any] = []
+            async with make(**_settings(url, settings)) as client:
                 for step in steps or (Step(),):
                     try:
-                        outcomes.append(await one(client, step))
+                        found.append(await one(client, step))
                     except SmRuntimeError as error:
-                        outcomes.append(error)
-            return outcomes
+                        found.append(error)
+            return found
 
-        return cast("list[Any]", drive(main))
+        return cast("list[Any]", loop.run(main))
 
     return perform
 
 
-# Steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings`.
-PERFORMERS: dict[str, Performer] = {
-    "sockets": _performer(sockets.Client),
-    "sockets-h11": _performer(lambda **settings: sockets.Client(engine="h11", **settings)),
-    "trio": _awaited_performer(on_trio.AsyncClient, trio.run, trio.sleep),
-    "asyncio": _awaited_performer(on_asyncio.AsyncClient, drive_asyncio, asyncio.sleep),
-    "urllib3": _performer(on_urllib3.Client),
-}
+PERFORMERS: dict[str, Performer] = {name: _performer(make) for name, make in BLOCKING.items()}
+PERFORMERS |= {name: _awaited_performer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+
+
+# ── the same for plain calls ──
+
+Caller: TypeAlias = Callable[..., list[Outcome]]
+
+
+def _caller(perform: Performer) -> Caller:
+    def caller(
+        url: str,
+        *calls: InvokeEndpoint,
+        credentials: Credentials = CREDENTIALS,
+        timeouts: Timeouts | None = None,
+        attempts: int = 1,
+        tls: ssl.SSLContext | None = None,
+    ) -> list[Outcome]:
+        steps = [Step(call) for call in calls]
+        return perform(url, *steps, tls=tls, credentials=credentials, **_patience(timeouts, attempts))
+
+    return caller
+
+
+CALLERS: dict[str, Caller] = {name: _caller(perform) for name, perform in PERFORMERS.items()}
+
+
+# ── and for streams, in any form ──
+
+
+class Told:
+    """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self.heads: list[Any] = []
+        self.error: SmRuntimeError | None = None
+
+
+Streamer: TypeAlias = Callable[..., list[Told]]
+
+
+def _stream_settings(
+    url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None
+) -> dict[str, object]:
+    return {"tls": tls, **_settings(url, _patience(timeouts, attempts))}
+
+
+def _streamer(make: Callable[..., Any]) -> Streamer:
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+        return list(_told(make, url, calls, how, leave_after, **options))
+
+    return streamer
+
+
+def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[Told]:
+    with make(**_stream_settings(url, **options)) as client:
+        for _ in range(calls):
+            told = Told()
+            try:
+                with client.stream(STREAMED) as stream:
+                    told.heads.append(stream.output)
+                    for item in getattr(stream, how)():
+                        told.items.append(item)
+                        if len(told.items) == leave_after:
+                            break
+            except SmRuntimeError as error:
+                told.error = error
+            yield told
+
+
+def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+        async def main() -> list[Told]:
+            all_told: list[Told] = []
+            async with make(**_stream_settings(url, **options)) as client:
+                for _ in range(calls):
+                    told = Told()
+                    all_told.append(told)
+                    try:
+                        async with client.stream(STREAMED) as stream:
+                            told.heads.append(stream.output)
+                            async for item in getattr(stream, how)():
+                                told.items.append(item)
+                                if len(told.items) == leave_after:
+                                    break
+                    except SmRuntimeError as error:
+                        told.error = error
+            return all_told
+
+        return cast("list[Told]", loop.run(main))
+
+    return streamer
+
+
+STREAMERS: dict[str, Streamer] = {name: _streamer(make) for name, make in BLOCKING.items()}
+STREAMERS |= {name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}

@@ -104,31 +104,6 @@ def scripted(*answers: bytes | float, tls: ssl.SSLContext | None = None) -> Iter
 
 
 @contextmanager
-def raw_server(answer: bytes, *, read: int) -> Iterator[str]:
-    """Takes `read` bytes of one request, answers and then neither reads nor closes."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    done = threading.Event()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            taken = 0
-            while taken < read:
-                taken += len(connection.recv(read - taken))
-            connection.sendall(answer)
-            done.wait(20)
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        done.set()
-        thread.join(5)
-        listener.close()
-
-
-@contextmanager
 def cutting(answer: bytes) -> Iterator[str]:
     """The first connection gets the first byte of `answer`, the next two, and so on; then the connection is closed."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -199,13 +174,17 @@ class Peer:
 
 
 class Stage:
-    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections."""
+    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections, of which so many
+    are `under_way`.
+    """
 
     def __init__(self, act: Callable[[Peer], None]) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.under_way = 0
         self.sent = 0
         self.closing = threading.Event()
+        self._counting = threading.Lock()
         self._act = act
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -219,12 +198,16 @@ class Stage:
             except OSError:
                 return
             self.connections += 1
+            with self._counting:
+                self.under_way += 1
             self._open.append(connection)
             threading.Thread(target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True).start()
 
     def _serve(self, peer: Peer) -> None:
         with peer.connection, suppress(OSError):
             self._act(peer)
+        with self._counting:
+            self.under_way -= 1
 
     def close(self) -> None:
         self.closing.set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core._dates import date_of, day_of, parse_rfc3339, parse_stamp, rfc3339, time_of_day
+from smruntime_core._dates import date_of, day_of, http_date, parse_http_date, parse_rfc3339, parse_stamp, rfc3339, time_of_day
 
 EPOCH = date(1970, 1, 1)
 days = st.dates().map(lambda found: (found - EPOCH).days)
@@ -53,6 +54,13 @@ NO_STAMPS = ("", "20150830", "20150830T123600", "20150830t123600Z", " 20150830T1
 @pytest.mark.parametrize("text", NO_STAMPS)
 def test_what_is_no_stamp(text: str) -> None:
     assert parse_stamp(text) is None
+
+
+@given(days, st.integers(0, 86399))
+def test_a_date_of_http_is_read_back(day: int, second: int) -> None:
+    text = http_date(day * 86400 + second)
+    assert parse_http_date(text) == day * 86400 + second
+    assert text == format_datetime(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=second), usegmt=True)
 
 
 @given(
