@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from smruntime_core import ConstructionError, Flow, run
 from smruntime_core._config import Configuration, config_of, configuration
 
-from ._connect import default_tls
+from ._tls import TLS
 from .sockets import SocketIO
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def doctor(options: argparse.Namespace) -> int:
 def _usable(found: Configuration) -> bool:
     try:
         _ = config_of(found).url
-        default_tls(found.ca_bundle)
+        TLS().context(found.ca_bundle)
     except ConstructionError as error:
         print(f"\n{error}", file=sys.stderr)
         return False

@@ -15,34 +15,52 @@ A place in the pool and a connection belong to one call until it leaves; an erro
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Engine, Exchange
 
-from ._connect import Connector, not_sent
+from ._connect import Connector
 from ._connection import READ, Connection
 from ._limits import Limits
 from ._pool import MOST, Pool
+from ._proxy import Proxies, Proxy
 from ._pump import pump
+from ._steps import not_sent
+from ._tls import TLS
 from ._waits import Turn, Wait
 
 EngineName: TypeAlias = Literal["native", "h11"]
 
 
-class Wire:
-    """The connections of a client and how a request travels on one. `most` is how many there may be to one origin."""
+class WireSettings(TypedDict, total=False):
+    """What every client over a wire takes besides.
 
-    def __init__(
-        self, clock: Callable[[], float], *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, most: int = MOST
-    ) -> None:
+    `engine` chooses who reads responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an `ssl.SSLContext`
+    (default: the system's certificates). `max_connections` is how many there may be to one host: who comes then waits in line.
+    `proxy` is the URL of a proxy to go through; `trust_env` allows to look for one in the environment, as `_proxy` says.
+    """
+
+    engine: EngineName
+    tls: ssl.SSLContext | TLS | None
+    max_connections: int
+    proxy: str | None
+    trust_env: bool
+
+
+class Wire:
+    """The connections of a client and how a request travels on one. Raises `ConstructionError` for settings that cannot work."""
+
+    def __init__(self, clock: Callable[[], float], settings: WireSettings | None = None) -> None:
+        settings = settings or {}
         self._clock = clock
-        self._engine = load_engine(engine)
-        self._pool = Pool(clock, most)
-        self._connector = Connector(clock, tls)
+        self._engine = load_engine(settings.get("engine", "native"))
+        self._pool = Pool(clock, settings.get("max_connections", MOST))
+        self._connector = Connector(clock, settings.get("tls"), proxies_of(settings))
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
@@ -197,6 +215,12 @@ _LATE: dict[Phase, str] = {
     "head": "no answer in time",
     "body": "the answer stalled",
 }
+
+
+def proxies_of(settings: WireSettings) -> Proxies:
+    """The proxies that `settings` allow."""
+    url = settings.get("proxy")
+    return Proxies(None if url is None else Proxy.of(url), os.environ if settings.get("trust_env") else None)
 
 
 def load_engine(name: EngineName) -> Engine | None:

@@ -8,7 +8,6 @@ watch sockets; use the selector loop there.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -18,16 +17,17 @@ from typing import TypeVar, Unpack
 from smruntime_core import Sleep
 from smruntime_core._config import ReadFile
 
-from ._client import BaseAsyncClient, Settings
-from ._connection import READ, WRITE
+from ._client import BaseAsyncClient
+from ._connection import READ, WRITE, Connection
 from ._files import read_file
 from ._io import AwaitedWireIO
-from ._pool import MOST
-from ._waits import Address, Resolve, Turn, Wait
-from ._wire import EngineName, Wire
-from .sockets import NUMERIC, addresses
+from ._settings import WireClientSettings
+from ._waits import First, Turn, Wait
+from ._wire import Wire
 
 T = TypeVar("T")
+
+CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
 
 class AsyncioIO(AwaitedWireIO):
@@ -62,7 +62,7 @@ class AsyncioIO(AwaitedWireIO):
             if effect.mask & WRITE:
                 loop.add_writer(sock, _settle, ready, WRITE)
         except NotImplementedError:
-            raise RuntimeError("this event loop cannot watch sockets: use asyncio.SelectorEventLoop") from None
+            raise RuntimeError(CANNOT_WATCH) from None
         late = None if effect.seconds is None else loop.call_later(effect.seconds, _settle, ready, 0)
         try:
             return await ready
@@ -75,30 +75,44 @@ class AsyncioIO(AwaitedWireIO):
                 loop.remove_writer(sock)
 
     async def turn(self, effect: Turn, /) -> None:
-        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not effect.place.when_called(lambda: _settle(called, None)):
+        loop = asyncio.get_running_loop()
+        called: asyncio.Future[None] = loop.create_future()
+        here = threading.get_ident()
+
+        def wake() -> None:
+            if threading.get_ident() == here:
+                _settle(called, None)
+            else:
+                with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                    loop.call_soon_threadsafe(_settle, called, None)
+
+        if not effect.place.when_called(wake):
             with suppress(TimeoutError):
                 async with asyncio.timeout(effect.seconds):
                     await called
 
-    async def resolve(self, effect: Resolve, /) -> list[Address]:
-        """In a thread of its own: `asyncio.run` would wait for a lookup in asyncio's executor to end, however long it hangs."""
-        if numeric := addresses(effect.host, effect.port, NUMERIC):
-            return numeric
+    async def first(self, effect: First, /) -> list[Connection]:
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[Address]] = loop.create_future()
+        open_: list[Connection] = []
+        ready: asyncio.Future[None] = loop.create_future()
 
-        def look() -> None:
-            answer = addresses(effect.host, effect.port)
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(_settle, found, answer)
+        def watch(connection: Connection) -> None:
+            open_.append(connection)
+            loop.remove_writer(connection.sock.fileno())
+            _settle(ready, None)
 
-        threading.Thread(target=look, daemon=True).start()
         try:
-            async with asyncio.timeout(effect.seconds):
-                return await found
-        except TimeoutError:
-            return []
+            for connection in effect.connections:
+                loop.add_writer(connection.sock.fileno(), watch, connection)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(effect.seconds):
+                    await ready
+        except NotImplementedError:
+            raise RuntimeError(CANNOT_WATCH) from None
+        finally:
+            for connection in effect.connections:
+                loop.remove_writer(connection.sock.fileno())
+        return open_
 
 
 def _settle(future: asyncio.Future[T], result: T) -> None:
@@ -107,22 +121,17 @@ def _settle(future: asyncio.Future[T], result: T) -> None:
 
 
 class AsyncClient(BaseAsyncClient):
-    """SageMaker Runtime on asyncio. Cancelling a call anywhere closes its connection and leaks nothing.
+    """SageMaker Runtime on asyncio: takes `Settings` and `WireSettings`.
 
-    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
-    A client is used on one loop at a time: close it before
-    another loop takes over. Raises `ConstructionError` for settings that cannot work.
+    Cancelling a call anywhere closes its connection and leaks nothing.
+    A client is used on one loop at a time: close it before another loop takes over.
+    Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: EngineName = "native",
-        tls: ssl.SSLContext | None = None,
-        max_connections: int = MOST,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
+    Takes = WireClientSettings
+
+    def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
+        self._wire = Wire(time.monotonic, settings)
         super().__init__(settings, AsyncioIO(self._wire))
 
     def close(self) -> None:
