@@ -12,8 +12,9 @@ Three doors, each built only from the ones below it:
 from __future__ import annotations
 
 from ._bindings import Output
+from ._bodies import Source, Upload
 from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
+from ._effects import Effect, Flow, GetCredentials, Measure, Open, Receive, Send, Sleep, Supply
 from ._endpoints import Config
 from ._errors import (
     ConstructionError,
@@ -90,6 +91,7 @@ __all__ = [
     "InvokeEndpointWithResponseStream",
     "InvokeEndpointWithResponseStreamOutput",
     "Kind",
+    "Measure",
     "Metadata",
     "ModelError",
     "ModelNotReadyException",
@@ -122,14 +124,17 @@ __all__ = [
     "Signature",
     "Sleep",
     "SmRuntimeError",
+    "Source",
     "Stream",
     "StreamError",
     "Streaming",
     "StreamingResponse",
+    "Supply",
     "SyncIO",
     "Timeouts",
     "TruncatedStream",
     "UnknownEvent",
+    "Upload",
     "ValidationError",
     "Waiting",
     "run",

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, Protocol, Self, TypeAlias
 
+from ._bodies import Body, Source
 from ._errors import ConstructionError
 from ._record import Record, field
 from ._rules import KEY, SCOPE_PART, SECRET
 
-Body: TypeAlias = "bytes | bytearray | memoryview"
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 
 
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
+    An operation that was given a file or an iterator for a body makes a request with a `Source` there; in its place comes what the IO
+    answers to `Measure`. To one that never does, `body` is bytes.
     It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is `sound`: made by this
     library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
     """
@@ -29,7 +31,7 @@ class Request(Record):
     body: Body = b""
 
     @classmethod
-    def made(cls, method: str, url: str, headers: Headers, body: Body, *, sound: bool) -> Self:
+    def made(cls, method: str, url: str, headers: Headers, body: object, *, sound: bool) -> Self:
         """A request of our own making."""
         return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_sound": sound})
 
@@ -42,6 +44,10 @@ class Request(Record):
         """The same request with the fields of a signature at the end, which keep it as sound as it is."""
         return super().but(headers=self.headers + headers)
 
+    def bearing(self, body: object) -> Self:
+        """The same request with a body that has been measured."""
+        return super().but(body=body)
+
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
         return super().but(**changes, _sound=False)
@@ -49,7 +55,9 @@ class Request(Record):
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
         shown = f"{url}?<{len(query)} characters>" if query else url
-        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, <{len(self.body)} bytes>)"
+        body: object = self.body
+        size = repr(body) if isinstance(body, Source) else f"<{len(self.body)} bytes>"
+        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, {size})"
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -25,8 +25,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ._bindings import Output
+from ._bodies import Source
 from ._dates import stamp
-from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
+from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
@@ -140,7 +141,7 @@ class Runtime:
     def _attempts(self, operation: Operation[OutputT], attempt: Attempting[OutputT, T]) -> Flow[T]:
         """Sign and `attempt` until it succeeds or is given up."""
         clock, options = self._clock, self.options
-        request = self._request(operation)
+        request = yield from self._request(operation)
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
@@ -190,8 +191,8 @@ class Runtime:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _request(self, operation: Operation[Output]) -> Request:
-        """The unsigned request, with the caller's extra fields."""
+    def _request(self, operation: Operation[Output]) -> Flow[Request]:
+        """The unsigned request, its body measured if need be, with the caller's extra fields."""
         request = operation.request(self._url)
         extra = self.options.extra_headers
         if extra:
@@ -203,7 +204,8 @@ class Runtime:
                     "extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}"
                 )
             request = request.but(headers=request.headers + extra)
-        return request
+        source: object = request.body
+        return request.bearing((yield from Measure(source))) if isinstance(source, Source) else request
 
     def _unsigned(self, watch: Watch, most: int, now: float, deadline: Deadline) -> tuple[tuple[str, str], ...]:
         """Fields that say who calls and for which time; a proxy may change them, so they are not signed."""

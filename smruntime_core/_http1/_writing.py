@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
+from .._bodies import Body, Source, Upload
 from .._errors import ConstructionError
 from .._model import Request
 from .._url import split
@@ -16,7 +18,8 @@ _start = re.compile(rf"{TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
 
 
 def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
-    """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself.
+    """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself, unless that is
+    an `Upload`, to be supplied.
 
     `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
@@ -24,7 +27,7 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     scheme, authority, path, query = split(request.url)
     start = f"{request.method} {path}?{query} HTTP/1.1" if query else f"{request.method} {path} HTTP/1.1"
     body = request.body
-    size = len(body) if type(body) is bytes else memoryview(body).nbytes
+    size = len(body) if type(body) is bytes else _size(body)
     lines = [start, f"Host: {authority}", *map(": ".join, request.headers), f"Content-Length: {size}", "", ""]
     if not request.sound:
         if refusal := _fault(request, start, authority, size):
@@ -36,7 +39,17 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     head = "\r\n".join(lines).encode("ascii")
     if size <= ONE_WRITE:
         return (scheme, authority), [memoryview(head + body)]
-    return (scheme, authority), [memoryview(head), memoryview(body).cast("B")]
+    return (scheme, authority), [memoryview(head), *_apart(body)]
+
+
+def _size(body: object) -> int:
+    if isinstance(body, Source):
+        raise ConstructionError("body", "measured before it is sent", f"it is {body!r}")
+    return body.size if isinstance(body, Upload) else memoryview(cast("Body", body)).nbytes
+
+
+def _apart(body: object) -> list[memoryview]:
+    return [] if isinstance(body, Upload) else [memoryview(cast("Body", body)).cast("B")]
 
 
 def _fault(request: Request, start: str, authority: str, size: int) -> ConstructionError | None:

@@ -15,9 +15,10 @@ import hashlib
 from collections.abc import Collection
 from typing import Protocol
 
+from .._bodies import Body, Upload
 from .._dates import date_of, time_of_day
 from .._errors import ConstructionError
-from .._model import Body, Credentials, Headers, Request, Scope
+from .._model import Credentials, Headers, Request, Scope
 from .._record import Record, field
 from .._url import split
 from ._canonical import HeaderLines, canonical_path, canonical_query, canonical_request
@@ -153,8 +154,14 @@ def string_to_sign(canonical: str, stamp: str, key: SigningKey) -> str:
 
 
 def hash_payload(body: Body) -> str:
-    """SHA-256 of a body in hexadecimal, as SigV4 wants it."""
-    return _sha256(body).hexdigest()
+    """SHA-256 of a body in hexadecimal, as SigV4 wants it; raises `ConstructionError` for one that has to be measured first."""
+    try:
+        return _sha256(body).hexdigest()
+    except TypeError:
+        measured: object = body
+        if isinstance(measured, Upload):
+            return measured.sha256
+        raise ConstructionError("body", "bytes, unless a client measures it first") from None
 
 
 def signing_key(credentials: Credentials, scope: Scope, now: float) -> tuple[SigningKey, str]:

@@ -196,6 +196,11 @@ class _Shared:
         self._changes = Changes()
         self._runtime: Runtime | None = None
 
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     def __reduce__(self) -> tuple[object, ...]:
         for name, value in self._settings.items():
             if isinstance(value, ssl.SSLContext):

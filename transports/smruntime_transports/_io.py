@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 from smruntime_core import (
     Credentials,
     CredentialsError,
     GetCredentials,
+    Measure,
     Open,
     Receive,
     Response,
     Send,
     StreamingResponse,
+    Supply,
     run,
     run_async,
 )
+from smruntime_core._bodies import Sendable
 
+from ._bodies import measure, measure_awaited, supply
 from ._wire import Wire
+
+T = TypeVar("T")
 
 
 class WireIO:
@@ -58,6 +66,12 @@ class BlockingWireIO(WireIO):
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
 
+    def measure(self, effect: Measure, /) -> Sendable:
+        return measure(effect)
+
+    def supply(self, effect: Supply, /) -> bytes:
+        return supply(effect)
+
 
 class AwaitedWireIO(WireIO):
     """The same, awaited, on any event loop."""
@@ -75,6 +89,18 @@ class AwaitedWireIO(WireIO):
     async def receive(self, effect: Receive, /) -> bytes:
         await self.checkpoint()  # a fast peer leaves nothing to wait for, and other tasks want their turn
         return await run_async(self.wire.receive(effect), self)
+
+    async def measure(self, effect: Measure, /) -> Sendable:
+        if effect.source.kind == "async iterator":
+            return await measure_awaited(effect.source)
+        return await self.in_thread(partial(measure, effect))
+
+    async def supply(self, effect: Supply, /) -> bytes:
+        return await self.in_thread(partial(supply, effect))
+
+    async def in_thread(self, do: Callable[[], T]) -> T:
+        """What `do` returns, which may block."""
+        raise NotImplementedError
 
     async def checkpoint(self) -> None:
         """Let other tasks run."""

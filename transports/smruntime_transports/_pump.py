@@ -26,27 +26,21 @@ def pump(exchange: Exchange, sock: Sock, ready: int) -> int:
     Raises `DispatchFailure`.
     """
     waiting = READ
-    if exchange.data_to_send() is not None:
-        waiting = _send(exchange, sock)
-    if not (ready & READ or waiting == DEAF or _buffered(sock)):
-        return waiting | READ
-    more = _receive(exchange, sock)
-    return more and (more | waiting & WRITE)
-
-
-def _send(exchange: Exchange, sock: Sock) -> int:
-    """Send what `sock` takes. What to wait for, `DEAF` if it takes no more for good."""
     while (data := exchange.data_to_send()) is not None:
         try:
             exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
         except (BlockingIOError, ssl.SSLWantWriteError):
-            return WRITE
+            waiting = WRITE
+            break
         except ssl.SSLWantReadError:
-            return READ
+            break
         except OSError:  # it takes no more, but may have said why before
             exchange.stop_sending()
-            return DEAF
-    return READ
+            waiting = DEAF
+    if not (ready & READ or waiting == DEAF or _buffered(sock)):
+        return waiting | READ
+    more = _receive(exchange, sock)
+    return more and (more | waiting & WRITE)
 
 
 def _receive(exchange: Exchange, sock: Sock) -> int:

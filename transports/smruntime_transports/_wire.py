@@ -24,6 +24,7 @@ from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Recei
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Engine, Exchange
 
+from ._beside import Beside, beside
 from ._connect import Connector
 from ._connection import READ, Connection
 from ._limits import Limits
@@ -70,7 +71,7 @@ class Wire:
         connection = yield from self._connection(exchange, effect, limits)
         keep = False
         try:
-            yield from self._converse(connection, exchange, limits, _teller(exchange, effect), 0)
+            yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
             keep = exchange.reusable
             return exchange.response
         finally:
@@ -81,9 +82,10 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        body = OpenBody(self, exchange, (yield from self._connection(exchange, effect, limits)))
+        aside = beside(exchange, effect)
+        body = OpenBody(self, exchange, (yield from self._connection(exchange, effect, limits)), aside)
         try:
-            yield from self._converse(body.connection, exchange, limits, _teller(exchange, effect), 0)
+            yield from self._converse(body.connection, exchange, limits, aside, 0)
             head = exchange.head
             assert head is not None, "the pump stops before its time"  # noqa: S101 - a mistake of ours, not a peer's
         except BaseException:
@@ -104,7 +106,8 @@ class Wire:
             if limits.over:
                 raise exchange.failure("timeout", "the time for the whole call is over")
             if exchange.hungry:
-                yield from self._converse(body.connection, exchange, limits, None, READ)
+                aside = body.aside if exchange.owed else None
+                yield from self._converse(body.connection, exchange, limits, aside, READ)
             data = exchange.take()
             whole = True
         finally:
@@ -137,15 +140,13 @@ class Wire:
                 else:
                     pool.give_up(origin, place)
 
-    def _converse(
-        self, connection: Connection, exchange: Exchange, limits: Limits, tell: Callable[[], None] | None, ready: int
-    ) -> Flow[None]:
+    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
         if limits.over and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
             while mask := pump(exchange, connection.sock, ready):
-                if tell is not None:
-                    tell()
+                if aside is not None:
+                    mask = yield from aside.between(mask)
                 patience = limits.patience(exchange)
                 ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
                 if not ready:
@@ -154,8 +155,8 @@ class Wire:
         except DispatchFailure as failure:
             failure.silence = limits.silence
             raise
-        if tell is not None:
-            tell()
+        if aside is not None:
+            aside.tell()
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
         if keep:
@@ -176,9 +177,10 @@ class Wire:
 class OpenBody:
     """A body that is being read, and the connection that it comes by, until it is `over`."""
 
-    def __init__(self, wire: Wire, exchange: Exchange, connection: Connection) -> None:
+    def __init__(self, wire: Wire, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
         self.exchange = exchange
         self.connection = connection
+        self.aside = aside
         self.over = False
         self._wire = wire
 
@@ -191,23 +193,6 @@ class OpenBody:
     def abort(self) -> None:
         """Close the connection, for what is left of the body would be the next answer's beginning."""
         self.end(False)
-
-
-def _teller(exchange: Exchange, effect: Send | Open) -> Callable[[], None] | None:
-    """What tells those who want to know how far the exchange is, if there are any."""
-    notify, progress = effect.notify, effect.progress
-    if notify is None and progress is None:
-        return None
-
-    def tell() -> None:
-        nonlocal notify
-        if progress is not None:
-            progress(exchange.bytes_sent, exchange.bytes_received)
-        if notify is not None and exchange.bytes_received:
-            notify()
-            notify = None
-
-    return tell
 
 
 _LATE: dict[Phase, str] = {

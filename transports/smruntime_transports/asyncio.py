@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar, Unpack
 
 from smruntime_core import Sleep
@@ -34,7 +35,10 @@ class AsyncioIO(AwaitedWireIO):
     """Answers effects on the running asyncio loop."""
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await asyncio.to_thread(read_file, effect)
+        return await self.in_thread(partial(read_file, effect))
+
+    async def in_thread(self, do: Callable[[], T]) -> T:
+        return await asyncio.to_thread(do)
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)

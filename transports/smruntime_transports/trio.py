@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Unpack
+from functools import partial
+from typing import TypeVar, Unpack
 
 try:
     import trio
@@ -23,12 +24,17 @@ from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
 from ._wire import Wire
 
+T = TypeVar("T")
+
 
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
     async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await trio.to_thread.run_sync(read_file, effect)
+        return await self.in_thread(partial(read_file, effect))
+
+    async def in_thread(self, do: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(do)
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -144,8 +144,10 @@ class _HTTPPool(HTTPConnectionPool):
 
     def _prepare_proxy(self, conn: HTTPConnection) -> None:  # type: ignore[override]  # as urllib3 has it for https
         """urllib3 would have a proxy forward plain http; here everything is tunnelled (see `_proxy`)."""
-        if self.proxy is not None and self.proxy.scheme == "https":
+        assert self.proxy is not None, "asked only then"  # noqa: S101 - by `urlopen`
+        if self.proxy.scheme == "https":
             raise not_sent("tls", "proxy", "urllib3 reaches no plain http through a proxy that speaks TLS")
+        conn.host, conn.port = self.proxy.host or "", self.proxy.port or 80
         conn.set_tunnel(self.host, self.port, headers=self.proxy_headers, scheme="http")
         conn.connect()
 
@@ -288,7 +290,9 @@ def _failure(error: HTTPError) -> DispatchFailure:
             kind, phase = "tls", "tls"
         case ProxyError():
             # its words may quote the proxy's address, and that a password
-            return not_sent("refused", "proxy", f"urllib3: no way through the proxy ({type(error.args[-1]).__name__})")
+            cause = error.original_error
+            kind = "tls" if isinstance(cause, SSLError | ssl.SSLError) else "refused"
+            return not_sent(kind, "proxy", f"urllib3: no way through the proxy ({type(cause).__name__})")
         case _:
             kind, phase = "reset", "tls"
     return not_sent(kind, phase, f"urllib3: {error}")
@@ -298,7 +302,8 @@ def _within(error: BaseException) -> DispatchFailure | None:
     """What we raised ourselves, if it is what urllib3 has wrapped."""
     if isinstance(error, DispatchFailure):
         return error
-    return next((found for cause in error.args if isinstance(cause, BaseException) and (found := _within(cause))), None)
+    causes = (*error.args, error.__cause__)
+    return next((found for cause in causes if isinstance(cause, BaseException) and (found := _within(cause))), None)
 
 
 class Urllib3Settings(Settings, total=False):
