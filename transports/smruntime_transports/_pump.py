@@ -58,8 +58,8 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
             return READ
         except ssl.SSLWantWriteError:
             return WRITE
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            exchange.fail("truncated" if exchange.bytes_received else "closed", f"TLS was cut without close_notify: {error.reason}")
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
             return 0
         except OSError as error:
             exchange.fail("reset", f"the connection broke: {error.strerror or error}")
