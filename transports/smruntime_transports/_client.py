@@ -186,6 +186,7 @@ class _Shared:
     """
 
     Takes: ClassVar[type] = Settings
+    Bound: ClassVar[tuple[str, ...]] = ()  # settings that belong to one process
 
     def __init__(self, settings: Settings) -> None:
         unknown = set(settings) - set(self.Takes.__annotations__)
@@ -203,8 +204,8 @@ class _Shared:
 
     def __reduce__(self) -> tuple[object, ...]:
         for name, value in self._settings.items():
-            if isinstance(value, ssl.SSLContext):
-                raise TypeError(f"a client with an SSLContext as {name!r} cannot be pickled: give a TLS(...) instead")
+            if name in self.Bound or isinstance(value, ssl.SSLContext):
+                raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
         return _made_anew, (type(self), self._settings, self._changes)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
@@ -224,7 +225,8 @@ class _Shared:
         return made
 
     def __repr__(self) -> str:
-        where = self._setup.where
+        setup: Setup | None = self.__dict__.get("_setup")  # none yet, where its making was refused
+        where = setup.where if setup else ""
         return f"<{type(self).__module__}.{type(self).__name__}{f' for {where}' if where else ''}>"
 
     def _use(self, runtime: Runtime) -> Runtime:

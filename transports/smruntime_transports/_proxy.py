@@ -41,20 +41,8 @@ class Proxy(Record):
     @classmethod
     def of(cls, url: object, member: str = "proxy") -> Proxy:
         """The proxy at `url`; raises `ConstructionError`, which does not quote it."""
-        try:
-            if not isinstance(url, str):
-                raise ConstructionError(member, _RULE)
-            scheme, _, rest = url.rpartition("://")
-            authority = rest.partition("/")[0]
-            user, at, where = authority.rpartition("@")
-            scheme = scheme.lower() or "http"
-            host, port = host_and_port(scheme, split(f"{scheme}://{where}")[1])
-            name, _, password = user.partition(":")
-            pair = unquote_to_bytes(name) + b":" + unquote_to_bytes(password)
-            made = cls(scheme, host, port, f"Basic {b64encode(pair).decode()}" if at else None)
-        except ValueError:
-            made = None
-        del url
+        made = _read(url)
+        del url  # what a traceback with locals would show
         if made is None:
             raise ConstructionError(member, _RULE)
         return made
@@ -63,6 +51,22 @@ class Proxy(Record):
         if self.authorization is not None:
             raise TypeError("a proxy's password is not pickled: give it where it is used, or have trust_env=True find it")
         return super().__reduce__()
+
+
+def _read(url: object) -> Proxy | None:
+    if isinstance(url, Proxy):
+        return url
+    if not isinstance(url, str):
+        return None
+    scheme, _, rest = url.rpartition("://")
+    user, at, where = rest.partition("/")[0].rpartition("@")
+    scheme = scheme.lower() or "http"
+    try:
+        host, port = host_and_port(scheme, split(f"{scheme}://{where}")[1])
+    except ConstructionError:
+        return None
+    pair = b":".join(map(unquote_to_bytes, user.partition(":")[::2]))
+    return Proxy(scheme, host, port, f"Basic {b64encode(pair).decode()}" if at else None)
 
 
 class Proxies:

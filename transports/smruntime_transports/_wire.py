@@ -49,7 +49,7 @@ class WireSettings(TypedDict, total=False):
     engine: EngineName
     tls: ssl.SSLContext | TLS | None
     max_connections: int
-    proxy: str | None
+    proxy: str | Proxy | None
     trust_env: bool
 
 
@@ -130,7 +130,7 @@ class Wire:
             connection = None if effect.fresh else pool.kept(origin)
             exchange.reused = connection is not None
             if connection is None:
-                connection = yield from self._connector.connect(origin, limits)
+                connection = yield from self._connect(exchange, effect, limits)
             settled = True
             return connection
         finally:
@@ -139,6 +139,11 @@ class Wire:
                     pool.leave(origin, None)
                 else:
                     pool.give_up(origin, place)
+
+    def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        """A new connection; the place in the pool is there."""
+        del effect
+        return self._connector.connect(exchange.origin, limits)
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
         if limits.over and not exchange.bytes_sent:
@@ -202,10 +207,17 @@ _LATE: dict[Phase, str] = {
 }
 
 
+def conceal(settings: WireSettings) -> None:
+    """Put a `Proxy` in the place of its URL, which may bear a password; raises `ConstructionError` if it is none."""
+    if settings.get("proxy") is not None:
+        settings["proxy"] = Proxy.of(settings.pop("proxy"))
+
+
 def proxies_of(settings: WireSettings) -> Proxies:
     """The proxies that `settings` allow."""
-    url = settings.get("proxy")
-    return Proxies(None if url is None else Proxy.of(url), os.environ if settings.get("trust_env") else None)
+    conceal(settings)
+    proxy = settings.get("proxy")
+    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if settings.get("trust_env") else None)
 
 
 def load_engine(name: EngineName) -> Engine | None:

@@ -25,7 +25,6 @@ try:
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
         ConnectTimeoutError,
-        EmptyPoolError,
         HTTPError,
         NewConnectionError,
         ProxyError,
@@ -46,11 +45,11 @@ from ._client import Settings, SyncClient
 from ._connect import Connector
 from ._connection import Connection
 from ._limits import Limits
-from ._pool import MOST
+from ._pool import MOST, Pool
 from ._proxy import Proxy, tunnel
 from ._steps import Left, not_sent
 from ._tls import TLS
-from ._wire import Wire, WireSettings
+from ._wire import Wire, WireSettings, conceal
 from .sockets import SocketIO
 
 
@@ -63,6 +62,7 @@ class Calling(NamedTuple):
     io: SocketIO
 
 
+_UNBOUNDED = 1_000_000  # connections of a manager that does not make its callers wait
 _calling: ContextVar[Calling] = ContextVar("calling")
 
 if TYPE_CHECKING:
@@ -197,7 +197,13 @@ class Urllib3Wire(Wire):
         super().__init__(time.monotonic, settings)
         if settings and pools is not None:
             raise ConstructionError("pools", f"given without {min(settings)}: it has its own")
-        pools = pools or urllib3.PoolManager(maxsize=settings.get("max_connections", MOST), block=True)
+        if pools is None:
+            pools = urllib3.PoolManager(maxsize=settings.get("max_connections", MOST), block=True)
+        elif pools.connection_pool_kw.get("block"):
+            # the line to wait in is ours: an interrupt in urllib3's leaves a place there that is not
+            self._pool = Pool(self._clock, pools.connection_pool_kw.get("maxsize", 1))
+        else:
+            self._pool = Pool(self._clock, _UNBOUNDED)
         self._io = SocketIO(self)
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
         self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
@@ -205,7 +211,7 @@ class Urllib3Wire(Wire):
         self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
-    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+    def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
@@ -230,9 +236,6 @@ class Urllib3Wire(Wire):
                 assert_same_host=False,
                 preload_content=False,
                 timeout=Timeout(connect=left()),
-                pool_timeout=cast(
-                    "int | None", limits.left(limits.end(effect.phases.pool))
-                ),  # queue.get takes any number, whatever the stubs say
             )
         except HTTPError as error:
             raise _failure(error) from None
@@ -250,6 +253,7 @@ class Urllib3Wire(Wire):
             connection.give_back()
         else:
             connection.drop()
+        self._pool.leave(exchange.origin, None)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
@@ -278,8 +282,6 @@ def _failure(error: HTTPError) -> DispatchFailure:
     kind: Kind = "refused"
     phase: Phase = "connect"
     match error:
-        case EmptyPoolError():
-            kind, phase = "timeout", "pool"
         case NewConnectionError():
             pass
         case ConnectTimeoutError():
@@ -316,7 +318,7 @@ class Urllib3Settings(Settings, total=False):
     pools: urllib3.PoolManager | None
     tls: ssl.SSLContext | TLS | None
     max_connections: int
-    proxy: str | None
+    proxy: str | Proxy | None
     trust_env: bool
 
 
@@ -324,8 +326,10 @@ class Client(SyncClient):
     """SageMaker Runtime over urllib3: takes `Urllib3Settings`. Raises `ConstructionError` for settings that cannot work."""
 
     Takes = Urllib3Settings
+    Bound = ("pools",)
 
     def __init__(self, **settings: Unpack[Urllib3Settings]) -> None:
+        conceal(cast("WireSettings", settings))
         wiring = {name: value for name, value in settings.items() if name in WireSettings.__annotations__}
         self._wire = Urllib3Wire(cast("WireSettings", wiring), settings.get("pools"))
         super().__init__(settings, SocketIO(self._wire))
