@@ -43,9 +43,9 @@ def serve(peer: Peer) -> None:
     while request := peer.read():
         if b"-response-stream" in request:
             answer = chunked(*FRAMES)
-            peer.send(answer[:150])
+            peer.send(answer[: len(answer) - 50])
             peer.idle(0.003)
-            peer.send(answer[150:])
+            peer.send(answer[len(answer) - 50 :])
         elif b"/busy/" in request and peer.number % 2:
             peer.send(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n")
         else:

@@ -14,18 +14,30 @@ from typing import Any
 
 import pytest
 
-from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointOutput, RetryPolicy, ServiceError, Upload
+from smruntime_core import (
+    ConstructionError,
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    RetryPolicy,
+    ServiceError,
+    Upload,
+)
 from smruntime_core._bodies import Source
 from smruntime_core._http1 import ONE_WRITE
+from smruntime_transports import sockets
+from smruntime_transports import urllib3 as on_urllib3
 
-from .callers import CREDENTIALS, PERFORMERS, Performer, Step
+from .callers import CREDENTIALS, IRIS, PERFORMERS, Performer, Step
 from .servers import OK, Peer, acting, scripted
 from .test_faults import answered
 from .test_proxies import tunnelling
+from .test_streams import FRAMES, chunked
 
 LONG = bytes(range(256)) * 4096 + b"end"
 BUSY = b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"
 AWAITED = ("trio", "asyncio")
+BLOCKING: dict[str, Any] = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}
 
 
 @pytest.fixture(params=PERFORMERS)
@@ -209,6 +221,7 @@ def test_it_is_told_how_far_an_upload_is(perform: Performer, long_file: Path) ->
 
 TOO_LARGE = answered(b'{"Message":"no"}', "413 x")
 HUGE = 25_000_000
+BEGUN = chunked(*FRAMES)[: chunked(*FRAMES).index(b"\r\n\r\n") + 40]  # the head and a little more
 
 
 def refuse(peer: Peer) -> None:
@@ -247,6 +260,47 @@ def test_after_an_early_answer_the_connection_is_not_used_again(perform: Perform
         outcomes = perform(stage.url, upload(file), upload(file))
         assert stage.connections == 2
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_an_upload_goes_on_while_its_answer_is_read(perform: Performer, huge_file: Path, kind: str) -> None:
+    """A model may begin to answer before it has heard everything, and wait for the rest."""
+
+    def act(peer: Peer) -> None:
+        head, _, body = read_head(peer)
+        assert b"-response-stream" in head
+        peer.send(BEGUN)
+        left = HUGE - len(body)
+        while left > 0:
+            left -= len(peer.connection.recv(1 << 20))
+        peer.send(chunked(*FRAMES).removeprefix(BEGUN))
+        peer.idle()
+
+    with acting(act) as stage, huge_file.open("rb") as file:
+        body: Any = file if kind == "file" else huge_file.read_bytes()
+        operation = InvokeEndpointWithResponseStream(endpoint_name="e", body=body)
+        (parts,) = perform(stage.url, Step(operation), retries=RetryPolicy(base_delay=0.0))
+    assert isinstance(parts, list), parts
+    assert parts
+
+
+@pytest.mark.parametrize("name", ["sockets", "urllib3"])
+def test_a_stream_that_is_left_half_way_through_its_upload(name: str, huge_file: Path) -> None:
+    def act(peer: Peer) -> None:
+        if peer.number == 1:
+            peer.read_part(1_000_000)
+            peer.send(BEGUN)
+            peer.idle()
+        peer.read()
+        peer.send(OK)
+
+    with acting(act) as stage, huge_file.open("rb") as file:
+        where: Any = {"region": "us-east-1", "endpoint_url": stage.url, "credentials": CREDENTIALS, "max_connections": 1}
+        with BLOCKING[name](**where) as client:
+            with client.stream(InvokeEndpointWithResponseStream(endpoint_name="e", body=file)):
+                pass
+            assert client.call(IRIS).body == b"abc"
+        assert stage.connections == 2
 
 
 GROWTH = """if True:

@@ -1,7 +1,8 @@
-"""TLS inside TLS, for the way through a proxy that speaks TLS itself. Python's `SSLSocket` cannot be wrapped again.
+"""TLS over something that is not a bare socket: over TLS, for the way through a proxy that speaks it, which Python's `SSLSocket` cannot.
 
-It has the methods of a non-blocking `SSLSocket` that a connection uses, and raises what that raises. What is encrypted and has not been
-taken by the outer layer yet is sent before anything else, so that a piece counts as sent only when all of it has gone.
+Over a bare socket too, for contexts that look at a certificate after the handshake, as `truststore` does. It has the methods of a
+non-blocking `SSLSocket` that a connection uses, and raises what that raises. What is encrypted and has not been taken by the outer
+layer yet is sent before anything else, so that a piece counts as sent only when all of it has gone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _READ = 64 * 1024
 class NestedTLS:
     """TLS with `host` over `outer`, which it owns."""
 
-    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
+    def __init__(self, outer: socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._outer = outer
         self._arrived = ssl.MemoryBIO()
         self._leaving = ssl.MemoryBIO()
@@ -57,7 +58,8 @@ class NestedTLS:
         return len(data)
 
     def pending(self) -> int:
-        return self._tls.pending() + self._arrived.pending + self._outer.pending()
+        held = self._tls.pending() + self._arrived.pending
+        return held + self._outer.pending() if isinstance(self._outer, ssl.SSLSocket) else held
 
     def fileno(self) -> int:
         return self._outer.fileno()

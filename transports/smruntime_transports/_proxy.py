@@ -11,10 +11,8 @@ through one. A proxy's password appears nowhere: in no message, no repr, no pick
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from functools import partial
-from urllib.parse import unquote_to_bytes
 
 from smruntime_core import ConstructionError, Flow
 from smruntime_core._errors import Kind
@@ -54,6 +52,9 @@ class Proxy(Record):
 
 
 def _read(url: object) -> Proxy | None:
+    from base64 import b64encode  # 6 ms, these two, that only a proxy costs
+    from urllib.parse import unquote_to_bytes
+
     if isinstance(url, Proxy):
         return url
     if not isinstance(url, str):

@@ -108,10 +108,10 @@ def handshake(connection: Connection, context: ssl.SSLContext, host: str, left: 
     """Have `connection` go on through TLS with `host`; raises `DispatchFailure`."""
     outer, what = connection.sock, f"TLS handshake with {host}"
     try:
-        if isinstance(outer, ssl.SSLSocket):
+        assert not isinstance(outer, NestedTLS), "two layers at the most"  # noqa: S101 - one for the proxy, one for the host
+        if isinstance(outer, ssl.SSLSocket) or type(context).__module__.startswith("truststore"):
             inner: ssl.SSLSocket | NestedTLS = NestedTLS(outer, context, host)
         else:
-            assert not isinstance(outer, NestedTLS), "two layers at the most"  # noqa: S101 - one for the proxy, one for the host
             outer.getpeername()  # or `wrap_socket` would find out, and lose the socket without closing it
             inner = context.wrap_socket(outer, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False)
     except OSError as error:  # the peer has left already
