@@ -367,6 +367,20 @@ def test_the_system_is_trusted_as_openssl_would(monkeypatch: pytest.MonkeyPatch,
     assert len(TLS().context(None).get_ca_certs()) == 2
 
 
+def test_a_directory_of_the_systems_is_searched_late(
+    good_tls: ssl.SSLContext, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("all.crt", f"{hash_of(authority.good.cert_pem.bytes())}.0"):
+        (tmp_path / name).write_bytes(authority.good.cert_pem.bytes())
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    paths = ssl.get_default_verify_paths()._replace(cafile=str(tmp_path / "all.crt"), capath=str(tmp_path))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    assert not TLS().context(None).get_ca_certs(), "nothing has been read"
+    with scripted(OK, tls=good_tls) as server:
+        assert isinstance(PERFORMERS["sockets"](server.url)[0], InvokeEndpointOutput)
+
+
 def test_a_password_is_nowhere() -> None:
     tls = TLS(certificate="c", password="hush")
     assert "hush" not in repr(tls)

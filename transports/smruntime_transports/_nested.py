@@ -73,12 +73,19 @@ class NestedTLS:
     def _flush(self) -> None:
         """Have the outer layer take what is encrypted, or raise that it must be waited for."""
         self._held += self._leaving.read()
-        while self._held:
-            self._held = self._held[self._outer.send(self._held) :]
+        try:
+            while self._held:
+                self._held = self._held[self._outer.send(self._held) :]
+        except BlockingIOError:
+            raise ssl.SSLWantWriteError from None
 
     def _fill(self) -> None:
         """Some more of what the peer sent; raises that it must be waited for."""
-        if data := self._outer.recv(_READ):
+        try:
+            data = self._outer.recv(_READ)
+        except BlockingIOError:
+            raise ssl.SSLWantReadError from None
+        if data:
             self._arrived.write(data)
         else:
             self._arrived.write_eof()

@@ -98,7 +98,9 @@ def _trust_system(context: ssl.SSLContext) -> None:
     """Debian and its kin keep the bundle and the searchable directory together, with the same contents: the directory is enough."""
     paths = ssl.get_default_verify_paths()
     bundle, directory = paths.cafile, paths.capath
-    if bundle and directory and os.path.dirname(bundle) == directory and any(name.endswith(".0") for name in os.listdir(directory)):
+    told = {paths.openssl_cafile_env, paths.openssl_capath_env} & set(os.environ)
+    together = bundle and directory and os.path.dirname(bundle) == directory and not told
+    if directory and together and any(name.endswith(".0") for name in os.listdir(directory)):
         context.load_verify_locations(capath=directory)
     else:
         context.load_default_certs()
