@@ -48,6 +48,15 @@ def botocore_signer() -> tuple[Callable[[], Any], Callable[[Any], object]]:
     return fresh, signer.add_auth
 
 
+def botocore_credentials() -> Callable[[], object]:
+    """Credentials of botocore's that it would refresh, asked for."""
+    module = import_module("botocore.credentials")
+    expiry = module._local_now() + module.datetime.timedelta(hours=10)
+    kept: Any = module.RefreshableCredentials("A", "s", "t", expiry, lambda: None, "peer")
+    get: Callable[[], object] = kept.get_frozen_credentials
+    return get
+
+
 def botocore_client(endpoint_url: str) -> Any:
     """A client as its users make it, but with one connection and no retries."""
     session = import_module("botocore.session").Session()

@@ -12,7 +12,8 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +26,8 @@ import server
 
 import smruntime_core as sm
 from smruntime_core.eventstream import EventStreamDecoder
+
+HOME = str(Path(sm.__file__).parent.parent)  # where the very package lies that is measured, installed or not
 
 
 class Subject(NamedTuple):
@@ -168,22 +171,51 @@ def streaming(rounds: int, milliseconds: float) -> Iterator[Row]:
     yield Row("an event over loopback, one a chunk", each["ours"], "botocore", each["botocore"], 1 / 5)
 
 
+def credentials(rounds: int, milliseconds: float) -> Iterator[Row]:
+    """Credentials that are held and will be renewed, then those of the environment in a fresh interpreter."""
+    sockets: Any = import_module("smruntime_transports.sockets")
+    client = sockets.Client(region=peers.REGION, credentials=peers.CREDENTIALS.but(expires_at=time.time() + 36000))
+    io, effect = client._io, sm.GetCredentials()
+    client._ready()
+    io.credentials(effect)
+    subjects = {"ours": Subject(lambda: io.credentials(effect)), "botocore": Subject(peers.botocore_credentials())}
+    took = compare(subjects, rounds, milliseconds)
+    yield Row("credentials that are held", took["ours"], "botocore, refreshable", took["botocore"], 1, 0.5)
+
+    keys = "import os; os.environ |= dict(AWS_ACCESS_KEY_ID='A', AWS_SECRET_ACCESS_KEY='s'); "
+    ours = "from smruntime_core.credentials import DefaultChain, World; world = World(os.environ, home='/', clock=time, random=float)"
+    resolved = least_of_nine_inside(f"{keys}import smruntime_core as sm", f"{ours}; sm.run(DefaultChain().provide(world), None)")
+    session = f"{keys}import botocore.session; session = botocore.session.Session()"
+    theirs = least_of_nine_inside(session, "session.get_credentials()")
+    yield Row("credentials of the environment", resolved, "botocore session", theirs, 1, 1000)
+
+
 def importing(rounds: int, milliseconds: float) -> Iterator[Row]:
     """`import smruntime_core` against `import botocore.session`, each in fresh interpreters."""
     del rounds, milliseconds
-    statements = ("pass", "import smruntime_core", "import botocore.session")
+    bare, ours, theirs = least_of_nine(("pass", "import smruntime_core", "import botocore.session"))
+    yield Row("import smruntime_core", ours - bare, "import botocore.session", theirs - bare, 1 / 4)
+
+
+def least_of_nine(statements: Sequence[str]) -> list[float]:
+    """The CPU microseconds of fresh interpreters that run them, taking turns."""
     took = {statement: float("inf") for statement in statements}
     for _ in range(9):
         for statement in statements:
             took[statement] = min(took[statement], fresh_interpreter(statement))
-    bare, ours, theirs = (took[statement] for statement in statements)
-    yield Row("import smruntime_core", ours - bare, "import botocore.session", theirs - bare, 1 / 4)
+    return [took[statement] for statement in statements]
+
+
+def least_of_nine_inside(before: str, statement: str) -> float:
+    """The CPU microseconds that `statement` takes in fresh interpreters after `before`."""
+    code = f"import sys, time; sys.path.append(sys.argv[1]); {before}; t = time.process_time(); {statement}; print(time.process_time() - t)"
+    command = [sys.executable, "-I", "-c", code, HOME]
+    return min(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(9)) * 1e6
 
 
 def fresh_interpreter(statement: str) -> float:
     """CPU microseconds of an isolated interpreter (`-I`) that runs `statement` and ends."""
-    home = str(Path(sm.__file__).parent.parent)  # the very package measured above, installed or not
-    process = subprocess.Popen([sys.executable, "-I", "-c", f"import sys; sys.path.append(sys.argv[1]); {statement}", home])
+    process = subprocess.Popen([sys.executable, "-I", "-c", f"import sys; sys.path.append(sys.argv[1]); {statement}", HOME])
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -219,7 +251,7 @@ def main() -> int:
     print(f"Python {version}, {pin()}, {rounds} rounds of {milliseconds:g} ms each\n\n{HEADING}", flush=True)
     kept = True
     skipped: list[str] = []
-    for section in (signing, without_io, loopback, decoding, streaming, importing):
+    for section in (signing, without_io, loopback, decoding, streaming, credentials, importing):
         try:
             for row in section(rounds, milliseconds):
                 print(row, flush=True)

@@ -6,7 +6,8 @@ Three doors, each built only from the ones below it:
     objects for bytes          `ResponseParser`, `eventstream`, `payload`: bytes in any pieces in, events out
     generators for time        `Runtime(...).call(operation)`: a flow of effects, driven by `run` or `run_async`
 
-`smruntime_core.service` speaks the other side of the protocol. What does I/O lives in `smruntime_transports`.
+`smruntime_core.service` speaks the other side of the protocol, `smruntime_core.credentials` knows where credentials come from.
+What does I/O lives in `smruntime_transports`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,23 @@ from __future__ import annotations
 from ._bindings import Output
 from ._bodies import Source, Upload
 from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import Effect, Flow, GetCredentials, Measure, Open, Receive, Send, Sleep, Supply
+from ._effects import (
+    Ask,
+    Contents,
+    Effect,
+    Finished,
+    Flow,
+    GetCredentials,
+    Measure,
+    Open,
+    ReadFile,
+    Receive,
+    RunProcess,
+    Send,
+    Sleep,
+    Supply,
+    WriteFile,
+)
 from ._endpoints import Config
 from ._errors import (
     ConstructionError,
@@ -64,6 +81,7 @@ __version__ = VERSION
 
 __all__ = [
     "NEED_DATA",
+    "Ask",
     "AsyncIO",
     "Attempt",
     "AttemptEnded",
@@ -72,12 +90,14 @@ __all__ = [
     "Clock",
     "Config",
     "ConstructionError",
+    "Contents",
     "Credentials",
     "CredentialsError",
     "Decoder",
     "Delivery",
     "DispatchFailure",
     "Effect",
+    "Finished",
     "FirstByte",
     "Flow",
     "GetCredentials",
@@ -105,6 +125,7 @@ __all__ = [
     "PayloadPart",
     "Phase",
     "PieceReceived",
+    "ReadFile",
     "Receive",
     "Request",
     "RequestBuilt",
@@ -116,6 +137,7 @@ __all__ = [
     "ResponseParser",
     "ResponseStarted",
     "RetryPolicy",
+    "RunProcess",
     "Runtime",
     "Scope",
     "Send",
@@ -137,6 +159,7 @@ __all__ = [
     "Upload",
     "ValidationError",
     "Waiting",
+    "WriteFile",
     "run",
     "run_async",
     "sign",

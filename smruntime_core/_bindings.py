@@ -36,6 +36,7 @@ class Binding(Field):
         super().__init__(default=default, check=rule.check, secret=secret)
         self.location = location
         self.wire_name = wire_name
+        self.place = f"{{{wire_name}}}"  # where a label stands in a path
         self.rule = rule
         if isinstance(rule, Rule) and rule.bounded:
             self.fits = rule.fits
@@ -74,6 +75,7 @@ def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
 class Bound(Record):
     """A record whose members travel in an HTTP message."""
 
+    sparse: ClassVar[bool] = True
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
     document: ClassVar[tuple[Binding, ...]] = ()

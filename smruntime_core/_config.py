@@ -11,38 +11,27 @@
     retry mode                         AWS_RETRY_MODE                                 retry_mode
     certificates            tls        AWS_CA_BUNDLE                                  ca_bundle
     application                        AWS_SDK_UA_APP_ID                              sdk_ua_app_id
-    credentials             …          AWS_ACCESS_KEY_ID, …                           aws_access_key_id, …
 
 What stands further left wins. It is boto3's order, but where boto3 and the newer SDKs differ: `AWS_REGION` is read, and before
-`AWS_DEFAULT_REGION`. A profile that is named must exist; one named by an argument wins over credentials in the environment,
-as in boto3. Every value knows where it came from, so that `doctor` can say it and a refusal names it.
+`AWS_DEFAULT_REGION`. A profile that is named must exist. Every value knows where it came from, so that `doctor` can say it and a
+refusal names it. (Credentials have a room of their own, `credentials`.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from ._effects import Effect, Flow
+from ._effects import MAX_FILE, Contents, Flow, ReadFile
 from ._endpoints import Config
 from ._errors import ConstructionError
-from ._model import Credentials, Timeouts
+from ._model import Timeouts
 from ._profiles import Profiles, locations, parse
 from ._record import Record, field
 
-MAX_FILE = 1024 * 1024
 SERVICE = "sagemaker_runtime"
 RETRY_MODES = ("standard", "adaptive", "legacy")  # all of them are the standard one here
 MAX_APP_ID = 50
-
-
-class ReadFile(Effect["bytes | None"]):
-    """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that."""
-
-    method = "read_file"
-
-    path: str
-    most: int = MAX_FILE
 
 
 class Found(NamedTuple):
@@ -63,7 +52,6 @@ class Configuration(Record, kw_only=True):
     max_attempts: int | None = None
     app_id: str | None = None
     ca_bundle: str | None = None
-    credentials: Credentials | None = None
     origins: Mapping[str, str] = field(default={}, compare=False)
     files: tuple[tuple[str, bool], ...] = ()
 
@@ -73,17 +61,24 @@ def configuration(environ: Mapping[str, str], *, profile: str | None = None, hom
 
     Raises `ConstructionError` for a file or value that cannot be used, naming the place and not the value.
     """
+    profiles, files = yield from shared_files(environ, home=home, windows=windows)
+    return Sources(environ, profiles, profile).configuration(files)
+
+
+def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flow[tuple[Profiles, tuple[tuple[str, bool], ...]]]:
+    """What the shared files say, and which there are; raises `ConstructionError` for one that cannot be used."""
     paths = locations(environ, home=home, windows=windows)
-    texts: list[bytes | None] = []
+    texts: list[Contents | None] = []
     for path in paths:
         text = yield from ReadFile(path)
         if text is not None and len(text) > MAX_FILE:
             raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
         texts.append(text)
-    profiles = parse(texts[0] or b"", texts[1] or b"")
-    sources = Sources(environ, profiles, profile)
-    files = tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
-    return sources.configuration(files)
+    try:
+        profiles = parse(texts[0] or b"", texts[1] or b"")
+    except ConstructionError as refusal:
+        raise refusal.with_traceback(None) from None  # there, locals hold lines of the files
+    return profiles, tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
 
 
 class Sources:
@@ -91,8 +86,7 @@ class Sources:
 
     def __init__(self, environ: Mapping[str, str], profiles: Profiles, profile: str | None) -> None:
         self._environ = environ
-        self._profiles = profiles
-        self._argued = profile is not None
+        self.profiles = profiles
         named = Found(profile, "the argument `profile`") if profile is not None else self._variable("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
         self.name = named.value if named else "default"
         found = profiles.profile(self.name)
@@ -105,14 +99,13 @@ class Sources:
         """All that is known."""
         return Configuration(
             profile=self.name,
-            region=self._kept("region", self._find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")),
-            endpoint_url=self._kept("endpoint_url", self._endpoint()),
-            use_fips=self._flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-            use_dualstack=self._flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+            region=self._kept("region", self.find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")),
+            endpoint_url=self._kept("endpoint_url", self.endpoint(SERVICE)),
+            use_fips=self.flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+            use_dualstack=self.flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
             max_attempts=self._attempts(),
             app_id=self._app_id(),
-            ca_bundle=self._kept("ca_bundle", self._find(("AWS_CA_BUNDLE",), "ca_bundle")),
-            credentials=self._credentials(),
+            ca_bundle=self._kept("ca_bundle", self.find(("AWS_CA_BUNDLE",), "ca_bundle")),
             origins=self.origins,
             files=files,
         )
@@ -124,7 +117,8 @@ class Sources:
         value = self._profile.get(name)
         return Found(value, f"profile {self.name!r}") if isinstance(value, str) and value else None
 
-    def _find(self, variables: tuple[str, ...], name: str) -> Found | None:
+    def find(self, variables: tuple[str, ...], name: str) -> Found | None:
+        """What one of the `variables`, or the profile under `name`, says."""
         return self._variable(*variables) or self._property(name)
 
     def _kept(self, member: str, found: Found | None) -> str | None:
@@ -133,33 +127,37 @@ class Sources:
         self.origins[member] = found.where
         return found.value
 
-    def _flag(self, member: str, variable: str, name: str) -> bool:
-        found = self._find((variable,), name)
+    def flag(self, member: str, variable: str, name: str) -> bool:
+        """True or false, as they say; raises `ConstructionError` for anything else."""
+        found = self.find((variable,), name)
         text = (self._kept(member, found) or "false").lower()
         if text not in ("true", "false"):
             raise ConstructionError(member, "true or false", f"that in {self.origins[member]} is neither")
         return text == "true"
 
-    def _endpoint(self) -> Found | None:
-        if self._flag("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"):
+    def endpoint(self, service: str) -> Found | None:
+        """The URL that is set for `service`, by the name that it has in the files."""
+        if self.flag("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"):
             return None
         return (
-            self._variable(f"AWS_ENDPOINT_URL_{SERVICE.upper()}", "AWS_ENDPOINT_URL") or self._service() or self._property("endpoint_url")
+            self._variable(f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+            or self._service(service)
+            or self._property("endpoint_url")
         )
 
-    def _service(self) -> Found | None:
+    def _service(self, service: str) -> Found | None:
         named = self._property("services")
-        section = None if named is None else self._profiles.services(named.value)
-        ours = None if section is None else section.get(SERVICE)
+        section = None if named is None else self.profiles.services(named.value)
+        ours = None if section is None else section.get(service)
         url = ours.get("endpoint_url") if isinstance(ours, Mapping) else None
         return Found(url, f"services {named.value!r}") if named and url else None
 
     def _attempts(self) -> int | None:
-        mode = self._find(("AWS_RETRY_MODE",), "retry_mode")
+        mode = self.find(("AWS_RETRY_MODE",), "retry_mode")
         if mode is not None and mode.value.lower() not in RETRY_MODES:
             raise ConstructionError("retry_mode", f"one of {', '.join(RETRY_MODES)}", f"that in {mode.where} is none of them")
         self._kept("retry_mode", mode)
-        text = self._kept("max_attempts", self._find(("AWS_MAX_ATTEMPTS",), "max_attempts"))
+        text = self._kept("max_attempts", self.find(("AWS_MAX_ATTEMPTS",), "max_attempts"))
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= 100):
@@ -167,30 +165,10 @@ class Sources:
         return int(text)
 
     def _app_id(self) -> str | None:
-        found = self._kept("app_id", self._find(("AWS_SDK_UA_APP_ID",), "sdk_ua_app_id"))
+        found = self._kept("app_id", self.find(("AWS_SDK_UA_APP_ID",), "sdk_ua_app_id"))
         if found is not None and len(found) > MAX_APP_ID:
             raise ConstructionError("app_id", f"at most {MAX_APP_ID} characters", f"that in {self.origins['app_id']} has {len(found)}")
         return found
-
-    def _credentials(self) -> Credentials | None:
-        """Static keys: those of the environment unless a profile was asked for by argument, else those of the profile."""
-        if not self._argued and (made := self._keys(self._variable, "AWS_ACCESS_KEY_ID")):
-            return made
-        return self._keys(self._property, "aws_access_key_id")
-
-    def _keys(self, look: Callable[[str], Found | None], key: str) -> Credentials | None:
-        upper = key.isupper()
-        name: Callable[[str], str] = str if upper else str.lower
-        key_id, secret = look(key), look(name("AWS_SECRET_ACCESS_KEY"))
-        if key_id is None and secret is None:
-            return None
-        if key_id is None or secret is None:
-            lacking = name("AWS_SECRET_ACCESS_KEY") if key_id else key
-            raise ConstructionError("credentials", "an access key id together with its secret", f"{lacking} is missing")
-        token = look(name("AWS_SESSION_TOKEN")) or look(name("AWS_SECURITY_TOKEN"))
-        account = look("AWS_ACCOUNT_ID" if upper else "aws_account_id")
-        self.origins["credentials"] = "the environment" if upper else key_id.where
-        return Credentials(key_id.value, secret.value, token.value if token else None, account_id=account.value if account else None)
 
 
 def config_of(

@@ -64,6 +64,31 @@ def parse_http_date(text: str) -> int | None:
     return parse_stamp(f"{year}{_MONTHS.index(month) // 3 + 1:02}{day}T{''.join(time)}Z")
 
 
+def parse_rfc3339(text: str) -> float | None:
+    """`2026-01-31T23:59:59Z` (RFC 3339 section 5.6) as seconds since the epoch; None if `text` is not such a time.
+
+    A fraction, an offset like `+02:00`, and `UTC` for `Z`, as one SDK writes it in files, are understood too.
+    """
+    found = _rfc3339(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups("")
+    whole = parse_stamp(f"{year}{month}{day}T{hour}{minute}{second}Z")
+    if whole is None:
+        return None
+    offset = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60) if sign else 0
+    return whole - offset + float(fraction or 0)
+
+
+def rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as `2026-01-31T23:59:59Z`."""
+    text = stamp(seconds)
+    return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
+
+
+_rfc3339 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?(?:[Zz]|UTC|([+-])([0-9]{2}):?([0-9]{2}))"
+).fullmatch
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _http_date = re.compile(
     r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"

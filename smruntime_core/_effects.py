@@ -75,11 +75,15 @@ class Outgoing(Effect[R_co]):
 
 
 class Send(Outgoing[Response]):
-    """One HTTP exchange. The reply is the whole response; a successful body of more than `max_body` bytes is not received."""
+    """One HTTP exchange. The reply is the whole response; a successful body of more than `max_body` bytes is not received.
+
+    One that is `direct` is shown to no proxy, whatever the IO uses for others.
+    """
 
     method = "send"
 
     max_body: int | None = field(default=None, compare=False)
+    direct: bool = False
 
 
 class Open(Outgoing[StreamingResponse]):
@@ -129,3 +133,64 @@ class Sleep(Effect[None]):
     method = "sleep"
 
     seconds: float
+
+
+MAX_FILE = 1024 * 1024
+MAX_PRINTED = 64 * 1024
+
+
+class Contents(bytes):
+    """What is in a file; its repr, which a traceback with locals shows, says only how much."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+
+class ReadFile(Effect["Contents | None"]):
+    """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that.
+
+    The IO raises `ConstructionError` for one that cannot be read.
+    """
+
+    method = "read_file"
+
+    path: str
+    most: int = MAX_FILE
+
+
+class WriteFile(Effect[None]):
+    """Put `data` at `path`, at once or not at all, for nobody else to read (mode 0600); raises `ConstructionError`."""
+
+    method = "write_file"
+
+    path: str
+    data: bytes
+
+
+class Finished(Record):
+    """What a process left: its exit `status` and what it printed; of more than was allowed, one byte more than that."""
+
+    status: int
+    output: bytes
+
+
+class RunProcess(Effect[Finished]):
+    """Run a program without a shell, within `seconds`; it reads nothing, and what it says on standard error is not looked at.
+
+    The IO raises `CredentialsError` if it cannot be started or takes too long; it is killed then, and when it prints too much.
+    """
+
+    method = "run_process"
+
+    arguments: tuple[str, ...] = field(secret=True)
+    seconds: float = 30.0
+    most: int = MAX_PRINTED
+
+
+class Ask(Effect[object]):
+    """Call something of the user's, which may block or be awaited, with `arguments`; what it raises comes as `CredentialsError`."""
+
+    method = "ask"
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...] = ()

@@ -5,19 +5,25 @@ from __future__ import annotations
 from ._bindings import Bound
 from ._model import Headers, Request
 from ._rules import ENDPOINT_URL
+from ._url import Endpoint
 
 
-def request(operation: Bound, method: str, path: str, endpoint: str) -> Request:
-    """The unsigned request of `operation` to the service at `endpoint` (scheme, host, perhaps port and path)."""
+def endpoint(member: str, value: object) -> Endpoint:
+    """The URL of a service (scheme, host, perhaps port and path); raises `ConstructionError` if `value` is none."""
+    return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
+
+
+def request(operation: Bound, method: str, path: str, base: Endpoint) -> Request:
+    """The unsigned request of `operation` to the service at `base`."""
     values = operation.__dict__
     for binding in operation.labels:
-        path = path.replace(f"{{{binding.wire_name}}}", values[binding.name])
-    base = ENDPOINT_URL.check("endpoint", endpoint)
-    return Request.made(method, base.rstrip("/") + path, headers(operation), values.get("body", b""), sound=True)
+        path = path.replace(binding.place, values[binding.name])
+    return Request.made(method, base + path, headers(operation), values.get("body", b""), (base.origin, base.prefix + path))
 
 
 def headers(record: Bound) -> Headers:
     """The header fields of the members that were given, in the order of the table."""
     wire_names = record.wire_names
-    fields = [(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names]
-    return tuple([(name, str(value)) for name, value in fields] if record.numbers else fields)
+    if record.numbers:
+        return tuple([(wire_names[name], str(value)) for name, value in record.__dict__.items() if name in wire_names])
+    return tuple([(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names])

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
+from ._encode import endpoint
 from ._errors import ConstructionError
 from ._model import Scope, Timeouts
 from ._record import Record, field
-from ._rules import ENDPOINT_URL, NAME, REGION, flag
+from ._rules import NAME, REGION, flag
+from ._url import Endpoint
 
 SIGNING_NAME = "sagemaker"
 
@@ -29,8 +31,8 @@ PARTITIONS = (
 )
 
 
-def _endpoint_url(member: str, value: object) -> str | None:
-    return None if value is None else ENDPOINT_URL.check(member, value).rstrip("/")
+def _endpoint_url(member: str, value: object) -> Endpoint | None:
+    return None if value is None else endpoint(member, value)
 
 
 def _timeouts(member: str, value: object) -> Timeouts:
@@ -58,13 +60,13 @@ class Config(Record, kw_only=True):
         return Scope(self.region, SIGNING_NAME)
 
     @property
-    def url(self) -> str:
+    def url(self) -> Endpoint:
         """Scheme, host and perhaps a path, without a slash at the end."""
         if self.endpoint_url is None:
-            return f"https://{_host(self.region, self.use_fips, self.use_dualstack)}"
+            return Endpoint(f"https://{_host(self.region, self.use_fips, self.use_dualstack)}")
         if self.use_fips or self.use_dualstack:
             raise ConstructionError("endpoint_url", "left out", "FIPS and dual stack choose the host themselves")
-        return self.endpoint_url
+        return endpoint("endpoint_url", self.endpoint_url)
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
         """The URL of the OpenAI-compatible chat completions of an endpoint, or of one of its inference components.

@@ -94,7 +94,14 @@ class ConstructionError(SmRuntimeError, ValueError):
 
 
 class CredentialsError(SmRuntimeError):
-    """No credentials could be had, or the ones given cannot sign."""
+    """No credentials could be had, or the ones given cannot sign.
+
+    `tried` are the sources that were looked at, in order, each with what it said.
+    """
+
+    def __init__(self, message: str, *, tried: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(printable(message))
+        self.tried = tried
 
 
 class DispatchFailure(SmRuntimeError):

@@ -14,6 +14,7 @@ from ._record import Record, field
 from ._rules import KEY, SCOPE_PART, SECRET
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
+Cut: TypeAlias = "tuple[tuple[str, str], str]"
 
 
 class Request(Record):
@@ -21,7 +22,7 @@ class Request(Record):
 
     An operation that was given a file or an iterator for a body makes a request with a `Source` there; in its place comes what the IO
     answers to `Measure`. To one that never does, `body` is bytes.
-    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is `sound`: made by this
+    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is sound: made by this
     library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
     """
 
@@ -31,18 +32,18 @@ class Request(Record):
     body: Body = b""
 
     @classmethod
-    def made(cls, method: str, url: str, headers: Headers, body: object, *, sound: bool) -> Self:
-        """A request of our own making."""
-        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_sound": sound})
+    def made(cls, method: str, url: str, headers: Headers, body: object, cut: Cut) -> Self:
+        """A sound request; `cut` is `url` as a wire needs it: scheme and authority, and what stands in the first line."""
+        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_cut": cut})
 
     @property
-    def sound(self) -> bool:
-        """Nothing in it needs another look before it is written to a wire."""
-        return self.__dict__.get("_sound") is True
+    def cut(self) -> Cut | None:
+        """Where it goes, if it is sound: then nothing in it needs another look before it is written to a wire."""
+        return self.__dict__.get("_cut")
 
     def signed(self, headers: Headers) -> Self:
-        """The same request with the fields of a signature at the end, which keep it as sound as it is."""
-        return super().but(headers=self.headers + headers)
+        """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
+        return self.trusted({**self.__dict__, "headers": self.headers + headers})
 
     def bearing(self, body: object) -> Self:
         """The same request with a body that has been measured."""
@@ -50,7 +51,7 @@ class Request(Record):
 
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
-        return super().but(**changes, _sound=False)
+        return super().but(**changes, _cut=None)
 
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query

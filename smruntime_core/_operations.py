@@ -60,7 +60,7 @@ class Operation(Bound, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        return _encode.request(self, self.method, self.path, endpoint)
+        return _encode.request(self, self.method, self.path, _encode.endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.

@@ -34,19 +34,19 @@ a value: either may hold a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from ._errors import ConstructionError
 from ._record import Record
 from ._rules import blob
+from ._section import Section
 
 MAX_SIZE = 1024 * 1024
 MAX_LINES = 100_000  # each section and each property takes a line: this bounds them all
 
 Key: TypeAlias = tuple[str, str]  # ("profile" | "services" | "sso-session", name)
 Settings: TypeAlias = Mapping[str, str | Mapping[str, str]]
-V_co = TypeVar("V_co", covariant=True)
 
 # While a file is read: the lines of a value, or what is nested in it. An empty dict is an empty value, until a line follows.
 _Value: TypeAlias = list[str] | dict[str, str]
@@ -61,27 +61,6 @@ _quoted = re.compile(rf"(['\"])([{_SIGN} ]+)\1").fullmatch
 _section = re.compile(r"(profile|services|sso-session)[ \t]+(.+)", re.DOTALL).fullmatch
 _inline_comment = re.compile(r"[ \t][#;]").search
 _not_utf8 = re.compile("[\ud800-\udfff]").search
-
-
-class Section(Mapping[str, V_co]):
-    """Settings by name, in small letters, which cannot be changed; a repr shows the names only."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, V_co]) -> None:
-        self._values = values
-
-    def __getitem__(self, name: str) -> V_co:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return f"Section({', '.join(self._values)})"
 
 
 class Profiles(Record):

@@ -4,8 +4,8 @@ A record is written like a dataclass and behaves like one, at a tenth of the cos
 takes 10 ms and each class half a millisecond, which is most of the budget of this whole package. One `__init__`
 is generated per class, so a missing or misspelt argument is Python's own `TypeError` and `inspect.signature` works.
 
-Values live in the instance's `__dict__`, but only those that were given: a member left out is found on the class,
-as its default. "Which members did the caller set" is therefore `vars(record)`, which the serialiser reads.
+Values live in the instance's `__dict__`. A `sparse` record stores only those that were given: a member left out is found on
+the class, as its default, and "which members did the caller set" is `vars(record)`, which the serialiser reads.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Record:
     """Base of all records: positional or keyword construction, equality by value, no assignment afterwards."""
 
     fields: ClassVar[tuple[Field, ...]] = ()
+    sparse: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         super().__init_subclass__()
@@ -104,7 +105,8 @@ class Record:
 
     def __repr__(self) -> str:
         given = self.__dict__
-        shown = (f"{f.name}={f.show(given[f.name])}" for f in self.fields if f.name in given and f.compare)
+        known = (f for f in self.fields if f.compare and given.get(f.name, f.default) is not f.default)
+        shown = (f"{f.name}={f.show(given[f.name])}" for f in known)
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -128,7 +130,8 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
     """Generate `__init__`: one parameter a member, its check called only when the caller gave it."""
     scope: dict[str, object] = {}
     parameters = ["self", "*"] if kw_only else ["self"]
-    body = ["values = self.__dict__"]
+    given: list[str] = []  # as arguments of dict.update, which is the cheapest way to store several
+    perhaps: list[str] = []
     for f in cls.fields:
         name = value = f.name
         if f.check is not None:
@@ -139,17 +142,21 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
                 value = f"{name} if type({name}) is str and fits_{name}({name}) else {value}"
         if f.default is REQUIRED:
             parameters.append(name)
-            body.append(f"values[{name!r}] = {value}")
+            given.append(f"{name}={value}")
+            continue
+        default = "None" if f.default is None else f"default_{name}"
+        scope[default] = f.default
+        parameters.append(f"{name}={default}")
+        if cls.sparse:
+            perhaps.append(f"if {name} is not {default}: values[{name!r}] = {value}")
         else:
-            default = "None" if f.default is None else f"default_{name}"
-            scope[default] = f.default
-            parameters.append(f"{name}={default}")
-            body.append(f"if {name} is not {default}: values[{name!r}] = {value}")
+            given.append(f"{name}={name}" if value == name else f"{name}={name} if {name} is {default} else {value}")
+    body = ["values = self.__dict__", f"values.update({', '.join(given)})" if given else "", *perhaps]
     if cls.check_members is not Record.check_members:
         body.append("self.check_members()")
     # A traceback that shows locals would tell what was refused to others, so it ends here and nothing is left in this frame.
     refused = f" except ValueError as refusal:\n  del values, {', '.join(f.name for f in cls.fields)}\n  raise refusal.with_traceback(None)"
-    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body), refused])
+    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body if line), refused])
     exec(source, scope)  # noqa: S102 - made of our own member names
     made = scope["__init__"]
     setattr(made, "__qualname__", f"{cls.__qualname__}.__init__")  # noqa: B010 - an `object` to type checkers

@@ -31,7 +31,7 @@ from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
-from ._model import MAX_ERROR_BODY, Request, Response, ResponseBody, Timeouts
+from ._model import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody, Timeouts
 from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
@@ -141,7 +141,12 @@ class Runtime:
     def _attempts(self, operation: Operation[OutputT], attempt: Attempting[OutputT, T]) -> Flow[T]:
         """Sign and `attempt` until it succeeds or is given up."""
         clock, options = self._clock, self.options
-        request = yield from self._request(operation)
+        request = operation.request(self._url)
+        if options.extra_headers:
+            request = _with_fields(request, options.extra_headers, operation)
+        source: object = request.body
+        if isinstance(source, Source):
+            request = request.bearing((yield from Measure(source)))
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
@@ -167,14 +172,7 @@ class Runtime:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                try:
-                    watch.attempt("ok", result.metadata, waited)
-                    watch.ended(None)
-                except BaseException:  # an observer's; what nobody will read must not stay open
-                    if isinstance(result, Stream):
-                        cast("Stream[Output]", result).close()
-                    raise
-                result.metadata.complete(attempts=watch.attempts)
+                _succeeded(watch, result, waited)
                 return result
 
             if isinstance(failure, DispatchFailure):
@@ -191,22 +189,6 @@ class Runtime:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _request(self, operation: Operation[Output]) -> Flow[Request]:
-        """The unsigned request, its body measured if need be, with the caller's extra fields."""
-        request = operation.request(self._url)
-        extra = self.options.extra_headers
-        if extra:
-            known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
-            names = [name for name, _ in extra if name.lower() in known]
-            if names:
-                del extra  # what a traceback with locals would show
-                raise ConstructionError(
-                    "extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}"
-                )
-            request = request.but(headers=request.headers + extra)
-        source: object = request.body
-        return request.bearing((yield from Measure(source))) if isinstance(source, Source) else request
-
     def _unsigned(self, watch: Watch, most: int, now: float, deadline: Deadline) -> tuple[tuple[str, str], ...]:
         """Fields that say who calls and for which time; a proxy may change them, so they are not signed."""
         left = deadline.left()
@@ -216,6 +198,28 @@ class Runtime:
             ("amz-sdk-invocation-id", watch.invocation),
             ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
         )
+
+
+def _succeeded(watch: Watch, result: Told, waited: float) -> None:
+    """The last attempt brought `result`."""
+    try:
+        watch.attempt("ok", result.metadata, waited)
+        watch.ended(None)
+    except BaseException:  # an observer's; what nobody will read must not stay open
+        if isinstance(result, Stream):
+            cast("Stream[Output]", result).close()
+        raise
+    result.metadata.complete(attempts=watch.attempts)
+
+
+def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
+    """The request with the caller's extra fields; raises `ConstructionError` for one that is a member."""
+    known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
+    names = [name for name, _ in extra if name.lower() in known]
+    if names:
+        del extra  # what a traceback with locals would show
+        raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")
+    return request.but(headers=request.headers + extra)
 
 
 def _uuid_beginning(draw: Callable[[], float]) -> str:
@@ -250,9 +254,10 @@ class Watch:
     def started(self, most: int) -> None:
         """An attempt begins; `notify` is what to call when the first byte of its answer is there."""
         self._attempt_begun = begun = self._clock.monotonic()
-        observe, number = self._observe, len(self.attempts) + 1
+        observe = self._observe
         if observe is None:
             return
+        number = len(self.attempts) + 1
         observe(AttemptStarted(self._operation, self.invocation, number, most))
 
         def notify() -> None:

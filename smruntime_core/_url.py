@@ -26,6 +26,22 @@ def split(url: str) -> tuple[str, str, str, str]:
     return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
 
 
+class Endpoint(str):
+    """The URL of a service that has been checked and cut once, for all the requests that begin with it.
+
+    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end.
+    """
+
+    origin: tuple[str, str]
+    prefix: str
+
+    def __new__(cls, url: str) -> Endpoint:
+        made = super().__new__(cls, url.rstrip("/"))
+        scheme, authority, path, _ = split(url)
+        made.origin, made.prefix = (scheme, authority), path.rstrip("/")
+        return made
+
+
 def _fault(url: str) -> str:
     """The rule that `url` breaks."""
     if _controls(url):

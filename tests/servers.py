@@ -6,9 +6,13 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+import urllib3
 
 CLOSE = b""
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\nContent-Length: 3\r\n\r\nabc"
@@ -240,3 +244,21 @@ def acting(act: Callable[[Peer], None]) -> Iterator[Stage]:
         yield stage
     finally:
         stage.close()
+
+
+@contextmanager
+def moto_server() -> Iterator[str]:
+    """A moto server's URL; it checks nothing until it is told to (`authenticate`)."""
+    command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            lines = (re.search(r"http://127\.0\.0\.1:[0-9]+", line) for line in process.stderr)
+            yield next(found[0] for found in lines if found)
+        finally:
+            process.terminate()
+
+
+def authenticate(url: str) -> None:
+    """From now on the moto server at `url` checks signatures and policies."""
+    urllib3.request("POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"})

@@ -29,6 +29,7 @@ def environment(endpoint: smruntime_local.Endpoint) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
+        "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONPATH": ROOTS,
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
@@ -103,6 +104,19 @@ def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpo
     for secret in (endpoint.credentials.secret_access_key, endpoint.credentials.session_token or "?", "hush"):
         assert secret not in told + done.stderr.decode()
     assert command(endpoint, "doctor", more={"AWS_REGION": ""}).returncode == 2
+
+
+def test_doctor_tells_what_each_source_of_credentials_said(endpoint: smruntime_local.Endpoint) -> None:
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
+    done = command(endpoint, "doctor", more=nothing)
+    told = done.stdout.decode()
+    assert done.returncode == 2
+    for word in ("credentials", "NONE", "AWS_ACCESS_KEY_ID is not set", "there is no profile", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
+        assert word in told
+    half = command(endpoint, "doctor", more={**nothing, "AWS_SECRET_ACCESS_KEY": "hush"})
+    assert half.returncode == 2
+    assert b"AWS_ACCESS_KEY_ID is missing" in half.stdout
+    assert b"hush" not in half.stdout + half.stderr
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core._dates import date_of, day_of, parse_stamp, time_of_day
+from smruntime_core._dates import date_of, day_of, parse_rfc3339, parse_stamp, rfc3339, time_of_day
 
 EPOCH = date(1970, 1, 1)
 days = st.dates().map(lambda found: (found - EPOCH).days)
@@ -53,3 +53,36 @@ NO_STAMPS = ("", "20150830", "20150830T123600", "20150830t123600Z", " 20150830T1
 @pytest.mark.parametrize("text", NO_STAMPS)
 def test_what_is_no_stamp(text: str) -> None:
     assert parse_stamp(text) is None
+
+
+@given(
+    st.datetimes(datetime(1971, 1, 1), datetime(9998, 1, 1)),
+    st.sampled_from([0, 0, 3600, -12600, 50400]),
+    st.sampled_from(["milliseconds", "seconds", "microseconds"]),
+)
+def test_a_moment_with_an_offset_is_read(moment: datetime, offset: int, precision: str) -> None:
+    aware = moment.replace(tzinfo=timezone(timedelta(seconds=offset)))
+    text = aware.isoformat(timespec=precision)
+    expected = datetime.fromisoformat(text).timestamp()
+    for form in (text, text.replace("T", " "), text.replace("+00:00", "Z"), text.replace("+00:00", "UTC")):
+        found = parse_rfc3339(form)
+        assert found is not None
+        assert abs(found - expected) < 1e-4
+
+
+@given(st.integers(0, 253402300799))
+def test_a_moment_is_written_as_it_is_read(seconds: int) -> None:
+    text = rfc3339(seconds)
+    assert text == datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    assert parse_rfc3339(text) == seconds
+
+
+@given(st.text("0123456789-:TZ+.UC ", max_size=30))
+def test_no_other_moment_is_read(text: str) -> None:
+    if parse_rfc3339(text) is not None:
+        datetime.fromisoformat(text.replace("UTC", "Z").replace(" ", "T", 1))
+
+
+def test_moments_that_are_none() -> None:
+    for text in ("", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01", "soon", "２026-01-01T00:00:00Z"):
+        assert parse_rfc3339(text) is None

@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 SAYS = {
     "async_inference": "the other one failed: row 1 must have 4 measurements",
+    "credentials": "the vault was asked\na flow, blocking: 100 calls",
     "demo": "a wrong secret refused          ok",
     "embed_in_your_sdk": "attempts: ['ServiceUnavailable', 'ok']",
     "stateful_session": "3 What do you know of me?\nAfter the block it is closed: ValidationError",

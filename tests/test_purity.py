@@ -56,3 +56,19 @@ def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: se
 
 def test_the_probe_sees_what_is_loaded() -> None:
     assert {"socket", "selectors"} <= modules_after("import socket")
+
+
+FROM_THE_ENVIRONMENT = """
+import time
+from smruntime_core import run
+from smruntime_core.credentials import DefaultChain, World
+environ = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"}
+run(DefaultChain().provide(World(environ, home="/", clock=time, random=float)), None)
+"""
+
+
+def test_credentials_of_the_environment_load_no_other_source(core: set[str]) -> None:
+    loaded = modules_after(f"exec({FROM_THE_ENVIRONMENT!r})") - core
+    rooms = {name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")}
+    assert rooms <= {"_chain", "_static", "_world", "_provider"}
+    assert {name for name in loaded if not name.startswith("smruntime_core.")} <= {"time"}

@@ -1,4 +1,4 @@
-"""Records behave like frozen dataclasses, and store only what was given."""
+"""Records behave like frozen dataclasses; sparse ones store only what was given."""
 
 from __future__ import annotations
 
@@ -47,10 +47,17 @@ def test_construction_is_that_of_a_function() -> None:
         Point(10)
 
 
-def test_only_what_was_given_is_stored() -> None:
-    assert vars(Point(1)) == {"x": 1}
-    assert vars(Point(1, 5)) == {"x": 1, "y": 5}
-    assert Point(1) == Point(1, 0)
+class Sparse(Point):
+    """One that stores only what was given."""
+
+    sparse = True
+
+
+def test_only_what_was_given_is_stored_by_a_sparse_one() -> None:
+    assert vars(Sparse(1)) == {"x": 1}
+    assert vars(Sparse(1, 5)) == {"x": 1, "y": 5}
+    assert Sparse(1) == Sparse(1, 0)
+    assert vars(Point(1)) == {"x": 1, "y": 0, "hidden": None, "note": ""}
 
 
 def test_frozen() -> None:

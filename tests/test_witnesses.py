@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +10,6 @@ import boto3
 import botocore.config
 import pytest
 import trio
-import urllib3
 from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
@@ -24,26 +20,21 @@ from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
+from .servers import authenticate, moto_server
+
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sagemaker:*", "Resource": "*"}]}
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[tuple[str, sm.Credentials]]:
     """A moto server that checks signatures and policies, and the key of a user who may invoke."""
-    command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            lines = (re.search(r"http://127\.0\.0\.1:[0-9]+", line) for line in process.stderr)
-            url = next(found[0] for found in lines if found)
-            iam: Any = boto3.client("iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
-            iam.create_user(UserName="u")
-            key = iam.create_access_key(UserName="u")["AccessKey"]
-            iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(POLICY))
-            urllib3.request("POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"})
-            yield url, sm.Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-        finally:
-            process.terminate()
+    with moto_server() as url:
+        iam: Any = boto3.client("iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
+        iam.create_user(UserName="u")
+        key = iam.create_access_key(UserName="u")["AccessKey"]
+        iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(POLICY))
+        authenticate(url)
+        yield url, sm.Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
 
 def invoke(name: str, url: str, credentials: sm.Credentials) -> sm.InvokeEndpointOutput:

@@ -202,8 +202,9 @@ class Exchange:
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
         framing, head = self._framing, self._head
-        ended = framing is not None and framing.complete and not framing.excess
-        return ended and head is not None and not (head.close or self._unsent or self.owed or self._deaf or self._cut_short)
+        if framing is None or head is None or not framing.complete:
+            return False
+        return not (framing.excess or head.close or self._unsent or self.owed or self._deaf or self._cut_short)
 
     # ── the gate ──
 
@@ -232,33 +233,32 @@ class Exchange:
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
         self._head = head
+        most = self.max_body
         if head.status >= 300:
             self._bound = MAX_ERROR_BODY
-        elif self.max_body is not None:
-            self._bound = self.max_body
-            self._check_size(head.length or 0)
+        elif most is not None:
+            self._bound = most
+            if head.length is not None and head.length > most:
+                raise self._too_large()
         self._framing = framing = self._engine(head, self._bodiless)
         self._receive_body(framing, rest)
 
     def _receive_body(self, framing: Framing, data: bytes) -> None:
         piece = framing.receive_data(data) if data else b""
         self.done = framing.complete
-        if not piece:
-            return
         self._body_size += len(piece)
-        if self._room is None:
-            self._pieces.append(piece)
-        else:
+        if self._room is not None:
             self._room.put(piece)
+        elif piece:
+            self._pieces.append(piece)
         if self._body_size > self._bound:
             if not self._is_error:
-                self._check_size(self._body_size)
+                raise self._too_large()
             self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
             self.done = self._cut_short = True
 
-    def _check_size(self, size: int) -> None:
-        if size > self._bound:
-            raise Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
+    def _too_large(self) -> Violation:
+        return Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
 
     @property
     def _is_error(self) -> bool:

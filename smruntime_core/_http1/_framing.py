@@ -56,10 +56,13 @@ class ByLength:
         self.excess = False
 
     def receive_data(self, data: bytes) -> bytes:
-        if len(data) > self.left:
+        left = self.left - len(data)
+        if left < 0:
             self.excess = True
             data = data[: self.left]
-        self.skip(len(data))
+            left = 0
+        self.left = left
+        self.complete = left == 0
         return data
 
     def skip(self, count: int) -> None:

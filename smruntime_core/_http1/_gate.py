@@ -17,9 +17,9 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 256
 
 TOKEN = f"[{TCHAR}]+"
-FIELD = rf"{TOKEN}:[\t -~\x80-\xff]*\r\n"
-_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*)?\r\n((?:{FIELD})*)\r\n").fullmatch
-_fields = re.compile(r"([^:]+):[\t ]*([^\r]*)\r\n").findall
+FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+\r\n"  # possessive: there is one way to read a field, so none is tried again
+_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n((?:{FIELD})*+)\r\n").fullmatch
+_fields = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n").findall
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from .._bodies import Body, Source, Upload
 from .._errors import ConstructionError
-from .._model import Request
+from .._model import Cut, Request
 from .._url import split
 from ._gate import TOKEN
 
@@ -24,22 +24,20 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
     """
-    scheme, authority, path, query = split(request.url)
-    start = f"{request.method} {path}?{query} HTTP/1.1" if query else f"{request.method} {path} HTTP/1.1"
+    origin, target = request.cut or _checked(request)
     body = request.body
     size = len(body) if type(body) is bytes else _size(body)
-    lines = [start, f"Host: {authority}", *map(": ".join, request.headers), f"Content-Length: {size}", "", ""]
-    if not request.sound:
-        if refusal := _fault(request, start, authority, size):
-            del lines, body  # what a traceback with locals would show
-            raise refusal
+    start, host, length = f"{request.method} {target} HTTP/1.1", f"Host: {origin[1]}", f"Content-Length: {size}"
+    fields = map(": ".join, request.headers)
+    if request.cut is None:  # it may have said so itself
         names = [name.lower() for name, _ in request.headers]
-        lines[-3:-2] = [] if "content-length" in names else lines[-3:-2]
-        lines[1:2] = [] if "host" in names else lines[1:2]
+        lines = [start, *([] if "host" in names else [host]), *fields, *([] if "content-length" in names else [length]), "", ""]
+    else:
+        lines = [start, host, *fields, length, "", ""]
     head = "\r\n".join(lines).encode("ascii")
     if size <= ONE_WRITE:
-        return (scheme, authority), [memoryview(head + body)]
-    return (scheme, authority), [memoryview(head), *_apart(body)]
+        return origin, [memoryview(head + body)]
+    return origin, [memoryview(head), *_apart(body)]
 
 
 def _size(body: object) -> int:
@@ -52,9 +50,18 @@ def _apart(body: object) -> list[memoryview]:
     return [] if isinstance(body, Upload) else [memoryview(cast("Body", body)).cast("B")]
 
 
-def _fault(request: Request, start: str, authority: str, size: int) -> ConstructionError | None:
+def _checked(request: Request) -> Cut:
+    """Where `request` goes; raises `ConstructionError` if it cannot go there."""
+    scheme, authority, path, query = split(request.url)
+    target = f"{path}?{query}" if query else path
+    if refusal := _fault(request, target, authority, _size(request.body)):
+        raise refusal
+    return (scheme, authority), target
+
+
+def _fault(request: Request, target: str, authority: str, size: int) -> ConstructionError | None:
     """What is wrong, if it is. A caller may frame the message itself, once, if it says the same that we would."""
-    if not _start(f"{start.removesuffix(' HTTP/1.1')} {authority}"):
+    if not _start(f"{request.method} {target} {authority}"):
         return ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
     for name, value in request.headers:
         if not (_token(name) and value.isascii() and value.isprintable()):

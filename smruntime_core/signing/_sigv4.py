@@ -47,6 +47,9 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
+UNSIGNED = Signature((), "", "", "")
+
+
 class SigningKey:
     """What a day's signatures for one region and service share."""
 
@@ -120,8 +123,11 @@ def sign(
 
     `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing `request.body`. S3 wants
     `normalize_path=False, double_encode=False, add_payload_hash=True`; some services want the session token added but not
-    signed (`sign_session_token=False`). Raises `ConstructionError` if the URL is not absolute http(s).
+    signed (`sign_session_token=False`). Nothing is added for `credentials.ANONYMOUS`. Raises `ConstructionError` if the URL is not
+    absolute http(s).
     """
+    if not credentials.access_key_id:
+        return UNSIGNED
     key, stamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)

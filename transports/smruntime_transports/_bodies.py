@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import cast
 
@@ -16,7 +17,6 @@ from smruntime_core._http1 import ONE_WRITE
 from smruntime_core._options import MAX_BODY
 
 PIECE = 512 * 1024
-_turn = threading.Lock()  # a file has one position: whoever seeks reads before anybody else does
 
 
 def measure(effect: Measure) -> Sendable:
@@ -42,7 +42,7 @@ async def measure_awaited(source: Source) -> Sendable:
 def supply(effect: Supply) -> bytes:
     """The bytes asked for; raises `ConstructionError` if they are not there any more."""
     upload, data = effect.upload, b""
-    with _turn:
+    with _turn(upload):
         upload.file.seek(upload.start + effect.offset)
         while len(data) < effect.size:
             piece = _read(upload.file, effect.size - len(data))
@@ -62,7 +62,7 @@ def _can_seek(file: object) -> bool:
 def _measured(source: Source, file: Seekable) -> Sendable:
     """Of a file: it is read to the end, from where it stood when it was first measured."""
     digest, size, first = sha256(), 0, b""
-    with _turn:
+    with _turn(source):
         try:
             source.start = file.tell() if source.start is None else source.start
             file.seek(source.start)
@@ -74,7 +74,15 @@ def _measured(source: Source, file: Seekable) -> Sendable:
             size += len(piece)
     if len(first) == size <= ONE_WRITE:
         return first  # one write with the head, and nothing to read again
-    return Upload(file, source.start, size, digest.hexdigest())
+    upload = Upload(file, source.start, size, digest.hexdigest())
+    upload.complete(_turn=_turn(source))
+    return upload
+
+
+def _turn(body: Source | Upload) -> AbstractContextManager[object]:
+    """A file has one position: whoever seeks reads before anybody else does, also one who was left behind in a thread."""
+    turn: threading.Lock = vars(body).setdefault("_turn", threading.Lock())
+    return turn
 
 
 def _collected(source: Source) -> bytes:

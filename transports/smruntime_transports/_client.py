@@ -15,13 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from smruntime_core import (
     AsyncIO,
     Config,
     ConstructionError,
-    Credentials,
     Flow,
     InvokeEndpoint,
     InvokeEndpointAsync,
@@ -36,15 +35,20 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core._config import Configuration, ReadFile, config_of, configuration
+from smruntime_core._config import Configuration, config_of, configuration
+from smruntime_core._effects import Contents, ReadFile
 from smruntime_core._notices import Notice
 from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
+from smruntime_core.credentials import World, provider_of
 
 from ._jobs import AsyncJob, Job
 from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
+
+if TYPE_CHECKING:
+    from smruntime_core.credentials import ProviderLike
 
 Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
@@ -57,7 +61,8 @@ OutputT = TypeVar("OutputT", bound=Output)
 class Settings(TypedDict, total=False):
     """What every client takes; what is left out is looked for in the environment and the shared files, as boto3 does.
 
-    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`. As whom: `credentials`, or a
+    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`. As whom: `credentials`
+    (`Credentials`, a provider of `smruntime_core.credentials`, a callable, or a session or credentials object of botocore), or a
     `profile` of the shared files. How patiently: `timeouts`, `retries`. `observe` is told what happens.
     """
 
@@ -65,7 +70,7 @@ class Settings(TypedDict, total=False):
     endpoint_url: str | None
     use_fips: bool | None
     use_dualstack: bool | None
-    credentials: Credentials | None
+    credentials: ProviderLike | None
     profile: str | None
     timeouts: Timeouts | None
     retries: RetryPolicy | None
@@ -75,7 +80,7 @@ class Settings(TypedDict, total=False):
 class Configurable(Protocol):
     """An IO that is told at the first call what it signs with and whom it trusts."""
 
-    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None: ...
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None: ...
 
 
 class Setup:
@@ -86,8 +91,8 @@ class Setup:
 
     def __init__(self, settings: Settings) -> None:
         credentials = settings.get("credentials")
-        if not isinstance(credentials, Credentials | None):
-            raise ConstructionError("credentials", "smruntime_core.Credentials")
+        if credentials is not None:
+            provider_of(credentials)
         if not (settings.get("observe") is None or callable(settings.get("observe"))):
             raise ConstructionError("observe", "a callable of one notice")
         if not isinstance(settings.get("profile"), str | None):
@@ -104,13 +109,14 @@ class Setup:
     def prepare(self, io: Configurable) -> Flow[Runtime]:
         """The conversation, its settings found by asking `io` for files; raises `ConstructionError`."""
         settings = self._settings
-        home, windows = os.path.expanduser("~"), sys.platform == "win32"
-        found = yield from configuration(os.environ, profile=settings.get("profile"), home=home, windows=windows)
+        world = this_process(settings.get("profile"))
+        found = yield from look(world)
         retries = self.retries
         if found.max_attempts is not None and settings.get("retries") is None:
             retries = retries.but(max_attempts=found.max_attempts)
-        io.configure(self._credentials or found.credentials, found.ca_bundle)
         config = self._config(found)
+        world.region = config.region
+        io.configure(self._credentials, world, found.ca_bundle)
         self.where = config.url
         return Runtime(
             config,
@@ -132,6 +138,17 @@ class Setup:
             use_dualstack=settings.get("use_dualstack"),
             timeouts=settings.get("timeouts"),
         )
+
+
+def this_process(profile: str | None) -> World:
+    """What a flow may know of this process."""
+    home, windows = os.path.expanduser("~"), sys.platform == "win32"
+    return World(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
+
+
+def look(world: World) -> Flow[Configuration]:
+    """The flow that finds the settings."""
+    return configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
 
 
 def both(one: Observer | None, other: Observer | None) -> Observer | None:
@@ -168,13 +185,13 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
 class BlockingIO(SyncIO, Configurable, Protocol):
     """What a blocking client needs of its IO; it reads files besides."""
 
-    def read_file(self, effect: ReadFile, /) -> bytes | None: ...
+    def read_file(self, effect: ReadFile, /) -> Contents | None: ...
 
 
 class AwaitedIO(AsyncIO, Configurable, Protocol):
     """What an asynchronous client needs of its IO."""
 
-    def read_file(self, effect: ReadFile, /) -> Awaitable[bytes | None]: ...
+    def read_file(self, effect: ReadFile, /) -> Awaitable[Contents | None]: ...
     def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 

@@ -51,8 +51,11 @@ class Connector:
             self._tls = self._tls.context(self._ca_bundle)
         return self._tls
 
-    def connect(self, origin: Origin, limits: Limits) -> Flow[Connection]:
-        """A new connection; raises `DispatchFailure`, or `ConstructionError` if the files for TLS are none."""
+    def connect(self, origin: Origin, limits: Limits, *, direct: bool = False) -> Flow[Connection]:
+        """A new connection, through no proxy if it is to be `direct`.
+
+        Raises `DispatchFailure`, or `ConstructionError` if the files for TLS are none.
+        """
         scheme, authority = origin
         host, port = host_and_port(scheme, authority)
         end = limits.end(limits.phases.connect)
@@ -60,7 +63,7 @@ class Connector:
         def left() -> float | None:
             return limits.left(end)
 
-        proxy = self.proxies.to(scheme, host, port)
+        proxy = None if direct else self.proxies.to(scheme, host, port)
         if proxy is None:
             connection = yield from self.reach(host, port, left)
         else:

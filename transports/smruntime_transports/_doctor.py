@@ -1,4 +1,4 @@
-"""`doctor`: which settings apply, and why. Nothing is sent, and no secret is shown."""
+"""`doctor`: which settings apply, and why. No secret is shown, and nothing sent but what credentials are asked for with."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import ssl
 import sys
 from typing import TYPE_CHECKING
 
-from smruntime_core import ConstructionError, Flow, run
-from smruntime_core._config import Configuration, config_of, configuration
+from smruntime_core import ConstructionError, CredentialsError, run
+from smruntime_core._config import Configuration, config_of
+from smruntime_core._dates import rfc3339
+from smruntime_core.credentials import World, resolve
 
+from ._client import look, this_process
 from ._tls import TLS
 from .sockets import SocketIO
 
@@ -29,12 +32,18 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def doctor(options: argparse.Namespace) -> int:
     """Print what was found and where; 2 if a call could not be made with it."""
-    found = run(look(options.profile), SocketIO.reading())
-    lines = list(report(found))
+    io = SocketIO.reading()
+    world = this_process(options.profile)
+    found = run(look(world), io)
+    world.region = found.region
+    io.wire.trust(found.ca_bundle)
+    credentials, told = diagnosis(world, io)
+    io.wire.close()
+    lines = [*report(found), *told, *proxies()]
     width = max(len(name) for name, _, _ in lines)
     for name, value, where in lines:
         print(f"{name:<{width}}  {value}{f'  ({where})' if where else ''}")
-    return 0 if found.credentials and _usable(found) else 2
+    return 0 if _usable(found) and credentials else 2
 
 
 def _usable(found: Configuration) -> bool:
@@ -47,9 +56,16 @@ def _usable(found: Configuration) -> bool:
     return True
 
 
-def look(profile: str | None) -> Flow[Configuration]:
-    """The flow that finds the settings of this process."""
-    return configuration(os.environ, profile=profile, home=os.path.expanduser("~"), windows=sys.platform == "win32")
+def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, str]]]:
+    """Whether there are credentials, and what each source said."""
+    try:
+        found = run(resolve(world), io)
+    except CredentialsError as error:
+        return False, [("credentials", "NONE", ""), *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried)]
+    keys = found.credentials
+    token = " with a session token" if keys.session_token else ""
+    until = "" if keys.expires_at is None else f" until {rfc3339(keys.expires_at)}"
+    return True, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
 
 
 def report(found: Configuration) -> list[tuple[str, str, str]]:
@@ -59,17 +75,10 @@ def report(found: Configuration) -> list[tuple[str, str, str]]:
     lines.append(("profile", found.profile, origins["profile"]))
     lines.append(("region", found.region or "NONE", origins.get("region", "set AWS_REGION, or region in the profile")))
     lines.append(("endpoint", *_endpoint(found)))
-    credentials = found.credentials
-    if credentials is None:
-        lines.append(("credentials", "NONE", "neither AWS_ACCESS_KEY_ID nor aws_access_key_id in the profile"))
-    else:
-        token = " with a session token" if credentials.session_token else ""
-        lines.append(("credentials", f"{credentials.access_key_id}{token}", origins["credentials"]))
     for member in ("max_attempts", "app_id"):
         if member in origins:
             lines.append((member.replace("_", " "), str(getattr(found, member)), origins[member]))
     lines.append(("certificates", found.ca_bundle or ssl.get_default_verify_paths().cafile or "the system's", origins.get("ca_bundle", "")))
-    lines.extend(_proxies())
     return lines
 
 
@@ -80,7 +89,7 @@ def _endpoint(found: Configuration) -> tuple[str, str]:
         return "NONE", str(error)
 
 
-def _proxies() -> list[tuple[str, str, str]]:
+def proxies() -> list[tuple[str, str, str]]:
     """Proxies that the environment names: this library does not use them unasked, but other programs do."""
     return [
         (f"proxy {name}", value.rpartition("@")[2], "in the environment; not used unless asked for")

@@ -23,9 +23,9 @@ from smruntime_core import (
 from smruntime_core._config import config_of
 from smruntime_core._operations import NEW_SESSION
 from smruntime_core._sessions import OPENING, SessionId
+from smruntime_core.credentials import DefaultChain
 
-from ._client import Settings
-from ._doctor import look
+from ._client import Settings, look, this_process
 from .sockets import Client, SocketIO
 
 if TYPE_CHECKING:
@@ -161,11 +161,11 @@ def _write(data: bytes) -> None:
 
 def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
-    found = run(look(options.profile), SocketIO.reading())
-    config = config_of(found, region=options.region, endpoint_url=options.endpoint_url)
-    io = SocketIO.reading()
-    io.configure(found.credentials, None)
-    credentials = io.keys()
+    world, io = this_process(options.profile), SocketIO.reading()
+    config = config_of(run(look(world), io), region=options.region, endpoint_url=options.endpoint_url)
+    world.region = config.region
+    credentials = run(DefaultChain().provide(world), io)
+    io.wire.close()
     request = operation.request(config.url)
     signed = sign(request, credentials, config.scope, now=time.time())
     sections = {

@@ -1,61 +1,93 @@
-"""What the IOs of every transport over a wire share; a transport adds how to wait, to sleep, to look up a name, to read a file."""
+"""What the IOs of every transport over a wire share; a transport adds how to wait, to sleep, to look up a name, to work beside."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import (
+    ConstructionError,
     Credentials,
-    CredentialsError,
+    Flow,
     GetCredentials,
     Measure,
     Open,
     Receive,
     Response,
     Send,
+    SmRuntimeError,
     StreamingResponse,
     Supply,
     run,
     run_async,
 )
 from smruntime_core._bodies import Sendable
+from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
+from smruntime_core.credentials import World
+from smruntime_core.credentials._provider import raised
 
 from ._bodies import measure, measure_awaited, supply
+from ._files import read_file, write_file
+from ._renewals import Renewal, Renewals, late
 from ._wire import Wire
 
+if TYPE_CHECKING:
+    from smruntime_core.credentials import ProviderLike
+
+    from ._renewals import Over
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class WireIO:
     """The wire, and what to sign with once the settings are known."""
 
+    renewals: Renewals | None = None
+
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self._credentials: Credentials | None = None
 
-    def configure(self, credentials: Credentials | None, ca_bundle: str | None) -> None:
-        """What the settings came to."""
-        self._credentials = credentials
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+        """What the settings came to; who finds them out a second time, as tasks that begin together do, changes nothing."""
+        self.renewals = self.renewals or Renewals(credentials, world)
         self.wire.trust(ca_bundle)
 
-    def keys(self) -> Credentials:
-        """What to sign with; raises `CredentialsError` if there is nothing."""
-        if self._credentials is None:
-            raise CredentialsError(
-                "no credentials: none were given, AWS_ACCESS_KEY_ID is not set, and the profile has no static keys "
-                "(`python -m smruntime_transports doctor` shows what was looked at)"
-            )
-        return self._credentials
+    def prepared(self) -> Renewals:
+        """Where credentials come from."""
+        assert self.renewals is not None, "prepared before it is called"  # noqa: S101 - a mistake of ours
+        return self.renewals
 
 
 class BlockingWireIO(WireIO):
     """The effects that a wire answers, blocking."""
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
-        del effect
-        return self.keys()
+        held = self.prepared().cache.hit(effect.rejected)
+        return held or self._fetched(effect)
+
+    def _fetched(self, effect: GetCredentials) -> Credentials:
+        renewals = self.prepared()
+        renewal, flow, wait = renewals.join(effect.rejected, os.getpid(), threading.Event)
+        if renewal is not None and flow is not None:
+            try:
+                threading.Thread(target=self._renew, args=(flow, renewal), daemon=True).start()
+            except RuntimeError:  # none to be had, as when the interpreter is about to end
+                self._renew(flow, renewal)
+        if wait and renewal is not None and not cast("threading.Event", renewal.over).wait(effect.timeout):
+            raise late(effect)
+        return renewals.keys(renewal)
+
+    def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
+        outcome: Credentials | BaseException | None = None
+        try:
+            outcome = run(flow, self)
+        except Exception as error:
+            outcome = error
+        finally:
+            self.prepared().settle(renewal, outcome)
 
     def send(self, effect: Send, /) -> Response:
         return run(self.wire.exchange(effect), self)
@@ -72,13 +104,48 @@ class BlockingWireIO(WireIO):
     def supply(self, effect: Supply, /) -> bytes:
         return supply(effect)
 
+    def read_file(self, effect: ReadFile, /) -> Contents | None:
+        return read_file(effect)
+
+    def write_file(self, effect: WriteFile, /) -> None:
+        write_file(effect)
+
+    def run_process(self, effect: RunProcess, /) -> Finished:
+        return run_process(effect)
+
+    def ask(self, effect: Ask, /) -> object:
+        answer = _answer(effect)
+        if isinstance(answer, Awaitable):
+            if callable(close := getattr(cast("object", answer), "close", None)):
+                close()
+            raise ConstructionError("credentials", "a provider that blocks", "one that is awaited needs an asynchronous client")
+        return answer
+
 
 class AwaitedWireIO(WireIO):
     """The same, awaited, on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        del effect
-        return self.keys()
+        held = self.prepared().cache.hit(effect.rejected)
+        return held or await self._fetched(effect)
+
+    async def _fetched(self, effect: GetCredentials) -> Credentials:
+        renewals = self.prepared()
+        renewal, flow, wait = renewals.join(effect.rejected, self.home(), self.event)
+        if renewal is not None and flow is not None:
+            self.beside(lambda: self._renew(flow, renewal))
+        if wait and renewal is not None and not await self.within(effect.timeout, renewal.over):
+            raise late(effect)
+        return renewals.keys(renewal)
+
+    async def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
+        outcome: Credentials | BaseException | None = None
+        try:
+            outcome = await run_async(flow, self)
+        except Exception as error:
+            outcome = error
+        finally:
+            self.prepared().settle(renewal, outcome)
 
     async def send(self, effect: Send, /) -> Response:
         return await run_async(self.wire.exchange(effect), self)
@@ -93,14 +160,31 @@ class AwaitedWireIO(WireIO):
     async def measure(self, effect: Measure, /) -> Sendable:
         if effect.source.kind == "async iterator":
             return await measure_awaited(effect.source)
-        return await self.in_thread(partial(measure, effect))
+        return await self.in_thread(measure, effect)
 
     async def supply(self, effect: Supply, /) -> bytes:
-        return await self.in_thread(partial(supply, effect))
+        return await self.in_thread(supply, effect)
 
-    async def in_thread(self, do: Callable[[], T]) -> T:
-        """What `do` returns, which may block."""
-        raise NotImplementedError
+    async def read_file(self, effect: ReadFile, /) -> Contents | None:
+        return await self.in_thread(read_file, effect)
+
+    async def write_file(self, effect: WriteFile, /) -> None:
+        await self.in_thread(write_file, effect)
+
+    async def run_process(self, effect: RunProcess, /) -> Finished:
+        return await self.in_thread(run_process, effect)
+
+    async def ask(self, effect: Ask, /) -> object:
+        """In a thread, since it may block; what it returns is awaited here if it can be."""
+        answer = await self.in_thread(_answer, effect)
+        if not isinstance(answer, Awaitable):
+            return answer
+        try:
+            return await cast("Awaitable[object]", answer)
+        except SmRuntimeError:
+            raise
+        except Exception as error:
+            raise raised(effect.function, error) from error
 
     async def checkpoint(self) -> None:
         """Let other tasks run."""
@@ -109,3 +193,39 @@ class AwaitedWireIO(WireIO):
     async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Have `do` done even if the task is being cancelled, for so long."""
         raise NotImplementedError
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have a function that blocks called in a thread, which is not waited for if the task is cancelled."""
+        raise NotImplementedError
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Begin `do` in a task of its own, which outlives this one."""
+        raise NotImplementedError
+
+    def home(self) -> object:
+        """The running loop, or what stands for it."""
+        raise NotImplementedError
+
+    def event(self) -> Over:
+        """A new event of this loop."""
+        raise NotImplementedError
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        """Wait until `over` is set; False if `seconds` passed first."""
+        raise NotImplementedError
+
+
+def _answer(effect: Ask) -> object:
+    try:
+        return effect.function(*effect.arguments)
+    except SmRuntimeError:
+        raise
+    except Exception as error:
+        raise raised(effect.function, error) from error
+
+
+def run_process(effect: RunProcess) -> Finished:
+    """See `_process`, which few need: `subprocess` takes a while to import."""
+    from ._process import run_process
+
+    return run_process(effect)

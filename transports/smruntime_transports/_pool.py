@@ -1,6 +1,7 @@
 """The connections of a client: who may have one, who waits, and which are kept.
 
-    enter ──> a place in the queue, or come in ──> kept: an idle connection, or None: open one ──> leave
+    take ──────────────────────────────────────────> an idle connection ──┐
+    enter ──> a place in the queue, or come in ──> kept, or open one ─────┴──> give_back, or leave
 
 At most `most` calls have a connection to one origin at a time; who comes then waits in line, and who leaves calls in the
 one that has waited for longest, so nobody starves however many there are. Idle connections are used in turn as well: the one that has
@@ -54,6 +55,20 @@ class Pool:
         self._lock = threading.RLock()  # a generator that is collected while it is held leaves too
         self._doors: dict[Origin, _Door] = {}
 
+    def take(self, origin: Origin) -> Connection | None:
+        """Come in at once, with a connection that has served and may serve again; None, and nobody has come in, if there is none."""
+        door = self._doors.get(origin)
+        if door is None or not door.idle or self._pid != os.getpid():
+            return None
+        with self._lock:
+            if door.waiting or door.inside >= self._most:
+                return None
+            door.inside += 1
+        connection = self.kept(origin)
+        if connection is None:
+            self.leave(origin)
+        return connection
+
     def enter(self, origin: Origin) -> Place | None:
         """None: come in. Otherwise wait until this place is called, and `give_up` if you do not."""
         if self._pid != os.getpid():
@@ -63,7 +78,7 @@ class Pool:
             door = self._doors.get(origin)
             if door is None:
                 door = self._doors[origin] = _Door()
-            if door.inside < self._most:
+            if door.inside < self._most and not door.waiting:
                 door.inside += 1
                 return None
             place = Place()
@@ -75,11 +90,10 @@ class Pool:
         with self._lock, suppress(ValueError, KeyError):
             self._doors[origin].waiting.remove(place)
             return
-        if place.called:
-            self.leave(origin, None)
+        self.leave(origin)
 
     def kept(self, origin: Origin) -> Connection | None:
-        """The connection that has been idle for longest and may still serve; those that may not are dropped on the way."""
+        """For who has come in: the connection that has been idle for longest and may still serve; others are dropped on the way."""
         idle = self._doors[origin].idle
         while idle:
             try:
@@ -91,18 +105,22 @@ class Pool:
             connection.drop()
         return None
 
-    def leave(self, origin: Origin, connection: Connection | None) -> None:
-        """Whoever came in is done; `connection` may serve again, if there is one."""
+    def give_back(self, origin: Origin, connection: Connection) -> None:
+        """Leave, and `connection` may serve again."""
         door = self._doors.get(origin)
-        if connection is not None:
-            if self._closed or door is None or connection.pid != self._pid:
-                connection.drop()
-            else:
-                connection.idle_since = self._clock()
-                door.idle.append(connection)
-        if door is None:
-            return
+        if self._closed or door is None or connection.pid != self._pid:
+            connection.drop()
+        else:
+            connection.idle_since = self._clock()
+            door.idle.append(connection)
+        self.leave(origin)
+
+    def leave(self, origin: Origin) -> None:
+        """Whoever came in is done."""
         with self._lock:
+            door = self._doors.get(origin)
+            if door is None:  # of a parent process
+                return
             if not door.waiting:
                 door.inside -= 1
                 return

@@ -68,7 +68,7 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         exchange.max_body = effect.max_body
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = yield from self._connection(exchange, effect, limits)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
@@ -83,7 +83,8 @@ class Wire:
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        body = OpenBody(self, exchange, (yield from self._connection(exchange, effect, limits)), aside)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        body = OpenBody(self, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
             head = exchange.head
@@ -117,8 +118,14 @@ class Wire:
             body.end(exchange.reusable)
         return data
 
+    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
+        """A connection that has served and may serve again, if there is one at once."""
+        kept = None if effect.fresh else self._pool.take(exchange.origin)
+        exchange.reused = kept is not None
+        return kept
+
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A connection to have the exchange on, kept or new; whoever gets it must `_leave`."""
+        """A new connection, or one that came free while this call stood in line. Whoever gets one must `_leave`."""
         pool, origin = self._pool, exchange.origin
         place = pool.enter(origin)
         settled = False
@@ -135,15 +142,11 @@ class Wire:
             return connection
         finally:
             if not settled:
-                if place is None:
-                    pool.leave(origin, None)
-                else:
-                    pool.give_up(origin, place)
+                pool.leave(origin) if place is None else pool.give_up(origin, place)
 
     def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         """A new connection; the place in the pool is there."""
-        del effect
-        return self._connector.connect(exchange.origin, limits)
+        return self._connector.connect(exchange.origin, limits, direct=direct(effect))
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
         if limits.over and not exchange.bytes_sent:
@@ -165,10 +168,10 @@ class Wire:
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
         if keep:
-            self._pool.leave(exchange.origin, connection)
+            self._pool.give_back(exchange.origin, connection)
         else:
             connection.drop()
-            self._pool.leave(exchange.origin, None)
+            self._pool.leave(exchange.origin)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""
@@ -205,6 +208,11 @@ _LATE: dict[Phase, str] = {
     "head": "no answer in time",
     "body": "the answer stalled",
 }
+
+
+def direct(effect: Send | Open) -> bool:
+    """No proxy may see it."""
+    return isinstance(effect, Send) and effect.direct
 
 
 def conceal(settings: WireSettings) -> None:

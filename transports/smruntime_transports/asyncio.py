@@ -8,25 +8,25 @@ watch sockets; use the selector loop there.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 from smruntime_core import Sleep
-from smruntime_core._config import ReadFile
 
 from ._client import BaseAsyncClient
 from ._connection import READ, WRITE, Connection
-from ._files import read_file
-from ._io import AwaitedWireIO
+from ._io import AwaitedWireIO, P, T
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
 from ._wire import Wire
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
@@ -34,11 +34,46 @@ CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventL
 class AsyncioIO(AwaitedWireIO):
     """Answers effects on the running asyncio loop."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await self.in_thread(partial(read_file, effect))
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(wire)
+        self._tasks: set[asyncio.Future[None]] = set()  # the loop itself holds on to none of them
 
-    async def in_thread(self, do: Callable[[], T]) -> T:
-        return await asyncio.to_thread(do)
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread of its own: `asyncio.run` would wait for one of asyncio's executor to end, however long it hangs."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def work() -> None:
+            try:
+                result = context.run(function, *args, **kwargs)
+            except BaseException as error:
+                outcome = partial(_fail, answer, error)
+            else:
+                outcome = partial(_settle, answer, result)
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(outcome)
+
+        threading.Thread(target=work, daemon=True).start()
+        return await answer
+
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.ensure_future(do())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def home(self) -> object:
+        return asyncio.get_running_loop()
+
+    def event(self) -> Over:
+        return asyncio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await cast("asyncio.Event", over).wait()
+        except TimeoutError:
+            return False
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
@@ -122,6 +157,11 @@ class AsyncioIO(AwaitedWireIO):
 def _settle(future: asyncio.Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)
+
+
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
 
 
 class AsyncClient(BaseAsyncClient):

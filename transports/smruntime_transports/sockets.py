@@ -18,7 +18,6 @@ from smruntime_core import Sleep
 
 from ._client import SyncClient
 from ._connection import Connection
-from ._files import ReadFile, read_file
 from ._io import BlockingWireIO
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
@@ -32,9 +31,6 @@ class SocketIO(BlockingWireIO):
     def reading(cls) -> SocketIO:
         """One that only looks for settings."""
         return cls(Wire(time.monotonic))
-
-    def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return read_file(effect)
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)

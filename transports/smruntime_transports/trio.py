@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from typing import TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 try:
     import trio
@@ -17,24 +16,39 @@ from smruntime_core import Sleep
 
 from ._client import BaseAsyncClient
 from ._connection import READ, WRITE, Connection
-from ._files import ReadFile, read_file
-from ._io import AwaitedWireIO
+from ._io import AwaitedWireIO, P, T
 from ._nested import Sock
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
 from ._wire import Wire
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from ._renewals import Over
 
 
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
 
-    async def read_file(self, effect: ReadFile, /) -> bytes | None:
-        return await self.in_thread(partial(read_file, effect))
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a tuple, as trio takes a function that returns a coroutine for a mistake."""
+        (answer,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        return answer
 
-    async def in_thread(self, do: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(do)
+    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
+        """In a system task: no nursery of a caller's would let it outlive the caller."""
+        trio.lowlevel.spawn_system_task(do)
+
+    def home(self) -> object:
+        return trio.lowlevel.current_trio_token()
+
+    def event(self) -> Over:
+        return trio.Event()
+
+    async def within(self, seconds: float | None, over: Over) -> bool:
+        with trio.move_on_after(_limit(seconds)):
+            await cast("trio.Event", over).wait()
+            return True
+        return False
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

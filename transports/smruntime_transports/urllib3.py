@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Unpack, cast
 try:
     import urllib3
     from urllib3._base_connection import ProxyConfig
+    from urllib3._version import __version__ as version
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
@@ -36,6 +37,13 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
 
+if hasattr(HTTPConnection, "is_multiplexed"):
+    raise ImportError(
+        f"smruntime_transports.urllib3 needs urllib3, and {version} is urllib3-future (niquests installs it under the same "
+        "name): its connections serve several requests at once, so none can be lent. Use smruntime_transports.sockets or .asyncio, "
+        "or pip install --force-reinstall urllib3"
+    )
+
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Send, run
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Exchange
@@ -49,7 +57,7 @@ from ._pool import MOST, Pool
 from ._proxy import Proxy, tunnel
 from ._steps import Left, not_sent
 from ._tls import TLS
-from ._wire import Wire, WireSettings, conceal
+from ._wire import Wire, WireSettings, conceal, direct
 from .sockets import SocketIO
 
 
@@ -211,7 +219,13 @@ class Urllib3Wire(Wire):
         self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
+    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
+        """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
+        return super()._kept(exchange, effect) if direct(effect) else None
+
     def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        if direct(effect):
+            return (yield from super()._connect(exchange, effect, limits))
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
@@ -248,12 +262,14 @@ class Urllib3Wire(Wire):
         return Lent(handover)
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
-        assert isinstance(connection, Lent), "from above"  # noqa: S101 - no other is made here
+        if not isinstance(connection, Lent):  # one that went past urllib3's proxy
+            super()._leave(exchange, connection, keep)
+            return
         if keep:
             connection.give_back()
         else:
             connection.drop()
-        self._pool.leave(exchange.origin, None)
+        self._pool.leave(exchange.origin)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
@@ -272,6 +288,7 @@ class Urllib3Wire(Wire):
 
     def close(self) -> None:
         """Close every idle connection."""
+        super().close()
         self.pools.clear()
 
 

@@ -1,0 +1,96 @@
+"""Where credentials come from, as flows: files, programs and HTTP are asked for as effects, so any event loop will do.
+
+    client = Client(credentials=DefaultChain())                    # or None: the same
+    client = Client(credentials=AssumeRole(role_arn="arn:aws:iam::123456789012:role/reader", external_id="acme"))
+    client = Client(credentials=boto3.Session())                   # or any callable that returns credentials
+
+A *provider* has one method, `provide(world)`, a flow that returns `Credentials` or raises `CredentialsError`. The *world* is what a
+flow may know without asking: the environment, a clock, chance, the client's profile and region. Each kind of source below is a record
+whose members are what a profile may say about it; a profile that chains roles is read into such records, one inside the other, and
+those are what is performed.
+
+    >>> import smruntime_core as sm
+    >>> from smruntime_core.credentials import Process, World
+    >>> from smruntime_core.testing import Frozen, script
+    >>> world = World({}, home="/home/me", clock=Frozen(), random=lambda: 0.5)
+    >>> flow = script(Process("/opt/keys --for me").provide(world))
+    >>> _ = flow.expects(sm.RunProcess(("/opt/keys", "--for", "me")))
+    >>> flow.replies(sm.Finished(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
+    Credentials(access_key_id='AKID', secret_access_key=<redacted>)
+
+    Environment  SharedProfile  WebIdentity  Container  InstanceMetadata      what the default chain looks at, in this order
+    AssumeRole  Process  Sso  Login                                           what a profile may stand for besides
+
+    provider ──> flow ──> `Cache`: what to do with credentials that are getting old (pure) ──> a transport does it, once for all callers
+
+Beside `send` and `sleep`, an IO that performs these flows has the methods `read_file`, `write_file`, `run_process` and `ask`.
+
+Nothing here is imported before it is used: a program whose keys are in its environment pays for no more than those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._cache import Cache
+    from ._chain import DefaultChain, Resolution, resolve
+    from ._container import Container
+    from ._imds import InstanceMetadata
+    from ._login import Login
+    from ._process import Process
+    from ._profile import SharedProfile
+    from ._protocols import Provider, ProviderLike
+    from ._provider import provider_of
+    from ._sso import Sso
+    from ._static import ANONYMOUS, Environment
+    from ._sts import AssumeRole, WebIdentity
+    from ._world import Source, World
+
+_ROOMS = {
+    "_cache": ("Cache",),
+    "_chain": ("DefaultChain", "Resolution", "resolve"),
+    "_container": ("Container",),
+    "_imds": ("InstanceMetadata",),
+    "_login": ("Login",),
+    "_process": ("Process",),
+    "_profile": ("SharedProfile",),
+    "_protocols": ("Provider", "ProviderLike"),
+    "_provider": ("provider_of",),
+    "_sso": ("Sso",),
+    "_static": ("ANONYMOUS", "Environment"),
+    "_sts": ("AssumeRole", "WebIdentity"),
+    "_world": ("Source", "World"),
+}
+
+__all__ = [
+    "ANONYMOUS",
+    "AssumeRole",
+    "Cache",
+    "Container",
+    "DefaultChain",
+    "Environment",
+    "InstanceMetadata",
+    "Login",
+    "Process",
+    "Provider",
+    "ProviderLike",
+    "Resolution",
+    "SharedProfile",
+    "Source",
+    "Sso",
+    "WebIdentity",
+    "World",
+    "provider_of",
+    "resolve",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its room when it is first asked for."""
+    room = next((room for room, names in _ROOMS.items() if name in names), None)
+    if room is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)  # `importlib` may not be loaded yet
+    globals()[name] = value
+    return value

@@ -1,0 +1,112 @@
+"""The instance metadata of EC2, version 2 only: a token first, then the role's name, then its credentials.
+
+    PUT  /latest/api/token                                              a secret that a forged request cannot have
+    GET  /latest/meta-data/iam/security-credentials-extended/           the name of the role; where that is not known yet,
+    GET  /latest/meta-data/iam/security-credentials/                    the same without the account
+    GET  …/NAME                                                         its credentials
+
+Where nobody answers there is no instance, and that is soon clear: one second a try, and what cannot be connected to is not tried
+again. A server that is there but says 500 is. (EC2 user guide, "Use IMDS"; AWS SDKs reference guide, "IMDS credential provider".)
+"""
+
+from __future__ import annotations
+
+import re
+
+from .._effects import Flow, Send
+from .._errors import ConstructionError, CredentialsError, DispatchFailure
+from .._model import Credentials, Request, Response
+from .._record import Record
+from .._rules import ENDPOINT_URL
+from ._documents import credentials, json_object
+from ._services import PHASES, ask
+from ._world import MAX_DOCUMENT, Blaming, Source, Token, World
+
+DISABLED = "AWS_EC2_METADATA_DISABLED"
+ENDPOINTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
+ROLES = "/latest/meta-data/iam/security-credentials"
+EXTENDED = f"{ROLES}-extended"
+TTL = "21600"  # seconds, the most there is
+TRY = 1.0  # seconds
+WHERE = "instance metadata"
+
+
+class InstanceMetadata(Source, kw_only=True):
+    """The credentials of the instance's role. `endpoint` and `endpoint_mode` ("IPv4", "IPv6") win over what the settings say."""
+
+    name = WHERE
+
+    endpoint: str | None = None
+    endpoint_mode: str | None = None
+
+    def look(self, world: World) -> Flow[Credentials | str]:
+        """The instance's credentials, or why there are none here; raises `CredentialsError`."""
+        if (world.variable(DISABLED) or "").lower() == "true":
+            return f"switched off by {DISABLED}"
+        url = yield from endpoint(world, self.endpoint, self.endpoint_mode)
+        try:
+            service = _Service(url, (yield from _open(url, world)))
+        except DispatchFailure as failure:
+            return f"nobody answers at {url} ({failure.kind})"
+        found = yield from _role(service, world)
+        if found is None:
+            return "the instance has no role"
+        path, role = found
+        response = yield from service.get(f"{path}/{role}", world)
+        return credentials(json_object(response.body, WHERE), WHERE)
+
+
+class _Service(Record):
+    """Where the metadata are, and the token that opens them."""
+
+    url: str
+    token: Token
+
+    def request(self, path: str) -> Request:
+        return Request("GET", self.url + path, (("x-aws-ec2-metadata-token", self.token.word),))
+
+    def get(self, path: str, world: World, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
+        return ask(lambda: self.request(path), world, WHERE, seconds=TRY, tries=tries, direct=True, allowed=allowed)
+
+
+def endpoint(world: World, argued: str | None = None, mode: str | None = None) -> Flow[str]:
+    """Where the metadata are; raises `CredentialsError` for what is neither a URL nor a mode."""
+    settings = yield from world.settings()
+    url = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT",), "ec2_metadata_service_endpoint")
+    with Blaming(WHERE):
+        if argued is not None or url is not None:
+            return ENDPOINT_URL.check("endpoint", argued or (url and url.value)).rstrip("/")
+        found = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",), "ec2_metadata_service_endpoint_mode")
+        known = ENDPOINTS.get((mode or (found.value if found else "IPv4")).lower())
+        if known is None:
+            raise ConstructionError("endpoint_mode", "IPv4 or IPv6")
+        return known
+
+
+def _open(url: str, world: World) -> Flow[Token]:
+    """The token; raises `DispatchFailure` if nobody is there, and `CredentialsError` if somebody is and gives none."""
+    request = Request("PUT", f"{url}/latest/api/token", (("x-aws-ec2-metadata-token-ttl-seconds", TTL),))
+    response = yield from Send(request, TRY, PHASES, max_body=MAX_DOCUMENT, direct=True)
+    if response.status >= 500:
+        response = yield from ask(lambda: request, world, WHERE, seconds=TRY, direct=True)
+    if response.status == 403:
+        raise CredentialsError(f"{WHERE}: version 2 is switched off on this instance (status 403)")
+    if response.status != 200:
+        raise CredentialsError(f"{WHERE}: status {response.status} instead of a token")
+    return Token(response.body.strip(), f"{WHERE}: the token")
+
+
+def _role(service: _Service, world: World) -> Flow[tuple[str, str] | None]:
+    """The path to ask under and the name of the role; None if there is none."""
+    path = EXTENDED
+    try:
+        response = yield from service.get(f"{path}/", world, tries=1)
+    except CredentialsError:  # not known here yet, or not well: either way the older one will do
+        path = ROLES
+        response = yield from service.get(f"{path}/", world, allowed=(404,))
+    if response.status == 404:
+        return None
+    role = Token(response.body.strip(), f"{WHERE}: the name of the role").word
+    if not re.fullmatch(r"[\w+=,.@-]{1,128}", role, re.ASCII):
+        raise CredentialsError(f"{WHERE}: the name of the role is not one")
+    return path, role

@@ -1,0 +1,143 @@
+"""The outside world of a flow of credentials, written down: files, HTTP in order, and a clock; for the blocking loop and two others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import pytest
+import trio
+
+from smruntime_core import CredentialsError, DispatchFailure, Flow, Response, Send, Sleep, run, run_async
+from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
+from smruntime_core.credentials import World
+from smruntime_core.testing import Frozen
+from smruntime_transports.sockets import SocketIO
+
+VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
+HOME = "/home"
+NOW = 1.64e9
+
+
+class Exchange(NamedTuple):
+    """One request as it was recorded, and its answer. What is recorded of headers and body must be there; more may be."""
+
+    method: str
+    url: str
+    response: Response
+    headers: dict[str, str] = {}  # noqa: RUF012 - never written to
+    body: str | None = None
+
+    def check(self, send: Send, files: str) -> None:
+        request = send.request
+        assert (request.method, request.url) == (self.method, self.url)
+        sent = {name.lower(): value for name, value in request.headers}
+        for name, value in self.headers.items():
+            assert sent[name] == value, name
+        if self.body is not None:
+            theirs, ours = dict(parse_qsl(self.body)), dict(parse_qsl(bytes(request.body).decode()))
+            assert ours.keys() == theirs.keys()
+            for name, value in theirs.items():  # what was scrubbed after it was recorded is not what the files say
+                assert ours[name] == value.strip() or value.strip() not in files + "AssumeRoleWithWebIdentity2011-06-15"
+
+
+class Recorded:
+    """A blocking IO that plays `exchanges` in order, and remembers what it was asked."""
+
+    def __init__(self, files: dict[str, str] | None = None, exchanges: list[Exchange] | None = None, *, said: str = "") -> None:
+        self.files = {path: text.encode() for path, text in (files or {}).items()}
+        self.exchanges = list(exchanges or [])
+        self.sent: list[Send] = []
+        self.slept: list[float] = []
+        self.ran: list[tuple[str, ...]] = []
+        self.printed = Finished(0, b"")
+        self._said = said + "".join(self.files and [data.decode("latin-1") for data in self.files.values()])
+
+    def read_file(self, effect: ReadFile) -> Contents | None:
+        data = self.files.get(effect.path)
+        return None if data is None else Contents(data[: effect.most + 1])
+
+    def write_file(self, effect: WriteFile) -> None:
+        self.files[effect.path] = effect.data
+
+    def run_process(self, effect: RunProcess) -> Finished:
+        self.ran.append(effect.arguments)
+        return self.printed
+
+    def sleep(self, effect: Sleep) -> None:
+        self.slept.append(effect.seconds)
+
+    def ask(self, effect: Ask) -> object:
+        return effect.function(*effect.arguments)
+
+    def send(self, effect: Send) -> Response:
+        self.sent.append(effect)
+        if "security-credentials-extended" in effect.request.url and not (
+            self.exchanges and "security-credentials-extended" in self.exchanges[0].url
+        ):
+            return Response(404)  # as instances did before that path was, when most of these were recorded
+        if not self.exchanges:
+            raise DispatchFailure("the recording is over", kind="refused", phase="connect", delivery="not_sent")
+        exchange = self.exchanges.pop(0)
+        exchange.check(effect, self._said)
+        return exchange.response
+
+
+class Awaited:
+    """The same, awaited, after giving way to the loop."""
+
+    def __init__(self, io: Recorded, pause: Callable[[float], Any]) -> None:
+        self._io = io
+        self._pause = pause
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        async def answer(effect: Any) -> Any:
+            await self._pause(0)
+            return getattr(self._io, name)(effect)
+
+        return answer
+
+
+def driven(flow: Flow[Any], io: Recorded, way: str) -> Any:
+    if way == "blocking":
+        return run(flow, io)
+    if way == "trio":
+        return trio.run(run_async, flow, Awaited(io, trio.sleep))
+    return asyncio.run(run_async(flow, Awaited(io, asyncio.sleep)))
+
+
+WAYS = pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
+
+
+def world(environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any) -> World:
+    return World(environ or {}, home=HOME, clock=Frozen(now), random=lambda: 0.5, **more)
+
+
+def refused(flow: Flow[Any], io: object = None) -> CredentialsError:
+    """The error that `flow` comes to."""
+    with pytest.raises(CredentialsError) as info:
+        run(flow, io or Recorded())
+    return info.value
+
+
+def vectors(name: str, of: Callable[[Any], list[Any]] = list) -> list[Any]:
+    """Cases of a file beside the checkout; one that skips if it is not there."""
+    path = VECTORS / name
+    if not path.exists():
+        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+    return [pytest.param(case, id=str(case.get("case", case.get("docs")))) for case in of(json.loads(path.read_bytes()))]
+
+
+@contextmanager
+def on_sockets() -> Iterator[SocketIO]:
+    """A real IO, closed afterwards."""
+    io = SocketIO.reading()
+    try:
+        yield io
+    finally:
+        io.wire.close()

@@ -1,0 +1,201 @@
+"""When credentials are renewed: a table of moments, and hypothesis looking for ways to serve expired ones or to renew twice at once."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from smruntime_core import Credentials, CredentialsError
+from smruntime_core.credentials import Cache
+from smruntime_core.testing import Frozen
+
+NOW = 1.8e9
+
+
+def cache(clock: Frozen, draw: float = 0.0) -> Cache:
+    return Cache(clock.time, lambda: draw)
+
+
+def until(seconds: float | None) -> Credentials:
+    return Credentials("AKID", "s", "t", None if seconds is None else NOW + seconds)
+
+
+def test_an_hour_of_credentials() -> None:
+    clock = Frozen(NOW)
+    kept = cache(clock)
+    assert (kept.advise(None), kept.hit(None), kept.valid()) == ("wait", None, None)
+    kept.done(until(3600))
+    for left, advice in (
+        (3600, "use"),
+        (901, "use"),
+        (900, "use and renew"),
+        (61, "use and renew"),
+        (60, "wait"),
+        (1, "wait"),
+        (0, "wait"),
+    ):
+        clock.now = NOW + 3600 - left
+        assert kept.advise(None) == advice, left
+        assert (kept.hit(None) is not None) == (advice == "use")
+        assert (kept.valid() is not None) == (left > 0)
+
+
+def test_what_does_not_expire_is_kept() -> None:
+    clock = Frozen(NOW)
+    kept = cache(clock)
+    kept.done(until(None))
+    clock.now += 1e9
+    assert kept.hit(None) == until(None)
+
+
+def test_jitter_is_a_quarter_of_the_window() -> None:
+    quiet = []
+    for draw in (0.0, 0.5, 0.999):
+        kept = cache(Frozen(NOW), draw)
+        kept.done(until(3600))
+        quiet.append(NOW + 3600 - kept.quiet_until)
+    assert quiet[0] == 900 and quiet[1] == 787.5 and 675 <= quiet[2] < 676
+
+
+def test_a_source_that_has_nothing_newer_is_not_asked_at_every_call() -> None:
+    clock = Frozen(NOW)
+    kept = cache(clock)
+    asked = 0
+    while kept.valid() or not asked:
+        if kept.advise(None) != "use" and kept.begin():
+            if asked and clock.now >= NOW + 600:
+                break
+            kept.done(until(600))
+            asked += 1
+        clock.now += 0.1
+    assert asked < 16
+
+
+def test_a_failure_costs_nobody_anything_while_the_old_ones_are_valid() -> None:
+    """Row 104: 300 s are left, the source is down."""
+    clock = Frozen(NOW)
+    kept = cache(clock)
+    kept.done(until(3600))
+    clock.now = NOW + 3300
+    tries = []
+    while clock.now < NOW + 3600:
+        assert kept.valid() is not None
+        if kept.advise(None) != "use":
+            assert kept.begin()
+            tries.append(clock.now)
+            kept.failed()
+        clock.now += 0.25
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert pauses[:6] == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    assert max(pauses) <= 60.0
+    assert kept.advise(None) == "wait"
+    kept.begin()
+    kept.done(Credentials("AKID", "s", "t", clock.now + 3600))
+    assert kept.advise(None) == "use"
+
+
+def test_what_has_expired_already_is_not_taken() -> None:
+    kept = cache(Frozen(NOW))
+    kept.begin()
+    with pytest.raises(CredentialsError, match="expired 5 s ago"):
+        kept.done(until(-5))
+    assert kept.valid() is None
+    assert not kept.renewing
+
+
+def test_rejected_credentials_are_waited_out() -> None:
+    clock = Frozen(NOW)
+    kept = cache(clock)
+    old, new = until(3600), Credentials("AKIDNEW", "s", "t", NOW + 3600)
+    kept.done(old)
+    assert kept.advise(new) == "use", "somebody else's news are older than what is held"
+    assert kept.advise(old) == "wait"
+    assert kept.advise(None) == "wait", "for everybody"
+    assert kept.begin()
+    assert not kept.begin()
+    kept.done(new)
+    assert (kept.advise(None), kept.advise(old), kept.hit(None)) == ("use", "use", new)
+    assert kept.advise(new) == "wait"
+    kept.begin()
+    kept.failed()
+    assert kept.advise(new) == "use", "there is nothing better, and the caller sees that they are the same"
+    clock.now += 1.1
+    assert kept.advise(None) == "wait"
+
+
+class Callers(RuleBasedStateMachine):
+    """Any order of calls, moments, failures and rejections, by callers who do as they are advised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Frozen(NOW)
+        self.kept = Cache(self.clock.time, lambda: self.draw)
+        self.draw = 0.0
+        self.running = 0
+        self.waiting = 0
+
+    @rule(seconds=st.floats(0, 4000))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(draw=st.floats(0, 1, exclude_max=True))
+    def chance(self, draw: float) -> None:
+        self.draw = draw
+
+    @rule(rejected=st.sampled_from(["no", "held", "other"]))
+    def a_call(self, rejected: str) -> None:
+        last = {"no": None, "held": self.kept.held, "other": until(1)}[rejected]
+        hit = self.kept.hit(last)
+        if hit is not None:
+            self.served(hit)
+            return
+        advice = self.kept.advise(last)
+        if advice != "use" and self.kept.begin():
+            self.running += 1
+        if advice == "wait":
+            assert self.kept.renewing, "somebody is at it"
+            self.waiting += 1
+        else:
+            self.served(self.kept.valid())
+
+    @precondition(lambda self: self.running)
+    @rule(seconds=st.one_of(st.none(), st.floats(-100, 5000)))
+    def it_comes(self, seconds: float | None) -> None:
+        self.running -= 1
+        fetched = Credentials("AKID", "s", None, None if seconds is None else self.clock.now + seconds)
+        try:
+            self.kept.done(fetched)
+        except CredentialsError:
+            assert fetched.expires_at is not None and fetched.expires_at <= self.clock.now
+        else:
+            assert self.kept.valid() is fetched
+        self.woken()
+
+    @precondition(lambda self: self.running)
+    @rule(how=st.sampled_from(["failed", "abandoned"]))
+    def it_does_not(self, how: str) -> None:
+        self.running -= 1
+        getattr(self.kept, how)()
+        self.woken()
+
+    def woken(self) -> None:
+        if self.waiting:
+            self.waiting = 0
+            if (found := self.kept.valid()) is not None:
+                self.served(found)
+
+    def served(self, keys: Credentials | None) -> None:
+        assert keys is not None
+        assert keys.expires_at is None or keys.expires_at > self.clock.now, "expired credentials were served"
+
+    @invariant()
+    def one_renewal_at_most(self) -> None:
+        assert self.running == int(self.kept.renewing)
+
+
+Callers.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestCallers = Callers.TestCase

@@ -1,0 +1,185 @@
+"""The container's endpoint: the Rust SDK's cases, then addresses, tokens and answers that are not what they should be (row 108)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import urllib3
+
+from smruntime_core import CredentialsError, Flow, Response, run
+from smruntime_core.credentials import Container
+from smruntime_core.credentials._container import address, trusted
+from smruntime_transports import urllib3 as on_urllib3
+
+from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .servers import OK, Peer, acting, scripted
+
+URL = "http://169.254.170.2/keys"
+KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z"}'
+HERE = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": URL}
+
+
+def asked(environ: dict[str, str]) -> Flow[Any]:
+    """The address in the environment, or why there is none, as a flow."""
+    yield from ()
+    url = address(world(environ))
+    if url is None:
+        raise CredentialsError("no address")
+    return url
+
+
+@WAYS
+@pytest.mark.parametrize("case", vectors("credentials-container-uri.json", lambda data: data["tests"]))
+def test_cases(case: Any, way: str) -> None:
+    if "Ok" in case["result"]:
+        assert driven(asked(case["env"]), Recorded(), way) == case["result"]["Ok"]
+    else:
+        with pytest.raises(CredentialsError):
+            driven(asked(case["env"]), Recorded(), way)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/keys",
+        "http://169.254.170.2@example.com/keys",
+        "http://169.254.170.2.example.com/keys",
+        "http://169.254.169.254/keys",
+        "http://2852039170/keys",
+        "http://0251.0376.0252.02/keys",
+        "http://0xa9.0xfe.0xaa.2/keys",
+        "http://[::ffff:8.8.8.8]/keys",
+        "http://localhost.example.com/keys",
+        "http://local\thost/keys",
+        "ftp://169.254.170.2/keys",
+        "http://127.0.0.1:99999/keys",
+        "http:///keys",
+        "//169.254.170.2/keys",
+    ],
+)
+def test_an_address_that_is_not_to_be_trusted(url: str) -> None:
+    io = Recorded()
+    error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})), io)
+    assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in str(error)
+    assert not io.sent
+
+
+@pytest.mark.parametrize("path", [".example.com/keys", "@example.com/keys", ":80/keys", "keys"])
+def test_a_relative_address_begins_with_a_slash(path: str) -> None:
+    assert "slash" in str(refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}))))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.3", "::1", "localhost", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"])
+def test_hosts_that_are(host: str) -> None:
+    assert trusted(host)
+
+
+def test_the_token_of_the_file_goes_before_the_other() -> None:
+    environ = {**HERE, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "env", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}
+    for files, token in (({"/token": "file\n"}, "file"),):
+        io = Recorded(files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})])
+        assert run(Container().provide(world(environ)), io).access_key_id == "AKID"
+    del environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+    io = Recorded({}, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": "env"})])
+    assert run(Container().provide(world(environ)), io).session_token == "t"
+
+
+@pytest.mark.parametrize("token", ["hush\r\nx-evil: 1", "hush\nx", "hush\x00", "hush é", "h" * 70_000])
+def test_a_token_that_no_header_can_carry(token: str) -> None:
+    io = Recorded({"/token": token})
+    for more in ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": token}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}):
+        error = refused(Container().provide(world({**HERE, **more})), io)
+        assert "AUTHORIZATION_TOKEN" in str(error)
+        assert "hush" not in str(error)
+    assert not io.sent
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Response(302, (("location", "http://example.com/"),)), "status 302"),
+        (Response(403, (), b'{"code": "AccessDenied", "message": "not you"}'), "AccessDenied: not you"),
+        (Response(404, (), b"<html>"), "status 404"),
+        (Response(200, (), b"hush"), "not a JSON object"),
+        (Response(200, (), b"[" * 100_000), "not a JSON object"),
+        (Response(200, (), b"[" * 50_000), "not a JSON object"),
+        (Response(200, (), b'["hush"]'), "not a JSON object"),
+        (Response(200, (), b'{"AccessKeyId": "A"}'), "no SecretAccessKey"),
+        (Response(200, (), KEYS.replace(b"2099-01-31T", b"hush")), "when it expires"),
+        (Response(200, (), KEYS.replace(b'"s"', b'"hush\\n"')), "secret_access_key"),
+        (Response(200, (), b'{"Code": "Failed", "Message": "why"}'), "Failed: why"),
+    ],
+)
+def test_an_answer_that_holds_no_credentials(answer: Response, says: str) -> None:
+    io = Recorded({}, [Exchange("GET", URL, answer)])
+    error = refused(Container().provide(world(HERE)), io)
+    assert says in str(error)
+    assert "hush" not in str(error)
+    assert len(io.sent) == 1
+
+
+def test_a_server_that_is_not_well_is_asked_again() -> None:
+    io = Recorded(
+        {}, [Exchange("GET", URL, Response(500)), Exchange("GET", URL, Response(503)), Exchange("GET", URL, Response(200, (), KEYS))]
+    )
+    assert run(Container().provide(world(HERE)), io).access_key_id == "AKID"
+    assert len(io.slept) == 2
+    io = Recorded({}, [Exchange("GET", URL, Response(500))] * 3)
+    assert "after 3 tries" in str(refused(Container().provide(world(HERE)), io))
+
+
+# ── over a real wire ──
+
+
+def over_the_wire(url: str) -> Flow[Any]:
+    return Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k"}))
+
+
+def test_what_goes_out() -> None:
+    with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)) as server, on_sockets() as io:
+        assert run(over_the_wire(server.url), io).access_key_id == "AKID"
+    (request,) = server.requests
+    assert request.startswith(b"GET /keys HTTP/1.1\r\n")
+    assert b"\r\nauthorization: t0k\r\n" in request.lower()
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with scripted(b"") as elsewhere:
+        moved = f"HTTP/1.1 307 x\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()
+        with scripted(moved) as server, on_sockets() as io:
+            assert "307" in str(refused(over_the_wire(server.url), io))
+        assert elsewhere.connections == 0
+
+
+def test_an_endless_answer_is_not_read() -> None:
+    def pour(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n")
+        for _ in range(200):
+            peer.send(b"x" * 1_000_000)
+
+    with acting(pour) as stage, on_sockets() as io:
+        assert "too_large" in str(refused(over_the_wire(stage.url), io))
+    assert stage.sent < 20_000_000, "no more than the system's buffers hold"
+
+
+def test_silence_is_given_a_second_a_try() -> None:
+    with acting(Peer.idle) as stage, on_sockets() as io:
+        begun = time.monotonic()
+        assert "timeout" in str(refused(over_the_wire(stage.url), io))
+        assert 2.9 < time.monotonic() - begun < 6.0
+
+
+def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose calls go through a proxy fetches its credentials past it."""
+    keys = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)
+    with scripted(keys) as here, scripted(OK) as proxy:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{here.url}/keys")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t0k")
+        pools = urllib3.ProxyManager(proxy.url)
+        with on_urllib3.Client(region="us-east-1", endpoint_url="http://endpoint.invalid", pools=pools) as client:
+            assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
+    assert len(here.requests) == len(proxy.requests) == 1
+    assert b"t0k" not in proxy.requests[0]

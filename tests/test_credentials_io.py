@@ -1,0 +1,521 @@
+"""Credentials inside of clients: what may be given, one renewal for many callers (rows 103 to 105), programs and files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.credentials
+import botocore.session
+import pytest
+import trio
+
+from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, SmRuntimeError, run
+from smruntime_core._effects import ReadFile, RunProcess, WriteFile
+from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
+from smruntime_core.testing import Frozen
+from smruntime_transports import asyncio as on_asyncio_
+from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio_
+from smruntime_transports._wire import Wire
+from smruntime_transports.asyncio import AsyncioIO
+from smruntime_transports.sockets import SocketIO
+from smruntime_transports.trio import TrioIO
+
+from .callers import PERFORMERS, Performer, Step
+from .recordings import NOW, on_sockets, world
+from .servers import OK, scripted
+
+KEYS = Credentials("AKIDGIVEN", "a secret", "token")
+
+
+@pytest.fixture(params=PERFORMERS)
+def perform(request: pytest.FixtureRequest) -> Performer:
+    return PERFORMERS[request.param]
+
+
+def signer(requests: list[bytes]) -> list[str]:
+    """Whose key each request is signed with."""
+    return [request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests]
+
+
+# ── what may be given ──
+
+
+def a_flow() -> Flow[Credentials]:
+    """A flow of the user's own, which asks for things."""
+    found = yield from ReadFile("/nonexistent")
+    assert found is None
+    return KEYS
+
+
+class APlainProvider:
+    def provide(self, world: World) -> Flow[Credentials]:
+        yield from world.settings()
+        return KEYS
+
+
+async def awaited() -> Credentials:
+    return KEYS
+
+
+GIVEN: dict[str, Callable[[], Any]] = {
+    "credentials": lambda: KEYS,
+    "a callable": lambda: lambda: KEYS,
+    "a flow": lambda: a_flow,
+    "a provider": APlainProvider,
+    "a session of boto3": lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
+    "credentials of botocore": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns those": lambda: lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns frozen ones": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials,
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_may_be_given(perform: Performer, name: str) -> None:
+    with scripted(OK, OK) as server:
+        first, second = perform(server.url, Step(), Step(), credentials=GIVEN[name]())
+    assert first.body == second.body == b"abc"
+    assert signer(server.requests) == ["AKIDGIVEN"] * 2
+
+
+def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
+    """Theirs say when they expire, if only between themselves; those that do not are looked at again within five minutes."""
+    clock, made = Frozen(time.time()), iter(range(100))
+
+    def metadata() -> dict[str, str]:
+        expiry = datetime.fromtimestamp(clock.now + 3600, UTC).isoformat()
+        return {"access_key": f"AKID{next(made)}", "secret_key": "s", "token": "t", "expiry_time": expiry}
+
+    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(metadata(), metadata, "test")
+    theirs._time_fetcher = lambda: datetime.fromtimestamp(clock.now, UTC)
+    for given, ages in ((theirs, 2000), (botocore.credentials.Credentials("AKID0", "s", "t"), 200)):
+        here = World({}, home="/", clock=clock, random=lambda: 0.0)
+        found = run(provider_of(given).provide(here), SocketIO.reading())
+        assert found.expires_at is not None
+        assert ages < found.expires_at - clock.now < 3601
+    io = SocketIO.reading()
+    io.configure(theirs, World({}, home="/", clock=clock, random=lambda: 0.0), None)
+    assert io.credentials(GetCredentials()).access_key_id == "AKID0"
+    clock.now += 3601
+    assert io.credentials(GetCredentials()).access_key_id == "AKID1"
+
+
+@pytest.mark.parametrize("name", PERFORMERS)
+def test_what_is_awaited(name: str) -> None:
+    with scripted(OK) as server:
+        (outcome,) = PERFORMERS[name](server.url, credentials=awaited)
+    if name in ("trio", "asyncio"):
+        assert outcome.body == b"abc"
+    else:
+        assert isinstance(outcome, CredentialsError)
+        assert "asynchronous client" in str(outcome)
+
+
+def test_the_environment(perform: Performer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    for given in (None, DefaultChain(), Environment()):
+        with scripted(OK) as server:
+            (outcome,) = perform(server.url, credentials=given)
+        assert outcome.body == b"abc"
+        assert signer(server.requests) == ["AKIDENV"]
+
+
+def test_nothing_anywhere(perform: Performer) -> None:
+    (error,) = perform("http://127.0.0.1:9", credentials=None)
+    assert isinstance(error, CredentialsError)
+    assert error.tried[0][0] == "the environment"
+
+
+def test_anonymous(perform: Performer) -> None:
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, credentials=ANONYMOUS)
+    assert outcome.body == b"abc"
+    assert b"authorization" not in server.requests[0].lower()
+
+
+class Unfit:
+    def provide(self, world: World) -> Flow[Any]:
+        yield from ()
+        return "AKID"
+
+
+def failing() -> Credentials:
+    raise LookupError("hush")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (failing, "failing raised LookupError"),
+        (lambda: None, "found none"),
+        (lambda: "AKID", "must return Credentials, not str"),
+        (Unfit(), "must return Credentials, not str"),
+        (botocore.session.Session, "found none"),
+        (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
+        (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
+    ],
+)
+def test_what_comes_to_nothing(perform: Performer, given: Any, says: str) -> None:
+    (error,) = perform("http://127.0.0.1:9", credentials=given() if given is botocore.session.Session else given)
+    assert isinstance(error, CredentialsError)
+    assert says in str(error)
+    assert "hush" not in str(error)
+
+
+EXPIRED = b"HTTP/1.1 403 x\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def test_credentials_that_the_service_rejects_are_fetched_anew(perform: Performer) -> None:
+    made: Iterator[int] = iter(range(100))
+    with scripted(OK, EXPIRED, OK, OK) as server:
+        outcomes = perform(server.url, Step(), Step(), Step(), credentials=lambda: Credentials(f"AKID{next(made)}", "s"))
+    assert [outcome.body for outcome in outcomes] == [b"abc"] * 3
+    assert signer(server.requests) == ["AKID0", "AKID0", "AKID1", "AKID1"]
+
+
+# ── one renewal for many ──
+
+
+class Source:
+    """A provider that counts how often it is asked, and takes its time."""
+
+    def __init__(self, clock: Frozen, seconds: float = 0.1) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.asked = 0
+        self.at_once = 0
+        self.broken = False
+
+    def __call__(self) -> Credentials:
+        self.asked += 1
+        self.at_once += 1
+        assert self.at_once == 1
+        time.sleep(self.seconds)
+        self.at_once -= 1
+        if self.broken:
+            raise OSError("it is down")
+        return Credentials(f"AKID{self.asked}", "s", expires_at=self.clock.now + 3600)
+
+
+def by_threads(io: Any, calls: int, timeout: float | None = None) -> list[Any]:
+    def one(_: int) -> Any:
+        try:
+            return io.credentials(GetCredentials(timeout)).access_key_id
+        except SmRuntimeError as error:
+            return error
+
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(one, range(calls)))
+
+
+async def one(io: Any, timeout: float | None, outcomes: list[Any]) -> None:
+    try:
+        outcomes.append((await io.credentials(GetCredentials(timeout))).access_key_id)
+    except SmRuntimeError as error:
+        outcomes.append(error)
+
+
+class Colour:
+    """A real IO and its loop, kept over several rounds of calls."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.clock = Frozen(NOW)
+        self.source = Source(self.clock)
+        wire = Wire(time.monotonic)
+        self.io: Any = {"threads": SocketIO, "trio": TrioIO, "asyncio": AsyncioIO}[name](wire)
+        self.io.configure(self.source, World({}, home="/", clock=self.clock, random=lambda: 0.0), None)
+
+    def rounds(self, *what: Callable[[], object] | int) -> list[Any]:
+        """Between rounds of so many calls at once, do something; what the last round came to."""
+        if self.name == "threads":
+            return self._threads(what)
+        return (trio.run if self.name == "trio" else lambda do: asyncio.run(do()))(lambda: self._awaited(what))
+
+    def _threads(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:
+        outcomes: list[Any] = []
+        for step in what:
+            if isinstance(step, int):
+                outcomes = by_threads(self.io, step)
+            else:
+                step()
+        return outcomes
+
+    async def _awaited(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:
+        outcomes: list[Any] = []
+        for step in what:
+            if isinstance(step, int):
+                outcomes = []
+                await self._at_once([one] * step, outcomes)
+            elif step is pause:
+                await (trio.sleep if self.name == "trio" else asyncio.sleep)(0.3)
+            else:
+                step()
+        return outcomes
+
+    async def _at_once(self, calls: list[Any], outcomes: list[Any]) -> None:
+        if self.name == "trio":
+            async with trio.open_nursery() as nursery:
+                for call in calls:
+                    nursery.start_soon(call, self.io, None, outcomes)
+        else:
+            await asyncio.gather(*(call(self.io, None, outcomes) for call in calls))
+
+
+def pause() -> None:
+    """Let what was begun beside end."""
+    time.sleep(0.3)
+
+
+@pytest.fixture(params=["threads", "trio", "asyncio"])
+def colour(request: pytest.FixtureRequest) -> Colour:
+    return Colour(request.param)
+
+
+def test_fifty_callers_at_expiry_cause_one_renewal(colour: Colour) -> None:
+    """Row 103."""
+    clock, source = colour.clock, colour.source
+    assert colour.rounds(50) == ["AKID1"] * 50
+    assert source.asked == 1
+
+    def expire() -> None:
+        clock.now += 3600
+
+    assert colour.rounds(50, expire, 50) == ["AKID2"] * 50
+    assert source.asked == 2
+
+
+def test_nobody_waits_for_a_renewal_that_is_early(colour: Colour) -> None:
+    """Row 103, the advisory window."""
+
+    def age() -> None:
+        colour.clock.now += 3000
+        colour.source.seconds = 0.2
+
+    def look() -> None:
+        moments.append(time.monotonic())
+
+    moments: list[float] = []
+    assert colour.rounds(1, age, look, 50, look, pause, 1) == ["AKID2"]
+    assert moments[1] - moments[0] < 0.15
+    assert colour.source.asked == 2
+
+
+def test_a_source_that_is_down_costs_nobody_anything(colour: Colour) -> None:
+    """Row 104: 300 s are left, then 30, then none."""
+
+    def breaks() -> None:
+        colour.source.broken = True
+        colour.clock.now += 3300
+
+    def ages() -> None:
+        colour.clock.now += 270
+
+    def expires() -> None:
+        colour.clock.now += 30
+
+    assert colour.rounds(1, breaks, 50, pause, 50) == ["AKID1"] * 50
+    assert colour.source.asked == 2
+    assert colour.rounds(ages, 50) == ["AKID1"] * 50
+    errors = colour.rounds(expires, 5)
+    assert all(isinstance(error, CredentialsError) and "OSError" in str(error) for error in errors)
+    assert len({id(error) for error in errors}) == 5, "each caller has an error of its own"
+
+
+def test_a_leader_that_is_cancelled_does_not_fail_the_followers(colour: Colour) -> None:
+    """Row 105; a thread cannot be cancelled, but a leader may have little patience."""
+    outcomes: list[Any] = []
+
+    async def on_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(0.03):
+                await one(colour.io, None, outcomes)
+            assert not outcomes
+            for _ in range(5):
+                nursery.start_soon(one, colour.io, None, outcomes)
+
+    async def on_asyncio() -> None:
+        leader = asyncio.create_task(one(colour.io, None, outcomes))
+        followers = [asyncio.create_task(one(colour.io, None, outcomes)) for _ in range(5)]
+        await asyncio.sleep(0.03)
+        leader.cancel()
+        await asyncio.gather(leader, *followers, return_exceptions=True)
+
+    if colour.name == "threads":
+        (late,) = by_threads(colour.io, 1, timeout=0.03)
+        assert isinstance(late, CredentialsError) and "within 0.03 s" in str(late)
+        outcomes = by_threads(colour.io, 5)
+    elif colour.name == "trio":
+        trio.run(on_trio)
+    else:
+        asyncio.run(on_asyncio())
+    assert outcomes == ["AKID1"] * 5
+    assert colour.source.asked == 1
+
+
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
+    source = Source(Frozen(time.time()))
+    bodies: list[bytes] = []
+
+    async def call(client: Any) -> None:
+        bodies.append((await client.invoke_endpoint(endpoint_name="e", body=b"")).body)
+
+    async def on_trio() -> None:
+        client = on_trio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source)
+        async with client, trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(call, client)
+
+    async def on_asyncio() -> None:
+        async with on_asyncio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source) as client:
+            await asyncio.gather(*(call(client) for _ in range(20)))
+
+    with scripted(*[OK] * 20) as server:
+        trio.run(on_trio) if name == "trio" else asyncio.run(on_asyncio())
+    assert bodies == [b"abc"] * 20
+    assert source.asked == 1
+
+
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_a_renewal_that_its_loop_did_not_see_the_end_of(name: str) -> None:
+    colour = Colour(name)
+    colour.source.seconds = 0.2
+
+    async def leave() -> None:
+        if name == "trio":
+            with trio.move_on_after(0.05):
+                await one(colour.io, None, [])
+        else:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one(colour.io, None, []), 0.05)
+
+    trio.run(leave) if name == "trio" else asyncio.run(leave())
+    time.sleep(0.3)
+    assert colour.rounds(5) == ["AKID2"] * 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_renewal_that_a_fork_left_behind() -> None:
+    colour = Colour("threads")
+    colour.source.seconds = 0.3
+    thread = threading.Thread(target=by_threads, args=(colour.io, 1))
+    thread.start()
+    time.sleep(0.1)
+    child = os.fork()
+    if child == 0:
+        colour.source.at_once = 0
+        os._exit(0 if by_threads(colour.io, 1, timeout=5.0) == ["AKID2"] else 1)
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_cached_hit_is_one_comparison() -> None:
+    """Counted in time, generously: 0.5 µs is the aim on a quiet machine."""
+    colour = Colour("threads")
+    colour.source.seconds = 0.0
+    effect = GetCredentials()
+    colour.io.credentials(effect)
+    begun = time.perf_counter()
+    for _ in range(10_000):
+        colour.io.credentials(effect)
+    assert (time.perf_counter() - begun) / 10_000 < 20e-6
+
+
+# ── programs (row 106) and files ──
+
+PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "Expiration": "2099-01-31T00:00:00Z"}'
+
+
+def program(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+    return str(path)
+
+
+def test_a_program(perform: Performer, tmp_path: Path) -> None:
+    command = program(tmp_path / "keys", f"echo hush >&2; echo '{PRINTED}'")
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, credentials=Process(command))
+    assert outcome.body == b"abc"
+    assert signer(server.requests) == ["AKIDPROC"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("echo hush >&2; echo hush; exit 3", "status 3"),
+        ("echo hush", "not a JSON object"),
+        ('echo \'{"AccessKeyId": "hush"}\'', '"Version": 1'),
+        (f"echo '{PRINTED}' | sed s/2099-01-31T/hush/", "when it expires"),
+        ("exec yes hush", "more than 65536 bytes"),
+        ("kill -9 $$", "status -9"),
+    ],
+)
+def test_programs_that_print_no_credentials(perform: Performer, tmp_path: Path, text: str, says: str) -> None:
+    begun = time.monotonic()
+    (error,) = perform("http://127.0.0.1:9", credentials=Process(program(tmp_path / "keys", text)))
+    assert isinstance(error, CredentialsError)
+    assert says in str(error)
+    assert "hush" not in str(error)
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("command", ["/nonexistent/program hush", "'hush", "", "a\0b"])
+def test_commands_that_are_none(command: str) -> None:
+    with on_sockets() as io, pytest.raises(CredentialsError) as info:
+        run(Process(command).provide(world()), io)
+    assert "hush" not in str(info.value)
+
+
+def test_no_shell_reads_the_command(tmp_path: Path) -> None:
+    command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
+    with on_sockets() as io:
+        assert run(Process(f"{command} $HOME;x").provide(world()), io).access_key_id == "AKIDPROC"
+
+
+@pytest.mark.parametrize("text", ["sleep 60", "sleep 60 & exit 0", "exec >&-; sleep 60", "trap '' TERM; while :; do sleep 1; done"])
+def test_a_program_that_does_not_end_is_not_waited_for(tmp_path: Path, text: str) -> None:
+    effect = RunProcess((program(tmp_path / "keys", text),), seconds=0.3)
+    begun = time.monotonic()
+    with on_sockets() as io, pytest.raises(CredentialsError, match=r"within 0\.3 s"):
+        io.run_process(effect)
+    assert time.monotonic() - begun < 3
+
+
+def test_thirty_seconds_are_what_a_program_has() -> None:
+    assert (RunProcess(("x",)).seconds, RunProcess(("x",)).most) == (30.0, 65536)
+    assert "hush" not in repr(RunProcess(("program", "hush")))
+
+
+def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "file.json"
+    with on_sockets() as io:
+        io.write_file(WriteFile(str(path), b"first"))
+        io.write_file(WriteFile(str(path), b"second"))
+        assert path.read_bytes() == b"second"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert os.listdir(path.parent) == ["file.json"]
+        for unfit in (str(path.parent), str(path / "below"), "a\0b"):
+            with pytest.raises(ConstructionError):
+                io.write_file(WriteFile(unfit, b"x"))
+        assert os.listdir(path.parent) == ["file.json"]
+
+
+def test_settings_that_are_no_credentials() -> None:
+    for wrong in ("AKID", 7, ("a", "b")):
+        with pytest.raises(ConstructionError, match="credentials"):
+            sockets.Client(credentials=wrong)  # type: ignore[arg-type]  # that is the point

@@ -1,0 +1,145 @@
+"""Whose turn it is to renew credentials: the part of it that has no colour.
+
+A `Cache` knows when they are to be renewed. A renewal is a flow of the provider's, run once for everybody, in a thread or a task of its
+own: whoever began it may be cancelled or run out of time, and the others get what it came to. What needs nothing from outside (keys
+in the environment, keys given) is over with the first step of its flow, and nothing is begun.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCredentials, SmRuntimeError
+from smruntime_core.credentials import Cache, World, provider_of
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from smruntime_core.credentials import ProviderLike
+
+    class Over(Protocol):
+        """An event: a renewal is over."""
+
+        def set(self) -> object: ...
+
+
+T = TypeVar("T")
+
+
+class Renewal:
+    """One renewal in flight. `home` is where it runs, a process or a loop: one begun elsewhere is not waited for."""
+
+    def __init__(self, home: object, over: Over) -> None:
+        self.home = home
+        self.over = over
+        self.error: SmRuntimeError | None = None
+
+
+class Renewals:
+    """The credentials of one client, and the renewal in flight if there is one."""
+
+    def __init__(self, given: ProviderLike | None, world: World) -> None:
+        self.cache = Cache(world.clock.time, world.random)
+        self._given = given
+        self._world = world
+        self._renewal: Renewal | None = None
+        self._lock = threading.Lock()
+
+    def join(
+        self, rejected: Credentials | None, home: object, event: Callable[[], Over]
+    ) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
+        """For credentials that are not simply there: the renewal in flight, its flow if the caller is to run it, and whether to wait."""
+        with self._lock:
+            cache, renewal = self.cache, self._renewal
+            if renewal is not None and renewal.home != home:
+                cache.abandoned()
+            advice = cache.advise(rejected)
+            if advice == "use":
+                return None, None, False
+            flow = None
+            if cache.begin():
+                self._renewal = renewal = Renewal(home, event())
+                flow = self._flow()
+        if flow is not None and renewal is not None:
+            flow = self._first_step(flow, renewal)
+        return renewal, flow, advice == "wait"
+
+    def settle(self, renewal: Renewal, outcome: Credentials | BaseException | None) -> None:
+        """The renewal is over and came to `outcome`; None if nobody ran it to its end."""
+        with self._lock:
+            if self._renewal is renewal:
+                self._renewal = None
+                renewal.error = self._note(outcome)
+        renewal.over.set()
+
+    def keys(self, renewal: Renewal | None) -> Credentials:
+        """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
+        found = self.cache.valid()
+        if found is not None:
+            return found
+        error = renewal.error if renewal else None
+        if error is None:
+            raise CredentialsError("fetching credentials was interrupted, or they have just expired: call again")
+        tried = error.tried if isinstance(error, CredentialsError) else ()
+        raise CredentialsError(str(error), tried=tried) from error  # a new one: it may be raised in many places at once
+
+    def _note(self, outcome: Credentials | BaseException | None) -> SmRuntimeError | None:
+        cache = self.cache
+        if outcome is None:
+            cache.abandoned()
+            return None
+        if isinstance(outcome, Credentials):
+            try:
+                cache.done(outcome)
+            except CredentialsError as error:
+                return error
+            return None
+        cache.failed()
+        if isinstance(outcome, SmRuntimeError):
+            return outcome
+        wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
+        wrapped.__cause__ = outcome
+        return wrapped
+
+    def _flow(self) -> Flow[Credentials]:
+        found: object = yield from provider_of(self._given).provide(self._world.anew())
+        if isinstance(found, Credentials):
+            return found
+        kind = type(found).__name__
+        del found
+        raise CredentialsError(f"the credentials provider must return Credentials, not {kind}")
+
+    def _first_step(self, flow: Flow[Credentials], renewal: Renewal) -> Flow[Credentials] | None:
+        """What is left of `flow`; None if that was all."""
+        try:
+            effect = flow.send(None)
+        except StopIteration as end:
+            self.settle(renewal, end.value)
+        except Exception as error:
+            self.settle(renewal, error)
+        except BaseException:
+            self.settle(renewal, None)
+            raise
+        else:
+            return _rest(effect, flow)
+        return None
+
+
+def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
+    """A flow that has asked for `effect` already, as one that is about to."""
+    try:
+        while True:
+            reply = yield effect
+            try:
+                effect = flow.send(reply)
+            except StopIteration as end:
+                return cast("T", end.value)
+    finally:
+        flow.close()
+
+
+def late(effect: GetCredentials) -> CredentialsError:
+    """The caller's patience has ended before the renewal did."""
+    return CredentialsError(f"no credentials within {effect.timeout:.3g} s: they are still being fetched")
