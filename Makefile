@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench drift clean
+.PHONY: demo test lint bench fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -10,6 +10,7 @@ demo: .venv/wheel
 test: lint
 	$(PYTHON) -P -m pytest
 	tools/test-contract-on 3.12 3.13
+	tools/test-apart
 
 lint: .venv/wheel .venv/dev
 	.venv/bin/ruff check
@@ -20,6 +21,9 @@ lint: .venv/wheel .venv/dev
 
 bench: .venv/wheel .venv/dev
 	$(PYTHON) benchmarks/run.py
+
+fuzz: .venv/wheel .venv/dev
+	$(PYTHON) -P fuzz --seconds 60
 
 # the newest botocore lives apart: the tests are pinned to another
 drift: dist/stamp

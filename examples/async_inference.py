@@ -1,13 +1,7 @@
 """Accepted now, answered later: the answer, or the failure, will be an object in S3, and `wait` looks for both.
 
-What reads objects is yours. Here the local endpoint keeps them; with boto3 it would be
-
-    def fetch(location: str) -> bytes | None:
-        bucket, _, key = location.removeprefix("s3://").partition("/")
-        try:
-            return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            return None
+It reads them with the client's own credentials. (The local endpoint, which stands for the service here, keeps them itself.) Where
+something else should read, `wait(fetch=…)` takes a function from a location to its bytes, or None while there are none.
 """
 
 from __future__ import annotations
@@ -26,9 +20,9 @@ def main() -> None:
         good = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://measurements/today.csv", content_type="text/csv")
         bad = client.invoke_endpoint_async(endpoint_name="iris", body=b"five,three", content_type="text/csv")
 
-        print(good.wait(fetch=endpoint.fetch, timeout=20).decode().strip())
+        print(good.wait(timeout=20).decode().strip())
         try:
-            bad.wait(fetch=endpoint.fetch, timeout=20)
+            bad.wait(timeout=20)
         except sm.ModelError as failure:
             print(f"the other one failed: {failure.original_message}")
 

@@ -5,6 +5,7 @@
     region                  region     AWS_REGION, AWS_DEFAULT_REGION                 region
     endpoint                …_url      AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME,            services: sagemaker_runtime: endpoint_url,
                                        AWS_ENDPOINT_URL                               endpoint_url
+    endpoint of S3          s3_…_url   AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL          services: s3: endpoint_url, endpoint_url
     configured endpoints              AWS_IGNORE_CONFIGURED_ENDPOINT_URLS            ignore_configured_endpoint_urls
     FIPS, dual stack        use_…      AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_…     use_fips_endpoint, use_dualstack_endpoint
     attempts                retries    AWS_MAX_ATTEMPTS                               max_attempts
@@ -47,6 +48,7 @@ class Configuration(Record, kw_only=True):
     profile: str
     region: str | None = None
     endpoint_url: str | None = None
+    s3_endpoint_url: str | None = None
     use_fips: bool = False
     use_dualstack: bool = False
     max_attempts: int | None = None
@@ -101,6 +103,7 @@ class Sources:
             profile=self.name,
             region=self._kept("region", self.find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")),
             endpoint_url=self._kept("endpoint_url", self.endpoint(SERVICE)),
+            s3_endpoint_url=self._kept("s3_endpoint_url", self.endpoint("s3")),
             use_fips=self.flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
             use_dualstack=self.flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
             max_attempts=self._attempts(),
@@ -176,6 +179,7 @@ def config_of(
     *,
     region: str | None = None,
     endpoint_url: str | None = None,
+    s3_endpoint_url: str | None = None,
     use_fips: bool | None = None,
     use_dualstack: bool | None = None,
     timeouts: Timeouts | None = None,
@@ -187,6 +191,7 @@ def config_of(
     return Config(
         region=region,
         endpoint_url=found.endpoint_url if endpoint_url is None else endpoint_url,
+        s3_endpoint_url=found.s3_endpoint_url if s3_endpoint_url is None else s3_endpoint_url,
         use_fips=found.use_fips if use_fips is None else use_fips,
         use_dualstack=found.use_dualstack if use_dualstack is None else use_dualstack,
         timeouts=Timeouts() if timeouts is None else timeouts,

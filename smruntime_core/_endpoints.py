@@ -42,7 +42,8 @@ def _timeouts(member: str, value: object) -> Timeouts:
 
 
 class Config(Record, kw_only=True):
-    """Which service to call: a region, perhaps a URL of one's own, and the limits of a call.
+    """Which service to call: a region, perhaps a URL of one's own, and the limits of a call. `s3_endpoint_url` is where answers of
+    asynchronous invocations are, if not in S3 of that region.
 
     Raises `ConstructionError` for a region that is no host label, for a URL that is not plain http(s), and for FIPS or
     dual stack together with a URL, which already says where to go.
@@ -50,6 +51,7 @@ class Config(Record, kw_only=True):
 
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_endpoint_url)
+    s3_endpoint_url: str | None = field(default=None, check=_endpoint_url)
     use_fips: bool = field(default=False, check=flag)
     use_dualstack: bool = field(default=False, check=flag)
     timeouts: Timeouts = field(default=Timeouts(), check=_timeouts)
@@ -80,17 +82,17 @@ class Config(Record, kw_only=True):
 
 
 def _host(region: str, fips: bool, dualstack: bool) -> str:
-    partition, suffix, dualstack_suffix = _partition(region)
+    name, suffix, dualstack_suffix = partition(region)
     if dualstack:
         return f"runtime.sagemaker{'-fips' * fips}.{region}.{dualstack_suffix}"
-    if fips and partition == "aws":
+    if fips and name == "aws":
         return f"runtime-fips.sagemaker.{region}.{suffix}"
-    if fips and partition != "aws-us-gov":
+    if fips and name != "aws-us-gov":
         return f"runtime.sagemaker-fips.{region}.{suffix}"
     return f"runtime.sagemaker.{region}.{suffix}"
 
 
-def _partition(region: str) -> tuple[str, str, str]:
+def partition(region: str) -> tuple[str, str, str]:
     """The partition's name and suffixes; a region nobody knows yet is taken for one of `aws`."""
     for name, pattern, suffix, dualstack_suffix in PARTITIONS:
         if re.fullmatch(pattern, region, re.ASCII) or (name != "aws-eusc" and region == f"{name}-global"):

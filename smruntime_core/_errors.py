@@ -6,6 +6,7 @@
     ├── DispatchFailure                    the network's: `kind`, `phase`, and `delivery`: may the model have run?
     ├── ResponseError                      the server's: an answer that nobody can read
     │   └── StreamError                        inside a stream: a bad frame, a wrong checksum
+    │       ├── SignatureMismatch                  a signed piece that nobody with the secret has signed (`signing`)
     │       └── TruncatedStream                    it ended in the middle of something
     └── ServiceError                       the service's or the model's: `code`, `message`, `status`
         ├── ModelError                     424  the container answered with an error of its own
@@ -158,6 +159,10 @@ class StreamError(ResponseError):
     """Bytes of a stream break the rules of its format."""
 
 
+class SignatureMismatch(StreamError):
+    """A piece of a body or an event does not bear the signature that it must; a server answers 403."""
+
+
 class TruncatedStream(StreamError):
     """A stream ended in the middle of something; what came before it was whole and has been delivered."""
 
@@ -230,7 +235,11 @@ _HINTS = (
     ("UnrecognizedClient|InvalidClientTokenId", "no such access key, or its session token is missing"),
     ("should be scoped to", "it was signed for another region or service: is `region` that of the endpoint's URL?"),
     ("RequestTimeTooSkewed|Signature (?:expired|not yet current)", "the clock of this machine is off"),
-    ("InvalidSignature|SignatureDoesNotMatch", "wrong secret access key, or something changed the request after it was signed"),
+    (
+        "InvalidSignature|SignatureDoesNotMatch",
+        "wrong secret access key, or something changed the request after it was signed (`signing.explain` tells)",
+    ),
+    ("^AccessDenied 403", "allow s3:GetObject there, and s3:ListBucket, without which S3 says this of what is not there yet"),
     ("AccessDenied", "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
     ("ValidationError.*endpoint .* not found", "wrong endpoint name, region or account, or the endpoint is not InService"),
 )

@@ -1,10 +1,12 @@
 """The answer to an asynchronous invocation: look where it will be, and where a failure would be, until one of them is there.
 
-The two places are S3 objects. What reads them is not this library's to choose, so reading is an effect (`Fetch`) that whoever
-waits supplies; the waiting is written here, once.
+The two places are S3 objects. Whoever waits may read them otherwise than by a signed GET (`_s3`): then reading is an effect (`Fetch`)
+that they supply. The waiting is written here, once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from ._effects import Effect, Flow, Sleep
 from ._errors import DispatchFailure, ModelError, ResponseError
@@ -24,20 +26,28 @@ class Fetch(Effect["bytes | None"]):
     location: str
 
 
-def result(accepted: InvokeEndpointAsyncOutput, deadline: Deadline) -> Flow[bytes]:
-    """The model's answer to an accepted invocation, as soon as it is there.
+def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
+    """Have whoever waits look."""
+    del deadline
+    return (yield from Fetch(location))
 
-    Raises `ModelError` if a failure is there instead, `ResponseError` if the service did not say where to look, and a
+
+def result(
+    accepted: InvokeEndpointAsyncOutput, deadline: Deadline, look: Callable[[str, Deadline], Flow[bytes | None]] = fetched
+) -> Flow[bytes]:
+    """The model's answer to an accepted invocation, as soon as it is there; `look` reads an object, None if there is none.
+
+    Raises what `look` raises, `ModelError` if a failure is there instead, `ResponseError` if the service did not say where to look, and a
     `DispatchFailure` of kind timeout if neither is there by the deadline.
     """
     if accepted.output_location is None:
         raise ResponseError("the service did not say where the answer will be").about(accepted.metadata)
     wait = FIRST_WAIT
     while True:
-        answer = yield from Fetch(accepted.output_location)
+        answer = yield from look(accepted.output_location, deadline)
         if answer is not None:
             return answer
-        failure = None if accepted.failure_location is None else (yield from Fetch(accepted.failure_location))
+        failure = None if accepted.failure_location is None else (yield from look(accepted.failure_location, deadline))
         if failure is not None:
             raise _failed(accepted, failure)
         if deadline.passed_in(0.0):

@@ -135,6 +135,11 @@ class Credentials(Record):
     expires_at: float | None = None
     account_id: str | None = None
 
+    def but(self, **changes: object) -> Self:
+        made = super().but(**changes)
+        made.__dict__.pop("_signing_keys", None)  # those of another secret, perhaps
+        return made
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")
 

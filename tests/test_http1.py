@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "length": (OK + b"Content-Length: 3\r\n\r\nabc", 200, b"abc"),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
-    "chunks": (OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y"\r\n0123456789\r\n0\r\n\r\n', 200, b"abc0123456789"),
+    "chunks": (OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n', 200, b"abc0123456789"),
     "trailers": (OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", 200, b"a"),
     "interim": (b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\n!", 200, b"!"),
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
@@ -85,6 +85,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "switching protocols": (b"HTTP/1.1 101 S\r\n\r\n", "protocol"),
     "bare CR": (OK + b"A: b\rC: d\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "bare LF": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n", "protocol"),
+    "bare LF, and no end": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "protocol"),
+    "bare LF ends the head": (OK + b"Content-Length: 0\r\n\n", "protocol"),
+    "bare LF, then a long head": (OK + b"A: b\n" + b"x" * MAX_HEAD, "protocol"),
     "NUL": (OK + b"A: \0\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "no colon": (OK + b"Abc\r\nContent-Length: 0\r\n\r\n", "protocol"),
     "blank before colon": (OK + b"A : b\r\nContent-Length: 0\r\n\r\n", "protocol"),
@@ -109,6 +112,14 @@ BAD: dict[str, tuple[bytes, str]] = {
     "chunk ends elsewhere": (CHUNKED + b"3\r\nabcde0\r\n\r\n", "protocol"),
     "chunk with bare LF": (CHUNKED + b"3\nabc\n0\n\n", "protocol"),
     "bad trailer": (CHUNKED + b"0\r\nno colon\r\n\r\n", "protocol"),
+    "bad trailer, and no end": (CHUNKED + b"0\r\nA: b\n\n", "protocol"),
+    "a length in a trailer": (CHUNKED + b"0\r\ncontent-length: 7\r\n\r\n", "protocol"),
+    "a coding in a trailer": (CHUNKED + b"0\r\nA: b\r\nTransfer-Encoding: x\r\n\r\n", "protocol"),
+    "blank before an extension": (CHUNKED + b"3 ;a=b\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "blank in an extension": (CHUNKED + b"3;a= b\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "extension without a name": (CHUNKED + b"3;\r\nabc\r\n0\r\n\r\n", "protocol"),
+    "extension whose quotes stay open": (CHUNKED + b'3;a="b\r\nabc\r\n0\r\n\r\n', "protocol"),
+    "no size, and no end": (CHUNKED + b"x" * 20_000, "protocol"),
     "endless extension": (CHUNKED + b"3;" + b"x" * 20_000, "too_large"),
     "endless trailers": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, "too_large"),
     "endless head": (OK + b"A: " + b"x" * MAX_HEAD, "too_large"),
@@ -196,6 +207,22 @@ def test_close_delimited() -> None:
     made = exchange(OK + b"\r\nabc", [20])
     assert made.response.body == b"abc"
     assert not made.reusable
+
+
+@pytest.mark.parametrize("value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"])
+def test_who_says_close_is_not_asked_again(value: str) -> None:
+    made = exchange(OK + f"Connection: {value}\r\nContent-Length: 0\r\n\r\n".encode(), [])
+    assert made.done
+    assert not made.reusable
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
+def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, status: int) -> None:
+    made = Exchange(Request(method, "http://h/"))
+    made.max_body = 3
+    made.receive_data(b"HTTP/1.1 %d X\r\nContent-Length: 1000\r\n\r\n" % status)
+    assert made.done
+    assert made.response.body == b""
 
 
 def test_error_body_may_be_cut() -> None:

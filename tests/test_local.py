@@ -18,7 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
 import smruntime_local
-from smruntime_core import Credentials, InvokeEndpoint, sign
+from smruntime_core import Credentials, InvokeEndpoint, Request, sign
+from smruntime_core.signing import RegionSet, presign
 
 IRIS = [line.rsplit(",", 1) for line in (files("smruntime_local") / "iris.csv").read_text().splitlines()[1:]]
 
@@ -165,6 +166,16 @@ def test_a_flipped_byte_is_refused(endpoint: smruntime_local.Endpoint, body: byt
     headers = (*request.headers, *sign(request, endpoint.credentials, endpoint.scope, now=time.time()).headers)
     head = "".join(f"{n}: {v}\r\n" for n, v in headers if n.lower() not in ("host", "content-length"))
     head = f"POST /endpoints/echo/invocations HTTP/1.1\r\nHost: {endpoint.url[7:]}\r\nConnection: close\r\nContent-Length: 3\r\n{head}\r\n"
+    assert exchange(endpoint, head.encode() + body).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(("body", "status"), [(b"1,2", b"200"), (b"1,3", b"403")])
+@pytest.mark.parametrize("sigv4a", [False, True])
+def test_a_presigned_url_is_accepted(endpoint: smruntime_local.Endpoint, body: bytes, status: bytes, sigv4a: bool) -> None:
+    scope = RegionSet("*", "sagemaker") if sigv4a else endpoint.scope
+    request = Request("POST", f"{endpoint.url}/endpoints/echo/invocations", (("Content-Type", "text/csv"),), b"1,2")
+    target = presign(request, endpoint.credentials, scope, now=time.time(), expires=60).url.removeprefix(endpoint.url)
+    head = f"POST {target} HTTP/1.1\r\nHost: {endpoint.url[7:]}\r\nConnection: close\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n"
     assert exchange(endpoint, head.encode() + body).startswith(b"HTTP/1.1 " + status)
 
 

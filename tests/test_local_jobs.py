@@ -43,7 +43,8 @@ def get(location: str | None) -> tuple[int, bytes]:
 
 def test_an_answer_by_python_and_by_http(endpoint: smruntime_local.Endpoint, client: Client) -> None:
     job = client.invoke_endpoint_async(endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine")
-    answer = job.wait(fetch=endpoint.fetch, timeout=10)
+    answer = job.wait(timeout=10)
+    assert job.wait(fetch=endpoint.fetch, timeout=10) == answer
     assert json.loads(answer) == {"endpoint_name": "echo", "body": "eA==", "content_type": "text/plain", "inference_id": "mine"}
     assert (job.metadata.status, job.inference_id) == (202, "mine")
     assert get(job.output_location) == (200, answer)

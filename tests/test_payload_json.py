@@ -101,6 +101,13 @@ def test_a_comma_between_records_is_an_error_after_the_record() -> None:
         assert str(error) == "',' stands where a JSON value should begin"
 
 
+def test_a_backslash_after_a_string_is_no_part_of_it() -> None:
+    for parts in ([b'"a"\\'], [b'"', b'a"\\'], [b'"a"', b"\\"]):
+        events, error = decode(JSONRecordDecoder(), parts)
+        assert events == ["a"]
+        assert str(error) == "'\\\\' stands where a JSON value should begin"
+
+
 def test_a_number_ends_where_something_else_begins_or_the_stream_ends() -> None:
     decoder = JSONRecordDecoder()
     for part, expected in ((b"1", NEED_DATA), (b"2", NEED_DATA), (b" ", 12), (b"3", NEED_DATA), (b'"', 3), (b'"', ""), (b"4", NEED_DATA)):

@@ -54,6 +54,18 @@ def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: se
     assert len(core) * 3 <= len(modules_after("import botocore.session"))
 
 
+def test_who_only_signs_pays_for_nothing_else(core: set[str]) -> None:
+    """The rooms of signing that are asked for by name only, and what they need."""
+    rooms = {
+        f"smruntime_core.signing.{room}" for room in ("_bearer", "_chunked", "_events", "_explain", "_presign", "_sigv4a", "_unchunked")
+    }
+    assert not rooms & core
+    assert not rooms & modules_after("from smruntime_core.signing import sign, verify")
+    everything = modules_after("from smruntime_core.signing import *")
+    assert rooms - {"smruntime_core.signing._sigv4a"} <= everything
+    assert not {name for name in everything if name.startswith("cryptography")}
+
+
 def test_the_probe_sees_what_is_loaded() -> None:
     assert {"socket", "selectors"} <= modules_after("import socket")
 

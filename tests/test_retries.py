@@ -180,9 +180,23 @@ def test_threads_share_a_bucket() -> None:
     assert (sum(taken), bucket.tokens) == (500, 0)
 
 
+def test_the_bounds_of_a_policy_are_allowed() -> None:
+    for most in (1, 100):
+        assert RetryPolicy.aws_standard(most).max_attempts == most
+    for member in ("base_delay", "throttling_delay", "max_delay", "retry_cost", "throttling_cost", "capacity"):
+        for value in (0, 0.5, 1e9 - 1):
+            policy: dict[str, Any] = {member: value}
+            assert getattr(RetryPolicy(**policy), member) == value
+
+
+def test_the_last_tokens_are_spent() -> None:
+    assert POLICY.plan(1, ServiceUnavailable(), 14, 0.5) == Retry(0.025, 14)
+
+
 REFUSED_POLICIES: list[dict[str, Any]] = [
     {"max_attempts": 0}, {"max_attempts": 101}, {"max_attempts": True}, {"max_attempts": 1.5}, {"base_delay": -1},
     {"max_delay": float("nan")}, {"capacity": float("inf")}, {"retry_cost": "1"}, {"throttling_cost": True}, {"throttling_delay": None},
+    {"max_delay": 1e9},
 ]  # fmt: skip
 
 

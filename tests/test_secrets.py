@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import smruntime_core as sm
+import smruntime_core.eventstream
 from smruntime_core import service
 from smruntime_core._http1 import Exchange, write
-from smruntime_core.signing import sign
+from smruntime_core.signing import BearerToken, ChunkSigner, EventSigner, RegionSet, bearer_token, explain, presign, sign, verify_bearer
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
@@ -240,9 +242,44 @@ def test_a_request_that_cannot_be_written(name: str) -> None:
     ],
 )
 def test_a_request_that_cannot_be_signed(request_: sm.Request) -> None:
-    error = raised(lambda: sign(request_, KEYS, SCOPE, now=1.8e9))
-    assert isinstance(error, sm.ConstructionError)
-    assert_silent(error)
+    for error in (
+        raised(lambda: sign(request_, KEYS, SCOPE, now=1.8e9)),
+        raised(lambda: presign(request_, KEYS, SCOPE, now=1.8e9)),
+        raised(lambda: sign(request_, KEYS, RegionSet("*", "s3"), now=1.8e9)),
+        raised(lambda: ChunkSigner(request_, KEYS, SCOPE, now=1.8e9, length=0)),
+    ):
+        assert isinstance(error, sm.ConstructionError)
+        assert_silent(error)
+
+
+def test_what_else_signing_refuses() -> None:
+    for error in (
+        raised(lambda: presign(sm.Request("GET", "https://h/"), KEYS, SCOPE, now=1.8e9, expires=0)),
+        raised(lambda: bearer_token(KEYS, "no region", now=1.8e9)),
+        raised(lambda: bearer_token(KEYS, "us-east-1", now=1.8e9, expires=0)),
+        raised(lambda: EventSigner(KEYS, SCOPE, "0").sign(sm.eventstream.Message({"": 1}), now=1.8e9)),
+    ):
+        assert isinstance(error, sm.ConstructionError)
+        assert_silent(error)
+
+
+def test_what_verifying_refuses_quotes_no_token() -> None:
+    known = {KEYS.access_key_id: KEYS}
+    request = sm.Request("POST", "https://h/", (("host", "h"),), b"1")
+    url = presign(request, KEYS, SCOPE, now=1.8e9).url
+    token = bearer_token(KEYS, "us-east-1", now=1.8e9)
+    for error in (
+        raised(lambda: sm.verify(request.but(url=url, body=b""), known, SCOPE, now=1.8e9)),
+        raised(
+            lambda: sm.verify(
+                request.but(headers=request.headers + sign(request, KEYS, SCOPE, now=1.8e9).headers, body=b""), known, SCOPE, now=1.8e9
+            )
+        ),
+        raised(lambda: verify_bearer(token, known, SCOPE, now=1.9e9)),
+    ):
+        assert isinstance(error, sm.ServiceError)
+        assert CANARY not in f"{error} {error!r} {error.message_raw}"
+        assert quote(CANARY) not in error.message_raw
 
 
 # ── what is looked at ──
@@ -267,6 +304,9 @@ def test_nothing_shows_what_it_holds() -> None:
         things += [
             sm.GetCredentials(rejected=KEYS),
             sm.Response(200, HEADERS, BODY),
+            presign(request, KEYS, SCOPE, now=1.8e9),
+            explain(signature, signature.canonical_request.replace("POST", "GET")),
+            BearerToken(KEYS, "us-east-1"),
             sm.InvokeEndpointOutput(body=BODY),
             sm.PayloadPart(BODY),
         ]

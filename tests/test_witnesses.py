@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,13 +17,18 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core._patience import Deadline
+from smruntime_core._s3 import ObjectReader
+from smruntime_core._skew import Skew
+from smruntime_core.credentials import World
 from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
 from .servers import authenticate, moto_server
 
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sagemaker:*", "Resource": "*"}]}
+POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["sagemaker:*", "s3:*"], "Resource": "*"}]}
+KEYS_IN_S3 = ("out/1.out", "a b+c/~.out", "é(1)!*'&=%41.out")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +39,10 @@ def moto() -> Iterator[tuple[str, sm.Credentials]]:
         iam.create_user(UserName="u")
         key = iam.create_access_key(UserName="u")["AccessKey"]
         iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=json.dumps(POLICY))
+        s3: Any = boto3.client("s3", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
+        s3.create_bucket(Bucket="answers")
+        for name in KEYS_IN_S3:
+            s3.put_object(Bucket="answers", Key=name, Body=name.encode())
         authenticate(url)
         yield url, sm.Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
@@ -59,6 +69,29 @@ def test_moto_accepts_our_signature_and_no_other(moto: tuple[str, sm.Credentials
     with pytest.raises(sm.ServiceError) as refused:
         invoke(name, url, sm.Credentials(credentials.access_key_id, "wrong"))
     assert refused.value.status == 403
+
+
+def read(url: str, credentials: sm.Credentials, location: str) -> bytes | None:
+    config = sm.Config(region="us-east-1", s3_endpoint_url=url)
+    io = sockets.SocketIO.reading()
+    io.configure(credentials, World({}, home="/", clock=time, random=lambda: 0.0), None)
+    return sm.run(ObjectReader(config, time, Skew()).get(location, Deadline(time, 10.0)), io)
+
+
+@pytest.mark.parametrize("key", KEYS_IN_S3)
+def test_moto_accepts_our_signature_for_s3_and_no_other(moto: tuple[str, sm.Credentials], key: str) -> None:
+    url, credentials = moto
+    assert read(url, credentials, f"s3://answers/{key}") == key.encode()
+    with pytest.raises(sm.ServiceError) as refused:
+        read(url, credentials.but(secret_access_key="wrong"), f"s3://answers/{key}")
+    assert (refused.value.status, refused.value.code) == (403, "SignatureDoesNotMatch")
+
+
+def test_moto_has_no_answer_yet(moto: tuple[str, sm.Credentials]) -> None:
+    url, credentials = moto
+    assert read(url, credentials, "s3://answers/later") is None
+    with pytest.raises(sm.ServiceError, match="NoSuchBucket"):
+        read(url, credentials, "s3://nowhere-at-all/later")
 
 
 graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)

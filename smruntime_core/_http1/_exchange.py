@@ -29,7 +29,7 @@ from .._errors import Delivery, DispatchFailure, Kind, Phase
 from .._model import MAX_ERROR_BODY, Request, Response
 from ._collecting import Room
 from ._framing import Framing, frame
-from ._gate import MAX_HEAD, Head, Violation, read_head
+from ._gate import MAX_HEAD, Head, Violation, bare_lf, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
@@ -228,6 +228,8 @@ class Exchange:
             self._held = bytearray(buffer[begin:])
         if not b"HTTP/1.".startswith(self._held[:7]):
             raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
+        if bare_lf(self._held, max(0, searched - begin), MAX_HEAD):  # it might never end as we take it
+            raise Violation("protocol", f"a bare LF in the head: {bytes(self._held[:80])!r}")
         if len(self._held) >= MAX_HEAD:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
@@ -238,9 +240,9 @@ class Exchange:
             self._bound = MAX_ERROR_BODY
         elif most is not None:
             self._bound = most
-            if head.length is not None and head.length > most:
-                raise self._too_large()
         self._framing = framing = self._engine(head, self._bodiless)
+        if head.length is not None and head.length > self._bound and not (framing.complete or self._is_error):
+            raise self._too_large()
         self._receive_body(framing, rest)
 
     def _receive_body(self, framing: Framing, data: bytes) -> None:

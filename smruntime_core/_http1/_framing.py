@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ._gate import FIELD, TOKEN, Head, Violation
+from ._gate import FIELD, TOKEN, Head, Violation, bare_lf
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 
-_trailers = re.compile(rf"(?:{FIELD})*\r\n".encode("latin-1")).fullmatch
-_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}})(?:[ \t]*;[ \t]*{TOKEN}[\t -~\x80-\xff]*)?".encode("latin-1")).fullmatch
+_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
+_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
+_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
@@ -141,12 +143,12 @@ class Chunked(Looked):
 
     def _read_size(self, data: bytes, position: int) -> int:
         end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE)
-        line = data[position : end if end >= 0 else None]
+        line = data[position : end if end >= 0 else position + MAX_CHUNK_LINE]
         if end < 0:
-            if len(line) >= MAX_CHUNK_LINE:
-                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             if b"\n" in line or not re.match(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])", line):
                 raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+            if len(line) >= MAX_CHUNK_LINE:
+                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             self._held = line
             return len(data)
         found = _chunk_size(line)
@@ -161,6 +163,8 @@ class Chunked(Looked):
         rest = data[position : position + MAX_TRAILERS]
         end = 0 if rest.startswith(b"\r\n") else rest.find(b"\r\n\r\n") + 2
         if end == 1:  # not found
+            if bare_lf(rest):
+                raise Violation("protocol", "malformed trailers")
             if len(rest) >= MAX_TRAILERS:
                 raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
             self._held = rest

@@ -20,6 +20,8 @@ TOKEN = f"[{TCHAR}]+"
 FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+\r\n"  # possessive: there is one way to read a field, so none is tried again
 _head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n((?:{FIELD})*+)\r\n").fullmatch
 _fields = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n").findall
+bare_lf = re.compile(rb"(?<!\r)\n").search
+_close = re.compile(r"(?:^|[ \t,])close(?:$|[ \t,])").search
 _length = re.compile(r"[0-9]{1,19}").fullmatch
 
 
@@ -65,7 +67,7 @@ def read_head(raw: bytes) -> Head:
         length = int(named["content-length"])
     if chunked and (length is not None or minor == "0"):
         raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
-    close = minor == "0" or ("connection" in named and "close" in named["connection"].lower().replace(" ", "").split(","))
+    close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
     return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .._effects import Flow, Send, Sleep
-from .._endpoints import _partition as partition
+from .._endpoints import partition
 from .._errors import CredentialsError, DispatchFailure, ServiceError
 from .._model import Request, Response, Timeouts
 from .._retries import RetryPolicy

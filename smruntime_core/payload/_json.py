@@ -29,7 +29,7 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 MAX_DEPTH = 256
 
 # The rest of a string: up to its quote (group 1), or to the end of the part, perhaps with a backslash there (group 2).
-_STRING = r'[^"\\]*+(?:\\.[^"\\]*+)*+("?)(\\?)'
+_STRING = r'[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|(\\?))'
 _rest_of_string = re.compile(_STRING, re.DOTALL).match
 _tokens = re.compile(rf'[\[\]{{}}]|"{_STRING}', re.DOTALL).finditer
 _gap = re.compile(r"[ \t\r\n]*+")

@@ -10,6 +10,29 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
+from typing import NamedTuple
+
+from .._errors import ConstructionError
+from .._url import split
+
+
+class Dialect(NamedTuple):
+    """What services do differently; each is what nearly all of them do unless it is said otherwise.
+
+    `normalize_path` resolves dots and double slashes, `double_encode` percent-encodes the path once more, `normalize_query` decodes
+    parameters and encodes them strictly (False: they are signed as they are written). `add_payload_hash` says the body's hash in a
+    header, `sign_session_token` signs the token (False: it is added after signing, which a few services want).
+    """
+
+    normalize_path: bool = True
+    double_encode: bool = True
+    normalize_query: bool = True
+    add_payload_hash: bool = False
+    sign_session_token: bool = True
+
+
+STANDARD = Dialect()
+S3 = Dialect(normalize_path=False, double_encode=False, add_payload_hash=True)
 
 # Fields that a proxy or an HTTP client may add or change on the way: signing them breaks signatures.
 UNSIGNED = frozenset(
@@ -39,6 +62,16 @@ _plain_path = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
 _blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
 
 
+def canonical_target(url: str, dialect: Dialect) -> tuple[str, str, str]:
+    """Authority, canonical path and canonical query of `url`; raises `ConstructionError` if it is no http(s) URL."""
+    _, authority, path, query = split(url)
+    try:
+        path = canonical_path(path, normalize=dialect.normalize_path, double_encode=dialect.double_encode)
+        return authority, path, canonical_query(query, normalize=dialect.normalize_query)
+    except UnicodeEncodeError:
+        raise ConstructionError("url", "text without lone surrogates") from None
+
+
 def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
     """The path, its dots and empty segments resolved if `normalize`, every segment percent-encoded.
 
@@ -62,16 +95,28 @@ def _resolve(path: str) -> str:
     return f"/{'/'.join(kept)}{'/' * (bool(kept) and path.endswith('/'))}"
 
 
-def canonical_query(query: str) -> str:
-    """Parameters decoded, encoded strictly and sorted by name, then value."""
+def canonical_query(query: str, *, normalize: bool = True) -> str:
+    """Parameters sorted by name, then value; if `normalize`, decoded before and encoded strictly."""
     if not query:
         return ""
+    encoded = strictly if normalize else str
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    return "&".join(f"{name}={value}" for name, value in sorted((_strictly(name), _strictly(value)) for name, _, value in pairs))
+    return "&".join(f"{name}={value}" for name, value in sorted((encoded(name), encoded(value)) for name, _, value in pairs))
 
 
-def _strictly(text: str) -> str:
+def strictly(text: str) -> str:
+    """A name or value of a query with all but the unreserved characters percent-encoded, whatever was encoded before."""
     return _encode(_decoded(text))
+
+
+def encode_value(text: str) -> str:
+    """Text as a value of a query; what looks encoded in it is not."""
+    return _encode(text)
+
+
+def unquoted(text: str) -> str:
+    """What a name or value of a query says; bytes that are no UTF-8 are replaced."""
+    return _decoded(text).decode("utf-8", "replace")
 
 
 def _encode(text: str | bytes) -> str:
@@ -101,33 +146,49 @@ class HeaderLines:
     """How the values of one list of header fields become canonical lines, whatever the values are.
 
     A client sends the same names call after call, so a signer works this out once: which fields are signed, in which order they
-    stand. `names` are those of the request; `host` gives way to one that is among them, `added` replace them.
+    stand. `names` are those of the request; `host` gives way to one that is among them, `added` replace them. `chosen` are the names
+    to sign instead of all but `UNSIGNED`; services demand `host` and every `x-amz-*`, so those are signed in any case.
     """
 
-    def __init__(self, names: Sequence[str], added: Collection[str]) -> None:
+    def __init__(self, names: Sequence[str], added: Collection[str], chosen: Collection[str] | None = None) -> None:
         places: dict[str, list[int]] = {}
+        wanted = None if chosen is None else {name.lower() for name in chosen}
         for index, name in enumerate(map(str.lower, names)):
-            if name == "host" or (name not in UNSIGNED and name not in added):
+            choice = name not in UNSIGNED if wanted is None else name in wanted or name.startswith("x-amz-")
+            if name == "host" or (choice and name not in added):
                 places.setdefault(name, []).append(index)
         for index, name in enumerate(("host", *added), len(names)):
             places.setdefault(name, [index])
         order = sorted(places)
         self.signed = ";".join(order)
-        self._in_order = itemgetter(*(index for name in order for index in places[name]))
+        indices = [index for name in order for index in places[name]]
+        self._in_order = itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
+        self._last: tuple[object, str, str] = None, "", ""
         self._parts = [""]  # what stands before each value, a place for the value, and so on
         for name in order:
             self._parts[-1] += f"{name}:"
             self._parts += [part for _ in places[name] for part in ("", ",")]
             self._parts[-1] = "\n"
 
-    def of(self, values: Sequence[str], host: str, added: Iterable[str]) -> str:
-        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already."""
+    def of(self, values: tuple[str, ...], host: str, added: tuple[str, ...]) -> str:
+        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already.
+
+        The first of `added` is the time. Calls in a row often differ in nothing else, so what stands around it is remembered.
+        """
+        given = values, host, added[1:]
+        known, before, after = self._last
+        if given == known:
+            return before + added[0] + after
         text = " | ".join(("", *values, ""))  # a blank at either end of a value is now one of two
-        if " ".join(text.split()) != text[1:-1]:
-            values = [canonical_value(value) for value in values]
+        if "  " in text or "\t" in text or "\n" in text or "\v" in text or "\f" in text or "\r" in text:
+            values = tuple(map(canonical_value, values))
         parts = self._parts.copy()
         parts[1::2] = self._in_order((*values, host, *added))
-        return "".join(parts)
+        lines = "".join(parts)
+        if added:
+            before, name, after = lines.partition("\nx-amz-date:")  # host is before it, and no value holds a line end
+            self._last = given, before + name, after[len(added[0]) :]  # in one step: threads share it
+        return lines
 
 
 def canonical_request(method: str, path: str, query: str, header_lines: str, signed: str, payload_hash: str) -> str:

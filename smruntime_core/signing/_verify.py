@@ -1,28 +1,28 @@
 """The other end of a signature: was this request signed by someone whose secret we know, for us, just now?
 
 Every refusal is the `ServiceError` that AWS would answer with, so a server only has to send it. A mismatch quotes the
-canonical request and string to sign that were computed here, as AWS does: compare them with the signer's own.
+canonical request and string to sign that were computed here, as AWS does: compare them with the signer's own (`explain`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hmac import compare_digest
 
-from .._dates import date_of, parse_stamp, time_of_day
-from .._errors import ConstructionError, ServiceError
+from .._dates import parse_stamp
+from .._dates import stamp as stamp_of
+from .._errors import ConstructionError
 from .._model import Credentials, Request, Scope
 from .._url import split
-from ._canonical import canonical_headers, canonical_path, canonical_query, canonical_request
-from ._sigv4 import ALGORITHM, hash_payload, signing_key, string_to_sign
+from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
+from ._claim import Claim, refusal
+from ._keys import ECDSA, signing_key
+from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, string_to_sign
 
 MAX_SKEW = 300.0
-
-_authorization = re.compile(
-    rf"{ALGORITHM} +Credential=([^ ,/]+)/([0-9]{{8}})/([^ ,/]+)/([^ ,/]+)/aws4_request *, *"
-    r"SignedHeaders=([^ ,]+) *, *Signature=([0-9a-f]{64})"
-).fullmatch
+MAX_EXPIRES = 604_800  # seven days
+BLOT = "<redacted>"
 
 
 def verify(
@@ -32,70 +32,93 @@ def verify(
     *,
     now: float,
     max_skew: float = MAX_SKEW,
+    dialect: Dialect = STANDARD,
+    payload_hash: str | None = None,
+    accept: Collection[str] = (),
 ) -> Credentials:
-    """The credentials that signed `request`, its URL and headers taken as received.
+    """The credentials that signed `request`, its URL and headers taken as received; in its headers or in its query, SigV4 or SigV4a.
 
-    `now` and `max_skew` are in seconds. Raises `ServiceError` with AWS's code and status 403 if the Authorization header is
-    missing or malformed, the key id unknown, the scope another, the time too far off, a required header unsigned, the session
-    token wrong or expired, or the signature does not match. The body's real hash is what counts, whatever a header says.
+    `now` and `max_skew` are in seconds. The body's real hash is what counts, whatever a header says: that of `request.body`, or
+    `payload_hash`. Only what `accept` holds is taken on trust where `x-amz-content-sha256` says it: `UNSIGNED_PAYLOAD`, or one of the
+    `STREAMING_…` words, after which `ChunkVerifier` or `EventVerifier` must verify the body. Raises `ServiceError` with AWS's code and
+    status 403 if the signature is missing or malformed, the key id unknown, the scope another, the time too far off or over, a
+    required header unsigned, the session token wrong or expired, or the signature does not match.
     """
-    headers = canonical_headers(request.headers)
-    key_id, date, region, service, signed, signature = _parse(headers.get("authorization"))
-    credentials = credentials_by_id.get(key_id)
+    claim, headers = Claim.of(request), canonical_headers(request.headers)
+    credentials = credentials_by_id.get(claim.key_id)
     if credentials is None:
-        raise _refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
-    if (region, service) != (scope.region, scope.service):
-        wanted = f"{scope.region}/{scope.service}"
-        raise _refusal("InvalidSignatureException", f"Credential should be scoped to {wanted}, not to {region}/{service}.")
-    signed_at = _signing_time(headers.get("x-amz-date", ""), date, now, max_skew)
-    names = signed.split(";")
+        raise refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+    _check_scope(claim, scope)
+    signed_at = _signing_time(claim, now, max_skew)
+    names = claim.signed.split(";")
     _check_signed(names, headers)
-    _check_token(headers.get("x-amz-security-token"), credentials, now)
+    _check_token(claim.token, credentials, now)
 
-    key, stamp = signing_key(credentials, scope, signed_at)
     try:
-        _, _, path, query = split(request.url)
-        canonical = canonical_request(
-            request.method,
-            canonical_path(path, normalize=True, double_encode=True),
-            canonical_query(query),
-            "".join([f"{name}:{headers[name]}\n" for name in names]),
-            signed,
-            hash_payload(request.body),
-        )
+        key, stamp = signing_key(credentials, claim.key_scope(scope), signed_at)
+        _, path, query = canonical_target(_unsigned_url(request.url, claim, dialect), dialect)
+        hashed = _payload_hash(request, headers, claim, dialect, payload_hash, accept)
+        lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+        canonical = canonical_request(request.method, path, query, lines, claim.signed, hashed)
         text = string_to_sign(canonical, stamp, key)
     except (ConstructionError, UnicodeEncodeError):
-        raise _refusal("IncompleteSignatureException", "The request holds a URL or text that nobody could have signed.") from None
-    if not compare_digest(key.sign(text), signature):
-        raise _refusal("InvalidSignatureException", _mismatch(canonical, text))
+        raise refusal("IncompleteSignatureException", "The request holds a URL or text that nobody could have signed.") from None
+    except ImportError:  # of cryptography
+        raise refusal("IncompleteSignatureException", f"{claim.algorithm} is not supported here.") from None
+    if not key.matches(text, claim.signature):
+        raise refusal("InvalidSignatureException", _mismatch(canonical, text))
     return credentials
 
 
-def _refusal(code: str, message: str) -> ServiceError:
-    return ServiceError(message, code=code, status=403)
+def _check_scope(claim: Claim, scope: Scope) -> None:
+    wanted = f"{scope.region}/{scope.service}"
+    if claim.algorithm == ECDSA:
+        regions = claim.region_set or ""
+        if claim.service != scope.service or not any(_covers(pattern.strip(), scope.region) for pattern in regions.split(",")):
+            raise refusal("InvalidSignatureException", f"Credential should be scoped to {wanted}, not to {regions}/{claim.service}.")
+    elif (claim.region, claim.service) != (scope.region, scope.service):
+        raise refusal("InvalidSignatureException", f"Credential should be scoped to {wanted}, not to {claim.region}/{claim.service}.")
 
 
-def _parse(authorization: str | None) -> tuple[str, ...]:
-    """Key id, date, region, service, signed headers and signature."""
-    if authorization is None:
-        raise _refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
-    found = _authorization(authorization)
-    if found is None:
-        form = f"{ALGORITHM} Credential=id/date/region/service/aws4_request, SignedHeaders=a;b, Signature=64 hex digits"
-        raise _refusal("IncompleteSignatureException", f"The Authorization header must have the form: {form}")
-    return found.groups()
+def _covers(pattern: str, region: str) -> bool:
+    """`region` is one of `pattern`, in which an asterisk stands for any characters."""
+    first, *inner = pattern.split("*")
+    if not inner:
+        return first == region
+    last = inner.pop()
+    if len(region) < len(first) + len(last) or not region.startswith(first) or not region.endswith(last):
+        return False
+    start, end = len(first), len(region) - len(last)
+    for part in inner:
+        start = region.find(part, start, end)
+        if start < 0:
+            return False
+        start += len(part)
+    return True
 
 
-def _signing_time(stamp: str, date: str, now: float, max_skew: float) -> int:
-    signed_at = parse_stamp(stamp)
-    if signed_at is None or not stamp.startswith(date):
-        message = "The x-amz-date header must be YYYYMMDDThhmmssZ, on the date of the credential scope."
-        raise _refusal("IncompleteSignatureException", message)
+def _signing_time(claim: Claim, now: float, max_skew: float) -> int:
+    stamp, signed_at = claim.stamp, parse_stamp(claim.stamp)
+    if signed_at is None or not stamp.startswith(claim.date):
+        message = "The x-amz-date must be YYYYMMDDThhmmssZ, on the date of the credential scope."
+        raise refusal("IncompleteSignatureException", message)
+    if claim.expires is not None:
+        return _presigning_time(claim.expires, signed_at, now, max_skew)
     if abs(now - signed_at) > max_skew:
-        clock = date_of(int(now) // 86400) + time_of_day(int(now) % 86400)
         when = "expired" if signed_at < now else "not yet current"
-        message = f"Signature {when}: {stamp} is more than {max_skew / 60:g} min from {clock}."
-        raise _refusal("InvalidSignatureException", message)
+        message = f"Signature {when}: {stamp} is more than {max_skew / 60:g} min from {stamp_of(now)}."
+        raise refusal("InvalidSignatureException", message)
+    return signed_at
+
+
+def _presigning_time(expires: str, signed_at: int, now: float, max_skew: float) -> int:
+    if not re.fullmatch("[0-9]{1,6}", expires) or not 1 <= int(expires) <= MAX_EXPIRES:
+        raise refusal("IncompleteSignatureException", f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.")
+    if signed_at - now > max_skew:
+        message = f"Signature not yet current: {stamp_of(signed_at)} is more than {max_skew / 60:g} min from {stamp_of(now)}."
+        raise refusal("InvalidSignatureException", message)
+    if now > signed_at + int(expires):
+        raise refusal("InvalidSignatureException", f"Signature expired: it is {stamp_of(now)}, past {stamp_of(signed_at + int(expires))}.")
     return signed_at
 
 
@@ -103,27 +126,53 @@ def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:
     """A signed header that is not there, or one that must be signed and is not, voids the signature."""
     for name in names:
         if name not in headers:
-            raise _refusal("InvalidSignatureException", f"'{name}' is a signed header, but the request has none.")
+            raise refusal("InvalidSignatureException", f"'{name}' is a signed header, but the request has none.")
     for name in headers:
         if name not in names and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
-            raise _refusal("InvalidSignatureException", f"'{name}' must be a signed header.")
+            raise refusal("InvalidSignatureException", f"'{name}' must be a signed header.")
     if "host" not in names:
-        raise _refusal("InvalidSignatureException", "'host' must be a signed header.")
+        raise refusal("InvalidSignatureException", "'host' must be a signed header.")
 
 
 def _check_token(token: str | None, credentials: Credentials, now: float) -> None:
     if not compare_digest((token or "").encode("utf-8", "surrogatepass"), (credentials.session_token or "").encode()):
-        raise _refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        raise refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
     if credentials.expires_at is not None and credentials.expires_at <= now:
-        raise _refusal("ExpiredTokenException", "The security token included in the request is expired")
+        raise refusal("ExpiredTokenException", "The security token included in the request is expired")
+
+
+def _unsigned_url(url: str, claim: Claim, dialect: Dialect) -> str:
+    """The URL as it was when it was signed."""
+    if claim.expires is None:
+        return url
+    split(url)
+    added = ("X-Amz-Signature",) if dialect.sign_session_token else ("X-Amz-Signature", "X-Amz-Security-Token")
+    address, _, query = url.partition("?")
+    return f"{address}?{'&'.join(pair for pair in query.split('&') if pair.partition('=')[0] not in added)}"
+
+
+def _payload_hash(
+    request: Request, headers: Mapping[str, str], claim: Claim, dialect: Dialect, given: str | None, accept: Collection[str]
+) -> str:
+    declared = headers.get("x-amz-content-sha256")
+    if declared is None and claim.expires is not None and dialect.add_payload_hash:
+        declared = UNSIGNED_PAYLOAD  # what S3's presigned URLs are signed with
+    if declared is not None and declared in accept:
+        return declared
+    return hash_payload(request.body) if given is None else given
 
 
 def _mismatch(canonical: str, text: str) -> str:
     """AWS's explanation, the session token blotted out: the signer knows it, and nobody else should read it in a log."""
-    shown = re.sub("(?m)^x-amz-security-token:.*$", "x-amz-security-token:<redacted>", canonical)
+    shown = redacted(canonical)
     return (
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method. Consult the service documentation for details.\n\n"
         f"The Canonical String for this request should have been\n'{shown}'\n\n"
         f"The String-to-Sign should have been\n'{text}'\n"
     )
+
+
+def redacted(canonical: str) -> str:
+    """A canonical request without its session token."""
+    return re.sub("(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*", rf"\1\2{BLOT}", canonical)

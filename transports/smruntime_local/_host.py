@@ -33,6 +33,7 @@ from smruntime_core import (
     service,
 )
 
+from . import _openai
 from ._container import Model, Refusal, Reply, TimedOut
 from ._jobs import Jobs, Store
 from ._streaming import Manner, Sleep, asked, frames
@@ -82,6 +83,16 @@ class Host:
         if isinstance(operation, InvokeEndpoint):
             return service.answer(self._invoke(operation), request_id=request_id)
         raise ServiceError("not offered here", code="UnknownOperationException", status=404)
+
+    def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> Answer:
+        """What the container itself says to `call`; raises the `ServiceError` that it says otherwise."""
+        reply = self._asked(call)
+        head = Response(200, (("x-amzn-RequestId", request_id), ("Content-Type", reply.content_type or "application/octet-stream")))
+        if not streamed:
+            return head.but(body=self._joined(reply, call))
+        parts = self._blamed(reply, call)
+        first = next(parts, b"")  # before the head: a container may fail here
+        return Streamed(head, _openai.ending_well(part for part in chain((first,), parts) if part))
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         reply = self._asked(call)

@@ -1,8 +1,8 @@
 """The server: a thread a connection, and the gates that a request passes.
 
-HTTP (`_connection`: 400 or 413, and the connection closes), signature (403), protocol (`service.read`: 400 or 404), and then
-the models (`_host`). Nothing looks at a request whose signature was not verified, but for two that reveal nothing: `GET /ping`,
-and `GET /async/…` of an object whose name nobody can guess.
+HTTP (`_connection`: 400 or 413, and the connection closes), signature (403; on one path a bearer token, `_openai`), protocol
+(`service.read`: 400 or 404), and then the models (`_host`). Nothing looks at a request whose signature was not verified, but for
+two that reveal nothing: `GET /ping`, and `GET /async/…` of an object whose name nobody can guess.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import TracebackType
 
 from smruntime_core import Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, service, verify
 
-from . import _echo, _iris, _ngram
+from . import _echo, _iris, _ngram, _openai
 from ._backend import Backend
 from ._chat import Chat
 from ._connection import LINGER, Connection
@@ -174,8 +174,15 @@ class Endpoint:
         with self._lock:
             self.requests_seen += 1
         request_id = str(uuid.uuid4())
+        known = {self.credentials.access_key_id: self.credentials}
+        if _openai.concerns(request):
+            try:
+                call, streamed = _openai.read(request, known, self.scope, now=time.time())
+                return self._host.relay(call, streamed=streamed, request_id=request_id)
+            except ServiceError as refusal:
+                return _openai.answer(refusal, request_id=request_id)
         try:
-            verify(request, {self.credentials.access_key_id: self.credentials}, self.scope, now=time.time())
+            verify(request, known, self.scope, now=time.time())
             return self._host.answer(service.read(request), request_id=request_id)
         except ServiceError as refusal:
             return service.answer(refusal, request_id=request_id)

@@ -61,13 +61,15 @@ OutputT = TypeVar("OutputT", bound=Output)
 class Settings(TypedDict, total=False):
     """What every client takes; what is left out is looked for in the environment and the shared files, as boto3 does.
 
-    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`. As whom: `credentials`
-    (`Credentials`, a provider of `smruntime_core.credentials`, a callable, or a session or credentials object of botocore), or a
+    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`; `s3_endpoint_url` for the answers
+    of asynchronous invocations. As whom: `credentials` (`Credentials`, a provider of `smruntime_core.credentials`, a callable, or a
+    session or credentials object of botocore), or a
     `profile` of the shared files. How patiently: `timeouts`, `retries`. `observe` is told what happens.
     """
 
     region: str | None
     endpoint_url: str | None
+    s3_endpoint_url: str | None
     use_fips: bool | None
     use_dualstack: bool | None
     credentials: ProviderLike | None
@@ -134,6 +136,7 @@ class Setup:
             found,
             region=settings.get("region"),
             endpoint_url=settings.get("endpoint_url"),
+            s3_endpoint_url=settings.get("s3_endpoint_url"),
             use_fips=settings.get("use_fips"),
             use_dualstack=settings.get("use_dualstack"),
             timeouts=settings.get("timeouts"),
@@ -280,7 +283,7 @@ class SyncClient(_Shared):
 
     def submit(self, operation: InvokeEndpointAsync) -> Job:
         """Have `operation` accepted; raises like `call`."""
-        return Job(self.call(operation), self._io)
+        return Job(self.call(operation), self._io, self._ready())
 
     invoke_endpoint = method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
@@ -334,7 +337,7 @@ class BaseAsyncClient(_Shared):
 
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
         """Have `operation` accepted; raises like `call`."""
-        return AsyncJob(await self.call(operation), self._io)
+        return AsyncJob(await self.call(operation), self._io, await self._ready())
 
     invoke_endpoint = method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)

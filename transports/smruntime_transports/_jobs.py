@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Sleep, SyncIO, run, run_async
+from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, Sleep, SyncIO, run, run_async
 from smruntime_core._jobs import Fetch, result
 from smruntime_core._patience import Deadline
+from smruntime_core._s3 import ObjectReader
 
 PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
 
@@ -45,29 +46,43 @@ class _Accepted:
 class Job(_Accepted):
     """An accepted invocation; `wait` blocks."""
 
-    def __init__(self, output: InvokeEndpointAsyncOutput, io: SyncIO) -> None:
+    def __init__(self, output: InvokeEndpointAsyncOutput, io: SyncIO, runtime: Runtime) -> None:
         super().__init__(output)
         self._io = io
+        self._runtime = runtime
 
-    def wait(self, *, fetch: Callable[[str], bytes | None], timeout: float | None = PATIENCE) -> bytes:
-        """The model's answer. `fetch(location)` reads an object and returns None while there is none.
+    def wait(self, *, fetch: Callable[[str], bytes | None] | None = None, timeout: float | None = PATIENCE) -> bytes:
+        """The model's answer, read from S3 with the client's credentials; `fetch(location)` reads an object otherwise, or returns None
+        while there is none.
 
         Looks at both locations, less and less often, for `timeout` seconds (None: for ever). Raises `ModelError` if the
-        model failed, a `DispatchFailure` of kind timeout if nothing is there in time, and what `fetch` raises.
+        model failed, a `DispatchFailure` of kind timeout if nothing is there in time, a `ServiceError` with S3's code if it
+        refuses, a `DispatchFailure` if it cannot be reached again and again, and what `fetch` raises.
         """
-        return run(result(self.output, Deadline(time, timeout)), _Fetching(self._io, fetch))
+        deadline = Deadline(time, timeout)
+        if fetch is None:
+            return run(result(self.output, deadline, _reader(self._runtime).get), self._io)
+        return run(result(self.output, deadline), _Fetching(self._io, fetch))
 
 
 class AsyncJob(_Accepted):
     """An accepted invocation; `wait` is awaited."""
 
-    def __init__(self, output: InvokeEndpointAsyncOutput, io: AsyncIO) -> None:
+    def __init__(self, output: InvokeEndpointAsyncOutput, io: AsyncIO, runtime: Runtime) -> None:
         super().__init__(output)
         self._io = io
+        self._runtime = runtime
 
-    async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]], timeout: float | None = PATIENCE) -> bytes:
+    async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]] | None = None, timeout: float | None = PATIENCE) -> bytes:
         """See `Job.wait`; `fetch` is awaited."""
-        return await run_async(result(self.output, Deadline(time, timeout)), _AsyncFetching(self._io, fetch))
+        deadline = Deadline(time, timeout)
+        if fetch is None:
+            return await run_async(result(self.output, deadline, _reader(self._runtime).get), self._io)
+        return await run_async(result(self.output, deadline), _AsyncFetching(self._io, fetch))
+
+
+def _reader(runtime: Runtime) -> ObjectReader:
+    return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
 
 
 class _Fetching:

@@ -106,9 +106,9 @@ class Pool:
         return None
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
-        """Leave, and `connection` may serve again."""
+        """Leave, and `connection` may serve again, unless that were too many: who asked for a fresh one left others idle."""
         door = self._doors.get(origin)
-        if self._closed or door is None or connection.pid != self._pid:
+        if self._closed or door is None or connection.pid != self._pid or len(door.idle) >= self._most:
             connection.drop()
         else:
             connection.idle_since = self._clock()

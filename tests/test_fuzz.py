@@ -1,0 +1,53 @@
+"""A bounded run of `fuzz/`, as somebody would start it; and it finds what it is for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUZZ = Path(__file__).parents[1] / "fuzz"
+CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "payload": 20_000}
+WITHOUT_A_ROW = "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
+ROW_TOO_MANY = "import http1, disagreements; http1.FULL = 3000; http1.TABLE += (disagreements.Row('the moon', b'moon', ''),)"
+OURS_SLACK = "from smruntime_core._http1 import Exchange; Exchange.reusable = property(lambda self: True)"
+OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
+
+
+def fuzz(*arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
+    code = f"import runpy, sys; sys.path.insert(0, {str(FUZZ)!r}); {first}\nrunpy.run_path({str(FUZZ)!r}, run_name='__main__')"
+    return subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", code, *arguments], capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.mark.parametrize("target", ["http1", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles", "dates"])
+def test_damage_does_none(target: str) -> None:
+    done = fuzz("--cases", str(CASES.get(target, 10_000)), target)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "first", "says"),
+    [
+        ("http1", WITHOUT_A_ROW, "no reason is known (refused by us)"),
+        ("http1", OURS_SLACK, "no reason is known (reuse)"),
+        ("profiles", OURS_LEAKS, "IndexError"),
+    ],
+)
+def test_what_is_wrong_is_found_and_found_again(target: str, first: str, says: str) -> None:
+    done = fuzz("--cases", "5000", target, first=first)
+    assert done.returncode == 1
+    assert says in done.stderr
+    arguments = done.stderr.splitlines()[-1].partition("python fuzz ")[2].split()
+    again = fuzz(*arguments, first=first)
+    assert says in again.stderr
+    assert fuzz(*arguments).returncode == 0
+
+
+def test_a_name_that_stands_for_nothing_is_found() -> None:
+    done = fuzz("--cases", "3000", "http1", first=ROW_TOO_MANY)
+    assert done.returncode == 1
+    assert "the moon" in done.stderr

@@ -1,0 +1,533 @@
+"""The pool with its callers interleaved by hand: every effect is answered here, the clock is handed in, the sockets are real.
+
+A request bears a number and the server answers with it, so an answer that reaches another caller is seen. Of each connection
+the server knows whether it may serve again; a request that comes on one that may not is seen, too. Hypothesis drives three callers
+through whatever can happen; two callers go through every interleaving, and are cancelled at every step of it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from smruntime_core import DispatchFailure, Effect, Open, Receive, Request, Send, Timeouts
+from smruntime_transports._wire import Wire
+
+READ = 1
+PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
+LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
+_REQUEST = re.compile(rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
+
+
+class Peer:
+    """The server's end of a connection, which never waits. `spent` says why no further request may come."""
+
+    def __init__(self, sock: socket.socket, stage: Stage) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there
+        self.sock, self._stage = sock, stage
+        self.asked: int | None = None  # the number of the request that has no answer yet
+        self.missing = 0  # bytes of its body that have not been read
+        self.owed = b""  # what of the answer has not been sent
+        self.spent: str | None = None
+        self.closed = False
+        self.idle_since = self.born = stage.now
+        self._held = b""
+
+    def read(self) -> None:
+        """Take what is there, which has to be a request that may come."""
+        if self.closed:
+            return
+        with suppress(BlockingIOError, ConnectionError):
+            while data := self.sock.recv(1 << 22):
+                self._take(data)
+            self.closed = True
+            self.sock.close()
+
+    def _take(self, data: bytes) -> None:
+        rest = len(data) - self.missing
+        self.missing = max(0, -rest)
+        if rest <= 0:
+            return
+        self._held += data[len(data) - rest :]
+        found = _REQUEST.match(self._held)
+        if found is None:
+            return
+        assert self.spent is None, f"a request on a connection that is spent: {self.spent}"
+        assert self.asked is None, "a request before the answer to the one before"
+        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, "a request on a connection that is too old"
+        self.asked = int(found[1])
+        self.missing = max(0, int(found[2]) - (len(self._held) - found.end()))
+        assert len(self._held) <= found.end() + int(found[2]), "bytes that belong to no request"
+        self._held = b""
+
+    def send(self, data: bytes) -> None:
+        with suppress(OSError):
+            self.sock.sendall(data)
+
+    def answer(self, how: str) -> None:
+        """The answer, in one of several ways; after most of them the connection may serve again."""
+        assert self.asked is not None
+        body = b"%d" % self.asked
+        length, chunk = b"Content-Length: %d\r\n" % len(body), b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        head = b"HTTP/1.1 200 OK\r\n"
+        wire = {
+            "length": head + length + b"\r\n" + body,
+            "chunks": head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk,
+            "interim": b"HTTP/1.1 103 E\r\n\r\n" + head + length + b"\r\n" + body,
+            "error": head.replace(b"200", b"503") + length + b"\r\n" + body,
+            "close": head + length + b"Connection: close\r\n\r\n" + body,
+            "left over": head + length + b"\r\n" + body + head + b"Content-Length: 4\r\n\r\n9999",
+            "to the end": head + b"\r\n" + body,
+            "cut": head + b"Content-Length: 9\r\n\r\n" + body,
+        }[how]
+        if how in ("close", "left over", "to the end", "cut"):
+            self.spent = how
+        self.asked, self.idle_since = None, self._stage.now
+        self.send(wire)
+        if how in ("to the end", "cut"):
+            self.close()
+
+    def begin_answer(self) -> None:
+        assert self.asked is not None
+        body = b"%d" % self.asked
+        self.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:1])
+        self.owed = body[1:]
+
+    def end_answer(self) -> None:
+        self.send(self.owed)
+        self.asked, self.owed, self.idle_since = None, b"", self._stage.now
+
+    def close(self) -> None:
+        """A FIN, or a reset if something has not been read."""
+        self.closed = True
+        self.sock.close()
+
+
+class Caller:
+    """A call as a flow, and the effect that it waits for."""
+
+    def __init__(self, stage: Stage, number: int, flow: Generator[Effect[object], object, Any]) -> None:
+        self.number, self._stage, self._flow = number, stage, flow
+        self.waits: Effect[object] | None = None
+        self.over = False
+        self.outcome: object = None
+
+    def step(self, reply: object = None) -> None:
+        """Answer what it waits for."""
+        try:
+            self.waits = self._flow.send(reply)
+        except StopIteration as end:
+            self.finish(end.value)
+        except DispatchFailure as failure:
+            self.finish(failure)
+
+    def finish(self, outcome: object) -> None:
+        self.over, self.waits, self.outcome = True, None, outcome
+        if not isinstance(outcome, DispatchFailure | None):
+            assert outcome == b"%d" % self.number, "another caller's answer"
+
+    def go_on(self) -> bool:
+        """Answer what it waits for if that has come about; whether it had."""
+        effect = self.waits
+        if effect is None:
+            if not self.over:
+                self.step()
+            return not self.over
+        reply = self._stage.reply(effect)
+        if reply is not None:
+            self.step(reply[0])
+        return reply is not None
+
+    def time_out(self) -> None:
+        effect: Any = self.waits
+        if effect is not None and effect.method != "resolve":
+            assert effect.seconds is not None
+            self._stage.now += effect.seconds
+            self.step(0)
+
+    def cancel(self, error: type[BaseException] | None = None) -> None:
+        """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
+        if self.over:
+            return
+        if error is None:
+            self._flow.close()
+        else:
+            with suppress(error):
+                self._flow.throw(error())
+        self.finish(None)
+
+
+class Stage:
+    """A wire, its callers, and a server whose every move is made from outside."""
+
+    def __init__(self, most: int = 2) -> None:
+        self.now = 1000.0
+        self._open_before = _open_files()
+        self.wire = Wire(lambda: self.now, {"max_connections": most})
+        self.most = most
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self._listener.setblocking(False)
+        self._address = self._listener.getsockname()
+        self.callers: list[Caller] = []
+        self.peers: list[Peer] = []
+
+    # ── callers ──
+
+    def call(self, *, streamed: bool = False, body: bytes = b"", fresh: bool = False) -> Caller:
+        number = 10 + len(self.callers)
+        request = Request("POST", f"http://127.0.0.1:{self._address[1]}/{number}", (), body)
+        flow = self._streamed(request, fresh) if streamed else self._whole(request, fresh)
+        self.callers.append(Caller(self, number, flow))
+        return self.callers[-1]
+
+    def _whole(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
+        response = yield from self.wire.exchange(Send(request, None, PATIENT, fresh))
+        return b"" if response.truncated else bytes(response.body)
+
+    def _streamed(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
+        response = yield from self.wire.open(Open(request, None, PATIENT, fresh))
+        parts: list[bytes] = []
+        try:
+            while part := (yield from self.wire.receive(Receive(response.body, None, PATIENT))):
+                parts.append(part)
+        except BaseException:
+            response.body.abort()
+            raise
+        return b"".join(parts)
+
+    def reply(self, effect: Any) -> tuple[object] | None:
+        """What an IO would say now; None if it would go on waiting."""
+        if effect.method == "resolve":
+            return ([(socket.AF_INET, self._address)],)
+        if effect.method == "turn":
+            return (None,) if effect.place.called else None
+        assert effect.method == "wait"
+        poll = select.poll()
+        poll.register(effect.connection.sock, effect.mask)
+        found = poll.poll(0)
+        return ((found[0][1] & effect.mask or effect.mask),) if found else None
+
+    # ── the server ──
+
+    def accept(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                sock, _ = self._listener.accept()
+                self.peers.append(Peer(sock, self))
+
+    def read(self) -> None:
+        self.accept()
+        for peer in self.peers:
+            peer.read()
+        assert sum(peer.asked is not None and not peer.closed for peer in self.peers) <= len(self.callers)
+
+    def asked(self) -> list[Peer]:
+        return [peer for peer in self.peers if peer.asked is not None and not peer.closed]
+
+    def __repr__(self) -> str:
+        callers = [f"{caller.number} waits for {caller.waits}" for caller in self.callers if not caller.over]
+        peers = [f"{peer.asked} lacks {peer.missing}, owes {peer.owed!r}, {peer.spent}" for peer in self.peers if not peer.closed]
+        return f"{callers}, {peers}"
+
+    # ── the end ──
+
+    def settle(self) -> None:
+        """Everybody who still waits for an answer gets one, and nobody is stuck."""
+        for _ in range(20 * (1 + len(self.callers))):
+            if all(caller.over for caller in self.callers):
+                break
+            self.read()
+            for peer in self.asked():
+                if not peer.missing:
+                    peer.end_answer() if peer.owed else peer.answer("length")
+            for caller in self.callers:
+                caller.go_on()
+        assert all(caller.over for caller in self.callers), f"stuck: {self}"
+
+    def end(self) -> None:
+        """Nothing is left: a call goes through, the wire is closed, and the server sees the end of every connection."""
+        try:
+            self.settle()
+            last = self.call()
+            self.settle()
+            assert last.outcome == b"%d" % last.number, "the pool is broken"
+            self.read()
+            kept = [peer for peer in self.peers if not peer.closed and peer.spent is None]
+            assert len(kept) <= self.most
+        finally:
+            self.wire.close()
+            for peer in self.peers:
+                peer.sock.close()
+            self._listener.close()
+        assert _open_files() == self._open_before, "a connection was left open"
+
+
+def _open_files() -> int | None:
+    """How many this process has, where the system tells."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+
+
+@contextmanager
+def stage(most: int = 2) -> Iterator[Stage]:
+    made = Stage(most)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+# ── three callers and whatever can happen ──
+
+ANSWERS = ["length", "length", "chunks", "interim", "error", "close", "left over", "to the end", "cut"]
+
+
+class Pools(RuleBasedStateMachine):
+    """Callers come, go on, are cancelled or wait for too long; the server reads, answers in its ways, breaks off; time passes.
+
+    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the system moves bytes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage(most=2)
+
+    def some(self, index: int) -> Caller | None:
+        """One that is not done."""
+        alive = [caller for caller in self.stage.callers if not caller.over]
+        return alive[index % len(alive)] if alive else None
+
+    @rule(streamed=st.booleans(), long=st.sampled_from((False, False, False, True)), fresh=st.sampled_from((False, False, False, True)))
+    def come(self, streamed: bool, long: bool, fresh: bool) -> None:
+        if sum(not caller.over for caller in self.stage.callers) < 4:
+            self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x", fresh=fresh).go_on()
+
+    @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
+    def call_through(self, how: str, streamed: bool, long: bool) -> None:
+        """A call from beginning to end while nobody else does anything, answered as soon as its head is there."""
+        caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
+        for _ in range(20):
+            caller.go_on()
+            self.stage.read()
+            for peer in self.stage.asked():
+                if peer.asked == caller.number:
+                    peer.answer(how)
+
+    @rule()
+    def live_long(self) -> None:
+        """Calls at such intervals that a connection is never idle for too long, until it is too old."""
+        for _ in range(0 if self.in_use() else 15):
+            self.call_through("length", False, False)
+            self.stage.now += 44.0
+
+    @rule(index=st.integers(0, 3))
+    def go_on(self, index: int) -> None:
+        if caller := self.some(index):
+            caller.go_on()
+
+    @rule()
+    def all_go_on(self) -> None:
+        for caller in self.stage.callers:
+            for _ in range(8):
+                if not caller.go_on():
+                    break
+            self.stage.accept()
+
+    @rule(index=st.integers(0, 3), error=st.sampled_from((None, KeyboardInterrupt)))
+    def cancel(self, index: int, error: type[BaseException] | None) -> None:
+        if caller := self.some(index):
+            self.spoil(caller)
+            caller.cancel(error)
+
+    @rule(index=st.integers(0, 3))
+    def time_out(self, index: int) -> None:
+        if caller := self.some(index):
+            self.spoil(caller)
+            caller.time_out()
+
+    def spoil(self, caller: Caller) -> None:
+        """Whatever happens to a caller whose request the server knows of, its connection does not serve again."""
+        self.stage.read()
+        for peer in self.stage.peers:
+            if peer.asked == caller.number:
+                peer.spent = "given up"
+
+    @rule()
+    def read(self) -> None:
+        self.stage.read()
+
+    @rule(index=st.integers(0, 3), how=st.sampled_from(ANSWERS))
+    def answer(self, index: int, how: str) -> None:
+        self.stage.read()
+        if asked := self.stage.asked():
+            peer = asked[index % len(asked)]
+            peer.end_answer() if peer.owed else peer.answer(how)
+
+    @rule(index=st.integers(0, 3))
+    def begin_answer(self, index: int) -> None:
+        self.stage.read()
+        if asked := [peer for peer in self.stage.asked() if not peer.owed]:
+            asked[index % len(asked)].begin_answer()
+
+    @rule(index=st.integers(0, 3))
+    def break_off(self, index: int) -> None:
+        self.stage.read()
+        if alive := [peer for peer in self.stage.peers if not peer.closed]:
+            alive[index % len(alive)].close()
+
+    @rule(index=st.integers(0, 3))
+    def speak_unasked(self, index: int) -> None:
+        """To a connection that nobody uses; on one in use it cannot be told from an answer (HTTP/1.1 has no way)."""
+        self.stage.read()
+        if idle := [peer for peer in self.stage.peers if not peer.closed and peer.asked is None and not self.in_use()]:
+            peer = idle[index % len(idle)]
+            peer.spent = peer.spent or "it spoke unasked"
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
+
+    def in_use(self) -> bool:
+        return any(not caller.over for caller in self.stage.callers)
+
+    @rule(seconds=st.sampled_from((1.0, 44.0, 46.0, 300.0, 601.0)))
+    def wait(self, seconds: float) -> None:
+        if not self.in_use():
+            self.stage.now += seconds
+
+    @rule()
+    def close(self) -> None:
+        """A client that is closed and used again opens new connections."""
+        if not self.in_use():
+            self.stage.wire.close()
+            self.stage.read()
+            for peer in self.stage.peers:
+                peer.spent = "the client was closed"
+
+    def teardown(self) -> None:
+        self.stage.end()
+
+
+Pools.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestPools = Pools.TestCase
+
+
+# ── two callers, every interleaving ──
+
+STEPS = 6  # of two calls one after the other: resolve, connect, answer; then answer on what was kept, and more if something went wrong
+
+
+def twice(made: Stage, streamed: bool) -> Callable[[], bool]:
+    """A caller that calls twice; each time it is asked it takes one step. Whether it is done."""
+    calls = [made.call(streamed=streamed), made.call(streamed=streamed)]
+
+    def step() -> bool:
+        caller = next((caller for caller in calls if not caller.over), None)
+        if caller is None:
+            return True
+        made.read()
+        for peer in made.asked():
+            if peer.asked == caller.number:
+                peer.answer("length")
+        caller.go_on()
+        return False
+
+    return step
+
+
+def interleavings() -> Iterator[tuple[int, ...]]:
+    for firsts in combinations(range(2 * STEPS), STEPS):
+        yield tuple(0 if place in firsts else 1 for place in range(2 * STEPS))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("most", [1, 2])
+def test_every_interleaving_of_two(most: int, streamed: bool) -> None:
+    count = 0
+    for order in interleavings():
+        with stage(most) as made:
+            steps = [twice(made, streamed), twice(made, streamed)]
+            for who in order:
+                steps[who]()
+            made.settle()
+            assert len(made.peers) <= 2 * most
+            assert [caller.outcome for caller in made.callers] == [b"%d" % caller.number for caller in made.callers]
+        count += 1
+    assert count == 924
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+@pytest.mark.parametrize("how", ["length", "left over"])
+def test_cancelled_at_every_step_while_another_waits(error: type[BaseException] | None, how: str) -> None:
+    for streamed in (False, True):
+        for at in range(8):
+            for other_begins in range(at + 1):
+                with stage(most=1) as made:
+                    first, second = made.call(streamed=streamed), made.call()
+                    for step in range(at):
+                        if step == other_begins:
+                            second.go_on()
+                        made.read()
+                        for peer in made.asked():
+                            if step > 2 and not peer.owed:
+                                peer.begin_answer() if step == 3 else peer.answer(how)
+                            elif peer.owed:
+                                peer.end_answer()
+                        first.go_on()
+                    first.cancel(error)
+                    made.read()
+                    for peer in made.peers:
+                        if peer.asked == first.number:
+                            peer.spent = "given up"
+                    made.settle()
+                    assert second.outcome == b"%d" % second.number
+
+
+@pytest.mark.parametrize("how", sorted(set(ANSWERS)))
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("body", [b"x", LONG_BODY], ids=["short", "long"])
+def test_after_any_answer_the_next_one_is_right(how: str, streamed: bool, body: bytes) -> None:
+    """A long request is answered before it is through."""
+    with stage() as made:
+        first = made.call(streamed=streamed, body=body)
+        while not made.asked():
+            first.go_on()
+            made.read()
+        made.peers[0].answer(how)
+        while not first.over:  # the server reads no more
+            first.go_on()
+        second = made.call()
+        made.settle()
+        assert second.outcome == b"%d" % second.number
+        assert len(made.peers) == (1 if how in ("length", "chunks", "interim", "error") and body == b"x" else 2)
+
+
+def test_who_waits_is_served_in_turn() -> None:
+    with stage(most=1) as made:
+        callers = [made.call() for _ in range(6)]
+        for caller in callers:
+            caller.go_on()
+        callers[2].cancel()
+        callers[4].time_out()
+        assert isinstance(callers[4].outcome, DispatchFailure)
+        assert (callers[4].outcome.kind, callers[4].outcome.phase, callers[4].outcome.delivery) == ("timeout", "pool", "not_sent")
+        served: list[int] = []
+        while not all(caller.over for caller in callers):
+            for caller in callers:
+                caller.go_on()
+            made.read()
+            for peer in made.asked():
+                assert peer.asked is not None
+                served.append(peer.asked)
+                peer.answer("length")
+        assert served == [callers[index].number for index in (0, 1, 3, 5)]
+        assert len(made.peers) == 1
