@@ -19,8 +19,14 @@ lint: .venv/wheel .venv/dev
 	.venv/bin/pyright --pythonpath $(PYTHON)
 	PYTHONPATH=transports .venv/bin/lint-imports
 
-bench: .venv/wheel .venv/dev
-	$(PYTHON) benchmarks/run.py
+bench: .venv/wheel .venv/dev build/peers
+	$(PYTHON) benchmarks/run.py --json build/bench.json
+
+# each in an environment of its own: aiobotocore is pinned to another botocore than boto3, and a botocore beside awscrt is another peer
+build/peers: tools/install-peer
+	tools/install-peer boto3 boto3==1.44.5
+	tools/install-peer aiobotocore aiobotocore==3.10.0
+	touch $@
 
 fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
@@ -49,4 +55,4 @@ dist/stamp: $(SOURCES) | .venv/bin/python
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* dist
+	rm -rf .venv .venv-* build dist

@@ -1,0 +1,65 @@
+"""This library doing the work of `work.py`: requests, clients and what their IOs are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from measuring import Subject
+from memory import Growth
+from server import BODY as ANSWERED
+from server import HEADERS
+from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT, URL
+
+import smruntime_core as sm
+
+CREDENTIALS = sm.Credentials(*KEYS)
+SCOPE = sm.Scope(REGION, SERVICE)
+MEMBERS: dict[str, Any] = {"endpoint_name": "churn", "body": BODY} | {member: value for member, (_, _, value) in TEXT.items()}
+
+RESPONSE = sm.Response(200, HEADERS, ANSWERED)
+
+
+def signed(url: str, **changes: object) -> sm.Request:
+    """A signed request as a client's IO gets it, but for the fields that say who calls."""
+    request = sm.InvokeEndpoint(**MEMBERS | changes).request(url)
+    return request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+
+
+def without_io() -> object:
+    """A whole call but for sending."""
+    operation = sm.InvokeEndpoint(**MEMBERS)
+    request = operation.request(URL)
+    request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+    return operation.parse(RESPONSE)
+
+
+def client(url: str, transport: str = "sockets", **options: object) -> Any:
+    """A client; its IO is its `_io`."""
+    module = import_module(f"smruntime_transports.{transport}")
+    made = module.Client if hasattr(module, "Client") else module.AsyncClient
+    return made(**{"region": REGION, "endpoint_url": url, "credentials": CREDENTIALS} | options)
+
+
+def call(url: str, **options: Any) -> Subject:
+    """A call over sockets, as users write it."""
+    made = client(url, **options)
+    return Subject(lambda: made.invoke_endpoint(**MEMBERS).body)
+
+
+def _growth(url: str, do: Callable[[Any], object]) -> Growth:
+    made = client(url)
+    made.invoke_endpoint(**MEMBERS)
+    return Growth(lambda: do(made))
+
+
+def upload(url: str) -> Growth:
+    """Memory for a long body up."""
+    members = MEMBERS | {"body": b"x" * LARGE}
+    return _growth(url, lambda made: made.invoke_endpoint(**members))
+
+
+def download(url: str) -> Growth:
+    """Memory for a long body down."""
+    return _growth(url, lambda made: made.invoke_endpoint(**MEMBERS | {"endpoint_name": LARGE_ENDPOINT}))

@@ -1,0 +1,20 @@
+"""The other end of `measuring.Worker`: makes a subject, and measures it whenever a number comes in.
+
+python worker.py MODULE:FACTORY [ARGUMENT...]
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+
+def main() -> None:
+    module, _, factory = sys.argv[1].partition(":")
+    subject = getattr(import_module(module), factory)(*sys.argv[2:])
+    for line in sys.stdin:
+        print(subject.measure(int(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
