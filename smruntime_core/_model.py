@@ -161,8 +161,8 @@ def seconds(member: str, value: object) -> float | None:
 class Timeouts(Record):
     """Limits in seconds; None means none.
 
-    `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole
-    head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
+    `connect` bounds name resolution, TCP, the way through a proxy and TLS together; `response` the wait from the last byte sent to
+    the whole head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
     either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
     """
 

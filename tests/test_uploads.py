@@ -21,6 +21,7 @@ from smruntime_core import (
     InvokeEndpointWithResponseStream,
     RetryPolicy,
     ServiceError,
+    Timeouts,
     Upload,
 )
 from smruntime_core._bodies import Source
@@ -141,6 +142,12 @@ def test_a_file_that_shrinks_is_noticed_and_nothing_is_sent_again(perform: Perfo
         with pytest.raises(ConstructionError, match="shorter"):
             raise perform(stage.url, upload(Slow(file, stage.closing)), retries=RetryPolicy(base_delay=0.0))[0]
         assert stage.connections == 1
+
+
+def test_a_file_that_is_slow_to_read_is_no_fault_of_the_server(perform: Performer, long_file: Path) -> None:
+    with long_file.open("rb", buffering=0) as file, scripted(OK) as server:
+        (outcome,) = perform(server.url, upload(Slow(file, threading.Event())), timeouts=Timeouts(idle=0.15))
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
 class Slow:
