@@ -144,9 +144,8 @@ class Runtime:
         request = operation.request(self._url)
         if options.extra_headers:
             request = _with_fields(request, options.extra_headers, operation)
-        source: object = request.body
-        if isinstance(source, Source):
-            request = request.bearing((yield from Measure(source)))
+        if isinstance(request.__dict__["body"], Source):  # to a type checker it is none
+            request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
