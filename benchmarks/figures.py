@@ -84,7 +84,7 @@ def amount(value: Value) -> str:
 
 FIGURES = (
     Figure("sign", "sign, 100 B, eight fields, token", "µs", "botocore add_auth", 1 / 10, 6),
-    Figure("without_io", "build + sign + parse", "µs", "botocore client, stubbed", 1 / 23, 12),
+    Figure("without_io", "build + sign + parse", "µs", "botocore client, stubbed", 1 / 25, 10),
     Figure("sockets", "a call over sockets", "µs", "raw socket exchange", 4),
     Figure("sockets", "a call over sockets", "µs", "botocore client", 1 / 12),
     Figure("sockets", "the exchange alone", "µs", "raw socket exchange", 2),

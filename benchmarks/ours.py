@@ -10,12 +10,13 @@ from measuring import Subject
 from memory import Growth
 from server import BODY as ANSWERED
 from server import HEADERS
-from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT, URL
+from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT
 
 import smruntime_core as sm
 
 CREDENTIALS = sm.Credentials(*KEYS)
 SCOPE = sm.Scope(REGION, SERVICE)
+WHERE = sm.Config(region=REGION).url  # as a client keeps it: checked once
 MEMBERS: dict[str, Any] = {"endpoint_name": "churn", "body": BODY} | {member: value for member, (_, _, value) in TEXT.items()}
 
 RESPONSE = sm.Response(200, HEADERS, ANSWERED)
@@ -30,7 +31,7 @@ def signed(url: str, **changes: object) -> sm.Request:
 def without_io() -> object:
     """A whole call but for sending."""
     operation = sm.InvokeEndpoint(**MEMBERS)
-    request = operation.request(URL)
+    request = operation.request(WHERE)
     request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
     return operation.parse(RESPONSE)
 
