@@ -13,8 +13,25 @@ What does I/O lives in `smruntime_transports`.
 from __future__ import annotations
 
 from ._bindings import Output
+from ._bodies import Source, Upload
 from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import Ask, Contents, Effect, Finished, Flow, GetCredentials, Open, ReadFile, Receive, RunProcess, Send, Sleep, WriteFile
+from ._effects import (
+    Ask,
+    Contents,
+    Effect,
+    Finished,
+    Flow,
+    GetCredentials,
+    Measure,
+    Open,
+    ReadFile,
+    Receive,
+    RunProcess,
+    Send,
+    Sleep,
+    Supply,
+    WriteFile,
+)
 from ._endpoints import Config
 from ._errors import (
     ConstructionError,
@@ -95,6 +112,7 @@ __all__ = [
     "InvokeEndpointWithResponseStream",
     "InvokeEndpointWithResponseStreamOutput",
     "Kind",
+    "Measure",
     "Metadata",
     "ModelError",
     "ModelNotReadyException",
@@ -130,14 +148,17 @@ __all__ = [
     "SignatureMismatch",
     "Sleep",
     "SmRuntimeError",
+    "Source",
     "Stream",
     "StreamError",
     "Streaming",
     "StreamingResponse",
+    "Supply",
     "SyncIO",
     "Timeouts",
     "TruncatedStream",
     "UnknownEvent",
+    "Upload",
     "ValidationError",
     "Waiting",
     "WriteFile",

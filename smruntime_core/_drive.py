@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class SyncIO(Protocol):
-    """What `run` needs: blocking methods. Only streams ask for the last two."""
+    """What `run` needs: blocking methods. Only streams ask for the last two, and only bodies that are no bytes for `measure(Measure)`."""
 
     def credentials(self, effect: GetCredentials, /) -> Credentials: ...
     def send(self, effect: Send, /) -> Response: ...

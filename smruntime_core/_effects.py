@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
+from ._bodies import Sendable, Source, Upload
 from ._errors import SmRuntimeError
 from ._model import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from ._record import Record, field
@@ -102,6 +103,28 @@ class Receive(Effect[bytes]):
     body: ResponseBody
     timeout: float | None = None
     phases: Timeouts = field(default=Timeouts())
+
+
+class Measure(Effect[Sendable]):
+    """Find out hash and length of what an operation was given for a body, or collect it: the reply is what to send.
+
+    Only bodies that are no bytes need it.
+    The IO raises `ConstructionError` if it cannot be read, or gives anything but bytes.
+    """
+
+    method = "measure"
+
+    source: Source
+
+
+class Supply(Effect[bytes]):
+    """The `size` bytes of `upload` from `offset` on; the IO raises `ConstructionError` if they are not there any more."""
+
+    method = "supply"
+
+    upload: Upload
+    offset: int
+    size: int
 
 
 class Sleep(Effect[None]):

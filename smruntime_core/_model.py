@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, Protocol, Self, TypeAlias
 
+from ._bodies import Body, Source
 from ._errors import ConstructionError
 from ._record import Record, field
 from ._rules import KEY, SCOPE_PART, SECRET
 
-Body: TypeAlias = "bytes | bytearray | memoryview"
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 Cut: TypeAlias = "tuple[tuple[str, str], str]"
 
@@ -20,6 +20,8 @@ Cut: TypeAlias = "tuple[tuple[str, str], str]"
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
+    An operation that was given a file or an iterator for a body makes a request with a `Source` there; in its place comes what the IO
+    answers to `Measure`. To one that never does, `body` is bytes.
     It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is sound: made by this
     library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
     """
@@ -30,7 +32,7 @@ class Request(Record):
     body: Body = b""
 
     @classmethod
-    def made(cls, method: str, url: str, headers: Headers, body: Body, cut: Cut) -> Self:
+    def made(cls, method: str, url: str, headers: Headers, body: object, cut: Cut) -> Self:
         """A sound request; `cut` is `url` as a wire needs it: scheme and authority, and what stands in the first line."""
         return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_cut": cut})
 
@@ -43,6 +45,10 @@ class Request(Record):
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
         return self.trusted({**self.__dict__, "headers": self.headers + headers})
 
+    def bearing(self, body: object) -> Self:
+        """The same request with a body that has been measured."""
+        return super().but(body=body)
+
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
         return super().but(**changes, _cut=None)
@@ -50,7 +56,9 @@ class Request(Record):
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
         shown = f"{url}?<{len(query)} characters>" if query else url
-        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, <{len(self.body)} bytes>)"
+        body: object = self.body
+        size = repr(body) if isinstance(body, Source) else f"<{len(self.body)} bytes>"
+        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, {size})"
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -153,8 +161,8 @@ def seconds(member: str, value: object) -> float | None:
 class Timeouts(Record):
     """Limits in seconds; None means none.
 
-    `connect` bounds name resolution, TCP and TLS together; `response` the wait from the last byte sent to the whole
-    head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
+    `connect` bounds name resolution, TCP, the way through a proxy and TLS together; `response` the wait from the last byte sent to
+    the whole head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
     either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
     """
 

@@ -11,6 +11,7 @@ from typing import ClassVar, Generic, Self, TypeVar, cast
 
 from . import _decode, _encode
 from ._bindings import Bound, Output, document, header, label, payload, stream
+from ._bodies import STREAMED, Body, Given
 from ._errors import (
     ConstructionError,
     InternalDependencyException,
@@ -24,7 +25,7 @@ from ._errors import (
     ValidationError,
 )
 from ._metadata import Attempt
-from ._model import Body, Request, Response
+from ._model import Request, Response
 from ._parser import whole
 from ._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 
@@ -99,7 +100,9 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     """Ask a model for an inference and wait for all of it.
 
     `endpoint_name` and `body` are required; `body` goes to the container byte for byte and is not copied, so do not change a
-    bytearray while a call is on its way. `session_id` may be `"NEW_SESSION"`. Raises `ConstructionError` naming the member.
+    bytearray while a call is on its way. It may be a binary file too, which is sent from where it stands, or an iterator of
+    bytes (asynchronous ones for asynchronous clients only), which is collected first. `session_id` may be `"NEW_SESSION"`.
+    Raises `ConstructionError` naming the member.
 
     >>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
     InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
@@ -117,7 +120,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     )
 
     endpoint_name: str = label("EndpointName", NAME)
-    body: Body = payload("Body")
+    body: Given = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("Accept", TEXT, default=None)
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
@@ -165,7 +168,7 @@ class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStrea
     stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (ModelStreamError, InternalStreamFailure)
 
     endpoint_name: str = label("EndpointName", NAME)
-    body: Body = payload("Body")
+    body: Given = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)

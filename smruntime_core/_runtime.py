@@ -25,8 +25,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ._bindings import Output
+from ._bodies import Source
 from ._dates import stamp
-from ._effects import Flow, GetCredentials, Open, Receive, Send, Sleep
+from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
@@ -143,6 +144,8 @@ class Runtime:
         request = operation.request(self._url)
         if options.extra_headers:
             request = _with_fields(request, options.extra_headers, operation)
+        if isinstance(request.__dict__["body"], Source):  # to a type checker it is none
+            request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
         watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)

@@ -17,7 +17,7 @@ from smruntime_core._config import Configuration, config_of, configuration
 from smruntime_core._effects import MAX_FILE, ReadFile
 from smruntime_core.testing import script
 from smruntime_transports import sockets
-from smruntime_transports._connect import default_tls
+from smruntime_transports._tls import TLS
 
 HOME = "/home/someone"
 CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
@@ -198,4 +198,4 @@ def test_what_is_not_given_is_looked_for_though_much_is(monkeypatch: pytest.Monk
         assert runtime.options.retries.max_attempts == 7
         assert client._wire._connector._ca_bundle == "/nonexistent/ca.pem"
     with pytest.raises(ConstructionError, match="ca_bundle"):
-        default_tls("/nonexistent/ca.pem")
+        TLS().context("/nonexistent/ca.pem")

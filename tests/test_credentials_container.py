@@ -11,10 +11,12 @@ import urllib3
 from smruntime_core import CredentialsError, Flow, Response, run
 from smruntime_core.credentials import Container
 from smruntime_core.credentials._container import address, trusted
+from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 
 from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
 from .servers import OK, Peer, acting, scripted
+from .test_proxies import tunnelling
 
 URL = "http://169.254.170.2/keys"
 KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z"}'
@@ -172,14 +174,20 @@ def test_silence_is_given_a_second_a_try() -> None:
         assert 2.9 < time.monotonic() - begun < 6.0
 
 
-def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["urllib3", "urllib3 itself", "sockets"])
+def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A client whose calls go through a proxy fetches its credentials past it."""
     keys = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)
-    with scripted(keys) as here, scripted(OK) as proxy:
+    with scripted(keys) as here, scripted(OK) as there, tunnelling() as proxy:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{here.url}/keys")
         monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t0k")
-        pools = urllib3.ProxyManager(proxy.url)
-        with on_urllib3.Client(region="us-east-1", endpoint_url="http://endpoint.invalid", pools=pools) as client:
+        where: Any = {"region": "us-east-1", "endpoint_url": there.url}
+        if name == "urllib3 itself":
+            client: Any = on_urllib3.Client(pools=urllib3.ProxyManager(proxy.url), **where)
+        else:
+            client = {"urllib3": on_urllib3.Client, "sockets": sockets.Client}[name](proxy=proxy.url, **where)
+        with client:
             assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
-    assert len(here.requests) == len(proxy.requests) == 1
-    assert b"t0k" not in proxy.requests[0]
+        assert len(here.requests) == len(there.requests) == len(proxy.asked) == 1
+    assert f":{there.port} ".encode() in proxy.asked[0]
+    assert b"t0k" not in proxy.asked[0]

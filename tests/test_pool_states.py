@@ -152,10 +152,10 @@ class Caller:
 
     def time_out(self) -> None:
         effect: Any = self.waits
-        if effect is not None and effect.method != "resolve":
+        if effect is not None:
             assert effect.seconds is not None
             self._stage.now += effect.seconds
-            self.step(0)
+            self.step([] if effect.method == "first" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
         """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
@@ -175,7 +175,7 @@ class Stage:
     def __init__(self, most: int = 2) -> None:
         self.now = 1000.0
         self._open_before = _open_files()
-        self.wire = Wire(lambda: self.now, most=most)
+        self.wire = Wire(lambda: self.now, {"max_connections": most})
         self.most = most
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
@@ -210,8 +210,9 @@ class Stage:
 
     def reply(self, effect: Any) -> tuple[object] | None:
         """What an IO would say now; None if it would go on waiting."""
-        if effect.method == "resolve":
-            return ([(socket.AF_INET, self._address)],)
+        if effect.method == "first":
+            opened = [connection for connection in effect.connections if connection.poll(select.POLLOUT, 0.0)]
+            return (opened,) if opened else None
         if effect.method == "turn":
             return (None,) if effect.place.called else None
         assert effect.method == "wait"

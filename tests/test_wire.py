@@ -20,7 +20,6 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports._pool import MOST
-from smruntime_transports._waits import Resolve
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted
@@ -100,21 +99,6 @@ def test_without_time_nothing_is_sent(perform: Performer) -> None:
         assert isinstance(late, sm.DispatchFailure)
         assert late.delivery == "not_sent"
         assert len(server.requests) == 1
-
-
-class Lost(sockets.SocketIO):
-    """Finds an address of a family that this machine does not have before the right one."""
-
-    def resolve(self, effect: Resolve, /) -> list[Any]:
-        return [(socket.AddressFamily.AF_UNSPEC, ("nowhere", 1)), *super().resolve(effect)]
-
-
-def test_the_next_address_is_tried_where_a_family_is_lacking() -> None:
-    with scripted(OK) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
-        client._io = Lost(client._wire)
-        with client:
-            assert client.call(IRIS).body == b"abc"
 
 
 # Python's own wrap_socket loses the socket if the peer resets between two of its lines; it is closed then, with a warning.

@@ -53,6 +53,7 @@ class Exchange:
     reused = False
     bytes_sent = 0
     bytes_received = 0
+    owed = 0  # bytes of the request that have yet to be supplied
     done = False  # the response is complete, or as complete as it will be
     _head: Head | None = None
     _framing: Framing | None = None
@@ -85,10 +86,16 @@ class Exchange:
         else:
             del self._unsent[0]
 
+    def supply(self, data: bytes) -> None:
+        """The next bytes of a body that the request did not hold itself; so many are `owed` no longer."""
+        self._unsent.append(memoryview(data))
+        self.owed -= len(data)
+
     def stop_sending(self) -> None:
         """The peer takes no more; what it said before may still be read. The connection will not live."""
         self._unsent.clear()
         self._deaf = True
+        self.owed = 0
 
     # ── receiving ──
 
@@ -181,7 +188,7 @@ class Exchange:
     @property
     def phase(self) -> Phase:
         """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
-        return "body" if self._head else "send" if self._unsent or self._deaf else "head"
+        return "body" if self._head else "send" if self._unsent or self._deaf or self.owed else "head"
 
     @property
     def response(self) -> Response:
@@ -197,7 +204,7 @@ class Exchange:
         framing, head = self._framing, self._head
         if framing is None or head is None or not framing.complete:
             return False
-        return not (framing.excess or head.close or self._unsent or self._deaf or self._cut_short)
+        return not (framing.excess or head.close or self._unsent or self.owed or self._deaf or self._cut_short)
 
     # ── the gate ──
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
+from .._bodies import Body, Source, Upload
 from .._errors import ConstructionError
 from .._model import Cut, Request
 from .._url import split
@@ -16,14 +18,15 @@ _start = re.compile(rf"{TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
 
 
 def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
-    """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself.
+    """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself, unless that is
+    an `Upload`, to be supplied.
 
     `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
     """
     origin, target = request.cut or _checked(request)
     body = request.body
-    size = len(body) if type(body) is bytes else memoryview(body).nbytes
+    size = len(body) if type(body) is bytes else _size(body)
     start, host, length = f"{request.method} {target} HTTP/1.1", f"Host: {origin[1]}", f"Content-Length: {size}"
     fields = map(": ".join, request.headers)
     if request.cut is None:  # it may have said so itself
@@ -34,14 +37,24 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     head = "\r\n".join(lines).encode("ascii")
     if size <= ONE_WRITE:
         return origin, [memoryview(head + body)]
-    return origin, [memoryview(head), memoryview(body).cast("B")]
+    return origin, [memoryview(head), *_apart(body)]
+
+
+def _size(body: object) -> int:
+    if isinstance(body, Source):
+        raise ConstructionError("body", "measured before it is sent", f"it is {body!r}")
+    return body.size if isinstance(body, Upload) else memoryview(cast("Body", body)).nbytes
+
+
+def _apart(body: object) -> list[memoryview]:
+    return [] if isinstance(body, Upload) else [memoryview(cast("Body", body)).cast("B")]
 
 
 def _checked(request: Request) -> Cut:
     """Where `request` goes; raises `ConstructionError` if it cannot go there."""
     scheme, authority, path, query = split(request.url)
     target = f"{path}?{query}" if query else path
-    if refusal := _fault(request, target, authority, memoryview(request.body).nbytes):
+    if refusal := _fault(request, target, authority, _size(request.body)):
         raise refusal
     return (scheme, authority), target
 

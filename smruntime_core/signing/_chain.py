@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from .._model import Body, Credentials
+from .._bodies import Body
+from .._model import Credentials
 from ._keys import AnyScope, Key, signing_key
 
 

@@ -20,8 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from .._bodies import Body
 from .._errors import ConstructionError
-from .._model import Body, Credentials, Headers, Request
+from .._model import Credentials, Headers, Request
 from .._rules import TCHAR, blob
 from ..payload._decoder import checked_limit
 from ._canonical import S3, Dialect, canonical_headers

@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Collection
 from typing import NamedTuple
 
+from .._bodies import Body, Upload
 from .._errors import ConstructionError
-from .._model import Body, Credentials, Headers, Request
+from .._model import Credentials, Headers, Request
 from ._canonical import STANDARD, Dialect, canonical_request
 from ._keys import AnyScope, Key, signing_key
 
@@ -97,5 +98,11 @@ def string_to_sign(canonical: str, stamp: str, key: Key) -> str:
 
 
 def hash_payload(body: Body) -> str:
-    """SHA-256 of a body in hexadecimal, as SigV4 wants it."""
-    return _sha256(body).hexdigest()
+    """SHA-256 of a body in hexadecimal, as SigV4 wants it; raises `ConstructionError` for one that has to be measured first."""
+    try:
+        return _sha256(body).hexdigest()
+    except TypeError:
+        measured: object = body
+        if isinstance(measured, Upload):
+            return measured.sha256
+        raise ConstructionError("body", "bytes, unless a client measures it first") from None

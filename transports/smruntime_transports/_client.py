@@ -10,11 +10,12 @@ import copy
 import os
 import random
 import re
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from smruntime_core import (
     AsyncIO,
@@ -91,9 +92,6 @@ class Setup:
     """
 
     def __init__(self, settings: Settings) -> None:
-        unknown = set(settings) - set(Settings.__annotations__)
-        if unknown:
-            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         credentials = settings.get("credentials")
         if credentials is not None:
             provider_of(credentials)
@@ -201,12 +199,34 @@ class AwaitedIO(AsyncIO, Configurable, Protocol):
 
 
 class _Shared:
-    """What both colours of client keep."""
+    """What both colours of client keep. `Takes` is what a client is made with.
+
+    A client that is pickled is made anew where it is unpickled, of the same settings and options, with nothing else: its own
+    connections, tokens and clock. Credentials are not pickled; have them found there, by the environment or a profile.
+    """
+
+    Takes: ClassVar[type] = Settings
+    Bound: ClassVar[tuple[str, ...]] = ()  # settings that belong to one process
 
     def __init__(self, settings: Settings) -> None:
+        unknown = set(settings) - set(self.Takes.__annotations__)
+        if unknown:
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        self._settings = settings
         self._setup = Setup(settings)
         self._changes = Changes()
         self._runtime: Runtime | None = None
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        for name, value in self._settings.items():
+            if name in self.Bound or isinstance(value, ssl.SSLContext):
+                raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
+        return _made_anew, (type(self), self._settings, self._changes)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
@@ -225,13 +245,19 @@ class _Shared:
         return made
 
     def __repr__(self) -> str:
-        where = self._setup.where
+        setup: Setup | None = self.__dict__.get("_setup")  # none yet, where its making was refused
+        where = setup.where if setup else ""
         return f"<{type(self).__module__}.{type(self).__name__}{f' for {where}' if where else ''}>"
 
     def _use(self, runtime: Runtime) -> Runtime:
         self._setup.runtime = runtime
         self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
         return self._runtime
+
+
+def _made_anew(kind: type[_Shared], settings: Settings, changes: Changes) -> _Shared:
+    made = cast("Callable[..., _Shared]", kind)(**settings)
+    return made.with_options(**changes) if changes else made
 
 
 class SyncClient(_Shared):

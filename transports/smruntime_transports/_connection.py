@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import select
 import socket
-import ssl
 from contextlib import suppress
+
+from ._nested import Sock
 
 READ = 1
 WRITE = 4
@@ -23,13 +24,13 @@ class Connection:
 
     def __init__(self, sock: socket.socket, born: float) -> None:
         sock.setblocking(False)
-        self.sock = sock
+        self.sock: Sock = sock
         self.born = self.idle_since = born
         self.pid = os.getpid()
         self._poll: select.poll | None = None
         self._registered = 0
 
-    def secured(self, sock: ssl.SSLSocket) -> None:
+    def secured(self, sock: Sock) -> None:
         """From now on through TLS, on the same descriptor."""
         self.sock = sock
 
@@ -58,7 +59,7 @@ class Connection:
                 os.close(self.sock.detach())
 
 
-def _select(sock: socket.socket, mask: int, seconds: float | None) -> int:
+def _select(sock: Sock, mask: int, seconds: float | None) -> int:
     """`Connection.poll` where there is no `poll`."""
     readable, writable, failed = select.select([sock] * bool(mask & READ), [sock] * bool(mask & WRITE), [sock], seconds)
     return (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)

@@ -14,7 +14,7 @@ from smruntime_core._dates import rfc3339
 from smruntime_core.credentials import World, resolve
 
 from ._client import look, this_process
-from ._connect import default_tls
+from ._tls import TLS
 from .sockets import SocketIO
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def doctor(options: argparse.Namespace) -> int:
 def _usable(found: Configuration) -> bool:
     try:
         _ = config_of(found).url
-        default_tls(found.ca_bundle)
+        TLS().context(found.ca_bundle)
     except ConstructionError as error:
         print(f"\n{error}", file=sys.stderr)
         return False

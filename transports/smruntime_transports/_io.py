@@ -12,19 +12,23 @@ from smruntime_core import (
     Credentials,
     Flow,
     GetCredentials,
+    Measure,
     Open,
     Receive,
     Response,
     Send,
     SmRuntimeError,
     StreamingResponse,
+    Supply,
     run,
     run_async,
 )
+from smruntime_core._bodies import Sendable
 from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import World
 from smruntime_core.credentials._provider import raised
 
+from ._bodies import measure, measure_awaited, supply
 from ._files import read_file, write_file
 from ._renewals import Renewal, Renewals, late
 from ._wire import Wire
@@ -94,6 +98,12 @@ class BlockingWireIO(WireIO):
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
 
+    def measure(self, effect: Measure, /) -> Sendable:
+        return measure(effect)
+
+    def supply(self, effect: Supply, /) -> bytes:
+        return supply(effect)
+
     def read_file(self, effect: ReadFile, /) -> Contents | None:
         return read_file(effect)
 
@@ -146,6 +156,14 @@ class AwaitedWireIO(WireIO):
     async def receive(self, effect: Receive, /) -> bytes:
         await self.checkpoint()  # a fast peer leaves nothing to wait for, and other tasks want their turn
         return await run_async(self.wire.receive(effect), self)
+
+    async def measure(self, effect: Measure, /) -> Sendable:
+        if effect.source.kind == "async iterator":
+            return await measure_awaited(effect.source)
+        return await self.in_thread(measure, effect)
+
+    async def supply(self, effect: Supply, /) -> bytes:
+        return await self.in_thread(supply, effect)
 
     async def read_file(self, effect: ReadFile, /) -> Contents | None:
         return await self.in_thread(read_file, effect)

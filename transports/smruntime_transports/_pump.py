@@ -7,12 +7,12 @@ directions run together, so an answer that comes before the upload is through is
 
 from __future__ import annotations
 
-import socket
 import ssl
 
 from smruntime_core._http1 import Exchange
 
 from ._connection import READ, WRITE
+from ._nested import SECURE, Sock
 
 DEAF = 0  # nothing to wait for: the peer takes no more
 _PIECE = 64 * 1024
@@ -20,36 +20,30 @@ _UPLOAD_PIECE = 256 * 1024
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
 
 
-def pump(exchange: Exchange, sock: socket.socket, ready: int) -> int:
+def pump(exchange: Exchange, sock: Sock, ready: int) -> int:
     """Send and receive what `sock` takes and gives; `ready` is what it was said to be ready for, 0 at the start.
 
     Raises `DispatchFailure`.
     """
     waiting = READ
-    if exchange.data_to_send() is not None:
-        waiting = _send(exchange, sock)
+    while (data := exchange.data_to_send()) is not None:
+        try:
+            exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            waiting = WRITE
+            break
+        except ssl.SSLWantReadError:
+            break
+        except OSError:  # it takes no more, but may have said why before
+            exchange.stop_sending()
+            waiting = DEAF
     if not (ready & READ or waiting == DEAF or _buffered(sock)):
         return waiting | READ
     more = _receive(exchange, sock)
     return more and (more | waiting & WRITE)
 
 
-def _send(exchange: Exchange, sock: socket.socket) -> int:
-    """Send what `sock` takes. What to wait for, `DEAF` if it takes no more for good."""
-    while (data := exchange.data_to_send()) is not None:
-        try:
-            exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            return WRITE
-        except ssl.SSLWantReadError:
-            return READ
-        except OSError:  # it takes no more, but may have said why before
-            exchange.stop_sending()
-            return DEAF
-    return READ
-
-
-def _receive(exchange: Exchange, sock: socket.socket) -> int:
+def _receive(exchange: Exchange, sock: Sock) -> int:
     """Receive until the exchange has enough (0) or `sock` is dry: what to wait for."""
     for _ in range(_AT_ONCE):
         room, received = exchange.room(), b""
@@ -64,8 +58,8 @@ def _receive(exchange: Exchange, sock: socket.socket) -> int:
             return READ
         except ssl.SSLWantWriteError:
             return WRITE
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            exchange.fail("truncated" if exchange.bytes_received else "closed", f"TLS was cut without close_notify: {error.reason}")
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
             return 0
         except OSError as error:
             exchange.fail("reset", f"the connection broke: {error.strerror or error}")
@@ -84,6 +78,6 @@ def _receive(exchange: Exchange, sock: socket.socket) -> int:
     return READ
 
 
-def _buffered(sock: socket.socket) -> bool:
+def _buffered(sock: Sock) -> bool:
     """TLS has read a record from the socket that nobody has taken yet, so the socket itself would stay silent."""
-    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+    return isinstance(sock, SECURE) and sock.pending() > 0

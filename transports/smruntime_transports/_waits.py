@@ -5,16 +5,13 @@ None of them fails: what did not come about in time is said by the reply.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from smruntime_core import Effect
 
 if TYPE_CHECKING:
     from ._connection import Connection
-
-Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 
 
 class Wait(Effect[int]):
@@ -27,13 +24,12 @@ class Wait(Effect[int]):
     seconds: float | None
 
 
-class Resolve(Effect["list[Address]"]):
-    """The addresses of a host name, empty if it has none or `seconds` passed first."""
+class First(Effect["list[Connection]"]):
+    """Until one of `connections` can be written to; the reply is those that can, none if `seconds` passed first."""
 
-    method = "resolve"
+    method = "first"
 
-    host: str
-    port: int
+    connections: tuple[Connection, ...]
     seconds: float | None
 
 

@@ -15,34 +15,53 @@ A place in the pool and a connection belong to one call until it leaves; an erro
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Engine, Exchange
 
-from ._connect import Connector, not_sent
+from ._beside import Beside, beside
+from ._connect import Connector
 from ._connection import READ, Connection
 from ._limits import Limits
 from ._pool import MOST, Pool
+from ._proxy import Proxies, Proxy
 from ._pump import pump
+from ._steps import not_sent
+from ._tls import TLS
 from ._waits import Turn, Wait
 
 EngineName: TypeAlias = Literal["native", "h11"]
 
 
-class Wire:
-    """The connections of a client and how a request travels on one. `most` is how many there may be to one origin."""
+class WireSettings(TypedDict, total=False):
+    """What every client over a wire takes besides.
 
-    def __init__(
-        self, clock: Callable[[], float], *, engine: EngineName = "native", tls: ssl.SSLContext | None = None, most: int = MOST
-    ) -> None:
+    `engine` chooses who reads responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an `ssl.SSLContext`
+    (default: the system's certificates). `max_connections` is how many there may be to one host: who comes then waits in line.
+    `proxy` is the URL of a proxy to go through; `trust_env` allows to look for one in the environment, as `_proxy` says.
+    """
+
+    engine: EngineName
+    tls: ssl.SSLContext | TLS | None
+    max_connections: int
+    proxy: str | Proxy | None
+    trust_env: bool
+
+
+class Wire:
+    """The connections of a client and how a request travels on one. Raises `ConstructionError` for settings that cannot work."""
+
+    def __init__(self, clock: Callable[[], float], settings: WireSettings | None = None) -> None:
+        settings = settings or {}
         self._clock = clock
-        self._engine = load_engine(engine)
-        self._pool = Pool(clock, most)
-        self._connector = Connector(clock, tls)
+        self._engine = load_engine(settings.get("engine", "native"))
+        self._pool = Pool(clock, settings.get("max_connections", MOST))
+        self._connector = Connector(clock, settings.get("tls"), proxies_of(settings))
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
@@ -52,7 +71,7 @@ class Wire:
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
         try:
-            yield from self._converse(connection, exchange, limits, _teller(exchange, effect), 0)
+            yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
             keep = exchange.reusable
             return exchange.response
         finally:
@@ -63,10 +82,11 @@ class Wire:
         exchange = Exchange(effect.request, engine=self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
+        aside = beside(exchange, effect)
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
-        body = OpenBody(self, exchange, connection)
+        body = OpenBody(self, exchange, connection, aside)
         try:
-            yield from self._converse(body.connection, exchange, limits, _teller(exchange, effect), 0)
+            yield from self._converse(body.connection, exchange, limits, aside, 0)
             head = exchange.head
             assert head is not None, "the pump stops before its time"  # noqa: S101 - a mistake of ours, not a peer's
         except BaseException:
@@ -87,7 +107,8 @@ class Wire:
             if limits.over:
                 raise exchange.failure("timeout", "the time for the whole call is over")
             if exchange.hungry:
-                yield from self._converse(body.connection, exchange, limits, None, READ)
+                aside = body.aside if exchange.owed else None
+                yield from self._converse(body.connection, exchange, limits, aside, READ)
             data = exchange.take()
             whole = True
         finally:
@@ -116,22 +137,24 @@ class Wire:
             connection = None if effect.fresh else pool.kept(origin)
             exchange.reused = connection is not None
             if connection is None:
-                connection = yield from self._connector.connect(origin, limits)
+                connection = yield from self._connect(exchange, effect, limits)
             settled = True
             return connection
         finally:
             if not settled:
                 pool.leave(origin) if place is None else pool.give_up(origin, place)
 
-    def _converse(
-        self, connection: Connection, exchange: Exchange, limits: Limits, tell: Callable[[], None] | None, ready: int
-    ) -> Flow[None]:
+    def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        """A new connection; the place in the pool is there."""
+        return self._connector.connect(exchange.origin, limits, direct=direct(effect))
+
+    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
         if limits.over and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
             while mask := pump(exchange, connection.sock, ready):
-                if tell is not None:
-                    tell()
+                if aside is not None:
+                    mask = yield from aside.between(mask)
                 patience = limits.patience(exchange)
                 ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
                 if not ready:
@@ -140,8 +163,8 @@ class Wire:
         except DispatchFailure as failure:
             failure.silence = limits.silence
             raise
-        if tell is not None:
-            tell()
+        if aside is not None:
+            aside.tell()
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
         if keep:
@@ -162,9 +185,10 @@ class Wire:
 class OpenBody:
     """A body that is being read, and the connection that it comes by, until it is `over`."""
 
-    def __init__(self, wire: Wire, exchange: Exchange, connection: Connection) -> None:
+    def __init__(self, wire: Wire, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
         self.exchange = exchange
         self.connection = connection
+        self.aside = aside
         self.over = False
         self._wire = wire
 
@@ -179,28 +203,29 @@ class OpenBody:
         self.end(False)
 
 
-def _teller(exchange: Exchange, effect: Send | Open) -> Callable[[], None] | None:
-    """What tells those who want to know how far the exchange is, if there are any."""
-    notify, progress = effect.notify, effect.progress
-    if notify is None and progress is None:
-        return None
-
-    def tell() -> None:
-        nonlocal notify
-        if progress is not None:
-            progress(exchange.bytes_sent, exchange.bytes_received)
-        if notify is not None and exchange.bytes_received:
-            notify()
-            notify = None
-
-    return tell
-
-
 _LATE: dict[Phase, str] = {
     "send": "the server does not take the request",
     "head": "no answer in time",
     "body": "the answer stalled",
 }
+
+
+def direct(effect: Send | Open) -> bool:
+    """No proxy may see it."""
+    return isinstance(effect, Send) and effect.direct
+
+
+def conceal(settings: WireSettings) -> None:
+    """Put a `Proxy` in the place of its URL, which may bear a password; raises `ConstructionError` if it is none."""
+    if settings.get("proxy") is not None:
+        settings["proxy"] = Proxy.of(settings.pop("proxy"))
+
+
+def proxies_of(settings: WireSettings) -> Proxies:
+    """The proxies that `settings` allow."""
+    conceal(settings)
+    proxy = settings.get("proxy")
+    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if settings.get("trust_env") else None)
 
 
 def load_engine(name: EngineName) -> Engine | None:

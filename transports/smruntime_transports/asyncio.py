@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -19,16 +18,17 @@ from typing import TYPE_CHECKING, Unpack, cast
 
 from smruntime_core import Sleep
 
-from ._client import BaseAsyncClient, Settings
-from ._connection import READ, WRITE
+from ._client import BaseAsyncClient
+from ._connection import READ, WRITE, Connection
 from ._io import AwaitedWireIO, P, T
-from ._pool import MOST
-from ._waits import Address, Resolve, Turn, Wait
-from ._wire import EngineName, Wire
-from .sockets import NUMERIC, addresses
+from ._settings import WireClientSettings
+from ._waits import First, Turn, Wait
+from ._wire import Wire
 
 if TYPE_CHECKING:
     from ._renewals import Over
+
+CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
 
 class AsyncioIO(AwaitedWireIO):
@@ -101,7 +101,7 @@ class AsyncioIO(AwaitedWireIO):
             if effect.mask & WRITE:
                 loop.add_writer(sock, _settle, ready, WRITE)
         except NotImplementedError:
-            raise RuntimeError("this event loop cannot watch sockets: use asyncio.SelectorEventLoop") from None
+            raise RuntimeError(CANNOT_WATCH) from None
         late = None if effect.seconds is None else loop.call_later(effect.seconds, _settle, ready, 0)
         try:
             return await ready
@@ -114,20 +114,44 @@ class AsyncioIO(AwaitedWireIO):
                 loop.remove_writer(sock)
 
     async def turn(self, effect: Turn, /) -> None:
-        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not effect.place.when_called(lambda: _settle(called, None)):
+        loop = asyncio.get_running_loop()
+        called: asyncio.Future[None] = loop.create_future()
+        here = threading.get_ident()
+
+        def wake() -> None:
+            if threading.get_ident() == here:
+                _settle(called, None)
+            else:
+                with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                    loop.call_soon_threadsafe(_settle, called, None)
+
+        if not effect.place.when_called(wake):
             with suppress(TimeoutError):
                 async with asyncio.timeout(effect.seconds):
                     await called
 
-    async def resolve(self, effect: Resolve, /) -> list[Address]:
-        if numeric := addresses(effect.host, effect.port, NUMERIC):
-            return numeric
+    async def first(self, effect: First, /) -> list[Connection]:
+        loop = asyncio.get_running_loop()
+        open_: list[Connection] = []
+        ready: asyncio.Future[None] = loop.create_future()
+
+        def watch(connection: Connection) -> None:
+            open_.append(connection)
+            loop.remove_writer(connection.sock.fileno())
+            _settle(ready, None)
+
         try:
-            async with asyncio.timeout(effect.seconds):
-                return await self.in_thread(addresses, effect.host, effect.port)
-        except TimeoutError:
-            return []
+            for connection in effect.connections:
+                loop.add_writer(connection.sock.fileno(), watch, connection)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(effect.seconds):
+                    await ready
+        except NotImplementedError:
+            raise RuntimeError(CANNOT_WATCH) from None
+        finally:
+            for connection in effect.connections:
+                loop.remove_writer(connection.sock.fileno())
+        return open_
 
 
 def _settle(future: asyncio.Future[T], result: T) -> None:
@@ -141,22 +165,17 @@ def _fail(future: asyncio.Future[T], error: BaseException) -> None:
 
 
 class AsyncClient(BaseAsyncClient):
-    """SageMaker Runtime on asyncio. Cancelling a call anywhere closes its connection and leaks nothing.
+    """SageMaker Runtime on asyncio: takes `Settings` and `WireSettings`.
 
-    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
-    A client is used on one loop at a time: close it before
-    another loop takes over. Raises `ConstructionError` for settings that cannot work.
+    Cancelling a call anywhere closes its connection and leaks nothing.
+    A client is used on one loop at a time: close it before another loop takes over.
+    Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: EngineName = "native",
-        tls: ssl.SSLContext | None = None,
-        max_connections: int = MOST,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
+    Takes = WireClientSettings
+
+    def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
+        self._wire = Wire(time.monotonic, settings)
         super().__init__(settings, AsyncioIO(self._wire))
 
     def close(self) -> None:

@@ -9,22 +9,19 @@
 
 from __future__ import annotations
 
-import queue
-import socket
-import ssl
+import selectors
 import threading
 import time
 from typing import Unpack
 
 from smruntime_core import Sleep
 
-from ._client import Settings, SyncClient
+from ._client import SyncClient
+from ._connection import Connection
 from ._io import BlockingWireIO
-from ._pool import MOST
-from ._waits import Address, Resolve, Turn, Wait
-from ._wire import EngineName, Wire
-
-NUMERIC = socket.AI_NUMERICHOST
+from ._settings import WireClientSettings
+from ._waits import First, Turn, Wait
+from ._wire import Wire
 
 
 class SocketIO(BlockingWireIO):
@@ -46,44 +43,23 @@ class SocketIO(BlockingWireIO):
         if not effect.place.when_called(called.set):
             called.wait(effect.seconds)
 
-    def resolve(self, effect: Resolve, /) -> list[Address]:
-        """In a thread of its own: `getaddrinfo` knows no time limit, and may hang for longer than any caller wants to wait."""
-        answer: queue.SimpleQueue[list[Address]] = queue.SimpleQueue()
-        if numeric := addresses(effect.host, effect.port, NUMERIC):
-            return numeric
-        threading.Thread(target=lambda: answer.put(addresses(effect.host, effect.port)), daemon=True).start()
-        try:
-            return answer.get(timeout=effect.seconds)
-        except queue.Empty:
-            return []
-
-
-def addresses(host: str, port: int, flags: int = 0) -> list[Address]:
-    """What the system's resolver says; empty if it says no."""
-    try:
-        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=flags)
-    except (OSError, UnicodeError):
-        return []
-    return [(family, address) for family, _, _, _, address in found]
+    def first(self, effect: First, /) -> list[Connection]:
+        with selectors.DefaultSelector() as watched:
+            for connection in effect.connections:
+                watched.register(connection.sock, selectors.EVENT_WRITE, connection)
+            return [key.data for key, _ in watched.select(effect.seconds)]
 
 
 class Client(SyncClient):
-    """SageMaker Runtime over blocking sockets.
+    """SageMaker Runtime over blocking sockets: takes `Settings` and `WireSettings`.
 
-    `engine` chooses who reads responses ("native", or "h11" with the extra of that name), `tls` the certificates to trust
-    (default: the system's), `max_connections` how many there may be to one host: who comes then waits in line. Raises
-    `ConstructionError` for settings that cannot work; nothing is opened before the first call.
+    Raises `ConstructionError` for settings that cannot work; nothing is opened before the first call.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: EngineName = "native",
-        tls: ssl.SSLContext | None = None,
-        max_connections: int = MOST,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._wire = Wire(time.monotonic, engine=engine, tls=tls, most=max_connections)
+    Takes = WireClientSettings
+
+    def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
+        self._wire = Wire(time.monotonic, settings)
         super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:

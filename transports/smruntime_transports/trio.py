@@ -1,11 +1,10 @@
-"""The asynchronous client for trio: structured cancellation, no threads but the system's name resolution."""
+"""The asynchronous client for trio: structured cancellation, no threads but for names and files."""
 
 from __future__ import annotations
 
 import math
-import socket
-import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Unpack, cast
 
 try:
@@ -15,12 +14,13 @@ except ImportError as error:
 
 from smruntime_core import Sleep
 
-from ._client import BaseAsyncClient, Settings
-from ._connection import READ, WRITE
+from ._client import BaseAsyncClient
+from ._connection import READ, WRITE, Connection
 from ._io import AwaitedWireIO, P, T
-from ._pool import MOST
-from ._waits import Address, Resolve, Turn, Wait
-from ._wire import EngineName, Wire
+from ._nested import Sock
+from ._settings import WireClientSettings
+from ._waits import First, Turn, Wait
+from ._wire import Wire
 
 if TYPE_CHECKING:
     from ._renewals import Over
@@ -74,21 +74,32 @@ class TrioIO(AwaitedWireIO):
 
     async def turn(self, effect: Turn, /) -> None:
         called = trio.Event()
-        if not effect.place.when_called(called.set):
+        token = trio.lowlevel.current_trio_token()
+
+        def wake() -> None:
+            with suppress(trio.RunFinishedError):  # nobody waits any more
+                token.run_sync_soon(called.set)
+
+        if not effect.place.when_called(wake):
             with trio.move_on_after(_limit(effect.seconds)):
                 await called.wait()
 
-    async def resolve(self, effect: Resolve, /) -> list[Address]:
+    async def first(self, effect: First, /) -> list[Connection]:
+        open_: list[Connection] = []
+
+        async def watch(connection: Connection) -> None:
+            await trio.lowlevel.wait_writable(connection.sock)
+            open_.append(connection)
+            nursery.cancel_scope.cancel()
+
         with trio.move_on_after(_limit(effect.seconds)):
-            try:
-                found = await trio.socket.getaddrinfo(effect.host, effect.port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                return []
-            return [(family, address) for family, _, _, _, address in found]
-        return []
+            async with trio.open_nursery() as nursery:
+                for connection in effect.connections:
+                    nursery.start_soon(watch, connection)
+        return open_
 
 
-async def _either(sock: socket.socket) -> int:
+async def _either(sock: Sock) -> int:
     """Until `sock` is readable or writable: the first of two tasks to wake says which."""
     ready = 0
 
@@ -109,21 +120,16 @@ def _limit(seconds: float | None) -> float:
 
 
 class AsyncClient(BaseAsyncClient):
-    """SageMaker Runtime on trio. Cancelling a call anywhere closes its connection and leaks nothing.
+    """SageMaker Runtime on trio: takes `Settings` and `WireSettings`.
 
-    `engine`, `tls` and `max_connections` are as for `smruntime_transports.sockets.Client`.
+    Cancelling a call anywhere closes its connection and leaks nothing.
     Raises `ConstructionError` for settings that cannot work.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: EngineName = "native",
-        tls: ssl.SSLContext | None = None,
-        max_connections: int = MOST,
-        **settings: Unpack[Settings],
-    ) -> None:
-        self._wire = Wire(trio.current_time, engine=engine, tls=tls, most=max_connections)
+    Takes = WireClientSettings
+
+    def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
+        self._wire = Wire(trio.current_time, settings)
         super().__init__(settings, TrioIO(self._wire))
 
     def close(self) -> None:

@@ -16,25 +16,24 @@ import socket
 import ssl
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, NamedTuple, Unpack, cast
 
 try:
     import urllib3
+    from urllib3._base_connection import ProxyConfig
     from urllib3._version import __version__ as version
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
         ConnectTimeoutError,
-        EmptyPoolError,
         HTTPError,
-        NameResolutionError,
         NewConnectionError,
         ProxyError,
         ReadTimeoutError,
         SSLError,
     )
     from urllib3.response import BaseHTTPResponse, HTTPResponse
-    from urllib3.util import Timeout
+    from urllib3.util import Timeout, Url
 except ImportError as error:
     raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
 
@@ -45,20 +44,34 @@ if hasattr(HTTPConnection, "is_multiplexed"):
         "or pip install --force-reinstall urllib3"
     )
 
-from smruntime_core import DispatchFailure, Flow, Open, Send
+from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Send, run
 from smruntime_core._errors import Kind, Phase
 from smruntime_core._http1 import Exchange
 from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
-from ._connect import not_sent
-from ._connection import Connection, tune
+from ._connect import Connector
+from ._connection import Connection
 from ._limits import Limits
 from ._pool import MOST, Pool
-from ._wire import Wire
+from ._proxy import Proxy, tunnel
+from ._steps import Left, not_sent
+from ._tls import TLS
+from ._wire import Wire, WireSettings, conceal, direct
 from .sockets import SocketIO
 
-_fresh: ContextVar[bool] = ContextVar("fresh", default=False)  # no kept connection will do
+
+class Calling(NamedTuple):
+    """What a connection must know of the call that opens it."""
+
+    connector: Connector
+    left: Left
+    fresh: bool  # no kept connection will do
+    io: SocketIO
+
+
+_UNBOUNDED = 1_000_000  # connections of a manager that does not make its callers wait
+_calling: ContextVar[Calling] = ContextVar("calling")
 
 if TYPE_CHECKING:
     _Base = HTTPConnection
@@ -79,23 +92,40 @@ class _Lendable(_Base):
             raise not_sent("tls", "proxy", "urllib3 speaks TLS inside TLS without a socket, which nothing can wait for")
         if isinstance(sock, ssl.SSLSocket):
             setattr(sock, "suppress_ragged_eofs", False)  # noqa: B010 - no stub knows it: an end without close_notify is a cut
-        tune(sock)
         self.wire = Connection(sock, time.monotonic())
         self.served = False
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        """Names and addresses are ours: urllib3 gives each address the whole of the time, and a name as much as it takes."""
+        calling = _calling.get()
+        flow = calling.connector.reach(self._dns_host, self.port, calling.left, "proxy" if self.proxy else None)
+        sock = run(flow, calling.io).sock
+        assert isinstance(sock, socket.socket), "nothing is said on it yet"  # noqa: S101 - so it is bare
         try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
             sock.getpeername()  # or Python's `wrap_socket` would find out, and lose the socket without closing it
         except OSError:
             sock.close()
             raise NewConnectionError(self, "the server hung up at once") from None
+        sock.settimeout(calling.left())  # for a handshake, which is held to it as a whole
         return sock
+
+    def _tunnel(self) -> None:
+        """CONNECT is ours as well: `http.client` gives each read the whole of the time."""
+        calling, sock = _calling.get(), self.sock
+        assert self._tunnel_host is not None, "asked for by urllib3"  # noqa: S101 - it says so before
+        assert isinstance(sock, socket.socket), "open"  # noqa: S101 - urllib3 has connected it just now
+        headers = {name.lower(): value for name, value in vars(self)["_tunnel_headers"].items()}  # http.client's, which no stub knows
+        proxy = Proxy("http", self.host, self.port, headers.get("proxy-authorization"))
+        port = self._tunnel_port or (443 if isinstance(self, HTTPSConnection) else 80)
+        run(tunnel(Connection(sock, 0.0), proxy, self._tunnel_host, port, calling.left), calling.io)
+        sock.settimeout(calling.left())
 
     @property
     def is_connected(self) -> bool:
         wire = self.wire
-        return wire is not None and wire.pid == os.getpid() and not _fresh.get() and wire.usable(time.monotonic())
+        return wire is not None and wire.pid == os.getpid() and not _calling.get().fresh and wire.usable(time.monotonic())
 
     def request(self, *_: object, **__: object) -> None:
         if self.sock is None:
@@ -119,6 +149,15 @@ class _HTTPSConnection(_Lendable, HTTPSConnection):
 
 class _HTTPPool(HTTPConnectionPool):
     ConnectionCls = _HTTPConnection  # type: ignore[assignment,unused-ignore]  # pyright reads the protocol as one of mutable members
+
+    def _prepare_proxy(self, conn: HTTPConnection) -> None:  # type: ignore[override]  # as urllib3 has it for https
+        """urllib3 would have a proxy forward plain http; here everything is tunnelled (see `_proxy`)."""
+        assert self.proxy is not None, "asked only then"  # noqa: S101 - by `urlopen`
+        if self.proxy.scheme == "https":
+            raise not_sent("tls", "proxy", "urllib3 reaches no plain http through a proxy that speaks TLS")
+        conn.host, conn.port = self.proxy.host or "", self.proxy.port or 80
+        conn.set_tunnel(self.host, self.port, headers=self.proxy_headers, scheme="http")
+        conn.connect()
 
 
 class _HTTPSPool(HTTPSConnectionPool):
@@ -162,8 +201,18 @@ class Lent(Connection):
 class Urllib3Wire(Wire):
     """A wire whose connections come from a `urllib3.PoolManager`."""
 
-    def __init__(self, pools: urllib3.PoolManager) -> None:
-        super().__init__(time.monotonic)
+    def __init__(self, settings: WireSettings, pools: urllib3.PoolManager | None) -> None:
+        super().__init__(time.monotonic, settings)
+        if settings and pools is not None:
+            raise ConstructionError("pools", f"given without {min(settings)}: it has its own")
+        if pools is None:
+            pools = urllib3.PoolManager(maxsize=settings.get("max_connections", MOST), block=True)
+        elif pools.connection_pool_kw.get("block"):
+            # the line to wait in is ours: an interrupt in urllib3's leaves a place there that is not
+            self._pool = Pool(self._clock, pools.connection_pool_kw.get("maxsize", 1))
+        else:
+            self._pool = Pool(self._clock, _UNBOUNDED)
+        self._io = SocketIO(self)
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
         self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
         self.pools.pools = type(pools.pools)(10)
@@ -172,23 +221,27 @@ class Urllib3Wire(Wire):
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
         """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
-        return super()._kept(exchange, effect) if _direct(effect) else None
+        return super()._kept(exchange, effect) if direct(effect) else None
 
-    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        return super()._connection(exchange, effect, limits) if _direct(effect) else self._lent(exchange, effect, limits)
-
-    def _lent(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+    def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        if direct(effect):
+            return (yield from super()._connect(exchange, effect, limits))
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
         if scheme == "https":
             self._secure()
-        left = limits.left(limits.end(effect.phases.connect))
-        if left == 0:
+        end = limits.end(effect.phases.connect)
+
+        def left() -> float | None:
+            return limits.left(end)
+
+        if left() == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
-        patience = limits.left(limits.end(effect.phases.pool))
-        forced = _fresh.set(effect.fresh)
+        calling = _calling.set(Calling(self._connector, left, effect.fresh, self._io))
         try:
-            handover = self.pools.connection_from_host(host, port, scheme).urlopen(
+            # a `ProxyManager` would hand out the proxy itself, to forward plain http
+            proxied = self._proxied(scheme, host, port)
+            handover = urllib3.PoolManager.connection_from_host(self.pools, host, port, scheme, proxied).urlopen(
                 effect.request.method,
                 "/",
                 headers={},
@@ -196,13 +249,12 @@ class Urllib3Wire(Wire):
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
-                timeout=Timeout(connect=left),
-                pool_timeout=cast("int | None", patience),  # queue.get takes any number, whatever the stubs say
+                timeout=Timeout(connect=left()),
             )
         except HTTPError as error:
             raise _failure(error) from None
         finally:
-            _fresh.reset(forced)
+            _calling.reset(calling)
         assert isinstance(handover, _Handover), "our pools make our connections"  # noqa: S101 - urllib3's contract
         exchange.reused = handover.lent.served
         handover.lent.served = True
@@ -212,10 +264,21 @@ class Urllib3Wire(Wire):
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
         if not isinstance(connection, Lent):  # one that went past urllib3's proxy
             super()._leave(exchange, connection, keep)
-        elif keep:
+            return
+        if keep:
             connection.give_back()
         else:
             connection.drop()
+        self._pool.leave(exchange.origin)
+
+    def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
+        """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
+        proxy = self._connector.proxies.to(scheme, host, port)
+        if proxy is None:
+            return None
+        headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        config = ProxyConfig(self._connector.tls if proxy.scheme == "https" else None, False, None, None)
+        return {"_proxy": Url(proxy.scheme, None, proxy.host, proxy.port), "_proxy_headers": headers, "_proxy_config": config}
 
     def _secure(self) -> None:
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
@@ -229,19 +292,13 @@ class Urllib3Wire(Wire):
         self.pools.clear()
 
 
-def _direct(effect: Send | Open) -> bool:
-    return isinstance(effect, Send) and effect.direct
-
-
 def _failure(error: HTTPError) -> DispatchFailure:
     """What went wrong while urllib3 connected, in our terms: nothing has been sent."""
+    if ours := _within(error):
+        return ours
     kind: Kind = "refused"
     phase: Phase = "connect"
     match error:
-        case EmptyPoolError():
-            kind, phase = "timeout", "pool"
-        case NameResolutionError():
-            phase = "resolve"
         case NewConnectionError():
             pass
         case ConnectTimeoutError():
@@ -252,29 +309,46 @@ def _failure(error: HTTPError) -> DispatchFailure:
             kind, phase = "tls", "tls"
         case ProxyError():
             # its words may quote the proxy's address, and that a password
-            return not_sent("refused", "proxy", f"urllib3: no way through the proxy ({type(error.args[-1]).__name__})")
+            cause = error.original_error
+            kind = "tls" if isinstance(cause, SSLError | ssl.SSLError) else "refused"
+            return not_sent(kind, "proxy", f"urllib3: no way through the proxy ({type(cause).__name__})")
         case _:
             kind, phase = "reset", "tls"
     return not_sent(kind, phase, f"urllib3: {error}")
 
 
-class Client(SyncClient):
-    """SageMaker Runtime over urllib3.
+def _within(error: BaseException) -> DispatchFailure | None:
+    """What we raised ourselves, if it is what urllib3 has wrapped."""
+    if isinstance(error, DispatchFailure):
+        return error
+    causes = (*error.args, error.__cause__)
+    return next((found for cause in causes if isinstance(cause, BaseException) and (found := _within(cause))), None)
+
+
+class Urllib3Settings(Settings, total=False):
+    """What a client over urllib3 takes besides.
 
     `pools` is a `urllib3.PoolManager` (or `ProxyManager`) of yours, whose settings are used; connections are the client's own.
-    Without one they trust `tls` (default: the system's certificates). Raises `ConstructionError` for settings that cannot work.
+    `tls`, `max_connections`, `proxy` and `trust_env` are as in `WireSettings`, and not for a client with `pools`.
     """
 
-    def __init__(
-        self,
-        *,
-        pools: urllib3.PoolManager | None = None,
-        tls: ssl.SSLContext | None = None,
-        max_connections: int = MOST,
-        **settings: Unpack[Settings],
-    ) -> None:
-        Pool(time.monotonic, max_connections)  # refuses what is no number of connections
-        self._wire = Urllib3Wire(pools or urllib3.PoolManager(maxsize=max_connections, block=True, ssl_context=tls))
+    pools: urllib3.PoolManager | None
+    tls: ssl.SSLContext | TLS | None
+    max_connections: int
+    proxy: str | Proxy | None
+    trust_env: bool
+
+
+class Client(SyncClient):
+    """SageMaker Runtime over urllib3: takes `Urllib3Settings`. Raises `ConstructionError` for settings that cannot work."""
+
+    Takes = Urllib3Settings
+    Bound = ("pools",)
+
+    def __init__(self, **settings: Unpack[Urllib3Settings]) -> None:
+        conceal(cast("WireSettings", settings))
+        wiring = {name: value for name, value in settings.items() if name in WireSettings.__annotations__}
+        self._wire = Urllib3Wire(cast("WireSettings", wiring), settings.get("pools"))
         super().__init__(settings, SocketIO(self._wire))
 
     def close(self) -> None:

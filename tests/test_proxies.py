@@ -1,0 +1,365 @@
+"""Proxies: the way through them, what they answer instead, which of them is meant; their passwords are nowhere."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import re
+import socket
+import ssl
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+import trustme
+
+from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_transports import sockets
+from smruntime_transports._proxy import Proxies, Proxy, exempt
+
+from .callers import PERFORMERS, Performer, Step
+from .servers import OK, Peer, acting, scripted
+
+ONCE = RetryPolicy(max_attempts=1)
+THRICE = RetryPolicy(base_delay=0.0)
+PASSWORD = "hush&hush"
+
+
+@pytest.fixture(params=PERFORMERS)
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def perform(transport: str) -> Performer:
+    return PERFORMERS[transport]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+class Tunnels:
+    """A proxy that answers CONNECT with `answer` and then moves bytes both ways; `asked` are the heads it read."""
+
+    def __init__(self, tls: ssl.SSLContext | None, answer: bytes) -> None:
+        self.asked: list[bytes] = []
+        self._tls = tls
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.port = self._listener.getsockname()[1]
+        self.url = f"https://localhost:{self.port}" if tls else f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._open.append(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (data := connection.recv(4096)):
+                    return
+                head += data
+            self.asked.append(head)
+            found = re.match(rb"CONNECT (.*):(\d+) HTTP/1.1\r\n", head)
+            assert found, head
+            with socket.create_connection((found[1].decode(), int(found[2]))) as onward:
+                self._open.append(onward)
+                connection.sendall(self._answer)
+                back = threading.Thread(target=move, args=(onward, connection), daemon=True)
+                back.start()
+                move(connection, onward)
+                back.join()
+
+    def close(self) -> None:
+        for opened in (self._listener, *self._open):
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            opened.close()
+
+
+def move(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError, ValueError):
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    with suppress(OSError, ValueError):
+        (sink.unwrap() if isinstance(sink, ssl.SSLSocket) else sink).shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def tunnelling(tls: ssl.SSLContext | None = None, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> Iterator[Tunnels]:
+    proxy = Tunnels(tls, answer)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+# ── through ──
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_through_a_proxy(perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool) -> None:
+    with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
+        outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
+        assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
+        assert len(proxy.asked) == 1, "the connection through it is kept"
+        assert b"authorization" not in proxy.asked[0].lower(), "neither its own nor that of the call"
+        line = server.requests[0].partition(b"\r\n")[0]
+    assert line == b"POST /endpoints/iris/invocations HTTP/1.1"
+    host = "localhost" if secure else "127.0.0.1"
+    assert proxy.asked[0].startswith(f"CONNECT {host}:{server.port} HTTP/1.1\r\nHost: {host}:{server.port}\r\n".encode())
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_through_a_proxy_that_speaks_tls(
+    transport: str, perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
+) -> None:
+    big = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(range(250)) * 12_000
+    with tunnelling(server_tls) as proxy, scripted(big, OK, tls=server_tls if secure else None) as server:
+        outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting, retries=ONCE)
+        if transport == "urllib3":
+            assert [(outcome.kind, outcome.phase, outcome.delivery) for outcome in outcomes] == [("tls", "proxy", "not_sent")] * 2
+            return
+        assert [len(outcome.body) for outcome in outcomes] == [3_000_000, 3]
+        assert outcomes[0].body == bytes(range(250)) * 12_000
+        assert len(proxy.asked) == 1
+
+
+def test_a_long_body_through_tls_in_tls(server_tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    from smruntime_core import InvokeEndpoint
+
+    body = bytes(range(251)) * 40_000
+    for name in ("sockets", "trio", "asyncio"):
+        with tunnelling(server_tls) as proxy, scripted(OK, tls=server_tls) as server:
+            (outcome,) = PERFORMERS[name](
+                server.url, Step(InvokeEndpoint(endpoint_name="e", body=body)), proxy=proxy.url, tls=trusting, retries=ONCE
+            )
+            assert isinstance(outcome, InvokeEndpointOutput), outcome
+            assert server.requests[0].endswith(body)
+
+
+def test_a_user_and_a_password(perform: Performer) -> None:
+    with tunnelling() as proxy, scripted(OK) as server:
+        (outcome,) = perform(server.url, proxy=proxy.url.replace("//", "//me:hush%26hush@"))
+        assert isinstance(outcome, InvokeEndpointOutput), outcome
+        assert b"\r\nproxy-authorization: basic bwu6ahvzaczodxno\r\n" in proxy.asked[0].lower()
+        assert b"proxy" not in server.requests[0].lower()
+
+
+# ── what a proxy may answer instead ──
+
+OLD = b"HTTP/1.0 200 Connection established\r\n\r\n"
+ANSWERS: dict[str, tuple[bytes, str]] = {
+    "407": (b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno", "protocol"),
+    "403": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "protocol"),
+    "502": (b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>no</html>", "refused"),
+    "garbage": (b"\x00\x01\x02 what?\r\n\r\n", "protocol"),
+    "nothing": (b"", "closed"),
+    "half a head": (b"HTTP/1.1 200 Conn", "closed"),
+    "more than was asked": (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX", "protocol"),
+    "interim for ever": (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, "protocol"),
+    "a head without end": (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000, "too_large"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_proxy_that_does_not_let_through(perform: Performer, name: str) -> None:
+    answer, kind = ANSWERS[name]
+
+    def act(peer: Peer) -> None:
+        heads.append(peer.read())
+        peer.send(answer)
+        peer.connection.shutdown(socket.SHUT_WR)
+        peer.connection.recv(1 << 16)
+
+    heads: list[bytes] = []
+    with acting(act) as stage:
+        url = stage.url.replace("//", f"//me:{PASSWORD}@")
+        (outcome,) = perform("http://unreachable.invalid", proxy=url, retries=THRICE)
+        asked = stage.connections
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase, outcome.delivery) == (kind, "proxy", "not_sent")
+    assert asked == (1 if kind == "protocol" else 3), "what it would say again is not asked again"
+    assert all(head.startswith(b"CONNECT ") for head in heads), "the request itself was never sent"
+    assert PASSWORD not in "".join(traceback.format_exception(outcome)) + repr(outcome) + repr(vars(outcome))
+
+
+def test_a_head_of_64_mb_is_not_read(perform: Performer) -> None:
+    def act(peer: Peer) -> None:
+        peer.read()
+        for _ in range(1024):
+            peer.send(b"HTTP/1.1 200 OK\r\nA: " + bytes(65_536))
+
+    with acting(act) as stage:
+        (outcome,) = perform("http://unreachable.invalid", proxy=stage.url, retries=ONCE)
+        assert stage.sent < 32_000_000
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("too_large", "proxy", "not_sent")
+
+
+def drip(peer: Peer) -> None:
+    peer.read()
+    peer.drip(itertools.chain(iter([b"HTTP/1.1 200 OK\r\nA: "]), itertools.repeat(b"b", 200)), 0.05)
+
+
+SLOW: dict[str, Callable[[Peer], None]] = {"stall": Peer.idle, "drip": drip}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_proxy_has_the_time_of_connecting(perform: Performer, name: str) -> None:
+    with acting(SLOW[name]) as stage:
+        begun = time.monotonic()
+        (outcome,) = perform("https://unreachable.invalid", proxy=stage.url, retries=ONCE, timeouts=Timeouts(connect=0.4))
+        assert time.monotonic() - begun < 4
+    assert isinstance(outcome, TimeoutError), outcome
+    assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")  # type: ignore[attr-defined]
+
+
+def test_a_proxy_that_is_not_there(perform: Performer) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://me:{PASSWORD}@127.0.0.1:{closed.getsockname()[1]}"
+        (outcome,) = perform("https://unreachable.invalid", proxy=url, retries=ONCE)
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("refused", "proxy", "not_sent")
+    assert PASSWORD not in "".join(traceback.format_exception(outcome))
+
+
+def test_a_proxy_without_a_certificate_to_trust(perform: Performer, server_tls: ssl.SSLContext) -> None:
+    with tunnelling(server_tls) as proxy:
+        (outcome,) = perform("https://unreachable.invalid", proxy=proxy.url, retries=THRICE)
+        assert not proxy.asked
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "proxy", "not_sent")
+
+
+# ── which proxy ──
+
+
+def test_the_environment_is_asked_only_if_allowed(perform: Performer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tunnelling() as proxy, scripted(OK, OK, OK) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        for settings, asked in (({}, 0), ({"trust_env": True}, 1)):
+            (outcome,) = perform(server.url, **settings)
+            assert isinstance(outcome, InvokeEndpointOutput), outcome
+            assert len(proxy.asked) == asked
+        monkeypatch.setenv("NO_PROXY", "example.com, 127.0.0.0/8")
+        perform(server.url, trust_env=True)
+        assert len(proxy.asked) == 1
+
+
+def found(environ: dict[str, str], scheme: str = "https", host: str = "runtime.test", port: int = 443) -> str | None:
+    proxy = Proxies(None, environ).to(scheme, host, port)
+    return None if proxy is None else proxy.host
+
+
+@pytest.mark.parametrize(
+    ("environ", "scheme", "expected"),
+    [
+        ({"HTTPS_PROXY": "http://a"}, "https", "a"),
+        ({"HTTPS_PROXY": "http://a"}, "http", None),
+        ({"https_proxy": "http://a", "HTTPS_PROXY": "http://b"}, "https", "a"),
+        ({"ALL_PROXY": "http://c", "HTTPS_PROXY": "http://b"}, "https", "b"),
+        ({"ALL_PROXY": "http://c"}, "http", "c"),
+        ({"HTTP_PROXY": "d:8080"}, "http", "d"),
+        ({"HTTP_PROXY": "http://d", "REQUEST_METHOD": "GET"}, "http", None),
+        ({"http_proxy": "http://d", "REQUEST_METHOD": "GET"}, "http", "d"),
+        ({"HTTPS_PROXY": ""}, "https", None),
+    ],
+)
+def test_which_variable_counts(environ: dict[str, str], scheme: str, expected: str | None) -> None:
+    assert found(environ, scheme) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "host", "expected"),
+    [
+        ("*", "a.test", True),
+        ("test", "a.test", True),
+        (".test", "a.test", True),
+        ("*.test", "a.test", True),
+        ("a.test", "a.test", True),
+        ("a.test", "ba.test", False),
+        ("a.test:443", "a.test", True),
+        ("a.test:80", "a.test", False),
+        ("10.0.0.0/8", "10.1.2.3", True),
+        ("10.0.0.0/8", "11.1.2.3", False),
+        ("10.0.0.0/8", "a.test", False),
+        ("fd00::/8", "fd12::1", True),
+        ("::1", "::1", True),
+        ("[::1]:443", "::1", True),
+        ("[::1]:80", "::1", False),
+        ("nonsense/x", "a.test", False),
+        (".", "a.test", False),
+    ],
+)
+def test_who_is_exempt(rule: str, host: str, expected: bool) -> None:
+    assert exempt(rule, host, 443) is expected
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fe80::1"])
+def test_credentials_are_never_fetched_through_a_proxy(host: str) -> None:
+    assert Proxies(Proxy.of("http://p")).to("http", host, 80) is None
+
+
+REFUSED = [
+    "",
+    "socks5://h",
+    "http://",
+    "http://h:0",
+    f"http://me:{PASSWORD}@",
+    f"ftp://me:{PASSWORD}@h",
+    "http://h:x",
+    "http://a b",
+    5,
+    b"http://h",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_a_url_that_is_no_proxys(url: Any) -> None:
+    with pytest.raises(ConstructionError) as caught:
+        sockets.Client(region="us-east-1", proxy=url)
+    assert caught.value.member == "proxy"
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown.stack = traceback.StackSummary.from_list([frame for frame in shown.stack if "test_" not in frame.filename])
+    assert PASSWORD not in "".join(shown.format())
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+    if url:
+        with pytest.raises(ConstructionError, match="HTTPS_PROXY"):
+            Proxies(None, {"HTTPS_PROXY": url if isinstance(url, str) else "::"})
+
+
+def test_a_password_is_nowhere() -> None:
+    proxy = Proxy.of(f"http://me:{PASSWORD}@h:1")
+    assert PASSWORD not in repr(proxy)
+    assert "Basic" not in repr(proxy)
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(proxy)
+    assert pickle.loads(pickle.dumps(Proxy.of("http://h:1"))) == Proxy("http", "h", 1)

@@ -1,0 +1,391 @@
+"""Bodies up: from files at any offset, iterators of both colours; every attempt the same bytes; refused early, sent once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smruntime_core import (
+    ConstructionError,
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    RetryPolicy,
+    ServiceError,
+    Timeouts,
+    Upload,
+)
+from smruntime_core._bodies import Source
+from smruntime_core._http1 import ONE_WRITE
+from smruntime_core.testing._server import answer
+from smruntime_transports import sockets
+from smruntime_transports import urllib3 as on_urllib3
+
+from .callers import CREDENTIALS, IRIS, PERFORMERS, Performer, Step
+from .servers import OK, Peer, acting, scripted
+from .test_proxies import tunnelling
+from .test_streams import FRAMES, chunked
+
+LONG = bytes(range(256)) * 4096 + b"end"
+BUSY = b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"
+AWAITED = ("trio", "asyncio")
+BLOCKING: dict[str, Any] = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}
+
+
+@pytest.fixture(params=PERFORMERS)
+def transport(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def perform(transport: str) -> Performer:
+    return PERFORMERS[transport]
+
+
+def upload(body: Any) -> Step:
+    return Step(InvokeEndpoint(endpoint_name="e", body=body))
+
+
+def bodies(requests: list[bytes]) -> list[bytes]:
+    return [request.partition(b"\r\n\r\n")[2] for request in requests]
+
+
+@pytest.fixture
+def long_file(tmp_path: Path) -> Path:
+    path = tmp_path / "long"
+    path.write_bytes(LONG)
+    return path
+
+
+class Pipe(io.RawIOBase):
+    """A file that cannot seek."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._data.read(min(size, 1000))
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), 5000):
+        yield data[start : start + 5000]
+
+
+async def awaited(data: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces(data):
+        yield piece
+
+
+SOURCES: dict[str, Callable[[bytes], Any]] = {
+    "bytes": bytes,
+    "memoryview": memoryview,
+    "a file in memory": io.BytesIO,
+    "a pipe": Pipe,
+    "an iterator": pieces,
+    "an asynchronous iterator": awaited,
+}
+
+
+@pytest.mark.parametrize("size", [0, 1, ONE_WRITE, ONE_WRITE + 1, len(LONG)])
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_attempt_and_every_call_sends_the_same(transport: str, perform: Performer, source: str, size: int) -> None:
+    if source == "an asynchronous iterator" and transport not in AWAITED:
+        pytest.skip("a client that blocks cannot await its pieces")
+    step = upload(SOURCES[source](LONG[:size]))
+    with scripted(BUSY, OK, OK) as server:
+        outcomes = perform(server.url, step, step, retries=RetryPolicy(base_delay=0.0))
+        assert bodies(server.requests) == [LONG[:size]] * 3
+        hashes = {request.partition(b"Signature=")[2][:64] for request in server.requests}
+    assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
+    assert len(hashes) <= 3
+    assert all(b"\r\nContent-Length: %d\r\n" % size in request and b"ransfer-" not in request for request in server.requests)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 70_000, len(LONG)])
+def test_a_file_is_sent_from_where_it_stands(perform: Performer, long_file: Path, offset: int) -> None:
+    with long_file.open("rb") as file, scripted(BUSY, OK, OK) as server:
+        file.seek(offset)
+        step = upload(file)
+        outcomes = perform(server.url, step, step, retries=RetryPolicy(base_delay=0.0))
+        assert not file.closed
+        assert bodies(server.requests) == [LONG[offset:]] * 3
+    assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
+
+
+def test_what_is_signed_is_what_is_sent(perform: Performer, long_file: Path) -> None:
+    import smruntime_local
+
+    with smruntime_local.serve() as endpoint, long_file.open("rb") as file:
+        (output,) = perform(endpoint.url, Step(InvokeEndpoint(endpoint_name="echo", body=file)), credentials=endpoint.credentials)
+    assert isinstance(output, InvokeEndpointOutput), output
+
+
+def test_a_file_that_shrinks_is_noticed_and_nothing_is_sent_again(perform: Performer, long_file: Path) -> None:
+    def act(peer: Peer) -> None:
+        os.truncate(long_file, 700_000)
+        peer.idle()
+
+    with acting(act) as stage, long_file.open("rb", buffering=0) as file:
+        with pytest.raises(ConstructionError, match="shorter"):
+            raise perform(stage.url, upload(Slow(file, stage.closing)), retries=RetryPolicy(base_delay=0.0))[0]
+        assert stage.connections == 1
+
+
+def test_a_file_that_is_slow_to_read_is_no_fault_of_the_server(perform: Performer, long_file: Path) -> None:
+    with long_file.open("rb", buffering=0) as file, scripted(OK) as server:
+        (outcome,) = perform(server.url, upload(Slow(file, threading.Event())), timeouts=Timeouts(idle=0.15))
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+
+
+class Slow:
+    """A file that takes its time, from the second reading on."""
+
+    def __init__(self, file: io.FileIO, closing: threading.Event) -> None:
+        self._file = file
+        self._closing = closing
+        self._readings = 0
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, /) -> int:
+        self._readings += 1
+        return self._file.seek(offset)
+
+    def read(self, size: int, /) -> bytes:
+        if self._readings > 1:
+            self._closing.wait(0.2)
+        return self._file.read(size)
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO()
+    file.close()
+    return file
+
+
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "text": (lambda: io.StringIO("abc"), "binary"),
+    "closed": (closed, "can be read"),
+    "an iterator of text": (lambda: iter(["a"]), "iterator of bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_gives_no_bytes_is_refused_before_anything_is_sent(perform: Performer, kind: str) -> None:
+    make, words = WRONG[kind]
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, upload(make()))
+        with pytest.raises(ConstructionError, match=f"body.*{words}"):
+            raise outcome
+        assert not server.connections
+
+
+def test_an_asynchronous_iterator_is_refused_by_who_blocks() -> None:
+    (outcome,) = PERFORMERS["sockets"]("http://127.0.0.1:1", upload(awaited(b"x")))
+    assert isinstance(outcome, ConstructionError)
+
+
+def test_an_iterator_that_fails_is_not_sent_in_part(perform: Performer) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"a"
+        raise ZeroDivisionError
+
+    step = upload(failing())
+    with scripted(OK) as server:
+        with pytest.raises(ZeroDivisionError):
+            perform(server.url, step)
+        (outcome,) = perform(server.url, step)
+        assert isinstance(outcome, ConstructionError), "what is left of it is not the body"
+        assert not server.connections
+
+
+def test_it_is_told_how_far_an_upload_is(perform: Performer, long_file: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with long_file.open("rb") as file, scripted(OK) as server:
+        perform(server.url, Step(InvokeEndpoint(endpoint_name="e", body=file), {"progress": lambda *counts: told.append(counts)}))
+    sent = [counts[0] for counts in told]
+    assert sent == sorted(sent)
+    assert len(set(sent)) > 2
+    assert sent[-1] > len(LONG)
+    assert told[-1][1] == len(OK)
+
+
+# ── refused early ──
+
+TOO_LARGE = answer(b'{"Message":"no"}', "413 x")
+HUGE = 25_000_000
+BEGUN = chunked(*FRAMES)[: chunked(*FRAMES).index(b"\r\n\r\n") + 40]  # the head and a little more
+
+
+def refuse(peer: Peer) -> None:
+    peer.read_part(1_000_000)
+    peer.send(TOO_LARGE)
+    peer.idle()
+
+
+@pytest.fixture(scope="module")
+def huge_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uploads") / "huge"
+    path.write_bytes(os.urandom(1000) * (HUGE // 1000))
+    return path
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_25_mb_refused_after_1_mb(perform: Performer, huge_file: Path, kind: str, proxied: bool) -> None:
+    with acting(refuse) as stage, tunnelling() as proxy, huge_file.open("rb") as file:
+        settings = {"proxy": proxy.url} if proxied else {}
+        step = upload(file if kind == "file" else bytes(HUGE))
+        (outcome,) = perform(stage.url, step, retries=RetryPolicy(base_delay=0.0), **settings)
+        assert len(stage.requests) == stage.connections == 1
+        assert len(proxy.asked) == proxied
+    assert isinstance(outcome, ServiceError), outcome
+    assert (outcome.status, outcome.message) == (413, "no")
+
+
+def test_after_an_early_answer_the_connection_is_not_used_again(perform: Performer, huge_file: Path) -> None:
+    def act(peer: Peer) -> None:
+        peer.read_part(1_000_000)
+        peer.send(OK)
+        peer.idle()
+
+    with acting(act) as stage, huge_file.open("rb") as file:
+        outcomes = perform(stage.url, upload(file), upload(file))
+        assert stage.connections == 2
+    assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file"])
+def test_an_upload_goes_on_while_its_answer_is_read(perform: Performer, huge_file: Path, kind: str) -> None:
+    """A model may begin to answer before it has heard everything, and wait for the rest."""
+
+    def act(peer: Peer) -> None:
+        head, _, body = read_head(peer)
+        assert b"-response-stream" in head
+        peer.send(BEGUN)
+        left = HUGE - len(body)
+        while left > 0:
+            left -= len(peer.connection.recv(1 << 20))
+        peer.send(chunked(*FRAMES).removeprefix(BEGUN))
+        peer.idle()
+
+    with acting(act) as stage, huge_file.open("rb") as file:
+        body: Any = file if kind == "file" else huge_file.read_bytes()
+        operation = InvokeEndpointWithResponseStream(endpoint_name="e", body=body)
+        (parts,) = perform(stage.url, Step(operation), retries=RetryPolicy(base_delay=0.0))
+    assert isinstance(parts, list), parts
+    assert parts
+
+
+@pytest.mark.parametrize("name", ["sockets", "urllib3"])
+def test_a_stream_that_is_left_half_way_through_its_upload(name: str, huge_file: Path) -> None:
+    def act(peer: Peer) -> None:
+        if peer.number == 1:
+            peer.read_part(1_000_000)
+            peer.send(BEGUN)
+            peer.idle()
+        peer.read()
+        peer.send(OK)
+
+    with acting(act) as stage, huge_file.open("rb") as file:
+        where: Any = {"region": "us-east-1", "endpoint_url": stage.url, "credentials": CREDENTIALS, "max_connections": 1}
+        with BLOCKING[name](**where) as client:
+            with client.stream(InvokeEndpointWithResponseStream(endpoint_name="e", body=file)):
+                pass
+            assert client.call(IRIS).body == b"abc"
+        assert stage.connections == 2
+
+
+GROWTH = """if True:
+    import asyncio, resource, sys, threading, trio
+    from smruntime_core import Credentials
+    from smruntime_transports import asyncio as on_asyncio, sockets, trio as on_trio, urllib3 as on_urllib3
+    name, url, small, huge = sys.argv[1:]
+    make = {"sockets": sockets.Client, "urllib3": on_urllib3.Client, "trio": on_trio.AsyncClient, "asyncio": on_asyncio.AsyncClient}[name]
+    where = dict(region="us-east-1", endpoint_url=url, credentials=Credentials("AKID", "secret"))
+    def peak():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    def send(path):
+        with make(**where) as client, open(path, "rb") as file:
+            client.invoke_endpoint(endpoint_name="e", body=file)
+    async def awaited():
+        async with make(**where) as client:
+            for path in (small, huge):
+                with open(path, "rb") as file:
+                    await client.invoke_endpoint(endpoint_name="e", body=file)
+                peaks.append(peak())
+    peaks = []
+    if name == "trio": trio.run(awaited)
+    elif name == "asyncio": asyncio.run(awaited())
+    else:
+        for path in (small, huge):
+            send(path)
+            peaks.append(peak())
+    print(peaks[1] - peaks[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
+@pytest.mark.parametrize("name", ["sockets", "urllib3", "trio", "asyncio"])
+def test_25_mb_from_a_file_do_not_go_through_memory(name: str, huge_file: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.write_bytes(bytes(2_000_000))
+
+    def act(peer: Peer) -> None:
+        while True:
+            head, _, body = read_head(peer)
+            wanted = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]) - len(body)
+            while wanted > 0:
+                wanted -= len(peer.connection.recv(1 << 20))
+            peer.send(OK)
+
+    with acting(act) as stage:
+        line = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), "-c", GROWTH, name, stage.url, str(small), str(huge_file)]
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) <= 1024, "kilobytes"
+
+
+def read_head(peer: Peer) -> tuple[bytes, bytes, bytes]:
+    held = b""
+    while b"\r\n\r\n" not in held:
+        data = peer.connection.recv(1 << 20)
+        if not data:
+            raise OSError
+        held += data
+    return held.partition(b"\r\n\r\n")
+
+
+def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
+    operation = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"secret"))
+    assert "secret" not in repr(operation) + repr(operation.request("http://h")) + repr(vars(operation)["body"])
+    assert isinstance(vars(operation)["body"], Source)
+    again = operation.but(endpoint_name="f")
+    assert vars(again)["body"] is vars(operation)["body"]
+    shown = repr(Upload(io.BytesIO(b"secret"), 0, 6, hashlib.sha256(b"secret").hexdigest()))
+    assert "<redacted>" in shown
+
+
+def test_a_file_is_measured_by_a_client_only() -> None:
+    from smruntime_core import sign
+    from smruntime_core._http1 import write
+    from smruntime_core._model import Scope
+
+    request = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"x")).request("http://h")
+    with pytest.raises(ConstructionError, match="body"):
+        sign(request, CREDENTIALS, Scope("us-east-1", "sagemaker"), now=1.8e9)
+    with pytest.raises(ConstructionError, match="body"):
+        write(request)
