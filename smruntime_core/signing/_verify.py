@@ -124,13 +124,16 @@ def _presigning_time(expires: str, signed_at: int, now: float, max_skew: float) 
 
 def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:
     """A signed header that is not there, or one that must be signed and is not, voids the signature."""
+    signed = set(names)
+    if len(signed) < len(names):  # so what is hashed is never longer than what came
+        raise refusal("IncompleteSignatureException", "SignedHeaders names a header more than once.")
     for name in names:
         if name not in headers:
             raise refusal("InvalidSignatureException", f"'{name}' is a signed header, but the request has none.")
     for name in headers:
-        if name not in names and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
+        if name not in signed and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
             raise refusal("InvalidSignatureException", f"'{name}' must be a signed header.")
-    if "host" not in names:
+    if "host" not in signed:
         raise refusal("InvalidSignatureException", "'host' must be a signed header.")
 
 
