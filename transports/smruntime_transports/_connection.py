@@ -7,7 +7,7 @@ import select
 import socket
 from contextlib import suppress
 
-from ._nested import Sock
+from ._nested import Sock, buffered
 
 READ = 1
 WRITE = 4
@@ -48,7 +48,8 @@ class Connection:
 
     def usable(self, now: float) -> bool:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
-        return now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE and not self.poll(READ, 0.0)
+        young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
+        return young and not (self.poll(READ, 0.0) or buffered(self.sock))
 
     def drop(self) -> None:
         """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""

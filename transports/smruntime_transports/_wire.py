@@ -30,7 +30,7 @@ from ._connection import READ, Connection
 from ._limits import Limits
 from ._pool import MOST, Pool
 from ._proxy import Proxies, Proxy
-from ._pump import pump
+from ._pump import AGAIN, pump
 from ._steps import not_sent
 from ._tls import TLS
 from ._waits import Turn, Wait
@@ -156,7 +156,10 @@ class Wire:
                 if aside is not None:
                     mask = yield from aside.between(mask)
                 patience = limits.patience(exchange)
-                ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
+                if mask & AGAIN and patience != 0:
+                    ready = READ | (yield from Wait(connection, mask & ~AGAIN, 0.0))
+                else:
+                    ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break
