@@ -205,3 +205,11 @@ def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
         client = make(endpoint_url=stage.url, **where)
         with pytest.raises(TimeoutError):
             drive(lambda: talk(client))
+
+
+def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
+    """poll() cannot count so many milliseconds."""
+    years = 9e8
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, timeouts=sm.Timeouts(connect=years, pool=years, response=years, idle=years, total=years))
+    assert isinstance(outcome, sm.InvokeEndpointOutput), outcome

@@ -7,7 +7,7 @@ import select
 import socket
 from contextlib import suppress
 
-from ._nested import Sock, buffered
+from ._nested import NestedTLS, Sock, buffered
 
 READ = 1
 WRITE = 4
@@ -50,6 +50,13 @@ class Connection:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
         young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
         return young and not (self.poll(READ, 0.0) or buffered(self.sock))
+
+    def hang_up(self) -> None:
+        """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""
+        if self.pid == os.getpid():
+            sock = self.sock.outer if isinstance(self.sock, NestedTLS) else self.sock
+            with suppress(OSError):  # the peer was faster
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an `SSLSocket`'s own would go on without TLS
 
     def drop(self) -> None:
         """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""

@@ -61,6 +61,11 @@ class NestedTLS:
         held = self._tls.pending() + self._arrived.pending
         return held + self._outer.pending() if isinstance(self._outer, ssl.SSLSocket) else held
 
+    @property
+    def outer(self) -> socket.socket:
+        """The socket below."""
+        return self._outer
+
     def fileno(self) -> int:
         return self._outer.fileno()
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypedDict
 
@@ -99,7 +100,7 @@ class Wire:
         """The next piece of an open body; its connection is put back with the last one. Raises `DispatchFailure`."""
         body = effect.body
         assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
-        if body.over:
+        if not body.begin():
             return b""
         exchange, whole = body.exchange, False
         try:
@@ -112,6 +113,7 @@ class Wire:
             data = exchange.take()
             whole = True
         finally:
+            body.pause()
             if not whole:
                 body.abort()
         if not data:
@@ -174,7 +176,7 @@ class Wire:
             self._pool.give_back(exchange.origin, connection)
         else:
             connection.drop()
-            self._pool.leave(exchange.origin)
+            self._pool.leave(exchange.origin, connection)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""
@@ -186,24 +188,50 @@ class Wire:
 
 
 class OpenBody:
-    """A body that is being read, and the connection that it comes by, until it is `over`."""
+    """A body that is being read, and the connection that it comes by, until it is over.
+
+    Any thread or task may end it. Who is waiting for its next piece then is woken by the connection's end and closes it, for nobody else
+    may: the number of a closed socket is soon another's. Whoever forgets a body has ended it.
+    """
 
     def __init__(self, wire: Wire, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
         self.exchange = exchange
         self.connection = connection
         self.aside = aside
-        self.over = False
         self._wire = wire
+        self._over = self._busy = False
+        self._lock = threading.Lock()
+
+    def begin(self) -> bool:
+        """Somebody reads, until `pause`; False if it is over."""
+        with self._lock:
+            self._busy = not self._over
+            return self._busy
+
+    def pause(self) -> None:
+        """Nobody reads now."""
+        with self._lock:
+            self._busy = False
+            orphan = self._over
+        if orphan:
+            self._wire._leave(self.exchange, self.connection, False)
 
     def end(self, keep: bool) -> None:
         """Nothing more is read; the connection may serve again if `keep` says so."""
-        if not self.over:
-            self.over = True
-            self._wire._leave(self.exchange, self.connection, keep)
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            if self._busy:
+                self.connection.hang_up()
+                return
+        self._wire._leave(self.exchange, self.connection, keep)
 
     def abort(self) -> None:
         """Close the connection, for what is left of the body would be the next answer's beginning."""
         self.end(False)
+
+    __del__ = abort
 
 
 _LATE: dict[Phase, str] = {

@@ -269,7 +269,7 @@ class Urllib3Wire(Wire):
             connection.give_back()
         else:
             connection.drop()
-        self._pool.leave(exchange.origin)
+        self._pool.leave(exchange.origin, connection)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
