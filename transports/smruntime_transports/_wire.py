@@ -24,6 +24,7 @@ from typing import Literal, TypeAlias, TypedDict
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Engine, Exchange
+from smruntime_core._rules import flag
 
 from ._beside import Beside, beside
 from ._connect import Connector
@@ -256,7 +257,8 @@ def proxies_of(settings: WireSettings) -> Proxies:
     """The proxies that `settings` allow."""
     conceal(settings)
     proxy = settings.get("proxy")
-    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if settings.get("trust_env") else None)
+    trusting = flag("trust_env", settings.get("trust_env", False))
+    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
 
 
 def load_engine(name: EngineName) -> Engine | None:
