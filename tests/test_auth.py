@@ -24,6 +24,8 @@ import pytest
 import smruntime_local
 from smruntime_core import Config, ConstructionError, Credentials
 from smruntime_core.signing import UNSIGNED_PAYLOAD
+from smruntime_transports import asyncio as on_asyncio
+from smruntime_transports import sockets
 from smruntime_transports.auth import Bearer, Signer, SigV4
 
 Caller = Callable[..., tuple[int, bytes]]
@@ -345,6 +347,22 @@ def test_header_changes_after_signing_do_no_harm(call: Caller, endpoint: smrunti
         "Range": "bytes=0-",
     }
     assert call(signer_of(endpoint), "POST", endpoint.url + PATH, b"1", headers)[0] == 200
+
+
+def test_a_client_lends_its_credentials(endpoint: smruntime_local.Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So who signs with an adapter has the default chain too, and what is renewed is renewed once."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoint.credentials.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoint.credentials.secret_access_key)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", str(endpoint.credentials.session_token))
+    with sockets.Client(region=endpoint.region) as client:
+        assert by_http_client(SigV4(client.credentials, endpoint.region), "POST", endpoint.url + PATH, b"1")[0] == 200
+        assert client.credentials() is client.credentials()
+
+    async def awaited() -> Credentials:
+        async with on_asyncio.AsyncClient(region=endpoint.region) as client:
+            return await client.credentials()
+
+    assert asyncio.run(awaited()) == endpoint.credentials
 
 
 def test_a_bearer_token(call: Caller, endpoint: smruntime_local.Endpoint) -> None:

@@ -21,7 +21,9 @@ from smruntime_core import (
     AsyncIO,
     Config,
     ConstructionError,
+    Credentials,
     Flow,
+    GetCredentials,
     InvokeEndpoint,
     InvokeEndpointAsync,
     InvokeEndpointWithResponseStream,
@@ -273,6 +275,11 @@ class SyncClient(_Shared):
         with self._setup.lock:
             return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
 
+    def credentials(self) -> Credentials:
+        """What calls are signed with now, found or renewed first if need be: for who signs other requests. Raises `CredentialsError`."""
+        self._ready()
+        return self._io.credentials(GetCredentials())
+
     def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
         return run(self._ready().call(operation), self._io)
@@ -321,6 +328,11 @@ class BaseAsyncClient(_Shared):
         if prepared is None:
             prepared = await run_async(self._setup.prepare(self._io), self._io)
         return self._use(self._setup.runtime or prepared)  # another task may have been faster
+
+    async def credentials(self) -> Credentials:
+        """What calls are signed with now; see `SyncClient.credentials`."""
+        await self._ready()
+        return await self._io.credentials(GetCredentials())
 
     async def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
