@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import botocore.session
 import pytest
 import trio
 
-from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, SmRuntimeError, run
+from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, Sleep, SmRuntimeError, run
 from smruntime_core._effects import ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
 from smruntime_core.testing import Frozen
@@ -150,6 +151,16 @@ class Unfit:
         return "AKID"
 
 
+class Exits:
+    def provide(self, world: World) -> Flow[Credentials]:
+        yield from Sleep(0.0)
+        sys.exit(3)
+
+
+def exiting() -> Credentials:
+    sys.exit(3)
+
+
 def failing() -> Credentials:
     raise LookupError("hush")
 
@@ -164,6 +175,9 @@ def failing() -> Credentials:
         (botocore.session.Session, "found none"),
         (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
+        (lambda: KEYS.but(expires_at="2030-01-31T00:00:00Z"), "raised TypeError"),
+        (exiting, "raised SystemExit"),
+        (Exits(), "raised SystemExit"),
     ],
 )
 def test_what_comes_to_nothing(perform: Performer, given: Any, says: str) -> None:
@@ -513,6 +527,12 @@ def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
             with pytest.raises(ConstructionError):
                 io.write_file(WriteFile(unfit, b"x"))
         assert os.listdir(path.parent) == ["file.json"]
+
+
+@pytest.mark.parametrize("moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400])
+def test_a_moment_that_is_none(moment: Any) -> None:
+    with pytest.raises(ConstructionError, match=r"expires_at: .* must be seconds since the epoch"):
+        Credentials("AKID", "s", expires_at=moment)
 
 
 def test_settings_that_are_no_credentials() -> None:

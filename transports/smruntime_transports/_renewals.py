@@ -93,9 +93,11 @@ class Renewals:
         if isinstance(outcome, Credentials):
             try:
                 cache.done(outcome)
+                return None
             except CredentialsError as error:
                 return error
-            return None
+            except Exception as error:  # a time that is no number, say: whoever waits must hear of it
+                outcome = error
         cache.failed()
         if isinstance(outcome, SmRuntimeError):
             return outcome
