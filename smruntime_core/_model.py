@@ -125,7 +125,9 @@ def _optional_key(member: str, value: object) -> str | None:
 def _moment(member: str, value: object) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12):
         return value
-    raise ConstructionError(member, "seconds since the epoch (as `datetime.timestamp()` gives them) or None", f"found {type(value).__name__}")
+    raise ConstructionError(
+        member, "seconds since the epoch (as `datetime.timestamp()` gives them) or None", f"found {type(value).__name__}"
+    )
 
 
 class Credentials(Record):

@@ -60,6 +60,9 @@ def a_flow() -> Flow[Credentials]:
 
 
 class APlainProvider:
+    def itself(self) -> APlainProvider:
+        return self
+
     def provide(self, world: World) -> Flow[Credentials]:
         yield from world.settings()
         return KEYS
@@ -77,6 +80,11 @@ GIVEN: dict[str, Callable[[], Any]] = {
     "a session of boto3": lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
     "credentials of botocore": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
     "a callable that returns those": lambda: lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
+    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials("AKIDGIVEN", "a secret", "token"),
+    "a class": lambda: APlainProvider,
+    "a callable that returns a session": lambda: lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns a provider": lambda: APlainProvider().itself,
+    "a callable that returns a callable": lambda: lambda: lambda: KEYS,
     "a callable that returns frozen ones": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials,
 }
 
@@ -151,6 +159,16 @@ class Unfit:
         return "AKID"
 
 
+class NoFlow:
+    def provide(self, world: World) -> Credentials:
+        return KEYS
+
+
+class NoFlowEither:
+    async def provide(self, world: World) -> Credentials:
+        return KEYS
+
+
 class Exits:
     def provide(self, world: World) -> Flow[Credentials]:
         yield from Sleep(0.0)
@@ -171,7 +189,9 @@ def failing() -> Credentials:
         (failing, "failing raised LookupError"),
         (lambda: None, "found none"),
         (lambda: "AKID", "must return Credentials, not str"),
-        (Unfit(), "must return Credentials, not str"),
+        (Unfit(), "Unfit.provide must return Credentials, not str"),
+        (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
+        (NoFlowEither(), "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine"),
         (botocore.session.Session, "found none"),
         (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),

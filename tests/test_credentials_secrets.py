@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 
 from smruntime_core import Credentials, Response, run
 from smruntime_core._dates import rfc3339
 from smruntime_core._effects import Ask, Finished, RunProcess, WriteFile
-from smruntime_core.credentials import AssumeRole, Container, DefaultChain, Environment, InstanceMetadata, Login, Process, Sso, WebIdentity
+from smruntime_core.credentials import (
+    AssumeRole,
+    Container,
+    DefaultChain,
+    Environment,
+    InstanceMetadata,
+    Login,
+    Process,
+    Sso,
+    WebIdentity,
+    provider_of,
+)
 from smruntime_core.credentials._documents import json_object
 from smruntime_core.credentials._provider import Asked, Given
 from smruntime_core.credentials._world import Token
@@ -61,6 +73,14 @@ def printing(output: bytes, status: int = 0) -> Recorded:
 
 class BadKeys:
     access_key, secret_key, token = "A", f"{CANARY}\n", None
+
+
+FROZEN = ReadOnlyCredentials("A", f"{CANARY}\n", None)
+
+
+class ToFreeze:
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return FROZEN
 
 
 CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
@@ -144,6 +164,11 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     "a login with a bad key": (Login("arn"), REGION, Recorded(login_file())),
     "a login with half a file": (Login("arn"), REGION, Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None}))),
     "a callable's bad key": (Asked(BadKeys), {}, Recorded()),
+    "a callable's bad key, frozen": (Asked(lambda: FROZEN), {}, Recorded()),
+    "a bad key, frozen": (provider_of(FROZEN), {}, Recorded()),
+    "a bad key, to be frozen": (provider_of(ToFreeze()), {}, Recorded()),
+    "a callable's pair": (Asked(lambda: ("A", CANARY)), {}, Recorded()),
+    "a callable's text": (Asked(lambda: CANARY), {}, Recorded()),
 }
 
 

@@ -56,9 +56,9 @@ class AssumeRole(Source, kw_only=True):
 
     def look(self, world: World) -> Flow[Credentials | str]:
         """The role's credentials; raises `CredentialsError`."""
-        from ._provider import provider_of
+        from ._provider import fetched
 
-        keys = yield from provider_of(self.source).provide(world)
+        keys = yield from fetched(self.source, world)
         region = yield from world.called_from(self.region)
         url = yield from url_of(STS, region, world)
         code = yield from self._code()
