@@ -493,6 +493,7 @@ def test_a_program(perform: Performer, tmp_path: Path) -> None:
         ("echo hush >&2; echo hush; exit 3", "status 3"),
         ("echo hush", "not a JSON object"),
         ('echo \'{"AccessKeyId": "hush"}\'', '"Version": 1'),
+        (f"echo '{PRINTED}' | sed s/1,/true,/", '"Version": 1'),
         (f"echo '{PRINTED}' | sed s/2099-01-31T/hush/", "when it expires"),
         ("exec yes hush", "more than 65536 bytes"),
         ("kill -9 $$", "status -9"),

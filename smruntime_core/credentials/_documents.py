@@ -84,10 +84,10 @@ def nested(said: Mapping[str, object], name: str) -> Section[object] | None:
     return Section(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
 
 
-def number(said: Mapping[str, object], name: str) -> int | None:
-    """The whole number under `name`, None if there is none."""
+def number(said: Mapping[str, object], name: str, most: int) -> int | None:
+    """The whole number from 0 to `most` under `name`, None if there is none."""
     value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 def text(said: Mapping[str, object], name: str) -> str | None:

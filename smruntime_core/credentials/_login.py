@@ -20,7 +20,7 @@ from .._model import Credentials, Request
 from .._section import Section
 from ._documents import credentials, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
-from ._sso import explained, json_request, keep, read_cached
+from ._sso import MAX_SECONDS, explained, json_request, keep, read_cached
 from ._world import Source, World
 
 RENEWED_BEFORE = 300.0  # seconds before the keys expire
@@ -78,7 +78,7 @@ def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
 
     where = f"aws login: renewing the sign-in (else: {ADVICE})"
     answer = json_object((yield from ask(make, world, where, explain=explained)).body, where)
-    keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn")
+    keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn", MAX_SECONDS)
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
     before = nested(said, "accessToken") or keys

@@ -22,6 +22,8 @@ from ._services import SSO, SSO_OIDC, ask, url_of
 from ._world import Blaming, Source, Token, World
 
 RENEWED_BEFORE = 300.0  # seconds before a token expires
+MAX_SECONDS = 10**9  # that a sign-in may last
+MAX_MOMENT = 253402300799  # the end of the year 9999
 RENEWABLE = ("refreshToken", "clientId", "clientSecret", "registrationExpiresAt")
 
 
@@ -92,7 +94,7 @@ class Sso(Source, kw_only=True):
             where = f"sso: renewing the sign-in (else: `{self._login}`)"
             response = yield from ask(make, world, where, explain=explained)
             answer = json_object(response.body, where)
-            seconds = number(answer, "expiresIn")
+            seconds = number(answer, "expiresIn", MAX_SECONDS)
             if text(answer, "accessToken") is None or seconds is None:
                 raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
         except CredentialsError:
@@ -152,7 +154,7 @@ def _left(said: Mapping[str, object], name: str, world: World) -> float:
 
 def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     """The keys; here the expiry is a number of milliseconds."""
-    expiry = number(said, "expiration")
+    expiry = number(said, "expiration", MAX_MOMENT * 1000)
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
     made = credentials(Section({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
