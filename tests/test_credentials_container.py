@@ -58,6 +58,10 @@ def test_cases(case: Any, way: str) -> None:
         "ftp://169.254.170.2/keys",
         "http://127.0.0.1:99999/keys",
         "http:///keys",
+        "http://[[::1]]/keys",
+        "http://[::1/keys",
+        "http://]127.0.0.1[/keys",
+        "http://[::ffff:1.2.3.4]/keys",
         "//169.254.170.2/keys",
     ],
 )
@@ -73,7 +77,10 @@ def test_a_relative_address_begins_with_a_slash(path: str) -> None:
     assert "slash" in str(refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}))))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.3", "::1", "localhost", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"])
+ADDRESSES = ["127.0.0.1", "127.255.0.3", "::1", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"]
+
+
+@pytest.mark.parametrize("host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"])
 def test_hosts_that_are(host: str) -> None:
     assert trusted(host)
 

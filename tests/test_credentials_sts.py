@@ -99,9 +99,7 @@ def test_a_device_without_somebody_to_ask() -> None:
     error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(world(HERE)))
     assert "DefaultChain(mfa=" in str(error)
     for answer in ("", None, "12\n34"):
-        error = refused(
-            AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get).provide(world(HERE))
-        )
+        error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get).provide(world(HERE)))
         assert "the code that `mfa` returns" in str(error)
 
 

@@ -67,12 +67,13 @@ def trusted(host: str) -> bool:
     """Nobody else can listen on the way to `host`: an address written in full, or `localhost`."""
     import ipaddress  # only who is in a container pays for it
 
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
         return False
+    found = getattr(found, "ipv4_mapped", None) or found  # from Python 3.13 on `is_loopback` looks there itself
     return found.is_loopback or str(found) in HOSTS
 
 
