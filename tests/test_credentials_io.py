@@ -562,6 +562,29 @@ def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
         assert os.listdir(path.parent) == ["file.json"]
 
 
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nobody is another user here")
+def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs under another user's HOME has no settings there; a file that is seen but may not be read is a mistake."""
+    monkeypatch.chdir(tmp_path)  # another user may not come here from above
+    tmp_path.chmod(0o755)
+    for folder, mode in (("theirs", 0), ("ours", 0o755)):
+        Path(folder).mkdir()
+        Path(folder, "config").touch(0)
+        Path(folder).chmod(mode)
+    root = os.geteuid() == 0
+    if root:  # who may do anything must be somebody else for this
+        os.seteuid(65534)
+    try:
+        with on_sockets() as io:
+            assert io.read_file(ReadFile("theirs/config")) is None
+            with pytest.raises(ConstructionError, match="a file that can be read"):
+                io.read_file(ReadFile("ours/config"))
+    finally:
+        if root:
+            os.seteuid(0)
+        Path("theirs").chmod(0o755)
+
+
 @pytest.mark.parametrize("moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400])
 def test_a_moment_that_is_none(moment: Any) -> None:
     with pytest.raises(ConstructionError, match=r"expires_at: .* must be seconds since the epoch"):
