@@ -14,7 +14,8 @@ from botocore.credentials import ReadOnlyCredentials
 
 from smruntime_core import Credentials, Response, run
 from smruntime_core._dates import rfc3339
-from smruntime_core._effects import Ask, Finished, RunProcess, WriteFile
+from smruntime_core._effects import Ask, Contents, Finished, RunProcess, WriteFile
+from smruntime_core._profiles import parse
 from smruntime_core.credentials import (
     AssumeRole,
     Container,
@@ -208,6 +209,8 @@ THINGS: dict[str, Callable[[], object]] = {
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),
     "what it left": lambda: Finished(0, CANARY.encode()),
+    "a file": lambda: Contents(CANARY.encode()),
+    "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
     "a token": lambda: Token(CANARY, "here"),
     "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
@@ -221,6 +224,12 @@ def test_nothing_shows_what_it_holds(name: str) -> None:
     thing = THINGS[name]()
     assert CANARY not in repr(thing)
     assert CANARY not in f"{[thing]}"
+
+
+@pytest.mark.parametrize("name", ["its environment", "what it left", "a token", "a document", "a file", "the files"])
+def test_nothing_that_was_read_is_pickled(name: str) -> None:
+    with pytest.raises(TypeError, match="may hold secrets and is not pickled"):
+        pickle.dumps(THINGS[name]())
 
 
 @pytest.mark.parametrize("thing", [ROLE, Given(KEYS)])
