@@ -146,6 +146,8 @@ class Contents(Unpickled, bytes):
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
 
+    __str__ = __repr__
+
 
 class ReadFile(Effect["Contents | None"]):
     """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that.

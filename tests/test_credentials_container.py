@@ -154,6 +154,13 @@ def test_what_goes_out() -> None:
     assert b"\r\nauthorization: t0k\r\n" in request.lower()
 
 
+@pytest.mark.parametrize("path", ["/ke ys", "/k\xe9ys", "/keys#here", "/\udcff"])
+def test_an_address_that_cannot_be_sent(path: str) -> None:
+    with on_sockets() as io:
+        error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io)
+    assert "the container's endpoint: url" in str(error)
+
+
 def test_a_redirect_is_not_followed() -> None:
     with scripted(b"") as elsewhere:
         moved = f"HTTP/1.1 307 x\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()

@@ -142,6 +142,10 @@ def test_answers_that_hold_no_keys(answer: object) -> None:
     assert "hush" not in str(error)
 
 
+def test_a_name_that_is_none() -> None:
+    assert "there is no file" in str(refused(Login("\udcff").provide(world(HERE))))
+
+
 def test_a_profile_that_says_so() -> None:
     files = {f"{HOME}/.aws/config": f"[default]\nlogin_session = {ARN}\n", PATH: cached(3600)}
     assert run(DefaultChain().provide(world()), Recorded(files)).access_key_id == "ASIAOLD"

@@ -87,6 +87,7 @@ def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> Non
     ("session", "text", "says"),
     [
         ("corp", None, "there is no file"),
+        ("\udcff", None, "there is no file"),
         ("corp", "hush", "not a JSON object"),
         ("corp", token(-1), "has expired"),
         ("corp", renewable(-1, registered=-1), "has expired"),

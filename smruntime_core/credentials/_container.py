@@ -8,12 +8,12 @@ connected to; no name but `localhost` is looked up, no redirect followed, no pro
 from __future__ import annotations
 
 from .._effects import Flow
-from .._errors import ConstructionError, CredentialsError
+from .._errors import CredentialsError
 from .._model import Credentials, Request, Response
 from .._url import host_and_port, split
 from ._documents import brief, credentials, json_object
 from ._services import ask
-from ._world import Source, Token, World, read_token
+from ._world import Blaming, Source, Token, World, read_token
 
 HOST = "169.254.170.2"
 HOSTS = frozenset((HOST, "169.254.170.23", "fd00:ec2::23"))
@@ -53,11 +53,9 @@ def address(world: World) -> str | None:
     if full is None:
         return None
     name = FULL if relative is None else RELATIVE
-    try:
+    with Blaming(name):
         scheme, authority, _, _ = split(full)
         host, _ = host_and_port(scheme, authority)
-    except ConstructionError as refusal:
-        raise CredentialsError(f"{name}: {refusal}") from None
     if scheme == "http" and not trusted(host):
         raise CredentialsError(f"{name} must be https, or on a loopback address, or one of {', '.join(sorted(HOSTS))}; its host is none")
     return full

@@ -36,7 +36,7 @@ class Login(Source):
 
     def look(self, world: World) -> Flow[Credentials | str]:
         """The keys in the file, or newer ones; raises `CredentialsError`."""
-        name = hashlib.sha256(self.session.encode()).hexdigest()
+        name = hashlib.sha256(self.session.encode(errors="surrogatepass")).hexdigest()
         folder = world.variable("AWS_LOGIN_CACHE_DIRECTORY")
         path = f"{folder}/{name}.json" if folder else world.path(".aws", "login", "cache", f"{name}.json")
         said = yield from read_cached(path, f"aws login: {ADVICE}")

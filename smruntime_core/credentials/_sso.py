@@ -58,7 +58,7 @@ class Sso(Source, kw_only=True):
 
     def _token(self, world: World) -> Flow[Token]:
         """The token in the file, renewed if it is about to expire and can be."""
-        name = hashlib.sha1((self.session or self.start_url).encode(), usedforsecurity=False).hexdigest()
+        name = hashlib.sha1((self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
         path = world.path(".aws", "sso", "cache", f"{name}.json")
         said = yield from read_cached(path, f"sso: sign in with `{self._login}`")
         left = _left(said, "expiresAt", world)
