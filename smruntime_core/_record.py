@@ -2,7 +2,7 @@
 
 A record is written like a dataclass and behaves like one, at a tenth of the cost: importing `dataclasses`
 takes 10 ms and each class half a millisecond, which is most of the budget of this whole package. One `__init__`
-is generated per class, so a missing or misspelt argument is Python's own `TypeError` and `inspect.signature` works.
+is generated per class when it is first needed, so a missing or misspelt argument is Python's own `TypeError` and `inspect.signature` works.
 
 Values live in the instance's `__dict__`. A `sparse` record stores only those that were given: a member left out is found on
 the class, as its default, and "which members did the caller set" is `vars(record)`, which the serialiser reads.
@@ -11,6 +11,7 @@ the class, as its default, and "which members did the caller set" is `vars(recor
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class Record:
         declared = [_declare(cls, name) for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
         cls.fields = (*cls.fields, *declared)
         if cls.fields:
-            setattr(cls, "__init__", _constructor(cls, kw_only))  # noqa: B010 - a plain assignment is an override to type checkers
+            setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - a plain assignment is an override to type checkers
 
     @classmethod
     def trusted(cls: type[T], values: dict[str, object]) -> T:
@@ -126,7 +127,20 @@ def _declare(cls: type, name: str) -> Field:
     return declared
 
 
-def _constructor(cls: type[Record], kw_only: bool) -> object:
+class _Constructor:
+    """Stands for the `__init__` of `cls` until it is asked for: a program uses few of the records, and each takes a while to make."""
+
+    def __init__(self, cls: type[Record], kw_only: bool) -> None:
+        self._cls = cls
+        self._kw_only = kw_only
+
+    def __get__(self, instance: object, owner: type | None = None) -> object:
+        made = _constructor(self._cls, self._kw_only)
+        setattr(self._cls, "__init__", made)  # noqa: B010 - as above
+        return made.__get__(instance, owner)
+
+
+def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
     """Generate `__init__`: one parameter a member, its check called only when the caller gave it."""
     scope: dict[str, object] = {}
     parameters = ["self", "*"] if kw_only else ["self"]
@@ -158,6 +172,6 @@ def _constructor(cls: type[Record], kw_only: bool) -> object:
     refused = f" except ValueError as refusal:\n  del values, {', '.join(f.name for f in cls.fields)}\n  raise refusal.with_traceback(None)"
     source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body if line), refused])
     exec(source, scope)  # noqa: S102 - made of our own member names
-    made = scope["__init__"]
-    setattr(made, "__qualname__", f"{cls.__qualname__}.__init__")  # noqa: B010 - an `object` to type checkers
+    made = cast("FunctionType", scope["__init__"])
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
     return made

@@ -15,16 +15,18 @@ from typing import Any
 import pytest
 import trio
 
-from smruntime_core import DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts, run
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
+from smruntime_transports._connection import OPTIONS
 from smruntime_transports._names import Address, Names
 from smruntime_transports._race import STAGGER, interleaved
+from smruntime_transports._wire import Wire
 
 from .callers import CREDENTIALS, IRIS
-from .servers import OK, scripted
+from .servers import OK, acting, scripted
 
 Look = Callable[[str, int], list[Address]]
 KINDS: dict[str, Any] = {
@@ -199,3 +201,26 @@ def test_a_forked_child_asks_for_itself() -> None:
     if not child:
         os._exit(0 if names._ask("some.test", 1) is not names._under_way.get((os.getppid(), "some.test", 1)) else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+KEEPIDLE = (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 7)
+
+
+def test_sockets_are_set_as_the_caller_says() -> None:
+    """After ours, so that the caller's hold."""
+    with acting(lambda peer: peer.idle()) as stage:
+        wire = Wire(time.monotonic, {"socket_options": [KEEPIDLE]})
+        flow = wire._connector.reach("127.0.0.1", port_of(stage.url), lambda: 5.0)
+        connection = run(flow, sockets.SocketIO(wire))
+        assert isinstance(connection.sock, socket.socket)
+        found = [connection.sock.getsockopt(level, name) for level, name, _ in (*OPTIONS, KEEPIDLE)]
+        connection.drop()
+    assert found[:2] == [1, 1]
+    assert found[-1] == 7
+    assert found[2:-1] == [7, 10, 5]
+
+
+@pytest.mark.parametrize("options", [7, [7], [(1, 2)], [("a", 1, 2)], [(1, 2, "x")], "abc"])
+def test_what_are_no_options_of_a_socket(name: str, options: Any) -> None:
+    with pytest.raises(ConstructionError, match="socket_options"):
+        KINDS[name](region="eu-west-1", socket_options=options)

@@ -8,13 +8,13 @@ All of it has the time of one connect phase, and whatever fails here, nothing ha
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from smruntime_core import Flow
 from smruntime_core._errors import Phase
 from smruntime_core._url import host_and_port
 
-from ._connection import Connection
+from ._connection import OPTIONS, Connection, Option
 from ._limits import Limits
 from ._names import Names
 from ._pool import Origin
@@ -25,7 +25,7 @@ from ._tls import TLS, handshake
 
 
 class Connector:
-    """Makes connections: through `proxies`, with TLS as `tls` says, by names that `names` looks up."""
+    """Makes connections: through `proxies`, with TLS as `tls` says, by names that `names` looks up, over sockets with `options`."""
 
     def __init__(
         self,
@@ -33,11 +33,13 @@ class Connector:
         tls: ssl.SSLContext | TLS | None = None,
         proxies: Proxies | None = None,
         names: Names | None = None,
+        options: Iterable[Option] = OPTIONS,
     ) -> None:
         self.proxies = proxies or Proxies()
         self._clock = clock
         self._tls = TLS() if tls is None else tls
         self._names = names or Names()
+        self._options = options
         self._ca_bundle: str | None = None
 
     def trust(self, ca_bundle: str | None) -> None:
@@ -91,4 +93,4 @@ class Connector:
             raise not_sent("timeout", phase or "resolve", f"no address of {host} in time")
         if not addresses:
             raise not_sent("refused", phase or "resolve", f"no address found for {host}")
-        return (yield from race(addresses, self._clock, left, phase or "connect"))
+        return (yield from race(addresses, self._clock, left, phase or "connect", self._options))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import select
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
+from typing import TypeAlias, cast
+
+from smruntime_core import ConstructionError
 
 from ._nested import Sock
 
@@ -15,8 +19,7 @@ WRITE = 4
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
 
-# After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
-KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name and value, as `socket.setsockopt` takes them
 
 
 class Connection:
@@ -65,11 +68,25 @@ def _select(sock: Sock, mask: int, seconds: float | None) -> int:
     return (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)
 
 
-def tune(sock: socket.socket) -> None:
-    """No waiting for a fuller packet, and a dead peer is noticed."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE.items():
-        option = getattr(socket, name, None)  # not every system has all of them
-        if option is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+# After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+
+OPTIONS: tuple[Option, ...] = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # no waiting for a fuller packet
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    # not every system has all of them
+    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE.items() if hasattr(socket, name)),
+)
+
+
+def options_of(given: object) -> tuple[Option, ...]:
+    """`OPTIONS`, and those `given` after them; raises `ConstructionError` if they are none."""
+    made: list[Option] = []
+    try:
+        for level, name, value in cast("Iterable[Option]", given):
+            if not (isinstance(level, int) and isinstance(name, int) and isinstance(value, int | bytes)):
+                raise ValueError
+            made.append((level, name, value))
+    except (TypeError, ValueError):
+        raise ConstructionError("socket_options", "triples of a level, an option and a value, as socket.setsockopt takes them") from None
+    return (*OPTIONS, *made)

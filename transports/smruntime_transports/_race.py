@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
 from smruntime_core import Flow
 from smruntime_core._errors import Phase
 
-from ._connection import Connection, tune
+from ._connection import OPTIONS, Connection, Option
 from ._names import Address
 from ._steps import Left, not_sent
 from ._waits import First
@@ -31,8 +31,10 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
     return [found for row in zip_longest(*columns) for found in row if found is not None]
 
 
-def race(addresses: Sequence[Address], clock: Callable[[], float], left: Left, phase: Phase) -> Flow[Connection]:
-    """An open connection to one of `addresses`; raises `DispatchFailure`."""
+def race(
+    addresses: Sequence[Address], clock: Callable[[], float], left: Left, phase: Phase, options: Iterable[Option] = OPTIONS
+) -> Flow[Connection]:
+    """An open connection to one of `addresses`, its socket set as `options` say; raises `DispatchFailure`."""
     waiting = interleaved(addresses)
     running: dict[Connection, Attempt] = {}
     refusals: list[str] = []
@@ -45,7 +47,7 @@ def race(addresses: Sequence[Address], clock: Callable[[], float], left: Left, p
             if waiting:
                 attempt = Attempt(*waiting.pop(0))
                 try:
-                    running[attempt.begin(clock())] = attempt
+                    running[attempt.begin(clock(), options)] = attempt
                 except OSError as error:  # refused at once; no such family here; too many open files
                     refusals.append(attempt.said(error.strerror or str(error)))
                     continue
@@ -73,12 +75,13 @@ class Attempt:
         self._address = address
         self._sock: socket.socket | None = None
 
-    def begin(self, now: float) -> Connection:
+    def begin(self, now: float, options: Iterable[Option]) -> Connection:
         """What may become a connection; raises `OSError` if it certainly does not."""
         sock = self._sock = socket.socket(self._family, socket.SOCK_STREAM)
         connection = Connection(sock, now)
         try:
-            tune(sock)
+            for option in options:
+                sock.setsockopt(*option)
             sock.connect(self._address)
         except BlockingIOError:
             pass

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
@@ -26,7 +26,7 @@ from smruntime_core._http1 import Engine, Exchange
 
 from ._beside import Beside, beside
 from ._connect import Connector
-from ._connection import READ, Connection
+from ._connection import READ, Connection, Option, options_of
 from ._limits import Limits
 from ._pool import MOST, Pool
 from ._proxy import Proxies, Proxy
@@ -44,6 +44,7 @@ class WireSettings(TypedDict, total=False):
     `engine` chooses who reads responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an `ssl.SSLContext`
     (default: the system's certificates). `max_connections` is how many there may be to one host: who comes then waits in line.
     `proxy` is the URL of a proxy to go through; `trust_env` allows to look for one in the environment, as `_proxy` says.
+    `socket_options` are set on every socket after ours: no delay, and TCP keep-alive after a minute of silence.
     """
 
     engine: EngineName
@@ -51,6 +52,7 @@ class WireSettings(TypedDict, total=False):
     max_connections: int
     proxy: str | Proxy | None
     trust_env: bool
+    socket_options: Sequence[Option]
 
 
 class Wire:
@@ -61,7 +63,8 @@ class Wire:
         self._clock = clock
         self._engine = load_engine(settings.get("engine", "native"))
         self._pool = Pool(clock, settings.get("max_connections", MOST))
-        self._connector = Connector(clock, settings.get("tls"), proxies_of(settings))
+        options = options_of(settings.get("socket_options", ()))
+        self._connector = Connector(clock, settings.get("tls"), proxies_of(settings), options=options)
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""

@@ -102,12 +102,9 @@ class AsyncioIO(AwaitedWireIO):
                 loop.add_writer(sock, _settle, ready, WRITE)
         except NotImplementedError:
             raise RuntimeError(CANNOT_WATCH) from None
-        late = None if effect.seconds is None else loop.call_later(effect.seconds, _settle, ready, 0)
         try:
-            return await ready
+            return await _by_then(ready, effect.seconds, 0)
         finally:
-            if late is not None:
-                late.cancel()
             if effect.mask & READ:
                 loop.remove_reader(sock)
             if effect.mask & WRITE:
@@ -126,9 +123,7 @@ class AsyncioIO(AwaitedWireIO):
                     loop.call_soon_threadsafe(_settle, called, None)
 
         if not effect.place.when_called(wake):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(effect.seconds):
-                    await called
+            await _by_then(called, effect.seconds, None)
 
     async def first(self, effect: First, /) -> list[Connection]:
         loop = asyncio.get_running_loop()
@@ -143,15 +138,23 @@ class AsyncioIO(AwaitedWireIO):
         try:
             for connection in effect.connections:
                 loop.add_writer(connection.sock.fileno(), watch, connection)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(effect.seconds):
-                    await ready
+            await _by_then(ready, effect.seconds, None)
         except NotImplementedError:
             raise RuntimeError(CANNOT_WATCH) from None
         finally:
             for connection in effect.connections:
                 loop.remove_writer(connection.sock.fileno())
         return open_
+
+
+async def _by_then(future: asyncio.Future[T], seconds: float | None, late: T) -> T:
+    """What `future` comes to, `late` after so many seconds; at a fraction of what `asyncio.timeout` costs."""
+    alarm = None if seconds is None else future.get_loop().call_later(seconds, _settle, future, late)
+    try:
+        return await future
+    finally:
+        if alarm is not None:
+            alarm.cancel()
 
 
 def _settle(future: asyncio.Future[T], result: T) -> None:
