@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from .._effects import Flow
 from .._errors import CredentialsError
-from .._model import Credentials, Request, Response
+from .._model import Credentials, Request
 from .._url import host_and_port, split
-from ._documents import brief, credentials, json_object
+from ._documents import credentials, explained, json_object
 from ._services import ask
 from ._world import Blaming, Source, Token, World, read_token
 
@@ -39,7 +39,7 @@ class Container(Source):
             return Request("GET", url, headers)
 
         where = "the container's endpoint"
-        response = yield from ask(make, world, where, seconds=TRY, explain=_explained, direct=True)
+        response = yield from ask(make, world, where, seconds=TRY, explain=explained, direct=True)
         return credentials(json_object(response.body, where), where)
 
 
@@ -83,11 +83,3 @@ def _token(world: World) -> Flow[Token | None]:
         return Token(word, TOKEN) if word else None
     finally:
         del word  # what a traceback with locals would show
-
-
-def _explained(response: Response) -> str | None:
-    """The code and message of a refusal."""
-    try:
-        return brief(json_object(response.body, ""))
-    except CredentialsError:
-        return None

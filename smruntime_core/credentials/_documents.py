@@ -9,7 +9,7 @@ from typing import cast
 
 from .._dates import parse_rfc3339
 from .._errors import CredentialsError, printable
-from .._model import Credentials
+from .._model import Credentials, Response
 from .._section import Section
 from ._world import MAX_DOCUMENT, Blaming
 
@@ -101,3 +101,11 @@ def brief(said: Mapping[str, object]) -> str:
     named = Section({name.lower(): value for name, value in said.items()})
     words = (text(named, name) for name in ("code", "error", "message", "error_description"))
     return printable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+
+
+def explained(response: Response) -> str | None:
+    """The code and the explanation in a refusal as JSON; None if it is none."""
+    try:
+        return brief(json_object(response.body, ""))
+    except CredentialsError:
+        return None

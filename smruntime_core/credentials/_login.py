@@ -18,9 +18,9 @@ from .._effects import Flow
 from .._errors import CredentialsError
 from .._model import Credentials, Request
 from .._section import Section
-from ._documents import credentials, json_object, nested, number, text
+from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
-from ._sso import MAX_SECONDS, explained, json_request, keep, read_cached
+from ._sso import MAX_SECONDS, json_request, keep, read_cached
 from ._world import Source, World
 
 RENEWED_BEFORE = 300.0  # seconds before the keys expire

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from .._dates import parse_rfc3339, rfc3339
 from .._effects import Flow, ReadFile, WriteFile
 from .._errors import ConstructionError, CredentialsError
-from .._model import Credentials, Request, Response
+from .._model import Credentials, Request
 from .._section import Section
 from ..signing._canonical import _encode as percent_encode
-from ._documents import brief, credentials, json_object, nested, number, text
+from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SSO, SSO_OIDC, ask, url_of
 from ._world import Blaming, Source, Token, World
 
@@ -136,14 +136,6 @@ def json_request(url: str, members: Mapping[str, object], *headers: tuple[str, s
     import json
 
     return Request("POST", url, (("content-type", "application/json"), *headers), json.dumps(dict(members)).encode())
-
-
-def explained(response: Response) -> str | None:
-    """The code and explanation in a refusal."""
-    try:
-        return brief(json_object(response.body, ""))
-    except CredentialsError:
-        return None
 
 
 def _left(said: Mapping[str, object], name: str, world: World) -> float:
