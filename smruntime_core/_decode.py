@@ -74,13 +74,7 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
 
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
     """What every answer says of itself."""
-    told: dict[str, object] = {
-        "request_id": found.get("x-amzn-requestid"),
-        "status": response.status,
-        "headers": response.headers,
-        "attempts": attempts,
-    }
-    return Metadata.trusted(told)
+    return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
 
 
 def _shape_name(text: object) -> str | None:

@@ -84,6 +84,10 @@ class Response(Record):
     body: bytes = b""
     truncated: bool = False
 
+    def but(self, **changes: object) -> Self:
+        """The same response with some members changed."""
+        return super().but(**changes, _named=None)
+
     @classmethod
     def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, *, truncated: bool) -> Self:
         """A response whose `named` fields are known already."""
@@ -93,7 +97,9 @@ class Response(Record):
     def named(self) -> Mapping[str, str]:
         """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
         known: Mapping[str, str] | None = self.__dict__.get("_named")
-        return by_name(self.headers) if known is None else known
+        if known is None:
+            known = self.__dict__["_named"] = by_name(self.headers)
+        return known
 
     def __repr__(self) -> str:
         return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"

@@ -72,9 +72,9 @@ class Record:
 
     @classmethod
     def trusted(cls: type[T], values: dict[str, object]) -> T:
-        """A record of values that need no check: what a server sent is not held to the rules for callers."""
+        """A record of values that need no check: what a server sent is not held to the rules for callers. It keeps the very dict."""
         record = object.__new__(cls)
-        record.__dict__.update(values)
+        object.__setattr__(record, "__dict__", values)
         return record
 
     def but(self: T, **changes: object) -> T:

@@ -88,9 +88,9 @@ class Stream(Generic[OutputT_co]):
             raise self._failure.with_traceback(None)
 
     def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
-        self._failure = failure.about(self.metadata)
+        self._failure = self._failure or failure.about(self.metadata)  # closing it from elsewhere breaks what is being read
         self._body.abort()
-        return failure
+        return self._failure
 
     def parts(self) -> Iterator[bytes]:
         """The bytes of the parts that are there."""

@@ -131,3 +131,12 @@ def test_a_program_that_logs_already_keeps_its_handlers() -> None:
         environment = {**os.environ, "SMRUNTIME_LOG": "info"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_program_that_does_not_log_does_not_import_logging() -> None:
+    asked = PROGRAM + "assert 'logging' not in sys.modules\n"
+    environment = {name: value for name, value in os.environ.items() if name != "SMRUNTIME_LOG"}
+    with scripted(OK, OK) as server:
+        command = [sys.executable, "-c", asked, server.url]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -239,3 +239,36 @@ def test_a_closed_pool_keeps_nothing_until_it_is_used_again() -> None:
         with third_end:
             assert pool.take(ORIGIN) is again
             again.drop()
+
+
+@contextmanager
+def connected() -> Iterator[Connection]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Connection(ours, time.monotonic())
+
+
+def test_what_comes_back_while_the_pool_is_closed_is_not_kept() -> None:
+    closing = False
+
+    def clock() -> float:
+        if closing:
+            pool.close()
+        return 0.0
+
+    pool = Pool(clock, 1)
+    with connected() as connection:
+        pool.enter(ORIGIN)
+        closing = True  # it is closed after `give_back` has looked whether it is
+        pool.give_back(ORIGIN, connection)
+        assert pool.idle == 0
+        assert connection.sock.fileno() == -1
+
+
+def test_a_connection_from_before_a_fork_is_not_counted_after_it() -> None:
+    pool = Pool(time.monotonic, 1)
+    with connected() as connection:
+        connection.pid = -1  # the parent's
+        assert pool.enter(ORIGIN) is None
+        pool.leave(ORIGIN, connection)
+        assert pool.enter(ORIGIN) is not None, "the one place is taken"

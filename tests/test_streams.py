@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -25,8 +28,8 @@ from smruntime_core.eventstream import Message, encode
 from smruntime_core.payload import ServerSentEvent
 from smruntime_transports import sockets
 
-from .callers import CREDENTIALS, STREAMED, STREAMERS, Streamer
-from .servers import cutting, scripted
+from .callers import AWAITED, BLOCKING, CREDENTIALS, IRIS, STREAMED, STREAMERS, Streamer
+from .servers import OK, cutting, scripted
 
 HEAD = InvokeEndpointWithResponseStreamOutput(content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b")
 TEXT = "Once — upon\na time. "
@@ -251,3 +254,71 @@ def test_two_readers_of_one_stream_are_told_so() -> None:
             with pytest.raises(RuntimeError, match="reader"):
                 next(one._stream.more())
             flow.close()
+
+
+# ── streams that somebody else ends, or nobody ──
+
+BEGUN = head("Transfer-Encoding: chunked")
+
+
+def _alone(url: str) -> dict[str, Any]:
+    timeouts = Timeouts(pool=1.0, idle=20.0)
+    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, "max_connections": 1, "timeouts": timeouts}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_stream_that_is_forgotten_gives_its_connection_back(name: str) -> None:
+    with scripted(BEGUN, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+        client.stream(STREAMED)
+        gc.collect()
+        assert client.call(IRIS).body == b"abc"
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", AWAITED)
+def test_an_awaited_stream_that_is_forgotten_does_too(name: str) -> None:
+    make, loop = AWAITED[name]
+
+    async def main() -> None:
+        async with make(**_alone(server.url)) as client:
+            await client.stream(STREAMED)
+            gc.collect()
+            assert (await client.call(IRIS)).body == b"abc"
+
+    with scripted(BEGUN, OK) as server:
+        loop.run(main)
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_stream_may_be_closed_by_another_thread(name: str) -> None:
+    with scripted(BEGUN, 20.0, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+        stream = client.stream(STREAMED)
+        begun = time.monotonic()
+        threading.Timer(0.1, stream.close).start()
+        with pytest.raises(TruncatedStream, match="closed before its end"):
+            list(stream.bytes())
+        assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_a_stream_may_be_closed_by_another_task(name: str) -> None:
+    """Its socket is closed by who reads it: its number would be another's before the loop has let go of it."""
+    make, loop = AWAITED[name]
+
+    async def read(stream: Any) -> None:
+        with pytest.raises(TruncatedStream, match="closed before its end"):
+            async for _ in stream.bytes():
+                pass
+
+    async def main() -> None:
+        async with make(**_alone(server.url)) as client:
+            stream = await client.stream(STREAMED)
+            begun = time.monotonic()
+            timer = threading.Timer(0.1, stream.close)
+            timer.start()
+            await read(stream)
+            assert time.monotonic() - begun < 5
+
+    with scripted(BEGUN, 20.0, OK) as server:
+        loop.run(main)

@@ -254,6 +254,34 @@ def test_an_end_with_it_is_an_end(perform: Performer, good_tls: ssl.SSLContext, 
     assert outcome.body == b'{"amount":1'
 
 
+# ── what TLS has read and the socket does not know of ──
+
+
+def long(size: int) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+
+@pytest.mark.parametrize("size", [3, 200_000])
+def test_bytes_left_over_in_tls_are_nobodys_answer(perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int) -> None:
+    with scripted(long(size) + long(1), OK, tls=good_tls) as server:
+        first, second = perform(server.url, Step(), Step(), tls=TLS(ca_bundle=str(bundle)))
+        assert server.connections == 2
+    assert (len(first.body), second.body) == (size, b"abc")
+
+
+@pytest.mark.parametrize("truststore", [False, True])
+@pytest.mark.parametrize("size", [270_000, 1024 * 1024 + 100, 1024 * 1024 + 5_000])
+def test_a_long_answer_does_not_wait_for_what_has_come(
+    perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int, truststore: bool
+) -> None:
+    if truststore:
+        pytest.importorskip("truststore", reason="the extra is not installed")
+    tls = TLS(ca_bundle=str(bundle), truststore=truststore)
+    with scripted(*[long(size)] * 4, tls=good_tls) as server:
+        found = perform(server.url, *[Step()] * 4, tls=tls, timeouts=Timeouts(idle=2.0), retries=RetryPolicy(max_attempts=1))
+    assert [isinstance(one, InvokeEndpointOutput) and len(one.body) for one in found] == [size] * 4
+
+
 # ── what a `TLS` says ──
 
 

@@ -19,6 +19,7 @@ from smruntime_core import service
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
+from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports._pool import MOST
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step, drive_asyncio
@@ -205,3 +206,19 @@ def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
         client = make(endpoint_url=stage.url, **where)
         with pytest.raises(TimeoutError):
             drive(lambda: talk(client))
+
+
+def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
+    """poll() cannot count so many milliseconds."""
+    years = 9e8
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, timeouts=sm.Timeouts(connect=years, pool=years, response=years, idle=years, total=years))
+    assert isinstance(outcome, sm.InvokeEndpointOutput), outcome
+
+
+@pytest.mark.parametrize("wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str)
+def test_settings_that_cannot_work_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    clients = [on_urllib3.Client] if "pools" in wrong else [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+    for client in clients:
+        with pytest.raises(sm.ConstructionError, match=next(iter(wrong))):
+            client(region="eu-west-1", **wrong)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterable
 
-from smruntime_core import Flow
+from smruntime_core import ConstructionError, Flow
 from smruntime_core._errors import Phase
 from smruntime_core._url import host_and_port
 
@@ -35,6 +35,8 @@ class Connector:
         names: Names | None = None,
         options: Iterable[Option] = OPTIONS,
     ) -> None:
+        if not (tls is None or isinstance(tls, ssl.SSLContext | TLS)):  # pyright: ignore[reportUnnecessaryIsInstance]  # who knows
+            raise ConstructionError("tls", "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext", f"found {type(tls).__name__}")
         self.proxies = proxies or Proxies()
         self._clock = clock
         self._tls = TLS() if tls is None else tls

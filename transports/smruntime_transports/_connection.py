@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 
 from smruntime_core import ConstructionError
 
-from ._nested import Sock
+from ._nested import NestedTLS, Sock, buffered
 
 READ = 1
 WRITE = 4
@@ -51,7 +51,15 @@ class Connection:
 
     def usable(self, now: float) -> bool:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
-        return now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE and not self.poll(READ, 0.0)
+        young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
+        return young and not (self.poll(READ, 0.0) or buffered(self.sock))
+
+    def hang_up(self) -> None:
+        """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""
+        if self.pid == os.getpid():
+            sock = self.sock.outer if isinstance(self.sock, NestedTLS) else self.sock
+            with suppress(OSError):  # the peer was faster
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an `SSLSocket`'s own would go on without TLS
 
     def drop(self) -> None:
         """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""

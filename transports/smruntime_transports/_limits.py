@@ -8,6 +8,7 @@ from smruntime_core import Timeouts
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Exchange
 
+LONGEST = 1e6  # seconds; `poll` counts milliseconds in 31 bits, so what is further off is no limit
 SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
 
 
@@ -35,7 +36,9 @@ class Limits:
 
     def left(self, end: float | None) -> float | None:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
-        return None if end is None else max(0.0, end - self._clock())
+        if end is None or (left := end - self._clock()) > LONGEST:
+            return None
+        return max(0.0, left)
 
     @property
     def over(self) -> bool:

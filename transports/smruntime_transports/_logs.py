@@ -8,6 +8,7 @@ that set up no logging of their own.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 from smruntime_core._errors import printable
@@ -19,10 +20,13 @@ VARIABLE = "SMRUNTIME_LOG"
 def logging_observer() -> Callable[[Notice], None] | None:
     """An observer that logs, if somebody listens to the logger `smruntime` or the environment asks for it; else None."""
     wanted = os.environ.get(VARIABLE, "").strip().upper()
-    import logging  # 8 ms that a client pays and the core does not
+    asked = wanted in ("INFO", "DEBUG")
+    if not asked and "logging" not in sys.modules:
+        return None  # a program that has not imported it listens to nothing, and need not pay the 8 ms
+    import logging
 
     logger = logging.getLogger("smruntime")
-    if wanted in ("INFO", "DEBUG"):
+    if asked:
         if not logger.handlers:
             handler = logging.StreamHandler()
             handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))

@@ -61,6 +61,11 @@ class NestedTLS:
         held = self._tls.pending() + self._arrived.pending
         return held + self._outer.pending() if isinstance(self._outer, ssl.SSLSocket) else held
 
+    @property
+    def outer(self) -> socket.socket:
+        """The socket below."""
+        return self._outer
+
     def fileno(self) -> int:
         return self._outer.fileno()
 
@@ -91,5 +96,10 @@ class NestedTLS:
             self._arrived.write_eof()
 
 
-SECURE = (ssl.SSLSocket, NestedTLS)
+_SECURE = (ssl.SSLSocket, NestedTLS)
 Sock = socket.socket | NestedTLS
+
+
+def buffered(sock: Sock) -> bool:
+    """TLS has read something from the socket that nobody has taken yet, so the socket itself would stay silent."""
+    return isinstance(sock, _SECURE) and sock.pending() > 0

@@ -113,10 +113,14 @@ class Pool:
         else:
             connection.idle_since = self._clock()
             door.idle.append(connection)
-        self.leave(origin)
+        if self._closed:  # by another thread, just now
+            self.close()
+        self.leave(origin, connection)
 
-    def leave(self, origin: Origin) -> None:
-        """Whoever came in is done."""
+    def leave(self, origin: Origin, connection: Connection | None = None) -> None:
+        """Whoever came in, and had `connection`, is done."""
+        if connection is not None and connection.pid != os.getpid():  # it came in before a fork, and is counted there
+            return
         with self._lock:
             door = self._doors.get(origin)
             if door is None:  # of a parent process

@@ -1,8 +1,8 @@
 """The pump: moves bytes between a non-blocking socket and an exchange until neither side moves.
 
-It returns what to wait for (`READ`, `WRITE` or both), 0 when the exchange has what it was to receive. Reading is tried only once
-something is said to be there, since an answer never awaits a fresh request: a small call costs one send, one wait, one receive. Both
-directions run together, so an answer that comes before the upload is through is seen, and the upload stops.
+It returns what to wait for (`READ`, `WRITE` or both), with `AGAIN` if only for a glance, 0 when the exchange has what it was to receive.
+Reading is tried only once something is said to be there, since an answer never awaits a fresh request: a small call costs one send, one
+wait, one receive. Both directions run together, so an answer that comes before the upload is through is seen, and the upload stops.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import ssl
 from smruntime_core._http1 import Exchange
 
 from ._connection import READ, WRITE
-from ._nested import SECURE, Sock
+from ._nested import Sock, buffered
 
 DEAF = 0  # nothing to wait for: the peer takes no more
+AGAIN = 8  # ask again at once: there may be more, which the socket need not know of if TLS has read it
 _PIECE = 64 * 1024
 _UPLOAD_PIECE = 256 * 1024
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
@@ -37,14 +38,14 @@ def pump(exchange: Exchange, sock: Sock, ready: int) -> int:
         except OSError:  # it takes no more, but may have said why before
             exchange.stop_sending()
             waiting = DEAF
-    if not (ready & READ or waiting == DEAF or _buffered(sock)):
+    if not (ready & READ or waiting == DEAF or buffered(sock)):
         return waiting | READ
     more = _receive(exchange, sock)
     return more and (more | waiting & WRITE)
 
 
 def _receive(exchange: Exchange, sock: Sock) -> int:
-    """Receive until the exchange has enough (0) or `sock` is dry: what to wait for."""
+    """Receive until the exchange has enough (0), `sock` is dry, or others want their turn: what to wait for."""
     for _ in range(_AT_ONCE):
         room, received = exchange.room(), b""
         try:
@@ -75,9 +76,4 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
             del received  # what a traceback with locals would show
         if not exchange.hungry:
             return 0
-    return READ
-
-
-def _buffered(sock: Sock) -> bool:
-    """TLS has read a record from the socket that nobody has taken yet, so the socket itself would stay silent."""
-    return isinstance(sock, SECURE) and sock.pending() > 0
+    return READ | AGAIN

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
 from smruntime_core._http1 import Engine, Exchange
+from smruntime_core._rules import flag
 
 from ._beside import Beside, beside
 from ._connect import Connector
@@ -30,7 +32,7 @@ from ._connection import READ, Connection, Option, options_of
 from ._limits import Limits
 from ._pool import MOST, Pool
 from ._proxy import Proxies, Proxy
-from ._pump import pump
+from ._pump import AGAIN, pump
 from ._steps import not_sent
 from ._tls import TLS
 from ._waits import Turn, Wait
@@ -102,7 +104,7 @@ class Wire:
         """The next piece of an open body; its connection is put back with the last one. Raises `DispatchFailure`."""
         body = effect.body
         assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
-        if body.over:
+        if not body.begin():
             return b""
         exchange, whole = body.exchange, False
         try:
@@ -115,6 +117,7 @@ class Wire:
             data = exchange.take()
             whole = True
         finally:
+            body.pause()
             if not whole:
                 body.abort()
         if not data:
@@ -159,7 +162,10 @@ class Wire:
                 if aside is not None:
                     mask = yield from aside.between(mask)
                 patience = limits.patience(exchange)
-                ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
+                if mask & AGAIN and patience != 0:
+                    ready = READ | (yield from Wait(connection, mask & ~AGAIN, 0.0))
+                else:
+                    ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break
@@ -174,7 +180,7 @@ class Wire:
             self._pool.give_back(exchange.origin, connection)
         else:
             connection.drop()
-            self._pool.leave(exchange.origin)
+            self._pool.leave(exchange.origin, connection)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""
@@ -186,24 +192,50 @@ class Wire:
 
 
 class OpenBody:
-    """A body that is being read, and the connection that it comes by, until it is `over`."""
+    """A body that is being read, and the connection that it comes by, until it is over.
+
+    Any thread or task may end it. Who is waiting for its next piece then is woken by the connection's end and closes it, for nobody else
+    may: the number of a closed socket is soon another's. Whoever forgets a body has ended it.
+    """
 
     def __init__(self, wire: Wire, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
         self.exchange = exchange
         self.connection = connection
         self.aside = aside
-        self.over = False
         self._wire = wire
+        self._over = self._busy = False
+        self._lock = threading.Lock()
+
+    def begin(self) -> bool:
+        """Somebody reads, until `pause`; False if it is over."""
+        with self._lock:
+            self._busy = not self._over
+            return self._busy
+
+    def pause(self) -> None:
+        """Nobody reads now."""
+        with self._lock:
+            self._busy = False
+            orphan = self._over
+        if orphan:
+            self._wire._leave(self.exchange, self.connection, False)
 
     def end(self, keep: bool) -> None:
         """Nothing more is read; the connection may serve again if `keep` says so."""
-        if not self.over:
-            self.over = True
-            self._wire._leave(self.exchange, self.connection, keep)
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            if self._busy:
+                self.connection.hang_up()
+                return
+        self._wire._leave(self.exchange, self.connection, keep)
 
     def abort(self) -> None:
         """Close the connection, for what is left of the body would be the next answer's beginning."""
         self.end(False)
+
+    __del__ = abort
 
 
 _LATE: dict[Phase, str] = {
@@ -228,7 +260,8 @@ def proxies_of(settings: WireSettings) -> Proxies:
     """The proxies that `settings` allow."""
     conceal(settings)
     proxy = settings.get("proxy")
-    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if settings.get("trust_env") else None)
+    trusting = flag("trust_env", settings.get("trust_env", False))
+    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
 
 
 def load_engine(name: EngineName) -> Engine | None:

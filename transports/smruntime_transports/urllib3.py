@@ -70,6 +70,7 @@ class Calling(NamedTuple):
     io: SocketIO
 
 
+_INSTEAD = "give the client proxy= instead of a ProxyManager"
 _UNBOUNDED = 1_000_000  # connections of a manager that does not make its callers wait
 _calling: ContextVar[Calling] = ContextVar("calling")
 
@@ -89,7 +90,7 @@ class _Lendable(_Base):
         super().connect()
         sock = self.sock
         if not isinstance(sock, socket.socket):
-            raise not_sent("tls", "proxy", "urllib3 speaks TLS inside TLS without a socket, which nothing can wait for")
+            raise not_sent("tls", "proxy", f"urllib3 speaks TLS inside TLS without a socket to wait for; {_INSTEAD}")
         if isinstance(sock, ssl.SSLSocket):
             setattr(sock, "suppress_ragged_eofs", False)  # noqa: B010 - no stub knows it: an end without close_notify is a cut
         self.wire = Connection(sock, time.monotonic())
@@ -154,7 +155,7 @@ class _HTTPPool(HTTPConnectionPool):
         """urllib3 would have a proxy forward plain http; here everything is tunnelled (see `_proxy`)."""
         assert self.proxy is not None, "asked only then"  # noqa: S101 - by `urlopen`
         if self.proxy.scheme == "https":
-            raise not_sent("tls", "proxy", "urllib3 reaches no plain http through a proxy that speaks TLS")
+            raise not_sent("tls", "proxy", f"urllib3 reaches no plain http through a proxy that speaks TLS; {_INSTEAD}")
         conn.host, conn.port = self.proxy.host or "", self.proxy.port or 80
         conn.set_tunnel(self.host, self.port, headers=self.proxy_headers, scheme="http")
         conn.connect()
@@ -205,6 +206,8 @@ class Urllib3Wire(Wire):
         super().__init__(time.monotonic, settings)
         if settings and pools is not None:
             raise ConstructionError("pools", f"given without {min(settings)}: it has its own")
+        if pools is not None and not isinstance(pools, urllib3.PoolManager):  # pyright: ignore[reportUnnecessaryIsInstance]  # who knows
+            raise ConstructionError("pools", "a urllib3.PoolManager or ProxyManager")
         if pools is None:
             pools = urllib3.PoolManager(maxsize=settings.get("max_connections", MOST), block=True)
         elif pools.connection_pool_kw.get("block"):
@@ -220,11 +223,18 @@ class Urllib3Wire(Wire):
         self.pools.pool_classes_by_scheme = classes
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """None: urllib3 keeps them, and says so below; what no proxy may see goes past it."""
-        return super()._kept(exchange, effect) if direct(effect) else None
+        """None: urllib3 keeps them, and says so below."""
+        return super()._kept(exchange, effect) if self._past(exchange, effect) else None
+
+    def _past(self, exchange: Exchange, effect: Send | Open) -> bool:
+        """The connection is one of ours: no proxy may see it, or the proxy speaks TLS, which urllib3 does without a socket to wait for."""
+        scheme, authority = exchange.origin
+        proxies = self._connector.proxies
+        proxy = proxies.to(scheme, *host_and_port(scheme, authority)) if proxies else None
+        return direct(effect) or (proxy is not None and proxy.scheme == "https")
 
     def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        if direct(effect):
+        if self._past(exchange, effect):
             return (yield from super()._connect(exchange, effect, limits))
         scheme, authority = exchange.origin
         host, port = host_and_port(scheme, authority)
@@ -262,14 +272,14 @@ class Urllib3Wire(Wire):
         return Lent(handover)
 
     def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
-        if not isinstance(connection, Lent):  # one that went past urllib3's proxy
+        if not isinstance(connection, Lent):  # one that went past urllib3
             super()._leave(exchange, connection, keep)
             return
         if keep:
             connection.give_back()
         else:
             connection.drop()
-        self._pool.leave(exchange.origin)
+        self._pool.leave(exchange.origin, connection)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
@@ -277,7 +287,7 @@ class Urllib3Wire(Wire):
         if proxy is None:
             return None
         headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-        config = ProxyConfig(self._connector.tls if proxy.scheme == "https" else None, False, None, None)
+        config = ProxyConfig(None, False, None, None)
         return {"_proxy": Url(proxy.scheme, None, proxy.host, proxy.port), "_proxy_headers": headers, "_proxy_config": config}
 
     def _secure(self) -> None:
