@@ -16,7 +16,7 @@ from typing import Final
 
 from ._effects import Flow, GetCredentials, Send
 from ._endpoints import Config, partition
-from ._errors import DispatchFailure, ServiceError
+from ._errors import ConstructionError, DispatchFailure, ServiceError
 from ._metadata import Metadata
 from ._model import Credentials, Request, Response, Scope
 from ._patience import Clock, Deadline
@@ -28,6 +28,7 @@ from .signing._canonical import encode_value
 PATIENCE: Final = 5  # failures in a row that may pass by themselves
 _ABSENT = ("NoSuchKey", "404")
 _EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+_place = re.compile(r"s3://([^/\ud800-\udfff]+)/([^\ud800-\udfff]+)").fullmatch
 _is_label = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
 
 
@@ -45,7 +46,8 @@ class ObjectReader:
     def get(self, location: str, deadline: Deadline) -> Flow[bytes | None]:
         """The object at `location` (an s3:// or http(s) URL), None if there is none yet.
 
-        Raises `ServiceError` with S3's code, `DispatchFailure` if S3 cannot be reached, `CredentialsError`.
+        Raises `ConstructionError` if it is neither, `ServiceError` with S3's code, `DispatchFailure` if S3 cannot be reached,
+        `CredentialsError`.
         """
         try:
             answer = yield from self._asked(location, deadline)
@@ -98,7 +100,10 @@ class ObjectReader:
         if not location.startswith("s3://"):
             scheme, authority, _, _ = split(location)
             return location, scheme == "https" and authority.endswith(f".{suffix}")
-        bucket, _, key = location.removeprefix("s3://").partition("/")
+        found = _place(location)
+        if found is None:  # without a key it would be the list of the bucket, taken for the answer
+            raise ConstructionError("location", "s3://bucket/key, or a URL")
+        bucket, key = found.groups()
         path = "/".join(map(encode_value, key.split("/")))
         if self._config.s3_endpoint_url is not None:
             return f"{self._config.s3_endpoint_url}/{encode_value(bucket)}/{path}", True

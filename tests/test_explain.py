@@ -52,6 +52,23 @@ def test_what_was_changed_is_named(arrived: Request, part: str, hint: str) -> No
         assert part in str(explain(SIGNED, text))
 
 
+def test_another_signature() -> None:
+    """Both of its texts are compared: what is in one of them only is found too."""
+    theirs = sign(REQUEST.but(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
+    assert [each.part for each in explain(SIGNED, theirs).differences] == ["method", "scope"]
+    assert explain(SIGNED, SIGNED).compared
+    assert explain(SIGNED, SIGNED).differences == ()
+    url, other = (presign(REQUEST, KEYS, SCOPE, now=NOW, expires=expires) for expires in (1, 2))
+    assert [each.part for each in explain(url, other).differences] == ["parameter X-Amz-Expires"]
+
+
+@pytest.mark.parametrize("part", ["The Canonical String for this request should have been 'x ", "<StringToSign>"])
+def test_what_a_server_says_costs_what_reading_it_costs(part: str) -> None:
+    """This took hours when what it has many beginnings of was looked for from each of them."""
+    assert not explain(SIGNED, part * 40_000).compared
+    assert explain(SIGNED, f"POST\n/\n{'a=1&' * 40_000}\n\n\n").differences
+
+
 def test_the_token_is_not_shown() -> None:
     theirs = sign(REQUEST, KEYS.but(session_token="hush-other"), SCOPE, now=NOW)
     found = explain(SIGNED, theirs.canonical_request)

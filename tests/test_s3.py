@@ -73,6 +73,13 @@ def test_where_an_object_is(config: sm.Config, location: str, url: str, signed: 
     assert flow.replies(sm.Response(200, (), b"done")).returns() == b"done"
 
 
+@pytest.mark.parametrize("location", ["", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://bucket/\ud800", "ftp://h/k", "/k"])
+def test_what_is_no_object(location: str) -> None:
+    """A bucket alone would be listed, and the list be taken for the answer."""
+    with pytest.raises(sm.ConstructionError, match=r"location|url"):
+        next(reader().get(location, Deadline(Frozen(), 60.0)))
+
+
 @pytest.mark.parametrize("answer", [error(404, "NoSuchKey"), sm.Response(404)])
 def test_not_there_yet(answer: sm.Response) -> None:
     assert asked(reader(), AT, [KEYS, answer]).returns() is None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import pickle
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -22,7 +24,18 @@ import smruntime_core as sm
 import smruntime_core.eventstream
 from smruntime_core import service
 from smruntime_core._http1 import Exchange, write
-from smruntime_core.signing import BearerToken, ChunkSigner, EventSigner, RegionSet, bearer_token, explain, presign, sign, verify_bearer
+from smruntime_core.signing import (
+    BearerToken,
+    ChunkSigner,
+    ChunkVerifier,
+    EventSigner,
+    RegionSet,
+    bearer_token,
+    explain,
+    presign,
+    sign,
+    verify_bearer,
+)
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
@@ -263,23 +276,31 @@ def test_what_else_signing_refuses() -> None:
         assert_silent(error)
 
 
-def test_what_verifying_refuses_quotes_no_token() -> None:
-    known = {KEYS.access_key_id: KEYS}
+def test_what_verifying_refuses_shows_no_token() -> None:
+    known, late = {KEYS.access_key_id: KEYS}, 1.9e9
     request = sm.Request("POST", "https://h/", (("host", "h"),), b"1")
     url = presign(request, KEYS, SCOPE, now=1.8e9).url
     token = bearer_token(KEYS, "us-east-1", now=1.8e9)
+    signed = request.but(headers=request.headers + sign(request, KEYS, SCOPE, now=1.8e9).headers)
+    chunks = signed.but(headers=(*signed.headers, ("x-amz-content-sha256", "STREAMING")))
+    arrived = [request.but(url=url, body=b""), signed.but(body=b""), signed.but(headers=signed.headers[1:]), signed.but(url=url)]
     for error in (
-        raised(lambda: sm.verify(request.but(url=url, body=b""), known, SCOPE, now=1.8e9)),
-        raised(
-            lambda: sm.verify(
-                request.but(headers=request.headers + sign(request, KEYS, SCOPE, now=1.8e9).headers, body=b""), known, SCOPE, now=1.8e9
-            )
-        ),
-        raised(lambda: verify_bearer(token, known, SCOPE, now=1.9e9)),
+        *[raised(partial(sm.verify, each, known, SCOPE, now=now)) for each in arrived for now in (1.8e9, late)],
+        raised(lambda: verify_bearer(token, known, SCOPE, now=late)),
+        raised(lambda: verify_bearer(f"{token}!", known, SCOPE, now=1.8e9)),
+        raised(lambda: ChunkVerifier(chunks, KEYS, SCOPE)),
     ):
-        assert isinstance(error, sm.ServiceError)
-        assert CANARY not in f"{error} {error!r} {error.message_raw}"
-        assert quote(CANARY) not in error.message_raw
+        assert isinstance(error, sm.ServiceError | sm.ConstructionError)
+        assert_silent(error)
+        assert not [where for where, text in shown(error) if token[30:50] in text or quote(CANARY, safe="") + "%2F" in text]
+
+
+def test_sigv4a_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
+    keys = KEYS.but(account_id="1")  # a key is kept with those that signed before
+    error = raised(lambda: sign(sm.Request("GET", "https://h/"), keys, RegionSet("*", "s3"), now=1.8e9))
+    assert isinstance(error, ImportError)
+    assert_silent(error)
 
 
 # ── what is looked at ──

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
-from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, _keys, hash_payload
+from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, _keys, hash_payload, presign
 from smruntime_core.signing._canonical import strictly
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
@@ -207,6 +207,13 @@ def test_refused_urls(url: str) -> None:
 def test_text_that_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(ConstructionError, match="surrogate"):
         sign(Request("GET", "https://h/", (("x", "\ud800"),)), AKID, SCOPE, now=NOW)
+
+
+@pytest.mark.parametrize("headers", [(("x", b"1"),), ((b"x", "1"),), (("x", 1),), {"x-name": "1"}, ("x-name",)])
+def test_headers_that_are_no_pairs_of_text_are_refused(headers: Any) -> None:
+    for make in (sign, presign):
+        with pytest.raises(ConstructionError, match="headers pairs"):
+            make(Request("GET", "https://h/", headers), AKID, SCOPE, now=NOW)
 
 
 def test_a_copy_with_another_secret_signs_with_that() -> None:

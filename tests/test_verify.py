@@ -90,6 +90,7 @@ REFUSED: list[tuple[str, Request, str]] = [
     ("unsigned x-amz-*", signed().but(headers=(*signed().headers, ("X-Amz-Extra", "1"))), INVALID),
     ("signed header missing", without(signed(), "content-type"), INVALID),
     ("host missing", without(signed(), "host"), INVALID),
+    ("a header signed twice", with_header(signed(), AUTH, lambda value: value.replace("host;", "host;host;")), INCOMPLETE),
     ("host not signed", with_header(signed(), AUTH, lambda value: value.replace("host;", "")), INVALID),
     ("wrong token", signed(SESSION.but(session_token="nekot")), UNKNOWN),
     ("missing token", signed(SESSION.but(session_token=None)), UNKNOWN),
@@ -122,6 +123,21 @@ def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
     assert "token:<redacted>" in caught.value.message_raw
     assert "token:token" not in caught.value.message_raw
     assert "secret" not in caught.value.message_raw.lower().replace("secret access key", "")
+
+
+def test_what_is_hashed_is_no_longer_than_what_came() -> None:
+    """A long header that is named many times over would be 40 GB of canonical request."""
+    names, value = "big;" * 200_000, "v" * 200_000
+    made = with_header(signed(), AUTH, lambda text: text.replace("SignedHeaders=", f"SignedHeaders={names}"))
+    with pytest.raises(ServiceError, match="more than once"):
+        verify(made.but(headers=(*made.headers, ("Big", value))), KNOWN, SCOPE, now=NOW)
+
+
+def test_many_headers() -> None:
+    """As many as nobody sends, each signed, and one that comes in many parts: in linear time, or this would take minutes."""
+    headers = (("Host", "h"), *((f"x-{number}", "1") for number in range(50_000)), *[("x-parts", "1" * 1000)] * 20_000)
+    request = Request("POST", URL, headers)
+    assert verify(signed(request=request), KNOWN, SCOPE, now=NOW) is PLAIN
 
 
 @given(st.sampled_from((AUTH, "x-amz-date", "host", "x-amz-security-token", "content-type")), any_text)

@@ -42,9 +42,11 @@ def verify_bearer(
 ) -> Credentials:
     """The credentials that made `token`; raises `ServiceError` like `verify`."""
     made = _url(token, scope.service)
+    del token  # who can read a traceback with locals is not to have it
     if made is None:
         raise refusal("UnrecognizedClientException", "The bearer token included in the request is invalid.")
     request = _request(scope.service).but(url=made, headers=(("host", f"{scope.service}.amazonaws.com"),))
+    del made
     return verify(request, credentials_by_id, scope, now=now, max_skew=max_skew)
 
 

@@ -135,11 +135,10 @@ def canonical_value(text: str) -> str:
 
 def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Canonical values by lower-case name; repeated fields joined by commas in the order they stand."""
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for name, value in headers:
-        key, text = name.lower(), canonical_value(value)
-        found[key] = f"{found[key]},{text}" if key in found else text
-    return found
+        found.setdefault(name.lower(), []).append(canonical_value(value))
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 class HeaderLines:

@@ -33,6 +33,9 @@ class Claim(NamedTuple):
     region_set: str | None
     expires: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Claim of {self.key_id}>"
+
     @classmethod
     def of(cls, request: Request) -> Claim:
         """Raises `ServiceError` with AWS's code if the request bears no signature, two, or a malformed one."""

@@ -15,11 +15,11 @@ from ._presign import Presigned
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload
 from ._verify import BLOT, redacted
 
-_QUOTES = (  # as services quote: canonical request, string to sign
-    r"The Canonical String for this request should have been\s*'(.*?)'\s",
-    r"<CanonicalRequest>(.*?)</CanonicalRequest>",
-    r"The String-to-Sign should have been\s*'(.*?)'",
-    r"<StringToSign>(.*?)</StringToSign>",
+_QUOTES = (  # what stands before and after, as services quote: canonical request, string to sign
+    (r"The Canonical String for this request should have been\s*'", r"'\s"),
+    ("<CanonicalRequest>", "</CanonicalRequest>"),
+    (r"The String-to-Sign should have been\s*'", "'"),
+    ("<StringToSign>", "</StringToSign>"),
 )
 _SECRET = "x-amz-security-token"  # noqa: S105 - the name of a header
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
@@ -54,13 +54,13 @@ class Explanation(Record):
         return f"{text}\n{verdict}\n" if verdict else text
 
 
-def explain(signed: Signature | Presigned, quoted: str = "") -> Explanation:
+def explain(signed: Signature | Presigned, other: str | Signature | Presigned = "") -> Explanation:
     """What `signed` was made of, beside what somebody else says it should have been.
 
-    `quoted` is an error's message (`ServiceError.message_raw`) or body that quotes a canonical request, a string to sign or both, or
-    one of those texts itself, for instance `.canonical_request` of another signature. A text that is neither is not compared.
+    `other` is another signature, or an error's message (`ServiceError.message_raw`) or body that quotes a canonical request, a string
+    to sign or both, or one of those texts itself. A text that is neither is not compared.
     """
-    canonical, text = _quoted(quoted)
+    canonical, text = _quoted(other) if isinstance(other, str) else (other.canonical_request, other.string_to_sign)
     found: list[Difference] = []
     if canonical is not None:
         found += _canonical_differences(signed.canonical_request, canonical)
@@ -74,14 +74,20 @@ def _quoted(text: str) -> tuple[str | None, str | None]:
     if "\n" not in text:
         text = text.replace("\\n", "\n")  # JSON that nobody has decoded
     text = text.replace("\r\n", "\n")
-    found = [re.search(pattern, text, re.DOTALL) for pattern in _QUOTES]
-    if any(found):
-        said, said_xml, string, string_xml = (None if match is None else match[1] for match in found)
+    said, said_xml, string, string_xml = (_between(text, *quote) for quote in _QUOTES)
+    if said or said_xml or string or string_xml:
         return said or _unescaped(said_xml), string or _unescaped(string_xml)
     text = text.strip("\n '")
     if text.startswith("AWS4-"):
         return None, text
     return (text, None) if re.fullmatch(r"[A-Z]+\n/.*\n[^\n]+", text, re.DOTALL) else (None, None)
+
+
+def _between(text: str, before: str, after: str) -> str | None:
+    """What stands first between two patterns, each looked for once: a server's text is not to cost more than reading it."""
+    start = re.search(before, text)
+    end = re.compile(after).search(text, start.end()) if start else None
+    return text[start.end() : end.start()] if start and end else None
 
 
 def _unescaped(text: str | None) -> str | None:
@@ -95,11 +101,11 @@ def _parts(canonical: str) -> dict[str, str]:
     lines = canonical.split("\n")
     lines += [""] * (3 - len(lines))
     blank = lines.index("", 3) if "" in lines[3:] else len(lines)
-    found = {"method": lines[0], "path": lines[1]}
+    parameters: dict[str, list[str]] = {}
     for pair in lines[2].split("&") if lines[2] else ():
         name, _, value = pair.partition("=")
-        key = f"parameter {name}"
-        found[key] = f"{found[key]}, {value}" if key in found else value
+        parameters.setdefault(f"parameter {name}", []).append(value)
+    found = {"method": lines[0], "path": lines[1]} | {name: ", ".join(values) for name, values in parameters.items()}
     for line in lines[3:blank]:
         name, _, value = line.partition(":")
         found[f"header {name}"] = value

@@ -146,4 +146,4 @@ def _derive(credentials: Credentials, date: str, scope: AnyScope) -> Key:
         return HmacKey(credentials.secret_access_key, date, scope)
     from ._sigv4a import EcdsaKey  # for who asks for it
 
-    return EcdsaKey(credentials.access_key_id, credentials.secret_access_key, date, scope)
+    return EcdsaKey(credentials, date, scope)

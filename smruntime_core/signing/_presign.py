@@ -9,7 +9,7 @@ from .._model import Credentials, Request
 from .._record import Record, field
 from ._canonical import STANDARD, Dialect, canonical_query, canonical_request, encode_value, strictly
 from ._keys import AnyScope, signing_key
-from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, string_to_sign
+from ._sigv4 import TEXT, UNSIGNED_PAYLOAD, hash_payload, string_to_sign
 from ._verify import MAX_EXPIRES
 
 WRITTEN = frozenset(
@@ -80,8 +80,8 @@ def presign(
         said = canonical_query(query, normalize=dialect.normalize_query)
         canonical = canonical_request(request.method, path, said, lines.of(values, authority, ()), lines.signed, payload_hash)
         text = string_to_sign(canonical, stamp, key)
-    except UnicodeEncodeError:
+    except (TypeError, ValueError):  # UnicodeEncodeError is one
         del token, headers, values, query, later, said, canonical  # what a traceback with locals would show
-        raise ConstructionError("request", "text without lone surrogates") from None
+        raise ConstructionError("request", TEXT) from None
     signature = key.sign(text)
     return Presigned(f"{address}?{query}{later}&X-Amz-Signature={signature}", signature, canonical, text)

@@ -17,6 +17,7 @@ from ._canonical import STANDARD, Dialect, canonical_request
 from ._keys import AnyScope, Key, signing_key
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+TEXT = "text without lone surrogates, its headers pairs of such text"
 _sha256 = hashlib.sha256
 
 
@@ -80,9 +81,9 @@ def sign(
             request.method, path, query, lines.of(values, authority, tuple(added.values())), lines.signed, payload_hash
         )
         text = string_to_sign(canonical, stamp, key)
-    except UnicodeEncodeError:
+    except (TypeError, ValueError):  # UnicodeEncodeError is one
         del token, added, values, canonical  # what a traceback with locals would show
-        raise ConstructionError("request", "text without lone surrogates") from None
+        raise ConstructionError("request", TEXT) from None
     signature = key.sign(text)
     if token is not None and not dialect.sign_session_token:
         added["x-amz-security-token"] = token

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+from .._model import Credentials
 from ._keys import ECDSA, Key, RegionSet
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ class EcdsaKey(Key):
 
     algorithm = ECDSA
 
-    def __init__(self, access_key_id: str, secret: str, date: str, scope: RegionSet) -> None:
+    def __init__(self, credentials: Credentials, date: str, scope: RegionSet) -> None:
         super().__init__(date, f"{date}/{scope.service}/aws4_request")
         self.region_set = scope.region
-        self._private = private_key(access_key_id, secret)
+        self._private = private_key(credentials)
 
     def sign(self, text: str) -> str:
         from cryptography.hazmat.primitives import hashes
@@ -52,20 +53,20 @@ class EcdsaKey(Key):
         return True
 
 
-def private_key(access_key_id: str, secret: str) -> EllipticCurvePrivateKey:
-    """The key pair of these credentials; raises `ImportError` saying what to install if there is no cryptography."""
+def private_key(credentials: Credentials) -> EllipticCurvePrivateKey:
+    """The key pair of `credentials`; raises `ImportError` saying what to install if there is no cryptography."""
     try:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as missing:
         raise ImportError("SigV4a needs cryptography: pip install 'smruntime-core[sigv4a]'") from missing
-    return ec.derive_private_key(private_number(access_key_id, secret), ec.SECP256R1())
+    return ec.derive_private_key(private_number(credentials), ec.SECP256R1())
 
 
-def private_number(access_key_id: str, secret: str) -> int:
+def private_number(credentials: Credentials) -> int:
     """The private key as a number from 1 to the curve's order less one."""
     for counter in range(1, 255):
-        block = b"\0\0\0\1" + ECDSA.encode() + b"\0" + access_key_id.encode() + bytes((counter,)) + b"\0\0\1\0"
-        candidate = int.from_bytes(hmac.digest(b"AWS4A" + secret.encode(), block, "sha256"), "big")
+        block = b"\0\0\0\1" + ECDSA.encode() + b"\0" + credentials.access_key_id.encode() + bytes((counter,)) + b"\0\0\1\0"
+        candidate = int.from_bytes(hmac.digest(b"AWS4A" + credentials.secret_access_key.encode(), block, "sha256"), "big")
         if candidate <= ORDER - 2:
             return candidate + 1
     raise AssertionError("254 numbers of 256 bits, and all above the order of the curve")

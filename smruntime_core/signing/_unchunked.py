@@ -44,14 +44,14 @@ class ChunkVerifier(PayloadDecoder[Event]):
 
     def __init__(self, request: Request, credentials: Credentials, scope: AnyScope, *, max_chunk: int = MAX_CHUNK) -> None:
         super().__init__()
-        claim, headers = Claim.of(request), canonical_headers(request.headers)
-        said = headers.get("x-amz-content-sha256", "")
+        claim, find = Claim.of(request), canonical_headers(request.headers).get
+        said = find("x-amz-content-sha256", "")
         self._signed = said != STREAMING_UNSIGNED_PAYLOAD_TRAILER
         self._trailing = said.endswith("-TRAILER")
         if self._signed and said != word(claim.algorithm, self._trailing, sign_chunks=True):
             raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
-        self._announced = sorted(name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",") if name.strip())
-        self._length = headers.get("x-amz-decoded-content-length")
+        self._announced = sorted(name.strip().lower() for name in find("x-amz-trailer", "").split(",") if name.strip())
+        self._length = find("x-amz-decoded-content-length")
         self._now = parse_stamp(claim.stamp) or 0
         self._chain = Chain(credentials, claim.key_scope(scope), claim.signature)
         self._max = checked_limit("max_chunk", max_chunk)

@@ -12,7 +12,7 @@ from hmac import compare_digest
 
 from .._dates import parse_stamp
 from .._dates import stamp as stamp_of
-from .._errors import ConstructionError
+from .._errors import ConstructionError, ServiceError
 from .._model import Credentials, Request, Scope
 from .._url import split
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
@@ -44,6 +44,23 @@ def verify(
     status 403 if the signature is missing or malformed, the key id unknown, the scope another, the time too far off or over, a
     required header unsigned, the session token wrong or expired, or the signature does not match.
     """
+    try:
+        return _signer(request, credentials_by_id, scope, now, max_skew, dialect, payload_hash, accept)
+    except ServiceError as refused:
+        raise refused.with_traceback(None) from None  # its frames hold what a traceback with locals would show
+
+
+def _signer(
+    request: Request,
+    credentials_by_id: Mapping[str, Credentials],
+    scope: Scope,
+    now: float,
+    max_skew: float,
+    dialect: Dialect,
+    given: str | None,
+    accept: Collection[str],
+) -> Credentials:
+    """What `verify` is for."""
     claim, headers = Claim.of(request), canonical_headers(request.headers)
     credentials = credentials_by_id.get(claim.key_id)
     if credentials is None:
@@ -57,7 +74,7 @@ def verify(
     try:
         key, stamp = signing_key(credentials, claim.key_scope(scope), signed_at)
         _, path, query = canonical_target(_unsigned_url(request.url, claim, dialect), dialect)
-        hashed = _payload_hash(request, headers, claim, dialect, payload_hash, accept)
+        hashed = _payload_hash(request, headers, claim, dialect, given, accept)
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
         canonical = canonical_request(request.method, path, query, lines, claim.signed, hashed)
         text = string_to_sign(canonical, stamp, key)
@@ -124,13 +141,16 @@ def _presigning_time(expires: str, signed_at: int, now: float, max_skew: float) 
 
 def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:
     """A signed header that is not there, or one that must be signed and is not, voids the signature."""
+    signed = set(names)
+    if len(signed) < len(names):  # so what is hashed is never longer than what came
+        raise refusal("IncompleteSignatureException", "SignedHeaders names a header more than once.")
     for name in names:
         if name not in headers:
             raise refusal("InvalidSignatureException", f"'{name}' is a signed header, but the request has none.")
     for name in headers:
-        if name not in names and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
+        if name not in signed and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
             raise refusal("InvalidSignatureException", f"'{name}' must be a signed header.")
-    if "host" not in names:
+    if "host" not in signed:
         raise refusal("InvalidSignatureException", "'host' must be a signed header.")
 
 

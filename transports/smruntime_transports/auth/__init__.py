@@ -103,7 +103,10 @@ class SigV4(Signer):
 
 
 class Bearer(Signer):
-    """Adds a bearer token, and replaces it before it ends. Called, it gives the token: OpenAI's client takes it as `api_key`."""
+    """Adds a bearer token, and replaces it before it ends.
+
+    Called, it gives the token: `OpenAI` takes it as `api_key`. `AsyncOpenAI` awaits what it calls, so it takes `bearer.awaited`.
+    """
 
     def __init__(
         self,
@@ -121,6 +124,10 @@ class Bearer(Signer):
 
     def __call__(self) -> str:
         return self._token.at(self._clock())
+
+    async def awaited(self) -> str:
+        """The same for who awaits it."""
+        return self()
 
     def _added(self, method: str, url: str, headers: Headers, body: object) -> Headers:
         del method, url, headers, body

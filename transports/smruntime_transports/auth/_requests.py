@@ -1,7 +1,7 @@
 """What requests and its fork niquests share: signing what is prepared, and again what a redirect has made of it.
 
-The library copies the headers of a request into the one that follows a redirect, the signature of the first URL with them. So where
-the answer to such a request is a refusal, it is signed and sent once more.
+The library copies the headers of a request into the one that follows a redirect, and with them a session token for whoever
+is there. So they are stripped when it is redirected; where the answer to what follows is a refusal, that is signed and sent once more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from . import Signer, same_origin
+from . import Signer, same_origin, strip
 
 
 def prepare(signer: Signer, prepared: Any, parse_url: Any, answered: Any = None) -> Any:
@@ -48,6 +48,8 @@ def _apply(signer: Signer, prepared: Any, parse_url: Any) -> None:
 def _again(signer: Signer, method: str, url: str, parse_url: Any, response: Any) -> Any:
     """The request to send instead of the one that was refused; None if it was signed for what it is."""
     asked = response.request
+    if response.is_redirect:
+        strip(asked.headers)
     if response.status_code not in (401, 403) or (asked.method, asked.url) == (method, url) or not same_origin(url, asked.url):
         return None
     again = asked.copy()

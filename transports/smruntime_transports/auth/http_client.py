@@ -13,9 +13,16 @@ def request(
 ) -> None:
     """`connection.request`, signed: `target` is path and query. A str body is sent as UTF-8; raises `ConstructionError` for a generator."""
     data = body.encode() if isinstance(body, str) else body
-    secure = isinstance(connection, HTTPSConnection)
-    host = f"[{connection.host}]" if ":" in connection.host else connection.host
-    host += "" if connection.port == (443 if secure else 80) else f":{connection.port}"
-    signed = {"Host": host, **{name: value for name, value in (headers or {}).items() if name.lower() != "host"}}
-    signer.apply(method, f"{'https' if secure else 'http'}://{host}{target}", signed, data)
+    host, signed = _authority(connection), dict(headers or {})
+    if not any(name.lower() == "host" for name in signed):
+        signed["Host"] = host
+    signer.apply(method, f"{'https' if isinstance(connection, HTTPSConnection) else 'http'}://{host}{target}", signed, data)
     connection.request(method, target, data, signed)  # type: ignore[arg-type]  # whatever it takes, signed or refused above
+
+
+def _authority(connection: HTTPConnection) -> str:
+    """The server's name as a Host field has it; behind a tunnel that of the far end, which http.client shows nobody."""
+    known = vars(connection)
+    host, port = known.get("_tunnel_host") or connection.host, known.get("_tunnel_port") or connection.port
+    host = f"[{host}]" if ":" in host else host
+    return host if port == connection.default_port else f"{host}:{port}"
