@@ -51,6 +51,7 @@ def run(flow: Flow[T], io: object) -> T:
             except SmRuntimeError as failure:
                 reply = failure
     finally:
+        del reply  # what a traceback with locals would show
         flow.close()
 
 
@@ -69,4 +70,5 @@ async def run_async(flow: Flow[T], io: object) -> T:
             except SmRuntimeError as failure:
                 reply = failure
     finally:
+        del reply  # what a traceback with locals would show
         flow.close()

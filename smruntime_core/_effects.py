@@ -27,6 +27,7 @@ from ._bodies import Sendable, Source, Upload
 from ._errors import SmRuntimeError
 from ._model import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from ._record import Record, field
+from ._section import Unpickled
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -139,11 +140,13 @@ MAX_FILE = 1024 * 1024
 MAX_PRINTED = 64 * 1024
 
 
-class Contents(bytes):
+class Contents(Unpickled, bytes):
     """What is in a file; its repr, which a traceback with locals shows, says only how much."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
+
+    __str__ = __repr__
 
 
 class ReadFile(Effect["Contents | None"]):
@@ -167,7 +170,7 @@ class WriteFile(Effect[None]):
     data: bytes
 
 
-class Finished(Record):
+class Finished(Unpickled, Record):
     """What a process left: its exit `status` and what it printed; of more than was allowed, one byte more than that."""
 
     status: int

@@ -128,6 +128,14 @@ def _optional_key(member: str, value: object) -> str | None:
     return None if value is None else KEY.check(member, value)
 
 
+def _moment(member: str, value: object) -> float | None:
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12):
+        return value
+    raise ConstructionError(
+        member, "seconds since the epoch (as `datetime.timestamp()` gives them) or None", f"found {type(value).__name__}"
+    )
+
+
 class Credentials(Record):
     """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
 
@@ -138,7 +146,7 @@ class Credentials(Record):
     access_key_id: str = field(check=KEY.check)
     secret_access_key: str = field(check=SECRET.check, secret=True)
     session_token: str | None = field(default=None, check=_optional_key, secret=True)
-    expires_at: float | None = None
+    expires_at: float | None = field(default=None, check=_moment)
     account_id: str | None = None
 
     def but(self, **changes: object) -> Self:

@@ -89,17 +89,17 @@ class Profiles(Record):
         return f"Profiles({', '.join(f'{kind} {name}' for kind, name in self.sections)})"
 
 
-def parse(config: bytes | str = b"", credentials: bytes | str = b"") -> Profiles:
-    """What the two files say; a file that does not exist is empty.
+def parse(config: bytes | str = b"", credentials: bytes | str = b"", files: tuple[str, str] = ("config", "credentials")) -> Profiles:
+    """What the two files say; a file that does not exist is empty. `files` is what to call them.
 
-    Raises `ConstructionError`, its member `"config"` or `"credentials"`, for a file that is over 1 MiB or 100,000 lines, is
-    not UTF-8, or has a line that is no part of the format.
+    Raises `ConstructionError`, its member the file, for one that is over 1 MiB or 100,000 lines, is not UTF-8, or has a line that is
+    no part of the format.
     """
-    sections = _Reader("config", _config_key).read(config)
+    sections = _Reader(files[0], _config_key).read(config)
     unprefixed = sections.pop(_UNPREFIXED, None)
     if unprefixed is not None:
         sections.setdefault(("profile", "default"), unprefixed)
-    for key, properties in _Reader("credentials", _credentials_key).read(credentials).items():
+    for key, properties in _Reader(files[1], _credentials_key).read(credentials).items():
         sections[key] = sections.get(key, {}) | properties
     return Profiles({key: _finished(properties) for key, properties in sections.items()})
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Section(Mapping[str, V_co]):
+class Unpickled:
+    """What may hold a secret stays in its process."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} may hold secrets and is not pickled: read it where it is used")
+
+
+class Section(Unpickled, Mapping[str, V_co]):
     """Values by name, which cannot be changed; a repr shows the names only."""
 
     __slots__ = ("_values",)

@@ -52,10 +52,14 @@ def _fault(url: str) -> str:
 
 
 def host_and_port(scheme: str, authority: str) -> tuple[str, int]:
-    """Where to connect to: the host without brackets, and the port."""
+    """Where to connect to: the host without brackets, and the port; raises `ConstructionError` for what is neither."""
     host, colon, port = authority.rpartition(":")
     if not colon or authority.endswith("]"):
         host, port = authority, DEFAULT_PORTS[scheme][1:]
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ConstructionError("url", "a URL with a port from 1 to 65535", "its port is not one")
-    return host.strip("[]"), int(port)
+    if host[:1] == "[" and host[-1] == "]":
+        host = host[1:-1]
+    if "[" in host or "]" in host:
+        raise ConstructionError("url", "a URL with a host", "its brackets do not enclose one")
+    return host, int(port)

@@ -113,6 +113,9 @@ def test_doctor_tells_what_each_source_of_credentials_said(endpoint: smruntime_l
     assert done.returncode == 2
     for word in ("credentials", "NONE", "AWS_ACCESS_KEY_ID is not set", "there is no profile", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
         assert word in told
+    old = command(endpoint, "doctor", more={"AWS_CREDENTIAL_EXPIRATION": "2020-01-31T00:00:00Z"})
+    assert old.returncode == 2
+    assert b"until 2020-01-31T00:00:00Z: EXPIRED" in old.stdout
     half = command(endpoint, "doctor", more={**nothing, "AWS_SECRET_ACCESS_KEY": "hush"})
     assert half.returncode == 2
     assert b"AWS_ACCESS_KEY_ID is missing" in half.stdout

@@ -83,7 +83,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
         ({"AWS_USE_FIPS_ENDPOINT": "perhaps"}, "", "use_fips"),
         ({"AWS_RETRY_MODE": "wild"}, "", "retry_mode"),
         ({"AWS_SDK_UA_APP_ID": "x" * 51}, "", "app_id"),
-        ({}, "[default]\nhush\n", "config: line 2"),
+        ({}, "[default]\nhush\n", "/.aws/config: line 2"),
         ({}, "x" * (MAX_FILE + 1), "bytes"),
     ],
 )

@@ -10,7 +10,7 @@ from unittest import mock
 import botocore.session
 import pytest
 
-from smruntime_core import Credentials, CredentialsError, Response, run
+from smruntime_core import Credentials, CredentialsError, Response, credentials, run
 from smruntime_core.credentials import DefaultChain, World, resolve
 from smruntime_core.testing import Frozen
 
@@ -138,3 +138,12 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
     with on_sockets() as io:
         ours = run(resolve(here), io).credentials
     assert ours == Credentials(frozen.access_key, frozen.secret_key, frozen.token, None, frozen.account_id)
+
+
+def test_every_public_name_has_one_room() -> None:
+    rooms = [name for names in credentials._ROOMS.values() for name in names]
+    assert sorted(rooms) == sorted(credentials.__all__)
+    for name in rooms:
+        assert getattr(credentials, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        credentials.nothing  # noqa: B018 - asking for it is the point

@@ -58,6 +58,10 @@ def test_cases(case: Any, way: str) -> None:
         "ftp://169.254.170.2/keys",
         "http://127.0.0.1:99999/keys",
         "http:///keys",
+        "http://[[::1]]/keys",
+        "http://[::1/keys",
+        "http://]127.0.0.1[/keys",
+        "http://[::ffff:1.2.3.4]/keys",
         "//169.254.170.2/keys",
     ],
 )
@@ -73,7 +77,10 @@ def test_a_relative_address_begins_with_a_slash(path: str) -> None:
     assert "slash" in str(refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}))))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.255.0.3", "::1", "localhost", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"])
+ADDRESSES = ["127.0.0.1", "127.255.0.3", "::1", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"]
+
+
+@pytest.mark.parametrize("host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"])
 def test_hosts_that_are(host: str) -> None:
     assert trusted(host)
 
@@ -145,6 +152,13 @@ def test_what_goes_out() -> None:
     (request,) = server.requests
     assert request.startswith(b"GET /keys HTTP/1.1\r\n")
     assert b"\r\nauthorization: t0k\r\n" in request.lower()
+
+
+@pytest.mark.parametrize("path", ["/ke ys", "/k\xe9ys", "/keys#here", "/\udcff"])
+def test_an_address_that_cannot_be_sent(path: str) -> None:
+    with on_sockets() as io:
+        error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io)
+    assert "the container's endpoint: url" in str(error)
 
 
 def test_a_redirect_is_not_followed() -> None:

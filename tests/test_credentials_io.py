@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ import botocore.session
 import pytest
 import trio
 
-from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, SmRuntimeError, run
+from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, Sleep, SmRuntimeError, run
 from smruntime_core._effects import ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
 from smruntime_core.testing import Frozen
@@ -59,6 +61,9 @@ def a_flow() -> Flow[Credentials]:
 
 
 class APlainProvider:
+    def itself(self) -> APlainProvider:
+        return self
+
     def provide(self, world: World) -> Flow[Credentials]:
         yield from world.settings()
         return KEYS
@@ -76,6 +81,11 @@ GIVEN: dict[str, Callable[[], Any]] = {
     "a session of boto3": lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
     "credentials of botocore": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
     "a callable that returns those": lambda: lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
+    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials("AKIDGIVEN", "a secret", "token"),
+    "a class": lambda: APlainProvider,
+    "a callable that returns a session": lambda: lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns a provider": lambda: APlainProvider().itself,
+    "a callable that returns a callable": lambda: lambda: lambda: KEYS,
     "a callable that returns frozen ones": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials,
 }
 
@@ -150,6 +160,26 @@ class Unfit:
         return "AKID"
 
 
+class NoFlow:
+    def provide(self, world: World) -> Credentials:
+        return KEYS
+
+
+class NoFlowEither:
+    async def provide(self, world: World) -> Credentials:
+        return KEYS
+
+
+class Exits:
+    def provide(self, world: World) -> Flow[Credentials]:
+        yield from Sleep(0.0)
+        sys.exit(3)
+
+
+def exiting() -> Credentials:
+    sys.exit(3)
+
+
 def failing() -> Credentials:
     raise LookupError("hush")
 
@@ -160,10 +190,15 @@ def failing() -> Credentials:
         (failing, "failing raised LookupError"),
         (lambda: None, "found none"),
         (lambda: "AKID", "must return Credentials, not str"),
-        (Unfit(), "must return Credentials, not str"),
+        (Unfit(), "Unfit.provide must return Credentials, not str"),
+        (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
+        (NoFlowEither(), "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine"),
         (botocore.session.Session, "found none"),
         (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
+        (lambda: KEYS.but(expires_at="2030-01-31T00:00:00Z"), "raised TypeError"),
+        (exiting, "raised SystemExit"),
+        (Exits(), "raised SystemExit"),
     ],
 )
 def test_what_comes_to_nothing(perform: Performer, given: Any, says: str) -> None:
@@ -436,6 +471,14 @@ def test_a_cached_hit_is_one_comparison() -> None:
 
 # ── programs (row 106) and files ──
 
+
+@pytest.fixture(params=["poll", "no poll, as on Windows"])
+def pipes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to read what a program prints."""
+    if request.param != "poll":
+        monkeypatch.delattr(select, "poll")
+
+
 PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "Expiration": "2099-01-31T00:00:00Z"}'
 
 
@@ -459,17 +502,19 @@ def test_a_program(perform: Performer, tmp_path: Path) -> None:
         ("echo hush >&2; echo hush; exit 3", "status 3"),
         ("echo hush", "not a JSON object"),
         ('echo \'{"AccessKeyId": "hush"}\'', '"Version": 1'),
+        (f"echo '{PRINTED}' | sed s/1,/true,/", '"Version": 1'),
         (f"echo '{PRINTED}' | sed s/2099-01-31T/hush/", "when it expires"),
         ("exec yes hush", "more than 65536 bytes"),
         ("kill -9 $$", "status -9"),
     ],
 )
-def test_programs_that_print_no_credentials(perform: Performer, tmp_path: Path, text: str, says: str) -> None:
+@pytest.mark.usefixtures("pipes")
+def test_programs_that_print_no_credentials(tmp_path: Path, text: str, says: str) -> None:
     begun = time.monotonic()
-    (error,) = perform("http://127.0.0.1:9", credentials=Process(program(tmp_path / "keys", text)))
-    assert isinstance(error, CredentialsError)
-    assert says in str(error)
-    assert "hush" not in str(error)
+    with on_sockets() as io, pytest.raises(CredentialsError) as info:
+        run(Process(program(tmp_path / "keys", text)).provide(world()), io)
+    assert says in str(info.value)
+    assert "hush" not in str(info.value)
     assert time.monotonic() - begun < 10
 
 
@@ -480,6 +525,7 @@ def test_commands_that_are_none(command: str) -> None:
     assert "hush" not in str(info.value)
 
 
+@pytest.mark.usefixtures("pipes")
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
     with on_sockets() as io:
@@ -487,6 +533,7 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["sleep 60", "sleep 60 & exit 0", "exec >&-; sleep 60", "trap '' TERM; while :; do sleep 1; done"])
+@pytest.mark.usefixtures("pipes")
 def test_a_program_that_does_not_end_is_not_waited_for(tmp_path: Path, text: str) -> None:
     effect = RunProcess((program(tmp_path / "keys", text),), seconds=0.3)
     begun = time.monotonic()
@@ -513,6 +560,35 @@ def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
             with pytest.raises(ConstructionError):
                 io.write_file(WriteFile(unfit, b"x"))
         assert os.listdir(path.parent) == ["file.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nobody is another user here")
+def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs under another user's HOME has no settings there; a file that is seen but may not be read is a mistake."""
+    monkeypatch.chdir(tmp_path)  # another user may not come here from above
+    tmp_path.chmod(0o755)
+    for folder, mode in (("theirs", 0), ("ours", 0o755)):
+        Path(folder).mkdir()
+        Path(folder, "config").touch(0)
+        Path(folder).chmod(mode)
+    root = os.geteuid() == 0
+    if root:  # who may do anything must be somebody else for this
+        os.seteuid(65534)
+    try:
+        with on_sockets() as io:
+            assert io.read_file(ReadFile("theirs/config")) is None
+            with pytest.raises(ConstructionError, match="a file that can be read"):
+                io.read_file(ReadFile("ours/config"))
+    finally:
+        if root:
+            os.seteuid(0)
+        Path("theirs").chmod(0o755)
+
+
+@pytest.mark.parametrize("moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400])
+def test_a_moment_that_is_none(moment: Any) -> None:
+    with pytest.raises(ConstructionError, match=r"expires_at: .* must be seconds since the epoch"):
+        Credentials("AKID", "s", expires_at=moment)
 
 
 def test_settings_that_are_no_credentials() -> None:

@@ -133,11 +133,17 @@ def test_files_that_do_not_help(text: str | None, says: str) -> None:
     assert "hush" not in str(error) and "PRIVATE" not in str(error)
 
 
-@pytest.mark.parametrize("answer", [{}, {**RENEWED, "expiresIn": "soon"}, {**RENEWED, "accessToken": {"accessKeyId": "hush"}}])
+@pytest.mark.parametrize(
+    "answer", [{}, {**RENEWED, "expiresIn": "soon"}, {**RENEWED, "expiresIn": 10**400}, {**RENEWED, "accessToken": {"accessKeyId": "hush"}}]
+)
 def test_answers_that_hold_no_keys(answer: object) -> None:
     error = refused(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [renewing(answer)]))
     assert "accessToken" in str(error) or "SecretAccessKey" in str(error)
     assert "hush" not in str(error)
+
+
+def test_a_name_that_is_none() -> None:
+    assert "there is no file" in str(refused(Login("\udcff").provide(world(HERE))))
 
 
 def test_a_profile_that_says_so() -> None:

@@ -10,11 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials
 
 from smruntime_core import Credentials, Response, run
 from smruntime_core._dates import rfc3339
-from smruntime_core._effects import Ask, Finished, RunProcess, WriteFile
-from smruntime_core.credentials import AssumeRole, Container, DefaultChain, Environment, InstanceMetadata, Login, Process, Sso, WebIdentity
+from smruntime_core._effects import Ask, Contents, Finished, RunProcess, WriteFile
+from smruntime_core._profiles import parse
+from smruntime_core.credentials import (
+    AssumeRole,
+    Container,
+    DefaultChain,
+    Environment,
+    InstanceMetadata,
+    Login,
+    Process,
+    Sso,
+    WebIdentity,
+    provider_of,
+)
 from smruntime_core.credentials._documents import json_object
 from smruntime_core.credentials._provider import Asked, Given
 from smruntime_core.credentials._world import Token
@@ -61,6 +74,14 @@ def printing(output: bytes, status: int = 0) -> Recorded:
 
 class BadKeys:
     access_key, secret_key, token = "A", f"{CANARY}\n", None
+
+
+FROZEN = ReadOnlyCredentials("A", f"{CANARY}\n", None)
+
+
+class ToFreeze:
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return FROZEN
 
 
 CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
@@ -144,6 +165,11 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     "a login with a bad key": (Login("arn"), REGION, Recorded(login_file())),
     "a login with half a file": (Login("arn"), REGION, Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None}))),
     "a callable's bad key": (Asked(BadKeys), {}, Recorded()),
+    "a callable's bad key, frozen": (Asked(lambda: FROZEN), {}, Recorded()),
+    "a bad key, frozen": (provider_of(FROZEN), {}, Recorded()),
+    "a bad key, to be frozen": (provider_of(ToFreeze()), {}, Recorded()),
+    "a callable's pair": (Asked(lambda: ("A", CANARY)), {}, Recorded()),
+    "a callable's text": (Asked(lambda: CANARY), {}, Recorded()),
 }
 
 
@@ -183,6 +209,8 @@ THINGS: dict[str, Callable[[], object]] = {
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),
     "what it left": lambda: Finished(0, CANARY.encode()),
+    "a file": lambda: Contents(CANARY.encode()),
+    "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
     "a token": lambda: Token(CANARY, "here"),
     "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
@@ -195,7 +223,13 @@ THINGS: dict[str, Callable[[], object]] = {
 def test_nothing_shows_what_it_holds(name: str) -> None:
     thing = THINGS[name]()
     assert CANARY not in repr(thing)
-    assert CANARY not in f"{[thing]}"
+    assert CANARY not in f"{thing} {[thing]}"
+
+
+@pytest.mark.parametrize("name", ["its environment", "what it left", "a token", "a document", "a file", "the files"])
+def test_nothing_that_was_read_is_pickled(name: str) -> None:
+    with pytest.raises(TypeError, match="may hold secrets and is not pickled"):
+        pickle.dumps(THINGS[name]())
 
 
 @pytest.mark.parametrize("thing", [ROLE, Given(KEYS)])

@@ -87,6 +87,7 @@ def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> Non
     ("session", "text", "says"),
     [
         ("corp", None, "there is no file"),
+        ("\udcff", None, "there is no file"),
         ("corp", "hush", "not a JSON object"),
         ("corp", token(-1), "has expired"),
         ("corp", renewable(-1, registered=-1), "has expired"),
@@ -111,11 +112,22 @@ def test_files_that_do_not_help(session: str | None, text: str | None, says: str
         ),
         (Response(200, (), b"{}"), "roleCredentials"),
         (Response(200, (), json.dumps({"roleCredentials": {**KEYS, "expiration": "hush"}}).encode()), "when the credentials expire"),
+        (Response(200, (), json.dumps({"roleCredentials": {**KEYS, "expiration": 10**400}}).encode()), "when the credentials expire"),
+        (Response(200, (), json.dumps({"roleCredentials": {**KEYS, "expiration": -1}}).encode()), "when the credentials expire"),
     ],
 )
 def test_answers_that_hold_no_keys(answer: Response, says: str) -> None:
     error = refused(signed_in().provide(world()), Recorded({path_of("corp"): token(3600)}, [ROLE._replace(response=answer)]))
     assert says in str(error)
+    assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize("seconds", [10**400, 10**15, -5, 1.5, True, "60"])
+def test_renewals_that_last_no_time(seconds: object) -> None:
+    answer = Response(200, (), json.dumps({"accessToken": "hush", "expiresIn": seconds}).encode())
+    io = Recorded({path_of("corp"): renewable(-1)}, [Exchange("POST", TOKEN_URL, answer)])
+    error = refused(signed_in().provide(world()), io)
+    assert "expiresIn" in str(error)
     assert "hush" not in str(error)
 
 

@@ -98,8 +98,9 @@ def test_where_it_is_asked(environ: dict[str, str], members: dict[str, Any], url
 def test_a_device_without_somebody_to_ask() -> None:
     error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(world(HERE)))
     assert "DefaultChain(mfa=" in str(error)
-    error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa=lambda _: "").provide(world(HERE)))
-    assert "the code that `mfa` returns" in str(error)
+    for answer in ("", None, "12\n34"):
+        error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get).provide(world(HERE)))
+        assert "the code that `mfa` returns" in str(error)
 
 
 def test_no_region() -> None:

@@ -139,8 +139,9 @@ def test_an_indented_comment_is_a_comment() -> None:
 )
 def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
     for member in ("config", "credentials"):
+        given: Any = {member: file.format(SECRET)}
         with pytest.raises(ConstructionError) as raised:
-            parse(**{member: file.format(SECRET)})
+            parse(**given)
         assert raised.value.member == member and str(raised.value).startswith(f"{member}: {fault}")
         assert SECRET not in repr(raised.value) and raised.value.__context__ is None
 

@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
+import botocore.credentials
 import pytest
 import urllib3
 
@@ -94,6 +95,8 @@ def test_a_client_arrives_with_its_settings_and_options_and_nothing_else(name: s
     ("setting", "words"),
     [
         ({"credentials": CREDENTIALS}, "credentials are not pickled"),
+        ({"credentials": botocore.credentials.Credentials("AKID", "hush")}, "credentials are not pickled"),
+        ({"credentials": botocore.credentials.ReadOnlyCredentials("AKID", "hush", None)}, "credentials are not pickled"),
         ({"tls": ssl.create_default_context()}, "SSLContext"),
         ({"proxy": "http://me:hush@h"}, "password"),
     ],

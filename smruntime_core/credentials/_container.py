@@ -8,12 +8,12 @@ connected to; no name but `localhost` is looked up, no redirect followed, no pro
 from __future__ import annotations
 
 from .._effects import Flow
-from .._errors import ConstructionError, CredentialsError
-from .._model import Credentials, Request, Response
+from .._errors import CredentialsError
+from .._model import Credentials, Request
 from .._url import host_and_port, split
-from ._documents import brief, credentials, json_object
+from ._documents import credentials, explained, json_object
 from ._services import ask
-from ._world import Source, Token, World, read_token
+from ._world import Blaming, Source, Token, World, read_token
 
 HOST = "169.254.170.2"
 HOSTS = frozenset((HOST, "169.254.170.23", "fd00:ec2::23"))
@@ -39,7 +39,7 @@ class Container(Source):
             return Request("GET", url, headers)
 
         where = "the container's endpoint"
-        response = yield from ask(make, world, where, seconds=TRY, explain=_explained, direct=True)
+        response = yield from ask(make, world, where, seconds=TRY, explain=explained, direct=True)
         return credentials(json_object(response.body, where), where)
 
 
@@ -53,11 +53,9 @@ def address(world: World) -> str | None:
     if full is None:
         return None
     name = FULL if relative is None else RELATIVE
-    try:
+    with Blaming(name):
         scheme, authority, _, _ = split(full)
         host, _ = host_and_port(scheme, authority)
-    except ConstructionError as refusal:
-        raise CredentialsError(f"{name}: {refusal}") from None
     if scheme == "http" and not trusted(host):
         raise CredentialsError(f"{name} must be https, or on a loopback address, or one of {', '.join(sorted(HOSTS))}; its host is none")
     return full
@@ -67,12 +65,13 @@ def trusted(host: str) -> bool:
     """Nobody else can listen on the way to `host`: an address written in full, or `localhost`."""
     import ipaddress  # only who is in a container pays for it
 
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
         return False
+    found = getattr(found, "ipv4_mapped", None) or found  # from Python 3.13 on `is_loopback` looks there itself
     return found.is_loopback or str(found) in HOSTS
 
 
@@ -84,11 +83,3 @@ def _token(world: World) -> Flow[Token | None]:
         return Token(word, TOKEN) if word else None
     finally:
         del word  # what a traceback with locals would show
-
-
-def _explained(response: Response) -> str | None:
-    """The code and message of a refusal."""
-    try:
-        return brief(json_object(response.body, ""))
-    except CredentialsError:
-        return None

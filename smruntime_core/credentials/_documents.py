@@ -9,7 +9,7 @@ from typing import cast
 
 from .._dates import parse_rfc3339
 from .._errors import CredentialsError, printable
-from .._model import Credentials
+from .._model import Credentials, Response
 from .._section import Section
 from ._world import MAX_DOCUMENT, Blaming
 
@@ -84,10 +84,10 @@ def nested(said: Mapping[str, object], name: str) -> Section[object] | None:
     return Section(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
 
 
-def number(said: Mapping[str, object], name: str) -> int | None:
-    """The whole number under `name`, None if there is none."""
+def number(said: Mapping[str, object], name: str, most: int) -> int | None:
+    """The whole number from 0 to `most` under `name`, None if there is none."""
     value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
 
 
 def text(said: Mapping[str, object], name: str) -> str | None:
@@ -101,3 +101,11 @@ def brief(said: Mapping[str, object]) -> str:
     named = Section({name.lower(): value for name, value in said.items()})
     words = (text(named, name) for name in ("code", "error", "message", "error_description"))
     return printable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+
+
+def explained(response: Response) -> str | None:
+    """The code and the explanation in a refusal as JSON; None if it is none."""
+    try:
+        return brief(json_object(response.body, ""))
+    except CredentialsError:
+        return None

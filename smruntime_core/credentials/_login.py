@@ -18,9 +18,9 @@ from .._effects import Flow
 from .._errors import CredentialsError
 from .._model import Credentials, Request
 from .._section import Section
-from ._documents import credentials, json_object, nested, number, text
+from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
-from ._sso import explained, json_request, keep, read_cached
+from ._sso import MAX_SECONDS, json_request, keep, read_cached
 from ._world import Source, World
 
 RENEWED_BEFORE = 300.0  # seconds before the keys expire
@@ -36,7 +36,7 @@ class Login(Source):
 
     def look(self, world: World) -> Flow[Credentials | str]:
         """The keys in the file, or newer ones; raises `CredentialsError`."""
-        name = hashlib.sha256(self.session.encode()).hexdigest()
+        name = hashlib.sha256(self.session.encode(errors="surrogatepass")).hexdigest()
         folder = world.variable("AWS_LOGIN_CACHE_DIRECTORY")
         path = f"{folder}/{name}.json" if folder else world.path(".aws", "login", "cache", f"{name}.json")
         said = yield from read_cached(path, f"aws login: {ADVICE}")
@@ -78,7 +78,7 @@ def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
 
     where = f"aws login: renewing the sign-in (else: {ADVICE})"
     answer = json_object((yield from ask(make, world, where, explain=explained)).body, where)
-    keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn")
+    keys, seconds = nested(answer, "accessToken"), number(answer, "expiresIn", MAX_SECONDS)
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
     before = nested(said, "accessToken") or keys

@@ -6,7 +6,7 @@ from .._effects import Flow, RunProcess
 from .._errors import CredentialsError
 from .._model import Credentials
 from .._record import field
-from ._documents import credentials, json_object
+from ._documents import credentials, json_object, number
 from ._world import Source, World
 
 
@@ -26,7 +26,7 @@ class Process(Source):
         if finished.status != 0:
             raise CredentialsError(f"credential_process ended with status {finished.status}; run it by hand to see what it says")
         said = json_object(finished.output, "credential_process")
-        if said.get("Version") != 1:
+        if number(said, "Version", 1) != 1:
             raise CredentialsError('credential_process: the answer must have "Version": 1')
         made = credentials(said, "credential_process", expires=False)
         return made if made.account_id or not self.account_id else made.but(account_id=self.account_id)

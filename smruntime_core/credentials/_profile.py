@@ -22,7 +22,7 @@ from .._effects import Flow
 from .._errors import CredentialsError
 from .._model import Credentials
 from .._profiles import Profiles, Settings
-from ._provider import provider_of
+from ._provider import fetched
 from ._static import keys
 from ._sts import AssumeRole
 from ._world import Source, World
@@ -51,7 +51,7 @@ class SharedProfile(Source):
         found = plan(settings.profiles, name, self.mfa)
         if isinstance(found, str):
             return found
-        return (yield from provider_of(found).provide(world))
+        return (yield from fetched(found, world))
 
 
 def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = None) -> ProviderLike | str:

@@ -1,4 +1,7 @@
-"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow."""
+"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow.
+
+A traceback that shows locals shows what others' keys look like, so nothing here holds them any longer than it must.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +26,53 @@ def provider_of(given: ProviderLike | None) -> Provider:
         from ._chain import DefaultChain
 
         return DefaultChain()
-    if isinstance(given, Credentials):
-        return Given(given)
-    if callable(getattr(given, "provide", None)):
-        return cast("Provider", given)
-    if callable(getattr(given, "get_frozen_credentials", None)):
-        return Freezing(cast("Freezable", given))
-    found = getattr(given, "get_credentials", given)
+    found: object = given
+    if not isinstance(given, type):  # a class makes one of these; its methods want an instance
+        if callable(getattr(given, "provide", None)):
+            return cast("Provider", given)
+        if callable(getattr(given, "get_frozen_credentials", None)):
+            return Freezing(cast("Freezable", given))
+        if isinstance(given, Credentials) or (hasattr(given, "access_key") and hasattr(given, "secret_key")):
+            return Given(cast("Credentials | Keys", given))
+        found = getattr(given, "get_credentials", given)
     if callable(found):
         return Asked(cast("Callable[[], object]", found))
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
 
 
-class Given:
-    """Credentials that the caller has."""
+def fetched(given: ProviderLike | None, world: World) -> Flow[Credentials]:
+    """The credentials that `given` stands for; raises `CredentialsError`, also for a provider that is none after all."""
+    return provided(provider_of(given), world)
 
-    def __init__(self, credentials: Credentials) -> None:
+
+def provided(provider: Provider, world: World) -> Flow[Credentials]:
+    """What `provider` provides, if that is credentials and comes by a flow; raises `CredentialsError`."""
+    flow: object = provider.provide(world)
+    name = f"{type(provider).__name__}.provide"
+    if not isinstance(flow, Generator):
+        if callable(close := getattr(flow, "close", None)):  # a coroutine, which nobody will await
+            close()
+        raise CredentialsError(f"the credentials provider {name} must be a flow, that is a generator; it returns {type(flow).__name__}")
+    found: object = yield from cast("Flow[object]", flow)
+    if isinstance(found, Credentials):
+        return found
+    kind = type(found).__name__
+    del found
+    raise _unfit(name, kind)
+
+
+class Given:
+    """Credentials that the caller has, or botocore's frozen ones."""
+
+    def __init__(self, credentials: Credentials | Keys) -> None:
         self._credentials = credentials
 
     def provide(self, world: World) -> Flow[Credentials]:
-        """They themselves."""
-        del world
+        """They themselves; raises `CredentialsError` if they cannot sign."""
         yield from ()
-        return self._credentials
+        if isinstance(self._credentials, Credentials):
+            return self._credentials
+        return _signing(self._credentials, type(self._credentials).__name__, world)
 
 
 class Freezing:
@@ -58,7 +85,10 @@ class Freezing:
         """The frozen ones; raises `CredentialsError` if they cannot sign."""
         keys = yield from Ask(self._source.get_frozen_credentials)
         expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
-        return _signing(keys, type(self._source).__name__, world, expiry)
+        try:
+            return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
+        finally:
+            del keys
 
 
 class Asked:
@@ -72,16 +102,20 @@ class Asked:
 
     def provide(self, world: World) -> Flow[Credentials]:
         """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
-        name = name_of(self._function)
         answer = yield from Ask(self._function)
-        if isinstance(answer, Generator):
-            try:
+        try:
+            if isinstance(answer, Generator):
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
-            except SmRuntimeError:
-                raise
-            except Exception as error:
-                raise raised(self._function, error) from error
-        return (yield from _understood(answer, name, world))
+            if answer is None:
+                raise CredentialsError(f"the credentials provider {name_of(self._function)} found none")
+            provider = _once_more(answer, name_of(self._function))
+        except SmRuntimeError:
+            raise
+        except Exception as error:
+            raise raised(self._function, error) from error
+        finally:
+            del answer
+        return (yield from provided(provider, world))
 
 
 def name_of(function: object) -> str:
@@ -94,28 +128,31 @@ def raised(function: object, error: Exception) -> CredentialsError:
     return CredentialsError(f"the credentials provider {name_of(function)} raised {type(error).__name__}")
 
 
-def _understood(answer: object, name: str, world: World) -> Flow[Credentials]:
-    """`answer` as credentials, whatever form they have."""
-    if isinstance(answer, Credentials):
-        return answer
-    if answer is None:
-        raise CredentialsError(f"the credentials provider {name} found none")
-    if callable(getattr(answer, "get_frozen_credentials", None)):
-        return (yield from Freezing(cast("Freezable", answer)).provide(world))
-    return _signing(answer, name, world, None)
+def _once_more(answer: object, name: str) -> Provider:
+    """What was asked for credentials may answer with anything that they may be asked of."""
+    try:
+        return provider_of(cast("ProviderLike", answer))
+    except ConstructionError:
+        kind = type(answer).__name__
+    finally:
+        del answer
+    raise _unfit(name, kind)
 
 
-def _signing(answer: object, name: str, world: World, expiry: object) -> Credentials:
+def _unfit(name: str, kind: str) -> CredentialsError:
+    return CredentialsError(f"the credentials provider {name} must return Credentials, not {kind}")
+
+
+def _signing(keys: Keys, name: str, world: World, expiry: object = None) -> Credentials:
     """Keys in the form that botocore has them in. If they do not say when they expire, they are asked for again before long."""
     with Blaming(f"the credentials provider {name}"):
         try:
-            keys = cast("Keys", answer)
             soon = world.clock.time() + FOREIGN if keys.token else None
             moment: Callable[[], float] | None = getattr(expiry, "timestamp", None)  # a `datetime` has one
             expires_at = moment() if moment else soon
             return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
         except AttributeError:
-            kind = type(answer).__name__
+            kind = type(keys).__name__
         finally:
-            del answer
-    raise CredentialsError(f"the credentials provider {name} must return Credentials, not {kind}")
+            del keys
+    raise _unfit(name, kind)

@@ -89,7 +89,8 @@ def ask(
     while True:
         attempt += 1
         try:
-            response = yield from Send(make(), seconds, PHASES, max_body=MAX_DOCUMENT, direct=direct)
+            with Blaming(where):  # an IO refuses what it cannot send
+                response = yield from Send(make(), seconds, PHASES, max_body=MAX_DOCUMENT, direct=direct)
         except DispatchFailure as error:
             failure: DispatchFailure | ServiceError = error
         else:

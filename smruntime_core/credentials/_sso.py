@@ -14,14 +14,16 @@ from collections.abc import Mapping
 from .._dates import parse_rfc3339, rfc3339
 from .._effects import Flow, ReadFile, WriteFile
 from .._errors import ConstructionError, CredentialsError
-from .._model import Credentials, Request, Response
+from .._model import Credentials, Request
 from .._section import Section
 from ..signing._canonical import _encode as percent_encode
-from ._documents import brief, credentials, json_object, nested, number, text
+from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SSO, SSO_OIDC, ask, url_of
 from ._world import Blaming, Source, Token, World
 
 RENEWED_BEFORE = 300.0  # seconds before a token expires
+MAX_SECONDS = 10**9  # that a sign-in may last
+MAX_MOMENT = 253402300799  # the end of the year 9999
 RENEWABLE = ("refreshToken", "clientId", "clientSecret", "registrationExpiresAt")
 
 
@@ -56,7 +58,7 @@ class Sso(Source, kw_only=True):
 
     def _token(self, world: World) -> Flow[Token]:
         """The token in the file, renewed if it is about to expire and can be."""
-        name = hashlib.sha1((self.session or self.start_url).encode(), usedforsecurity=False).hexdigest()
+        name = hashlib.sha1((self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
         path = world.path(".aws", "sso", "cache", f"{name}.json")
         said = yield from read_cached(path, f"sso: sign in with `{self._login}`")
         left = _left(said, "expiresAt", world)
@@ -92,7 +94,7 @@ class Sso(Source, kw_only=True):
             where = f"sso: renewing the sign-in (else: `{self._login}`)"
             response = yield from ask(make, world, where, explain=explained)
             answer = json_object(response.body, where)
-            seconds = number(answer, "expiresIn")
+            seconds = number(answer, "expiresIn", MAX_SECONDS)
             if text(answer, "accessToken") is None or seconds is None:
                 raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
         except CredentialsError:
@@ -136,14 +138,6 @@ def json_request(url: str, members: Mapping[str, object], *headers: tuple[str, s
     return Request("POST", url, (("content-type", "application/json"), *headers), json.dumps(dict(members)).encode())
 
 
-def explained(response: Response) -> str | None:
-    """The code and explanation in a refusal."""
-    try:
-        return brief(json_object(response.body, ""))
-    except CredentialsError:
-        return None
-
-
 def _left(said: Mapping[str, object], name: str, world: World) -> float:
     """Seconds until a moment in a document, 0 if it has none."""
     moment = parse_rfc3339(text(said, name) or "")
@@ -152,7 +146,7 @@ def _left(said: Mapping[str, object], name: str, world: World) -> float:
 
 def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     """The keys; here the expiry is a number of milliseconds."""
-    expiry = number(said, "expiration")
+    expiry = number(said, "expiration", MAX_MOMENT * 1000)
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
     made = credentials(Section({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)

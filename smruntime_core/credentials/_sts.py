@@ -56,9 +56,9 @@ class AssumeRole(Source, kw_only=True):
 
     def look(self, world: World) -> Flow[Credentials | str]:
         """The role's credentials; raises `CredentialsError`."""
-        from ._provider import provider_of
+        from ._provider import fetched
 
-        keys = yield from provider_of(self.source).provide(world)
+        keys = yield from fetched(self.source, world)
         region = yield from world.called_from(self.region)
         url = yield from url_of(STS, region, world)
         code = yield from self._code()
@@ -95,7 +95,8 @@ class AssumeRole(Source, kw_only=True):
                 f"assume role {self.role_arn} needs a code of the device {self.mfa_serial}: pass credentials=DefaultChain(mfa=...), "
                 "a function that asks for it"
             )
-        code = Token(str((yield from Ask(self.mfa, (self.mfa_serial,)))).strip(), "the code that `mfa` returns")
+        answer = yield from Ask(self.mfa, (self.mfa_serial,))
+        code = Token(answer.strip() if isinstance(answer, str) else "", "the code that `mfa` returns, a str,")
         return ("SerialNumber", self.mfa_serial), ("TokenCode", code)
 
 

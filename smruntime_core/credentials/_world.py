@@ -10,7 +10,7 @@ from .._errors import ConstructionError, CredentialsError
 from .._model import Credentials
 from .._patience import Clock
 from .._record import Record
-from .._section import Section
+from .._section import Section, Unpickled
 
 if TYPE_CHECKING:
     from .._config import Sources
@@ -131,7 +131,7 @@ def read_token(path: str, what: str) -> Flow[Token]:
         del text  # what a traceback with locals would show
 
 
-class Token:
+class Token(Unpickled):
     """A secret word: what shows itself when a frame is looked at is its length."""
 
     def __init__(self, word: bytes | str, where: str) -> None:

@@ -43,6 +43,7 @@ from smruntime_core._notices import Notice
 from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
 from smruntime_core.credentials import World, provider_of
+from smruntime_core.credentials._provider import Freezing, Given
 
 from ._jobs import AsyncJob, Job
 from ._logs import logging_observer
@@ -228,6 +229,8 @@ class _Shared:
         for name, value in self._settings.items():
             if name in self.Bound or isinstance(value, ssl.SSLContext):
                 raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
+        if isinstance(provider_of(self._settings.get("credentials")), Given | Freezing):
+            raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
         return _made_anew, (type(self), self._settings, self._changes)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:

@@ -57,7 +57,7 @@ def _usable(found: Configuration) -> bool:
 
 
 def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, str]]]:
-    """Whether there are credentials, and what each source said."""
+    """Whether there are credentials that are good for something, and what each source said."""
     try:
         found = run(resolve(world), io)
     except CredentialsError as error:
@@ -65,7 +65,9 @@ def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, st
     keys = found.credentials
     token = " with a session token" if keys.session_token else ""
     until = "" if keys.expires_at is None else f" until {rfc3339(keys.expires_at)}"
-    return True, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
+    valid = keys.expires_at is None or keys.expires_at > world.clock.time()
+    until += "" if valid else ": EXPIRED"
+    return valid, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
 
 
 def report(found: Configuration) -> list[tuple[str, str, str]]:

@@ -17,6 +17,8 @@ def read_file(effect: ReadFile) -> Contents | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        if isinstance(error, PermissionError) and not os.path.exists(effect.path):
+            return None  # a folder on the way lets nobody in, as another user's HOME does: for us, nothing is there
         raise ConstructionError(effect.path, "a file that can be read", type(error).__name__) from None
 
 

@@ -84,7 +84,7 @@ class BlockingWireIO(WireIO):
         outcome: Credentials | BaseException | None = None
         try:
             outcome = run(flow, self)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # in a thread or task of its own, nobody's program is to end by it
             outcome = error
         finally:
             self.prepared().settle(renewal, outcome)
@@ -142,7 +142,7 @@ class AwaitedWireIO(WireIO):
         outcome: Credentials | BaseException | None = None
         try:
             outcome = await run_async(flow, self)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # in a thread or task of its own, nobody's program is to end by it
             outcome = error
         finally:
             self.prepared().settle(renewal, outcome)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCredentials, SmRuntimeError
-from smruntime_core.credentials import Cache, World, provider_of
+from smruntime_core.credentials import Cache, World
+from smruntime_core.credentials._provider import fetched
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -61,7 +62,7 @@ class Renewals:
             flow = None
             if cache.begin():
                 self._renewal = renewal = Renewal(home, event())
-                flow = self._flow()
+                flow = fetched(self._given, self._world.anew())
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
         return renewal, flow, advice == "wait"
@@ -93,23 +94,17 @@ class Renewals:
         if isinstance(outcome, Credentials):
             try:
                 cache.done(outcome)
+                return None
             except CredentialsError as error:
                 return error
-            return None
+            except Exception as error:  # a time that is no number, say: whoever waits must hear of it
+                outcome = error
         cache.failed()
         if isinstance(outcome, SmRuntimeError):
             return outcome
         wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
         wrapped.__cause__ = outcome
         return wrapped
-
-    def _flow(self) -> Flow[Credentials]:
-        found: object = yield from provider_of(self._given).provide(self._world.anew())
-        if isinstance(found, Credentials):
-            return found
-        kind = type(found).__name__
-        del found
-        raise CredentialsError(f"the credentials provider must return Credentials, not {kind}")
 
     def _first_step(self, flow: Flow[Credentials], renewal: Renewal) -> Flow[Credentials] | None:
         """What is left of `flow`; None if that was all."""
@@ -131,9 +126,8 @@ def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
     """A flow that has asked for `effect` already, as one that is about to."""
     try:
         while True:
-            reply = yield effect
             try:
-                effect = flow.send(reply)
+                effect = flow.send((yield effect))
             except StopIteration as end:
                 return cast("T", end.value)
     finally:
