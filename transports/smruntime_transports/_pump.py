@@ -17,7 +17,7 @@ from ._nested import Sock, buffered
 DEAF = 0  # nothing to wait for: the peer takes no more
 AGAIN = 8  # ask again at once: there may be more, which the socket need not know of if TLS has read it
 _PIECE = 64 * 1024
-_UPLOAD_PIECE = 256 * 1024
+_UPLOAD_PIECE = 4 * 1024 * 1024  # more than a socket takes at once
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
 
 
