@@ -40,6 +40,7 @@ class Binding(Field):
         self.rule = rule
         if isinstance(rule, Rule) and rule.bounded:
             self.fits = rule.fits
+        self.takes_bytes = isinstance(rule, Blob) and rule.maximum is None
         self.required = default is REQUIRED  # there is no such message without it
 
 

@@ -78,8 +78,6 @@ class Streamed(Blob):
 
     def check(self, member: str, value: object) -> Body | Source:  # type: ignore[override]  # what else may be sent
         """`value`, or a `Source` of it; raises `ConstructionError` if it is neither bytes nor gives them."""
-        if type(value) is bytes:
-            return value
         if isinstance(value, bytearray | memoryview | bytes | str):
             return super().check(member, cast("object", value))
         return value if isinstance(value, Source) else self._source(member, value)

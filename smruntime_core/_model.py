@@ -43,7 +43,9 @@ class Request(Record):
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
-        return self.trusted({**self.__dict__, "headers": self.headers + headers})
+        values = self.__dict__.copy()
+        values["headers"] = self.headers + headers
+        return self.trusted(values)
 
     def bearing(self, body: object) -> Self:
         """The same request with a body that has been measured."""

@@ -37,6 +37,7 @@ class Field:
     name: str = ""
 
     fits: Callable[[str], object] | None = None  # if true of a plain str, that value needs no other check
+    takes_bytes = False  # plain bytes need no check at all
 
     def __init__(self, *, default: object = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True) -> None:
         self.default = default
@@ -154,6 +155,8 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
             if f.fits is not None:
                 scope[f"fits_{name}"] = f.fits
                 value = f"{name} if type({name}) is str and fits_{name}({name}) else {value}"
+            elif f.takes_bytes:
+                value = f"{name} if type({name}) is bytes else {value}"
         if f.default is REQUIRED:
             parameters.append(name)
             given.append(f"{name}={value}")
