@@ -20,9 +20,9 @@ sys.path.append(str(ROOT))  # last: what is installed goes first
 
 from smruntime_core.testing import CONTRACT, ROWS, Row, Scenario  # noqa: E402 - where they are is said above
 from tests import conftest  # noqa: E402, F401 - the settings of whoever runs this are none of the peers' either
-from tests.callers import CONTRACTED  # noqa: E402
-from tests.matrix import Matrix, run_all  # noqa: E402
-from tests.peers import AGAIN, PEERS, versions  # noqa: E402
+from tests.callers import CONTRACTED  # noqa: E402 - likewise
+from tests.matrix import Matrix, run_all  # noqa: E402 - likewise
+from tests.peers import AGAIN, PEERS, versions  # noqa: E402 - likewise
 
 PAGE = ROOT / "docs" / "faults.md"
 WORKERS = 8

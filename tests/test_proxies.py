@@ -236,7 +236,8 @@ def test_a_slow_proxy_has_the_time_of_connecting(perform: Performer, name: str) 
         (outcome,) = perform("https://unreachable.invalid", proxy=stage.url, retries=ONCE, timeouts=Timeouts(connect=0.4))
         assert time.monotonic() - begun < 4
     assert isinstance(outcome, TimeoutError), outcome
-    assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")  # type: ignore[attr-defined]
+    assert isinstance(outcome, DispatchFailure)
+    assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")
 
 
 def test_a_proxy_that_is_not_there(perform: Performer) -> None:

@@ -287,7 +287,7 @@ def test_a_long_answer_does_not_wait_for_what_has_come(
 
 def test_whom_to_trust(perform: Performer, good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(OK, OK, OK, tls=good_tls) as server:
-        assert isinstance(perform(server.url, tls=TLS(ca_bundle=bundle))[0], InvokeEndpointOutput)  # type: ignore[arg-type]
+        assert isinstance(perform(server.url, tls=TLS(ca_bundle=bundle))[0], InvokeEndpointOutput)  # type: ignore[arg-type]  # a Path too
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
         assert isinstance(perform(server.url)[0], InvokeEndpointOutput)
         (outcome,) = perform(server.url, tls=TLS(ca_bundle="/nowhere"))

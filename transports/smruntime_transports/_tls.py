@@ -22,6 +22,7 @@ from ._steps import Left, not_sent, patiently
 
 def _path(member: str, value: object) -> str | None:
     if value is None or isinstance(value, str | os.PathLike):
+        # pyright cannot tell str from bytes in a PathLike
         return None if value is None else os.fspath(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     raise ConstructionError(member, "a path")
 

@@ -21,6 +21,7 @@ class PoolManager(urllib3.PoolManager):
         super().__init__(*args, **settings)
         self._signer = signer
 
+    # urllib3's own names what stands here as settings
     def urlopen(self, method: str, url: str, redirect: bool = True, **settings: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
         url = parse_url(url).url  # as it will be sent
         headers = HTTPHeaderDict(self.headers if settings.get("headers") is None else settings["headers"])
