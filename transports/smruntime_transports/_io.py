@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from smruntime_core import (
     ConstructionError,
     Credentials,
-    Flow,
     GetCredentials,
     Measure,
     Open,
@@ -30,13 +29,12 @@ from smruntime_core.credentials._provider import raised
 
 from ._bodies import measure, measure_awaited, supply
 from ._files import read_file, write_file
-from ._renewals import Renewal, Renewals, late
+from ._renewals import Renewals
+from ._waits import Begin
 from ._wire import Wire
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
-
-    from ._renewals import Over
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,29 +63,26 @@ class BlockingWireIO(WireIO):
     """The effects that a wire answers, blocking."""
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
-        held = self.prepared().cache.hit(effect.rejected)
-        return held or self._fetched(effect)
-
-    def _fetched(self, effect: GetCredentials) -> Credentials:
         renewals = self.prepared()
-        renewal, flow, wait = renewals.join(effect.rejected, os.getpid(), threading.Event)
-        if renewal is not None and flow is not None:
-            try:
-                threading.Thread(target=self._renew, args=(flow, renewal), daemon=True).start()
-            except RuntimeError:  # none to be had, as when the interpreter is about to end
-                self._renew(flow, renewal)
-        if wait and renewal is not None and not cast("threading.Event", renewal.over).wait(effect.timeout):
-            raise late(effect)
-        return renewals.keys(renewal)
+        held = renewals.cache.hit(effect.rejected)
+        if held is not None:
+            return held
+        return run(renewals.fetch(effect, os.getpid()), self)
 
-    def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
-        outcome: Credentials | BaseException | None = None
+    def begin(self, effect: Begin, /) -> None:
         try:
-            outcome = run(flow, self)
-        except (Exception, SystemExit) as error:  # in a thread or task of its own, nobody's program is to end by it
+            threading.Thread(target=self._begun, args=(effect,), daemon=True).start()
+        except RuntimeError:  # none to be had, as when the interpreter is about to end
+            self._begun(effect)
+
+    def _begun(self, effect: Begin) -> None:
+        outcome: object = None
+        try:
+            outcome = run(effect.flow, self)
+        except (Exception, SystemExit) as error:  # nobody's program is to end by it
             outcome = error
         finally:
-            self.prepared().settle(renewal, outcome)
+            effect.over(outcome)
 
     def send(self, effect: Send, /) -> Response:
         return run(self.wire.exchange(effect), self)
@@ -126,26 +121,23 @@ class AwaitedWireIO(WireIO):
     """The same, awaited, on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        held = self.prepared().cache.hit(effect.rejected)
-        return held or await self._fetched(effect)
-
-    async def _fetched(self, effect: GetCredentials) -> Credentials:
         renewals = self.prepared()
-        renewal, flow, wait = renewals.join(effect.rejected, self.home(), self.event)
-        if renewal is not None and flow is not None:
-            self.beside(lambda: self._renew(flow, renewal))
-        if wait and renewal is not None and not await self.within(effect.timeout, renewal.over):
-            raise late(effect)
-        return renewals.keys(renewal)
+        held = renewals.cache.hit(effect.rejected)
+        if held is not None:
+            return held
+        return await run_async(renewals.fetch(effect, self.home()), self)
 
-    async def _renew(self, flow: Flow[Credentials], renewal: Renewal) -> None:
-        outcome: Credentials | BaseException | None = None
+    async def begin(self, effect: Begin, /) -> None:
+        self.beside(lambda: self._begun(effect))
+
+    async def _begun(self, effect: Begin) -> None:
+        outcome: object = None
         try:
-            outcome = await run_async(flow, self)
-        except (Exception, SystemExit) as error:  # in a thread or task of its own, nobody's program is to end by it
+            outcome = await run_async(effect.flow, self)
+        except (Exception, SystemExit) as error:  # nobody's program is to end by it
             outcome = error
         finally:
-            self.prepared().settle(renewal, outcome)
+            effect.over(outcome)
 
     async def send(self, effect: Send, /) -> Response:
         return await run_async(self.wire.exchange(effect), self)
@@ -204,14 +196,6 @@ class AwaitedWireIO(WireIO):
 
     def home(self) -> object:
         """The running loop, or what stands for it."""
-        raise NotImplementedError
-
-    def event(self) -> Over:
-        """A new event of this loop."""
-        raise NotImplementedError
-
-    async def within(self, seconds: float | None, over: Over) -> bool:
-        """Wait until `over` is set; False if `seconds` passed first."""
         raise NotImplementedError
 
 

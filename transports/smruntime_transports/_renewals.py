@@ -8,23 +8,17 @@ in the environment, keys given) is over with the first step of its flow, and not
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCredentials, SmRuntimeError
 from smruntime_core.credentials import Cache, World
 from smruntime_core.credentials._provider import fetched
 
+from ._waits import Begin, Place, Turn
+
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from smruntime_core.credentials import ProviderLike
-
-    class Over(Protocol):
-        """An event: a renewal is over."""
-
-        def set(self) -> object: ...
-
 
 T = TypeVar("T")
 
@@ -32,9 +26,10 @@ T = TypeVar("T")
 class Renewal:
     """One renewal in flight. `home` is where it runs, a process or a loop: one begun elsewhere is not waited for."""
 
-    def __init__(self, home: object, over: Over) -> None:
+    def __init__(self, home: object) -> None:
         self.home = home
-        self.over = over
+        self.over = False
+        self.waiting: list[Place] = []
         self.error: SmRuntimeError | None = None
 
 
@@ -48,10 +43,20 @@ class Renewals:
         self._renewal: Renewal | None = None
         self._lock = threading.Lock()
 
-    def join(
-        self, rejected: Credentials | None, home: object, event: Callable[[], Over]
-    ) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
-        """For credentials that are not simply there: the renewal in flight, its flow if the caller is to run it, and whether to wait."""
+    def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
+        """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
+        place = Place()
+        renewal, flow, wait = self._join(effect.rejected, home, place)
+        if renewal is not None and flow is not None:
+            yield from Begin(flow, partial(self._settle, renewal))
+        if wait:
+            yield from Turn(place, effect.timeout)
+            if not place.called:
+                raise CredentialsError(f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched")
+        return self._keys(renewal)
+
+    def _join(self, rejected: Credentials | None, home: object, place: Place) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
+        """The renewal in flight, its flow if the caller is to begin it, and whether to wait at `place`."""
         with self._lock:
             cache, renewal = self.cache, self._renewal
             if renewal is not None and renewal.home != home:
@@ -61,21 +66,30 @@ class Renewals:
                 return None, None, False
             flow = None
             if cache.begin():
-                self._renewal = renewal = Renewal(home, event())
+                self._renewal = renewal = Renewal(home)
                 flow = fetched(self._given, self._world.anew())
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
-        return renewal, flow, advice == "wait"
+        return renewal, flow, advice == "wait" and renewal is not None and self._stands(renewal, place)
 
-    def settle(self, renewal: Renewal, outcome: Credentials | BaseException | None) -> None:
-        """The renewal is over and came to `outcome`; None if nobody ran it to its end."""
+    def _stands(self, renewal: Renewal, place: Place) -> bool:
+        """There is something to wait for, and `place` is called when it is over."""
+        with self._lock:
+            if not renewal.over:
+                renewal.waiting.append(place)
+            return not renewal.over
+
+    def _settle(self, renewal: Renewal, outcome: object) -> None:
+        """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
         with self._lock:
             if self._renewal is renewal:
                 self._renewal = None
                 renewal.error = self._note(outcome)
-        renewal.over.set()
+            renewal.over = True
+        for place in renewal.waiting:
+            place.call()
 
-    def keys(self, renewal: Renewal | None) -> Credentials:
+    def _keys(self, renewal: Renewal | None) -> Credentials:
         """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
         found = self.cache.valid()
         if found is not None:
@@ -86,7 +100,7 @@ class Renewals:
         tried = error.tried if isinstance(error, CredentialsError) else ()
         raise CredentialsError(str(error), tried=tried) from error  # a new one: it may be raised in many places at once
 
-    def _note(self, outcome: Credentials | BaseException | None) -> SmRuntimeError | None:
+    def _note(self, outcome: object) -> SmRuntimeError | None:
         cache = self.cache
         if outcome is None:
             cache.abandoned()
@@ -103,7 +117,7 @@ class Renewals:
         if isinstance(outcome, SmRuntimeError):
             return outcome
         wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
-        wrapped.__cause__ = outcome
+        wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
         return wrapped
 
     def _first_step(self, flow: Flow[Credentials], renewal: Renewal) -> Flow[Credentials] | None:
@@ -111,11 +125,11 @@ class Renewals:
         try:
             effect = flow.send(None)
         except StopIteration as end:
-            self.settle(renewal, end.value)
+            self._settle(renewal, end.value)
         except Exception as error:
-            self.settle(renewal, error)
+            self._settle(renewal, error)
         except BaseException:
-            self.settle(renewal, None)
+            self._settle(renewal, None)
             raise
         else:
             return _rest(effect, flow)
@@ -132,8 +146,3 @@ def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
                 return cast("T", end.value)
     finally:
         flow.close()
-
-
-def late(effect: GetCredentials) -> CredentialsError:
-    """The caller's patience has ended before the renewal did."""
-    return CredentialsError(f"no credentials within {effect.timeout:.3g} s: they are still being fetched")

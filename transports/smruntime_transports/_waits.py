@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smruntime_core import Effect
+from smruntime_core import Effect, Flow
 
 if TYPE_CHECKING:
     from ._connection import Connection
@@ -59,3 +59,15 @@ class Turn(Effect[None]):
 
     place: Place
     seconds: float | None
+
+
+class Begin(Effect[None]):
+    """Have `flow` run in a thread or task of its own, which outlives this one, and `over` be told what it came to: None if it was cut off.
+
+    Nothing is waited for.
+    """
+
+    method = "begin"
+
+    flow: Flow[object]
+    over: Callable[[object], None]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import Unpack
 
 from smruntime_core import Sleep
 
@@ -24,9 +24,6 @@ from ._io import AwaitedWireIO, P, T
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
 from ._wire import Wire
-
-if TYPE_CHECKING:
-    from ._renewals import Over
 
 CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
@@ -64,16 +61,6 @@ class AsyncioIO(AwaitedWireIO):
 
     def home(self) -> object:
         return asyncio.get_running_loop()
-
-    def event(self) -> Over:
-        return asyncio.Event()
-
-    async def within(self, seconds: float | None, over: Over) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await cast("asyncio.Event", over).wait()
-        except TimeoutError:
-            return False
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import Unpack
 
 try:
     import trio
@@ -22,9 +22,6 @@ from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
 from ._wire import Wire
 
-if TYPE_CHECKING:
-    from ._renewals import Over
-
 
 class TrioIO(AwaitedWireIO):
     """Answers effects on trio."""
@@ -40,15 +37,6 @@ class TrioIO(AwaitedWireIO):
 
     def home(self) -> object:
         return trio.lowlevel.current_trio_token()
-
-    def event(self) -> Over:
-        return trio.Event()
-
-    async def within(self, seconds: float | None, over: Over) -> bool:
-        with trio.move_on_after(_limit(seconds)):
-            await cast("trio.Event", over).wait()
-            return True
-        return False
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
