@@ -6,7 +6,10 @@ import importlib
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+from .callers import PERFORMERS, Performer
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -27,3 +30,15 @@ def pytest_configure() -> None:
         found = importlib.import_module(name).__file__
         assert found is not None, f"{name} is a namespace package: its __init__.py is missing"
         assert "site-packages" in Path(found).parts, f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
+
+
+@pytest.fixture(params=PERFORMERS)
+def transport(request: pytest.FixtureRequest) -> str:
+    """The name of each transport in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def perform(transport: str) -> Performer:
+    """What has each of them do a list of steps."""
+    return PERFORMERS[transport]

@@ -40,11 +40,6 @@ from .servers import OK, scripted
 KEYS = Credentials("AKIDGIVEN", "a secret", "token")
 
 
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
-
-
 def signer(requests: list[bytes]) -> list[str]:
     """Whose key each request is signed with."""
     return [request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests]

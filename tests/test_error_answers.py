@@ -12,18 +12,13 @@ from smruntime_core import ServiceError, ValidationError
 from smruntime_core._dates import http_date, parse_stamp
 from smruntime_core._model import MAX_ERROR_BODY
 
-from .callers import CALLERS, PERFORMERS, STREAMED, STREAMERS, Performer, Step, Streamer
+from .callers import CALLERS, STREAMED, STREAMERS, Performer, Step, Streamer
 from .servers import OK, Peer, acting, scripted
 
 
 @pytest.fixture(params=STREAMERS)
 def stream(request: pytest.FixtureRequest) -> Streamer:
     return STREAMERS[request.param]
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 HUGE = {

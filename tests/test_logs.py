@@ -13,16 +13,11 @@ import pytest
 
 import smruntime_core as sm
 
-from .callers import PERFORMERS, STREAMED, Performer, Step
+from .callers import STREAMED, Performer, Step
 from .servers import OK, scripted
 
 LOGGER = "smruntime"
 EAGER = sm.RetryPolicy(base_delay=0.0)
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 def refusal(code: str, status: int = 503) -> bytes:

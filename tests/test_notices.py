@@ -11,17 +11,12 @@ import pytest
 import smruntime_core as sm
 from smruntime_core import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting, service
 
-from .callers import IRIS, PERFORMERS, STREAMED, Performer, Step
+from .callers import IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\nContent-Length: 2\r\n\r\n{}"
 EAGER = sm.RetryPolicy(base_delay=0.0)
 DETAIL = sm.InvokeEndpoint(endpoint_name="iris", body=b"the body", custom_attributes="the attributes", inference_id="the-id")
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 def kinds(notices: list[Notice]) -> list[type[Notice]]:

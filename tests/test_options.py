@@ -12,18 +12,13 @@ import smruntime_core as sm
 from smruntime_core._options import RESERVED
 from smruntime_transports import sockets
 
-from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step
+from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nContent-Length: 2\r\n\r\n{}"
 NO_CAPACITY = b'{"Message":"Inference component ic has no capacity to serve requests"}'
 SCALED_TO_ZERO = b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: %d\r\n\r\n%b" % (len(NO_CAPACITY), NO_CAPACITY)
 EAGER = sm.RetryPolicy(base_delay=0.0, throttling_delay=0.0)
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 def fields(request: bytes) -> dict[str, str]:

@@ -30,16 +30,6 @@ THRICE = RetryPolicy(base_delay=0.0)
 PASSWORD = "hush&hush"
 
 
-@pytest.fixture(params=PERFORMERS)
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def perform(transport: str) -> Performer:
-    return PERFORMERS[transport]
-
-
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()

@@ -29,7 +29,7 @@ from smruntime_core import (
     ServiceError,
 )
 
-from .callers import PERFORMERS, Performer, Step
+from .callers import Performer, Step
 from .servers import OK, Peer, acting
 
 THRICE = RetryPolicy(base_delay=0.0)
@@ -91,11 +91,6 @@ def running(port: int, *line: str) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait(10)
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 @pytest.fixture(scope="module")

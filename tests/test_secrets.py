@@ -40,7 +40,7 @@ from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 
-from .callers import PERFORMERS, Performer, Step
+from .callers import Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 CANARY = "Canary"
@@ -53,11 +53,6 @@ LARGE = sm.InvokeEndpoint(**{**MEMBERS, "body": BODY * 2_000_000})
 STREAMING = sm.InvokeEndpointWithResponseStream(**MEMBERS)
 EXTRA: dict[str, Any] = {"extra_headers": {"x-a": f"{CANARY} header"}}
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 def shown(error: BaseException) -> Iterator[tuple[str, str]]:

@@ -37,11 +37,6 @@ from .servers import OK, Peer, acting, scripted
 THRICE = RetryPolicy(base_delay=0.0)
 
 
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
-
-
 class Authority:
     """Issues certificates with whatever is wrong with them."""
 

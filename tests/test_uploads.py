@@ -41,16 +41,6 @@ AWAITED = ("trio", "asyncio")
 BLOCKING: dict[str, Any] = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}
 
 
-@pytest.fixture(params=PERFORMERS)
-def transport(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def perform(transport: str) -> Performer:
-    return PERFORMERS[transport]
-
-
 def upload(body: Any) -> Step:
     return Step(InvokeEndpoint(endpoint_name="e", body=body))
 

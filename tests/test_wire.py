@@ -22,15 +22,10 @@ from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports._pool import MOST
 
-from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step, drive_asyncio
+from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted
 from .test_sessions import CLOSED, OPENED
 from .test_streams import FRAMES, chunked
-
-
-@pytest.fixture(params=PERFORMERS)
-def perform(request: pytest.FixtureRequest) -> Performer:
-    return PERFORMERS[request.param]
 
 
 @contextmanager
