@@ -222,6 +222,12 @@ def test_sockets_are_set_as_the_caller_says() -> None:
     assert found[2:-1] == [7, 10, 5]
 
 
+def test_every_transport_takes_options_of_sockets(name: str) -> None:
+    with scripted(OK) as server:
+        (outcome,) = outcomes(name, server.url, lambda *_: [], socket_options=[KEEPIDLE])
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+
+
 @pytest.mark.parametrize("options", [7, [7], [(1, 2)], [("a", 1, 2)], [(1, 2, "x")], "abc"])
 def test_what_are_no_options_of_a_socket(name: str, options: Any) -> None:
     with pytest.raises(ConstructionError, match="socket_options"):

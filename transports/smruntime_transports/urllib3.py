@@ -15,6 +15,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Unpack, cast
 
@@ -51,7 +52,7 @@ from smruntime_core._url import host_and_port
 
 from ._client import Settings, SyncClient
 from ._connect import Connector
-from ._connection import Connection
+from ._connection import Connection, Option
 from ._limits import Limits
 from ._pool import MOST, Pool
 from ._proxy import Proxy, tunnel
@@ -339,7 +340,7 @@ class Urllib3Settings(Settings, total=False):
     """What a client over urllib3 takes besides.
 
     `pools` is a `urllib3.PoolManager` (or `ProxyManager`) of yours, whose settings are used; connections are the client's own.
-    `tls`, `max_connections`, `proxy` and `trust_env` are as in `WireSettings`, and not for a client with `pools`.
+    `tls`, `max_connections`, `proxy`, `trust_env` and `socket_options` are as in `WireSettings`, and not for a client with `pools`.
     """
 
     pools: urllib3.PoolManager | None
@@ -347,6 +348,7 @@ class Urllib3Settings(Settings, total=False):
     max_connections: int
     proxy: str | Proxy | None
     trust_env: bool
+    socket_options: Sequence[Option]
 
 
 class Client(SyncClient):
