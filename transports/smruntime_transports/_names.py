@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from smruntime_core import Flow
 
-from ._waits import Place, Turn
+from ._waits import Gate, Turn
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 NUMERIC = socket.AI_NUMERICHOST
@@ -30,26 +30,15 @@ def system(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-class Lookup:
-    """One question that is being asked, and those who wait for the answer."""
+class Lookup(Gate):
+    """One question that is being asked; it opens with the answer."""
 
-    def __init__(self) -> None:
-        self.answer: list[Address] | None = None
-        self._waiting: list[Place] = []
-
-    def join(self) -> Place:
-        """A place that is called when there is an answer."""
-        place = Place()
-        self._waiting.append(place)
-        if self.answer is not None:  # it came in between
-            place.call()
-        return place
+    answer: list[Address] | None = None
 
     def answered(self, answer: list[Address]) -> None:
         """Call all who wait."""
         self.answer = answer
-        for place in self._waiting:
-            place.call()
+        self.open()
 
 
 class Names:

@@ -15,7 +15,7 @@ from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCrede
 from smruntime_core.credentials import Cache, World
 from smruntime_core.credentials._provider import fetched
 
-from ._waits import Begin, Place, Turn
+from ._waits import Begin, Gate, Turn
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Renewal:
-    """One renewal in flight. `home` is where it runs, a process or a loop: one begun elsewhere is not waited for."""
+class Renewal(Gate):
+    """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
 
     def __init__(self, home: object) -> None:
+        super().__init__()
         self.home = home
-        self.over = False
-        self.waiting: list[Place] = []
         self.error: SmRuntimeError | None = None
 
 
@@ -45,18 +44,18 @@ class Renewals:
 
     def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
         """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
-        place = Place()
-        renewal, flow, wait = self._join(effect.rejected, home, place)
+        renewal, flow, wait = self._join(effect.rejected, home)
         if renewal is not None and flow is not None:
             yield from Begin(flow, partial(self._settle, renewal))
-        if wait:
+        if renewal is not None and wait:
+            place = renewal.join()
             yield from Turn(place, effect.timeout)
             if not place.called:
                 raise CredentialsError(f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched")
         return self._keys(renewal)
 
-    def _join(self, rejected: Credentials | None, home: object, place: Place) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
-        """The renewal in flight, its flow if the caller is to begin it, and whether to wait at `place`."""
+    def _join(self, rejected: Credentials | None, home: object) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
+        """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
         with self._lock:
             cache, renewal = self.cache, self._renewal
             if renewal is not None and renewal.home != home:
@@ -70,14 +69,7 @@ class Renewals:
                 flow = fetched(self._given, self._world.anew())
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
-        return renewal, flow, advice == "wait" and renewal is not None and self._stands(renewal, place)
-
-    def _stands(self, renewal: Renewal, place: Place) -> bool:
-        """There is something to wait for, and `place` is called when it is over."""
-        with self._lock:
-            if not renewal.over:
-                renewal.waiting.append(place)
-            return not renewal.over
+        return renewal, flow, advice == "wait"
 
     def _settle(self, renewal: Renewal, outcome: object) -> None:
         """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
@@ -85,9 +77,7 @@ class Renewals:
             if self._renewal is renewal:
                 self._renewal = None
                 renewal.error = self._note(outcome)
-            renewal.over = True
-        for place in renewal.waiting:
-            place.call()
+        renewal.open()
 
     def _keys(self, renewal: Renewal | None) -> Credentials:
         """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""

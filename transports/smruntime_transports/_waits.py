@@ -52,6 +52,28 @@ class Place:
         return self.called
 
 
+class Gate:
+    """What several wait for together: it is opened once, and whoever comes later need not wait."""
+
+    def __init__(self) -> None:
+        self.opened = False
+        self._waiting: list[Place] = []
+
+    def join(self) -> Place:
+        """A place that is called when it opens."""
+        place = Place()
+        self._waiting.append(place)
+        if self.opened:  # perhaps in between
+            place.call()
+        return place
+
+    def open(self) -> None:
+        """Call all who wait."""
+        self.opened = True
+        for place in self._waiting:
+            place.call()
+
+
 class Turn(Effect[None]):
     """Until `place` is called, or `seconds` have passed."""
 
