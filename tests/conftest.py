@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from .callers import PERFORMERS, Performer
+if TYPE_CHECKING:
+    from .callers import Performer
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -32,13 +34,17 @@ def pytest_configure() -> None:
         assert "site-packages" in Path(found).parts, f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
 
 
-@pytest.fixture(params=PERFORMERS)
-def transport(request: pytest.FixtureRequest) -> str:
-    """The name of each transport in turn."""
-    return str(request.param)
-
-
 @pytest.fixture
 def perform(transport: str) -> Performer:
-    """What has each of them do a list of steps."""
+    """What has the transport of this turn do a list of steps."""
+    from .callers import PERFORMERS
+
     return PERFORMERS[transport]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that names `transport` is run once on each. Imported here only: the tests apart have none of their packages."""
+    if "transport" in metafunc.fixturenames:
+        from .callers import PERFORMERS
+
+        metafunc.parametrize("transport", PERFORMERS)

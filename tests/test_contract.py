@@ -20,13 +20,13 @@ from .servers import OK, scripted
 def matrix(request: pytest.FixtureRequest) -> Matrix:
     """All scenarios that are asked for are played once, together, since most of them wait."""
     asked: list[Any] = [item for item in request.session.items if getattr(item, "originalname", "") == "test_contract"]
-    return run_all((item.callspec.params["transport"], item.callspec.params["scenario"]) for item in asked)
+    return run_all((item.callspec.params["contracted"], item.callspec.params["scenario"]) for item in asked)
 
 
 @pytest.mark.parametrize("scenario", CONTRACT, ids=str)
-@pytest.mark.parametrize("transport", CONTRACTED)
-def test_contract(matrix: Matrix, transport: str, scenario: Scenario) -> None:
-    assert not matrix.runs[transport, str(scenario)].wrong
+@pytest.mark.parametrize("contracted", CONTRACTED)
+def test_contract(matrix: Matrix, contracted: str, scenario: Scenario) -> None:
+    assert not matrix.runs[contracted, str(scenario)].wrong
 
 
 def test_nothing_is_left_over(matrix: Matrix) -> None:
