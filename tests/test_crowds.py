@@ -255,7 +255,7 @@ def test_streams_that_nobody_reads(name: str) -> None:
 @pytest.mark.parametrize("name", BLOCKING)
 def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After 45 s of idleness, and at the age of ten minutes however busy it was; the clock is set, not waited for."""
-    now = time.monotonic()
+    now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
     def act(peer: Peer) -> None:
