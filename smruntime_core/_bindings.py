@@ -80,7 +80,7 @@ class Bound(Record):
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
     document: ClassVar[tuple[Binding, ...]] = ()
-    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+    headers: ClassVar[dict[str, str]] = {}
     wire_names: ClassVar[dict[str, str]] = {}
     numbers: ClassVar[bool] = False
 
@@ -92,7 +92,7 @@ class Bound(Record):
         # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
         cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
         cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
-        cls.headers = tuple((member, wire_name.lower()) for member, wire_name in cls.wire_names.items())
+        cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
 
 
 class Output(Bound):

@@ -26,9 +26,8 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
     if response.truncated:
         raise ResponseError("the body of a successful answer was cut short").about(told)
     values: dict[str, object] = {"body": response.body, "metadata": told}
-    for name, key in kind.headers:
-        if key in found:
-            values[name] = found[key]
+    for key in kind.headers.keys() & found.keys():
+        values[kind.headers[key]] = found[key]
     if kind.document:
         del values["body"]
         said = document(response.body)

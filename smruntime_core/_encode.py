@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._bindings import Bound
 from ._model import Headers, Request
 from ._rules import ENDPOINT_URL
-from ._url import Endpoint
+from ._url import Endpoint, Form
 
 
 def endpoint(member: str, value: object) -> Endpoint:
@@ -15,10 +15,18 @@ def endpoint(member: str, value: object) -> Endpoint:
 
 def request(operation: Bound, method: str, path: str, base: Endpoint) -> Request:
     """The unsigned request of `operation` to the service at `base`."""
-    values = operation.__dict__
+    members = operation.__dict__.copy()
+    body = members.pop("body", b"")
+    wanted = operation.__class__, *members.items()
+    form = base.forms.get(wanted) or base.forms.keep(wanted, _form(operation, method, path, base))
+    return Request.made(form, body)
+
+
+def _form(operation: Bound, method: str, path: str, base: Endpoint) -> Form:
+    """What all requests have in common whose operations differ in nothing but the body."""
     for binding in operation.labels:
-        path = path.replace(binding.place, values[binding.name])
-    return Request.made(method, base + path, headers(operation), values.get("body", b""), (base.origin, base.prefix + path))
+        path = path.replace(binding.place, operation.__dict__[binding.name])
+    return Form(method, base, path, headers(operation))
 
 
 def headers(record: Bound) -> Headers:

@@ -12,9 +12,9 @@ from ._bodies import Body, Source
 from ._errors import ConstructionError
 from ._record import Record, field
 from ._rules import KEY, SCOPE_PART, SECRET
+from ._url import Form
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
-Cut: TypeAlias = "tuple[tuple[str, str], str]"
 
 
 class Request(Record):
@@ -32,19 +32,19 @@ class Request(Record):
     body: Body = b""
 
     @classmethod
-    def made(cls, method: str, url: str, headers: Headers, body: object, cut: Cut) -> Self:
-        """A sound request; `cut` is `url` as a wire needs it: scheme and authority, and what stands in the first line."""
-        return cls.trusted({"method": method, "url": url, "headers": headers, "body": body, "_cut": cut})
+    def made(cls, form: Form, body: object) -> Self:
+        """A sound request of that form."""
+        return cls.trusted({"method": form.method, "url": form.url, "headers": form.headers, "body": body, "_form": form})
 
     @property
-    def cut(self) -> Cut | None:
-        """Where it goes, if it is sound: then nothing in it needs another look before it is written to a wire."""
-        return self.__dict__.get("_cut")
+    def form(self) -> Form | None:
+        """Its form, if it is sound: then nothing in it needs another look before it is written to a wire."""
+        return self.__dict__.get("_form")
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
         values = self.__dict__.copy()
-        values["headers"] = self.headers + headers
+        values["headers"] += headers
         return self.trusted(values)
 
     def bearing(self, body: object) -> Self:
@@ -53,7 +53,7 @@ class Request(Record):
 
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
-        return super().but(**changes, _cut=None)
+        return super().but(**changes, _form=None)
 
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
@@ -138,11 +138,14 @@ def _moment(member: str, value: object) -> float | None:
     )
 
 
+KEPT_AS = "_signing"  # where on credentials their keys are kept
+
+
 class Credentials(Record):
     """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
 
-    They refuse to be pickled, and their repr shows the access key id only. The signing key derived from them is
-    cached here, on the object it belongs to.
+    They refuse to be pickled, and their repr shows the access key id only. The signing keys derived from them are
+    kept here, on the object they belong to.
     """
 
     access_key_id: str = field(check=KEY.check)
@@ -153,7 +156,7 @@ class Credentials(Record):
 
     def but(self, **changes: object) -> Self:
         made = super().but(**changes)
-        made.__dict__.pop("_signing_keys", None)  # those of another secret, perhaps
+        made.__dict__.pop(KEPT_AS, None)  # what belongs to another secret, perhaps
         return made
 
     def __reduce__(self) -> NoReturn:

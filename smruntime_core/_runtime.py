@@ -31,7 +31,7 @@ from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Attempt, Metadata
-from ._model import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody, Timeouts
+from ._model import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
 from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
@@ -58,6 +58,7 @@ Observer: TypeAlias = Callable[[Notice], object]
 Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, Deadline, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
+ANY_CREDENTIALS = GetCredentials()
 
 
 class Runtime:
@@ -88,7 +89,7 @@ class Runtime:
         self._clock = clock
         self._random = random
         self._observe = observe
-        self._user_agent = user_agent(app_id)
+        self._user_agent = ("user-agent", user_agent(app_id))
         self._id = _uuid_beginning(random)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
@@ -148,30 +149,27 @@ class Runtime:
             request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
         deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
-        watch = Watch(self._observe, type(operation).__name__, f"{self._id}{int(self._random() * 2**48):012x}", clock)
+        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 2**48):012x}", clock)
         watch.built(request)
         recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
             try:
-                credentials = yield from GetCredentials(deadline.left(), recovery.rejected if recovery else None)
+                credentials = yield from _credentials(deadline, recovery)
             except SmRuntimeError as error:
                 raise watch.ended(error) from None
             if failure is not None and recovery is not None and credentials == recovery.rejected:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
-            signed = sign(request, credentials, self._scope, now=sent + self.skew.seconds, payload_hash=payload_hash)
-            most = max(options.retries.max_attempts, len(watch.attempts) + 1)
-            watch.started(most)
-            ready = request.signed(signed.headers + self._unsigned(watch, most, sent, deadline))
+            ready = self._signed(request, credentials, payload_hash, sent, deadline, watch)
             try:
                 result = yield from attempt(operation, ready, deadline, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
                 self.tokens.give(spent or FIRST_TRY_REWARD)
-                _succeeded(watch, result, waited)
+                watch.succeeded(result, waited)
                 return result
 
             if isinstance(failure, DispatchFailure):
@@ -188,27 +186,26 @@ class Runtime:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _unsigned(self, watch: Watch, most: int, now: float, deadline: Deadline) -> tuple[tuple[str, str], ...]:
-        """Fields that say who calls and for which time; a proxy may change them, so they are not signed."""
-        left = deadline.left()
-        ttl = "" if left is None else f"ttl={stamp(now + self.skew.seconds + left)}; "
-        return (
-            ("user-agent", self._user_agent),
-            ("amz-sdk-invocation-id", watch.invocation),
-            ("amz-sdk-request", f"{ttl}attempt={len(watch.attempts) + 1}; max={most}"),
-        )
+    def _signed(
+        self, request: Request, credentials: Credentials, payload_hash: str, sent: float, deadline: Deadline, watch: Watch
+    ) -> Request:
+        """The request of one attempt: signed, and saying who calls and for which time (a proxy may change that, so it is not signed)."""
+        now, left = sent + self.skew.seconds, deadline.left()
+        signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
+        number = len(watch.attempts) + 1
+        most = max(self.options.retries.max_attempts, number)
+        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
+        told = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
+        watch.started(number, most)
+        return request.signed((*signed.headers, self._user_agent, *told))
 
 
-def _succeeded(watch: Watch, result: Told, waited: float) -> None:
-    """The last attempt brought `result`."""
-    try:
-        watch.attempt("ok", result.metadata, waited)
-        watch.ended(None)
-    except BaseException:  # an observer's; what nobody will read must not stay open
-        if isinstance(result, Stream):
-            cast("Stream[Output]", result).close()
-        raise
-    result.metadata.complete(attempts=watch.attempts)
+def _credentials(deadline: Deadline, recovery: Recovery | None) -> GetCredentials:
+    """What to ask for before an attempt."""
+    left = deadline.left()
+    if recovery is None:
+        return ANY_CREDENTIALS if left is None else GetCredentials(left)
+    return GetCredentials(left, recovery.rejected)
 
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
@@ -230,12 +227,13 @@ def _uuid_beginning(draw: Callable[[], float]) -> str:
 class Watch:
     """Keeps the attempts at one call, and tells the observer what happens to it, if there is an observer."""
 
-    def __init__(self, observe: Observer | None, operation: str, invocation: str, clock: Clock) -> None:
+    notify: Callable[[], None] | None = None
+
+    def __init__(self, observe: Observer | None, operation: Operation[Output], invocation: str, clock: Clock) -> None:
         self.invocation = invocation
         self.attempts: tuple[Attempt, ...] = ()
-        self.notify: Callable[[], None] | None = None
         self._observe = observe
-        self._operation = operation
+        self._operation = type(operation).__name__
         self._clock = clock
         self._begun = self._attempt_begun = clock.monotonic()
 
@@ -250,13 +248,12 @@ class Watch:
             path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
             self._observe(RequestBuilt(self._operation, self.invocation, request.method, f"/{path}", len(request.body)))
 
-    def started(self, most: int) -> None:
+    def started(self, number: int, most: int) -> None:
         """An attempt begins; `notify` is what to call when the first byte of its answer is there."""
         self._attempt_begun = begun = self._clock.monotonic()
         observe = self._observe
         if observe is None:
             return
-        number = len(self.attempts) + 1
         observe(AttemptStarted(self._operation, self.invocation, number, most))
 
         def notify() -> None:
@@ -277,6 +274,18 @@ class Watch:
         if self._observe is not None:
             number = len(self.attempts)
             self._observe(AttemptEnded(self._operation, self.invocation, number, outcome, seconds, made.status, made.request_id))
+
+    def succeeded(self, result: Told, waited: float) -> None:
+        """The last attempt brought `result`."""
+        metadata = result.metadata
+        try:
+            self.attempt("ok", metadata, waited)
+            self.ended(None)
+        except BaseException:  # an observer's; what nobody will read must not stay open
+            if isinstance(result, Stream):
+                cast("Stream[Output]", result).close()
+            raise
+        metadata.complete(attempts=self.attempts)
 
     def waiting(self, again: Again) -> None:
         """There will be another attempt, but not yet."""

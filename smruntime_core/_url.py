@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ._errors import ConstructionError
+from ._kept import Kept
 
 _controls = re.compile(r"[\0-\x1f\x7f-\x9f]").search
 _parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?").fullmatch
@@ -26,20 +27,41 @@ def split(url: str) -> tuple[str, str, str, str]:
     return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
 
 
+class Form:
+    """What sound requests have in common that differ in nothing but body and signature: where they go, and which fields they begin with.
+
+    `origin` is scheme and authority, `target` what stands in the first line. Whoever writes one keeps the `head` here, as far as it goes.
+    """
+
+    head = ""
+
+    def __init__(self, method: str, base: Endpoint, path: str, headers: tuple[tuple[str, str], ...]) -> None:
+        self.method = method
+        self.url = base + path
+        self.origin = base.origin
+        self.target = base.prefix + path
+        self.headers = headers
+
+
 class Endpoint(str):
     """The URL of a service that has been checked and cut once, for all the requests that begin with it.
 
-    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end.
+    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end. `forms` are
+    those of requests that were made before: a client makes few, over and over.
     """
 
     origin: tuple[str, str]
     prefix: str
+    forms: Kept[Form]
 
     def __new__(cls, url: str) -> Endpoint:
         made = super().__new__(cls, url.rstrip("/"))
         scheme, authority, path, _ = split(url)
-        made.origin, made.prefix = (scheme, authority), path.rstrip("/")
+        made.origin, made.prefix, made.forms = (scheme, authority), path.rstrip("/"), Kept()
         return made
+
+    def __reduce__(self) -> tuple[type[Endpoint], tuple[str]]:
+        return Endpoint, (str(self),)
 
 
 def _fault(url: str) -> str:

@@ -7,12 +7,13 @@ from typing import cast
 
 from .._bodies import Body, Source, Upload
 from .._errors import ConstructionError
-from .._model import Cut, Request
-from .._url import split
+from .._model import Request
+from .._url import Form, split
 from ._gate import TOKEN
 
 ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
 
+_LINE = ": ".join
 _token = re.compile(TOKEN).fullmatch
 _start = re.compile(rf"{TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
 
@@ -24,20 +25,24 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     `Host` and `Content-Length` are added if they are not there; nothing else is. Raises `ConstructionError` for what
     a peer could read as something else: controls or non-ASCII anywhere, a name that is no token, another length.
     """
-    origin, target = request.cut or _checked(request)
+    form = request.form
+    if form is None:
+        origin, lines = _checked(request)
+    else:
+        origin, lines = form.origin, [form.head or _begun(form), *map(_LINE, request.headers[len(form.headers) :])]
     body = request.body
     size = len(body) if type(body) is bytes else _size(body)
-    start, host, length = f"{request.method} {target} HTTP/1.1", f"Host: {origin[1]}", f"Content-Length: {size}"
-    fields = map(": ".join, request.headers)
-    if request.cut is None:  # it may have said so itself
-        names = [name.lower() for name, _ in request.headers]
-        lines = [start, *([] if "host" in names else [host]), *fields, *([] if "content-length" in names else [length]), "", ""]
-    else:
-        lines = [start, host, *fields, length, "", ""]
+    lines += f"Content-Length: {size}", "", ""
     head = "\r\n".join(lines).encode("ascii")
     if size <= ONE_WRITE:
         return origin, [memoryview(head + body)]
     return origin, [memoryview(head), *_apart(body)]
+
+
+def _begun(form: Form) -> str:
+    """The head of all requests of a form, as far as it is the same."""
+    form.head = "\r\n".join([f"{form.method} {form.target} HTTP/1.1", f"Host: {form.origin[1]}", *map(_LINE, form.headers)])
+    return form.head
 
 
 def _size(body: object) -> int:
@@ -50,13 +55,15 @@ def _apart(body: object) -> list[memoryview]:
     return [] if isinstance(body, Upload) else [memoryview(cast("Body", body)).cast("B")]
 
 
-def _checked(request: Request) -> Cut:
-    """Where `request` goes; raises `ConstructionError` if it cannot go there."""
+def _checked(request: Request) -> tuple[tuple[str, str], list[str]]:
+    """Where `request` goes, and the lines of its head but for the length; raises `ConstructionError` if it cannot go there."""
     scheme, authority, path, query = split(request.url)
     target = f"{path}?{query}" if query else path
     if refusal := _fault(request, target, authority, _size(request.body)):
         raise refusal
-    return (scheme, authority), target
+    fields = [pair for pair in request.headers if pair[0].lower() != "content-length"]  # which says what we say, if it is there
+    host = [] if any(name.lower() == "host" for name, _ in fields) else [f"Host: {authority}"]
+    return (scheme, authority), [f"{request.method} {target} HTTP/1.1", *host, *map(_LINE, fields)]
 
 
 def _fault(request: Request, target: str, authority: str, size: int) -> ConstructionError | None:

@@ -162,7 +162,6 @@ class HeaderLines:
         self.signed = ";".join(order)
         indices = [index for name in order for index in places[name]]
         self._in_order = itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
-        self._last: tuple[object, str, str] = None, "", ""
         self._parts = [""]  # what stands before each value, a place for the value, and so on
         for name in order:
             self._parts[-1] += f"{name}:"
@@ -170,24 +169,13 @@ class HeaderLines:
             self._parts[-1] = "\n"
 
     def of(self, values: tuple[str, ...], host: str, added: tuple[str, ...]) -> str:
-        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already.
-
-        The first of `added` is the time. Calls in a row often differ in nothing else, so what stands around it is remembered.
-        """
-        given = values, host, added[1:]
-        known, before, after = self._last
-        if given == known:
-            return before + added[0] + after
+        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already."""
         text = " | ".join(("", *values, ""))  # a blank at either end of a value is now one of two
         if "  " in text or "\t" in text or "\n" in text or "\v" in text or "\f" in text or "\r" in text:
             values = tuple(map(canonical_value, values))
         parts = self._parts.copy()
         parts[1::2] = self._in_order((*values, host, *added))
-        lines = "".join(parts)
-        if added:
-            before, name, after = lines.partition("\nx-amz-date:")  # host is before it, and no value holds a line end
-            self._last = given, before + name, after[len(added[0]) :]  # in one step: threads share it
-        return lines
+        return "".join(parts)
 
 
 def canonical_request(method: str, path: str, query: str, header_lines: str, signed: str, payload_hash: str) -> str:

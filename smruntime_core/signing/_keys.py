@@ -2,7 +2,7 @@
 
 A key is good for a day, a region and a service, so it is kept on the `Credentials` object as two SHA-256 states that have read
 HMAC's padded key already (RFC 2104): a signature then costs three short hashes. What else is the same from one call to the next is
-kept beside it, within limits: which headers are signed in which order, what a URL signs as, the second as text.
+kept beside it, within limits: which headers are signed in which order, what a URL signs as, all but time and body of a request.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from hmac import compare_digest
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from .._dates import date_of, time_of_day
-from .._model import Credentials, Scope
+from .._kept import Kept
+from .._model import KEPT_AS, Credentials, Headers, Scope
 from .._record import Record, field
 from .._rules import SCOPE_PART, Rule
-from ._canonical import STANDARD, Dialect, HeaderLines, canonical_target
+from ._canonical import Dialect, HeaderLines, canonical_target
 
 HMAC = "AWS4-HMAC-SHA256"
 ECDSA = "AWS4-ECDSA-P256-SHA256"
-KEPT = 64  # header lists and URLs a key
+DAYS = 8  # yesterday's too; whoever signs for more scopes than that derives again
 _PATTERN = r"[a-zA-Z0-9*._-]+"
 REGIONS = Rule("regions joined by commas, '*' for any characters", rf"{_PATTERN}(?:,{_PATTERN})*", 1024)
 _sha256 = hashlib.sha256
@@ -46,6 +47,22 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
+class Outline(NamedTuple):
+    """All that a signature says but for the time and the body; requests of the same method, URL and header share it.
+
+    `before` and `after` are the canonical request around the time, up to the hash of the body; `fields` are to be added to the request
+    besides time and signature, `authorization` is the beginning of the latter. Its repr shows nothing: a session token is among it.
+    """
+
+    before: str
+    after: str
+    fields: Headers
+    authorization: str
+
+    def __repr__(self) -> str:
+        return "<Outline>"
+
+
 class Key:
     """What a day's signatures for one scope share, whatever the algorithm."""
 
@@ -55,37 +72,19 @@ class Key:
     def __init__(self, date: str, scope: str) -> None:
         self.date = date
         self.scope = scope
-        self._lines: dict[tuple[object, ...], HeaderLines] = {}
-        self._last = (-1, "")
-        self._targets: dict[object, tuple[str, str, str]] = {}
+        self.outlines: Kept[Outline] = Kept()
+        self._lines: Kept[HeaderLines] = Kept()
+        self._targets: Kept[tuple[str, str, str]] = Kept()
 
     def header_lines(self, names: tuple[str, ...], added: Collection[str], chosen: Collection[str] | None = None) -> HeaderLines:
         """How fields of these `names` are signed together with those `added`; `chosen` as for `HeaderLines`."""
-        wanted = (names, *added) if chosen is None else (names, tuple(added), tuple(chosen))
-        found = self._lines.get(wanted)
-        if found is None:
-            if len(self._lines) > KEPT:  # whoever makes up header names works this out anew
-                self._lines.clear()
-            found = self._lines[wanted] = HeaderLines(names, added, chosen)
-        return found
-
-    def stamp(self, second: int) -> str:
-        """`YYYYMMDDThhmmssZ` for so many seconds after midnight; calls come many to a second."""
-        kept, text = self._last
-        if kept != second:
-            text = self.date + time_of_day(second)
-            self._last = second, text  # in one step: threads share it
-        return text
+        wanted = names, tuple(added), None if chosen is None else tuple(chosen)
+        return self._lines.get(wanted) or self._lines.keep(wanted, HeaderLines(names, added, chosen))
 
     def target(self, url: str, dialect: Dialect) -> tuple[str, str, str]:
         """Authority, canonical path and canonical query of `url`: a client calls few of them, over and over."""
-        wanted = url if dialect is STANDARD else (url, dialect)
-        found = self._targets.get(wanted)
-        if found is None:
-            if len(self._targets) > KEPT:
-                self._targets.clear()
-            found = self._targets[wanted] = canonical_target(url, dialect)
-        return found
+        wanted = url, dialect
+        return self._targets.get(wanted) or self._targets.keep(wanted, canonical_target(url, dialect))
 
     def sign(self, text: str) -> str:
         """The signature of `text` in hexadecimal."""
@@ -128,17 +127,27 @@ def _hmac_states(key: bytes) -> tuple[_Hash, _Hash]:
     return _sha256(bytes(b ^ 0x36 for b in block)), _sha256(bytes(b ^ 0x5C for b in block))
 
 
+class _Ring:
+    """The keys of some credentials, and the one used last together with the second as text; calls come many to a second."""
+
+    def __init__(self) -> None:
+        self.keys: Kept[Key] = Kept()
+        self.last: tuple[int, AnyScope | None, tuple[Key, str]] = -1, None, (Key("", ""), "")  # threads share it: set in one step
+
+
 def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
     """The key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`."""
-    day, second = divmod(int(now), 86400)
-    kept: dict[tuple[object, ...], Key] = credentials.__dict__.get("_signing_keys") or credentials.__dict__.setdefault("_signing_keys", {})
+    ring: _Ring = credentials.__dict__.get(KEPT_AS) or credentials.__dict__.setdefault(KEPT_AS, _Ring())
+    moment = int(now)
+    second, last, found = ring.last
+    if second == moment and last is scope:
+        return found
+    day, second = divmod(moment, 86400)
     wanted = day, scope.region, scope.service, type(scope)
-    key = kept.get(wanted)
-    if key is None:
-        if len(kept) > 8:  # yesterday's; whoever signs for more scopes than that derives again
-            kept.clear()
-        key = kept[wanted] = _derive(credentials, date_of(day), scope)
-    return key, key.stamp(second)
+    key = ring.keys.get(wanted) or ring.keys.keep(wanted, _derive(credentials, date_of(day), scope), DAYS)
+    found = key, key.date + time_of_day(second)
+    ring.last = moment, scope, found
+    return found
 
 
 def _derive(credentials: Credentials, date: str, scope: AnyScope) -> Key:

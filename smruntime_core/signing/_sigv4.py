@@ -14,10 +14,11 @@ from .._bodies import Body, Upload
 from .._errors import ConstructionError
 from .._model import Credentials, Headers, Request
 from ._canonical import STANDARD, Dialect, canonical_request
-from ._keys import AnyScope, Key, signing_key
+from ._keys import AnyScope, Key, Outline, signing_key
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 TEXT = "text without lone surrogates, its headers pairs of such text"
+_TIME = "\nx-amz-date:"
 _sha256 = hashlib.sha256
 
 
@@ -66,30 +67,48 @@ def sign(
     key, stamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
+    standard = dialect is STANDARD and signed_headers is None
+    try:
+        outline = key.outlines.get((request.method, request.url, request.headers)) if standard else None
+    except TypeError:  # headers in lists, which are taken too
+        standard, outline = False, None
+    if outline is None:
+        outline = _outline(request, credentials, key, payload_hash, signed_headers, dialect)
+        if standard:
+            key.outlines.keep((request.method, request.url, request.headers), outline)
+    canonical = f"{outline.before}{stamp}{outline.after}{payload_hash}"
+    text = string_to_sign(canonical, stamp, key)
+    signature = key.sign(text)
+    headers = ("x-amz-date", stamp), *outline.fields, ("authorization", outline.authorization + signature)
+    return Signature(headers, signature, canonical, text)
+
+
+def _outline(
+    request: Request, credentials: Credentials, key: Key, payload_hash: str, signed_headers: Collection[str] | None, dialect: Dialect
+) -> Outline:
+    """What `sign` says, but for the time and the hash of the body."""
     authority, path, query = key.target(request.url, dialect)
-    token, added, values, canonical = credentials.session_token, {"x-amz-date": stamp}, (), ""
+    token, values, canonical, fields = credentials.session_token, (), "", dict[str, str]()
     if dialect.add_payload_hash:
-        added["x-amz-content-sha256"] = payload_hash
+        fields["x-amz-content-sha256"] = payload_hash
     if key.region_set is not None:
-        added["x-amz-region-set"] = key.region_set
+        fields["x-amz-region-set"] = key.region_set
     if token is not None and dialect.sign_session_token:
-        added["x-amz-security-token"] = token
+        fields["x-amz-security-token"] = token
     try:
         names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
-        lines = key.header_lines(names, added, signed_headers)
-        canonical = canonical_request(
-            request.method, path, query, lines.of(values, authority, tuple(added.values())), lines.signed, payload_hash
-        )
-        text = string_to_sign(canonical, stamp, key)
+        lines = key.header_lines(names, ("x-amz-date", *fields), signed_headers)
+        canonical = canonical_request(request.method, path, query, lines.of(values, authority, ("", *fields.values())), lines.signed, "")
+        canonical.encode()
+        time = canonical.index(_TIME, len(request.method)) + len(_TIME)  # a URL holds no line end, nor does a value
     except (TypeError, ValueError):  # UnicodeEncodeError is one
-        del token, added, values, canonical  # what a traceback with locals would show
+        del token, values, canonical, fields  # what a traceback with locals would show
         raise ConstructionError("request", TEXT) from None
-    signature = key.sign(text)
     if token is not None and not dialect.sign_session_token:
-        added["x-amz-security-token"] = token
+        fields["x-amz-security-token"] = token
     credential = f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}"
-    added["authorization"] = f"{credential}, SignedHeaders={lines.signed}, Signature={signature}"
-    return Signature(tuple(added.items()), signature, canonical, text)
+    authorization = f"{credential}, SignedHeaders={lines.signed}, Signature="
+    return Outline(canonical[:time], canonical[time:], tuple(fields.items()), authorization)
 
 
 def string_to_sign(canonical: str, stamp: str, key: Key) -> str:
