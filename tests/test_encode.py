@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from smruntime_core import Operation, Output, Response
+from smruntime_core import InvokeEndpoint, InvokeEndpointWithResponseStream, Operation, Output, Request, Response
 from smruntime_core._bindings import header, payload
+from smruntime_core._http1._writing import write
+from smruntime_core._kept import MOST
 from smruntime_core._rules import header_text
+from smruntime_core._url import Endpoint
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "rest-json-1.json"
 TEXT = header_text(1024)
@@ -68,3 +74,30 @@ def test_response_vectors(case: Any) -> None:
 def test_a_service_under_a_path() -> None:
     kind = type("HostWithPath", (Blob,), {"method": "GET", "path": "/HostWithPathOperation", "__annotations__": {}})
     assert kind().request("https://example.com/custom").url == "https://example.com/custom/HostWithPathOperation"
+
+
+TEXTS = st.sampled_from((None, "a", "b", "text/csv"))
+
+
+@given(st.lists(st.tuples(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.booleans()), max_size=100))
+def test_a_form_that_is_kept_makes_the_same_request(calls: list[tuple[str, str | None, str | None, bool]]) -> None:
+    """As text of an endpoint gives it, whose forms nobody keeps; and it is written as a request that is checked when it is written."""
+    kept = Endpoint("https://h:8/under")
+    for number, (name, content_type, accept, streamed) in enumerate(calls):
+        kind = InvokeEndpointWithResponseStream if streamed else InvokeEndpoint
+        operation = kind(endpoint_name=name, body=b"%d" % number, content_type=content_type, accept=accept)
+        request = operation.request(kept)
+        assert request == operation.request("https://h:8/under")
+        signed = request.signed((("x-amz-date", str(number)),))
+        assert write(signed) == write(Request("POST", signed.url, signed.headers, signed.body))
+    assert len(kept.forms) <= MOST
+
+
+def test_what_is_kept_is_not_pickled() -> None:
+    """Custom attributes are among it."""
+    kept = Endpoint("https://h")
+    InvokeEndpoint(endpoint_name="e", body=b"", custom_attributes="hush").request(kept)
+    assert kept.forms
+    carried = pickle.dumps(kept)
+    assert b"hush" not in carried
+    assert (pickle.loads(carried), pickle.loads(carried).forms) == (kept, {})

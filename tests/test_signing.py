@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
+from smruntime_core._kept import MOST
 from smruntime_core._model import KEPT_AS
 from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, _keys, hash_payload, presign
 from smruntime_core.signing._canonical import strictly
@@ -176,6 +177,32 @@ def test_kept_signing_keys_never_show(uses: list[tuple[int, str, str]]) -> None:
         assert sign(request, shared, scope, now=day * 86400) == sign(request, new, scope, now=day * 86400)
     assert shared == Credentials("AKID", "secret")
     assert not uses or len(vars(shared)[KEPT_AS].keys) <= _keys.DAYS
+
+
+FIELDS = st.lists(
+    st.tuples(st.sampled_from(("x-a", "X-A", "x-b", "host", "x-amz-date")), st.sampled_from(("1", "2", " 1  2 "))), max_size=3
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(("GET", "PUT")), st.sampled_from(("/", "/a?b=1")), FIELDS, st.booleans()), max_size=40))
+def test_what_is_kept_changes_no_signature(requests: list[tuple[str, str, list[tuple[str, str]], bool]]) -> None:
+    shared = Credentials("AKID", "secret", "token")
+    for number, (method, path, fields, other) in enumerate(requests):
+        request = Request(method, f"https://h{path}", tuple(fields), b"%d" % number)
+        new, how = Credentials("AKID", "secret", "token"), S3 if other else Dialect()
+        chosen = ("x-b",) if other and number % 2 else None
+        made = sign(request, shared, SCOPE, now=NOW + number, dialect=how, signed_headers=chosen)
+        assert made == sign(request, new, SCOPE, now=NOW + number, dialect=how, signed_headers=chosen)
+    for key in vars(shared)[KEPT_AS].keys.values() if requests else ():
+        assert all(len(kept) <= MOST for kept in (key.outlines, key._lines, key._targets))
+
+
+def test_headers_in_lists_are_signed_as_pairs_are() -> None:
+    listed: Any = [["x-a", "1"], ("x-b", "2")]
+    pairs = (("x-a", "1"), ("x-b", "2"))
+    assert sign(Request("GET", "https://h/", listed), AKID, SCOPE, now=NOW) == sign(
+        Request("GET", "https://h/", pairs), AKID, SCOPE, now=NOW
+    )
 
 
 def test_the_key_of_a_day_is_derived_once() -> None:
