@@ -73,7 +73,8 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
 
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
     """What every answer says of itself."""
-    return Metadata(found.get("x-amzn-requestid"), response.status, response.headers, attempts)
+    request_id = found.get("x-amzn-requestid")
+    return Metadata.trusted({"request_id": request_id, "status": response.status, "headers": response.headers, "attempts": attempts})
 
 
 def _shape_name(text: object) -> str | None:

@@ -50,9 +50,10 @@ def run(flow: Flow[T], io: object) -> T:
                 reply = getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
                 reply = failure
-    finally:
+    except BaseException:
         del reply  # what a traceback with locals would show
         flow.close()
+        raise
 
 
 async def run_async(flow: Flow[T], io: object) -> T:
@@ -69,6 +70,7 @@ async def run_async(flow: Flow[T], io: object) -> T:
                 reply = await getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
                 reply = failure
-    finally:
+    except BaseException:
         del reply  # what a traceback with locals would show
         flow.close()
+        raise

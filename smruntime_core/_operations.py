@@ -28,6 +28,7 @@ from ._metadata import Attempt
 from ._model import Request, Response
 from ._parser import whole
 from ._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
+from ._url import Endpoint
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
@@ -60,7 +61,8 @@ class Operation(Bound, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        return _encode.request(self, self.method, self.path, _encode.endpoint("endpoint", endpoint))
+        base = endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint)
+        return _encode.request(self, self.method, self.path, base)
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.
@@ -68,7 +70,8 @@ class Operation(Bound, Generic[OutputT_co]):
         Whatever bytes the response holds, nothing else is raised. `attempts` goes into the metadata.
         """
         if 200 <= response.status < 300:
-            return cast("OutputT_co", _decode.output(self.output, response, attempts))
+            # What kind of output it is says the table; a call of `cast` would cost each call as much as a member does.
+            return _decode.output(self.output, response, attempts)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
         raise _decode.error(self.errors, response, attempts)
 
 

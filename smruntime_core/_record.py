@@ -74,8 +74,8 @@ class Record:
     @classmethod
     def trusted(cls: type[T], values: dict[str, object]) -> T:
         """A record of values that need no check: what a server sent is not held to the rules for callers. It keeps the very dict."""
-        record = object.__new__(cls)
-        object.__setattr__(record, "__dict__", values)
+        record = _new(cls)
+        _set_values(record, values)
         return record
 
     def but(self: T, **changes: object) -> T:
@@ -84,9 +84,9 @@ class Record:
         record.__dict__.update(self.__dict__, **changes)
         return record
 
-    def complete(self, **values: object) -> None:
-        """Set members of a record that nobody else has seen yet; like `trusted`, it checks nothing."""
-        self.__dict__.update(values)
+    def complete(self, member: str, value: object) -> None:
+        """Set a member of a record that nobody else has seen yet; like `trusted`, it checks nothing."""
+        self.__dict__[member] = value
 
     def check_members(self) -> None:
         """What must hold of several members together; a subclass may raise `ConstructionError` here."""
@@ -110,6 +110,10 @@ class Record:
         known = (f for f in self.fields if f.compare and given.get(f.name, f.default) is not f.default)
         shown = (f"{f.name}={f.show(given[f.name])}" for f in known)
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+_new = object.__new__
+_set_values = Record.__dict__["__dict__"].__set__  # what `object.__setattr__` finds after looking for it
 
 
 def _key(record: Record) -> tuple[object, ...]:
@@ -143,9 +147,9 @@ class _Constructor:
 
 def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
     """Generate `__init__`: one parameter a member, its check called only when the caller gave it."""
-    scope: dict[str, object] = {}
+    scope: dict[str, object] = {"set_values": _set_values}
     parameters = ["self", "*"] if kw_only else ["self"]
-    given: list[str] = []  # as arguments of dict.update, which is the cheapest way to store several
+    given: list[str] = []
     perhaps: list[str] = []
     for f in cls.fields:
         name = value = f.name
@@ -159,7 +163,7 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
                 value = f"{name} if type({name}) is bytes else {value}"
         if f.default is REQUIRED:
             parameters.append(name)
-            given.append(f"{name}={value}")
+            given.append(f"{name!r}: {value}")
             continue
         default = "None" if f.default is None else f"default_{name}"
         scope[default] = f.default
@@ -167,13 +171,13 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
         if cls.sparse:
             perhaps.append(f"if {name} is not {default}: values[{name!r}] = {value}")
         else:
-            given.append(f"{name}={name}" if value == name else f"{name}={name} if {name} is {default} else {value}")
-    body = ["values = self.__dict__", f"values.update({', '.join(given)})" if given else "", *perhaps]
+            given.append(f"{name!r}: {name}" if value == name else f"{name!r}: {name} if {name} is {default} else {value}")
+    body = ["values = None", f"values = {{{', '.join(given)}}}", *perhaps, "set_values(self, values)"]
     if cls.check_members is not Record.check_members:
         body.append("self.check_members()")
     # A traceback that shows locals would tell what was refused to others, so it ends here and nothing is left in this frame.
     refused = f" except ValueError as refusal:\n  del values, {', '.join(f.name for f in cls.fields)}\n  raise refusal.with_traceback(None)"
-    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body if line), refused])
+    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body), refused])
     exec(source, scope)  # noqa: S102 - made of our own member names
     made = cast("FunctionType", scope["__init__"])
     made.__qualname__ = f"{cls.__qualname__}.__init__"

@@ -280,12 +280,13 @@ class Watch:
         metadata = result.metadata
         try:
             self.attempt("ok", metadata, waited)
-            self.ended(None)
+            if self._observe is not None:
+                self.ended(None)
         except BaseException:  # an observer's; what nobody will read must not stay open
             if isinstance(result, Stream):
                 cast("Stream[Output]", result).close()
             raise
-        metadata.complete(attempts=self.attempts)
+        metadata.complete("attempts", self.attempts)
 
     def waiting(self, again: Again) -> None:
         """There will be another attempt, but not yet."""

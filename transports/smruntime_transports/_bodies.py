@@ -75,7 +75,7 @@ def _measured(source: Source, file: Seekable) -> Sendable:
     if len(first) == size <= ONE_WRITE:
         return first  # one write with the head, and nothing to read again
     upload = Upload(file, source.start, size, digest.hexdigest())
-    upload.complete(_turn=_turn(source))
+    upload.complete("_turn", _turn(source))
     return upload
 
 

@@ -285,7 +285,7 @@ class SyncClient(_Shared):
 
     def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
-        return run(self._ready().call(operation), self._io)
+        return run((self._runtime or self._ready()).call(operation), self._io)
 
     def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Have `operation` begun; use the result in a `with` block. Raises like `call` if no answer begins."""
