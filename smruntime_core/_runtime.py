@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import Self, TypeAlias, TypeVar, Unpack, cast
 
 from ._bindings import Output
 from ._bodies import Source
@@ -30,32 +30,23 @@ from ._dates import stamp
 from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
-from ._metadata import Attempt, Metadata
+from ._metadata import Metadata
 from ._model import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
-from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
 from ._parser import ResponseParser
 from ._patience import Clock, Deadline
-from ._recovery import Again, Failed, Recovery, outcome
+from ._recovery import Failed, Recovery, outcome
 from ._retries import NoLock, RetryPolicy, TokenBucket
 from ._skew import Skew
 from ._stream import Stream, started
 from ._user_agent import user_agent
+from ._watch import Observer, Told, Watch
 from .signing import hash_payload, sign
-
-
-class Told(Protocol):
-    """What an exchange comes to says something of itself."""
-
-    @property
-    def metadata(self) -> Metadata: ...
-
 
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
-Observer: TypeAlias = Callable[[Notice], object]
-Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, Deadline, bool, Watch], Flow[T]]"
+Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
 ANY_CREDENTIALS = GetCredentials()
@@ -116,28 +107,26 @@ class Runtime:
         """
         return self._attempts(operation, self._begun)
 
-    def _whole(self, operation: Operation[OutputT], request: Request, deadline: Deadline, fresh: bool, watch: Watch) -> Flow[OutputT]:
+    def _whole(self, operation: Operation[OutputT], request: Request, fresh: bool, watch: Watch) -> Flow[OutputT]:
         """One attempt at a call."""
         options = self.options
-        response = yield from Send(request, deadline.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
+        response = yield from Send(request, watch.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
         return operation.parse(response)
 
-    def _begun(
-        self, operation: Operation[OutputT], request: Request, deadline: Deadline, fresh: bool, watch: Watch
-    ) -> Flow[Stream[OutputT]]:
+    def _begun(self, operation: Operation[OutputT], request: Request, fresh: bool, watch: Watch) -> Flow[Stream[OutputT]]:
         """One attempt at a call whose answer is streamed."""
         timeouts = self.config.timeouts
-        opened = yield from Open(request, deadline.left(), timeouts, fresh, watch.notify, self.options.progress)
+        opened = yield from Open(request, watch.left(), timeouts, fresh, watch.notify, self.options.progress)
         parser = ResponseParser(cast("Streaming[OutputT]", operation))
         try:
             parser.receive_head(Response(opened.status, opened.headers))
             if not 200 <= opened.status < 300:
-                yield from _read_error(parser, opened.body, deadline, timeouts)
+                yield from _read_error(parser, opened.body, watch, timeouts)
             head = started(parser)
         except BaseException:
             opened.body.abort()
             raise
-        return Stream(cast("OutputT", head.output), opened.body, parser, deadline, timeouts, watch.piece)
+        return Stream(cast("OutputT", head.output), opened.body, parser, watch, timeouts, watch.piece)
 
     def _attempts(self, operation: Operation[OutputT], attempt: Attempting[OutputT, T]) -> Flow[T]:
         """Sign and `attempt` until it succeeds or is given up."""
@@ -148,23 +137,23 @@ class Runtime:
         if isinstance(request.__dict__["body"], Source):  # to a type checker it is none
             request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
-        deadline = Deadline(clock, self.config.timeouts.total if options.timeout is None else options.timeout)
-        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 2**48):012x}", clock)
+        limit = self.config.timeouts.total if options.timeout is None else options.timeout
+        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 2**48):012x}", clock, limit)
         watch.built(request)
         recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
             try:
-                credentials = yield from _credentials(deadline, recovery)
+                credentials = yield from _credentials(watch, recovery)
             except SmRuntimeError as error:
                 raise watch.ended(error) from None
             if failure is not None and recovery is not None and credentials == recovery.rejected:
                 raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
-            ready = self._signed(request, credentials, payload_hash, sent, deadline, watch)
+            ready = self._signed(request, credentials, payload_hash, sent, watch)
             try:
-                result = yield from attempt(operation, ready, deadline, recovery is not None and recovery.fresh, watch)
+                result = yield from attempt(operation, ready, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
@@ -179,18 +168,16 @@ class Runtime:
             failed = Failed(failure, credentials, sent, clock.time(), watch.seconds)
             recovery = recovery or Recovery(options, self.skew, once=operation.once)
             again = recovery.after(failed, self.tokens.tokens, self._random())
-            if again is None or deadline.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+            if again is None or watch.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
                 raise watch.ended(failure)
             waited, spent = again.delay or 0.0, again.cost
             if again.delay is not None:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _signed(
-        self, request: Request, credentials: Credentials, payload_hash: str, sent: float, deadline: Deadline, watch: Watch
-    ) -> Request:
+    def _signed(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, watch: Watch) -> Request:
         """The request of one attempt: signed, and saying who calls and for which time (a proxy may change that, so it is not signed)."""
-        now, left = sent + self.skew.seconds, deadline.left()
+        now, left = sent + self.skew.seconds, watch.left()
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
         number = len(watch.attempts) + 1
         most = max(self.options.retries.max_attempts, number)
@@ -222,83 +209,6 @@ def _uuid_beginning(draw: Callable[[], float]) -> str:
     """A random UUID (RFC 9562 section 5.4) but for its last twelve digits."""
     digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
-
-
-class Watch:
-    """Keeps the attempts at one call, and tells the observer what happens to it, if there is an observer."""
-
-    notify: Callable[[], None] | None = None
-
-    def __init__(self, observe: Observer | None, operation: Operation[Output], invocation: str, clock: Clock) -> None:
-        self.invocation = invocation
-        self.attempts: tuple[Attempt, ...] = ()
-        self._observe = observe
-        self._operation = type(operation).__name__
-        self._clock = clock
-        self._begun = self._attempt_begun = clock.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since the call began."""
-        return self._clock.monotonic() - self._begun
-
-    def built(self, request: Request) -> None:
-        """The request exists."""
-        if self._observe is not None:
-            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            self._observe(RequestBuilt(self._operation, self.invocation, request.method, f"/{path}", len(request.body)))
-
-    def started(self, number: int, most: int) -> None:
-        """An attempt begins; `notify` is what to call when the first byte of its answer is there."""
-        self._attempt_begun = begun = self._clock.monotonic()
-        observe = self._observe
-        if observe is None:
-            return
-        observe(AttemptStarted(self._operation, self.invocation, number, most))
-
-        def notify() -> None:
-            observe(FirstByte(self._operation, self.invocation, number, self._clock.monotonic() - begun))
-
-        self.notify = notify
-
-    def piece(self, size: int) -> None:
-        """Some of a streamed answer has come."""
-        if self._observe is not None:
-            self._observe(PieceReceived(self._operation, self.invocation, size))
-
-    def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
-        """An attempt came to `outcome`."""
-        seconds = self._clock.monotonic() - self._attempt_begun
-        made = Attempt(outcome, seconds, waited, metadata.status, metadata.request_id)
-        self.attempts += (made,)
-        if self._observe is not None:
-            number = len(self.attempts)
-            self._observe(AttemptEnded(self._operation, self.invocation, number, outcome, seconds, made.status, made.request_id))
-
-    def succeeded(self, result: Told, waited: float) -> None:
-        """The last attempt brought `result`."""
-        metadata = result.metadata
-        try:
-            self.attempt("ok", metadata, waited)
-            if self._observe is not None:
-                self.ended(None)
-        except BaseException:  # an observer's; what nobody will read must not stay open
-            if isinstance(result, Stream):
-                cast("Stream[Output]", result).close()
-            raise
-        metadata.complete("attempts", self.attempts)
-
-    def waiting(self, again: Again) -> None:
-        """There will be another attempt, but not yet."""
-        if self._observe is not None:
-            self._observe(Waiting(self._operation, self.invocation, again.delay or 0.0, again.reason))
-
-    def ended(self, failure: SmRuntimeError | None) -> SmRuntimeError:
-        """The call is over; `failure` back, to be raised."""
-        if self._observe is not None:
-            last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
-            self._observe(CallEnded(self._operation, self.invocation, last, len(self.attempts), self.seconds))
-        return failure or SmRuntimeError()
 
 
 def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts) -> Flow[None]:
