@@ -49,7 +49,6 @@ OutputT = TypeVar("OutputT", bound=Output)
 Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
-ANY_CREDENTIALS = GetCredentials()
 
 
 class Runtime:
@@ -57,7 +56,8 @@ class Runtime:
 
     Time and chance are handed in: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
     Calls that run in parallel threads share it safely if `lock` is a `threading.Lock()`. `observe` is told what happens
-    (`Notice`); it must not wait. `app_id` goes into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
+    (`Notice`); it must not wait. `app_id` goes into the User-Agent field. Credentials that are `at_hand` are not asked for: it returns
+    them, or None if getting them takes an effect. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Runtime:
         lock: AbstractContextManager[object] | None = None,
         observe: Observer | None = None,
         app_id: str | None = None,
+        at_hand: Callable[[], Credentials | None] = lambda: None,
     ) -> None:
         self.config = config
         self.options = Options(retries=retries)
@@ -79,6 +80,7 @@ class Runtime:
         self._scope = config.scope
         self._clock = clock
         self._random = random
+        self._at_hand = at_hand
         self._observe = observe
         self._user_agent = ("user-agent", user_agent(app_id))
         self._id = _uuid_beginning(random)
@@ -144,12 +146,14 @@ class Runtime:
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
         while True:
-            try:
-                credentials = yield from _credentials(watch, recovery)
-            except SmRuntimeError as error:
-                raise watch.ended(error) from None
-            if failure is not None and recovery is not None and credentials == recovery.rejected:
-                raise watch.ended(failure)  # nobody has any others
+            credentials = self._at_hand() if recovery is None else None
+            if credentials is None:
+                try:
+                    credentials = yield from GetCredentials(watch.left(), None if recovery is None else recovery.rejected)
+                except SmRuntimeError as error:
+                    raise watch.ended(error) from None
+                if failure is not None and recovery is not None and credentials == recovery.rejected:
+                    raise watch.ended(failure)  # nobody has any others
             sent = clock.time()
             ready = self._signed(request, credentials, payload_hash, sent, watch)
             try:
@@ -180,19 +184,11 @@ class Runtime:
         now, left = sent + self.skew.seconds, watch.left()
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
         number = len(watch.attempts) + 1
-        most = max(self.options.retries.max_attempts, number)
+        most = max(self.options.retries.max_attempts, number)  # what is mended for nothing is not counted
         ttl = "" if left is None else f"ttl={stamp(now + left)}; "
         told = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
         watch.started(number, most)
         return request.signed((*signed.headers, self._user_agent, *told))
-
-
-def _credentials(deadline: Deadline, recovery: Recovery | None) -> GetCredentials:
-    """What to ask for before an attempt."""
-    left = deadline.left()
-    if recovery is None:
-        return ANY_CREDENTIALS if left is None else GetCredentials(left)
-    return GetCredentials(left, recovery.rejected)
 
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:

@@ -27,7 +27,7 @@ def until(seconds: float | None) -> Credentials:
 def test_an_hour_of_credentials() -> None:
     clock = Frozen(NOW)
     kept = cache(clock)
-    assert (kept.advise(None), kept.hit(None), kept.valid()) == ("wait", None, None)
+    assert (kept.advise(None), kept.at_hand(), kept.valid()) == ("wait", None, None)
     kept.done(until(3600))
     for left, advice in (
         (3600, "use"),
@@ -40,7 +40,7 @@ def test_an_hour_of_credentials() -> None:
     ):
         clock.now = NOW + 3600 - left
         assert kept.advise(None) == advice, left
-        assert (kept.hit(None) is not None) == (advice == "use")
+        assert (kept.at_hand() is not None) == (advice == "use")
         assert (kept.valid() is not None) == (left > 0)
 
 
@@ -49,7 +49,7 @@ def test_what_does_not_expire_is_kept() -> None:
     kept = cache(clock)
     kept.done(until(None))
     clock.now += 1e9
-    assert kept.hit(None) == until(None)
+    assert kept.at_hand() == until(None)
 
 
 def test_jitter_is_a_quarter_of_the_window() -> None:
@@ -118,7 +118,7 @@ def test_rejected_credentials_are_waited_out() -> None:
     assert kept.begin()
     assert not kept.begin()
     kept.done(new)
-    assert (kept.advise(None), kept.advise(old), kept.hit(None)) == ("use", "use", new)
+    assert (kept.advise(None), kept.advise(old), kept.at_hand()) == ("use", "use", new)
     assert kept.advise(new) == "wait"
     kept.begin()
     kept.failed()
@@ -149,7 +149,7 @@ class Callers(RuleBasedStateMachine):
     @rule(rejected=st.sampled_from(["no", "held", "other"]))
     def a_call(self, rejected: str) -> None:
         last = {"no": None, "held": self.kept.held, "other": until(1)}[rejected]
-        hit = self.kept.hit(last)
+        hit = self.kept.at_hand() if last is None else None
         if hit is not None:
             self.served(hit)
             return

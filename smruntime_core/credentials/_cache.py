@@ -12,7 +12,7 @@ then two, up to a minute. Only when there is nothing valid to serve do callers s
 count as expired, until there are others.
 
 A renewal is in flight or it is not: whoever gets `True` from `begin` runs it, once for everybody, and reports by `done` or `failed`.
-Who waited asks again. All calls are quick; whoever shares a cache between threads calls everything but `hit` under one lock.
+Who waited asks again. All calls are quick; whoever shares a cache between threads calls everything but `at_hand` under one lock.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Cache:
         self._failures = 0
         self._rejected = False
 
-    def hit(self, rejected: Credentials | None) -> Credentials | None:
+    def at_hand(self) -> Credentials | None:
         """What is held, if there is nothing to think about; the one question of nearly every call."""
-        return self.held if rejected is None and self._clock() < self.quiet_until else None
+        return self.held if self._clock() < self.quiet_until else None
 
     def advise(self, rejected: Credentials | None) -> Advice:
         """What a caller is to do, whose last credentials were `rejected` by the service (None: were not)."""

@@ -51,7 +51,7 @@ from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
 
 if TYPE_CHECKING:
-    from smruntime_core.credentials import ProviderLike
+    from smruntime_core.credentials import Cache, ProviderLike
 
 Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
@@ -83,9 +83,9 @@ class Settings(TypedDict, total=False):
 
 
 class Configurable(Protocol):
-    """An IO that is told at the first call what it signs with and whom it trusts."""
+    """An IO that is told at the first call what it signs with and whom it trusts, and says where it keeps the former."""
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None: ...
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> Cache: ...
 
 
 class Setup:
@@ -121,7 +121,7 @@ class Setup:
             retries = retries.but(max_attempts=found.max_attempts)
         config = self._config(found)
         world.region = config.region
-        io.configure(self._credentials, world, found.ca_bundle)
+        cache = io.configure(self._credentials, world, found.ca_bundle)
         self.where = config.url
         return Runtime(
             config,
@@ -131,6 +131,7 @@ class Setup:
             lock=threading.Lock(),
             observe=both(settings.get("observe"), logging_observer()),
             app_id=found.app_id,
+            at_hand=cache.at_hand,
         )
 
     def _config(self, found: Configuration) -> Config:

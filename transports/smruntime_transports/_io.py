@@ -24,7 +24,7 @@ from smruntime_core import (
 )
 from smruntime_core._bodies import Sendable
 from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
-from smruntime_core.credentials import World
+from smruntime_core.credentials import Cache, World
 from smruntime_core.credentials._provider import raised
 
 from ._bodies import measure, measure_awaited, supply
@@ -48,10 +48,11 @@ class WireIO:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> Cache:
         """What the settings came to; who finds them out a second time, as tasks that begin together do, changes nothing."""
         self.renewals = self.renewals or Renewals(credentials, world)
         self.wire.trust(ca_bundle)
+        return self.renewals.cache
 
     def prepared(self) -> Renewals:
         """Where credentials come from."""
@@ -64,8 +65,7 @@ class BlockingWireIO(WireIO):
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
         renewals = self.prepared()
-        held = renewals.cache.hit(effect.rejected)
-        if held is not None:
+        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
             return held
         return run(renewals.fetch(effect, os.getpid()), self)
 
@@ -122,8 +122,7 @@ class AwaitedWireIO(WireIO):
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
         renewals = self.prepared()
-        held = renewals.cache.hit(effect.rejected)
-        if held is not None:
+        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
             return held
         return await run_async(renewals.fetch(effect, self.home()), self)
 
