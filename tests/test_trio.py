@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -125,8 +125,6 @@ def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
             for mask in (READ, WRITE, READ | WRITE):
                 with trio.move_on_after(0.01):
                     await io().wait(Wait(connection, mask, 10.0))
-            with trio.move_on_after(0.01):
-                await io().turn(Turn(Place(), 10.0))
         assert not len(_alarm())
 
     trio.run(main)
@@ -228,6 +226,48 @@ def test_one_client_in_several_runs_and_several_runs_at_once() -> None:
         for thread in threads:
             thread.join()
     assert len(done) == 7
+
+
+def test_deadlines_of_what_a_generator_does_when_the_run_is_over() -> None:
+    left: list[Any] = []
+    replies: list[int] = []
+
+    async def generator() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True), connected() as (connection, theirs):
+                replies.append(await io().wait(Wait(connection, READ, 0.02)))
+                theirs.send(b"x")
+                replies.append(await io().wait(Wait(connection, READ, 10.0)))
+
+    async def main() -> None:
+        left.append(generator())
+        await anext(left[0])
+
+    trio.run(main)
+    assert replies == [0, READ]
+
+
+def test_deadlines_of_who_is_shielded_from_the_end_of_the_run() -> None:
+    replies: list[int] = []
+
+    async def farewell(connection: Connection, theirs: socket.socket) -> None:
+        with trio.CancelScope(shield=True):
+            replies.append(await io().wait(Wait(connection, READ, 60.0)))
+            replies.append(await io().wait(Wait(connection, READ, 0.02)))
+            theirs.send(b"x")
+            replies.append(await io().wait(Wait(connection, READ, 60.0)))
+
+    async def main(connection: Connection, theirs: socket.socket) -> None:
+        trio.lowlevel.spawn_system_task(farewell, connection, theirs)
+        await trio.testing.wait_all_tasks_blocked()
+
+    begun = time.monotonic()
+    with connected() as pair:
+        trio.run(main, *pair)
+    assert replies == [0, 0, READ]
+    assert time.monotonic() - begun < 5.0
 
 
 def test_as_a_guest_of_another_loop() -> None:

@@ -64,11 +64,15 @@ class TrioIO(AwaitedWireIO):
         alarm = _alarm()
         number = alarm.add(trio.current_time() + seconds, sock)
         try:
-            return await _READY[mask](sock) or mask
+            if not alarm.over:
+                return await _READY[mask](sock) or mask
+            with trio.move_on_after(seconds):
+                return await _READY[mask](sock) or mask
         except trio.ClosedResourceError:  # says the alarm; nobody else has it
-            return 0
+            pass
         finally:
             alarm.remove(number)
+        return 0
 
     async def turn(self, effect: Turn, /) -> None:
         called = trio.Event()
@@ -81,17 +85,9 @@ class TrioIO(AwaitedWireIO):
                 with suppress(trio.RunFinishedError):  # nobody waits any more
                     token.run_sync_soon(called.set)
 
-        if effect.place.when_called(wake):
-            return
-        if effect.seconds is None:
-            await called.wait()
-            return
-        alarm = _alarm()
-        number = alarm.add(trio.current_time() + effect.seconds, called)
-        try:
-            await called.wait()
-        finally:
-            alarm.remove(number)
+        if not effect.place.when_called(wake):
+            with trio.move_on_after(_limit(effect.seconds)):
+                await called.wait()
 
     async def first(self, effect: First, /) -> list[Connection]:
         open_: list[Connection] = []
@@ -134,26 +130,38 @@ _READY: dict[int, Callable[[Sock], Awaitable[int | None]]] = {
 }
 
 
-class _RunAlarm(Alarm[Sock | trio.Event]):
-    """The alarm of a run, in a task of its own while it is armed."""
+class _RunAlarm(Alarm[Sock]):
+    """The alarm of a run, in a task of its own while it is armed.
+
+    It is `over` when the run is, but for who is shielded from that: who waits then is given up, who waits later needs a cancel scope.
+    """
 
     def __init__(self) -> None:
         super().__init__(self._arm_task, _give_up)
+        self.over = False
         self._scope: trio.CancelScope | None = None
         self._gone = trio.Event()
 
     def _arm_task(self, when: float) -> None:
-        if self._scope is None:
-            self._scope = trio.CancelScope(deadline=when)
-            self._gone = trio.Event()
-            trio.lowlevel.spawn_system_task(self._sleep, self._scope, self._gone)
-        else:
+        if self._scope is not None:
             self._scope.deadline = when
+        elif not self.over:
+            scope, gone = trio.CancelScope(deadline=when), trio.Event()
+            try:
+                trio.lowlevel.spawn_system_task(self._sleep, scope, gone)
+            except RuntimeError:  # no task comes into a run that only has left-over generators to end
+                self.over = True
+            else:
+                self._scope, self._gone = scope, gone
 
     async def _sleep(self, scope: trio.CancelScope, gone: trio.Event) -> None:
         try:
             with scope:
                 await trio.sleep_forever()
+        except trio.Cancelled:
+            self.over = True
+            self.ring(math.inf)
+            raise
         finally:
             self._scope = None
             self.disarmed()
@@ -168,13 +176,10 @@ class _RunAlarm(Alarm[Sock | trio.Event]):
                 await self._gone.wait()
 
 
-def _give_up(who: Sock | trio.Event) -> None:
+def _give_up(sock: Sock) -> None:
     """Whoever waits for it need not any more."""
-    if isinstance(who, trio.Event):
-        who.set()
-    else:
-        with suppress(OSError):  # it has been closed, and nobody does
-            trio.lowlevel.notify_closing(who)
+    with suppress(OSError):  # it has been closed, and nobody does
+        trio.lowlevel.notify_closing(sock)
 
 
 _ALARM: trio.lowlevel.RunVar[_RunAlarm] = trio.lowlevel.RunVar("smruntime_transports alarm")
