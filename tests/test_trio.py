@@ -194,7 +194,7 @@ def test_it_keeps_no_run_from_ending() -> None:
 
 def test_a_silent_server_on_mock_time() -> None:
     async def main(clock: trio.testing.MockClock) -> None:
-        clock.autojump_threshold = 0.05
+        clock.autojump_threshold = 0.3
         begun = trio.current_time()
         async with client(stage.url, timeouts=Timeouts(response=1000.0)) as made:
             with pytest.raises(DispatchFailure) as caught:
