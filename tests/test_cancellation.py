@@ -9,6 +9,7 @@ import asyncio
 import gc
 import io
 import os
+import select
 import signal
 import ssl
 import threading
@@ -246,6 +247,13 @@ def test_cancelled_at_every_suspension(servers: Servers, loop: str, name: str) -
             break
         time.sleep(0.02)
     assert open_files() <= before + 2
+
+
+@pytest.mark.parametrize("name", ["a call over TLS", "a stream", "a long body"])
+def test_cancelled_at_every_suspension_where_there_is_no_epoll(servers: Servers, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delattr(select, "epoll", raising=False)
+    case = CASES[name]
+    assert SWEEPS["asyncio"](case, settings(servers, case.where)) >= 1
 
 
 # ── in the queue ──

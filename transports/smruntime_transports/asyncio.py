@@ -1,8 +1,8 @@
 """The asynchronous client for asyncio, on any of its loops that can watch a socket (uvloop too): the standard library only.
 
-Non-blocking sockets and `add_reader`, neither streams nor protocols: those throw away an answer that came before the upload failed,
-take a TLS body that was cut for a whole one, and leave sockets behind when a task is cancelled. Windows' Proactor loop cannot
-watch sockets; use the selector loop there.
+Non-blocking sockets that the loop watches (`_watch`), neither streams nor protocols: those throw away an answer that came before the
+upload failed, take a TLS body that was cut for a whole one, and leave sockets behind when a task is cancelled. Deadlines share one timer
+(`_alarm`). Windows' Proactor loop cannot watch sockets; use the selector loop there.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Unpack
 
 from smruntime_core import Sleep
 
+from ._alarm import Alarm
 from ._client import BaseAsyncClient
-from ._connection import READ, WRITE, Connection
+from ._connection import WRITE, Connection
 from ._io import AwaitedWireIO, P, T
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
+from ._watch import settle, watch
 from ._wire import Wire
-
-CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
 
 class AsyncioIO(AwaitedWireIO):
@@ -34,6 +34,7 @@ class AsyncioIO(AwaitedWireIO):
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire)
         self._tasks: set[asyncio.Future[None]] = set()  # the loop itself holds on to none of them
+        self._place: _Here | None = None
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread of its own: `asyncio.run` would wait for one of asyncio's executor to end, however long it hangs."""
@@ -47,7 +48,7 @@ class AsyncioIO(AwaitedWireIO):
             except BaseException as error:
                 outcome = partial(_fail, answer, error)
             else:
-                outcome = partial(_settle, answer, result)
+                outcome = partial(settle, answer, result)
             with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
                 loop.call_soon_threadsafe(outcome)
 
@@ -79,74 +80,102 @@ class AsyncioIO(AwaitedWireIO):
         await asyncio.sleep(effect.seconds)
 
     async def wait(self, effect: Wait, /) -> int:
-        loop = asyncio.get_running_loop()
+        if effect.seconds == 0:
+            await asyncio.sleep(0)
+            return effect.connection.poll(effect.mask, 0.0)
+        here = self._here()
         sock = effect.connection.sock.fileno()
-        ready: asyncio.Future[int] = loop.create_future()
+        ready: asyncio.Future[int] = here.loop.create_future()
+        number = here.expect(ready, effect.seconds)
         try:
-            if effect.mask & READ:
-                loop.add_reader(sock, _settle, ready, READ)
-            if effect.mask & WRITE:
-                loop.add_writer(sock, _settle, ready, WRITE)
-        except NotImplementedError:
-            raise RuntimeError(CANNOT_WATCH) from None
-        try:
-            return await _by_then(ready, effect.seconds, 0)
+            here.sockets.begin(sock, effect.mask, ready)
+            return await ready
         finally:
-            if effect.mask & READ:
-                loop.remove_reader(sock)
-            if effect.mask & WRITE:
-                loop.remove_writer(sock)
+            here.sockets.end(sock)
+            here.alarm.remove(number)
 
     async def turn(self, effect: Turn, /) -> None:
-        loop = asyncio.get_running_loop()
-        called: asyncio.Future[None] = loop.create_future()
-        here = threading.get_ident()
-
-        def wake() -> None:
-            if threading.get_ident() == here:
-                _settle(called, None)
-            else:
-                with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                    loop.call_soon_threadsafe(_settle, called, None)
-
-        if not effect.place.when_called(wake):
-            await _by_then(called, effect.seconds, None)
+        here = self._here()
+        called: asyncio.Future[int] = here.loop.create_future()
+        if effect.place.when_called(partial(here.wake, called)):
+            return
+        number = here.expect(called, effect.seconds)
+        try:
+            await called
+        finally:
+            here.alarm.remove(number)
 
     async def first(self, effect: First, /) -> list[Connection]:
-        loop = asyncio.get_running_loop()
-        open_: list[Connection] = []
-        ready: asyncio.Future[None] = loop.create_future()
-
-        def watch(connection: Connection) -> None:
-            open_.append(connection)
-            loop.remove_writer(connection.sock.fileno())
-            _settle(ready, None)
-
+        here = self._here()
+        socks = [connection.sock.fileno() for connection in effect.connections]
+        ready: asyncio.Future[int] = here.loop.create_future()
+        number = here.expect(ready, effect.seconds)
         try:
-            for connection in effect.connections:
-                loop.add_writer(connection.sock.fileno(), watch, connection)
-            await _by_then(ready, effect.seconds, None)
-        except NotImplementedError:
-            raise RuntimeError(CANNOT_WATCH) from None
+            for sock in socks:
+                here.sockets.begin(sock, WRITE, ready)
+            await ready
         finally:
-            for connection in effect.connections:
-                loop.remove_writer(connection.sock.fileno())
-        return open_
+            for sock in socks:
+                here.sockets.end(sock)
+            here.alarm.remove(number)
+        return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
+
+    def close(self) -> None:
+        """Leave no timer in the running loop, if this was used on it."""
+        place, self._place = self._place, None
+        if place is not None and place.loop is _running():
+            place.rest()
+
+    def _here(self) -> _Here:
+        loop = asyncio.get_running_loop()
+        here = self._place
+        if here is None or here.loop is not loop:
+            here = self._place = _Here(loop)
+        return here
 
 
-async def _by_then(future: asyncio.Future[T], seconds: float | None, late: T) -> T:
-    """What `future` comes to, `late` after so many seconds; at a fraction of what `asyncio.timeout` costs."""
-    alarm = None if seconds is None else future.get_loop().call_later(seconds, _settle, future, late)
+class _Here:
+    """What a client has on a loop: an alarm, and what watches its sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.sockets = watch(loop)
+        self.alarm: Alarm[asyncio.Future[int]] = Alarm(self._arm, lambda future: settle(future, 0))
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expect(self, future: asyncio.Future[int], seconds: float | None) -> int:
+        """Have 0 come of `future` after so many seconds, unless its number is removed from the alarm before."""
+        return 0 if seconds is None else self.alarm.add(self.loop.time() + seconds, future)
+
+    def wake(self, future: asyncio.Future[int]) -> None:
+        """Have 1 come of it, at the word of any thread."""
+        if _running() is self.loop:
+            settle(future, 1)
+        else:
+            with suppress(RuntimeError):  # it has been closed: nobody waits any more
+                self.loop.call_soon_threadsafe(settle, future, 1)
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.alarm.ring(self.loop.time())
+
+    def rest(self) -> None:
+        """Take the alarm's timer back if nobody waits."""
+        if self._timer is not None and not len(self.alarm):
+            self._timer.cancel()
+            self._ring()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
     try:
-        return await future
-    finally:
-        if alarm is not None:
-            alarm.cancel()
-
-
-def _settle(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
-        future.set_result(result)
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _fail(future: asyncio.Future[T], error: BaseException) -> None:
@@ -166,7 +195,9 @@ class AsyncClient(BaseAsyncClient):
 
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
         self._wire = Wire(time.monotonic, settings)
-        super().__init__(settings, AsyncioIO(self._wire))
+        self._own = AsyncioIO(self._wire)
+        super().__init__(settings, self._own)
 
     def close(self) -> None:
         self._wire.close()
+        self._own.close()

@@ -1,4 +1,9 @@
-"""The asynchronous client for trio: structured cancellation, no threads but for names and files."""
+"""The asynchronous client for trio: structured cancellation, no threads but for names and files.
+
+A deadline of a wait is no cancel scope, which costs as much as the wait itself, but an entry in the run's alarm (`_alarm`), which says
+of the socket that it is closing: trio wakes who waits for it. The alarm sleeps in a system task, from the first wait that has a deadline
+until it has rung for nobody. It holds up no end of a run, and goes when the last client that has something to wait for is left.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ except ImportError as error:
 
 from smruntime_core import Sleep
 
+from ._alarm import Alarm
 from ._client import BaseAsyncClient
 from ._connection import READ, WRITE, Connection
 from ._io import AwaitedWireIO, P, T
@@ -49,15 +55,23 @@ class TrioIO(AwaitedWireIO):
         await trio.sleep(effect.seconds)
 
     async def wait(self, effect: Wait, /) -> int:
-        sock = effect.connection.sock
-        with trio.move_on_after(_limit(effect.seconds)):
-            if effect.mask == READ:
-                await trio.lowlevel.wait_readable(sock)
-                return READ
-            if effect.mask == WRITE:
-                await trio.lowlevel.wait_writable(sock)
-                return WRITE
-            return await _either(sock)
+        sock, mask, seconds = effect.connection.sock, effect.mask, effect.seconds
+        if seconds is None:
+            return await _READY[mask](sock) or mask
+        if seconds == 0:
+            await trio.lowlevel.checkpoint()
+            return effect.connection.poll(mask, 0.0)
+        alarm = _alarm()
+        number = alarm.add(trio.current_time() + seconds, sock)
+        try:
+            if not alarm.over:
+                return await _READY[mask](sock) or mask
+            with trio.move_on_after(seconds):
+                return await _READY[mask](sock) or mask
+        except trio.ClosedResourceError:  # says the alarm; nobody else has it
+            pass
+        finally:
+            alarm.remove(number)
         return 0
 
     async def turn(self, effect: Turn, /) -> None:
@@ -65,8 +79,11 @@ class TrioIO(AwaitedWireIO):
         token = trio.lowlevel.current_trio_token()
 
         def wake() -> None:
-            with suppress(trio.RunFinishedError):  # nobody waits any more
-                token.run_sync_soon(called.set)
+            if _running() is token:
+                called.set()
+            else:
+                with suppress(trio.RunFinishedError):  # nobody waits any more
+                    token.run_sync_soon(called.set)
 
         if not effect.place.when_called(wake):
             with trio.move_on_after(_limit(effect.seconds)):
@@ -93,14 +110,97 @@ async def _either(sock: Sock) -> int:
 
     async def first(mask: int) -> None:
         nonlocal ready
-        await (trio.lowlevel.wait_readable if mask == READ else trio.lowlevel.wait_writable)(sock)
-        ready |= mask
+        with suppress(trio.ClosedResourceError):
+            await _READY[mask](sock)
+            ready |= mask
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(first, READ)
         nursery.start_soon(first, WRITE)
+    if not ready:
+        raise trio.ClosedResourceError
     return ready
+
+
+_READY: dict[int, Callable[[Sock], Awaitable[int | None]]] = {
+    READ: trio.lowlevel.wait_readable,
+    WRITE: trio.lowlevel.wait_writable,
+    READ | WRITE: _either,
+}
+
+
+class _RunAlarm(Alarm[Sock]):
+    """The alarm of a run, in a task of its own while it is armed.
+
+    It is `over` when the run is, but for who is shielded from that: who waits then is given up, who waits later needs a cancel scope.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(self._arm_task, _give_up)
+        self.over = False
+        self._scope: trio.CancelScope | None = None
+        self._gone = trio.Event()
+
+    def _arm_task(self, when: float) -> None:
+        if self._scope is not None:
+            self._scope.deadline = when
+        elif not self.over:
+            scope, gone = trio.CancelScope(deadline=when), trio.Event()
+            try:
+                trio.lowlevel.spawn_system_task(self._sleep, scope, gone)
+            except RuntimeError:  # no task comes into a run that only has left-over generators to end
+                self.over = True
+            else:
+                self._scope, self._gone = scope, gone
+
+    async def _sleep(self, scope: trio.CancelScope, gone: trio.Event) -> None:
+        try:
+            with scope:
+                await trio.sleep_forever()
+        except trio.Cancelled:
+            self.over = True
+            self.ring(math.inf)
+            raise
+        finally:
+            self._scope = None
+            self.disarmed()
+            gone.set()
+        self.ring(trio.current_time())
+
+    async def dismiss(self) -> None:
+        """Have the task end if nobody waits, and wait for that."""
+        if self._scope is not None and not len(self):
+            self._scope.cancel()
+            with trio.CancelScope(shield=True):
+                await self._gone.wait()
+
+
+def _give_up(sock: Sock) -> None:
+    """Whoever waits for it need not any more."""
+    with suppress(OSError):  # it has been closed, and nobody does
+        trio.lowlevel.notify_closing(sock)
+
+
+_ALARM: trio.lowlevel.RunVar[_RunAlarm] = trio.lowlevel.RunVar("smruntime_transports alarm")
+
+
+def _alarm() -> _RunAlarm:
+    """That of this run."""
+    try:
+        return _ALARM.get()
+    except LookupError:
+        alarm = _RunAlarm()
+        _ALARM.set(alarm)
+        return alarm
+
+
+def _running() -> object:
+    """What stands for the run that calls this; None outside of trio."""
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
+        return None
 
 
 def _limit(seconds: float | None) -> float:
@@ -122,3 +222,7 @@ class AsyncClient(BaseAsyncClient):
 
     def close(self) -> None:
         self._wire.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+        await _alarm().dismiss()

@@ -1,0 +1,287 @@
+"""Deadlines on trio, on its own clock and on a mock one, and what is left in a run: nothing, once nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from smruntime_core import DispatchFailure, RetryPolicy, Timeouts
+from smruntime_transports._connection import READ, WRITE, Connection
+from smruntime_transports._waits import Place, Turn, Wait
+from smruntime_transports._wire import Wire
+from smruntime_transports.trio import AsyncClient, TrioIO, _alarm
+
+from .callers import CREDENTIALS, IRIS
+from .servers import OK, Peer, acting
+
+
+@contextmanager
+def connected(full: bool = False) -> Iterator[tuple[Connection, socket.socket]]:
+    """A connection that takes nothing more if `full`, and its other end."""
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, 0.0)
+    with theirs:
+        with suppress(BlockingIOError):
+            while full:
+                ours.send(bytes(65536))
+        yield connection, theirs
+        connection.drop()
+
+
+def io() -> TrioIO:
+    return TrioIO(Wire(trio.current_time))
+
+
+def client(url: str, **settings: Any) -> AsyncClient:
+    return AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=RetryPolicy(max_attempts=1), **settings)
+
+
+def answering(peer: Peer) -> None:
+    while peer.read():
+        peer.send(OK)
+
+
+def tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+def on_mock_time(main: Callable[[trio.testing.MockClock], Any]) -> None:
+    clock = trio.testing.MockClock()
+    trio.run(main, clock, clock=clock)
+
+
+@pytest.mark.parametrize("mask", [READ, WRITE, READ | WRITE])
+def test_given_up_at_its_moment_and_not_before(mask: int) -> None:
+    async def main(clock: trio.testing.MockClock) -> None:
+        replies: list[int] = []
+
+        async def wait() -> None:
+            replies.append(await io().wait(Wait(connection, mask, 10.0)))
+
+        with connected(full=True) as (connection, _):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                clock.jump(9.99)
+                await trio.testing.wait_all_tasks_blocked()
+                assert not replies
+                clock.jump(0.01)
+                await trio.testing.wait_all_tasks_blocked()
+                assert replies == [0]
+
+    on_mock_time(main)
+
+
+@pytest.mark.parametrize("mask", [READ, READ | WRITE])
+@pytest.mark.parametrize("seconds", [None, 10.0, 0.0])
+def test_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
+    async def main() -> None:
+        with connected(full=True) as (connection, theirs):
+            theirs.send(b"x")
+            assert await io().wait(Wait(connection, mask, seconds)) == READ
+
+    trio.run(main)
+
+
+def test_a_glance_sees_nothing() -> None:
+    async def main() -> None:
+        with connected() as (connection, _):
+            assert await io().wait(Wait(connection, READ, 0.0)) == 0
+
+    trio.run(main)
+
+
+def test_many_are_given_up_in_the_order_of_their_moments() -> None:
+    async def main(clock: trio.testing.MockClock) -> None:
+        clock.autojump_threshold = 0.0
+        begun, late = trio.current_time(), []
+
+        async def wait(seconds: float) -> None:
+            with connected() as (connection, _):
+                assert await io().wait(Wait(connection, READ, seconds)) == 0
+            late.append(trio.current_time() - begun)
+            assert seconds <= late[-1] < seconds + 1e-6
+
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(wait, 1.0 + number * 37 % 100)
+        assert late == sorted(late)
+
+    on_mock_time(main)
+
+
+def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
+    async def main() -> None:
+        with connected(full=True) as (connection, _):
+            for mask in (READ, WRITE, READ | WRITE):
+                with trio.move_on_after(0.01):
+                    await io().wait(Wait(connection, mask, 10.0))
+        assert not len(_alarm())
+
+    trio.run(main)
+
+
+def test_called_in_the_run_from_a_thread_and_not_at_all() -> None:
+    async def main() -> None:
+        for call in (lambda place: place.call(), lambda place: threading.Thread(target=place.call).start()):
+            place = Place()
+            with trio.fail_after(5.0):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(io().turn, Turn(place, 60.0))
+                    await trio.testing.wait_all_tasks_blocked()
+                    call(place)
+        begun = trio.current_time()
+        await io().turn(Turn(Place(), 0.05))
+        assert 0.05 <= trio.current_time() - begun < 1.0
+
+    trio.run(main)
+
+
+def test_the_alarm_goes_when_it_has_rung_for_nobody() -> None:
+    async def main(clock: trio.testing.MockClock) -> None:
+        before = tasks()
+        with connected() as (connection, theirs):
+            theirs.send(b"x")
+            assert await io().wait(Wait(connection, READ, 10.0)) == READ
+            assert tasks() == before + 1
+            clock.jump(10.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert tasks() == before
+
+    on_mock_time(main)
+
+
+def test_the_alarm_goes_with_the_last_client_unless_somebody_waits() -> None:
+    async def main(url: str) -> None:
+        before = tasks()
+        async with trio.open_nursery() as nursery:
+            with connected() as (connection, theirs):
+                async with client(url) as one:
+                    await one.call(IRIS)
+                assert tasks() == before
+                async with client(url) as two:
+                    await two.call(IRIS)
+                    nursery.start_soon(io().wait, Wait(connection, READ, 10.0))
+                    await trio.testing.wait_all_tasks_blocked()
+                assert tasks() == before + 2
+                theirs.send(b"x")
+                await trio.testing.wait_all_tasks_blocked()
+                async with client(url):
+                    pass
+                assert tasks() == before
+
+    with acting(answering) as stage:
+        trio.run(main, stage.url)
+
+
+def test_it_keeps_no_run_from_ending() -> None:
+    begun = time.monotonic()
+    with acting(answering) as stage:
+        made = client(stage.url)
+        trio.run(made.call, IRIS)
+        made.close()
+    assert time.monotonic() - begun < 5.0
+
+
+def test_a_silent_server_on_mock_time() -> None:
+    async def main(clock: trio.testing.MockClock) -> None:
+        clock.autojump_threshold = 0.3
+        begun = trio.current_time()
+        async with client(stage.url, timeouts=Timeouts(response=1000.0)) as made:
+            with pytest.raises(DispatchFailure) as caught:
+                await made.call(IRIS)
+        assert caught.value.kind == "timeout"
+        assert 1000.0 <= trio.current_time() - begun < 2000.0
+
+    with acting(lambda peer: peer.idle()) as stage:
+        on_mock_time(main)
+
+
+def test_one_client_in_several_runs_and_several_runs_at_once() -> None:
+    async def main(shared: AsyncClient | None) -> None:
+        async with shared or client(stage.url) as made:
+            for _ in range(20):
+                await made.call(IRIS)
+            with connected() as (connection, _):
+                assert await io().wait(Wait(connection, READ, 0.02)) == 0
+        done.append(True)
+
+    done: list[bool] = []
+    with acting(answering) as stage:
+        shared = client(stage.url)
+        for _ in range(3):
+            trio.run(main, shared)
+        threads = [threading.Thread(target=trio.run, args=(main, None)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(done) == 7
+
+
+def test_deadlines_of_what_a_generator_does_when_the_run_is_over() -> None:
+    left: list[Any] = []
+    replies: list[int] = []
+
+    async def generator() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            with trio.CancelScope(shield=True), connected() as (connection, theirs):
+                replies.append(await io().wait(Wait(connection, READ, 0.02)))
+                theirs.send(b"x")
+                replies.append(await io().wait(Wait(connection, READ, 10.0)))
+
+    async def main() -> None:
+        left.append(generator())
+        await anext(left[0])
+
+    trio.run(main)
+    assert replies == [0, READ]
+
+
+def test_deadlines_of_who_is_shielded_from_the_end_of_the_run() -> None:
+    replies: list[int] = []
+
+    async def farewell(connection: Connection, theirs: socket.socket) -> None:
+        with trio.CancelScope(shield=True):
+            replies.append(await io().wait(Wait(connection, READ, 60.0)))
+            replies.append(await io().wait(Wait(connection, READ, 0.02)))
+            theirs.send(b"x")
+            replies.append(await io().wait(Wait(connection, READ, 60.0)))
+
+    async def main(connection: Connection, theirs: socket.socket) -> None:
+        trio.lowlevel.spawn_system_task(farewell, connection, theirs)
+        await trio.testing.wait_all_tasks_blocked()
+
+    begun = time.monotonic()
+    with connected() as pair:
+        trio.run(main, *pair)
+    assert replies == [0, 0, READ]
+    assert time.monotonic() - begun < 5.0
+
+
+def test_as_a_guest_of_another_loop() -> None:
+    async def guest(url: str) -> bytes:
+        async with client(url) as made:
+            with connected() as (connection, _):
+                assert await io().wait(Wait(connection, READ, 0.02)) == 0
+            return (await made.call(IRIS)).body
+
+    async def host(url: str) -> bytes:
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[Any] = loop.create_future()
+        trio.lowlevel.start_guest_run(guest, url, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=over.set_result)
+        return bytes((await asyncio.wait_for(over, 10.0)).unwrap())
+
+    with acting(answering) as stage:
+        assert asyncio.run(host(stage.url)) == b"abc"

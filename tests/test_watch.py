@@ -1,0 +1,171 @@
+"""Who watches sockets on asyncio, by epoll and by the loop's own means: one word for each wait, and silence after it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import select
+import selectors
+import socket
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from smruntime_transports._connection import READ, WRITE
+from smruntime_transports._watch import Epoll, Readers, watch
+
+KINDS: list[Any] = [
+    pytest.param(Epoll, marks=pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")),
+    Readers,
+]
+
+
+class Counted(selectors.DefaultSelector):
+    """How often the loop looked."""
+
+    looks = 0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.looks += 1
+        return super().select(timeout)
+
+
+@contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+async def word(sockets: Epoll | Readers, sock: socket.socket, mask: int, seconds: float = 1.0) -> int:
+    """What is said of `sock`, 0 if nothing is."""
+    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    sockets.begin(sock.fileno(), mask, ready)
+    try:
+        async with asyncio.timeout(seconds):
+            return await ready
+    except TimeoutError:
+        return 0
+    finally:
+        sockets.end(sock.fileno())
+
+
+def on_a_loop(make: Callable[[Any], Epoll | Readers], main: Callable[[Epoll | Readers, Counted], Any]) -> None:
+    counted = Counted()
+
+    async def run() -> None:
+        await main(make(asyncio.get_running_loop()), counted)
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(counted)) as runner:
+        runner.run(run())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_it_is_ready_for(kind: Any) -> None:
+    async def main(sockets: Epoll | Readers, _selector: Counted) -> None:
+        with pair() as (ours, theirs):
+            assert await word(sockets, ours, WRITE) == WRITE
+            assert await word(sockets, ours, READ, 0.02) == 0
+            theirs.send(b"x")
+            for _turn in range(3):
+                assert await word(sockets, ours, READ) == READ
+            assert await word(sockets, ours, READ | WRITE) in (READ, WRITE, READ | WRITE)
+            assert ours.recv(10) == b"x"
+            assert await word(sockets, ours, READ, 0.02) == 0
+            theirs.close()
+            assert await word(sockets, ours, READ) & READ
+
+    on_a_loop(kind, main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_hears_what_is_said_after_a_wait(kind: Any) -> None:
+    async def main(sockets: Epoll | Readers, counted: Counted) -> None:
+        with pair() as (ours, theirs):
+            assert await word(sockets, ours, READ, 0.02) == 0
+            theirs.send(b"x")
+            looks = counted.looks
+            await asyncio.sleep(0.05)
+            assert counted.looks - looks < 10, "it spins"
+            assert await word(sockets, ours, READ) == READ
+
+    on_a_loop(kind, main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_a_closed_socket_is_soon_anothers(kind: Any) -> None:
+    async def main(sockets: Epoll | Readers, _selector: Counted) -> None:
+        numbers = set()
+        for _turn in range(5):
+            with pair() as (ours, theirs):
+                numbers.add(ours.fileno())
+                assert await word(sockets, ours, READ, 0.01) == 0
+                theirs.send(b"x")
+                assert await word(sockets, ours, READ) == READ
+        assert len(numbers) < 5
+
+    on_a_loop(kind, main)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_at_once(kind: Any) -> None:
+    async def main(sockets: Epoll | Readers, _selector: Counted) -> None:
+        pairs = [socket.socketpair() for _ in range(50)]
+        waiting = [asyncio.ensure_future(word(sockets, ours, READ)) for ours, _ in pairs]
+        await asyncio.sleep(0)
+        for _, theirs in pairs[::2]:
+            theirs.send(b"x")
+        assert await asyncio.gather(*waiting[::2]) == [READ] * 25
+        assert not any(task.done() for task in waiting[1::2])
+        for _, theirs in pairs:
+            theirs.close()
+        assert all(await asyncio.gather(*waiting))
+        for ours, _ in pairs:
+            ours.close()
+
+    on_a_loop(kind, main)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+def test_one_for_each_loop_and_none_after_it() -> None:
+    seen: list[weakref.ref[object]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sockets = watch(loop)
+        assert type(sockets) is Epoll
+        assert watch(loop) is sockets
+        assert not any(sockets is known() for known in seen)
+        seen.append(weakref.ref(sockets))
+
+    for _ in range(3):
+        asyncio.run(main())
+        gc.collect()
+        assert seen[-1]() is None
+
+
+def test_loops_where_there_is_no_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        assert type(watch(asyncio.get_running_loop())) is Readers
+
+    monkeypatch.delattr(select, "epoll", raising=False)
+    asyncio.run(main())
+
+
+def test_loops_that_cannot_watch_say_so() -> None:
+    class Proactor:
+        def add_reader(self, *_: object) -> None:
+            raise NotImplementedError
+
+        add_writer = add_reader
+
+    loop: Any = Proactor()
+    with pytest.raises(RuntimeError, match="SelectorEventLoop"):
+        watch(loop).begin(0, READ, loop)
+    for mask in (READ, WRITE):
+        with pytest.raises(RuntimeError, match="SelectorEventLoop"):
+            Readers(loop).begin(0, mask, loop)
