@@ -26,8 +26,9 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
     if response.truncated:
         raise ResponseError("the body of a successful answer was cut short").about(told)
     values: dict[str, object] = {"body": response.body, "metadata": told}
-    for key in kind.headers.keys() & found.keys():
-        values[kind.headers[key]] = found[key]
+    members = kind.headers
+    for key in members.keys() & found.keys():
+        values[members[key]] = found[key]
     if kind.document:
         del values["body"]
         said = document(response.body)

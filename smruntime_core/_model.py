@@ -31,11 +31,6 @@ class Request(Record):
     headers: Headers = ()
     body: Body = b""
 
-    @classmethod
-    def made(cls, form: Form, body: object) -> Self:
-        """A sound request of that form."""
-        return cls.trusted({"method": form.method, "url": form.url, "headers": form.headers, "body": body, "_form": form})
-
     @property
     def form(self) -> Form | None:
         """Its form, if it is sound: then nothing in it needs another look before it is written to a wire."""
@@ -43,9 +38,7 @@ class Request(Record):
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
-        values = self.__dict__.copy()
-        values["headers"] += headers
-        return self.trusted(values)
+        return self.trusted({**self.__dict__, "headers": self.headers + headers})
 
     def bearing(self, body: object) -> Self:
         """The same request with a body that has been measured."""
