@@ -58,15 +58,16 @@ def read_head(raw: bytes) -> Head:
         headers = [(name, value.rstrip(" \t")) for name, value in headers]
     named = by_name(headers)
     length: int | None = None
-    chunked = "transfer-encoding" in named
-    if chunked and named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
-        raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
     if "content-length" in named:
         if not _length(named["content-length"]):
             raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
         length = int(named["content-length"])
-    if chunked and (length is not None or minor == "0"):
-        raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
+    chunked = "transfer-encoding" in named
+    if chunked:
+        if named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
+            raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
+        if length is not None or minor == "0":
+            raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
     return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from smruntime_core import Timeouts
 from smruntime_core._errors import Phase
@@ -15,6 +16,7 @@ SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grac
 class Limits:
     """Moments of this transport's own clock after which something has taken too long."""
 
+    _last: float | None = None  # of the whole
     _phase: Phase | None = None
     _begun = 0.0
     _moved = 0
@@ -24,23 +26,18 @@ class Limits:
 
     def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
         self._clock = clock
-        self._last = None if timeout is None else clock() + timeout
         self.phases = phases
+        if timeout is not None:
+            self._last = clock() + timeout
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
-        if cap is None:
-            return self._last
-        end = self._clock() + cap
-        return end if self._last is None else min(end, self._last)
+        return self._soonest(None if cap is None else self._clock() + cap)
 
     def left(self, end: float | None) -> float | None:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
-        if end is None or (left := end - self._clock()) > LONGEST:
-            return None
-        return max(0.0, left)
+        return _until(end, self._clock())
 
-    @property
     def over(self) -> bool:
         """The deadline of the whole has passed."""
         return self._last is not None and self._clock() >= self._last
@@ -56,20 +53,32 @@ class Limits:
         The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
         on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
         """
-        phase = exchange.phase
+        phase, now = exchange.phase, self._clock()
         if phase == "head":
-            if self._phase != phase:
-                self._phase, self._sent, self._end = phase, self._clock(), self.end(self.phases.response)
-            return self.left(self._end)
+            if phase != self._phase:
+                self._phase, self._sent, cap = phase, now, self.phases.response
+                self._end = self._soonest(None if cap is None else now + cap)
+            return _until(self._end, now)
         moved = exchange.bytes_sent + exchange.bytes_received
         if phase != self._phase:
-            self._phase, self._begun, self._moved_before = phase, self._clock(), moved
+            self._phase, self._begun, self._moved_before = phase, now, moved
         elif moved == self._moved:
-            return self.left(self._end)
-        self._moved = moved
-        cap = self.phases.idle
-        self._end = self.end(cap)
-        if cap is not None and exchange.until == "end":
-            slowest = self._begun + cap + (moved - self._moved_before) / SLOWEST
-            self._end = slowest if self._end is None else min(self._end, slowest)
-        return self.left(self._end)
+            return _until(self._end, now)
+        self._moved, cap = moved, self.phases.idle
+        if cap is None:
+            self._end = self._last
+        else:
+            slowest = inf if exchange.until != "end" else self._begun + cap + (moved - self._moved_before) / SLOWEST
+            self._end = self._soonest(min(now + cap, slowest))
+        return _until(self._end, now)
+
+    def _soonest(self, end: float | None) -> float | None:
+        """`end`, or that of the whole."""
+        last = self._last
+        return end if last is None else last if end is None or last < end else end
+
+
+def _until(end: float | None, now: float) -> float | None:
+    if end is None or (left := end - now) > LONGEST:
+        return None
+    return left if left > 0 else 0.0

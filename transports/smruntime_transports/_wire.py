@@ -70,8 +70,7 @@ class Wire:
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
-        exchange = Exchange(effect.request, engine=self._engine)
-        exchange.max_body = effect.max_body
+        exchange = Exchange(effect.request, engine=self._engine, max_body=effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
         connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
@@ -109,7 +108,7 @@ class Wire:
         exchange, whole = body.exchange, False
         try:
             limits = Limits(self._clock, effect.timeout, effect.phases)
-            if limits.over:
+            if limits.over():
                 raise exchange.failure("timeout", "the time for the whole call is over")
             if exchange.hungry:
                 aside = body.aside if exchange.owed else None
@@ -126,8 +125,9 @@ class Wire:
 
     def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
         """A connection that has served and may serve again, if there is one at once."""
-        kept = None if effect.fresh else self._pool.take(exchange.origin)
-        exchange.reused = kept is not None
+        if effect.fresh or (kept := self._pool.take(exchange.origin)) is None:
+            return None
+        exchange.reused = True
         return kept
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
@@ -155,17 +155,19 @@ class Wire:
         return self._connector.connect(exchange.origin, limits, direct=direct(effect))
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
-        if limits.over and not exchange.bytes_sent:
+        if limits.over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
-            while mask := pump(exchange, connection.sock, ready):
+            while mask := pump(exchange, connection, ready):
                 if aside is not None:
                     mask = yield from aside.between(mask)
-                patience = limits.patience(exchange)
-                if mask & AGAIN and patience != 0:
+                seconds = limits.patience(exchange)
+                if seconds == 0:
+                    ready = 0
+                elif mask & AGAIN:
                     ready = READ | (yield from Wait(connection, mask & ~AGAIN, 0.0))
                 else:
-                    ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
+                    ready = yield from Wait(connection, mask, seconds)
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break
