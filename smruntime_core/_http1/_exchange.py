@@ -211,21 +211,24 @@ class Exchange:
     # ── the gate ──
 
     def _receive_head(self, data: bytes) -> None:
-        searched = len(self._held)
-        if searched:
+        if self._held:
+            searched = len(self._held)
             self._held += data
-            if self._held.find(_END, max(0, searched - 3), MAX_HEAD) < 0:
+            if _END not in self._held[max(0, searched - 3) :]:
                 return self._check_beginning(searched)
             data = bytes(self._held)
-        while (end := data.find(_END, 0, MAX_HEAD) + 4) > 3:
-            head, data = read_head(data[:end]), data[end:]
+        while True:
+            raw, end, rest = data.partition(_END)
+            if not end or len(raw) > MAX_HEAD - len(_END):
+                self._held = bytearray(data)
+                return self._check_beginning(0)
+            head = read_head(raw)
             if head.status >= 200:
-                return self._receive_final(head, data)
+                return self._receive_final(head, rest)
             if head.status == 101 or self._interim == MAX_INTERIM:
                 raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
             self._interim += 1
-        self._held = bytearray(data)
-        return self._check_beginning(0)
+            data = rest
 
     def _check_beginning(self, searched: int) -> None:
         """Of a head: whether it can be one of ours at all."""

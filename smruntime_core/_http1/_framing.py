@@ -11,7 +11,7 @@ MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 BODILESS = (204, 304)  # statuses
 
-_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
+_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD}\r\n)*\r\n".encode("latin-1")).fullmatch
 _quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
 _chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch

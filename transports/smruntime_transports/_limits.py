@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 
 from smruntime_core import Timeouts
 from smruntime_core._errors import Phase
@@ -16,7 +15,7 @@ SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grac
 class Limits:
     """Moments of this transport's own clock after which something has taken too long."""
 
-    _last: float | None = None  # of the whole
+    last: float | None = None  # the end of the whole
     _phase: Phase | None = None
     _begun = 0.0
     _moved = 0
@@ -28,19 +27,19 @@ class Limits:
         self._clock = clock
         self.phases = phases
         if timeout is not None:
-            self._last = clock() + timeout
+            self.last = clock() + timeout
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
-        return self._soonest(None if cap is None else self._clock() + cap)
+        return self._end_of(cap, self._clock())
 
     def left(self, end: float | None) -> float | None:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
-        return _until(end, self._clock())
+        return _left(end, self._clock())
 
     def over(self) -> bool:
         """The deadline of the whole has passed."""
-        return self._last is not None and self._clock() >= self._last
+        return self.last is not None and self._clock() >= self.last
 
     @property
     def silence(self) -> float | None:
@@ -54,31 +53,35 @@ class Limits:
         on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
         """
         phase, now = exchange.phase, self._clock()
-        if phase == "head":
-            if phase != self._phase:
-                self._phase, self._sent, cap = phase, now, self.phases.response
-                self._end = self._soonest(None if cap is None else now + cap)
-            return _until(self._end, now)
+        if phase != "head":
+            self._follow(exchange, phase, now)
+        elif self._sent is None:
+            self._sent, self._end = now, self._end_of(self.phases.response, now)
+        return _left(self._end, now)
+
+    def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
+        """Put the end off if `exchange` has moved."""
         moved = exchange.bytes_sent + exchange.bytes_received
         if phase != self._phase:
             self._phase, self._begun, self._moved_before = phase, now, moved
         elif moved == self._moved:
-            return _until(self._end, now)
+            return
         self._moved, cap = moved, self.phases.idle
+        self._end = self._end_of(cap, now)
+        if cap is not None and exchange.until == "end":
+            slowest = self._begun + cap + (moved - self._moved_before) / SLOWEST
+            self._end = slowest if self._end is None else min(self._end, slowest)
+
+    def _end_of(self, cap: float | None, now: float) -> float | None:
+        """The moment `cap` seconds from `now`, or the end of the whole if that is sooner; None if neither is limited."""
+        last = self.last
         if cap is None:
-            self._end = self._last
-        else:
-            slowest = inf if exchange.until != "end" else self._begun + cap + (moved - self._moved_before) / SLOWEST
-            self._end = self._soonest(min(now + cap, slowest))
-        return _until(self._end, now)
-
-    def _soonest(self, end: float | None) -> float | None:
-        """`end`, or that of the whole."""
-        last = self._last
-        return end if last is None else last if end is None or last < end else end
+            return last
+        return now + cap if last is None else min(now + cap, last)
 
 
-def _until(end: float | None, now: float) -> float | None:
+def _left(end: float | None, now: float) -> float | None:
+    """Seconds from `now` to `end`, 0 if it has passed; None if there is no limit."""
     if end is None or (left := end - now) > LONGEST:
         return None
     return left if left > 0 else 0.0

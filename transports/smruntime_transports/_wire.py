@@ -155,7 +155,7 @@ class Wire:
         return self._connector.connect(exchange.origin, limits, direct=direct(effect))
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
-        if limits.over() and not exchange.bytes_sent:
+        if limits.last is not None and limits.over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
             while mask := pump(exchange, connection, ready):
