@@ -35,7 +35,7 @@ from ._writing import write
 
 MAX_INTERIM = 16
 ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
-_END = b"\r\n\r\n"
+_END = b"\r\n\r\n"  # of a head
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]

@@ -15,20 +15,22 @@ from ._connection import READ, WRITE, Connection
 from ._nested import Sock
 
 DEAF = 0  # nothing to wait for: the peer takes no more
-AGAIN = 8  # ask again at once: there may be more, which the socket need not know of if TLS has read it
+AGAIN = 8  # read on, after a glance: there may be more, which the socket need not know of if TLS has read it
+_READ_ON = READ | AGAIN
 _PIECE = 64 * 1024
 _UPLOAD_PIECE = 4 * 1024 * 1024  # more than a socket takes at once
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
 
 
 def pump(exchange: Exchange, connection: Connection, ready: int) -> int:
-    """Send and receive what `connection` takes and gives; `ready` is what it was said to be ready for, 0 at the start.
+    """Send and receive what `connection` takes and gives; `ready` is what it was said to be ready for, 0 at the start,
+    with `AGAIN` if that was said to be waited for.
 
     Raises `DispatchFailure`.
     """
     data = exchange.data_to_send()
     waiting = READ if data is None else _send(exchange, connection.sock, data)
-    if not (ready & READ or waiting == DEAF or connection.buffered()):
+    if not (ready & _READ_ON or waiting == DEAF or connection.buffered()):
         return waiting | READ
     more = _receive(exchange, connection.sock)
     return more and (more | waiting & WRITE)

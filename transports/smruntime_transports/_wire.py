@@ -161,13 +161,10 @@ class Wire:
             while mask := pump(exchange, connection, ready):
                 if aside is not None:
                     mask = yield from aside.between(mask)
-                seconds = limits.patience(exchange)
-                if seconds == 0:
-                    ready = 0
-                elif mask & AGAIN:
-                    ready = READ | (yield from Wait(connection, mask & ~AGAIN, 0.0))
-                else:
-                    ready = yield from Wait(connection, mask, seconds)
+                again, seconds = mask & AGAIN, limits.patience(exchange)
+                ready = 0
+                if seconds != 0:  # no `yield from`: what a wait comes to is a number, and never a failure to be raised
+                    ready = again | (yield Wait(connection, mask ^ again, 0.0 if again else seconds))  # type: ignore[operator]  # a number
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break
