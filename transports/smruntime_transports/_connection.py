@@ -7,11 +7,12 @@ import select
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from smruntime_core import ConstructionError
 
-from ._nested import NestedTLS, Secured, Sock
+if TYPE_CHECKING:
+    from ._nested import Secured, Sock
 
 READ = 1
 WRITE = 4
@@ -58,7 +59,7 @@ class Connection:
     def hang_up(self) -> None:
         """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""
         if self.pid == os.getpid():
-            sock = self.sock.outer if isinstance(self.sock, NestedTLS) else self.sock
+            sock = self.sock if isinstance(self.sock, socket.socket) else self.sock.outer
             with suppress(OSError):  # the peer was faster
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an `SSLSocket`'s own would go on without TLS
 

@@ -7,12 +7,15 @@ wait, one receive. Both directions run together, so an answer that comes before 
 
 from __future__ import annotations
 
-import ssl
+from typing import TYPE_CHECKING
 
 from smruntime_core._http1 import Exchange
 
 from ._connection import READ, WRITE, Connection
-from ._nested import Sock
+from ._troubles import fault, wanted
+
+if TYPE_CHECKING:
+    from ._nested import Sock
 
 DEAF = 0  # nothing to wait for: the peer takes no more
 AGAIN = 8  # read on, after a glance: there may be more, which the socket need not know of if TLS has read it
@@ -41,12 +44,10 @@ def _send(exchange: Exchange, sock: Sock, data: memoryview | None) -> int:
     try:
         while data is not None:
             data = exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
-    except (BlockingIOError, ssl.SSLWantWriteError):
-        return WRITE
-    except ssl.SSLWantReadError:
-        return READ
-    except OSError:  # it takes no more, but may have said why before
-        exchange.stop_sending()
+    except OSError as error:
+        if want := wanted(error, WRITE):
+            return want
+        exchange.stop_sending()  # it takes no more, but may have said why before
         return DEAF
     return READ
 
@@ -62,15 +63,14 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
             else:
                 with room:
                     count = sock.recv_into(room)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return READ
-        except ssl.SSLWantWriteError:
-            return WRITE
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
-            return 0
         except OSError as error:
-            exchange.fail("reset", f"the connection broke: {error.strerror or error}")
+            if want := wanted(error, READ):
+                return want
+            kind, reason = fault(error)
+            if kind == "closed":
+                exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
+            else:
+                exchange.fail("reset", f"the connection broke: {reason}")
             return 0
         try:
             if not count:

@@ -16,10 +16,9 @@ A place in the pool and a connection belong to one call until it leaves; an erro
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
@@ -34,8 +33,12 @@ from ._pool import MOST, Pool
 from ._proxy import Proxies, Proxy
 from ._pump import AGAIN, pump
 from ._steps import not_sent
-from ._tls import TLS
 from ._waits import Turn, Wait
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._tls import TLS
 
 EngineName: TypeAlias = Literal["native", "h11"]
 
