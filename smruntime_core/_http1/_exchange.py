@@ -67,7 +67,7 @@ class Exchange:
     _cut_short = False  # an error's body was not read to its end
     _last = False  # nothing may follow on this connection
 
-    def __init__(self, request: Request, *, engine: Engine | None = None, max_body: int | None = None) -> None:
+    def __init__(self, request: Request, engine: Engine | None = None, max_body: int | None = None) -> None:
         self.origin, self._unsent = write(request)
         self._bodiless = request.method == "HEAD"
         self._engine = engine

@@ -73,9 +73,9 @@ class Wire:
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
-        exchange = Exchange(effect.request, engine=self._engine, max_body=effect.max_body)
+        exchange = Exchange(effect.request, self._engine, effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = yield from self._connection(exchange, effect, limits)
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
@@ -86,11 +86,11 @@ class Wire:
 
     def open(self, effect: Open) -> Flow[StreamingResponse]:
         """Send, and receive no more than the head; raises like `exchange`."""
-        exchange = Exchange(effect.request, engine=self._engine)
+        exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = yield from self._connection(exchange, effect, limits)
         body = OpenBody(self, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
@@ -126,16 +126,12 @@ class Wire:
             body.end(exchange.reusable)
         return data
 
-    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """A connection that has served and may serve again, if there is one at once."""
-        if effect.fresh or (kept := self._pool.take(exchange.origin)) is None:
-            return None
-        exchange.reused = True
-        return kept
-
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A new connection, or one that came free while this call stood in line. Whoever gets one must `_leave`."""
+        """One that has served and may serve again, at once or after standing in line, or a new one. Whoever gets one must `_leave`."""
         pool, origin = self._pool, exchange.origin
+        if not effect.fresh and (kept := pool.take(origin)) is not None:
+            exchange.reused = True
+            return kept
         place = pool.enter(origin)
         settled = False
         try:
