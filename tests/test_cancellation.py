@@ -48,7 +48,7 @@ def serve(peer: Peer) -> None:
             peer.idle(0.003)
             peer.send(answer[len(answer) - 50 :])
         elif b"/busy/" in request and peer.number % 2:
-            peer.send(b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n")
+            peer.send(b"HTTP/1.1 503 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")  # the next connection is an even one
         else:
             peer.send(OK)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -272,3 +273,29 @@ def test_a_connection_from_before_a_fork_is_not_counted_after_it() -> None:
         assert pool.enter(ORIGIN) is None
         pool.leave(ORIGIN, connection)
         assert pool.enter(ORIGIN) is not None, "the one place is taken"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of 3.12 and later: a thread does not survive
+def test_a_forked_child_begins_with_an_empty_pool_whoever_held_its_lock() -> None:
+    pool = Pool(time.monotonic, 1)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with pool._lock:
+            held.set()
+            done.wait(20)
+
+    with connected() as connection:
+        pool.enter(ORIGIN)
+        pool.give_back(ORIGIN, connection)
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(20)
+        child = os.fork()
+        if not child:
+            os._exit(0 if pool.idle == 0 and pool.take(ORIGIN) is None and pool.enter(ORIGIN) is None else 1)
+        done.set()
+        holder.join()
+        assert os.waitpid(child, 0)[1] == 0
+        assert pool.take(ORIGIN) is connection, "the parent's serves on"

@@ -35,6 +35,15 @@ from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 THRICE = RetryPolicy(base_delay=0.0)
+PLAINLY = """
+import sys
+from smruntime_core import Credentials
+from smruntime_transports import TLS
+from smruntime_transports.sockets import Client
+with Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=Credentials("AKID", "secret"), tls=TLS(ca_bundle="none")) as client:
+    assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
+assert not {"ssl", "smruntime_core.payload"} & set(sys.modules)
+"""
 
 
 class Authority:
@@ -410,3 +419,9 @@ def test_a_password_is_nowhere() -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(tls)
     assert pickle.loads(pickle.dumps(TLS(ca_bundle="b"))) == TLS(ca_bundle="b")
+
+
+def test_who_calls_by_plain_http_pays_for_neither_tls_nor_streams() -> None:
+    with scripted(OK) as server:
+        done = subprocess.run([sys.executable, "-c", PLAINLY, server.url], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

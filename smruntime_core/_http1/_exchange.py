@@ -12,7 +12,7 @@ The framing is a seam: another reader of bodies can stand there (`engine=`), beh
 
 A transport does this until `done`, in any order the socket allows, so an early answer is seen while sending:
 
-    data = exchange.data_to_send()   -> send some of it, then exchange.sent(count)
+    data = exchange.data_to_send()   -> send some of it, then data = exchange.sent(count)
     exchange.receive_data(data)      -> whatever came; exchange.receive_eof() if the peer closed
 
 Both receive methods raise `DispatchFailure` and nothing else. What is left of a long body need not pass through here:
@@ -23,17 +23,19 @@ Both receive methods raise `DispatchFailure` and nothing else. What is left of a
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Literal, TypeAlias
 
 from .._errors import Delivery, DispatchFailure, Kind, Phase
 from .._model import MAX_ERROR_BODY, Request, Response
 from ._collecting import Room
-from ._framing import Framing, frame
+from ._framing import BODILESS, Framing, frame
 from ._gate import MAX_HEAD, Head, Violation, bare_lf, read_head
 from ._writing import write
 
 MAX_INTERIM = 16
 ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
+_END = b"\r\n\r\n"  # of a head
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]
@@ -49,26 +51,27 @@ class Exchange:
     """
 
     until: Until = "end"
-    max_body: int | None = None
     reused = False
     bytes_sent = 0
     bytes_received = 0
     owed = 0  # bytes of the request that have yet to be supplied
     done = False  # the response is complete, or as complete as it will be
-    _head: Head | None = None
-    _framing: Framing | None = None
+    _held: bytes | bytearray = b""  # the beginning of a head
     _interim = 0
-    _bound = float("inf")  # bytes of the body that are taken
+    _head: Head | None = None
+    _framing: Framing | None = None  # from the head on, unless the body came whole with it
+    _bound = inf  # bytes of the body that are taken
     _body_size = 0
     _room: Room | None = None
     _deaf = False  # the peer takes no more of the request
     _cut_short = False  # an error's body was not read to its end
+    _last = False  # nothing may follow on this connection
 
-    def __init__(self, request: Request, *, engine: Engine | None = None) -> None:
+    def __init__(self, request: Request, engine: Engine | None = None, max_body: int | None = None) -> None:
         self.origin, self._unsent = write(request)
         self._bodiless = request.method == "HEAD"
-        self._engine = engine or frame
-        self._held = bytearray()  # the beginning of a head
+        self._engine = engine
+        self.max_body = max_body
         self._pieces: list[bytes] = []
 
     # ── sending ──
@@ -77,14 +80,15 @@ class Exchange:
         """What is to be sent next, or None if all of it has been."""
         return self._unsent[0] if self._unsent else None
 
-    def sent(self, count: int) -> None:
-        """`count` bytes of `data_to_send()` were taken by the transport."""
+    def sent(self, count: int) -> memoryview | None:
+        """`count` bytes of `data_to_send()` were taken by the transport; what is next, as that says it."""
         self.bytes_sent += count
-        piece = self._unsent[0]
-        if count < len(piece):
-            self._unsent[0] = piece[count:]
+        unsent = self._unsent
+        if count < len(unsent[0]):
+            unsent[0] = unsent[0][count:]
         else:
-            del self._unsent[0]
+            del unsent[0]
+        return unsent[0] if unsent else None
 
     def supply(self, data: bytes) -> None:
         """The next bytes of a body that the request did not hold itself; so many are `owed` no longer."""
@@ -94,7 +98,7 @@ class Exchange:
     def stop_sending(self) -> None:
         """The peer takes no more; what it said before may still be read. The connection will not live."""
         self._unsent.clear()
-        self._deaf = True
+        self._deaf = self._last = True
         self.owed = 0
 
     # ── receiving ──
@@ -103,10 +107,10 @@ class Exchange:
         """Take in bytes from the peer; raises `DispatchFailure`."""
         self.bytes_received += len(data)
         try:
-            if self._framing is None:
+            if self._head is None:
                 self._receive_head(data)
             else:
-                self._receive_body(self._framing, data)
+                self._receive_body(data)
         except Violation as violation:
             del data  # what a traceback with locals would show
             raise self.failure(violation.kind, str(violation)) from None
@@ -133,14 +137,15 @@ class Exchange:
     def receive_eof(self) -> None:
         """The peer closed its side; raises `DispatchFailure` unless the response ends so."""
         try:
-            if self._framing is None:
+            if self._head is None:
                 if self.bytes_received:
                     raise Violation("truncated", "the connection was closed inside the head")
                 if self._deaf:
                     raise Violation("reset", "the connection broke while the request was sent")
                 raise Violation("closed", "the connection was closed without an answer")
-            self._framing.receive_eof()
-            self.done = True
+            if self._framing is not None:
+                self._framing.receive_eof()
+            self.done = self._last = True
         except Violation as violation:
             if not self._salvage():
                 raise self.failure(violation.kind, str(violation)) from None
@@ -201,53 +206,66 @@ class Exchange:
     @property
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
-        framing, head = self._framing, self._head
-        if framing is None or head is None or not framing.complete:
-            return False
-        return not (framing.excess or head.close or self._unsent or self.owed or self._deaf or self._cut_short)
+        return self.done and not (self._last or self._unsent or self.owed)
 
     # ── the gate ──
 
     def _receive_head(self, data: bytes) -> None:
-        buffer: bytes | bytearray = data
-        begin = searched = 0
         if self._held:
             searched = len(self._held)
             self._held += data
-            buffer = self._held
-        while (end := buffer.find(b"\r\n\r\n", max(begin, searched - 3), begin + MAX_HEAD) + 4) > 3:
-            head = read_head(bytes(buffer[begin:end]))
+            if _END not in self._held[max(0, searched - 3) :]:
+                return self._check_beginning(searched)
+            data = bytes(self._held)
+        while True:
+            raw, end, rest = data.partition(_END)
+            if not end or len(raw) > MAX_HEAD - len(_END):
+                self._held = bytearray(data)
+                return self._check_beginning(0)
+            head = read_head(raw)
             if head.status >= 200:
-                self._receive_final(head, bytes(buffer[end:]))
-                return
+                return self._receive_final(head, rest)
             if head.status == 101 or self._interim == MAX_INTERIM:
                 raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
             self._interim += 1
-            begin = end
-        if begin or buffer is data:
-            self._held = bytearray(buffer[begin:])
-        if not b"HTTP/1.".startswith(self._held[:7]):
-            raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(self._held[:24])!r}")
-        if bare_lf(self._held, max(0, searched - begin), MAX_HEAD):  # it might never end as we take it
-            raise Violation("protocol", f"a bare LF in the head: {bytes(self._held[:80])!r}")
-        if len(self._held) >= MAX_HEAD:
+            data = rest
+
+    def _check_beginning(self, searched: int) -> None:
+        """Of a head: whether it can be one of ours at all."""
+        held = self._held
+        if not b"HTTP/1.".startswith(held[:7]):
+            raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(held[:24])!r}")
+        if bare_lf(held, searched, MAX_HEAD):  # it might never end as we take it
+            raise Violation("protocol", f"a bare LF in the head: {bytes(held[:80])!r}")
+        if len(held) >= MAX_HEAD:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
         self._head = head
-        most = self.max_body
+        if head.close:
+            self._last = True
         if head.status >= 300:
             self._bound = MAX_ERROR_BODY
-        elif most is not None:
-            self._bound = most
-        self._framing = framing = self._engine(head, self._bodiless)
+        elif self.max_body is not None:
+            self._bound = self.max_body
+        if head.length == len(rest) <= self._bound and not (self._engine or self._bodiless or head.status in BODILESS):
+            self._pieces.append(rest)
+            self.done = True  # as most answers are: whole at once, and nothing to frame
+            return
+        self._framing = framing = (self._engine or frame)(head, self._bodiless)
         if head.length is not None and head.length > self._bound and not (framing.complete or self._is_error):
             raise self._too_large()
-        self._receive_body(framing, rest)
+        self._receive_body(rest)
 
-    def _receive_body(self, framing: Framing, data: bytes) -> None:
+    def _receive_body(self, data: bytes) -> None:
+        framing = self._framing
+        if framing is None:  # it is over, and this belongs to no answer of ours
+            self._last = True
+            return
         piece = framing.receive_data(data) if data else b""
         self.done = framing.complete
+        if framing.excess:
+            self._last = True
         self._body_size += len(piece)
         if self._room is not None:
             self._room.put(piece)
@@ -257,7 +275,7 @@ class Exchange:
             if not self._is_error:
                 raise self._too_large()
             self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
-            self.done = self._cut_short = True
+            self.done = self._cut_short = self._last = True
 
     def _too_large(self) -> Violation:
         return Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
@@ -269,5 +287,5 @@ class Exchange:
     def _salvage(self) -> bool:
         """An error answer says enough even when its body is cut: keep what came."""
         if self._is_error:
-            self.done = self._cut_short = True
+            self.done = self._cut_short = self._last = True
         return self._is_error

@@ -9,8 +9,9 @@ from ._gate import FIELD, TOKEN, Head, Violation, bare_lf
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
+BODILESS = (204, 304)  # statuses
 
-_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD})*\r\n".encode("latin-1")).fullmatch
+_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD}\r\n)*\r\n".encode("latin-1")).fullmatch
 _quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
 _chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
@@ -42,7 +43,7 @@ class Framing(Protocol):
 
 def frame(head: Head, bodiless: bool) -> Framing:
     """The reader of the body that `head` announces (RFC 9112 section 6.3)."""
-    if bodiless or head.status in (204, 304):
+    if bodiless or head.status in BODILESS:
         return ByLength(0)
     if head.chunked:
         return Chunked()
@@ -94,7 +95,7 @@ class UntilClose(Looked):
         return data
 
     def receive_eof(self) -> None:
-        self.complete = self.excess = True  # nothing can follow: the connection is gone
+        self.complete = True
 
 
 class Chunked(Looked):

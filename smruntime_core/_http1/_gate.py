@@ -17,12 +17,11 @@ MAX_HEAD = 64 * 1024
 MAX_FIELDS = 256
 
 TOKEN = f"[{TCHAR}]+"
-FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+\r\n"  # possessive: there is one way to read a field, so none is tried again
-_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n((?:{FIELD})*+)\r\n").fullmatch
-_fields = re.compile(r"([^:]++):[\t ]*+([^\r]*+)\r\n").findall
+FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+"  # possessive: there is one way to read a field, so none is tried again
+_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?((?:\r\n{FIELD})*+)").fullmatch
+_fields = re.compile(r"\r\n([^:]++):[\t ]*+([^\r]*(?<![\t ])|)[\t ]*+").findall  # values without the blanks around them
 bare_lf = re.compile(rb"(?<!\r)\n").search
 _close = re.compile(r"(?:^|[ \t,])close(?:$|[ \t,])").search
-_length = re.compile(r"[0-9]{1,19}").fullmatch
 
 
 class Violation(Exception):
@@ -46,7 +45,7 @@ class Head(NamedTuple):
 
 
 def read_head(raw: bytes) -> Head:
-    """A whole head, CRLF CRLF included, through the gate; raises `Violation`."""
+    """A whole head, without the CRLF CRLF at its end, through the gate; raises `Violation`."""
     found = _head(raw.decode("latin-1"))
     if found is None:
         raise Violation("protocol", f"a malformed head: {_bad_line(raw)!r}")
@@ -54,27 +53,27 @@ def read_head(raw: bytes) -> Head:
     headers = _fields(block)
     if len(headers) > MAX_FIELDS:
         raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
-    if " \r" in block or "\t\r" in block:
-        headers = [(name, value.rstrip(" \t")) for name, value in headers]
     named = by_name(headers)
     length: int | None = None
-    chunked = "transfer-encoding" in named
-    if chunked and named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
-        raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
     if "content-length" in named:
-        if not _length(named["content-length"]):
+        digits = named["content-length"]
+        if not digits.isdecimal() or len(digits) > 19:  # of latin-1, only 0 to 9 are
             raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
-        length = int(named["content-length"])
-    if chunked and (length is not None or minor == "0"):
-        raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
+        length = int(digits)
+    chunked = "transfer-encoding" in named
+    if chunked:
+        if named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
+            raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
+        if length is not None or minor == "0":
+            raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
     return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 
 
 def _bad_line(raw: bytes) -> bytes:
     """The first line at fault, cut: a head may be hostile, and an error is for reading."""
-    lines = raw[:-4].split(b"\r\n")
+    lines = raw.split(b"\r\n")
     if not re.match(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: |$)", lines[0]):
         return lines[0][:80]
-    good = re.compile(FIELD.removesuffix(r"\r\n").encode("latin-1")).fullmatch
+    good = re.compile(FIELD.encode("latin-1")).fullmatch
     return next((line for line in lines[1:] if not good(line)), lines[0])[:80]

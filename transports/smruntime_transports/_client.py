@@ -10,7 +10,6 @@ import copy
 import os
 import random
 import re
-import ssl
 import sys
 import threading
 import time
@@ -49,6 +48,7 @@ from ._jobs import AsyncJob, Job
 from ._logs import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
+from ._tls import is_context
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import Cache, ProviderLike
@@ -228,7 +228,7 @@ class _Shared:
 
     def __reduce__(self) -> tuple[object, ...]:
         for name, value in self._settings.items():
-            if name in self.Bound or isinstance(value, ssl.SSLContext):
+            if name in self.Bound or is_context(value):
                 raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
         if isinstance(provider_of(self._settings.get("credentials")), Given | Freezing):
             raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")

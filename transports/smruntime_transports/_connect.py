@@ -7,8 +7,8 @@ All of it has the time of one connect phase, and whatever fails here, nothing ha
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from smruntime_core import ConstructionError, Flow
 from smruntime_core._errors import Phase
@@ -21,7 +21,10 @@ from ._pool import Origin
 from ._proxy import Proxies, tunnel
 from ._race import race
 from ._steps import Left, not_sent
-from ._tls import TLS, handshake
+from ._tls import TLS, is_context
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Connector:
@@ -35,7 +38,7 @@ class Connector:
         names: Names | None = None,
         options: Iterable[Option] = OPTIONS,
     ) -> None:
-        if not (tls is None or isinstance(tls, ssl.SSLContext | TLS)):  # pyright: ignore[reportUnnecessaryIsInstance]  # who knows
+        if not (tls is None or isinstance(tls, TLS) or is_context(tls)):
             raise ConstructionError("tls", "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext", f"found {type(tls).__name__}")
         self.proxies = proxies or Proxies()
         self._clock = clock
@@ -76,15 +79,20 @@ class Connector:
         try:
             if proxy is not None:
                 if proxy.scheme == "https":
-                    yield from handshake(connection, self.tls, proxy.host, left, "proxy")
+                    yield from self._secure(connection, proxy.host, left, "proxy")
                 yield from tunnel(connection, proxy, host, port, left)
             if scheme == "https":
-                yield from handshake(connection, self.tls, host, left)
+                yield from self._secure(connection, host, left, "tls")
             settled = True
             return connection
         finally:
             if not settled:
                 connection.drop()
+
+    def _secure(self, connection: Connection, host: str, left: Left, phase: Phase) -> Flow[None]:
+        from ._secure import handshake  # with it comes `ssl`
+
+        return handshake(connection, self.tls, host, left, phase)
 
     def reach(self, host: str, port: int, left: Left, phase: Phase | None = None) -> Flow[Connection]:
         """An open connection to `host`, nothing said on it yet; its failures are of `phase`, if that is given."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from smruntime_core import ConstructionError
 
-from ._nested import NestedTLS, Sock, buffered
+if TYPE_CHECKING:
+    from ._nested import Secured, Sock
 
 READ = 1
 WRITE = 4
@@ -30,34 +31,35 @@ class Connection:
         self.sock: Sock = sock
         self.born = self.idle_since = born
         self.pid = os.getpid()
-        self._poll: select.poll | None = None
+        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
+        self._poll: _Poll = _poll()
         self._registered = 0
 
-    def secured(self, sock: Sock) -> None:
+    def secured(self, sock: Secured) -> None:
         """From now on through TLS, on the same descriptor."""
-        self.sock = sock
+        self.sock, self._pending = sock, sock.pending
 
     def poll(self, mask: int, seconds: float | None) -> int:
         """Block until ready; what for, or 0 after `seconds`."""
         if self._registered != mask:
-            if not hasattr(select, "poll"):  # Windows
-                return _select(self.sock, mask, seconds)
-            self._poll = self._poll or select.poll()
             self._poll.register(self.sock, mask)
             self._registered = mask
-        assert self._poll is not None, "registered"  # noqa: S101 - just above
-        found = self._poll.poll(None if seconds is None else int(seconds * 1000 + 0.999))
+        found = self._poll.poll(None if seconds is None else seconds * 1000)
         return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
+
+    def buffered(self) -> bool:
+        """TLS has read something from the socket that nobody has taken yet, so the socket itself would stay silent."""
+        return self._pending is not None and self._pending() > 0
 
     def usable(self, now: float) -> bool:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
         young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
-        return young and not (self.poll(READ, 0.0) or buffered(self.sock))
+        return young and not (self.poll(READ, 0.0) or self.buffered())
 
     def hang_up(self) -> None:
         """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""
         if self.pid == os.getpid():
-            sock = self.sock.outer if isinstance(self.sock, NestedTLS) else self.sock
+            sock = self.sock if isinstance(self.sock, socket.socket) else self.sock.outer
             with suppress(OSError):  # the peer was faster
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an `SSLSocket`'s own would go on without TLS
 
@@ -70,10 +72,27 @@ class Connection:
                 os.close(self.sock.detach())
 
 
-def _select(sock: Sock, mask: int, seconds: float | None) -> int:
-    """`Connection.poll` where there is no `poll`."""
-    readable, writable, failed = select.select([sock] * bool(mask & READ), [sock] * bool(mask & WRITE), [sock], seconds)
-    return (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)
+class _Poll(Protocol):
+    """What is used of a `select.poll`."""
+
+    def register(self, sock: Sock, mask: int, /) -> None: ...
+    def poll(self, milliseconds: float | None, /) -> list[tuple[int, int]]: ...
+
+
+class _Select:
+    """It where there is none, as on Windows; for one socket."""
+
+    def register(self, sock: Sock, mask: int) -> None:
+        self._sock, self._mask = sock, mask
+
+    def poll(self, milliseconds: float | None) -> list[tuple[int, int]]:
+        sock, mask, seconds = [self._sock], self._mask, None if milliseconds is None else milliseconds / 1000
+        readable, writable, failed = select.select(sock * bool(mask & READ), sock * bool(mask & WRITE), sock, seconds)
+        ready = (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)
+        return [(sock[0].fileno(), ready)] if ready else []
+
+
+_poll: Callable[[], _Poll] = getattr(select, "poll", _Select)
 
 
 # After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.

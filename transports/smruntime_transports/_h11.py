@@ -21,7 +21,7 @@ class H11Framing(Looked):
         self._strict = strict
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
         self._ended = False
-        self._head = head.raw  # h11 reads it together with the first of the body: one visit less
+        self._head = head.raw + b"\r\n\r\n"  # h11 reads it together with the first of the body: one visit less
         if strict.complete:
             self._read(b"")
 

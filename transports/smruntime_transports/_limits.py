@@ -15,6 +15,7 @@ SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grac
 class Limits:
     """Moments of this transport's own clock after which something has taken too long."""
 
+    last: float | None = None  # the end of the whole
     _phase: Phase | None = None
     _begun = 0.0
     _moved = 0
@@ -24,26 +25,21 @@ class Limits:
 
     def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
         self._clock = clock
-        self._last = None if timeout is None else clock() + timeout
         self.phases = phases
+        if timeout is not None:
+            self.last = clock() + timeout
 
     def end(self, cap: float | None) -> float | None:
         """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
-        if cap is None:
-            return self._last
-        end = self._clock() + cap
-        return end if self._last is None else min(end, self._last)
+        return self._end_of(cap, self._clock())
 
     def left(self, end: float | None) -> float | None:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
-        if end is None or (left := end - self._clock()) > LONGEST:
-            return None
-        return max(0.0, left)
+        return _left(end, self._clock())
 
-    @property
     def over(self) -> bool:
         """The deadline of the whole has passed."""
-        return self._last is not None and self._clock() >= self._last
+        return self.last is not None and self._clock() >= self.last
 
     @property
     def silence(self) -> float | None:
@@ -56,20 +52,36 @@ class Limits:
         The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
         on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
         """
-        phase = exchange.phase
-        if phase == "head":
-            if self._phase != phase:
-                self._phase, self._sent, self._end = phase, self._clock(), self.end(self.phases.response)
-            return self.left(self._end)
+        phase, now = exchange.phase, self._clock()
+        if phase != "head":
+            self._follow(exchange, phase, now)
+        elif self._sent is None:
+            self._sent, self._end = now, self._end_of(self.phases.response, now)
+        return _left(self._end, now)
+
+    def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
+        """Put the end off if `exchange` has moved."""
         moved = exchange.bytes_sent + exchange.bytes_received
         if phase != self._phase:
-            self._phase, self._begun, self._moved_before = phase, self._clock(), moved
+            self._phase, self._begun, self._moved_before = phase, now, moved
         elif moved == self._moved:
-            return self.left(self._end)
-        self._moved = moved
-        cap = self.phases.idle
-        self._end = self.end(cap)
+            return
+        self._moved, cap = moved, self.phases.idle
+        self._end = self._end_of(cap, now)
         if cap is not None and exchange.until == "end":
             slowest = self._begun + cap + (moved - self._moved_before) / SLOWEST
             self._end = slowest if self._end is None else min(self._end, slowest)
-        return self.left(self._end)
+
+    def _end_of(self, cap: float | None, now: float) -> float | None:
+        """The moment `cap` seconds from `now`, or the end of the whole if that is sooner; None if neither is limited."""
+        last = self.last
+        if cap is None:
+            return last
+        return now + cap if last is None else min(now + cap, last)
+
+
+def _left(end: float | None, now: float) -> float | None:
+    """Seconds from `now` to `end`, 0 if it has passed; None if there is no limit."""
+    if end is None or (left := end - now) > LONGEST:
+        return None
+    return left if left > 0 else 0.0

@@ -96,10 +96,5 @@ class NestedTLS:
             self._arrived.write_eof()
 
 
-_SECURE = (ssl.SSLSocket, NestedTLS)
+Secured = ssl.SSLSocket | NestedTLS
 Sock = socket.socket | NestedTLS
-
-
-def buffered(sock: Sock) -> bool:
-    """TLS has read something from the socket that nobody has taken yet, so the socket itself would stay silent."""
-    return isinstance(sock, _SECURE) and sock.pending() > 0

@@ -7,7 +7,8 @@ At most `most` calls have a connection to one origin at a time; who comes then w
 one that has waited for longest, so nobody starves however many there are. Idle connections are used in turn as well: the one that has
 been idle for longest serves next, if it still may.
 
-What is inherited by a forked child belongs to its parent: the child begins with an empty pool and closes its copies without a word.
+What is inherited by a forked child belongs to its parent: the child begins with an empty pool and closes its copies without a word,
+as soon as it is forked.
 No method waits, so none has a colour; any thread may call any of them.
 """
 
@@ -15,10 +16,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
+from weakref import WeakSet
 
 from smruntime_core import ConstructionError
 
@@ -38,6 +40,13 @@ class _Door:
         self.waiting: deque[Place] = deque()
         self.idle: deque[Connection] = deque()
 
+    def let_out(self) -> Place | None:
+        """Somebody leaves; whose turn it is now."""
+        if self.waiting:
+            return self.waiting.popleft()
+        self.inside -= 1
+        return None
+
 
 class Pool:
     """See the top of this file. `clock` tells seconds; `most` is how many connections to one origin there may be."""
@@ -49,35 +58,34 @@ class Pool:
         self._most = most
         self._closed = False
         self._begin()
+        _pools.add(self)
 
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a generator that is collected while it is held leaves too
-        self._doors: dict[Origin, _Door] = {}
+        self._doors: defaultdict[Origin, _Door] = defaultdict(_Door)
 
     def take(self, origin: Origin) -> Connection | None:
         """Come in at once, with a connection that has served and may serve again; None, and nobody has come in, if there is none."""
-        door = self._doors.get(origin)
-        if door is None or not door.idle or self._pid != os.getpid():
-            return None
         with self._lock:
-            if door.waiting or door.inside >= self._most:
+            door = self._doors[origin]
+            if not door.idle or door.waiting or door.inside >= self._most:
                 return None
             door.inside += 1
-        connection = self.kept(origin)
-        if connection is None:
+            connection = door.idle.popleft()
+        if connection.usable(self._clock()):
+            return connection
+        connection.drop()
+        kept = self.kept(origin)
+        if kept is None:
             self.leave(origin)
-        return connection
+        return kept
 
     def enter(self, origin: Origin) -> Place | None:
         """None: come in. Otherwise wait until this place is called, and `give_up` if you do not."""
-        if self._pid != os.getpid():
-            self._disown()
         self._closed = False  # a call made after close() opens new ones
         with self._lock:
-            door = self._doors.get(origin)
-            if door is None:
-                door = self._doors[origin] = _Door()
+            door = self._doors[origin]
             if door.inside < self._most and not door.waiting:
                 door.inside += 1
                 return None
@@ -87,49 +95,48 @@ class Pool:
 
     def give_up(self, origin: Origin, place: Place) -> None:
         """Nobody waits at `place` any more; if it was called in the meantime, the next one is."""
-        with self._lock, suppress(ValueError, KeyError):
+        with self._lock, suppress(ValueError):
             self._doors[origin].waiting.remove(place)
             return
         self.leave(origin)
 
     def kept(self, origin: Origin) -> Connection | None:
         """For who has come in: the connection that has been idle for longest and may still serve; others are dropped on the way."""
-        idle = self._doors[origin].idle
-        while idle:
-            try:
+        while True:
+            with self._lock:
+                idle = self._doors[origin].idle
+                if not idle:
+                    return None
                 connection = idle.popleft()
-            except IndexError:  # another thread was faster
-                return None
             if connection.usable(self._clock()):
                 return connection
             connection.drop()
-        return None
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Leave, and `connection` may serve again, unless that were too many: who asked for a fresh one left others idle."""
-        door = self._doors.get(origin)
-        if self._closed or door is None or connection.pid != self._pid or len(door.idle) >= self._most:
+        if connection.pid != self._pid:  # it came in before a fork, and is counted there
             connection.drop()
-        else:
-            connection.idle_since = self._clock()
-            door.idle.append(connection)
-        if self._closed:  # by another thread, just now
-            self.close()
-        self.leave(origin, connection)
+            return
+        connection.idle_since = self._clock()
+        with self._lock:
+            door = self._doors[origin]
+            keep = not self._closed and len(door.idle) < self._most
+            if keep:
+                door.idle.append(connection)
+            place = door.let_out()
+        if not keep:
+            connection.drop()
+        if place is not None:
+            place.call()
 
     def leave(self, origin: Origin, connection: Connection | None = None) -> None:
         """Whoever came in, and had `connection`, is done."""
-        if connection is not None and connection.pid != os.getpid():  # it came in before a fork, and is counted there
+        if connection is not None and connection.pid != self._pid:  # likewise
             return
         with self._lock:
-            door = self._doors.get(origin)
-            if door is None:  # of a parent process
-                return
-            if not door.waiting:
-                door.inside -= 1
-                return
-            place = door.waiting.popleft()
-        place.call()
+            place = self._doors[origin].let_out()
+        if place is not None:
+            place.call()
 
     @property
     def idle(self) -> int:
@@ -138,16 +145,30 @@ class Pool:
 
     def close(self) -> None:
         """Drop every idle connection; those in use are dropped when they are done."""
-        self._closed = True
-        for door in list(self._doors.values()):
-            with suppress(IndexError):  # another thread was faster
-                while True:
-                    door.idle.popleft().drop()
+        with self._lock:
+            self._closed = True
+            dropped = [connection for door in self._doors.values() for connection in door.idle]
+            for door in self._doors.values():
+                door.idle.clear()
+        for connection in dropped:
+            connection.drop()
 
-    def _disown(self) -> None:
+    def disown(self) -> None:
         """This is a forked child."""
         doors = self._doors
         self._begin()
         for door in doors.values():
             for connection in door.idle:
                 connection.drop()
+
+
+_pools: WeakSet[Pool] = WeakSet()
+
+
+def _forked() -> None:
+    for pool in _pools:
+        pool.disown()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nobody forks
+    os.register_at_fork(after_in_child=_forked)

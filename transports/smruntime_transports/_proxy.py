@@ -138,7 +138,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
         unsent = unsent[count:]
     held = b""
     for _ in range(MAX_INTERIM + 1):
-        while (end := held.find(b"\r\n\r\n") + 4) < 4:
+        while (end := held.find(b"\r\n\r\n")) < 0:
             if len(held) >= MAX_HEAD:
                 raise not_sent("too_large", "proxy", f"{what}: the answer's head is longer than {MAX_HEAD} bytes")
             if left() == 0:  # a fast drip is never waited for
@@ -148,7 +148,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
                 raise not_sent("closed", "proxy", f"{what}: the proxy closed the connection")
             held += data
         head = _head(held[:end], what)
-        held = held[end:]
+        held = held[end + 4 :]
         if head.status >= 200:
             _judge(head, held, what)
             return

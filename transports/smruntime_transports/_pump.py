@@ -7,41 +7,49 @@ wait, one receive. Both directions run together, so an answer that comes before 
 
 from __future__ import annotations
 
-import ssl
+from typing import TYPE_CHECKING
 
 from smruntime_core._http1 import Exchange
 
-from ._connection import READ, WRITE
-from ._nested import Sock, buffered
+from ._connection import READ, WRITE, Connection
+from ._troubles import fault, wanted
+
+if TYPE_CHECKING:
+    from ._nested import Sock
 
 DEAF = 0  # nothing to wait for: the peer takes no more
-AGAIN = 8  # ask again at once: there may be more, which the socket need not know of if TLS has read it
+AGAIN = 8  # read on, after a glance: there may be more, which the socket need not know of if TLS has read it
+_READ_ON = READ | AGAIN
 _PIECE = 64 * 1024
 _UPLOAD_PIECE = 4 * 1024 * 1024  # more than a socket takes at once
 _AT_ONCE = 16  # pieces, then whoever waits may look at the clock: a fast peer must not outrun a deadline
 
 
-def pump(exchange: Exchange, sock: Sock, ready: int) -> int:
-    """Send and receive what `sock` takes and gives; `ready` is what it was said to be ready for, 0 at the start.
+def pump(exchange: Exchange, connection: Connection, ready: int) -> int:
+    """Send and receive what `connection` takes and gives; `ready` is what it was said to be ready for, 0 at the start,
+    with `AGAIN` if that was said to be waited for.
 
     Raises `DispatchFailure`.
     """
-    waiting = READ
-    while (data := exchange.data_to_send()) is not None:
-        try:
-            exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            waiting = WRITE
-            break
-        except ssl.SSLWantReadError:
-            break
-        except OSError:  # it takes no more, but may have said why before
-            exchange.stop_sending()
-            waiting = DEAF
-    if not (ready & READ or waiting == DEAF or buffered(sock)):
+    data = exchange.data_to_send()
+    waiting = READ if data is None else _send(exchange, connection.sock, data)
+    if not (ready & _READ_ON or waiting == DEAF or connection.buffered()):
         return waiting | READ
-    more = _receive(exchange, sock)
+    more = _receive(exchange, connection.sock)
     return more and (more | waiting & WRITE)
+
+
+def _send(exchange: Exchange, sock: Sock, data: memoryview | None) -> int:
+    """Send until there is nothing more, or `sock` takes no more at once: what to wait for, `DEAF` if it never will."""
+    try:
+        while data is not None:
+            data = exchange.sent(sock.send(data if len(data) <= _UPLOAD_PIECE else data[:_UPLOAD_PIECE]))
+    except OSError as error:
+        if want := wanted(error, WRITE):
+            return want
+        exchange.stop_sending()  # it takes no more, but may have said why before
+        return DEAF
+    return READ
 
 
 def _receive(exchange: Exchange, sock: Sock) -> int:
@@ -55,15 +63,14 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
             else:
                 with room:
                     count = sock.recv_into(room)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return READ
-        except ssl.SSLWantWriteError:
-            return WRITE
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
-            return 0
         except OSError as error:
-            exchange.fail("reset", f"the connection broke: {error.strerror or error}")
+            if want := wanted(error, READ):
+                return want
+            kind, reason = fault(error)
+            if kind == "closed":
+                exchange.fail("truncated" if exchange.bytes_received else "closed", "TLS was cut without close_notify")
+            else:
+                exchange.fail("reset", f"the connection broke: {reason}")
             return 0
         try:
             if not count:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
 from smruntime_core import DispatchFailure, Flow
 from smruntime_core._errors import Kind, Phase
 
-from ._connection import READ, WRITE, Connection
+from ._connection import Connection
+from ._troubles import fault, wanted
 from ._waits import Wait
 
 T = TypeVar("T")
@@ -26,18 +26,10 @@ def patiently(connection: Connection, step: Callable[[], T], mask: int, left: Le
     while True:
         try:
             return step()
-        except ssl.SSLWantReadError:
-            wanted = READ
-        except ssl.SSLWantWriteError:
-            wanted = WRITE
-        except BlockingIOError:
-            wanted = mask
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            raise not_sent("closed", phase, f"{what} broke: the connection was closed") from None
-        except ssl.SSLError as error:
-            reason = getattr(error, "verify_message", None) or error.reason or error
-            raise not_sent("tls", phase, f"{what} failed: {reason}") from None
         except OSError as error:
-            raise not_sent("reset", phase, f"{what} broke: {error.strerror or error}") from None
-        if not (yield from Wait(connection, wanted, left())):
+            want = wanted(error, mask)
+            if not want:
+                kind, reason = fault(error)
+                raise not_sent(kind, phase, f"{what} {'failed' if kind == 'tls' else 'broke'}: {reason}") from None
+        if not (yield from Wait(connection, want, left())):
             raise not_sent("timeout", phase, f"{what} took too long")

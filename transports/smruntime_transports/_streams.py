@@ -7,8 +7,9 @@ early and the connection is closed; read to the end and it is kept.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from smruntime_core import (
     AsyncIO,
@@ -20,9 +21,12 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.payload import JSON, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+
+if TYPE_CHECKING:
+    from smruntime_core.payload import JSON, ServerSentEvent
 
 T = TypeVar("T")
+Ready: TypeAlias = Callable[[], Iterator[T]]  # what of it has arrived
 OutputT = TypeVar("OutputT", bound=InvokeEndpointWithResponseStreamOutput)
 
 
@@ -61,6 +65,28 @@ class _Headed(Generic[OutputT]):
         """Close the connection unless the answer was read to its end; never waits."""
         self._stream.close()
 
+    # a decoder is imported by who reads with it: most calls have no stream
+
+    def _text(self) -> Ready[str]:
+        from smruntime_core.payload import TextDecoder
+
+        return partial(self._stream.decoded, TextDecoder())
+
+    def _lines(self) -> Ready[str]:
+        from smruntime_core.payload import LineDecoder
+
+        return partial(self._stream.decoded, LineDecoder())
+
+    def _sse(self) -> Ready[ServerSentEvent]:
+        from smruntime_core.payload import SSEDecoder
+
+        return partial(self._stream.decoded, SSEDecoder())
+
+    def _json(self) -> Ready[JSON]:
+        from smruntime_core.payload import JSONRecordDecoder
+
+        return partial(self._stream.decoded, JSONRecordDecoder())
+
 
 class ResponseStream(_Headed[OutputT]):
     """A streamed answer, read by blocking. Each method goes on where the last stopped; use one."""
@@ -83,25 +109,21 @@ class ResponseStream(_Headed[OutputT]):
 
     def text(self) -> Iterator[str]:
         """Text as it arrives (UTF-8): never half a character, never empty."""
-        decoder = TextDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._text())
 
     def lines(self) -> Iterator[str]:
         """Lines without their ends."""
-        decoder = LineDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._lines())
 
     def sse(self) -> Iterator[ServerSentEvent]:
         """Server-sent events."""
-        decoder = SSEDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._sse())
 
     def json(self) -> Iterator[JSON]:
         """JSON values, one after the other, with or without white space between them."""
-        decoder = JSONRecordDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._json())
 
-    def _each(self, ready: Callable[[], Iterator[T]]) -> Iterator[T]:
+    def _each(self, ready: Ready[T]) -> Iterator[T]:
         while True:
             yield from ready()
             if self._stream.ended:
@@ -132,25 +154,21 @@ class AsyncResponseStream(_Headed[OutputT]):
 
     def text(self) -> AsyncIterator[str]:
         """Text as it arrives (UTF-8): never half a character, never empty."""
-        decoder = TextDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._text())
 
     def lines(self) -> AsyncIterator[str]:
         """Lines without their ends."""
-        decoder = LineDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._lines())
 
     def sse(self) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events."""
-        decoder = SSEDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._sse())
 
     def json(self) -> AsyncIterator[JSON]:
         """JSON values, one after the other, with or without white space between them."""
-        decoder = JSONRecordDecoder()
-        return self._each(lambda: self._stream.decoded(decoder))
+        return self._each(self._json())
 
-    def _each(self, ready: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    def _each(self, ready: Ready[T]) -> AsyncIterator[T]:
         return _Each(self._stream, self._io, ready)
 
     async def __aenter__(self) -> Self:
@@ -163,7 +181,7 @@ class AsyncResponseStream(_Headed[OutputT]):
 class _Each(Generic[T]):
     """An iterator and no generator: whoever leaves an asynchronous generator early has to close it, and be told so."""
 
-    def __init__(self, stream: Stream[InvokeEndpointWithResponseStreamOutput], io: AsyncIO, ready: Callable[[], Iterator[T]]) -> None:
+    def __init__(self, stream: Stream[InvokeEndpointWithResponseStreamOutput], io: AsyncIO, ready: Ready[T]) -> None:
         self._stream = stream
         self._io = io
         self._ready = ready

@@ -16,10 +16,9 @@ A place in the pool and a connection belong to one call until it leaves; an erro
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
 from smruntime_core._errors import Phase
@@ -34,8 +33,12 @@ from ._pool import MOST, Pool
 from ._proxy import Proxies, Proxy
 from ._pump import AGAIN, pump
 from ._steps import not_sent
-from ._tls import TLS
 from ._waits import Turn, Wait
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._tls import TLS
 
 EngineName: TypeAlias = Literal["native", "h11"]
 
@@ -70,10 +73,9 @@ class Wire:
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
-        exchange = Exchange(effect.request, engine=self._engine)
-        exchange.max_body = effect.max_body
+        exchange = Exchange(effect.request, self._engine, effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = yield from self._connection(exchange, effect, limits)
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
@@ -84,11 +86,11 @@ class Wire:
 
     def open(self, effect: Open) -> Flow[StreamingResponse]:
         """Send, and receive no more than the head; raises like `exchange`."""
-        exchange = Exchange(effect.request, engine=self._engine)
+        exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = yield from self._connection(exchange, effect, limits)
         body = OpenBody(self, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
@@ -109,7 +111,7 @@ class Wire:
         exchange, whole = body.exchange, False
         try:
             limits = Limits(self._clock, effect.timeout, effect.phases)
-            if limits.over:
+            if limits.over():
                 raise exchange.failure("timeout", "the time for the whole call is over")
             if exchange.hungry:
                 aside = body.aside if exchange.owed else None
@@ -124,15 +126,12 @@ class Wire:
             body.end(exchange.reusable)
         return data
 
-    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """A connection that has served and may serve again, if there is one at once."""
-        kept = None if effect.fresh else self._pool.take(exchange.origin)
-        exchange.reused = kept is not None
-        return kept
-
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A new connection, or one that came free while this call stood in line. Whoever gets one must `_leave`."""
+        """One that has served and may serve again, at once or after standing in line, or a new one. Whoever gets one must `_leave`."""
         pool, origin = self._pool, exchange.origin
+        if not effect.fresh and (kept := pool.take(origin)) is not None:
+            exchange.reused = True
+            return kept
         place = pool.enter(origin)
         settled = False
         try:
@@ -155,17 +154,16 @@ class Wire:
         return self._connector.connect(exchange.origin, limits, direct=direct(effect))
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
-        if limits.over and not exchange.bytes_sent:
+        if limits.last is not None and limits.over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
-            while mask := pump(exchange, connection.sock, ready):
+            while mask := pump(exchange, connection, ready):
                 if aside is not None:
                     mask = yield from aside.between(mask)
-                patience = limits.patience(exchange)
-                if mask & AGAIN and patience != 0:
-                    ready = READ | (yield from Wait(connection, mask & ~AGAIN, 0.0))
-                else:
-                    ready = 0 if patience == 0 else (yield from Wait(connection, mask, patience))
+                again, seconds = mask & AGAIN, limits.patience(exchange)
+                ready = 0
+                if seconds != 0:  # no `yield from`: what a wait comes to is a number, and never a failure to be raised
+                    ready = again | (yield Wait(connection, mask ^ again, 0.0 if again else seconds))  # type: ignore[operator]  # a number
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break

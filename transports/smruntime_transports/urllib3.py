@@ -223,10 +223,6 @@ class Urllib3Wire(Wire):
         self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
-    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """None: urllib3 keeps them, and says so below."""
-        return super()._kept(exchange, effect) if self._past(exchange, effect) else None
-
     def _past(self, exchange: Exchange, effect: Send | Open) -> bool:
         """The connection is one of ours: no proxy may see it, or the proxy speaks TLS, which urllib3 does without a socket to wait for."""
         scheme, authority = exchange.origin
