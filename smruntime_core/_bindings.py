@@ -83,6 +83,7 @@ class Bound(Record):
     headers: ClassVar[dict[str, str]] = {}
     wire_names: ClassVar[dict[str, str]] = {}
     numbers: ClassVar[bool] = False
+    takes_bytes: ClassVar[bool] = False  # any plain bytes will do for a body
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__(kw_only=True)
@@ -91,6 +92,7 @@ class Bound(Record):
         cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
         # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
         cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
+        cls.takes_bytes = any(f.name == "body" and f.takes_bytes for f in cls.bindings)
         cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
         cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
 

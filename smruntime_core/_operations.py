@@ -56,6 +56,10 @@ class Operation(Bound, Generic[OutputT_co]):
         """The same operation with some members changed, all of them checked; raises `ConstructionError`."""
         return type(self)(**{**self.__dict__, **changes})
 
+    def bearing(self, body: bytes) -> Self:
+        """The same operation with another body of plain bytes, if those need no check (`takes_bytes`); the rest has been checked."""
+        return self.trusted({**self.__dict__, "body": body})
+
     def request(self, endpoint: str) -> Request:
         """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.
 

@@ -38,6 +38,7 @@ from smruntime_core import (
 )
 from smruntime_core._config import Configuration, config_of, configuration
 from smruntime_core._effects import Contents, ReadFile
+from smruntime_core._kept import Kept
 from smruntime_core._notices import Notice
 from smruntime_core._options import Changes, Options, changed
 from smruntime_core._sessions import CLOSING, OPENING
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 
 Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
-ClientT = TypeVar("ClientT")
-OperationT = TypeVar("OperationT")
+ClientT = TypeVar("ClientT", bound="_Shared")
+OperationT = TypeVar("OperationT", bound=Operation[Output])
 ResultT = TypeVar("ResultT")
 OutputT = TypeVar("OutputT", bound=Output)
 
@@ -172,10 +173,11 @@ def both(one: Observer | None, other: Observer | None) -> Observer | None:
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
     """A method of a client that makes `operation` of its keyword arguments and does with it what `do` does."""
+    kind = cast("type[OperationT]", operation)
 
     def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:
-            made = operation(*args, **members)
+            made = operation(*args, **members) if args else of_members(client.known, kind, members)
         except (ConstructionError, TypeError) as refusal:
             del args, members  # what a traceback with locals would show
             raise refusal.with_traceback(None) from None
@@ -187,6 +189,21 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
     call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return call
+
+
+def of_members(known: Kept[Operation[Output]], kind: type[OperationT], members: dict[str, object]) -> OperationT:
+    """An operation of `members`. Who calls with them again, but for a body that needs no check, has them checked no second time."""
+    body = members.get("body")
+    if type(body) is bytes and kind.takes_bytes:
+        del members["body"]
+        try:
+            found = known.get((kind, *members.items()))
+            if found is None:
+                found = known.keep((kind, *members.items()), kind(**members | {"body": b""}))
+            return found.bearing(body)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # it was found under its kind
+        except TypeError:  # what cannot be looked up is about to be refused, like what is no member
+            members["body"] = body
+    return kind(**members)
 
 
 class BlockingIO(SyncIO, Configurable, Protocol):
@@ -220,6 +237,7 @@ class _Shared:
         self._setup = Setup(settings)
         self._changes = Changes()
         self._runtime: Runtime | None = None
+        self.known: Kept[Operation[Output]] = Kept()  # operations of calls that were made, without their bodies
 
     def __copy__(self) -> Self:
         made = object.__new__(type(self))
