@@ -220,7 +220,7 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
 def healthy(client: Any) -> None:
     """Nobody is in, nobody waits."""
     for door in client._wire._pool._doors.values():
-        assert door.inside == 0
+        assert door.places == len(door.idle)
         assert not door.waiting
 
 

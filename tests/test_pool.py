@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -271,7 +273,7 @@ def test_a_connection_from_before_a_fork_is_not_counted_after_it() -> None:
     with connected() as connection:
         connection.pid = -1  # the parent's
         assert pool.enter(ORIGIN) is None
-        pool.leave(ORIGIN, connection)
+        pool.drop(ORIGIN, connection)
         assert pool.enter(ORIGIN) is not None, "the one place is taken"
 
 
@@ -299,3 +301,89 @@ def test_a_forked_child_begins_with_an_empty_pool_whoever_held_its_lock() -> Non
         holder.join()
         assert os.waitpid(child, 0)[1] == 0
         assert pool.take(ORIGIN) is connection, "the parent's serves on"
+
+
+class Hooked(deque[Any]):
+    """Does something just before the first thing is added to it."""
+
+    before: Callable[[], object] | None = None
+
+    def append(self, item: Any) -> None:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        super().append(item)
+
+
+@pytest.mark.parametrize("first", ["who gives back", "who waits"])
+def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> None:
+    """Each of the two does its part between the other's look and word."""
+    pool = Pool(time.monotonic, 1)
+    with connected() as connection:
+        assert pool.enter(ORIGIN) is None
+        (door,) = pool._doors.values()
+        places: list[Any] = []
+        if first == "who gives back":
+            waiting: Any = door.waiting = Hooked()
+            waiting.before = lambda: pool.give_back(ORIGIN, connection)
+            places.append(pool.enter(ORIGIN))
+        else:
+            idle: Any = door.idle = Hooked()
+            idle.before = lambda: places.append(pool.enter(ORIGIN))
+            pool.give_back(ORIGIN, connection)
+        assert places[0].called
+        assert places[0].connection is connection
+
+
+def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
+    """Connections go from hand to hand without a lock: whoever gives one back and whoever begins to wait must see each other."""
+    pool, most = Pool(time.monotonic, 2), 2
+    using: list[Connection] = []
+    stuck: list[int] = []
+    ready = threading.Barrier(6)
+    ends: list[socket.socket] = []
+    lock = threading.Lock()
+
+    def work(number: int) -> None:
+        ready.wait()
+        for turn in range(2000):
+            connection = pool.take(ORIGIN)
+            if connection is None:
+                place = pool.enter(ORIGIN)
+                if place is not None:
+                    called = threading.Event()
+                    if not (place.when_called(called.set) or called.wait(10)):
+                        stuck.append(number)
+                        return
+                    connection = place.connection
+            if connection is None:
+                ours, theirs = socket.socketpair()
+                ends.append(theirs)
+                connection = Connection(ours, time.monotonic())
+            with lock:
+                using.append(connection)
+                assert len(using) <= most
+                assert len(set(map(id, using))) == len(using), "one connection in two hands"
+            with lock:
+                using.remove(connection)
+            if (number + turn) % 50:
+                pool.give_back(ORIGIN, connection)
+            else:
+                pool.drop(ORIGIN, connection)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        pool.close()
+        for end in ends:
+            end.close()
+    assert not stuck
+    (door,) = pool._doors.values()
+    assert (door.places, len(door.idle), len(door.waiting)) == (0, 0, 0)

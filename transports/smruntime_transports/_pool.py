@@ -1,14 +1,17 @@
 """The connections of a client: who may have one, who waits, and which are kept.
 
-    take ──────────────────────────────────────────> an idle connection ──┐
-    enter ──> a place in the queue, or come in ──> kept, or open one ─────┴──> give_back, or leave
+    take ──────────────────────────────> one that is idle ──┐
+    enter ──> a place: open one ────────────────────────────┴──> give_back, or leave
+          └─> a place in line ──> called, with one that came free, or to open one
 
-At most `most` calls have a connection to one origin at a time; who comes then waits in line, and who leaves calls in the
-one that has waited for longest, so nobody starves however many there are. Idle connections are used in turn as well: the one that has
+There are at most `most` connections to one origin, idle ones among them. Who comes then waits in line, and what comes free goes to who
+has waited for longest, so nobody starves however many there are. Idle connections are used in turn as well: the one that has
 been idle for longest serves next, if it still may.
 
-What is inherited by a forked child belongs to its parent: the child begins with an empty pool and closes its copies without a word,
-as soon as it is forked.
+A connection goes from hand to hand without a lock unless somebody waits in line. Giving back says first that it is idle and looks
+then whether somebody waits; waiting says first that it waits and looks then whether one is idle: so one of the two sees the other.
+
+What is inherited by a forked child belongs to its parent: the child begins with an empty pool and closes its copies without a word.
 No method waits, so none has a colour; any thread may call any of them.
 """
 
@@ -33,19 +36,12 @@ Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 
 
 class _Door:
-    """One origin: who is in, who waits, and what is idle."""
+    """One origin: how many connections there are or are being opened, which of them are idle, and who waits for one."""
 
     def __init__(self) -> None:
-        self.inside = 0
-        self.waiting: deque[Place] = deque()
+        self.places = 0
         self.idle: deque[Connection] = deque()
-
-    def let_out(self) -> Place | None:
-        """Somebody leaves; whose turn it is now."""
-        if self.waiting:
-            return self.waiting.popleft()
-        self.inside -= 1
-        return None
+        self.waiting: deque[Place] = deque()
 
 
 class Pool:
@@ -66,76 +62,87 @@ class Pool:
         self._doors: defaultdict[Origin, _Door] = defaultdict(_Door)
 
     def take(self, origin: Origin) -> Connection | None:
-        """Come in at once, with a connection that has served and may serve again; None, and nobody has come in, if there is none."""
-        with self._lock:
-            door = self._doors[origin]
-            if not door.idle or door.waiting or door.inside >= self._most:
-                return None
-            door.inside += 1
-            connection = door.idle.popleft()
-        if connection.usable(self._clock()):
-            return connection
-        connection.drop()
-        kept = self.kept(origin)
-        if kept is None:
-            self.leave(origin)
-        return kept
+        """The connection that has been idle for longest and may still serve, if there is one and nobody waits for it."""
+        door = self._doors[origin]
+        while door.idle and not door.waiting:
+            try:
+                connection = door.idle.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if connection.usable(self._clock()):
+                return connection
+            self.drop(origin, connection)
+        return None
 
     def enter(self, origin: Origin) -> Place | None:
-        """None: come in. Otherwise wait until this place is called, and `give_up` if you do not."""
+        """None: open one. Otherwise wait until this place is called, and `give_up` if you do not."""
         self._closed = False  # a call made after close() opens new ones
         with self._lock:
             door = self._doors[origin]
-            if door.inside < self._most and not door.waiting:
-                door.inside += 1
+            if door.places < self._most and not door.waiting:
+                door.places += 1
                 return None
             place = Place()
             door.waiting.append(place)
-            return place
+        self._serve(door)
+        return place
 
     def give_up(self, origin: Origin, place: Place) -> None:
         """Nobody waits at `place` any more; if it was called in the meantime, the next one is."""
         with self._lock, suppress(ValueError):
             self._doors[origin].waiting.remove(place)
             return
-        self.leave(origin)
-
-    def kept(self, origin: Origin) -> Connection | None:
-        """For who has come in: the connection that has been idle for longest and may still serve; others are dropped on the way."""
-        while True:
-            with self._lock:
-                idle = self._doors[origin].idle
-                if not idle:
-                    return None
-                connection = idle.popleft()
-            if connection.usable(self._clock()):
-                return connection
-            connection.drop()
+        if place.connection is None:
+            self.leave(origin)
+        else:
+            self._put(origin, place.connection)
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
-        """Leave, and `connection` may serve again, unless that were too many: who asked for a fresh one left others idle."""
-        if connection.pid != self._pid:  # it came in before a fork, and is counted there
-            connection.drop()
-            return
+        """`connection` may serve again."""
         connection.idle_since = self._clock()
+        self._put(origin, connection)
+
+    def drop(self, origin: Origin, connection: Connection) -> None:
+        """`connection` may not serve again."""
+        connection.drop()
+        if connection.pid == self._pid:  # else it came before a fork, and is counted there
+            self.leave(origin)
+
+    def leave(self, origin: Origin) -> None:
+        """Whoever was to open a connection has none."""
         with self._lock:
             door = self._doors[origin]
-            keep = not self._closed and len(door.idle) < self._most
-            if keep:
-                door.idle.append(connection)
-            place = door.let_out()
-        if not keep:
-            connection.drop()
-        if place is not None:
-            place.call()
+            if not door.waiting:
+                door.places -= 1
+                return
+            place = door.waiting.popleft()
+        place.call()
 
-    def leave(self, origin: Origin, connection: Connection | None = None) -> None:
-        """Whoever came in, and had `connection`, is done."""
-        if connection is not None and connection.pid != self._pid:  # likewise
+    def _put(self, origin: Origin, connection: Connection) -> None:
+        if connection.pid != self._pid:  # likewise
+            connection.drop()
             return
-        with self._lock:
-            place = self._doors[origin].let_out()
-        if place is not None:
+        door = self._doors[origin]
+        door.idle.append(connection)
+        if door.waiting or self._closed:
+            self._serve(door)
+
+    def _serve(self, door: _Door) -> None:
+        """Hand what is idle to those who wait; or drop it, if the pool is closed."""
+        called: list[Place] = []
+        dropped: list[Connection] = []
+        with self._lock, suppress(IndexError):  # a thread took the last one in between
+            while door.idle and door.waiting:
+                connection = door.idle.popleft()
+                place = door.waiting.popleft()
+                place.connection = connection
+                called.append(place)
+            while door.idle and self._closed:
+                dropped.append(door.idle.popleft())
+                door.places -= 1
+        for connection in dropped:
+            connection.drop()
+        for place in called:
             place.call()
 
     @property
@@ -145,13 +152,9 @@ class Pool:
 
     def close(self) -> None:
         """Drop every idle connection; those in use are dropped when they are done."""
-        with self._lock:
-            self._closed = True
-            dropped = [connection for door in self._doors.values() for connection in door.idle]
-            for door in self._doors.values():
-                door.idle.clear()
-        for connection in dropped:
-            connection.drop()
+        self._closed = True
+        for door in list(self._doors.values()):
+            self._serve(door)
 
     def disown(self) -> None:
         """This is a forked child."""

@@ -34,7 +34,12 @@ class First(Effect["list[Connection]"]):
 
 
 class Place:
-    """A place in a queue. Whoever calls the next one in says so with `call`; who waits has said with `when_called` how to wake it."""
+    """A place in a queue. Whoever calls the next one in says so with `call`; who waits has said with `when_called` how to wake it.
+
+    In the queue of a pool, it may be called with a `connection` that came free.
+    """
+
+    connection: Connection | None = None
 
     def __init__(self) -> None:
         self.called = False

@@ -75,7 +75,7 @@ class Wire:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, self._engine, effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = yield from self._connection(exchange, effect, limits)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
@@ -90,7 +90,7 @@ class Wire:
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        connection = yield from self._connection(exchange, effect, limits)
+        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
         body = OpenBody(self, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
@@ -126,12 +126,15 @@ class Wire:
             body.end(exchange.reusable)
         return data
 
+    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
+        """One that has served and may serve again, if there is one at once."""
+        kept = None if effect.fresh else self._pool.take(exchange.origin)
+        exchange.reused = kept is not None
+        return kept
+
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """One that has served and may serve again, at once or after standing in line, or a new one. Whoever gets one must `_leave`."""
+        """A new one, or after standing in line one that came free. Whoever gets one must `_leave`."""
         pool, origin = self._pool, exchange.origin
-        if not effect.fresh and (kept := pool.take(origin)) is not None:
-            exchange.reused = True
-            return kept
         place = pool.enter(origin)
         settled = False
         try:
@@ -139,10 +142,13 @@ class Wire:
                 yield from Turn(place, limits.left(limits.end(limits.phases.pool)))
                 if not place.called:
                     raise not_sent("timeout", "pool", "every connection was in use for too long")
-            connection = None if effect.fresh else pool.kept(origin)
-            exchange.reused = connection is not None
-            if connection is None:
-                connection = yield from self._connect(exchange, effect, limits)
+                if place.connection is not None:
+                    if not effect.fresh and place.connection.usable(self._clock()):
+                        exchange.reused = settled = True
+                        return place.connection
+                    place.connection.drop()
+                    place.connection = None  # but its place is ours
+            connection = yield from self._connect(exchange, effect, limits)
             settled = True
             return connection
         finally:
@@ -177,8 +183,7 @@ class Wire:
         if keep:
             self._pool.give_back(exchange.origin, connection)
         else:
-            connection.drop()
-            self._pool.leave(exchange.origin, connection)
+            self._pool.drop(exchange.origin, connection)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""

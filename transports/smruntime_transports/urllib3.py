@@ -274,9 +274,9 @@ class Urllib3Wire(Wire):
             return
         if keep:
             connection.give_back()
+            self._pool.leave(exchange.origin)
         else:
-            connection.drop()
-        self._pool.leave(exchange.origin, connection)
+            self._pool.drop(exchange.origin, connection)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
