@@ -324,11 +324,11 @@ def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> Non
         (door,) = pool._doors.values()
         places: list[Any] = []
         if first == "who gives back":
-            waiting: Any = door.waiting = Hooked()
+            waiting = door.waiting = Hooked()
             waiting.before = lambda: pool.give_back(ORIGIN, connection)
             places.append(pool.enter(ORIGIN))
         else:
-            idle: Any = door.idle = Hooked()
+            idle = door.idle = Hooked()
             idle.before = lambda: places.append(pool.enter(ORIGIN))
             pool.give_back(ORIGIN, connection)
         assert places[0].called
