@@ -84,7 +84,7 @@ class Response(Record):
         return super().but(**changes, _named=None)
 
     @classmethod
-    def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, *, truncated: bool) -> Self:
+    def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, truncated: bool) -> Self:
         """A response whose `named` fields are known already."""
         return cls.trusted({"status": status, "headers": headers, "body": body, "truncated": truncated, "_named": named})
 

@@ -141,7 +141,8 @@ class Runtime:
         payload_hash = hash_payload(request.body)
         limit = self.config.timeouts.total if options.timeout is None else options.timeout
         watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 2**48):012x}", clock, limit)
-        watch.built(request)
+        if self._observe is not None:
+            watch.built(request)
         recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
@@ -186,9 +187,9 @@ class Runtime:
         number = len(watch.attempts) + 1
         most = max(self.options.retries.max_attempts, number)  # what is mended for nothing is not counted
         ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        told = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
         watch.started(number, most)
-        return request.signed((*signed.headers, self._user_agent, *told))
+        called, time = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
+        return request.signed((*signed.headers, self._user_agent, called, time))
 
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:

@@ -37,10 +37,14 @@ class Watch(Deadline):
     ) -> None:
         self.invocation = invocation
         self._observe = observe
-        self._name = type(operation).__name__
+        self._operation = operation
         self._clock = clock
         self._begun = begun = clock.monotonic()
         self._end = None if seconds is None else begun + seconds
+
+    @property
+    def _name(self) -> str:
+        return type(self._operation).__name__
 
     @property
     def seconds(self) -> float:

@@ -36,6 +36,7 @@ from ._writing import write
 MAX_INTERIM = 16
 ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
 _END = b"\r\n\r\n"  # of a head
+_MOST = MAX_HEAD - len(_END)  # bytes before it
 
 Engine: TypeAlias = "Callable[[Head, bool], Framing]"
 Until: TypeAlias = Literal["head", "piece", "end"]
@@ -201,7 +202,7 @@ class Exchange:
         head, pieces = self._head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return Response.received(head.status, head.headers, head.named, body, truncated=self._cut_short)
+        return Response.received(head.status, head.headers, head.named, body, self._cut_short)
 
     @property
     def reusable(self) -> bool:
@@ -219,7 +220,7 @@ class Exchange:
             data = bytes(self._held)
         while True:
             raw, end, rest = data.partition(_END)
-            if not end or len(raw) > MAX_HEAD - len(_END):
+            if not end or len(raw) > _MOST:
                 self._held = bytearray(data)
                 return self._check_beginning(0)
             head = read_head(raw)

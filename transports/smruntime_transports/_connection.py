@@ -31,13 +31,13 @@ class Connection:
         self.sock: Sock = sock
         self.born = self.idle_since = born
         self.pid = os.getpid()
-        self._pending: Callable[[], int] | None = getattr(sock, "pending", None)
+        self.pending: Callable[[], int] | None = getattr(sock, "pending", None)  # what TLS has read and nobody taken yet, in bytes
         self._poll: _Poll = _poll()
         self._registered = 0
 
     def secured(self, sock: Secured) -> None:
         """From now on through TLS, on the same descriptor."""
-        self.sock, self._pending = sock, sock.pending
+        self.sock, self.pending = sock, sock.pending
 
     def poll(self, mask: int, seconds: float | None) -> int:
         """Block until ready; what for, or 0 after `seconds`."""
@@ -47,14 +47,10 @@ class Connection:
         found = self._poll.poll(None if seconds is None else seconds * 1000)
         return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
 
-    def buffered(self) -> bool:
-        """TLS has read something from the socket that nobody has taken yet, so the socket itself would stay silent."""
-        return self._pending is not None and self._pending() > 0
-
     def usable(self, now: float) -> bool:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
         young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
-        return young and not (self.poll(READ, 0.0) or self.buffered())
+        return young and not (self.poll(READ, 0.0) or (self.pending is not None and self.pending()))
 
     def hang_up(self) -> None:
         """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""

@@ -56,7 +56,11 @@ class Limits:
         if phase != "head":
             self._follow(exchange, phase, now)
         elif self._sent is None:
-            self._sent, self._end = now, self._end_of(self.phases.response, now)
+            self._sent, cap = now, self.phases.response
+            if self.last is None and cap is not None and cap <= LONGEST:  # as nearly always
+                self._end = now + cap
+                return cap
+            self._end = self._end_of(cap, now)
         return _left(self._end, now)
 
     def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:

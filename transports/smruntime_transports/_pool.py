@@ -95,17 +95,23 @@ class Pool:
         if place.connection is None:
             self.leave(origin)
         else:
-            self._put(origin, place.connection)
+            self.give_back(origin, place.connection)
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """`connection` may serve again."""
+        if connection.pid != self._pid:  # it came before a fork, and is counted there
+            connection.drop()
+            return
         connection.idle_since = self._clock()
-        self._put(origin, connection)
+        door = self._doors[origin]
+        door.idle.append(connection)
+        if door.waiting or self._closed:
+            self._serve(door)
 
     def drop(self, origin: Origin, connection: Connection) -> None:
         """`connection` may not serve again."""
         connection.drop()
-        if connection.pid == self._pid:  # else it came before a fork, and is counted there
+        if connection.pid == self._pid:  # likewise
             self.leave(origin)
 
     def leave(self, origin: Origin) -> None:
@@ -117,15 +123,6 @@ class Pool:
                 return
             place = door.waiting.popleft()
         place.call()
-
-    def _put(self, origin: Origin, connection: Connection) -> None:
-        if connection.pid != self._pid:  # likewise
-            connection.drop()
-            return
-        door = self._doors[origin]
-        door.idle.append(connection)
-        if door.waiting or self._closed:
-            self._serve(door)
 
     def _serve(self, door: _Door) -> None:
         """Hand what is idle to those who wait; or drop it, if the pool is closed."""

@@ -33,7 +33,8 @@ def pump(exchange: Exchange, connection: Connection, ready: int) -> int:
     """
     data = exchange.data_to_send()
     waiting = READ if data is None else _send(exchange, connection.sock, data)
-    if not (ready & _READ_ON or waiting == DEAF or connection.buffered()):
+    pending = connection.pending  # TLS may have read what the socket then says nothing of
+    if not (ready & _READ_ON or waiting == DEAF or (pending is not None and pending())):
         return waiting | READ
     more = _receive(exchange, connection.sock)
     return more and (more | waiting & WRITE)
@@ -81,6 +82,6 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
                 exchange.filled(count)
         finally:
             del received  # what a traceback with locals would show
-        if not exchange.hungry:
+        if exchange.done or not exchange.hungry:
             return 0
     return READ | AGAIN

@@ -75,7 +75,11 @@ class Wire:
         """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
         exchange = Exchange(effect.request, self._engine, effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = None if effect.fresh else self._pool.take(exchange.origin)
+        if connection is None:
+            connection = yield from self._connection(exchange, effect, limits)
+        else:
+            exchange.reused = True
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
@@ -90,7 +94,11 @@ class Wire:
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        connection = self._kept(exchange, effect) or (yield from self._connection(exchange, effect, limits))
+        connection = None if effect.fresh else self._pool.take(exchange.origin)
+        if connection is None:
+            connection = yield from self._connection(exchange, effect, limits)
+        else:
+            exchange.reused = True
         body = OpenBody(self, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
@@ -125,12 +133,6 @@ class Wire:
         if not data:
             body.end(exchange.reusable)
         return data
-
-    def _kept(self, exchange: Exchange, effect: Send | Open) -> Connection | None:
-        """One that has served and may serve again, if there is one at once."""
-        kept = None if effect.fresh else self._pool.take(exchange.origin)
-        exchange.reused = kept is not None
-        return kept
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         """A new one, or after standing in line one that came free. Whoever gets one must `_leave`."""
