@@ -19,7 +19,7 @@ def request(operation: Bound, method: str, path: str, base: Endpoint) -> Request
     body = members.pop("body", b"")
     wanted = operation.__class__, *members.items()
     form = base.forms.get(wanted) or base.forms.keep(wanted, _form(operation, method, path, base))
-    return Request.trusted({"method": method, "url": form.url, "headers": form.headers, "body": body, "_form": form})
+    return Request.trusted({"method": method, "url": form.url, "headers": form.headers, "body": body, "form": form})
 
 
 def _form(operation: Bound, method: str, path: str, base: Endpoint) -> Form:

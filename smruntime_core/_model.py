@@ -6,7 +6,8 @@ None shows a secret in its repr: bodies appear as their size, lists of headers a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, Protocol, Self, TypeAlias
+from functools import cached_property
+from typing import ClassVar, NoReturn, Protocol, Self, TypeAlias
 
 from ._bodies import Body, Source
 from ._errors import ConstructionError
@@ -30,11 +31,7 @@ class Request(Record):
     url: str
     headers: Headers = ()
     body: Body = b""
-
-    @property
-    def form(self) -> Form | None:
-        """Its form, if it is sound: then nothing in it needs another look before it is written to a wire."""
-        return self.__dict__.get("_form")
+    form: ClassVar[Form | None] = None  # of a sound one: nothing in it needs another look before it is written to a wire
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
@@ -46,7 +43,7 @@ class Request(Record):
 
     def but(self, **changes: object) -> Self:
         """The same request with some members changed; it is no longer known to be sound."""
-        return super().but(**changes, _form=None)
+        return super().but(**changes, form=None)
 
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
@@ -81,20 +78,19 @@ class Response(Record):
 
     def but(self, **changes: object) -> Self:
         """The same response with some members changed."""
-        return super().but(**changes, _named=None)
+        made = super().but(**changes)
+        made.__dict__.pop("named", None)  # those of other headers, perhaps
+        return made
 
     @classmethod
     def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, truncated: bool) -> Self:
         """A response whose `named` fields are known already."""
-        return cls.trusted({"status": status, "headers": headers, "body": body, "truncated": truncated, "_named": named})
+        return cls.trusted({"status": status, "headers": headers, "body": body, "truncated": truncated, "named": named})
 
-    @property
+    @cached_property
     def named(self) -> Mapping[str, str]:
         """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
-        known: Mapping[str, str] | None = self.__dict__.get("_named")
-        if known is None:
-            known = self.__dict__["_named"] = by_name(self.headers)
-        return known
+        return by_name(self.headers)
 
     def __repr__(self) -> str:
         return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"

@@ -46,7 +46,7 @@ from .signing import hash_payload, sign
 
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
-Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, bool, Watch], Flow[T]]"
+Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, float | None, bool, Watch], Flow[T]]"
 
 FIRST_TRY_REWARD = 1
 
@@ -109,16 +109,18 @@ class Runtime:
         """
         return self._attempts(operation, self._begun)
 
-    def _whole(self, operation: Operation[OutputT], request: Request, fresh: bool, watch: Watch) -> Flow[OutputT]:
+    def _whole(self, operation: Operation[OutputT], request: Request, left: float | None, fresh: bool, watch: Watch) -> Flow[OutputT]:
         """One attempt at a call."""
         options = self.options
-        response = yield from Send(request, watch.left(), self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
+        response = yield from Send(request, left, self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
         return operation.parse(response)
 
-    def _begun(self, operation: Operation[OutputT], request: Request, fresh: bool, watch: Watch) -> Flow[Stream[OutputT]]:
+    def _begun(
+        self, operation: Operation[OutputT], request: Request, left: float | None, fresh: bool, watch: Watch
+    ) -> Flow[Stream[OutputT]]:
         """One attempt at a call whose answer is streamed."""
         timeouts = self.config.timeouts
-        opened = yield from Open(request, watch.left(), timeouts, fresh, watch.notify, self.options.progress)
+        opened = yield from Open(request, left, timeouts, fresh, watch.notify, self.options.progress)
         parser = ResponseParser(cast("Streaming[OutputT]", operation))
         try:
             parser.receive_head(Response(opened.status, opened.headers))
@@ -155,10 +157,10 @@ class Runtime:
                     raise watch.ended(error) from None
                 if failure is not None and recovery is not None and credentials == recovery.rejected:
                     raise watch.ended(failure)  # nobody has any others
-            sent = clock.time()
-            ready = self._signed(request, credentials, payload_hash, sent, watch)
+            sent, left = clock.time(), watch.left()
+            ready = self._signed(request, credentials, payload_hash, sent, left, watch)
             try:
-                result = yield from attempt(operation, ready, recovery is not None and recovery.fresh, watch)
+                result = yield from attempt(operation, ready, left, recovery is not None and recovery.fresh, watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
@@ -180,14 +182,14 @@ class Runtime:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
 
-    def _signed(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, watch: Watch) -> Request:
+    def _signed(
+        self, request: Request, credentials: Credentials, payload_hash: str, sent: float, left: float | None, watch: Watch
+    ) -> Request:
         """The request of one attempt: signed, and saying who calls and for which time (a proxy may change that, so it is not signed)."""
-        now, left = sent + self.skew.seconds, watch.left()
+        now = sent + self.skew.seconds
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
-        number = len(watch.attempts) + 1
-        most = max(self.options.retries.max_attempts, number)  # what is mended for nothing is not counted
+        number, most = watch.started(self.options.retries.max_attempts)
         ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        watch.started(number, most)
         called, time = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
         return request.signed((*signed.headers, self._user_agent, called, time))
 

@@ -57,12 +57,17 @@ class Watch(Deadline):
             path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
             self._observe(RequestBuilt(self._name, self.invocation, request.method, f"/{path}", len(request.body)))
 
-    def started(self, number: int, most: int) -> None:
-        """An attempt begins."""
-        self._attempt_begun = begun = self._clock.monotonic()
-        observe = self._observe
-        if observe is None:
-            return
+    def started(self, most: int) -> tuple[int, int]:
+        """An attempt begins: its number, and how many there may be (what is mended for nothing is not counted)."""
+        self._attempt_begun = self._clock.monotonic()
+        number = len(self.attempts) + 1
+        most = max(most, number)
+        if self._observe is not None:
+            self._tell_start(self._observe, number, most)
+        return number, most
+
+    def _tell_start(self, observe: Observer, number: int, most: int) -> None:
+        begun = self._attempt_begun
         observe(AttemptStarted(self._name, self.invocation, number, most))
 
         def notify() -> None:

@@ -59,7 +59,7 @@ class Exchange:
     done = False  # the response is complete, or as complete as it will be
     _held: bytes | bytearray = b""  # the beginning of a head
     _interim = 0
-    _head: Head | None = None
+    head: Head | None = None  # of the response, once it has arrived
     _framing: Framing | None = None  # from the head on, unless the body came whole with it
     _bound = inf  # bytes of the body that are taken
     _body_size = 0
@@ -108,7 +108,7 @@ class Exchange:
         """Take in bytes from the peer; raises `DispatchFailure`."""
         self.bytes_received += len(data)
         try:
-            if self._head is None:
+            if self.head is None:
                 self._receive_head(data)
             else:
                 self._receive_body(data)
@@ -138,7 +138,7 @@ class Exchange:
     def receive_eof(self) -> None:
         """The peer closed its side; raises `DispatchFailure` unless the response ends so."""
         try:
-            if self._head is None:
+            if self.head is None:
                 if self.bytes_received:
                     raise Violation("truncated", "the connection was closed inside the head")
                 if self._deaf:
@@ -158,7 +158,7 @@ class Exchange:
 
     def failure(self, kind: Kind, message: str, phase: Phase | None = None) -> DispatchFailure:
         """All that this exchange knows of its failure."""
-        delivery: Delivery = "answered" if self._head else "maybe_sent" if self.bytes_sent else "not_sent"
+        delivery: Delivery = "answered" if self.head else "maybe_sent" if self.bytes_sent else "not_sent"
         return DispatchFailure(
             message,
             kind=kind,
@@ -167,7 +167,7 @@ class Exchange:
             reused=self.reused,
             bytes_sent=self.bytes_sent,
             bytes_received=self.bytes_received,
-            status=self._head.status if self._head else None,
+            status=self.head.status if self.head else None,
         )
 
     # ── the outcome ──
@@ -176,12 +176,7 @@ class Exchange:
     def hungry(self) -> bool:
         """There is more to receive before anybody need look."""
         until = self.until
-        return not self.done and (until == "end" or (self._head is None if until == "head" else not self._pieces))
-
-    @property
-    def head(self) -> Head | None:
-        """The head of the response, once it has arrived."""
-        return self._head
+        return not self.done and (until == "end" or (self.head is None if until == "head" else not self._pieces))
 
     def take(self) -> bytes:
         """What has been received of the body since the last time; raises `DispatchFailure` where an error's body was cut short."""
@@ -194,12 +189,12 @@ class Exchange:
     @property
     def phase(self) -> Phase:
         """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
-        return "body" if self._head else "send" if self._unsent or self._deaf or self.owed else "head"
+        return "body" if self.head else "send" if self._unsent or self._deaf or self.owed else "head"
 
     @property
     def response(self) -> Response:
         """The response, once `done`."""
-        head, pieces = self._head, self._pieces
+        head, pieces = self.head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return Response.received(head.status, head.headers, head.named, body, self._cut_short)
@@ -242,7 +237,7 @@ class Exchange:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
-        self._head = head
+        self.head = head
         if head.close:
             self._last = True
         if head.status >= 300:
@@ -283,7 +278,7 @@ class Exchange:
 
     @property
     def _is_error(self) -> bool:
-        return self._head is not None and self._head.status >= 300
+        return self.head is not None and self.head.status >= 300
 
     def _salvage(self) -> bool:
         """An error answer says enough even when its body is cut: keep what came."""

@@ -80,7 +80,8 @@ def sign(
     text = string_to_sign(canonical, stamp, key)
     signature = key.sign(text)
     headers = ("x-amz-date", stamp), *outline.fields, ("authorization", outline.authorization + signature)
-    return Signature(headers, signature, canonical, text)
+    # as `Signature(…)` would make it, at half the price
+    return tuple.__new__(Signature, (headers, signature, canonical, text))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _outline(

@@ -56,7 +56,7 @@ def _send(exchange: Exchange, sock: Sock, data: memoryview | None) -> int:
 def _receive(exchange: Exchange, sock: Sock) -> int:
     """Receive until the exchange has enough (0), `sock` is dry, or others want their turn: what to wait for."""
     for _ in range(_AT_ONCE):
-        room, received = exchange.room(), b""
+        room, received = exchange.head and exchange.room(), b""
         try:
             if room is None:
                 received = sock.recv(_PIECE)
