@@ -10,12 +10,14 @@ of the bindings below. Serialiser, parser, service side, documentation and prope
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from ._metadata import NO_METADATA, Metadata
 from ._record import REQUIRED, Field, Record, field
 from ._rules import ANY_BYTES, Blob, Rule, WholeNumber
+from ._url import Form
 
 
 class Location(Enum):
@@ -95,6 +97,47 @@ class Bound(Record):
         cls.takes_bytes = any(f.name == "body" and f.takes_bytes for f in cls.bindings)
         cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
         cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
+
+
+class Asking(Bound):
+    """What a request is made of; `path` has a place for each label.
+
+    It remembers the forms that its requests had, and hands them on to those that differ from it in nothing but the body.
+    """
+
+    __slots__ = ("_forms",)  # what is in `vars` are members that were given
+    method: ClassVar[str] = "POST"
+    path: ClassVar[str]
+    if TYPE_CHECKING:
+        _forms: ClassVar[dict[str, Form]]
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """By endpoint, as far as it was asked for any."""
+        try:
+            return self._forms
+        except AttributeError:
+            forms: dict[str, Form] = {}
+            _remember(self, forms)
+            return forms
+
+    def but(self, **changes: object) -> Self:
+        """The same with some members changed, all of them checked; raises `ConstructionError`."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def bearing(self, body: bytes) -> Self:
+        """The same with another body of plain bytes, if those need no check (`takes_bytes`); the rest has been checked."""
+        values = self.__dict__.copy()
+        values["body"] = body
+        made = self.trusted(values)
+        _remember(made, self.forms)
+        return made
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__
+
+
+_remember: Callable[[Asking, dict[str, Form]], None] = Asking.__dict__["_forms"].__set__
 
 
 class Output(Bound):

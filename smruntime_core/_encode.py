@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._bindings import Bound
+from ._bindings import Asking, Bound
 from ._model import Headers, Request
 from ._rules import ENDPOINT_URL
 from ._url import Endpoint, Form
@@ -13,20 +13,22 @@ def endpoint(member: str, value: object) -> Endpoint:
     return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
 
 
-def request(operation: Bound, method: str, path: str, base: Endpoint) -> Request:
+def request(operation: Asking, base: Endpoint) -> Request:
     """The unsigned request of `operation` to the service at `base`."""
-    members = operation.__dict__.copy()
-    body = members.pop("body", b"")
-    wanted = operation.__class__, *members.items()
-    form = base.forms.get(wanted) or base.forms.keep(wanted, _form(operation, method, path, base))
-    return Request.trusted({"method": method, "url": form.url, "headers": form.headers, "body": body, "form": form})
+    forms = operation.forms
+    form = forms.get(base)
+    if form is None:
+        form = forms[base] = _form(operation, base)
+    body = operation.__dict__.get("body", b"")
+    return Request.trusted({"method": form.method, "url": form.url, "headers": form.headers, "body": body, "form": form})
 
 
-def _form(operation: Bound, method: str, path: str, base: Endpoint) -> Form:
+def _form(operation: Asking, base: Endpoint) -> Form:
     """What all requests have in common whose operations differ in nothing but the body."""
+    path = operation.path
     for binding in operation.labels:
         path = path.replace(binding.place, operation.__dict__[binding.name])
-    return Form(method, base, path, headers(operation))
+    return Form(operation.method, base, path, headers(operation))
 
 
 def headers(record: Bound) -> Headers:

@@ -35,7 +35,9 @@ class Request(Record):
 
     def signed(self, headers: Headers) -> Self:
         """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
-        return self.trusted({**self.__dict__, "headers": self.headers + headers})
+        values = self.__dict__.copy()
+        values["headers"] += headers
+        return self.trusted(values)
 
     def bearing(self, body: object) -> Self:
         """The same request with a body that has been measured."""
@@ -81,11 +83,6 @@ class Response(Record):
         made = super().but(**changes)
         made.__dict__.pop("named", None)  # those of other headers, perhaps
         return made
-
-    @classmethod
-    def received(cls, status: int, headers: Headers, named: Mapping[str, str], body: bytes, truncated: bool) -> Self:
-        """A response whose `named` fields are known already."""
-        return cls.trusted({"status": status, "headers": headers, "body": body, "truncated": truncated, "named": named})
 
     @cached_property
     def named(self) -> Mapping[str, str]:

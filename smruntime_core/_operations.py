@@ -7,10 +7,10 @@ has been raised before, and only the service knows today's.
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, Self, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 from . import _decode, _encode
-from ._bindings import Bound, Output, document, header, label, payload, stream
+from ._bindings import Asking, Output, document, header, label, payload, stream
 from ._bodies import STREAMED, Body, Given
 from ._errors import (
     ConstructionError,
@@ -38,11 +38,9 @@ TEXT = header_text(1024)
 SHORT_TEXT = header_text(64)
 
 
-class Operation(Bound, Generic[OutputT_co]):
+class Operation(Asking, Generic[OutputT_co]):
     """Something to ask of the service: a frozen record, checked when it is made, that knows its own request and answer."""
 
-    method: ClassVar[str] = "POST"
-    path: ClassVar[str]
     success: ClassVar[int] = 200
     output: ClassVar[type[Output]]
     errors: ClassVar[tuple[type[ServiceError], ...]]
@@ -52,21 +50,12 @@ class Operation(Bound, Generic[OutputT_co]):
         """It must not reach the service twice, whatever the answer: it opens something there."""
         return False
 
-    def but(self, **changes: object) -> Self:
-        """The same operation with some members changed, all of them checked; raises `ConstructionError`."""
-        return type(self)(**{**self.__dict__, **changes})
-
-    def bearing(self, body: bytes) -> Self:
-        """The same operation with another body of plain bytes, if those need no check (`takes_bytes`); the rest has been checked."""
-        return self.trusted({**self.__dict__, "body": body})
-
     def request(self, endpoint: str) -> Request:
         """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        base = endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint)
-        return _encode.request(self, self.method, self.path, base)
+        return _encode.request(self, endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.

@@ -142,7 +142,7 @@ class Runtime:
             request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
         limit = self.config.timeouts.total if options.timeout is None else options.timeout
-        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 2**48):012x}", clock, limit)
+        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 9e11) + 10**11}", clock, limit)
         if self._observe is not None:
             watch.built(request)
         recovery: Recovery | None = None
@@ -205,7 +205,7 @@ def _with_fields(request: Request, extra: Headers, operation: Operation[Output])
 
 
 def _uuid_beginning(draw: Callable[[], float]) -> str:
-    """A random UUID (RFC 9562 section 5.4) but for its last twelve digits."""
+    """A random UUID (RFC 9562 section 5.4) but for its last twelve digits, which each call has its own of."""
     digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
 

@@ -6,9 +6,9 @@ No normalising and no fragment: the signer must see the very characters that are
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ._errors import ConstructionError
-from ._kept import Kept
 
 _controls = re.compile(r"[\0-\x1f\x7f-\x9f]").search
 _parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?").fullmatch
@@ -30,10 +30,12 @@ def split(url: str) -> tuple[str, str, str, str]:
 class Form:
     """What sound requests have in common that differ in nothing but body and signature: where they go, and which fields they begin with.
 
-    `origin` is scheme and authority, `target` what stands in the first line. Whoever writes one keeps the `head` here, as far as it goes.
+    `origin` is scheme and authority, `target` what stands in the first line. What is the same for all of them is kept here by whoever
+    needs it: the `head` as it is written, as far as it goes, and how they are signed, with the key they were signed with last.
     """
 
     head = ""
+    signing: tuple[object, Any] = None, None  # `Any`: of signing, which knows this room, and not the other way round
 
     def __init__(self, method: str, base: Endpoint, path: str, headers: tuple[tuple[str, str], ...]) -> None:
         self.method = method
@@ -46,22 +48,17 @@ class Form:
 class Endpoint(str):
     """The URL of a service that has been checked and cut once, for all the requests that begin with it.
 
-    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end. `forms` are
-    those of requests that were made before: a client makes few, over and over.
+    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end.
     """
 
     origin: tuple[str, str]
     prefix: str
-    forms: Kept[Form]
 
     def __new__(cls, url: str) -> Endpoint:
         made = super().__new__(cls, url.rstrip("/"))
         scheme, authority, path, _ = split(url)
-        made.origin, made.prefix, made.forms = (scheme, authority), path.rstrip("/"), Kept()
+        made.origin, made.prefix = (scheme, authority), path.rstrip("/")
         return made
-
-    def __reduce__(self) -> tuple[type[Endpoint], tuple[str]]:
-        return Endpoint, (str(self),)
 
 
 def _fault(url: str) -> str:

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import InvokeEndpoint, InvokeEndpointWithResponseStream, Operation, Output, Request, Response
+from smruntime_core import InvokeEndpoint, Operation, Output, Request, Response
 from smruntime_core._bindings import header, payload
 from smruntime_core._http1._writing import write
-from smruntime_core._kept import MOST
 from smruntime_core._rules import header_text
 from smruntime_core._url import Endpoint
 
@@ -79,25 +78,27 @@ def test_a_service_under_a_path() -> None:
 TEXTS = st.sampled_from((None, "a", "b", "text/csv"))
 
 
-@given(st.lists(st.tuples(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.booleans()), max_size=100))
-def test_a_form_that_is_kept_makes_the_same_request(calls: list[tuple[str, str | None, str | None, bool]]) -> None:
-    """As text of an endpoint gives it, whose forms nobody keeps; and it is written as a request that is checked when it is written."""
-    kept = Endpoint("https://h:8/under")
-    for number, (name, content_type, accept, streamed) in enumerate(calls):
-        kind = InvokeEndpointWithResponseStream if streamed else InvokeEndpoint
-        operation = kind(endpoint_name=name, body=b"%d" % number, content_type=content_type, accept=accept)
-        request = operation.request(kept)
-        assert request == operation.request("https://h:8/under")
+@given(
+    st.lists(st.tuples(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.sampled_from(("https://h:8/under", "https://i"))), max_size=40)
+)
+def test_a_form_that_is_kept_makes_the_same_request(calls: list[tuple[str, str | None, str | None, str]]) -> None:
+    """As an operation makes that was asked for none before; and it is written as a request that is checked when it is written."""
+    known: dict[object, InvokeEndpoint] = {}
+    for number, (name, content_type, accept, endpoint) in enumerate(calls):
+        new = InvokeEndpoint(endpoint_name=name, body=b"%d" % number, content_type=content_type, accept=accept)
+        kept = known.setdefault((name, content_type, accept), new).bearing(b"%d" % number)
+        assert kept == new
+        request = kept.request(Endpoint(endpoint))
+        assert request == new.request(endpoint)
         signed = request.signed((("x-amz-date", str(number)),))
         assert write(signed) == write(Request("POST", signed.url, signed.headers, signed.body))
-    assert len(kept.forms) <= MOST
 
 
-def test_what_is_kept_is_not_pickled() -> None:
-    """Custom attributes are among it."""
-    kept = Endpoint("https://h")
-    InvokeEndpoint(endpoint_name="e", body=b"", custom_attributes="hush").request(kept)
-    assert kept.forms
-    carried = pickle.dumps(kept)
-    assert b"hush" not in carried
-    assert (pickle.loads(carried), pickle.loads(carried).forms) == (kept, {})
+def test_what_is_remembered_belongs_to_no_other_operation_nor_to_a_pickle() -> None:
+    operation = InvokeEndpoint(endpoint_name="e", body=b"", accept="a/b")
+    request = operation.request("https://h")
+    other = operation.but(accept="c/d", body=b"other")
+    assert dict(other.request("https://h").headers)["Accept"] == "c/d"
+    again: InvokeEndpoint = pickle.loads(pickle.dumps(operation))
+    assert (again, again.request("https://h")) == (operation, request)
+    assert vars(again) == {"endpoint_name": "e", "body": b"", "accept": "a/b"}

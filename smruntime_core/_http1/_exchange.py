@@ -197,7 +197,8 @@ class Exchange:
         head, pieces = self.head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return Response.received(head.status, head.headers, head.named, body, self._cut_short)
+        cut = self._cut_short
+        return Response.trusted({"status": head.status, "headers": head.headers, "body": body, "truncated": cut, "named": head.named})
 
     @property
     def reusable(self) -> bool:

@@ -67,21 +67,36 @@ def sign(
     key, stamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
-    standard = dialect is STANDARD and signed_headers is None
-    try:
-        outline = key.outlines.get((request.method, request.url, request.headers)) if standard else None
-    except TypeError:  # headers in lists, which are taken too
-        standard, outline = False, None
-    if outline is None:
-        outline = _outline(request, credentials, key, payload_hash, signed_headers, dialect)
-        if standard:
-            key.outlines.keep((request.method, request.url, request.headers), outline)
+    form = request.form if dialect is STANDARD and signed_headers is None else None
+    if form is not None and form.signing[0] is key and form.headers is request.headers:
+        outline: Outline = form.signing[1]
+    else:
+        outline = _known_outline(request, credentials, key, payload_hash, signed_headers, dialect)
     canonical = f"{outline.before}{stamp}{outline.after}{payload_hash}"
     text = string_to_sign(canonical, stamp, key)
     signature = key.sign(text)
     headers = ("x-amz-date", stamp), *outline.fields, ("authorization", outline.authorization + signature)
     # as `Signature(…)` would make it, at half the price
     return tuple.__new__(Signature, (headers, signature, canonical, text))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _known_outline(
+    request: Request, credentials: Credentials, key: Key, payload_hash: str, signed_headers: Collection[str] | None, dialect: Dialect
+) -> Outline:
+    """The outline of `request`, kept if others may have the same."""
+    if dialect is not STANDARD or signed_headers is not None:
+        return _outline(request, credentials, key, payload_hash, signed_headers, dialect)
+    try:
+        found = key.outlines.get((request.method, request.url, request.headers))
+    except TypeError:  # headers in lists, which are taken too
+        return _outline(request, credentials, key, payload_hash, signed_headers, dialect)
+    if found is None:
+        made = _outline(request, credentials, key, payload_hash, signed_headers, dialect)
+        found = key.outlines.keep((request.method, request.url, request.headers), made)
+    form = request.form
+    if form is not None and form.headers is request.headers:
+        form.signing = key, found
+    return found
 
 
 def _outline(
