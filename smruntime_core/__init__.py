@@ -12,6 +12,8 @@ What does I/O lives in `smruntime_transports`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._bindings import Output
 from ._bodies import Source, Upload
 from ._drive import AsyncIO, SyncIO, run, run_async
@@ -69,14 +71,18 @@ from ._operations import (
     Streaming,
 )
 from ._options import Options
-from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
 from ._patience import Clock
 from ._retries import RetryPolicy
+from ._rooms import opening
 from ._runtime import Runtime
 from ._signal import NEED_DATA, Decoder, NeedData
-from ._stream import Stream
 from ._version import VERSION
-from .signing import Signature, sign, verify
+from .signing import Signature, sign
+
+if TYPE_CHECKING:
+    from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
+    from ._stream import Stream
+    from .signing import verify
 
 __version__ = VERSION
 
@@ -167,3 +173,12 @@ __all__ = [
     "sign",
     "verify",
 ]
+
+# What only streams and servers need.
+_ROOMS = {
+    "_parser": ("PayloadPart", "ResponseEnded", "ResponseEvent", "ResponseParser", "ResponseStarted", "UnknownEvent"),
+    "_stream": ("Stream",),
+    "signing": ("verify",),
+}
+
+__getattr__ = opening(__name__, globals(), _ROOMS)

@@ -26,7 +26,6 @@ from ._errors import (
 )
 from ._metadata import Attempt
 from ._model import Request, Response
-from ._parser import whole
 from ._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 from ._url import Endpoint
 
@@ -78,6 +77,8 @@ class Streaming(Operation[OutputT_co]):
 
         Raises what `Operation.parse` raises, the error that ended the stream, or `StreamError`.
         """
+        from ._parser import whole  # frames and all: only streams pay for it
+
         return cast("OutputT_co", whole(self, response, attempts))
 
 

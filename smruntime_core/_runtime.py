@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Self, TypeAlias, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ._bindings import Output
 from ._bodies import Source
@@ -34,15 +34,17 @@ from ._metadata import Metadata
 from ._model import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
-from ._parser import ResponseParser
 from ._patience import Clock, Deadline
 from ._recovery import Failed, Recovery, outcome
 from ._retries import NoLock, RetryPolicy, TokenBucket
 from ._skew import Skew
-from ._stream import Stream, started
 from ._user_agent import user_agent
 from ._watch import Observer, Told, Watch
 from .signing import hash_payload, sign
+
+if TYPE_CHECKING:
+    from ._parser import ResponseParser
+    from ._stream import Stream
 
 T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
@@ -119,6 +121,9 @@ class Runtime:
         self, operation: Operation[OutputT], request: Request, left: float | None, fresh: bool, watch: Watch
     ) -> Flow[Stream[OutputT]]:
         """One attempt at a call whose answer is streamed."""
+        from ._parser import ResponseParser  # only streams pay for it
+        from ._stream import Stream, started
+
         timeouts = self.config.timeouts
         opened = yield from Open(request, left, timeouts, fresh, watch.notify, self.options.progress)
         parser = ResponseParser(cast("Streaming[OutputT]", operation))

@@ -13,7 +13,6 @@ from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice
 from ._operations import Operation
 from ._patience import Clock, Deadline
 from ._recovery import Again
-from ._stream import Stream
 
 Observer: TypeAlias = Callable[[Notice], object]
 
@@ -97,6 +96,8 @@ class Watch(Deadline):
             if self._observe is not None:
                 self.ended(None)
         except BaseException:  # an observer's; what nobody will read must not stay open
+            from ._stream import Stream
+
             if isinstance(result, Stream):
                 cast("Stream[Output]", result).close()
             raise

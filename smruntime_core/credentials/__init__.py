@@ -32,6 +32,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._rooms import opening
+
 if TYPE_CHECKING:
     from ._cache import Cache
     from ._chain import DefaultChain, Resolution, resolve
@@ -86,11 +88,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its room when it is first asked for."""
-    room = next((room for room, names in _ROOMS.items() if name in names), None)
-    if room is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(__import__(f"{__name__}.{room}", fromlist=(name,)), name)  # `importlib` may not be loaded yet
-    globals()[name] = value
-    return value
+__getattr__ = opening(__name__, globals(), _ROOMS)

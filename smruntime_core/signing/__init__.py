@@ -35,10 +35,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .._rooms import opening
 from ._canonical import S3, STANDARD, UNSIGNED, Dialect
 from ._keys import RegionSet
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
-from ._verify import MAX_SKEW, verify
 
 if TYPE_CHECKING:
     from ._bearer import BearerToken, bearer_token, verify_bearer
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ._explain import Difference, Explanation, explain
     from ._presign import Presigned, presign
     from ._unchunked import ChunkVerifier, Trailers
+    from ._verify import MAX_SKEW, verify
 
 __all__ = [
     "MAX_SKEW",
@@ -100,15 +101,8 @@ _ROOMS = {
     "_explain": ("Difference", "Explanation", "explain"),
     "_presign": ("Presigned", "presign"),
     "_unchunked": ("ChunkVerifier", "Trailers"),
+    "_verify": ("MAX_SKEW", "verify"),
 }
 
 
-def __getattr__(name: str) -> object:
-    from importlib import import_module
-
-    for room, names in _ROOMS.items():
-        if name in names:
-            found: object = getattr(import_module(f"{__name__}.{room}"), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = opening(__name__, globals(), _ROOMS)

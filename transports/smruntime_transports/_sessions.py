@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 from types import TracebackType
-from typing import Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     ConstructionError,
@@ -22,6 +21,9 @@ from smruntime_core._operations import NEW_SESSION
 from smruntime_core._sessions import SessionId
 
 from ._streams import Opening, ResponseStream
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 OutputT = TypeVar("OutputT", bound=Output)
 
