@@ -40,9 +40,9 @@ class Ceiling(NamedTuple):
 
 
 CEILINGS = {  # by version of Python
-    (3, 11): {"sign": Ceiling(520, 130), "build + sign + parse": Ceiling(1520, 255), "a call, without a kernel": Ceiling(3020, 390)},
-    (3, 12): {"sign": Ceiling(490, 140), "build + sign + parse": Ceiling(1400, 280), "a call, without a kernel": Ceiling(2780, 445)},
-    (3, 13): {"sign": Ceiling(470, 135), "build + sign + parse": Ceiling(1340, 270), "a call, without a kernel": Ceiling(2720, 420)},
+    (3, 11): {"sign": Ceiling(270, 85), "build + sign + parse": Ceiling(1065, 190), "a call, without a kernel": Ceiling(2230, 288)},
+    (3, 12): {"sign": Ceiling(260, 90), "build + sign + parse": Ceiling(990, 212), "a call, without a kernel": Ceiling(2055, 329)},
+    (3, 13): {"sign": Ceiling(255, 89), "build + sign + parse": Ceiling(950, 204), "a call, without a kernel": Ceiling(2020, 308)},
 }
 SHORT, LONG = 20, 70
 URL_PLAIN = URL.replace("https", "http")
