@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ._record import Record
 
 
-class Attempt(Record):
+class Attempt(NamedTuple):
     """One try: `outcome` is `"ok"`, an error code or the kind of a dispatch failure.
 
     `seconds` is how long it took, `waited` how long the call had slept before it (both in seconds).

@@ -82,11 +82,10 @@ class Watch(Deadline):
     def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
         """An attempt came to `outcome`."""
         seconds = self._clock.monotonic() - self._attempt_begun
-        made = Attempt(outcome, seconds, waited, metadata.status, metadata.request_id)
-        self.attempts += (made,)
+        self.attempts += (Attempt(outcome, seconds, waited, metadata.status, metadata.request_id),)
         if self._observe is not None:
             number = len(self.attempts)
-            self._observe(AttemptEnded(self._name, self.invocation, number, outcome, seconds, made.status, made.request_id))
+            self._observe(AttemptEnded(self._name, self.invocation, number, outcome, seconds, metadata.status, metadata.request_id))
 
     def succeeded(self, result: Told, waited: float) -> None:
         """The last attempt brought `result`."""
