@@ -146,7 +146,7 @@ async def by_hand(port: int, readable: Callable[[socket.socket], Awaitable[objec
             while not exchange.done:
                 await readable(connection)
                 exchange.receive_data(connection.recv(1 << 16))
-            return exchange.response
+            return exchange.response()
 
         yield call
 

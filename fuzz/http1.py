@@ -47,8 +47,8 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
             left_over = True
     except DispatchFailure as failure:
         return Verdict(failure.kind, failure.phase, failure.delivery, failure.status)
-    response = exchange.response
-    reusable = exchange.reusable and not left_over
+    response = exchange.response()
+    reusable = exchange.reusable() and not left_over
     return Verdict(None, "", "", response.status, tuple(response.headers), bytes(response.body), response.truncated, reusable)
 
 

@@ -111,7 +111,6 @@ class Asking(Bound):
     if TYPE_CHECKING:
         _forms: ClassVar[dict[str, Form]]
 
-    @property
     def forms(self) -> dict[str, Form]:
         """By endpoint, as far as it was asked for any."""
         try:
@@ -130,7 +129,7 @@ class Asking(Bound):
         values = self.__dict__.copy()
         values["body"] = body
         made = self.trusted(values)
-        _remember(made, self.forms)
+        _remember(made, self.forms())
         return made
 
     def __getstate__(self) -> dict[str, object]:

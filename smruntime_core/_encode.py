@@ -15,7 +15,7 @@ def endpoint(member: str, value: object) -> Endpoint:
 
 def request(operation: Asking, base: Endpoint) -> Request:
     """The unsigned request of `operation` to the service at `base`."""
-    forms = operation.forms
+    forms = operation.forms()
     form = forms.get(base)
     if form is None:
         form = forms[base] = _form(operation, base)

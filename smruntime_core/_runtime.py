@@ -31,24 +31,23 @@ from ._effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ._endpoints import Config
 from ._errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ._metadata import Metadata
-from ._model import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
+from ._model import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from ._operations import Operation, Streaming
 from ._options import Changes, Options, changed
 from ._patience import Clock, Deadline
-from ._recovery import Failed, Recovery, outcome
+from ._recovery import Again, Failed, Recovery, outcome
 from ._retries import NoLock, RetryPolicy, TokenBucket
 from ._skew import Skew
 from ._user_agent import user_agent
-from ._watch import Observer, Told, Watch
+from ._watch import Observer, Watch
 from .signing import hash_payload, sign
 
 if TYPE_CHECKING:
     from ._parser import ResponseParser
     from ._stream import Stream
 
-T = TypeVar("T", bound=Told)
 OutputT = TypeVar("OutputT", bound=Output)
-Attempting: TypeAlias = "Callable[[Operation[OutputT], Request, float | None, bool, Watch], Flow[T]]"
+Asking: TypeAlias = "Callable[[Request, float | None, bool, Watch], Send | Open]"
 
 FIRST_TRY_REWARD = 1
 
@@ -102,30 +101,30 @@ class Runtime:
 
         Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past the timeout.
         """
-        return self._attempts(operation, self._whole)
+        # A `Send` brings a `Response`, and that an output: a call of `cast` would say so to checkers, and cost every call.
+        return self._attempts(operation, self._send)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
         """The flow of one call up to the head of its answer: it returns what is still to come, or raises like `call`.
 
         Once the answer has begun, nothing is tried again.
         """
-        return self._attempts(operation, self._begun)
+        flow: Flow[OutputT | Stream[OutputT]] = self._attempts(operation, self._open)
+        return cast("Flow[Stream[OutputT]]", flow)
 
-    def _whole(self, operation: Operation[OutputT], request: Request, left: float | None, fresh: bool, watch: Watch) -> Flow[OutputT]:
-        """One attempt at a call."""
+    def _send(self, request: Request, left: float | None, fresh: bool, watch: Watch) -> Send:
         options = self.options
-        response = yield from Send(request, left, self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
-        return operation.parse(response)
+        return Send(request, left, self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
 
-    def _begun(
-        self, operation: Operation[OutputT], request: Request, left: float | None, fresh: bool, watch: Watch
-    ) -> Flow[Stream[OutputT]]:
-        """One attempt at a call whose answer is streamed."""
+    def _open(self, request: Request, left: float | None, fresh: bool, watch: Watch) -> Open:
+        return Open(request, left, self.config.timeouts, fresh, watch.notify, self.options.progress)
+
+    def _begun(self, operation: Operation[OutputT], opened: StreamingResponse, watch: Watch) -> Flow[Stream[OutputT]]:
+        """What a streamed answer is, once its head is there."""
         from ._parser import ResponseParser  # only streams pay for it
         from ._stream import Stream, started
 
         timeouts = self.config.timeouts
-        opened = yield from Open(request, left, timeouts, fresh, watch.notify, self.options.progress)
         parser = ResponseParser(cast("Streaming[OutputT]", operation))
         try:
             parser.receive_head(Response(opened.status, opened.headers))
@@ -137,8 +136,8 @@ class Runtime:
             raise
         return Stream(cast("OutputT", head.output), opened.body, parser, watch, timeouts, watch.piece)
 
-    def _attempts(self, operation: Operation[OutputT], attempt: Attempting[OutputT, T]) -> Flow[T]:
-        """Sign and `attempt` until it succeeds or is given up."""
+    def _attempts(self, operation: Operation[OutputT], asking: Asking) -> Flow[OutputT | Stream[OutputT]]:
+        """Sign, and ask for what `asking` makes of it, until that succeeds or is given up."""
         clock, options = self._clock, self.options
         request = operation.request(self._url)
         if options.extra_headers:
@@ -148,8 +147,7 @@ class Runtime:
         payload_hash = hash_payload(request.body)
         limit = self.config.timeouts.total if options.timeout is None else options.timeout
         watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 9e11) + 10**11}", clock, limit)
-        if self._observe is not None:
-            watch.built(request)
+        watch.built(request)
         recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
@@ -165,7 +163,14 @@ class Runtime:
             sent, left = clock.time(), watch.left()
             ready = self._signed(request, credentials, payload_hash, sent, left, watch)
             try:
-                result = yield from attempt(operation, ready, left, recovery is not None and recovery.fresh, watch)
+                # What `yield from` would do, less a generator: most calls come by here once and nowhere else.
+                reply = yield asking(ready, left, recovery is not None and recovery.fresh, watch)
+                if isinstance(reply, SmRuntimeError):
+                    raise reply
+                if isinstance(reply, Response):
+                    result: OutputT | Stream[OutputT] = operation.parse(reply)
+                else:
+                    result = yield from self._begun(operation, cast("StreamingResponse", reply), watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
@@ -173,19 +178,24 @@ class Runtime:
                 watch.succeeded(result, waited)
                 return result
 
-            if isinstance(failure, DispatchFailure):
-                failure.metadata = Metadata(status=failure.status)
-            watch.attempt(outcome(failure), failure.metadata, waited)
-            failure.metadata = failure.metadata.but(attempts=watch.attempts)
-            failed = Failed(failure, credentials, sent, clock.time(), watch.seconds)
             recovery = recovery or Recovery(options, self.skew, once=operation.once)
-            again = recovery.after(failed, self.tokens.tokens, self._random())
-            if again is None or watch.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
-                raise watch.ended(failure)
+            again = self._again(Failed(failure, credentials, sent, clock.time(), watch.seconds), recovery, watch, waited)
             waited, spent = again.delay or 0.0, again.cost
             if again.delay is not None:
                 watch.waiting(again)
                 yield from Sleep(again.delay)
+
+    def _again(self, failed: Failed, recovery: Recovery, watch: Watch, waited: float) -> Again:
+        """What comes after an attempt that `failed`; raises the failure if nothing does."""
+        failure = failed.failure
+        if isinstance(failure, DispatchFailure):
+            failure.metadata = Metadata(status=failure.status)
+        watch.attempt(outcome(failure), failure.metadata, waited)
+        failure.metadata = failure.metadata.but(attempts=watch.attempts)
+        again = recovery.after(failed, self.tokens.tokens, self._random())
+        if again is None or watch.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+            raise watch.ended(failure)
+        return again
 
     def _signed(
         self, request: Request, credentials: Credentials, payload_hash: str, sent: float, left: float | None, watch: Watch

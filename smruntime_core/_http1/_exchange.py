@@ -162,7 +162,7 @@ class Exchange:
         return DispatchFailure(
             message,
             kind=kind,
-            phase=phase or self.phase,
+            phase=phase or self.phase(),
             delivery=delivery,
             reused=self.reused,
             bytes_sent=self.bytes_sent,
@@ -172,7 +172,6 @@ class Exchange:
 
     # ── the outcome ──
 
-    @property
     def hungry(self) -> bool:
         """There is more to receive before anybody need look."""
         until = self.until
@@ -186,12 +185,10 @@ class Exchange:
             raise self.failure("truncated", "the body of an error was cut short")
         return body
 
-    @property
     def phase(self) -> Phase:
         """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
         return "body" if self.head else "send" if self._unsent or self._deaf or self.owed else "head"
 
-    @property
     def response(self) -> Response:
         """The response, once `done`."""
         head, pieces = self.head, self._pieces
@@ -200,7 +197,6 @@ class Exchange:
         cut = self._cut_short
         return Response.trusted({"status": head.status, "headers": head.headers, "body": body, "truncated": cut, "named": head.named})
 
-    @property
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
         return self.done and not (self._last or self._unsent or self.owed)

@@ -82,6 +82,6 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
                 exchange.filled(count)
         finally:
             del received  # what a traceback with locals would show
-        if exchange.done or not exchange.hungry:
+        if exchange.done or not exchange.hungry():
             return 0
     return READ | AGAIN

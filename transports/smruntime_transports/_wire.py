@@ -83,8 +83,8 @@ class Wire:
         keep = False
         try:
             yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
-            keep = exchange.reusable
-            return exchange.response
+            keep = exchange.reusable()
+            return exchange.response()
         finally:
             self._leave(exchange, connection, keep)
 
@@ -121,7 +121,7 @@ class Wire:
             limits = Limits(self._clock, effect.timeout, effect.phases)
             if limits.over():
                 raise exchange.failure("timeout", "the time for the whole call is over")
-            if exchange.hungry:
+            if exchange.hungry():
                 aside = body.aside if exchange.owed else None
                 yield from self._converse(body.connection, exchange, limits, aside, READ)
             data = exchange.take()
@@ -131,7 +131,7 @@ class Wire:
             if not whole:
                 body.abort()
         if not data:
-            body.end(exchange.reusable)
+            body.end(exchange.reusable())
         return data
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
@@ -173,7 +173,7 @@ class Wire:
                 if seconds != 0:  # no `yield from`: what a wait comes to is a number, and never a failure to be raised
                     ready = again | (yield Wait(connection, mask ^ again, 0.0 if again else seconds))  # type: ignore[operator]  # a number
                 if not ready:
-                    exchange.fail("timeout", _LATE[exchange.phase])
+                    exchange.fail("timeout", _LATE[exchange.phase()])
                     break
         except DispatchFailure as failure:
             failure.silence = limits.silence
