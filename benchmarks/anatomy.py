@@ -23,6 +23,7 @@ import ours
 from measuring import FULL, Bench, Subject, Value, pin
 
 import smruntime_core as sm
+from smruntime_transports._client import of_members
 
 BUILD, CONVERSATION, WIRE = "build the operation", "the conversation", "the wire"
 
@@ -46,20 +47,25 @@ def separated(client: Any) -> dict[str, Callable[[], object]]:
     send = sent[0]
     response = io.send(send)
     return {
-        BUILD: lambda: sm.InvokeEndpoint(**ours.MEMBERS),
+        BUILD: lambda: built(client),
         CONVERSATION: lambda: sm.run(runtime.call(operation), answering),
         WIRE: lambda: io.send(send),
     }
+
+
+def built(client: Any) -> sm.InvokeEndpoint:
+    """The operation, as a method of the client makes it."""
+    return of_members(client.known, sm.InvokeEndpoint, dict(ours.MEMBERS))
 
 
 def steps(client: Any) -> Iterator[int]:
     """One call, and nanoseconds after each step of it."""
     io, runtime = client._io, client._ready()
     yield perf_counter_ns()
-    operation = sm.InvokeEndpoint(**ours.MEMBERS)
+    operation = built(client)
     yield perf_counter_ns()
     flow = runtime.call(operation)
-    send: Any = flow.send(io.credentials(flow.send(None)))
+    send: Any = flow.send(None)  # the credentials are at hand
     yield perf_counter_ns()
     response = io.send(send)
     yield perf_counter_ns()
