@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 import trio
 
 import smruntime_core as sm
+from smruntime_transports import _pool, sockets
 from smruntime_transports import asyncio as on_asyncio
-from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports._connection import Connection
@@ -333,6 +334,32 @@ def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> Non
             pool.give_back(ORIGIN, connection)
         assert places[0].called
         assert places[0].connection is connection
+
+
+def test_threads_that_come_first_come_to_the_same_door() -> None:
+    """One of them is stopped while it makes a door, and another comes in."""
+    making, made = threading.Event(), threading.Event()
+
+    class Door(_pool._Door):
+        def __init__(self) -> None:
+            super().__init__()
+            if threading.current_thread() is late:
+                making.set()
+                made.wait(5)
+
+    pool = Pool(time.monotonic, most=1)
+    late = threading.Thread(target=pool.take, args=(ORIGIN,))
+    with mock.patch.object(_pool, "_Door", Door):
+        pool._begin()
+        late.start()
+        assert making.wait(5)
+        assert pool.enter(ORIGIN) is None
+        made.set()
+        late.join()
+    place = pool.enter(ORIGIN)
+    assert place is not None, "one at the most"
+    pool.leave(ORIGIN)
+    assert place.called
 
 
 def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
