@@ -336,6 +336,26 @@ def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> Non
         assert places[0].connection is connection
 
 
+def test_who_is_collected_while_being_called_takes_no_connection_along() -> None:
+    """A generator may be collected after any call, by the very thread that is about to serve it."""
+
+    class Idle(deque[Connection]):
+        def popleft(self) -> Connection:
+            connection = super().popleft()
+            assert place is not None
+            pool.give_up(ORIGIN, place)
+            return connection
+
+    pool = Pool(time.monotonic, most=1)
+    assert pool.enter(ORIGIN) is None
+    place = pool.enter(ORIGIN)
+    pool._doors[ORIGIN].idle = Idle()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pool.give_back(ORIGIN, Connection(ours, time.monotonic()))
+        assert pool.idle == 1
+
+
 def test_threads_that_come_first_come_to_the_same_door() -> None:
     """One of them is stopped while it makes a door, and another comes in."""
     making, made = threading.Event(), threading.Event()

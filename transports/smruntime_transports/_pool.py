@@ -138,6 +138,9 @@ class Pool:
         with self._lock, suppress(IndexError):  # a thread took the last one in between
             while door.idle and door.waiting:
                 connection = door.idle.popleft()
+                if not door.waiting:  # who was there has been collected in between, and has given up
+                    door.idle.appendleft(connection)
+                    break
                 place = door.waiting.popleft()
                 place.connection = connection
                 called.append(place)
