@@ -181,4 +181,4 @@ _ROOMS = {
     "signing": ("verify",),
 }
 
-__getattr__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)

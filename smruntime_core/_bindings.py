@@ -14,6 +14,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
+from ._kept import Kept
 from ._metadata import NO_METADATA, Metadata
 from ._record import REQUIRED, Field, Record, field
 from ._rules import ANY_BYTES, Blob, Rule, WholeNumber
@@ -109,14 +110,14 @@ class Asking(Bound):
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
     if TYPE_CHECKING:
-        _forms: ClassVar[dict[str, Form]]
+        _forms: ClassVar[Kept[Form]]
 
-    def forms(self) -> dict[str, Form]:
+    def forms(self) -> Kept[Form]:
         """By endpoint, as far as it was asked for any."""
         try:
             return self._forms
         except AttributeError:
-            forms: dict[str, Form] = {}
+            forms: Kept[Form] = Kept()
             _remember(self, forms)
             return forms
 
@@ -136,7 +137,7 @@ class Asking(Bound):
         return self.__dict__
 
 
-_remember: Callable[[Asking, dict[str, Form]], None] = Asking.__dict__["_forms"].__set__
+_remember: Callable[[Asking, Kept[Form]], None] = Asking.__dict__["_forms"].__set__
 
 
 class Output(Bound):

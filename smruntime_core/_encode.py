@@ -18,7 +18,7 @@ def request(operation: Asking, base: Endpoint) -> Request:
     forms = operation.forms()
     form = forms.get(base)
     if form is None:
-        form = forms[base] = _form(operation, base)
+        form = forms.keep(base, _form(operation, base))
     body = operation.__dict__.get("body", b"")
     return Request.trusted({"method": form.method, "url": form.url, "headers": form.headers, "body": body, "form": form})
 

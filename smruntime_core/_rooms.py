@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 
-def opening(package: str, names: dict[str, object], rooms: Mapping[str, tuple[str, ...]]) -> Callable[[str], object]:
-    """The `__getattr__` of `package`, whose namespace is `names`: what of its `rooms` has the name that is asked for."""
+def opening(
+    package: str, names: dict[str, object], rooms: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of `package`, whose namespace is `names`: what of its `rooms` has the name that is asked for."""
 
     def find(name: str) -> object:
         room = next((room for room, there in rooms.items() if name in there), None)
@@ -15,4 +18,4 @@ def opening(package: str, names: dict[str, object], rooms: Mapping[str, tuple[st
         names[name] = value = getattr(__import__(f"{package}.{room}", fromlist=(name,)), name)  # `importlib` may not be loaded yet
         return value
 
-    return find
+    return find, lambda: sorted({*names, *chain(*rooms.values())})

@@ -44,6 +44,9 @@ class Form:
         self.target = base.prefix + path
         self.headers = headers
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "signing"}  # a key, and perhaps a session token
+
 
 class Endpoint(str):
     """The URL of a service that has been checked and cut once, for all the requests that begin with it.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from smruntime_core import InvokeEndpoint, Operation, Output, Request, Response
 from smruntime_core._bindings import header, payload
 from smruntime_core._http1._writing import write
+from smruntime_core._kept import MOST
 from smruntime_core._rules import header_text
 from smruntime_core._url import Endpoint
 
@@ -92,6 +93,13 @@ def test_a_form_that_is_kept_makes_the_same_request(calls: list[tuple[str, str |
         assert request == new.request(endpoint)
         signed = request.signed((("x-amz-date", str(number)),))
         assert write(signed) == write(Request("POST", signed.url, signed.headers, signed.body))
+
+
+def test_an_operation_for_many_services_remembers_some_of_them() -> None:
+    operation = InvokeEndpoint(endpoint_name="e", body=b"")
+    for number in range(3 * MOST):
+        assert operation.request(f"https://h{number}").url.startswith(f"https://h{number}/")
+    assert len(operation.forms()) <= MOST
 
 
 def test_what_is_remembered_belongs_to_no_other_operation_nor_to_a_pickle() -> None:

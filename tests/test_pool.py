@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 import trio
 
 import smruntime_core as sm
+from smruntime_transports import _pool, sockets
 from smruntime_transports import asyncio as on_asyncio
-from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports._connection import Connection
@@ -333,6 +334,52 @@ def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> Non
             pool.give_back(ORIGIN, connection)
         assert places[0].called
         assert places[0].connection is connection
+
+
+def test_who_is_collected_while_being_called_takes_no_connection_along() -> None:
+    """A generator may be collected after any call, by the very thread that is about to serve it."""
+
+    class Idle(deque[Connection]):
+        def popleft(self) -> Connection:
+            connection = super().popleft()
+            assert place is not None
+            pool.give_up(ORIGIN, place)
+            return connection
+
+    pool = Pool(time.monotonic, most=1)
+    assert pool.enter(ORIGIN) is None
+    place = pool.enter(ORIGIN)
+    pool._doors[ORIGIN].idle = Idle()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pool.give_back(ORIGIN, Connection(ours, time.monotonic()))
+        assert pool.idle == 1
+
+
+def test_threads_that_come_first_come_to_the_same_door() -> None:
+    """One of them is stopped while it makes a door, and another comes in."""
+    making, made = threading.Event(), threading.Event()
+
+    class Door(_pool._Door):
+        def __init__(self) -> None:
+            super().__init__()
+            if threading.current_thread() is late:
+                making.set()
+                made.wait(5)
+
+    pool = Pool(time.monotonic, most=1)
+    late = threading.Thread(target=pool.take, args=(ORIGIN,))
+    with mock.patch.object(_pool, "_Door", Door):
+        pool._begin()
+        late.start()
+        assert making.wait(5)
+        assert pool.enter(ORIGIN) is None
+        made.set()
+        late.join()
+    place = pool.enter(ORIGIN)
+    assert place is not None, "one at the most"
+    pool.leave(ORIGIN)
+    assert place.called
 
 
 def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:

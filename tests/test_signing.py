@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import pickle
 import random
@@ -16,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, Credentials, Request, Scope, sign
+from smruntime_core import ConstructionError, Credentials, InvokeEndpoint, Request, Scope, sign
 from smruntime_core._kept import MOST
 from smruntime_core._model import KEPT_AS
-from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, _keys, hash_payload, presign
+from smruntime_core._url import Form
+from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, RegionSet, _keys, hash_payload, presign
 from smruntime_core.signing._canonical import strictly
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
@@ -211,6 +213,31 @@ def test_the_key_of_a_day_is_derived_once() -> None:
         for second in range(5):
             sign(Request("GET", "https://h/"), credentials, SCOPE, now=86400 * 3 + second)
     assert derive.call_count == 1
+
+
+def test_two_threads_may_sign_the_same_request_with_other_credentials() -> None:
+    """As when credentials are renewed: an operation is shared, and so is what is kept with it."""
+    request = InvokeEndpoint(endpoint_name="e", body=b"").request("https://h")
+    form = request.form
+    assert form is not None
+    theirs = Credentials("THEIRS", "secret", "their-token")
+    expected, ours = sign(request, AKID, SCOPE, now=NOW), form.signing
+    sign(request, theirs, SCOPE, now=NOW)
+    with mock.patch.object(Form, "signing", new_callable=mock.PropertyMock, side_effect=[ours, form.signing]):
+        assert sign(request, AKID, SCOPE, now=NOW) == expected
+
+
+@pytest.mark.parametrize("scope", [SCOPE, RegionSet("*", "service")])
+def test_a_request_that_was_signed_is_pickled_and_copied_without_what_is_kept(scope: Scope | RegionSet) -> None:
+    request = InvokeEndpoint(endpoint_name="e", body=b"").request("https://h")
+    if isinstance(scope, RegionSet):
+        pytest.importorskip("cryptography", reason="SigV4a needs it")
+    sign(request, Credentials("AKID", "hush-secret", "hush-token"), scope, now=NOW)
+    dumped = pickle.dumps(request)
+    assert b"hush" not in dumped
+    for again in (pickle.loads(dumped), copy.deepcopy(request)):
+        assert again == request
+        assert sign(again, AKID, SCOPE, now=NOW) == sign(request, AKID, SCOPE, now=NOW)
 
 
 def test_no_secret_in_a_repr_nor_in_a_pickle() -> None:

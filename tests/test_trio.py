@@ -92,6 +92,26 @@ def test_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
     trio.run(main)
 
 
+def test_who_is_late_before_it_waits_is_given_up() -> None:
+    """Another task keeps the run busy past the deadline of one that begins to wait; trio draws lots for who is next."""
+
+    async def main() -> None:
+        with connected() as (other, _), connected(full=True) as (connection, _), trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(io().wait, Wait(other, READ, 60.0))  # so that the alarm is there already
+                await trio.testing.wait_all_tasks_blocked()
+                for _ in range(12):
+                    async with trio.open_nursery() as late:
+                        late.start_soon(io().wait, Wait(connection, READ | WRITE, 0.001))
+                        late.start_soon(busy)
+                nursery.cancel_scope.cancel()
+
+    async def busy() -> None:
+        time.sleep(0.005)
+
+    trio.run(main)
+
+
 def test_a_glance_sees_nothing() -> None:
     async def main() -> None:
         with connected() as (connection, _):

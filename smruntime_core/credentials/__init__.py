@@ -88,4 +88,4 @@ __all__ = [
 ]
 
 
-__getattr__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)

@@ -105,4 +105,4 @@ _ROOMS = {
 }
 
 
-__getattr__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)

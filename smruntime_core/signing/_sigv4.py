@@ -68,9 +68,10 @@ def sign(
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     form = request.form if dialect is STANDARD and signed_headers is None else None
-    if form is not None and form.signing[0] is key and form.headers is request.headers:
-        outline: Outline = form.signing[1]
-    else:
+    signed_with = outline = None
+    if form is not None and form.headers is request.headers:
+        signed_with, outline = form.signing  # in one step: other threads may be signing with other keys
+    if outline is None or signed_with is not key:
         outline = _known_outline(request, credentials, key, payload_hash, signed_headers, dialect)
     canonical = f"{outline.before}{stamp}{outline.after}{payload_hash}"
     text = string_to_sign(canonical, stamp, key)

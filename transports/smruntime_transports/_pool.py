@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
@@ -44,6 +44,13 @@ class _Door:
         self.waiting: deque[Place] = deque()
 
 
+class _Doors(dict[Origin, _Door]):
+    """Each origin has its door from the first question on, and all threads the same: what one counts at another is lost."""
+
+    def __missing__(self, origin: Origin) -> _Door:
+        return self.setdefault(origin, _Door())
+
+
 class Pool:
     """See the top of this file. `clock` tells seconds; `most` is how many connections to one origin there may be."""
 
@@ -59,7 +66,7 @@ class Pool:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a generator that is collected while it is held leaves too
-        self._doors: defaultdict[Origin, _Door] = defaultdict(_Door)
+        self._doors = _Doors()
 
     def take(self, origin: Origin) -> Connection | None:
         """The connection that has been idle for longest and may still serve, if there is one and nobody waits for it."""
@@ -110,9 +117,11 @@ class Pool:
 
     def drop(self, origin: Origin, connection: Connection) -> None:
         """`connection` may not serve again."""
-        connection.drop()
-        if connection.pid == self._pid:  # likewise
-            self.leave(origin)
+        try:
+            connection.drop()
+        finally:
+            if connection.pid == self._pid:  # likewise
+                self.leave(origin)
 
     def leave(self, origin: Origin) -> None:
         """Whoever was to open a connection has none."""
@@ -131,6 +140,9 @@ class Pool:
         with self._lock, suppress(IndexError):  # a thread took the last one in between
             while door.idle and door.waiting:
                 connection = door.idle.popleft()
+                if not door.waiting:  # who was there has been collected in between, and has given up
+                    door.idle.appendleft(connection)
+                    break
                 place = door.waiting.popleft()
                 place.connection = connection
                 called.append(place)

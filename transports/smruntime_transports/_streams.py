@@ -15,14 +15,13 @@ from smruntime_core import (
     AsyncIO,
     InvokeEndpointWithResponseStreamOutput,
     Metadata,
-    ResponseEvent,
-    Stream,
     SyncIO,
     run,
     run_async,
 )
 
 if TYPE_CHECKING:
+    from smruntime_core import ResponseEvent, Stream
     from smruntime_core.payload import JSON, ServerSentEvent
 
 T = TypeVar("T")

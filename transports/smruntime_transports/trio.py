@@ -61,6 +61,8 @@ class TrioIO(AwaitedWireIO):
         if seconds == 0:
             await trio.lowlevel.checkpoint()
             return effect.connection.poll(mask, 0.0)
+        if mask == READ | WRITE:  # by tasks that have yet to begin: an alarm that rings before they do would wake nobody
+            return await _either(sock, seconds)
         alarm = _alarm()
         number = alarm.add(trio.current_time() + seconds, sock)
         try:
@@ -104,22 +106,20 @@ class TrioIO(AwaitedWireIO):
         return open_
 
 
-async def _either(sock: Sock) -> int:
-    """Until `sock` is readable or writable: the first of two tasks to wake says which."""
+async def _either(sock: Sock, seconds: float | None = None) -> int:
+    """Until `sock` is readable or writable: the first of two tasks to wake says which; 0 if `seconds` passed first."""
     ready = 0
 
     async def first(mask: int) -> None:
         nonlocal ready
-        with suppress(trio.ClosedResourceError):
-            await _READY[mask](sock)
-            ready |= mask
+        await _READY[mask](sock)
+        ready |= mask
         nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(first, READ)
-        nursery.start_soon(first, WRITE)
-    if not ready:
-        raise trio.ClosedResourceError
+    with trio.move_on_after(_limit(seconds)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first, READ)
+            nursery.start_soon(first, WRITE)
     return ready
 
 
