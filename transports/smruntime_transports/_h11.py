@@ -8,6 +8,7 @@ from __future__ import annotations
 
 try:
     import h11
+    from h11 import Data, EndOfMessage, Response
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
@@ -46,16 +47,17 @@ class H11Framing(Looked):
 
     def _read(self, data: bytes) -> bytes:
         pieces: list[bytes] = []
+        next_event = self._connection.next_event
         try:
             self._connection.receive_data(self._head + data)
             self._head = b""
             while not self._ended:
-                event = self._connection.next_event()
-                if isinstance(event, h11.Data):
+                event = next_event()
+                if isinstance(event, Data):
                     pieces.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
+                elif isinstance(event, EndOfMessage):
                     self._ended = True
-                elif not isinstance(event, h11.Response):  # NEED_DATA, PAUSED, or the connection is closed
+                elif not isinstance(event, Response):  # NEED_DATA, PAUSED, or the connection is closed
                     break
         except h11.RemoteProtocolError as error:
             raise Violation("protocol", f"h11: {error}") from None
