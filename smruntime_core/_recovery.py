@@ -10,18 +10,17 @@ anything else                        as the retry policy says                   
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ._errors import DispatchFailure, ServiceError, SmRuntimeError
 from ._model import Credentials
 from ._options import Options
+from ._record import Record
 from ._retries import capacity_delay, coming_up, died_while_kept
 from ._skew import Skew
 
 EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException"))
 
 
-class Again(NamedTuple):
+class Again(Record):
     """Try once more after `delay` seconds (None: at once), for `cost` tokens, because of `reason`."""
 
     delay: float | None
@@ -29,7 +28,7 @@ class Again(NamedTuple):
     reason: str
 
 
-class Failed(NamedTuple):
+class Failed(Record):
     """How an attempt failed: when it was sent and its answer received by this machine's clock, and `seconds` since the call began."""
 
     failure: SmRuntimeError

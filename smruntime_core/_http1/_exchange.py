@@ -194,8 +194,8 @@ class Exchange:
         head, pieces = self.head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        cut = self._cut_short
-        return Response.trusted({"status": head.status, "headers": head.headers, "body": body, "truncated": cut, "named": head.named})
+        _, status, headers, named, _, _, _ = head
+        return Response.trusted({"status": status, "headers": headers, "body": body, "truncated": self._cut_short, "named": named})
 
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
@@ -235,18 +235,19 @@ class Exchange:
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
         self.head = head
-        if head.close:
+        _, status, _, _, _, length, close = head
+        if close:
             self._last = True
-        if head.status >= 300:
+        if status >= 300:
             self._bound = MAX_ERROR_BODY
         elif self.max_body is not None:
             self._bound = self.max_body
-        if head.length == len(rest) <= self._bound and not (self._engine or self._bodiless or head.status in BODILESS):
+        if length == len(rest) <= self._bound and not (self._engine or self._bodiless or status in BODILESS):
             self._pieces.append(rest)
             self.done = True  # as most answers are: whole at once, and nothing to frame
             return
         self._framing = framing = (self._engine or frame)(head, self._bodiless)
-        if head.length is not None and head.length > self._bound and not (framing.complete or self._is_error):
+        if length is not None and length > self._bound and not (framing.complete or self._is_error):
             raise self._too_large()
         self._receive_body(rest)
 
