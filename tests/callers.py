@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -25,6 +27,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
+from smruntime_transports._connection import Connection
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
 IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
@@ -268,3 +271,16 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
 
 STREAMERS: dict[str, Streamer] = {name: _streamer(make) for name, make in BLOCKING.items()}
 STREAMERS |= {name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+
+
+@contextmanager
+def connected(full: bool = False) -> Iterator[tuple[Connection, socket.socket]]:
+    """A connection that takes nothing more if `full`, and its other end."""
+    ours, theirs = socket.socketpair()
+    connection = Connection(ours, 0.0)
+    with theirs:
+        with suppress(BlockingIOError):
+            while full:
+                ours.send(bytes(65536))
+        yield connection, theirs
+        connection.drop()

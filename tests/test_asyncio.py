@@ -6,22 +6,20 @@ import asyncio
 import gc
 import os
 import select
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from smruntime_core import DispatchFailure, InvokeEndpoint, RetryPolicy, Timeouts
-from smruntime_transports._connection import READ, WRITE, Connection
+from smruntime_transports._connection import READ, WRITE
 from smruntime_transports._waits import First, Place, Turn, Wait
 from smruntime_transports._wire import Wire
 from smruntime_transports.asyncio import AsyncClient, AsyncioIO
 
-from .callers import CREDENTIALS, IRIS, STREAMED
+from .callers import CREDENTIALS, IRIS, STREAMED, connected
 from .servers import OK, Peer, acting
 from .test_streams import FRAMES, chunked
 
@@ -33,15 +31,6 @@ def means(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delattr(select, "epoll", raising=False)
     elif not hasattr(select, "epoll"):
         pytest.skip("this system has no epoll")
-
-
-@contextmanager
-def connected() -> Iterator[tuple[Connection, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    connection = Connection(ours, 0.0)
-    with theirs:
-        yield connection, theirs
-        connection.drop()
 
 
 def io() -> AsyncioIO:

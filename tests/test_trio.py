@@ -6,8 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -20,21 +19,8 @@ from smruntime_transports._waits import Place, Turn, Wait
 from smruntime_transports._wire import Wire
 from smruntime_transports.trio import AsyncClient, TrioIO, _alarm
 
-from .callers import CREDENTIALS, IRIS
+from .callers import CREDENTIALS, IRIS, connected
 from .servers import OK, Peer, acting
-
-
-@contextmanager
-def connected(full: bool = False) -> Iterator[tuple[Connection, socket.socket]]:
-    """A connection that takes nothing more if `full`, and its other end."""
-    ours, theirs = socket.socketpair()
-    connection = Connection(ours, 0.0)
-    with theirs:
-        with suppress(BlockingIOError):
-            while full:
-                ours.send(bytes(65536))
-        yield connection, theirs
-        connection.drop()
 
 
 def io() -> TrioIO:
