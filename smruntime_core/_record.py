@@ -172,6 +172,7 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
             perhaps.append(f"if {name} is not {default}: values[{name!r}] = {value}")
         else:
             given.append(f"{name!r}: {name}" if value == name else f"{name!r}: {name} if {name} is {default} else {value}")
+    # `values` is bound from the start, for a refusal deletes it wherever it comes from
     body = ["values = None", f"values = {{{', '.join(given)}}}", *perhaps, "set_values(self, values)"]
     if cls.check_members is not Record.check_members:
         body.append("self.check_members()")

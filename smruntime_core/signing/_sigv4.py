@@ -77,7 +77,7 @@ def sign(
     text = string_to_sign(canonical, stamp, key)
     signature = key.sign(text)
     headers = ("x-amz-date", stamp), *outline.fields, ("authorization", outline.authorization + signature)
-    # as `Signature(…)` would make it, at half the price
+    # `Signature(…)` at half the price; what `tuple.__new__` takes is of no one type to pyright
     return tuple.__new__(Signature, (headers, signature, canonical, text))  # pyright: ignore[reportUnknownMemberType]
 
 
