@@ -27,8 +27,9 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
         raise ResponseError("the body of a successful answer was cut short").about(told)
     values: dict[str, object] = {"body": response.body, "metadata": told}
     members = kind.headers
-    for key in members.keys() & found.keys():
-        values[members[key]] = found[key]
+    for key, value in found.items():
+        if key in members:
+            values[members[key]] = value
     if kind.document:
         del values["body"]
         said = document(response.body)

@@ -42,15 +42,21 @@ class Connection:
     def poll(self, mask: int, seconds: float | None) -> int:
         """Block until ready; what for, or 0 after `seconds`."""
         if self._registered != mask:
-            self._poll.register(self.sock, mask)
-            self._registered = mask
+            self._register(mask)
         found = self._poll.poll(None if seconds is None else seconds * 1000)
         return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
 
     def usable(self, now: float) -> bool:
         """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
-        young = now - self.idle_since <= MAX_IDLE and now - self.born <= MAX_AGE
-        return young and not (self.poll(READ, 0.0) or (self.pending is not None and self.pending()))
+        if now - self.idle_since > MAX_IDLE or now - self.born > MAX_AGE:
+            return False
+        if self._registered != READ:
+            self._register(READ)
+        return not (self._poll.poll(0) or (self.pending is not None and self.pending()))
+
+    def _register(self, mask: int) -> None:
+        self._poll.register(self.sock, mask)
+        self._registered = mask
 
     def hang_up(self) -> None:
         """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""

@@ -104,10 +104,10 @@ class Pool:
         else:
             self.give_back(origin, place.connection)
 
-    def give_back(self, origin: Origin, connection: Connection) -> None:
-        """`connection` may serve again."""
-        if connection.pid != self._pid:  # it came before a fork, and is counted there
-            connection.drop()
+    def give_back(self, origin: Origin, connection: Connection, keep: bool = True) -> None:
+        """Nobody uses `connection` any more; it may serve again, if `keep` says so and it is not from before a fork."""
+        if not keep or connection.pid != self._pid:
+            self.drop(origin, connection)
             return
         connection.idle_since = self._clock()
         door = self._doors[origin]
@@ -120,7 +120,7 @@ class Pool:
         try:
             connection.drop()
         finally:
-            if connection.pid == self._pid:  # likewise
+            if connection.pid == self._pid:  # others came before a fork, and are counted there
                 self.leave(origin)
 
     def leave(self, origin: Origin) -> None:

@@ -7,7 +7,7 @@ and `sleep`, and the same two loops drive it:
 
     pool ──> connection, kept or new ──> pump <──> exchange ──> response
       ^                                                             │
-      └── leave: kept if both messages ended where they must, else dropped, which never waits
+      └── give back: kept if both messages ended where they must, else dropped, which never waits
 
 A place in the pool and a connection belong to one call until it leaves; an error, a cancellation that closes the generator and
 `KeyboardInterrupt` leave through the same `finally`.
@@ -86,7 +86,7 @@ class Wire:
             keep = exchange.reusable()
             return exchange.response()
         finally:
-            self._leave(exchange, connection, keep)
+            self._pool.give_back(exchange.origin, connection, keep)
 
     def open(self, effect: Open) -> Flow[StreamingResponse]:
         """Send, and receive no more than the head; raises like `exchange`."""
@@ -99,7 +99,7 @@ class Wire:
             connection = yield from self._connection(exchange, effect, limits)
         else:
             exchange.reused = True
-        body = OpenBody(self, exchange, connection, aside)
+        body = OpenBody(self._pool, exchange, connection, aside)
         try:
             yield from self._converse(body.connection, exchange, limits, aside, 0)
             head = exchange.head
@@ -135,7 +135,7 @@ class Wire:
         return data
 
     def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A new one, or after standing in line one that came free. Whoever gets one must `_leave`."""
+        """A new one, or after standing in line one that came free. Whoever gets one must give it back."""
         pool, origin = self._pool, exchange.origin
         place = pool.enter(origin)
         settled = False
@@ -181,12 +181,6 @@ class Wire:
         if aside is not None:
             aside.tell()
 
-    def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
-        if keep:
-            self._pool.give_back(exchange.origin, connection)
-        else:
-            self._pool.drop(exchange.origin, connection)
-
     def trust(self, ca_bundle: str | None) -> None:
         """Certificates for connections to come, unless a context of the caller's was given."""
         self._connector.trust(ca_bundle)
@@ -203,11 +197,11 @@ class OpenBody:
     may: the number of a closed socket is soon another's. Whoever forgets a body has ended it.
     """
 
-    def __init__(self, wire: Wire, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
+    def __init__(self, pool: Pool, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
         self.exchange = exchange
         self.connection = connection
         self.aside = aside
-        self._wire = wire
+        self._pool = pool
         self._over = self._busy = False
         self._lock = threading.Lock()
 
@@ -223,7 +217,7 @@ class OpenBody:
             self._busy = False
             orphan = self._over
         if orphan:
-            self._wire._leave(self.exchange, self.connection, False)
+            self._pool.give_back(self.exchange.origin, self.connection, False)
 
     def end(self, keep: bool) -> None:
         """Nothing more is read; the connection may serve again if `keep` says so."""
@@ -234,7 +228,7 @@ class OpenBody:
             if self._busy:
                 self.connection.hang_up()
                 return
-        self._wire._leave(self.exchange, self.connection, keep)
+        self._pool.give_back(self.exchange.origin, self.connection, keep)
 
     def abort(self) -> None:
         """Close the connection, for what is left of the body would be the next answer's beginning."""

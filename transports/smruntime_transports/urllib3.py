@@ -54,7 +54,7 @@ from ._client import Settings, SyncClient
 from ._connect import Connector
 from ._connection import Connection, Option
 from ._limits import Limits
-from ._pool import MOST, Pool
+from ._pool import MOST, Origin, Pool
 from ._proxy import Proxy, tunnel
 from ._steps import Left, not_sent
 from ._tls import TLS
@@ -200,6 +200,17 @@ class Lent(Connection):
         self.give_back()
 
 
+class _Line(Pool):
+    """The line to wait in is ours: an interrupt in urllib3's leaves a place there that is not. What serves again goes back to urllib3."""
+
+    def give_back(self, origin: Origin, connection: Connection, keep: bool = True) -> None:
+        if keep and isinstance(connection, Lent):  # and not one that went past urllib3
+            connection.give_back()
+            self.leave(origin)
+        else:
+            super().give_back(origin, connection, keep)
+
+
 class Urllib3Wire(Wire):
     """A wire whose connections come from a `urllib3.PoolManager`."""
 
@@ -209,13 +220,12 @@ class Urllib3Wire(Wire):
             raise ConstructionError("pools", f"given without {min(settings)}: it has its own")
         if pools is not None and not isinstance(pools, urllib3.PoolManager):  # pyright: ignore[reportUnnecessaryIsInstance]  # who knows
             raise ConstructionError("pools", "a urllib3.PoolManager or ProxyManager")
+        most = settings.get("max_connections", MOST)
         if pools is None:
-            pools = urllib3.PoolManager(maxsize=settings.get("max_connections", MOST), block=True)
-        elif pools.connection_pool_kw.get("block"):
-            # the line to wait in is ours: an interrupt in urllib3's leaves a place there that is not
-            self._pool = Pool(self._clock, pools.connection_pool_kw.get("maxsize", 1))
+            pools = urllib3.PoolManager(maxsize=most, block=True)
         else:
-            self._pool = Pool(self._clock, _UNBOUNDED)
+            most = pools.connection_pool_kw.get("maxsize", 1) if pools.connection_pool_kw.get("block") else _UNBOUNDED
+        self._pool = _Line(self._clock, most)
         self._io = SocketIO(self)
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
         self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
@@ -267,16 +277,6 @@ class Urllib3Wire(Wire):
         handover.lent.served = True
         yield from ()  # a flow, though it asks for nothing: urllib3 waits on its own
         return Lent(handover)
-
-    def _leave(self, exchange: Exchange, connection: Connection, keep: bool) -> None:
-        if not isinstance(connection, Lent):  # one that went past urllib3
-            super()._leave(exchange, connection, keep)
-            return
-        if keep:
-            connection.give_back()
-            self._pool.leave(exchange.origin)
-        else:
-            self._pool.drop(exchange.origin, connection)
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
