@@ -64,8 +64,11 @@ class Record:
     fields: ClassVar[tuple[Field, ...]] = ()
     sparse: ClassVar[bool] = False
 
-    def __init_subclass__(cls, *, kw_only: bool = False) -> None:
+    def __init_subclass__(cls, *, kw_only: bool = False, loose: bool = False) -> None:
         super().__init_subclass__()
+        if loose:  # frozen for type checkers only: for what each call makes anew and nobody else sees
+            setattr(cls, "__setattr__", object.__setattr__)  # noqa: B010 - a plain assignment is an override to type checkers
+            setattr(cls, "__delattr__", object.__delattr__)  # noqa: B010 - as above
         declared = [_declare(cls, name) for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
         cls.fields = (*cls.fields, *declared)
         if cls.fields:
@@ -149,7 +152,7 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
     """Generate `__init__`: one parameter a member, its check called only when the caller gave it."""
     scope: dict[str, object] = {"set_values": _set_values}
     parameters = ["self", "*"] if kw_only else ["self"]
-    given: list[str] = []
+    given: dict[str, str] = {}
     perhaps: list[str] = []
     for f in cls.fields:
         name = value = f.name
@@ -163,7 +166,7 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
                 value = f"{name} if type({name}) is bytes else {value}"
         if f.default is REQUIRED:
             parameters.append(name)
-            given.append(f"{name!r}: {value}")
+            given[name] = value
             continue
         default = "None" if f.default is None else f"default_{name}"
         scope[default] = f.default
@@ -171,9 +174,13 @@ def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
         if cls.sparse:
             perhaps.append(f"if {name} is not {default}: values[{name!r}] = {value}")
         else:
-            given.append(f"{name!r}: {name}" if value == name else f"{name!r}: {name} if {name} is {default} else {value}")
-    # `values` is bound from the start, for a refusal deletes it wherever it comes from
-    body = ["values = None", f"values = {{{', '.join(given)}}}", *perhaps, "set_values(self, values)"]
+            given[name] = name if value == name else f"{name} if {name} is {default} else {value}"
+    if cls.__setattr__ is object.__setattr__:  # loose, which takes a third of the time
+        stored = [f"self.{name} = {value}" for name, value in given.items()]
+    else:
+        values = ", ".join(f"{name!r}: {value}" for name, value in given.items())
+        stored = [f"values = {{{values}}}", *perhaps, "set_values(self, values)"]
+    body = ["values = None", *stored]  # bound from the start, for a refusal deletes it wherever it comes from
     if cls.check_members is not Record.check_members:
         body.append("self.check_members()")
     # A traceback that shows locals would tell what was refused to others, so it ends here and nothing is left in this frame.

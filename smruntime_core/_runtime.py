@@ -146,8 +146,7 @@ class Runtime:
             request = request.bearing((yield from Measure(request.__dict__["body"])))
         payload_hash = hash_payload(request.body)
         limit = self.config.timeouts.total if options.timeout is None else options.timeout
-        watch = Watch(self._observe, operation, f"{self._id}{int(self._random() * 9e11) + 10**11}", clock, limit)
-        watch.built(request)
+        watch = Watch(self._observe, operation, request, f"{self._id}{int(self._random() * 9e11) + 10**11}", clock, limit)
         recovery: Recovery | None = None
         failure: SmRuntimeError | None = None
         waited = spent = 0.0
@@ -165,10 +164,10 @@ class Runtime:
             try:
                 # What `yield from` would do, less a generator: most calls come by here once and nowhere else.
                 reply = yield asking(ready, left, recovery is not None and recovery.fresh, watch)
-                if isinstance(reply, SmRuntimeError):
-                    raise reply
                 if isinstance(reply, Response):
                     result: OutputT | Stream[OutputT] = operation.parse(reply)
+                elif isinstance(reply, SmRuntimeError):
+                    raise reply
                 else:
                     result = yield from self._begun(operation, cast("StreamingResponse", reply), watch)
             except (DispatchFailure, ServiceError, ResponseError) as error:

@@ -32,7 +32,7 @@ class Watch(Deadline):
     _attempt_begun = 0.0
 
     def __init__(
-        self, observe: Observer | None, operation: Operation[Output], invocation: str, clock: Clock, seconds: float | None
+        self, observe: Observer | None, operation: Operation[Output], request: Request, invocation: str, clock: Clock, seconds: float | None
     ) -> None:
         self.invocation = invocation
         self._observe = observe
@@ -40,6 +40,9 @@ class Watch(Deadline):
         self._clock = clock
         self._begun = begun = clock.monotonic()
         self._end = None if seconds is None else begun + seconds
+        if observe is not None:
+            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            observe(RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body)))
 
     @property
     def _name(self) -> str:
@@ -49,12 +52,6 @@ class Watch(Deadline):
     def seconds(self) -> float:
         """Since the call began."""
         return self._clock.monotonic() - self._begun
-
-    def built(self, request: Request) -> None:
-        """The request exists."""
-        if self._observe is not None:
-            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            self._observe(RequestBuilt(self._name, self.invocation, request.method, f"/{path}", len(request.body)))
 
     def started(self, most: int) -> tuple[int, int]:
         """An attempt begins: its number, and how many there may be (what is mended for nothing is not counted)."""

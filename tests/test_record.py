@@ -100,3 +100,15 @@ def test_copies_and_pickles_are_equal(record: Record) -> None:
 def test_timeouts_refuse_what_is_no_limit(seconds: float) -> None:
     with pytest.raises(ConstructionError, match="total: must be a positive number"):
         Timeouts(total=seconds)
+
+
+def test_loose_record_is_one_but_for_the_lock() -> None:
+    class Glance(Record, loose=True):
+        where: str
+        seconds: float = 1.0
+
+    made = Glance("here", seconds=2.0)
+    assert (made, repr(made)) == (Glance("here", 2.0), "Glance(where='here', seconds=2.0)")
+    assert made != Glance("here")
+    setattr(made, "where", "there")  # noqa: B010 - to type checkers it is frozen
+    assert made.where == "there"

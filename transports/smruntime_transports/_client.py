@@ -197,9 +197,8 @@ def of_members(known: Kept[Operation[Output]], kind: type[OperationT], members: 
     if type(body) is bytes and kind.takes_bytes:
         del members["body"]
         try:
-            found = known.get((kind, *members.items()))
-            if found is None:
-                found = known.keep((kind, *members.items()), kind(**members | {"body": b""}))
+            wanted = kind, *members, *members.values()
+            found = known.get(wanted) or known.keep(wanted, kind(**members | {"body": b""}))
             return found.bearing(body)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # it was found under its kind
         except TypeError:  # what cannot be looked up is about to be refused, like what is no member
             members["body"] = body
