@@ -138,11 +138,11 @@ class AwaitedWireIO(WireIO):
         finally:
             effect.over(outcome)
 
-    async def send(self, effect: Send, /) -> Response:
-        return await run_async(self.wire.exchange(effect), self)
+    def send(self, effect: Send, /) -> Awaitable[Response]:
+        return run_async(self.wire.exchange(effect), self)
 
-    async def open(self, effect: Open, /) -> StreamingResponse:
-        return await run_async(self.wire.open(effect), self)
+    def open(self, effect: Open, /) -> Awaitable[StreamingResponse]:
+        return run_async(self.wire.open(effect), self)
 
     async def receive(self, effect: Receive, /) -> bytes:
         await self.checkpoint()  # a fast peer leaves nothing to wait for, and other tasks want their turn

@@ -86,30 +86,30 @@ class AsyncioIO(AwaitedWireIO):
         here = self._here()
         sock = effect.connection.sock.fileno()
         ready: asyncio.Future[int] = here.loop.create_future()
-        number = here.expect(ready, effect.seconds)
+        here.expect(ready, effect.seconds)
         try:
             here.sockets.begin(sock, effect.mask, ready)
             return await ready
         finally:
             here.sockets.end(sock)
-            here.alarm.remove(number)
+            here.alarm.remove(ready)
 
     async def turn(self, effect: Turn, /) -> None:
         here = self._here()
         called: asyncio.Future[int] = here.loop.create_future()
         if effect.place.when_called(partial(here.wake, called)):
             return
-        number = here.expect(called, effect.seconds)
+        here.expect(called, effect.seconds)
         try:
             await called
         finally:
-            here.alarm.remove(number)
+            here.alarm.remove(called)
 
     async def first(self, effect: First, /) -> list[Connection]:
         here = self._here()
         socks = [connection.sock.fileno() for connection in effect.connections]
         ready: asyncio.Future[int] = here.loop.create_future()
-        number = here.expect(ready, effect.seconds)
+        here.expect(ready, effect.seconds)
         try:
             for sock in socks:
                 here.sockets.begin(sock, WRITE, ready)
@@ -117,7 +117,7 @@ class AsyncioIO(AwaitedWireIO):
         finally:
             for sock in socks:
                 here.sockets.end(sock)
-            here.alarm.remove(number)
+            here.alarm.remove(ready)
         return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
     def close(self) -> None:
@@ -143,9 +143,10 @@ class _Here:
         self.alarm: Alarm[asyncio.Future[int]] = Alarm(self._arm, lambda future: settle(future, 0))
         self._timer: asyncio.TimerHandle | None = None
 
-    def expect(self, future: asyncio.Future[int], seconds: float | None) -> int:
-        """Have 0 come of `future` after so many seconds, unless its number is removed from the alarm before."""
-        return 0 if seconds is None else self.alarm.add(self.loop.time() + seconds, future)
+    def expect(self, future: asyncio.Future[int], seconds: float | None) -> None:
+        """Have 0 come of `future` after so many seconds, unless it is removed from the alarm before."""
+        if seconds is not None:
+            self.alarm.add(future, self.loop.time() + seconds)
 
     def wake(self, future: asyncio.Future[int]) -> None:
         """Have 1 come of it, at the word of any thread."""

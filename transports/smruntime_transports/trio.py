@@ -8,6 +8,7 @@ until it has rung for nobody. It holds up no end of a run, and goes when the las
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Unpack
@@ -64,7 +65,7 @@ class TrioIO(AwaitedWireIO):
         if mask == READ | WRITE:  # by tasks that have yet to begin: an alarm that rings before they do would wake nobody
             return await _either(sock, seconds)
         alarm = _alarm()
-        number = alarm.add(trio.current_time() + seconds, sock)
+        alarm.add(sock, trio.current_time() + seconds)
         try:
             if not alarm.over:
                 return await _READY[mask](sock) or mask
@@ -73,7 +74,7 @@ class TrioIO(AwaitedWireIO):
         except trio.ClosedResourceError:  # says the alarm; nobody else has it
             pass
         finally:
-            alarm.remove(number)
+            alarm.remove(sock)
         return 0
 
     async def turn(self, effect: Turn, /) -> None:
@@ -217,7 +218,7 @@ class AsyncClient(BaseAsyncClient):
     Takes = WireClientSettings
 
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
-        self._wire = Wire(trio.current_time, settings)
+        self._wire = Wire(time.monotonic, settings)
         super().__init__(settings, TrioIO(self._wire))
 
     def close(self) -> None:
