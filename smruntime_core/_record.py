@@ -66,7 +66,7 @@ class Record:
 
     def __init_subclass__(cls, *, kw_only: bool = False, loose: bool = False) -> None:
         super().__init_subclass__()
-        if loose:  # frozen for type checkers only: for what each call makes anew and nobody else sees
+        if loose:  # frozen for type checkers only, as are its subclasses: for what lives no longer than a moment
             setattr(cls, "__setattr__", object.__setattr__)  # noqa: B010 - a plain assignment is an override to type checkers
             setattr(cls, "__delattr__", object.__delattr__)  # noqa: B010 - as above
         declared = [_declare(cls, name) for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ._connection import Connection
 
 
-class Wait(Effect[int], loose=True):
+class Wait(Effect[int]):
     """Until `connection` is ready for what `mask` says; the reply is what it is ready for, 0 if `seconds` passed first."""
 
     method = "wait"
