@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from measuring import Subject
 from memory import Growth
@@ -23,9 +25,11 @@ RESPONSE = sm.Response(200, HEADERS, ANSWERED)
 
 
 def signed(url: str, **changes: object) -> sm.Request:
-    """A signed request as a client's IO gets it, but for the fields that say who calls."""
-    request = sm.InvokeEndpoint(**MEMBERS | changes).request(url)
-    return request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+    """The request of a call, as a client's IO gets it."""
+    runtime = sm.Runtime(sm.Config(region=REGION, endpoint_url=url), clock=time, random=random.random)
+    flow = runtime.call(sm.InvokeEndpoint(**MEMBERS | changes))
+    flow.send(None)  # it asks for credentials
+    return cast("sm.Send", flow.send(CREDENTIALS)).request
 
 
 def without_io() -> object:
