@@ -41,10 +41,13 @@ class Binding(Field):
         self.wire_name = wire_name
         self.place = f"{{{wire_name}}}"  # where a label stands in a path
         self.rule = rule
-        if isinstance(rule, Rule) and rule.bounded:
-            self.fits = rule.fits
         self.takes_bytes = isinstance(rule, Blob) and rule.maximum is None
         self.required = default is REQUIRED  # there is no such message without it
+
+    @property
+    def fits(self) -> Callable[[str], object] | None:
+        rule = self.rule
+        return rule.fits if isinstance(rule, Rule) and rule.bounded else None
 
 
 # `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.

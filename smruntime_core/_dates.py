@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import re
 
-_stamp = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z").fullmatch
+# Compiled when they are asked for: most programs never read a date.
+_STAMP = r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
+_RFC3339 = r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?(?:[Zz]|UTC|([+-])([0-9]{2}):?([0-9]{2}))"
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_HTTP_DATE = r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 
 _DIGITS = [f"{number:02}" for number in range(60)]
 
@@ -45,7 +49,7 @@ def stamp(seconds: float) -> str:
 
 def parse_stamp(text: str) -> int | None:
     """`YYYYMMDDThhmmssZ` as seconds since the epoch; None if `text` is not such a time."""
-    found = _stamp(text)
+    found = re.fullmatch(_STAMP, text)
     if found is None:
         return None
     year, month, day, hour, minute, second = map(int, found.groups())
@@ -57,7 +61,7 @@ def parse_stamp(text: str) -> int | None:
 
 def parse_http_date(text: str) -> int | None:
     """`Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7) as seconds since the epoch; None if `text` is not such a time."""
-    found = _http_date(text)
+    found = re.fullmatch(_HTTP_DATE, text)
     if found is None:
         return None
     day, month, year, *time = found.groups()
@@ -78,7 +82,7 @@ def parse_rfc3339(text: str) -> float | None:
 
     A fraction, an offset like `+02:00`, and `UTC` for `Z`, as one SDK writes it in files, are understood too.
     """
-    found = _rfc3339(text)
+    found = re.fullmatch(_RFC3339, text)
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups("")
@@ -93,14 +97,3 @@ def rfc3339(seconds: float) -> str:
     """Seconds since the epoch as `2026-01-31T23:59:59Z`."""
     text = stamp(seconds)
     return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"
-
-
-_rfc3339 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?(?:[Zz]|UTC|([+-])([0-9]{2}):?([0-9]{2}))"
-).fullmatch
-
-
-_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
-_http_date = re.compile(
-    r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
-).fullmatch

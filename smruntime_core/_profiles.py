@@ -56,11 +56,11 @@ _BLANKS = " \t"
 _UNPREFIXED = ("", "default")
 _SYNTAX = "[sections] of 'name = value' lines"
 _SIGN = "-A-Za-z0-9/.%@_:+"
-_name = re.compile(rf"[{_SIGN}]+").fullmatch
-_quoted = re.compile(rf"(['\"])([{_SIGN} ]+)\1").fullmatch
-_section = re.compile(r"(profile|services|sso-session)[ \t]+(.+)", re.DOTALL).fullmatch
-_inline_comment = re.compile(r"[ \t][#;]").search
-_not_utf8 = re.compile("[\ud800-\udfff]").search
+_NAME = f"[{_SIGN}]+"
+_QUOTED = rf"(['\"])([{_SIGN} ]+)\1"
+_SECTION = r"(profile|services|sso-session)[ \t]+((?s:.)+)"
+_INLINE_COMMENT = r"[ \t][#;]"
+_NOT_UTF8 = "[\ud800-\udfff]"
 
 
 class Profiles(Record):
@@ -131,7 +131,7 @@ def _config_key(title: str) -> Key | None:
     """What a section of the config file is; None for one to pass over."""
     if title == "default":
         return _UNPREFIXED
-    found = _section(title)
+    found = re.fullmatch(_SECTION, title)
     name = found and _unquoted(found[2])
     return (found[1], name) if found and name else None
 
@@ -144,9 +144,9 @@ def _credentials_key(title: str) -> Key | None:
 
 def _unquoted(text: str) -> str | None:
     """The name that `text` is; in quotes it may have blanks, as the AWS CLI writes them."""
-    if found := _quoted(text):
+    if found := re.fullmatch(_QUOTED, text):
         return found[2]
-    return text if _name(text) else None
+    return text if re.fullmatch(_NAME, text) else None
 
 
 class _Reader:
@@ -189,7 +189,7 @@ class _Reader:
             raise self.fault("stands before the first [section]")
         name, value = self.pair(line)
         self.value = [value] if value else {}
-        if _name(name):
+        if re.fullmatch(_NAME, name):
             self.section[name] = self.value
 
     def go_on(self, content: str) -> None:
@@ -205,7 +205,7 @@ class _Reader:
             self.value[name] = value
 
     def pair(self, line: str) -> tuple[str, str]:
-        comment = _inline_comment(line)
+        comment = re.search(_INLINE_COMMENT, line)
         name, equals, value = line[: comment.start() if comment else None].partition("=")
         if not equals:
             raise self.fault("has no '='")
@@ -224,7 +224,7 @@ def _lines(file: str, data: bytes | str) -> list[str]:
         raise ConstructionError(file, "at most 1 MiB", f"its size is {len(given)}")
     text = given if isinstance(given, str) else str(given, "utf-8", "surrogateescape")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    if found := _not_utf8(text):
+    if found := re.search(_NOT_UTF8, text):
         raise ConstructionError(file, "UTF-8", f"line {text.count(chr(10), 0, found.start()) + 1} holds other bytes")
     lines = text.split("\n")
     if len(lines) > MAX_LINES:

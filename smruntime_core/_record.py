@@ -36,7 +36,6 @@ class Field:
 
     name: str = ""
 
-    fits: Callable[[str], object] | None = None  # if true of a plain str, that value needs no other check
     takes_bytes = False  # plain bytes need no check at all
 
     def __init__(self, *, default: object = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True) -> None:
@@ -44,6 +43,11 @@ class Field:
         self.check = check
         self.secret = secret
         self.compare = compare
+
+    @property
+    def fits(self) -> Callable[[str], object] | None:
+        """If true of a plain str, that value needs no other check."""
+        return None
 
     def show(self, value: object) -> str:
         """What a repr says of `value`: never a body, never a secret."""

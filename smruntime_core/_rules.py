@@ -10,6 +10,8 @@ receiver trims the ends and SigV4 folds inner white space, so what is allowed be
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cached_property
 from typing import cast
 
 from ._errors import ConstructionError
@@ -29,7 +31,11 @@ class Rule:
         self.pattern = pattern
         self.maximum = maximum
         self.bounded = "{0," in pattern  # the pattern bounds the length too
-        self.fits = re.compile(pattern).fullmatch
+
+    @cached_property
+    def fits(self) -> Callable[[str], object]:
+        """Compiled when it is asked for: a program needs few of the rules."""
+        return re.compile(self.pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
         """`value` as a plain `str`; raises `ConstructionError` if it breaks the rule."""

@@ -28,8 +28,8 @@ from .signing._canonical import encode_value
 PATIENCE: Final = 5  # failures in a row that may pass by themselves
 _ABSENT = ("NoSuchKey", "404")
 _EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
-_place = re.compile(r"s3://([^/\ud800-\udfff]+)/([^\ud800-\udfff]+)").fullmatch
-_is_label = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
+_PLACE = r"s3://([^/\ud800-\udfff]+)/([^\ud800-\udfff]+)"
+_LABEL = "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 
 
 class ObjectReader:
@@ -100,7 +100,7 @@ class ObjectReader:
         if not location.startswith("s3://"):
             scheme, authority, _, _ = split(location)
             return location, scheme == "https" and authority.endswith(f".{suffix}")
-        found = _place(location)
+        found = re.fullmatch(_PLACE, location)
         if found is None:  # without a key it would be the list of the bucket, taken for the answer
             raise ConstructionError("location", "s3://bucket/key, or a URL")
         bucket, key = found.groups()
@@ -108,7 +108,7 @@ class ObjectReader:
         if self._config.s3_endpoint_url is not None:
             return f"{self._config.s3_endpoint_url}/{encode_value(bucket)}/{path}", True
         host = f"s3{'-fips' * self._config.use_fips}{'.dualstack' * self._config.use_dualstack}.{self._region}.{suffix}"
-        if _is_label(bucket):
+        if re.fullmatch(_LABEL, bucket):
             return f"https://{bucket}.{host}/{path}", True
         return f"https://{host}/{encode_value(bucket)}/{path}", True
 

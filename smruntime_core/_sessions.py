@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OPENING = b'{"requestType":"NEW_SESSION"}'
 CLOSING = b'{"requestType":"CLOSE"}'
 
-_opened = re.compile(r"([^;\s]+)(?:\s*;\s*Expires=([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z))?").fullmatch
+_OPENED = r"([^;\s]+)(?:\s*;\s*Expires=([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z))?"
 
 
 class SessionId(Record):
@@ -35,7 +35,7 @@ class SessionId(Record):
     @classmethod
     def of(cls, output: InvokeEndpointOutput) -> SessionId:
         """The session that `output` says is open; raises `ResponseError` if it says none."""
-        found = _opened(output.new_session_id or "")
+        found = re.fullmatch(_OPENED, output.new_session_id or "")
         try:
             if found is None:
                 raise ValueError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import re
+import select
 import socket
 import ssl
 import threading
@@ -85,9 +86,10 @@ class Tunnels:
             with socket.create_connection((found[1].decode(), int(found[2]))) as onward:
                 self._open.append(onward)
                 connection.sendall(self._answer)
-                back = threading.Thread(target=move, args=(onward, connection), daemon=True)
+                peer = Shared(connection) if isinstance(connection, ssl.SSLSocket) else connection
+                back = threading.Thread(target=move, args=(onward, peer), daemon=True)
                 back.start()
-                move(connection, onward)
+                move(peer, onward)
                 back.join()
 
     def close(self) -> None:
@@ -97,12 +99,40 @@ class Tunnels:
             opened.close()
 
 
-def move(source: socket.socket, sink: socket.socket) -> None:
+class Shared:
+    """A socket that speaks TLS for two threads: OpenSSL crashes if both are in it at a time."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._lock = threading.Lock()
+
+    def recv(self, size: int) -> bytes:
+        while True:
+            with self._lock, suppress(ssl.SSLWantReadError):
+                return self._sock.recv(size)
+            select.select([self._sock], [], [], 0.05)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            with self._lock, suppress(ssl.SSLWantWriteError):
+                data = data[self._sock.send(data) :]
+                continue
+            select.select([], [self._sock], [], 0.05)
+
+    def shutdown(self, how: int) -> None:
+        with self._lock:
+            with suppress(ssl.SSLWantReadError):
+                self._sock.unwrap()
+            self._sock.shutdown(how)
+
+
+def move(source: socket.socket | Shared, sink: socket.socket | Shared) -> None:
     with suppress(OSError, ValueError):
         while data := source.recv(1 << 16):
             sink.sendall(data)
     with suppress(OSError, ValueError):
-        (sink.unwrap() if isinstance(sink, ssl.SSLSocket) else sink).shutdown(socket.SHUT_WR)
+        sink.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._exchange import MAX_INTERIM, Engine, Exchange
 from ._framing import Framing, Looked, frame
 from ._gate import MAX_HEAD, Head, Violation
-from ._writing import ONE_WRITE, Piece, write
+from ._writing import ONE_WRITE, write
 
 __all__ = [
     "MAX_HEAD",
@@ -16,7 +16,6 @@ __all__ = [
     "Framing",
     "Head",
     "Looked",
-    "Piece",
     "Violation",
     "frame",
     "write",

@@ -31,7 +31,7 @@ from .._model import MAX_ERROR_BODY, Request, Response
 from ._collecting import Room
 from ._framing import BODILESS, Framing, frame
 from ._gate import MAX_HEAD, Head, Violation, bare_lf, read_head
-from ._writing import Piece, write
+from ._writing import write
 
 MAX_INTERIM = 16
 ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
@@ -77,16 +77,16 @@ class Exchange:
 
     # ── sending ──
 
-    def data_to_send(self) -> Piece | None:
+    def data_to_send(self) -> memoryview | None:
         """What is to be sent next, or None if all of it has been."""
         return self._unsent[0] if self._unsent else None
 
-    def sent(self, count: int) -> Piece | None:
+    def sent(self, count: int) -> memoryview | None:
         """`count` bytes of `data_to_send()` were taken by the transport; what is next, as that says it."""
         self.bytes_sent += count
         unsent = self._unsent
         if count < len(unsent[0]):
-            unsent[0] = memoryview(unsent[0])[count:]
+            unsent[0] = unsent[0][count:]
         else:
             del unsent[0]
         return unsent[0] if unsent else None

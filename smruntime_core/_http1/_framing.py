@@ -11,10 +11,10 @@ MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 BODILESS = (204, 304)  # statuses
 
-_trailers = re.compile(rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD}\r\n)*\r\n".encode("latin-1")).fullmatch
+_TRAILERS = rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD}\r\n)*\r\n".encode("latin-1")  # compiled where there are any
 _quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
-_chunk_size = re.compile(rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")).fullmatch
+_CHUNK_SIZE = rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
@@ -152,7 +152,7 @@ class Chunked(Looked):
                 raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             self._held = line
             return len(data)
-        found = _chunk_size(line)
+        found = re.fullmatch(_CHUNK_SIZE, line)
         if found is None:
             raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
         size = int(found[1], 16)
@@ -170,7 +170,7 @@ class Chunked(Looked):
                 raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
             self._held = rest
             return len(data)
-        if not _trailers(rest[: end + 2]):
+        if not re.fullmatch(_TRAILERS, rest[: end + 2]):
             raise Violation("protocol", "malformed trailers")
         self.complete = True
         return position + end + 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias, cast
+from typing import cast
 
 from .._bodies import Body, Source, Upload
 from .._errors import ConstructionError
@@ -13,14 +13,12 @@ from ._gate import TOKEN
 
 ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
 
-Piece: TypeAlias = "bytes | memoryview"
-
 _LINE = ": ".join
 _token = re.compile(TOKEN).fullmatch
 _start = re.compile(rf"{TOKEN} [!-\"$-~]+ [!-~]+").fullmatch
 
 
-def write(request: Request) -> tuple[tuple[str, str], list[Piece]]:
+def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     """Where to (scheme and authority) and what: one piece if the request is small, else its head and the body itself, unless that is
     an `Upload`, to be supplied.
 
@@ -37,8 +35,8 @@ def write(request: Request) -> tuple[tuple[str, str], list[Piece]]:
     lines += f"Content-Length: {size}", "", ""
     head = "\r\n".join(lines).encode("ascii")
     if size <= ONE_WRITE:
-        return origin, [head + body]
-    return origin, [head, *_apart(body)]
+        return origin, [memoryview(head + body)]  # whose repr shows no header
+    return origin, [memoryview(head), *_apart(body)]
 
 
 def _begun(form: Form) -> str:

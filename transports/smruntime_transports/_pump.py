@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smruntime_core._http1 import Exchange, Piece
+from smruntime_core._http1 import Exchange
 
 from ._connection import READ, WRITE, Connection
 from ._troubles import fault, wanted
@@ -40,7 +40,7 @@ def pump(exchange: Exchange, connection: Connection, ready: int) -> int:
     return more and (more | waiting & WRITE)
 
 
-def _send(exchange: Exchange, sock: Sock, data: Piece | None) -> int:
+def _send(exchange: Exchange, sock: Sock, data: memoryview | None) -> int:
     """Send until there is nothing more, or `sock` takes no more at once: what to wait for, `DEAF` if it never will."""
     try:
         while data is not None:
