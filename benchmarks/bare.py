@@ -8,8 +8,9 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 import ours
 from measuring import Call, Subject
@@ -18,6 +19,8 @@ from work import BODY, LARGE, LARGE_ENDPOINT, TARGET
 
 import smruntime_core as sm
 from smruntime_core._http1 import Exchange
+
+Moving: TypeAlias = "tuple[Callable[[memoryview], Awaitable[object]], Callable[[], Awaitable[bytes]], Callable[[], Awaitable[object]]]"
 
 
 def connect(port: int) -> socket.socket:
@@ -133,8 +136,50 @@ def urlopen(port: int) -> Subject:
 
 
 @asynccontextmanager
-async def by_hand(port: int, readable: Callable[[socket.socket], Awaitable[object]]) -> AsyncIterator[Call]:
-    """Our exchange on one connection: no pool, no deadlines."""
+async def by_hand(port: int, connected: Callable[[int], Awaitable[Moving]]) -> AsyncIterator[Call]:
+    """Our exchange on one connection as the loop offers it: no pool, no deadlines."""
+    request = ours.signed(f"http://127.0.0.1:{port}")
+    send, receive, close = await connected(port)
+
+    async def call() -> object:
+        exchange = Exchange(request)
+        while (data := exchange.data_to_send()) is not None:
+            await send(data)
+            exchange.sent(len(data))
+        while not exchange.done:
+            exchange.receive_data(await receive())
+        return exchange.response()
+
+    try:
+        yield call
+    finally:
+        await close()
+
+
+async def asyncio_streams(port: int) -> Moving:
+    """A connection of asyncio's."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+    def send(data: memoryview) -> Awaitable[None]:
+        writer.write(data)
+        return writer.drain()
+
+    async def close() -> None:
+        writer.close()
+        await writer.wait_closed()
+
+    return send, partial(reader.read, 1 << 16), close
+
+
+async def trio_streams(port: int) -> Moving:
+    """A connection of trio's."""
+    stream = await import_module("trio").open_tcp_stream("127.0.0.1", port)
+    return stream.send_all, stream.receive_some, stream.aclose
+
+
+@asynccontextmanager
+async def on_a_socket(port: int, readable: Callable[[socket.socket], Awaitable[object]]) -> AsyncIterator[Call]:
+    """The least of all: our exchange on a bare socket, and nothing of the loop's but a wait."""
     request = ours.signed(f"http://127.0.0.1:{port}")
     with connect(port) as connection:
         connection.setblocking(False)

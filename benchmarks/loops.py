@@ -36,18 +36,19 @@ def loops(bench: Bench) -> Iterator[tuple[Value, Value]]:
     """trio and asyncio, one call after the other."""
     with serving() as ports:
         subjects: dict[str, Measurable | Missing] = {
-            **_on("asyncio", Awaited, ports.plain, bare.asyncio_readable),
+            **_on("asyncio", Awaited, ports.plain, bare.asyncio_streams, bare.asyncio_readable),
             "aiobotocore": bench.peer("aiobotocore", "aio:call", ports.url),
         }
         try:
             trio = import_module("trio")
         except ImportError as error:
-            subjects |= dict.fromkeys(("trio exchange", "trio by hand", "trio call"), Missing(str(error)))
+            subjects |= dict.fromkeys(("trio exchange", "trio by hand", "trio on a socket", "trio call"), Missing(str(error)))
         else:
-            subjects |= _on("trio", partial(Awaited, run=trio.run), ports.plain, trio.lowlevel.wait_readable)
+            subjects |= _on("trio", partial(Awaited, run=trio.run), ports.plain, bare.trio_streams, trio.lowlevel.wait_readable)
         took = bench.compare(subjects)
     for loop in ("trio", "asyncio"):
         yield took[f"{loop} exchange"], took[f"{loop} by hand"]
+        yield took[f"{loop} exchange"], took[f"{loop} on a socket"]
     for loop in ("trio", "asyncio"):
         yield took[f"{loop} call"], took["aiobotocore"]
 
@@ -56,12 +57,14 @@ def _on(
     loop: str,
     awaited: Callable[[Callable[[], AbstractAsyncContextManager[Call]]], Awaited],
     port: int,
+    streams: Callable[[int], Awaitable[bare.Moving]],
     readable: Callable[[socket.socket], Awaitable[Any]],
 ) -> dict[str, Awaited]:
     url = f"http://127.0.0.1:{port}"
     return {
         f"{loop} exchange": awaited(lambda: exchanging(url, loop)),
-        f"{loop} by hand": awaited(lambda: bare.by_hand(port, readable)),
+        f"{loop} by hand": awaited(lambda: bare.by_hand(port, streams)),
+        f"{loop} on a socket": awaited(lambda: bare.on_a_socket(port, readable)),
         f"{loop} call": awaited(lambda: calling(url, loop)),
     }
 
