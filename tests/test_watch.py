@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import select
 import selectors
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from smruntime_transports._connection import READ, WRITE
-from smruntime_transports._watch import Epoll, Readers, watch
+from smruntime_transports._watch import Epoll, Readers, Word, watch
 
 KINDS: list[Any] = [
     pytest.param(Epoll, marks=pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")),
@@ -43,7 +44,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 async def word(sockets: Epoll | Readers, sock: socket.socket, mask: int, seconds: float = 1.0) -> int:
     """What is said of `sock`, 0 if nothing is."""
-    ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    ready = Word(asyncio.get_running_loop())
     sockets.begin(sock.fileno(), mask, ready)
     try:
         async with asyncio.timeout(seconds):
@@ -164,8 +165,82 @@ def test_loops_that_cannot_watch_say_so() -> None:
         add_writer = add_reader
 
     loop: Any = Proactor()
-    with pytest.raises(RuntimeError, match="SelectorEventLoop"):
-        watch(loop).begin(0, READ, loop)
-    for mask in (READ, WRITE):
+    with asyncio.Runner() as runner:
+        ready = Word(runner.get_loop())
         with pytest.raises(RuntimeError, match="SelectorEventLoop"):
-            Readers(loop).begin(0, mask, loop)
+            watch(loop).begin(0, READ, ready)
+        for mask in (READ, WRITE):
+            with pytest.raises(RuntimeError, match="SelectorEventLoop"):
+                Readers(loop).begin(0, mask, ready)
+
+
+# ── a word ──
+
+
+@pytest.mark.parametrize("before", [(), ("set",)])
+def test_a_task_that_was_told_is_where_it_was(before: tuple[str, ...]) -> None:
+    """In its own context, an empty one too: what it sets there is its own."""
+    here: contextvars.ContextVar[str] = contextvars.ContextVar("here")
+
+    async def main() -> None:
+        async def wait() -> tuple[int, str, str]:
+            for value in before:
+                here.set(value)
+            seen = await word_
+            found = here.get("nothing")
+            here.set("mine")
+            await asyncio.sleep(0)
+            return seen, found, here.get()
+
+        loop = asyncio.get_running_loop()
+        word_ = Word(loop)
+        task = loop.create_task(wait(), context=contextvars.Context())
+        await asyncio.sleep(0)
+        loop.call_soon(word_.say, 5)
+        assert await task == (5, before[0] if before else "nothing", "mine")
+        assert here.get("nothing") == "nothing"
+
+    asyncio.run(main())
+
+
+def test_a_task_that_is_cancelled_hears_nothing() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        word_ = Word(loop)
+
+        async def wait() -> int:
+            return await word_
+
+        task = loop.create_task(wait())
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        word_.say(5)
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+        said = Word(loop)
+        said.say(5)
+        said.say(6)
+        assert await said == 5
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+def test_a_task_that_ends_the_loop_takes_no_word_from_others() -> None:
+    async def ending(sockets: Epoll | Readers, sock: socket.socket) -> None:
+        await word(sockets, sock, READ)
+        raise KeyboardInterrupt
+
+    loop = asyncio.new_event_loop()
+    sockets, pairs = watch(loop), [socket.socketpair() for _ in range(4)]
+    ends = loop.create_task(ending(sockets, pairs[2][0]))
+    others = [loop.create_task(word(sockets, ours, READ)) for ours, _ in (*pairs[:2], pairs[3])]
+    for _, theirs in pairs:
+        loop.call_later(0.01, theirs.send, b"x")
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(asyncio.wait((ends, *others)))
+    assert loop.run_until_complete(asyncio.gather(*others)) == [READ] * 3
+    assert isinstance(ends.exception(), KeyboardInterrupt)
+    loop.close()
+    for sock in (end for pair in pairs for end in pair):
+        sock.close()

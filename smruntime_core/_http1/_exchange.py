@@ -56,6 +56,7 @@ class Exchange:
     bytes_sent = 0
     bytes_received = 0
     owed = 0  # bytes of the request that have yet to be supplied
+    phase: Phase = "send"  # what is under way: that, waiting for the `"head"`, or the `"body"`
     done = False  # the response is complete, or as complete as it will be
     _held: bytes | bytearray = b""  # the beginning of a head
     _interim = 0
@@ -89,7 +90,11 @@ class Exchange:
             unsent[0] = unsent[0][count:]
         else:
             del unsent[0]
-        return unsent[0] if unsent else None
+        if unsent:
+            return unsent[0]
+        if not self.owed and self.head is None:
+            self.phase = "head"
+        return None
 
     def supply(self, data: bytes) -> None:
         """The next bytes of a body that the request did not hold itself; so many are `owed` no longer."""
@@ -162,7 +167,7 @@ class Exchange:
         return DispatchFailure(
             message,
             kind=kind,
-            phase=phase or self.phase(),
+            phase=phase or self.phase,
             delivery=delivery,
             reused=self.reused,
             bytes_sent=self.bytes_sent,
@@ -184,10 +189,6 @@ class Exchange:
         if self._cut_short and not body:
             raise self.failure("truncated", "the body of an error was cut short")
         return body
-
-    def phase(self) -> Phase:
-        """What is under way: `"send"`, waiting for the `"head"`, or the `"body"`."""
-        return "body" if self.head else "send" if self._unsent or self._deaf or self.owed else "head"
 
     def response(self) -> Response:
         """The response, once `done`."""
@@ -234,7 +235,7 @@ class Exchange:
             raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
-        self.head = head
+        self.head, self.phase = head, "body"
         _, status, _, _, _, length, close = head
         if close:
             self._last = True

@@ -52,7 +52,7 @@ class Limits:
         The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
         on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
         """
-        phase, now = exchange.phase(), self._clock()
+        phase, now = exchange.phase, self._clock()
         if phase != "head":
             self._follow(exchange, phase, now)
         elif self._sent is None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import TypeVar
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from ._connection import READ, WRITE
 
-T = TypeVar("T")
-
+_ONCE = getattr(select, "EPOLLONESHOT", 0)
 CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"
 
 
@@ -33,32 +33,71 @@ def watch(loop: asyncio.AbstractEventLoop) -> Epoll | Readers:
         raise RuntimeError(CANNOT_WATCH) from None
 
 
+class Word(asyncio.Future[int]):
+    """What one task waits for, to be said by a callback of the loop's: the task then goes on there and then.
+
+    A future has its task go on in the loop's next round, so that whoever settles it need not be ready for what a task may do. A callback
+    of the loop's is, and a round, with its question to the kernel, costs as much as the rest of a wait.
+    """
+
+    __slots__ = ("_context", "_wake")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._wake: Callable[[Word], object] | None = None
+
+    def add_done_callback(self, fn: Callable[[Word], object], /, *, context: Context | None = None) -> None:
+        """By the task that waits, which there is one of."""
+        self._wake, self._context = fn, copy_context() if context is None else context
+
+    def say(self, result: int) -> None:
+        """Have `result` come of it, unless something has already. Not for who is part of a task."""
+        try:
+            self.set_result(result)
+        except asyncio.InvalidStateError:
+            return
+        if self._wake is not None:
+            self._context.run(self._wake, self)
+
+    def cancel(self, msg: object = None) -> bool:
+        """By anybody, and so as with any future."""
+        cancelled = super().cancel(msg)
+        if cancelled and self._wake is not None:
+            self.get_loop().call_soon(self._wake, self, context=self._context)
+        return cancelled
+
+
 class Epoll:
     """All sockets of a loop, of which one at a time waits for each."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._epoll = select.epoll()
-        self._waiting: dict[int, asyncio.Future[int]] = {}
+        self._waiting: dict[int, Word] = {}
         loop.add_reader(self._epoll.fileno(), self._look)
         _EPOLLS[loop] = ref(self)
 
-    def begin(self, sock: int, mask: int, ready: asyncio.Future[int]) -> None:
+    def begin(self, sock: int, mask: int, ready: Word) -> None:
         """Have `ready` say what `sock` is ready for, if it is for some of `mask`."""
         self._waiting[sock] = ready
         try:
-            self._epoll.modify(sock, mask | select.EPOLLONESHOT)
+            self._epoll.modify(sock, mask | _ONCE)
         except FileNotFoundError:  # a new one
-            self._epoll.register(sock, mask | select.EPOLLONESHOT)
+            self._epoll.register(sock, mask | _ONCE)
 
     def end(self, sock: int) -> None:
         """Nobody waits for it any more; what is said of it then falls on deaf ears, once."""
         self._waiting.pop(sock, None)
 
     def _look(self) -> None:
-        for sock, events in self._epoll.poll(0):
-            ready = self._waiting.get(sock)
-            if ready is not None:
-                settle(ready, events & (READ | WRITE) or READ | WRITE)  # an error or a hang-up shows itself when used
+        waiting = self._waiting
+        # found out before the first task goes on: it may close a socket, and its number be another's
+        said = iter([(waiting[sock], events) for sock, events in self._epoll.poll(0) if sock in waiting])
+        try:
+            for word, events in said:
+                word.say(events & (READ | WRITE) or READ | WRITE)  # an error or a hang-up shows itself when used
+        finally:
+            for word, events in said:  # a task has ended the loop, and these were said once
+                word.get_loop().call_soon(word.say, events & (READ | WRITE) or READ | WRITE)
 
 
 _EPOLLS: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[Epoll]] = WeakKeyDictionary()
@@ -70,21 +109,15 @@ class Readers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def begin(self, sock: int, mask: int, ready: asyncio.Future[int]) -> None:
+    def begin(self, sock: int, mask: int, ready: Word) -> None:
         try:
             if mask & READ:
-                self._loop.add_reader(sock, settle, ready, READ)
+                self._loop.add_reader(sock, ready.say, READ)
             if mask & WRITE:
-                self._loop.add_writer(sock, settle, ready, WRITE)
+                self._loop.add_writer(sock, ready.say, WRITE)
         except NotImplementedError:
             raise RuntimeError(CANNOT_WATCH) from None
 
     def end(self, sock: int) -> None:
         self._loop.remove_reader(sock)
         self._loop.remove_writer(sock)
-
-
-def settle(future: asyncio.Future[T], result: T) -> None:
-    """Have `result` come of it, unless something has already."""
-    if not future.done():
-        future.set_result(result)

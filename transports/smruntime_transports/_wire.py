@@ -173,7 +173,7 @@ class Wire:
                 if seconds != 0:  # no `yield from`: what a wait comes to is a number, and never a failure to be raised
                     ready = again | (yield Wait(connection, mask ^ again, 0.0 if again else seconds))  # type: ignore[operator]  # a number
                 if not ready:
-                    exchange.fail("timeout", _LATE[exchange.phase()])
+                    exchange.fail("timeout", _LATE[exchange.phase])
                     break
         except DispatchFailure as failure:
             failure.silence = limits.silence

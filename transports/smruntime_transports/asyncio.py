@@ -24,7 +24,7 @@ from ._connection import WRITE, Connection
 from ._io import AwaitedWireIO, P, T
 from ._settings import WireClientSettings
 from ._waits import First, Turn, Wait
-from ._watch import settle, watch
+from ._watch import Word, watch
 from ._wire import Wire
 
 
@@ -48,7 +48,7 @@ class AsyncioIO(AwaitedWireIO):
             except BaseException as error:
                 outcome = partial(_fail, answer, error)
             else:
-                outcome = partial(settle, answer, result)
+                outcome = partial(_settle, answer, result)
             with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
                 loop.call_soon_threadsafe(outcome)
 
@@ -80,13 +80,17 @@ class AsyncioIO(AwaitedWireIO):
         await asyncio.sleep(effect.seconds)
 
     async def wait(self, effect: Wait, /) -> int:
-        if effect.seconds == 0:
+        seconds = effect.seconds
+        if seconds == 0:
             await asyncio.sleep(0)
             return effect.connection.poll(effect.mask, 0.0)
-        here = self._here()
+        here = self._place
+        if here is None or here.loop is not asyncio.get_running_loop():
+            here = self._here()
         sock = effect.connection.sock.fileno()
-        ready: asyncio.Future[int] = here.loop.create_future()
-        here.expect(ready, effect.seconds)
+        ready = Word(here.loop)
+        if seconds is not None:
+            here.alarm.add(ready, here.loop.time() + seconds)
         try:
             here.sockets.begin(sock, effect.mask, ready)
             return await ready
@@ -96,7 +100,7 @@ class AsyncioIO(AwaitedWireIO):
 
     async def turn(self, effect: Turn, /) -> None:
         here = self._here()
-        called: asyncio.Future[int] = here.loop.create_future()
+        called = Word(here.loop)
         if effect.place.when_called(partial(here.wake, called)):
             return
         here.expect(called, effect.seconds)
@@ -108,7 +112,7 @@ class AsyncioIO(AwaitedWireIO):
     async def first(self, effect: First, /) -> list[Connection]:
         here = self._here()
         socks = [connection.sock.fileno() for connection in effect.connections]
-        ready: asyncio.Future[int] = here.loop.create_future()
+        ready = Word(here.loop)
         here.expect(ready, effect.seconds)
         try:
             for sock in socks:
@@ -140,21 +144,19 @@ class _Here:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.sockets = watch(loop)
-        self.alarm: Alarm[asyncio.Future[int]] = Alarm(self._arm, lambda future: settle(future, 0))
+        self.alarm: Alarm[Word] = Alarm(self._arm, lambda word: loop.call_soon(word.say, 0))
         self._timer: asyncio.TimerHandle | None = None
 
-    def expect(self, future: asyncio.Future[int], seconds: float | None) -> None:
-        """Have 0 come of `future` after so many seconds, unless it is removed from the alarm before."""
+    def expect(self, word: Word, seconds: float | None) -> None:
+        """Have 0 said after so many seconds, unless it is removed from the alarm before."""
         if seconds is not None:
-            self.alarm.add(future, self.loop.time() + seconds)
+            self.alarm.add(word, self.loop.time() + seconds)
 
-    def wake(self, future: asyncio.Future[int]) -> None:
-        """Have 1 come of it, at the word of any thread."""
-        if _running() is self.loop:
-            settle(future, 1)
-        else:
-            with suppress(RuntimeError):  # it has been closed: nobody waits any more
-                self.loop.call_soon_threadsafe(settle, future, 1)
+    def wake(self, word: Word) -> None:
+        """Have 1 said, at the call of any thread."""
+        soon = self.loop.call_soon if _running() is self.loop else self.loop.call_soon_threadsafe
+        with suppress(RuntimeError):  # it has been closed: nobody waits any more
+            soon(word.say, 1)
 
     def _arm(self, when: float) -> None:
         if self._timer is not None:
@@ -177,6 +179,11 @@ def _running() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _settle(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 def _fail(future: asyncio.Future[T], error: BaseException) -> None:
