@@ -192,6 +192,7 @@ class Lent(Connection):
         """It may serve again."""
         if self._lender.wire is not None:
             self._lender.wire.idle_since = time.monotonic()
+            self._lender.wire._registered = self._registered  # with the poll that they share
         self._pool._put_conn(self._lender)
 
     def drop(self) -> None:
