@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,22 @@ def test_who_waits_because_another_was_late() -> None:
         alarm.ring(armed[-1])
     assert told == ["first", "at once"]
     assert armed == [1.0, 0.5, 3.0]
+
+
+@pytest.mark.parametrize("now", [9.0, math.inf])
+def test_who_ends_while_another_is_told(now: float) -> None:
+    """At the end of time, too, which comes when a run is over."""
+    told: list[str] = []
+
+    def late(who: str) -> None:
+        told.append(who)
+        alarm.remove("second")
+
+    alarm = Alarm(float, late)
+    alarm.add("second", 2.0)
+    alarm.add("first", 1.0)
+    alarm.ring(now)
+    assert (told, len(alarm)) == (["first"], 0)
 
 
 def test_a_timer_that_is_gone_is_armed_again_by_who_waits_next() -> None:

@@ -20,7 +20,7 @@ import trustme
 import urllib3
 
 from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
-from smruntime_transports import sockets
+from smruntime_transports import _connection, sockets
 from smruntime_transports._proxy import Proxies, Proxy, exempt
 
 from .callers import PERFORMERS, Performer, Step
@@ -158,6 +158,18 @@ def test_through_a_proxy(perform: Performer, server_tls: ssl.SSLContext, trustin
     assert line == b"POST /endpoints/iris/invocations HTTP/1.1"
     host = "localhost" if secure else "127.0.0.1"
     assert proxy.asked[0].startswith(f"CONNECT {host}:{server.port} HTTP/1.1\r\nHost: {host}:{server.port}\r\n".encode())
+
+
+@pytest.mark.parametrize("tls_to_proxy", [False, True])
+def test_tls_through_a_proxy_where_there_is_no_poll(
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext, tls_to_proxy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: `select` looks at a socket, and the one that has been wrapped is closed."""
+    monkeypatch.setattr(_connection, "_poll", _connection._Select)
+    with tunnelling(server_tls if tls_to_proxy else None) as proxy, scripted(OK, OK, tls=server_tls) as server:
+        outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
+        assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
+        assert len(proxy.asked) == 1
 
 
 @pytest.mark.parametrize("secure", [False, True])

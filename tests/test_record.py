@@ -112,3 +112,13 @@ def test_loose_record_is_one_but_for_the_lock() -> None:
     assert made != Glance("here")
     setattr(made, "where", "there")  # noqa: B010 - to type checkers it is frozen
     assert made.where == "there"
+
+
+def test_loose_and_sparse_record_stores_only_what_was_given() -> None:
+    class Hint(Record, loose=True):
+        sparse = True
+        where: str
+        seconds: float = 1.0
+
+    assert vars(Hint("here")) == {"where": "here"}
+    assert vars(Hint("here", 2.0)) == {"where": "here", "seconds": 2.0}

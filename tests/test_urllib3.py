@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
+from typing import Any
+
+from smruntime_transports._connection import READ, WRITE, Connection
+from smruntime_transports.urllib3 import Lent
 
 
 def test_urllib3_future_is_told_from_urllib3() -> None:
@@ -14,3 +21,18 @@ def test_urllib3_future_is_told_from_urllib3() -> None:
     assert "ImportError" in ended.stderr
     assert "is urllib3-future" in ended.stderr
     assert "smruntime_transports.sockets" in ended.stderr
+
+
+def test_what_was_lent_is_silent_whatever_was_waited_for_last() -> None:
+    """An upload that ends with the answer leaves it waiting to be written to, which it always is."""
+    ours, peer = socket.socketpair()
+    with ours, peer:
+        kept = Connection(ours, time.monotonic())
+        handover: Any = SimpleNamespace(lent=SimpleNamespace(wire=kept), _pool=SimpleNamespace(_put_conn=bool))
+        for _ in range(2):
+            assert kept.usable(time.monotonic())
+            lent = Lent(handover)
+            assert lent.poll(READ | WRITE, 0.0) == WRITE
+            lent.give_back()
+        peer.send(b"!")
+        assert not kept.usable(time.monotonic())

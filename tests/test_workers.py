@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import ssl
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -157,6 +158,31 @@ def test_a_forked_child_leaves_its_parents_connection_alone() -> None:
             client.call(call)
         assert server.connections == 2
         assert len(server.requests) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> None:
+    """The one place of the parent is taken; the child has one of its own, and no second when it ends what it inherited."""
+    with smruntime_local.serve() as endpoint:
+        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        with CLIENTS[name](max_connections=1, **where) as client:
+            answer = client.invoke_endpoint_with_response_stream(endpoint_name="echo", body=b"1")
+            child = os.fork()
+            if not child:
+                signal.alarm(30)  # or the parent would wait for ever
+                failed = True
+                try:
+                    called = client.invoke_endpoint(endpoint_name="echo", body=b"2").metadata.status
+                    list(answer.bytes())
+                    (door,) = client._wire._pool._doors.values()
+                    failed = called != 200 or door.places < 0
+                finally:
+                    os._exit(failed)
+            assert os.waitpid(child, 0)[1] == 0
+            answer.close()  # its bytes went to the child
+            assert client.invoke_endpoint(endpoint_name="echo", body=b"3").metadata.status == 200
 
 
 @pytest.mark.parametrize("name", BLOCKING)

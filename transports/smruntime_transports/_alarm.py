@@ -43,7 +43,7 @@ class Alarm(Generic[T]):
         waiting = self._waiting
         self.disarmed()
         for who in sorted([who for who, when in waiting.items() if when <= now], key=waiting.__getitem__):
-            if waiting.get(who, math.inf) <= now:
+            if who in waiting and waiting[who] <= now:  # still
                 del waiting[who]
                 self._late(who)
         if waiting and (soonest := min(waiting.values())) < self._armed:

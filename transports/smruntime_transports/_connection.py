@@ -38,6 +38,7 @@ class Connection:
     def secured(self, sock: Secured) -> None:
         """From now on through TLS, on the same descriptor."""
         self.sock, self.pending = sock, sock.pending
+        self._registered = 0  # `select` would look at the socket that has been wrapped, which is closed
 
     def poll(self, mask: int, seconds: float | None) -> int:
         """Block until ready; what for, or 0 after `seconds`."""

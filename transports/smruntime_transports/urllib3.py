@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Unpack, cast
 
@@ -192,6 +192,7 @@ class Lent(Connection):
         """It may serve again."""
         if self._lender.wire is not None:
             self._lender.wire.idle_since = time.monotonic()
+            self._lender.wire._registered = self._registered  # with the poll that they share
         self._pool._put_conn(self._lender)
 
     def drop(self) -> None:
@@ -203,8 +204,17 @@ class Lent(Connection):
 class _Line(Pool):
     """The line to wait in is ours: an interrupt in urllib3's leaves a place there that is not. What serves again goes back to urllib3."""
 
+    def __init__(self, clock: Callable[[], float], most: int, pools: urllib3.PoolManager) -> None:
+        self._pools = pools
+        super().__init__(clock, most)
+
+    def _begin(self) -> None:
+        """A forked child with urllib3's pools of before would wait for what was lent there, and never comes back."""
+        super()._begin()
+        self._pools.pools = type(self._pools.pools)(10)
+
     def give_back(self, origin: Origin, connection: Connection, keep: bool = True) -> None:
-        if keep and isinstance(connection, Lent):  # and not one that went past urllib3
+        if keep and isinstance(connection, Lent) and connection.pid == self._pid:  # and not one that went past urllib3
             connection.give_back()
             self.leave(origin)
         else:
@@ -225,11 +235,10 @@ class Urllib3Wire(Wire):
             pools = urllib3.PoolManager(maxsize=most, block=True)
         else:
             most = pools.connection_pool_kw.get("maxsize", 1) if pools.connection_pool_kw.get("block") else _UNBOUNDED
-        self._pool = _Line(self._clock, most)
         self._io = SocketIO(self)
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]] = {"http": _HTTPPool, "https": _HTTPSPool}
         self.pools = copy.copy(pools)  # its settings; but connections that say nothing are for nobody else
-        self.pools.pools = type(pools.pools)(10)
+        self._pool = _Line(self._clock, most, self.pools)
         self.pools.connection_pool_kw = dict(pools.connection_pool_kw)
         self.pools.pool_classes_by_scheme = classes
 
