@@ -44,7 +44,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 async def word(sockets: Epoll | Readers, sock: socket.socket, mask: int, seconds: float = 1.0) -> int:
     """What is said of `sock`, 0 if nothing is."""
-    ready = Word(asyncio.get_running_loop())
+    ready = Word(loop=asyncio.get_running_loop())
     sockets.begin(sock.fileno(), mask, ready)
     try:
         async with asyncio.timeout(seconds):
@@ -166,7 +166,7 @@ def test_loops_that_cannot_watch_say_so() -> None:
 
     loop: Any = Proactor()
     with asyncio.Runner() as runner:
-        ready = Word(runner.get_loop())
+        ready = Word(loop=runner.get_loop())
         with pytest.raises(RuntimeError, match="SelectorEventLoop"):
             watch(loop).begin(0, READ, ready)
         for mask in (READ, WRITE):
@@ -193,7 +193,7 @@ def test_a_task_that_was_told_is_where_it_was(before: tuple[str, ...]) -> None:
             return seen, found, here.get()
 
         loop = asyncio.get_running_loop()
-        word_ = Word(loop)
+        word_ = Word(loop=loop)
         task = loop.create_task(wait(), context=contextvars.Context())
         await asyncio.sleep(0)
         loop.call_soon(word_.say, 5)
@@ -206,7 +206,7 @@ def test_a_task_that_was_told_is_where_it_was(before: tuple[str, ...]) -> None:
 def test_a_task_that_is_cancelled_hears_nothing() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        word_ = Word(loop)
+        word_ = Word(loop=loop)
 
         async def wait() -> int:
             return await word_
@@ -217,7 +217,7 @@ def test_a_task_that_is_cancelled_hears_nothing() -> None:
         word_.say(5)
         with pytest.raises(asyncio.CancelledError, match="enough"):
             await task
-        said = Word(loop)
+        said = Word(loop=loop)
         said.say(5)
         said.say(6)
         assert await said == 5

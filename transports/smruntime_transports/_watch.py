@@ -40,11 +40,9 @@ class Word(asyncio.Future[int]):
     of the loop's is, and a round, with its question to the kernel, costs as much as the rest of a wait.
     """
 
-    __slots__ = ("_context", "_wake")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._wake: Callable[[Word], object] | None = None
+    __slots__ = ("_context", "_wake")  # once somebody waits
+    _context: Context
+    _wake: Callable[[Word], object]
 
     def add_done_callback(self, fn: Callable[[Word], object], /, *, context: Context | None = None) -> None:
         """By the task that waits, which there is one of."""
@@ -54,15 +52,15 @@ class Word(asyncio.Future[int]):
         """Have `result` come of it, unless something has already. Not for who is part of a task."""
         try:
             self.set_result(result)
-        except asyncio.InvalidStateError:
+            wake = self._wake
+        except (asyncio.InvalidStateError, AttributeError):  # nobody waits any more, or yet
             return
-        if self._wake is not None:
-            self._context.run(self._wake, self)
+        self._context.run(wake, self)
 
     def cancel(self, msg: object = None) -> bool:
         """By anybody, and so as with any future."""
         cancelled = super().cancel(msg)
-        if cancelled and self._wake is not None:
+        if cancelled and hasattr(self, "_wake"):
             self.get_loop().call_soon(self._wake, self, context=self._context)
         return cancelled
 

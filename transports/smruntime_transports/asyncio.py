@@ -88,7 +88,7 @@ class AsyncioIO(AwaitedWireIO):
         if here is None or here.loop is not asyncio.get_running_loop():
             here = self._here()
         sock = effect.connection.sock.fileno()
-        ready = Word(here.loop)
+        ready = Word(loop=here.loop)
         if seconds is not None:
             here.alarm.add(ready, here.loop.time() + seconds)
         try:
@@ -100,7 +100,7 @@ class AsyncioIO(AwaitedWireIO):
 
     async def turn(self, effect: Turn, /) -> None:
         here = self._here()
-        called = Word(here.loop)
+        called = Word(loop=here.loop)
         if effect.place.when_called(partial(here.wake, called)):
             return
         here.expect(called, effect.seconds)
@@ -112,7 +112,7 @@ class AsyncioIO(AwaitedWireIO):
     async def first(self, effect: First, /) -> list[Connection]:
         here = self._here()
         socks = [connection.sock.fileno() for connection in effect.connections]
-        ready = Word(here.loop)
+        ready = Word(loop=here.loop)
         here.expect(ready, effect.seconds)
         try:
             for sock in socks:
