@@ -57,10 +57,10 @@ class Watch(Deadline):
         """An attempt begins: its number, and how many there may be (what is mended for nothing is not counted)."""
         self._attempt_begun = self._clock.monotonic()
         number = len(self.attempts) + 1
-        most = max(most, number)
+        shown = most if number <= most else number
         if self._observe is not None:
-            self._tell_start(self._observe, number, most)
-        return number, most
+            self._tell_start(self._observe, number, shown)
+        return number, shown
 
     def _tell_start(self, observe: Observer, number: int, most: int) -> None:
         begun = self._attempt_begun
@@ -79,7 +79,9 @@ class Watch(Deadline):
     def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
         """An attempt came to `outcome`."""
         seconds = self._clock.monotonic() - self._attempt_begun
-        self.attempts += (Attempt(outcome, seconds, waited, metadata.status, metadata.request_id),)
+        # `Attempt(…)` at a third of the price; what `tuple.__new__` takes is of no one type to pyright
+        made = tuple.__new__(Attempt, (outcome, seconds, waited, metadata.status, metadata.request_id))  # pyright: ignore[reportUnknownMemberType]
+        self.attempts += (made,)
         if self._observe is not None:
             number = len(self.attempts)
             self._observe(AttemptEnded(self._name, self.invocation, number, outcome, seconds, metadata.status, metadata.request_id))
