@@ -51,8 +51,10 @@ def test_iris_by_boto3_in_csv_and_json(endpoint: smruntime_local.Endpoint) -> No
     rows = [[float(x) for x in line.split(",")] for line in answer["Body"].read().decode().splitlines()]
     assert (answer["ContentType"], answer["InvokedProductionVariant"], answer["CustomAttributes"]) == ("text/csv", "AllTraffic", "t=1")
     assert all(abs(sum(row) - 1) < 1e-9 for row in rows)
-    instances = json.dumps({"instances": [[float(x) for x in row.split(",")] for row, _ in IRIS]}).encode()
-    found = json.loads(ask(endpoint, "iris", instances, ContentType="application/json")["Body"].read())["predictions"]
+    measured = [[float(x) for x in row.split(",")] for row, _ in IRIS]
+    bare, named = json.dumps(measured).encode(), json.dumps({"instances": measured}).encode()
+    found = json.loads(ask(endpoint, "iris", named, ContentType="application/json")["Body"].read())["predictions"]
+    assert json.loads(ask(endpoint, "iris", bare, ContentType="application/json")["Body"].read())["predictions"] == found
     assert [prediction["probabilities"] for prediction in found] == rows
     assert sum(prediction["label"] == species for prediction, (_, species) in zip(found, IRIS, strict=True)) >= 143
 

@@ -37,6 +37,7 @@ def verify(
     accept: Collection[str] = (),
 ) -> Credentials:
     """The credentials that signed `request`, its URL and headers taken as received; in its headers or in its query, SigV4 or SigV4a.
+    As for `sign`, the host is that of the URL if no header says it.
 
     `now` and `max_skew` are in seconds. The body's real hash is what counts, whatever a header says: that of `request.body`, or
     `payload_hash`. Only what `accept` holds is taken on trust where `x-amz-content-sha256` says it: `UNSIGNED_PAYLOAD`, or one of the
@@ -68,12 +69,13 @@ def _signer(
     _check_scope(claim, scope)
     signed_at = _signing_time(claim, now, max_skew)
     names = claim.signed.split(";")
-    _check_signed(names, headers)
     _check_token(claim.token, credentials, now)
 
     try:
+        host, path, query = canonical_target(_unsigned_url(request.url, claim, dialect), dialect)
+        headers.setdefault("host", host)
+        _check_signed(names, headers)
         key, stamp = signing_key(credentials, claim.key_scope(scope), signed_at)
-        _, path, query = canonical_target(_unsigned_url(request.url, claim, dialect), dialect)
         hashed = _payload_hash(request, headers, claim, dialect, given, accept)
         lines = "".join([f"{name}:{headers[name]}\n" for name in names])
         canonical = canonical_request(request.method, path, query, lines, claim.signed, hashed)

@@ -72,9 +72,9 @@ def _csv_rows(text: str) -> list[list[float]]:
 
 def _json_rows(text: str) -> list[list[float]]:
     document: object = json.loads(text)
-    rows = cast("dict[str, object]", document).get("instances") if isinstance(document, dict) else None
+    rows = cast("dict[str, object]", document).get("instances") if isinstance(document, dict) else document
     if not isinstance(rows, list):
-        raise ValueError('the JSON body must be {"instances": [[…], …]}')
+        raise ValueError('the JSON body must be {"instances": [[…], …]} or [[…], …]')
     for row in cast("list[object]", rows):
         if isinstance(row, list) and any(type(x) not in (int, float) for x in cast("list[object]", row)):
             raise ValueError("measurements must be numbers")
