@@ -244,3 +244,45 @@ def test_a_task_that_ends_the_loop_takes_no_word_from_others() -> None:
     loop.close()
     for sock in (end for pair in pairs for end in pair):
         sock.close()
+
+
+class Nesting:
+    """A loop that what it calls may run on, as those of desktops and notebooks do."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], object]] = []
+
+    def get_debug(self) -> bool:
+        return False
+
+    def add_reader(self, _fd: int, callback: Callable[[], None]) -> None:
+        self.look = callback
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        self.soon.append(lambda: callback(*args))
+
+    def run(self) -> None:
+        self.look()
+        while self.soon:
+            self.soon.pop(0)()
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+def test_whoever_hears_a_word_may_run_the_loop_until_others_heard_theirs() -> None:
+    loop: Any = Nesting()
+    words = Word(loop=loop), Word(loop=loop)
+    all_heard: list[bool] = []
+
+    def hear(_: Word) -> None:
+        loop.run()
+        all_heard.append(all(word_.done() for word_ in words))
+
+    sockets = Epoll(loop)
+    with pair() as (first, sends), pair() as (second, sends_too):
+        for sock, word_ in ((first, words[0]), (second, words[1])):
+            word_.add_done_callback(hear)
+            sockets.begin(sock.fileno(), READ, word_)
+        sends.send(b"x")
+        sends_too.send(b"x")
+        loop.run()
+    assert all_heard == [True, True]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -89,13 +89,16 @@ class Epoll:
     def _look(self) -> None:
         waiting = self._waiting
         # found out before the first task goes on: it may close a socket, and its number be another's
-        said = iter([(waiting[sock], events) for sock, events in self._epoll.poll(0) if sock in waiting])
-        try:
-            for word, events in said:
-                word.say(events & (READ | WRITE) or READ | WRITE)  # an error or a hang-up shows itself when used
-        finally:
-            for word, events in said:  # a task has ended the loop, and these were said once
-                word.get_loop().call_soon(word.say, events & (READ | WRITE) or READ | WRITE)
+        said = [(waiting[sock], events) for sock, events in self._epoll.poll(0) if sock in waiting]
+        rest = iter(said)
+        if len(said) > 1:  # the first task may run the loop itself, or end it, and these were said once
+            said[0][0].get_loop().call_soon(_say, rest)
+        _say(rest)
+
+
+def _say(said: Iterator[tuple[Word, int]]) -> None:
+    for word, events in said:
+        word.say(events & (READ | WRITE) or READ | WRITE)  # an error or a hang-up shows itself when used
 
 
 _EPOLLS: WeakKeyDictionary[asyncio.AbstractEventLoop, ReferenceType[Epoll]] = WeakKeyDictionary()
