@@ -144,6 +144,18 @@ class _Lendable(_Base):
         self.wire = None
 
 
+class _Interruptible(ssl.SSLSocket):
+    """urllib3 waits inside of `wrap_socket`, which loses a socket that a `KeyboardInterrupt` takes out of its handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.close()
+            raise
+
+
 class _HTTPConnection(_Lendable, HTTPConnection):
     """Plain."""
 
@@ -308,7 +320,9 @@ class Urllib3Wire(Wire):
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
         if not any(name.startswith(("ssl_", "ca_", "cert_", "assert_")) and value is not None for name, value in settings.items()):
-            settings["ssl_context"] = self._connector.tls
+            context = settings["ssl_context"] = self._connector.tls
+            if context.sslsocket_class is ssl.SSLSocket:
+                context.sslsocket_class = _Interruptible
 
     def close(self) -> None:
         """Close every idle connection."""
