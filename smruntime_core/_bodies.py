@@ -83,7 +83,8 @@ class Streamed(Blob):
         return value if isinstance(value, Source) else self._source(member, value)
 
     def _source(self, member: str, value: object) -> Source:
-        for name, kind in (("read", "file"), ("__anext__", "async iterator"), ("__next__", "iterator")):
+        # the files of event loops have a `read` that must be awaited: they are the iterators that they are too
+        for name, kind in (("__anext__", "async iterator"), ("read", "file"), ("__next__", "iterator")):
             if callable(getattr(value, name, None)) and not isinstance(value, type):
                 return Source(value, kind)  # type: ignore[arg-type]  # it has what this kind must have
         raise ConstructionError(member, self.says, f"found {type(value).__name__}")

@@ -387,6 +387,33 @@ def test_a_real_interrupt_while_the_server_says_nothing(name: str, body: bytes) 
         assert stage.connections == 2
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm clock")
+@pytest.mark.parametrize("name", BLOCKING)
+def test_a_real_interrupt_of_a_handshake_closes_its_socket(name: str) -> None:
+    left = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def act(peer: Peer) -> None:
+        while peer.connection.recv(4096):
+            pass
+        left.set()
+
+    with acting(act) as stage:
+        where: Any = {"region": "us-east-1", "endpoint_url": stage.url.replace("http:", "https:"), "credentials": CREDENTIALS}
+        with BLOCKING[name](**where) as client:
+            previous = signal.signal(signal.SIGALRM, interrupt)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.2)
+                with pytest.raises(KeyboardInterrupt) as held:
+                    client.call(IRIS)
+            finally:
+                signal.signal(signal.SIGALRM, previous)
+        assert left.wait(2.0), "while the interrupt is still held"
+        del held
+
+
 @pytest.mark.parametrize("name", BLOCKING)
 def test_interrupted_while_waiting_in_line(servers: Servers, name: str) -> None:
     def interrupt(*_: object) -> None:

@@ -6,8 +6,10 @@ It sings nowhere: not in a repr, a message, a log, a notice or a pickle, and not
 
 from __future__ import annotations
 
+import base64
 import logging
 import pickle
+import re
 import socket
 import sys
 import traceback
@@ -42,6 +44,7 @@ from smruntime_transports import sockets
 
 from .callers import Performer, Step
 from .servers import OK, Peer, acting, scripted
+from .test_proxies import tunnelling
 
 CANARY = "Canary"
 KEYS = sm.Credentials("AKIDEXAMPLE", f"{CANARY}/secret+key", f"{CANARY}/session+token")
@@ -79,6 +82,39 @@ def raised(do: Callable[[], object]) -> BaseException:
     with pytest.raises(Exception) as info:  # noqa: PT011 - whatever it is
         do()
     return info.value
+
+
+# ── on the way through a proxy ──
+
+CODED = base64.b64encode(f"me:{CANARY}".encode())
+INSTEAD = {
+    "407": b"HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n",
+    "too much": b"HTTP/1.1 200 x\r\n\r\nmore",
+    "what it was told": b"HTTP/1.1 200 x\r\n" + CODED + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("instead", INSTEAD)
+def test_the_password_of_a_proxy_that_says_no(perform: Performer, instead: str) -> None:
+    with tunnelling(answer=INSTEAD[instead]) as proxy:
+        url = proxy.url.replace("//", f"//me:{CANARY}@")
+        (failure,) = perform("http://h", proxy=url, retries=sm.RetryPolicy(max_attempts=1))
+    assert isinstance(failure, sm.DispatchFailure)
+    assert failure.phase == "proxy"
+    heard = re.compile("local (held|raw|data)$")  # what the proxy itself said is seen there, and told nowhere
+    assert not [where for where, text in shown(failure) if (CANARY in text or CODED.decode() in text) and not heard.search(where)]
+
+
+@pytest.mark.parametrize(
+    "refused", [{"max_connections": 0}, {"engine": "x"}, {"socket_options": 5}, {"tls": 5}, {"trust_env": 5}, {"region": 5}]
+)
+def test_the_password_of_a_proxy_beside_a_setting_that_is_refused(refused: dict[str, Any]) -> None:
+    assert_silent(raised(lambda: sockets.Client(**{"region": "eu-west-1", "proxy": f"http://me:{CANARY}@h", **refused})))
+
+
+def test_the_password_of_a_proxy_in_an_environment_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"ftp://me:{CANARY}@h")
+    assert_silent(raised(lambda: sockets.Client(region="eu-west-1", trust_env=True)))
 
 
 # ── what a call may come to ──

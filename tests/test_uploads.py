@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from smruntime_core import (
     ConstructionError,
@@ -28,6 +29,7 @@ from smruntime_core._bodies import Source
 from smruntime_core._http1 import ONE_WRITE
 from smruntime_core.testing._server import answer
 from smruntime_transports import sockets
+from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, Performer, Step
@@ -132,6 +134,33 @@ def test_a_file_that_shrinks_is_noticed_and_nothing_is_sent_again(perform: Perfo
         with pytest.raises(ConstructionError, match="shorter"):
             raise perform(stage.url, upload(Slow(file, stage.closing)), retries=RetryPolicy(base_delay=0.0))[0]
         assert stage.connections == 1
+
+
+def test_a_file_that_is_closed_before_the_next_attempt(perform: Performer) -> None:
+    file = io.BytesIO(LONG)
+
+    def act(peer: Peer) -> None:
+        peer.read()
+        file.close()
+        peer.send(BUSY)
+
+    with acting(act) as stage:
+        (outcome,) = perform(stage.url, upload(file), retries=RetryPolicy(base_delay=0.0))
+        assert len(stage.requests) == 1
+    assert isinstance(outcome, ConstructionError), outcome
+    assert outcome.member == "body"
+
+
+def test_a_file_of_an_event_loop_is_read_as_the_iterator_that_it_is(long_file: Path) -> None:
+    async def main(url: str) -> None:
+        where: Any = {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS}
+        async with on_trio.AsyncClient(**where) as client, await trio.open_file(long_file, "rb") as file:
+            await file.seek(4)
+            await client.invoke_endpoint(endpoint_name="e", body=file)
+
+    with scripted(OK) as server:
+        trio.run(main, server.url)
+        assert bodies(server.requests) == [LONG[4:]]
 
 
 def test_a_file_that_is_slow_to_read_is_no_fault_of_the_server(perform: Performer, long_file: Path) -> None:

@@ -43,7 +43,7 @@ def supply(effect: Supply) -> bytes:
     """The bytes asked for; raises `ConstructionError` if they are not there any more."""
     upload, data = effect.upload, b""
     with _turn(upload):
-        upload.file.seek(upload.start + effect.offset)
+        _seek(upload.file, upload.start + effect.offset)
         while len(data) < effect.size:
             piece = _read(upload.file, effect.size - len(data))
             if not piece:
@@ -65,9 +65,9 @@ def _measured(source: Source, file: Seekable) -> Sendable:
     with _turn(source):
         try:
             source.start = file.tell() if source.start is None else source.start
-            file.seek(source.start)
         except (OSError, ValueError) as error:
             raise _unreadable(error) from None
+        _seek(file, source.start)
         while piece := _read(file, PIECE):
             digest.update(piece)
             first = first or piece
@@ -118,6 +118,13 @@ class Collecting:
     @property
     def whole(self) -> bytes:
         return b"".join(self._pieces)
+
+
+def _seek(file: Seekable, offset: int) -> None:
+    try:
+        file.seek(offset)
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise _unreadable(error) from None
 
 
 def _read(file: BinaryFile, size: int) -> bytes:

@@ -98,8 +98,8 @@ class Proxies:
 
         for scheme in ("http", "https"):
             for name in (f"{scheme}_proxy", "all_proxy"):
-                if scheme not in self._found and (url := variable(name).strip()):
-                    self._found[scheme] = Proxy.of(url, name.upper())
+                if scheme not in self._found and variable(name).strip():
+                    self._found[scheme] = Proxy.of(variable(name).strip(), name.upper())
         self._exempt = [rule.strip().lower() for rule in variable("no_proxy").split(",") if rule.strip()]
 
 
@@ -131,8 +131,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
     """Have `proxy`, at the other end of `connection`, connect on to `host`; raises `DispatchFailure`, of phase `"proxy"`."""
     sock, what = connection.sock, f"CONNECT through the proxy {proxy.host}:{proxy.port}"
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    fields = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
-    unsent = f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{fields}\r\n".encode("ascii")
+    unsent = _asking(where, proxy)
     while unsent:
         count = yield from patiently(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
         unsent = unsent[count:]
@@ -155,11 +154,17 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
     raise not_sent("protocol", "proxy", f"{what}: too many interim responses")
 
 
+def _asking(where: str, proxy: Proxy) -> memoryview:
+    """What asks for it: a view, for a traceback with locals would show bytes, and the password in them."""
+    fields = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    return memoryview(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{fields}\r\n".encode("ascii"))
+
+
 def _head(raw: bytes, what: str) -> Head:
     try:
         return read_head(raw)
-    except Violation as violation:
-        raise not_sent(violation.kind, "proxy", f"{what}: {violation}") from None
+    except Violation as violation:  # which may quote what was sent, and that our password
+        raise not_sent(violation.kind, "proxy", f"{what}: its answer is not HTTP") from None
 
 
 def _judge(head: Head, rest: bytes, what: str) -> None:

@@ -65,6 +65,7 @@ class Wire:
 
     def __init__(self, clock: Callable[[], float], settings: WireSettings | None = None) -> None:
         settings = settings or {}
+        conceal(settings)
         self._clock = clock
         self._engine = load_engine(settings.get("engine", "native"))
         self._pool = Pool(clock, settings.get("max_connections", MOST))
@@ -256,11 +257,13 @@ def conceal(settings: WireSettings) -> None:
 
 
 def proxies_of(settings: WireSettings) -> Proxies:
-    """The proxies that `settings` allow."""
-    conceal(settings)
+    """The proxies that `settings`, concealed, allow."""
     proxy = settings.get("proxy")
     trusting = flag("trust_env", settings.get("trust_env", False))
-    return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
+    try:
+        return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
+    except ConstructionError as refusal:
+        raise refusal.with_traceback(None) from None  # there, locals hold the environment
 
 
 def load_engine(name: EngineName) -> Engine | None:

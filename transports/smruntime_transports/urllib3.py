@@ -118,11 +118,14 @@ class _Lendable(_Base):
         calling, sock = _calling.get(), self.sock
         assert self._tunnel_host is not None, "asked for by urllib3"  # noqa: S101 - it says so before
         assert isinstance(sock, socket.socket), "open"  # noqa: S101 - urllib3 has connected it just now
-        headers = {name.lower(): value for name, value in vars(self)["_tunnel_headers"].items()}  # http.client's, which no stub knows
-        proxy = Proxy("http", self.host, self.port, headers.get("proxy-authorization"))
+        proxy = Proxy("http", self.host, self.port, self._authorization())
         port = self._tunnel_port or (443 if isinstance(self, HTTPSConnection) else 80)
         run(tunnel(Connection(sock, 0.0), proxy, self._tunnel_host, port, calling.left), calling.io)
         sock.settimeout(calling.left())
+
+    def _authorization(self) -> str | None:
+        headers: dict[str, str] = vars(self)["_tunnel_headers"]  # http.client's, which no stub knows
+        return next((value for name, value in headers.items() if name.lower() == "proxy-authorization"), None)
 
     @property
     def is_connected(self) -> bool:
@@ -139,6 +142,18 @@ class _Lendable(_Base):
     def close(self) -> None:
         super().close()
         self.wire = None
+
+
+class _Interruptible(ssl.SSLSocket):
+    """urllib3 waits inside of `wrap_socket`, which loses a socket that a `KeyboardInterrupt` takes out of its handshake."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.close()
+            raise
 
 
 class _HTTPConnection(_Lendable, HTTPConnection):
@@ -264,10 +279,9 @@ class Urllib3Wire(Wire):
         if left() == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
         calling = _calling.set(Calling(self._connector, left, effect.fresh, self._io))
+        failure: DispatchFailure | None = None
         try:
-            # a `ProxyManager` would hand out the proxy itself, to forward plain http
-            proxied = self._proxied(scheme, host, port)
-            handover = urllib3.PoolManager.connection_from_host(self.pools, host, port, scheme, proxied).urlopen(
+            handover = self._pool_of(scheme, host, port).urlopen(
                 effect.request.method,
                 "/",
                 headers={},
@@ -278,14 +292,20 @@ class Urllib3Wire(Wire):
                 timeout=Timeout(connect=left()),
             )
         except HTTPError as error:
-            raise _failure(error) from None
+            failure = _failure(error)
         finally:
             _calling.reset(calling)
+        if failure is not None:  # raised here, it does not hold what wrapped it
+            raise failure
         assert isinstance(handover, _Handover), "our pools make our connections"  # noqa: S101 - urllib3's contract
         exchange.reused = handover.lent.served
         handover.lent.served = True
         yield from ()  # a flow, though it asks for nothing: urllib3 waits on its own
         return Lent(handover)
+
+    def _pool_of(self, scheme: str, host: str, port: int) -> HTTPConnectionPool:
+        """urllib3's for an origin; a `ProxyManager` would hand out the proxy itself, to forward plain http."""
+        return urllib3.PoolManager.connection_from_host(self.pools, host, port, scheme, self._proxied(scheme, host, port))
 
     def _proxied(self, scheme: str, host: str, port: int) -> dict[str, object] | None:
         """What tells a pool of urllib3's of a proxy that was given to us, as its `ProxyManager` would."""
@@ -300,7 +320,9 @@ class Urllib3Wire(Wire):
         """One context for all connections, made when the first of them needs it, unless the manager says how to trust."""
         settings = self.pools.connection_pool_kw
         if not any(name.startswith(("ssl_", "ca_", "cert_", "assert_")) and value is not None for name, value in settings.items()):
-            settings["ssl_context"] = self._connector.tls
+            context = settings["ssl_context"] = self._connector.tls
+            if context.sslsocket_class is ssl.SSLSocket:
+                context.sslsocket_class = _Interruptible
 
     def close(self) -> None:
         """Close every idle connection."""
