@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -90,13 +90,14 @@ class Epoll:
         waiting = self._waiting
         # found out before the first task goes on: it may close a socket, and its number be another's
         said = [(waiting[sock], events) for sock, events in self._epoll.poll(0) if sock in waiting]
-        rest = iter(said)
+        rest: Iterable[tuple[Word, int]] = said
         if len(said) > 1:  # the first task may run the loop itself, or end it, and these were said once
+            rest = iter(said)
             said[0][0].get_loop().call_soon(_say, rest)
         _say(rest)
 
 
-def _say(said: Iterator[tuple[Word, int]]) -> None:
+def _say(said: Iterable[tuple[Word, int]]) -> None:
     for word, events in said:
         word.say(events & (READ | WRITE) or READ | WRITE)  # an error or a hang-up shows itself when used
 

@@ -279,7 +279,7 @@ class Urllib3Wire(Wire):
         if left() == 0:
             raise not_sent("timeout", "connect", "no time is left to connect")
         calling = _calling.set(Calling(self._connector, left, effect.fresh, self._io))
-        failure: DispatchFailure | None = None
+        handover: object = None
         try:
             handover = self._pool_of(scheme, host, port).urlopen(
                 effect.request.method,
@@ -292,11 +292,11 @@ class Urllib3Wire(Wire):
                 timeout=Timeout(connect=left()),
             )
         except HTTPError as error:
-            failure = _failure(error)
+            handover = _failure(error)
         finally:
             _calling.reset(calling)
-        if failure is not None:  # raised here, it does not hold what wrapped it
-            raise failure
+        if isinstance(handover, DispatchFailure):  # raised here, it does not hold what wrapped it
+            raise handover
         assert isinstance(handover, _Handover), "our pools make our connections"  # noqa: S101 - urllib3's contract
         exchange.reused = handover.lent.served
         handover.lent.served = True
