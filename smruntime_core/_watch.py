@@ -79,7 +79,7 @@ class Watch(Deadline):
     def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
         """An attempt came to `outcome`."""
         seconds = self._clock.monotonic() - self._attempt_begun
-        # `Attempt(…)` at a third of the price; what `tuple.__new__` takes is of no one type to pyright
+        # `Attempt(…)` at half the price; what `tuple.__new__` takes is of no one type to pyright
         made = tuple.__new__(Attempt, (outcome, seconds, waited, metadata.status, metadata.request_id))  # pyright: ignore[reportUnknownMemberType]
         self.attempts += (made,)
         if self._observe is not None:
