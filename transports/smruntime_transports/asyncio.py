@@ -84,7 +84,7 @@ class AsyncioIO(AwaitedWireIO):
         if seconds == 0:
             await asyncio.sleep(0)
             return effect.connection.poll(effect.mask, 0.0)
-        here = self._place
+        here = self._place  # this is `_here` and `expect` written out, for every call comes by
         if here is None or here.loop is not asyncio.get_running_loop():
             here = self._here()
         sock = effect.connection.sock.fileno()
