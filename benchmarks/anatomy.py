@@ -23,7 +23,7 @@ import ours
 from measuring import FULL, Bench, Subject, Value, pin
 
 import smruntime_core as sm
-from smruntime_transports._client import of_members
+from smruntime_transports.client._client import of_members
 
 BUILD, CONVERSATION, WIRE = "build the operation", "the conversation", "the wire"
 

@@ -18,7 +18,7 @@ from server import ANSWER
 from work import BODY, LARGE, LARGE_ENDPOINT, TARGET
 
 import smruntime_core as sm
-from smruntime_core._http1 import Exchange
+from smruntime_core.http1 import Exchange
 
 Moving: TypeAlias = "tuple[Callable[[memoryview], Awaitable[object]], Callable[[], Awaitable[bytes]], Callable[[], Awaitable[object]]]"
 

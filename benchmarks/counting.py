@@ -29,7 +29,7 @@ from measuring import Bench, Missing, Value
 from work import NOW, URL
 
 import smruntime_core as sm
-from smruntime_transports._connection import READ, Connection
+from smruntime_transports.nonblocking._connection import READ, Connection
 
 
 class Ceiling(NamedTuple):

@@ -11,12 +11,12 @@ from zlib import crc32
 from mutation import cut, mutate, place
 
 import smruntime_core as sm
-from smruntime_core._dates import parse_http_date, parse_stamp, stamp
-from smruntime_core._profiles import parse
-from smruntime_core._signal import NEED_DATA, Decoder, NeedData
+from smruntime_core.config._profiles import parse
 from smruntime_core.eventstream import EventStreamDecoder, Long, Message, Timestamp, encode
 from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
 from smruntime_core.service import event, read
+from smruntime_core.values._dates import parse_http_date, parse_stamp, stamp
+from smruntime_core.values._decoder import NEED_DATA, Decoder, NeedData
 
 Told: TypeAlias = "tuple[list[object], str | None]"
 

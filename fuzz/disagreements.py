@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from smruntime_core._http1 import MAX_HEAD, MAX_INTERIM
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM
 
 MAX_FIELDS = 256
 MAX_LINE = 16 * 1024

@@ -13,8 +13,8 @@ from oracles import Reading, by_h11, by_httptools
 from responses import LONG, WORDS, seeds
 
 from smruntime_core import DispatchFailure, Request
-from smruntime_core._http1 import Engine, Exchange
-from smruntime_transports._h11 import h11_engine
+from smruntime_core.http1 import Engine, Exchange
+from smruntime_transports.wire._h11_engine import h11_engine
 
 FULL = 100_000  # cases after which every disagreement that has a name has been seen
 REQUEST = Request("POST", "http://h/x", (), b"")

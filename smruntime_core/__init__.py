@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._bindings import Output
-from ._bodies import Source, Upload
-from ._drive import AsyncIO, SyncIO, run, run_async
-from ._effects import (
+from .config._endpoints import Config
+from .conversation._deadline import Clock
+from .conversation._driver import AsyncIO, SyncIO, run, run_async
+from .conversation._options import Options
+from .conversation._retries import RetryPolicy
+from .conversation._runtime import Runtime
+from .effects import (
     Ask,
     Contents,
     Effect,
@@ -34,8 +37,7 @@ from ._effects import (
     Supply,
     WriteFile,
 )
-from ._endpoints import Config
-from ._errors import (
+from .errors import (
     ConstructionError,
     CredentialsError,
     Delivery,
@@ -57,10 +59,10 @@ from ._errors import (
     TruncatedStream,
     ValidationError,
 )
-from ._metadata import Attempt, Metadata
-from ._model import Credentials, Request, Response, ResponseBody, Scope, StreamingResponse, Timeouts
-from ._notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
-from ._operations import (
+from .metadata import Attempt, Metadata
+from .notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from .protocol._bindings import Output
+from .protocol._operations import (
     InvokeEndpoint,
     InvokeEndpointAsync,
     InvokeEndpointAsyncOutput,
@@ -70,18 +72,16 @@ from ._operations import (
     Operation,
     Streaming,
 )
-from ._options import Options
-from ._patience import Clock
-from ._retries import RetryPolicy
-from ._rooms import opening
-from ._runtime import Runtime
-from ._signal import NEED_DATA, Decoder, NeedData
-from ._version import VERSION
 from .signing import Signature, sign
+from .values._bodies import Source, Upload
+from .values._decoder import NEED_DATA, Decoder, NeedData
+from .values._lazy import opening
+from .values._messages import Credentials, Request, Response, ResponseBody, Scope, StreamingResponse, Timeouts
+from .values._version import VERSION
 
 if TYPE_CHECKING:
-    from ._parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
-    from ._stream import Stream
+    from .conversation._stream import Stream
+    from .protocol._response_parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
     from .signing import verify
 
 __version__ = VERSION

@@ -17,15 +17,15 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import unquote
 
-from . import _encode
-from ._bindings import Location, Output
-from ._errors import ConstructionError, ServiceError, ValidationError
-from ._model import Headers, Request, Response, by_name
-from ._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, Streaming
-from ._parser import CONTENT_TYPE, PayloadPart
-from ._rules import Blob
-from ._url import split
+from .errors import ConstructionError, ServiceError, ValidationError
 from .eventstream import Message, encode
+from .protocol import _encoding as _encode
+from .protocol._bindings import Location, Output
+from .protocol._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, Streaming
+from .protocol._response_parser import CONTENT_TYPE, PayloadPart
+from .values._messages import Headers, Request, Response, by_name
+from .values._rules import Blob
+from .values._url import split
 
 OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream)
 

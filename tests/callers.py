@@ -27,7 +27,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._connection import Connection
+from smruntime_transports.nonblocking._connection import Connection
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
 IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")

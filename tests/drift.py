@@ -11,9 +11,9 @@ from typing import Any
 import botocore
 import botocore.loaders
 
-from smruntime_core._bindings import Binding, Bound, Location
-from smruntime_core._rules import Blob
+from smruntime_core.protocol._bindings import Binding, Bound, Location
 from smruntime_core.service import OPERATIONS
+from smruntime_core.values._rules import Blob
 
 # member, location, wire name, required, longest (None where there is no limit)
 Line = tuple[str, str, str, bool, int | None]

@@ -14,8 +14,8 @@ import pytest
 import trio
 
 from smruntime_core import CredentialsError, DispatchFailure, Flow, Response, Send, Sleep, run, run_async
-from smruntime_core._effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import World
+from smruntime_core.effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
 from smruntime_core.testing import Frozen
 from smruntime_transports.sockets import SocketIO
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from smruntime_core import DispatchFailure, InvokeEndpoint, RetryPolicy, Timeouts
-from smruntime_transports._connection import READ, WRITE
-from smruntime_transports._waits import First, Place, Turn, Wait
-from smruntime_transports._wire import Wire
 from smruntime_transports.asyncio import AsyncClient, AsyncioIO
+from smruntime_transports.nonblocking._connection import READ, WRITE
+from smruntime_transports.nonblocking._waiting import First, Place, Turn, Wait
+from smruntime_transports.wire._wire import Wire
 
 from .callers import CREDENTIALS, IRIS, STREAMED, connected
 from .servers import OK, Peer, acting

@@ -28,7 +28,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._names import Names
+from smruntime_transports.connect._resolver import Names
 
 from .callers import CREDENTIALS, IRIS, STREAMED
 from .servers import OK, Peer, acting

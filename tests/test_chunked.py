@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, SignatureMismatch, StreamError, TruncatedStream, verify
-from smruntime_core._dates import parse_stamp
-from smruntime_core._signal import NEED_DATA
 from smruntime_core.signing import S3 as DIALECT
 from smruntime_core.signing import (
     STREAMING_PAYLOAD,
@@ -22,6 +20,8 @@ from smruntime_core.signing import (
     Trailers,
     encoded_length,
 )
+from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._decoder import NEED_DATA
 
 from .vectors import NOW, cases
 

@@ -13,11 +13,11 @@ import botocore.session
 import pytest
 
 from smruntime_core import ConstructionError, Credentials
-from smruntime_core._config import Configuration, config_of, configuration
-from smruntime_core._effects import MAX_FILE, ReadFile
+from smruntime_core.config._settings import Configuration, config_of, configuration
+from smruntime_core.effects import MAX_FILE, ReadFile
 from smruntime_core.testing import script
 from smruntime_transports import sockets
-from smruntime_transports._tls import TLS
+from smruntime_transports.connect._tls import TLS
 
 HOME = "/home/someone"
 CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"

@@ -20,10 +20,10 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._connection import OPTIONS
-from smruntime_transports._names import Address, Names
-from smruntime_transports._race import STAGGER, interleaved
-from smruntime_transports._wire import Wire
+from smruntime_transports.connect._happy_eyeballs import STAGGER, interleaved
+from smruntime_transports.connect._resolver import Address, Names
+from smruntime_transports.nonblocking._connection import OPTIONS
+from smruntime_transports.wire._wire import Wire
 
 from .callers import CREDENTIALS, IRIS
 from .servers import OK, acting, scripted

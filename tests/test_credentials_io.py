@@ -22,16 +22,16 @@ import pytest
 import trio
 
 from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, Sleep, SmRuntimeError, run
-from smruntime_core._effects import ReadFile, RunProcess, WriteFile
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
+from smruntime_core.effects import ReadFile, RunProcess, WriteFile
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio_
-from smruntime_transports._wire import Wire
 from smruntime_transports.asyncio import AsyncioIO
 from smruntime_transports.sockets import SocketIO
 from smruntime_transports.trio import TrioIO
+from smruntime_transports.wire._wire import Wire
 
 from .callers import PERFORMERS, Performer, Step
 from .recordings import NOW, on_sockets, world

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from smruntime_core import Credentials, Response, run
-from smruntime_core._dates import rfc3339
 from smruntime_core.credentials import DefaultChain, Login
+from smruntime_core.values._dates import rfc3339
 
 from .recordings import HOME, NOW, Exchange, Recorded, refused, world
 

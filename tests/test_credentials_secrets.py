@@ -13,9 +13,7 @@ import pytest
 from botocore.credentials import ReadOnlyCredentials
 
 from smruntime_core import Credentials, Response, run
-from smruntime_core._dates import rfc3339
-from smruntime_core._effects import Ask, Contents, Finished, RunProcess, WriteFile
-from smruntime_core._profiles import parse
+from smruntime_core.config._profiles import parse
 from smruntime_core.credentials import (
     AssumeRole,
     Container,
@@ -28,9 +26,11 @@ from smruntime_core.credentials import (
     WebIdentity,
     provider_of,
 )
+from smruntime_core.credentials._context import Token
 from smruntime_core.credentials._documents import json_object
 from smruntime_core.credentials._provider import Asked, Given
-from smruntime_core.credentials._world import Token
+from smruntime_core.effects import Ask, Contents, Finished, RunProcess, WriteFile
+from smruntime_core.values._dates import rfc3339
 
 from .callers import PERFORMERS, Step
 from .recordings import HOME, NOW, Exchange, Recorded, world

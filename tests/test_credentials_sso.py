@@ -17,9 +17,9 @@ import botocore.tokens
 import pytest
 
 from smruntime_core import Credentials, Response, run
-from smruntime_core._dates import rfc3339
 from smruntime_core.credentials import DefaultChain, Sso, World
 from smruntime_core.testing import Frozen
+from smruntime_core.values._dates import rfc3339
 
 from .recordings import HOME, NOW, Exchange, Recorded, on_sockets, refused, world
 from .servers import scripted

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core._dates import date_of, day_of, http_date, parse_http_date, parse_rfc3339, parse_stamp, rfc3339, time_of_day
+from smruntime_core.values._dates import date_of, day_of, http_date, parse_http_date, parse_rfc3339, parse_stamp, rfc3339, time_of_day
 
 EPOCH = date(1970, 1, 1)
 days = st.dates().map(lambda found: (found - EPOCH).days)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import InvokeEndpoint, Operation, Output, Request, Response
-from smruntime_core._bindings import header, payload
-from smruntime_core._http1._writing import write
-from smruntime_core._kept import MOST
-from smruntime_core._rules import header_text
-from smruntime_core._url import Endpoint
+from smruntime_core.http1._request_writer import write
+from smruntime_core.protocol._bindings import header, payload
+from smruntime_core.values._bounded_cache import MOST
+from smruntime_core.values._rules import header_text
+from smruntime_core.values._url import Endpoint
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "rest-json-1.json"
 TEXT = header_text(1024)

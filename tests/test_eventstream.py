@@ -22,8 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, ResponseError
-from smruntime_core._errors import StreamError, TruncatedStream
-from smruntime_core._signal import NEED_DATA, Decoder
+from smruntime_core.errors import StreamError, TruncatedStream
 from smruntime_core.eventstream import (
     MAX_HEADERS,
     MAX_PAYLOAD,
@@ -40,6 +39,7 @@ from smruntime_core.eventstream import (
 )
 from smruntime_core.eventstream._decoder import MAX_KNOWN, MAX_KNOWN_HEAD
 from smruntime_core.eventstream._headers import TYPES
+from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "event-stream-frames.json"
 PART: dict[str, HeaderValue] = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}

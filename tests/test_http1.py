@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, DispatchFailure, Request
-from smruntime_core._http1 import MAX_HEAD, MAX_INTERIM, ONE_WRITE, Exchange, write
-from smruntime_transports._h11 import h11_engine
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, ONE_WRITE, Exchange, write
+from smruntime_transports.wire._h11_engine import h11_engine
 
 REQUEST = Request("POST", "http://host:8080/x?y=1", (("A", "b"),), b"hi")
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from smruntime_core import DispatchFailure, Request
-from smruntime_core._http1 import MAX_HEAD, ONE_WRITE, Exchange
-from smruntime_transports._h11 import h11_engine
+from smruntime_core.http1 import MAX_HEAD, ONE_WRITE, Exchange
+from smruntime_transports.wire._h11_engine import h11_engine
 
 ENGINES = {"native": None, "h11": h11_engine}
 MAX_ERROR_BODY = 1024 * 1024

@@ -6,8 +6,8 @@ import pytest
 import trio
 
 import smruntime_core as sm
-from smruntime_core._jobs import LONGEST_WAIT, Fetch, result
-from smruntime_core._patience import Deadline
+from smruntime_core.conversation._async_jobs import LONGEST_WAIT, Fetch, result
+from smruntime_core.conversation._deadline import Deadline
 from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 

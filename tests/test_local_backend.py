@@ -17,8 +17,8 @@ import pytest
 
 import smruntime_local
 from smruntime_core import Credentials, InvokeEndpoint, ModelError, ModelStreamError, RetryPolicy, ServiceUnavailable
-from smruntime_local._backend import Backend
-from smruntime_local._container import Refusal, TimedOut
+from smruntime_local.models._backend import Backend
+from smruntime_local.models._container import Refusal, TimedOut
 from smruntime_transports.sockets import Client
 
 from .servers import scripted

@@ -21,9 +21,9 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local import _host
-from smruntime_local._container import Refusal, Reply, TimedOut
 from smruntime_local._host import Host, Streamed
 from smruntime_local._streaming import Manner
+from smruntime_local.models._container import Refusal, Reply, TimedOut
 
 CALL = InvokeEndpoint(endpoint_name="m", body=b"")
 STREAMED = InvokeEndpointWithResponseStream(endpoint_name="m", body=b"")

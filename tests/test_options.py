@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import smruntime_core as sm
-from smruntime_core._options import RESERVED
+from smruntime_core.conversation._options import RESERVED
 from smruntime_transports import sockets
 
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, StreamError, TruncatedStream
-from smruntime_core._signal import Decoder
 from smruntime_core.payload import NEED_DATA, JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+from smruntime_core.values._decoder import Decoder
 
 from .test_purity import modules_after
 

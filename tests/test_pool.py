@@ -19,12 +19,13 @@ import pytest
 import trio
 
 import smruntime_core as sm
-from smruntime_transports import _pool, sockets
 from smruntime_transports import asyncio as on_asyncio
+from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._connection import Connection
-from smruntime_transports._pool import Pool
+from smruntime_transports.nonblocking._connection import Connection
+from smruntime_transports.wire import _pool
+from smruntime_transports.wire._pool import Pool
 
 from .callers import CREDENTIALS, drive_asyncio
 from .servers import OK, Peer, acting

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from smruntime_core import DispatchFailure, Effect, Open, Receive, Request, Send, Timeouts
-from smruntime_transports._wire import Wire
+from smruntime_transports.wire._wire import Wire
 
 READ = 1
 PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError
-from smruntime_core._config import Sources
-from smruntime_core._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse
+from smruntime_core.config._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse
+from smruntime_core.config._settings import Sources
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
 SECRET = "wJalrXUtnFEMI"

@@ -20,8 +20,9 @@ import trustme
 import urllib3
 
 from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
-from smruntime_transports import _connection, sockets
-from smruntime_transports._proxy import Proxies, Proxy, exempt
+from smruntime_transports import sockets
+from smruntime_transports.connect._proxies import Proxies, Proxy, exempt
+from smruntime_transports.nonblocking import _connection
 
 from .callers import PERFORMERS, Performer, Step
 from .servers import OK, Peer, acting, scripted

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smruntime_core import ConstructionError, Request, Scope, Timeouts
-from smruntime_core._record import Record, field
+from smruntime_core.values._record import Record, field
 
 
 def _small(member: str, value: object) -> int:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
-from smruntime_core._dates import stamp
 from smruntime_core.testing import Frozen, ScriptedIO, script
+from smruntime_core.values._dates import stamp
 
 KEYS = sm.Credentials("AKID", "secret")
 OTHERS = sm.Credentials("AKID2", "secret2")

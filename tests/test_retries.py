@@ -31,7 +31,7 @@ from smruntime_core import (
     SmRuntimeError,
     ValidationError,
 )
-from smruntime_core._retries import NoLock, Retry, TokenBucket
+from smruntime_core.conversation._retries import NoLock, Retry, TokenBucket
 
 POLICY = RetryPolicy()
 REFUSED = DispatchFailure("x", kind="refused", phase="connect", delivery="not_sent")

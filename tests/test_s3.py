@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 import smruntime_core as sm
-from smruntime_core._patience import Deadline
-from smruntime_core._s3 import PATIENCE, ObjectReader
-from smruntime_core._skew import Skew
+from smruntime_core.conversation._clock_skew import Skew
+from smruntime_core.conversation._deadline import Deadline
+from smruntime_core.conversation._s3 import PATIENCE, ObjectReader
 from smruntime_core.signing import S3
 from smruntime_core.testing import Frozen, ScriptedIO, script
 

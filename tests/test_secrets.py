@@ -25,7 +25,7 @@ import pytest
 import smruntime_core as sm
 import smruntime_core.eventstream
 from smruntime_core import service
-from smruntime_core._http1 import Exchange, write
+from smruntime_core.http1 import Exchange, write
 from smruntime_core.signing import (
     BearerToken,
     ChunkSigner,

@@ -21,8 +21,8 @@ from smruntime_core import (
     ValidationError,
     service,
 )
-from smruntime_core._bindings import Binding, Bound
-from smruntime_core._rules import Blob, WholeNumber
+from smruntime_core.protocol._bindings import Binding, Bound
+from smruntime_core.values._rules import Blob, WholeNumber
 
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
 ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)

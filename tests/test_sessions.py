@@ -17,10 +17,10 @@ from smruntime_core import (
     RetryPolicy,
     ServiceError,
 )
-from smruntime_core._sessions import SessionId
+from smruntime_core.conversation._sessions import SessionId
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
-from smruntime_transports._sessions import InSession
+from smruntime_transports.client._sessions import InSession
 
 from .servers import CLOSE, OK, scripted
 

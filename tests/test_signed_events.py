@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import Credentials, Request, Scope, SignatureMismatch, StreamError
-from smruntime_core._dates import parse_stamp
 from smruntime_core.eventstream import NEED_DATA, EventStreamDecoder, Message, Timestamp, encode
 from smruntime_core.signing import STREAMING_EVENTS, EventSigner, EventVerifier, RegionSet, sign, verify
-from smruntime_core.signing._chain import Chain, piece
 from smruntime_core.signing._keys import signing_key
+from smruntime_core.signing._signature_chain import Chain, piece
+from smruntime_core.values._dates import parse_stamp
 
 from .vectors import NOW, cases
 

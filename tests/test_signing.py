@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, InvokeEndpoint, Request, Scope, sign
-from smruntime_core._kept import MOST
-from smruntime_core._model import KEPT_AS
-from smruntime_core._url import Form
 from smruntime_core.signing import S3, UNSIGNED_PAYLOAD, Dialect, RegionSet, _keys, hash_payload, presign
 from smruntime_core.signing._canonical import strictly
+from smruntime_core.values._bounded_cache import MOST
+from smruntime_core.values._messages import KEPT_AS
+from smruntime_core.values._url import Form
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
 NOW = 1440938160  # 2015-08-30T12:36:00Z

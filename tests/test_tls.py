@@ -29,7 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._tls import TLS
+from smruntime_transports.connect._tls import TLS
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted

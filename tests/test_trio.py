@@ -14,10 +14,10 @@ import trio
 import trio.testing
 
 from smruntime_core import DispatchFailure, RetryPolicy, Timeouts
-from smruntime_transports._connection import READ, WRITE, Connection
-from smruntime_transports._waits import Place, Turn, Wait
-from smruntime_transports._wire import Wire
+from smruntime_transports.nonblocking._connection import READ, WRITE, Connection
+from smruntime_transports.nonblocking._waiting import Place, Turn, Wait
 from smruntime_transports.trio import AsyncClient, TrioIO, _alarm
+from smruntime_transports.wire._wire import Wire
 
 from .callers import CREDENTIALS, IRIS, connected
 from .servers import OK, Peer, acting

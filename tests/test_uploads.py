@@ -25,9 +25,9 @@ from smruntime_core import (
     Timeouts,
     Upload,
 )
-from smruntime_core._bodies import Source
-from smruntime_core._http1 import ONE_WRITE
+from smruntime_core.http1 import ONE_WRITE
 from smruntime_core.testing._server import answer
+from smruntime_core.values._bodies import Source
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
@@ -400,8 +400,8 @@ def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
 
 def test_a_file_is_measured_by_a_client_only() -> None:
     from smruntime_core import sign
-    from smruntime_core._http1 import write
-    from smruntime_core._model import Scope
+    from smruntime_core.http1 import write
+    from smruntime_core.values._messages import Scope
 
     request = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"x")).request("http://h")
     with pytest.raises(ConstructionError, match="body"):

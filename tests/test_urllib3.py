@@ -9,7 +9,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-from smruntime_transports._connection import READ, WRITE, Connection
+from smruntime_transports.nonblocking._connection import READ, WRITE, Connection
 from smruntime_transports.urllib3 import Lent
 
 

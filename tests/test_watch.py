@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from smruntime_transports._connection import READ, WRITE
 from smruntime_transports._watch import Epoll, Readers, Word, watch
+from smruntime_transports.nonblocking._connection import READ, WRITE
 
 KINDS: list[Any] = [
     pytest.param(Epoll, marks=pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")),

@@ -20,7 +20,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._pool import MOST
+from smruntime_transports.wire._pool import MOST
 
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 import smruntime_local
-from smruntime_core._patience import Deadline
-from smruntime_core._s3 import ObjectReader
-from smruntime_core._skew import Skew
+from smruntime_core.conversation._clock_skew import Skew
+from smruntime_core.conversation._deadline import Deadline
+from smruntime_core.conversation._s3 import ObjectReader
 from smruntime_core.credentials import World
 from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio

@@ -17,12 +17,12 @@ import urllib3
 
 import smruntime_core as sm
 import smruntime_local
-from smruntime_core._metadata import Attempt, Metadata
+from smruntime_core.metadata import Attempt, Metadata
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports._tls import TLS
+from smruntime_transports.connect._tls import TLS
 
 from .callers import CREDENTIALS
 from .servers import OK, scripted

@@ -32,12 +32,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._rooms import opening
+from ..values._lazy import opening
 
 if TYPE_CHECKING:
     from ._cache import Cache
     from ._chain import DefaultChain, Resolution, resolve
     from ._container import Container
+    from ._context import Source, World
     from ._imds import InstanceMetadata
     from ._login import Login
     from ._process import Process
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from ._sso import Sso
     from ._static import ANONYMOUS, Environment
     from ._sts import AssumeRole, WebIdentity
-    from ._world import Source, World
 
 _ROOMS = {
     "_cache": ("Cache",),

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from .._errors import CredentialsError
-from .._model import Credentials
+from ..errors import CredentialsError
+from ..values._messages import Credentials
 
 ADVISORY = 900.0  # seconds before they expire, at most
 MANDATORY = 60.0

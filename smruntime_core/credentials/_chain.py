@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .._effects import Flow
-from .._errors import CredentialsError
-from .._model import Credentials
-from .._record import Record
+from ..effects import Flow
+from ..errors import CredentialsError
+from ..values._messages import Credentials
+from ..values._record import Record
+from ._context import Source, World
 from ._static import Environment
-from ._world import Source, World
 
 
 class Resolution:

@@ -7,13 +7,13 @@ connected to; no name but `localhost` is looked up, no redirect followed, no pro
 
 from __future__ import annotations
 
-from .._effects import Flow
-from .._errors import CredentialsError
-from .._model import Credentials, Request
-from .._url import host_and_port, split
+from ..effects import Flow
+from ..errors import CredentialsError
+from ..values._messages import Credentials, Request
+from ..values._url import host_and_port, split
+from ._context import Blaming, Source, Token, World, read_token
 from ._documents import credentials, explained, json_object
 from ._services import ask
-from ._world import Blaming, Source, Token, World, read_token
 
 HOST = "169.254.170.2"
 HOSTS = frozenset((HOST, "169.254.170.23", "fd00:ec2::23"))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import cast
 
-from .._dates import parse_rfc3339
-from .._errors import CredentialsError, printable
-from .._model import Credentials, Response
-from .._section import Section
-from ._world import MAX_DOCUMENT, Blaming
+from ..errors import CredentialsError, printable
+from ..values._dates import parse_rfc3339
+from ..values._messages import Credentials, Response
+from ..values._redacted import Section
+from ._context import MAX_DOCUMENT, Blaming
 
 _leaf = re.compile(rb"<([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?>([^<>]*)</\1\s*>").finditer
 _reference = re.compile("&(#[0-9]{1,7}|#x[0-9a-fA-F]{1,6}|[a-z]{2,4});").sub

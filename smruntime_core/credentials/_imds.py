@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import re
 
-from .._effects import Flow, Send
-from .._errors import ConstructionError, CredentialsError, DispatchFailure
-from .._model import Credentials, Request, Response
-from .._record import Record
-from .._rules import ENDPOINT_URL
+from ..effects import Flow, Send
+from ..errors import ConstructionError, CredentialsError, DispatchFailure
+from ..values._messages import Credentials, Request, Response
+from ..values._record import Record
+from ..values._rules import ENDPOINT_URL
+from ._context import MAX_DOCUMENT, Blaming, Source, Token, World
 from ._documents import credentials, json_object
 from ._services import PHASES, ask
-from ._world import MAX_DOCUMENT, Blaming, Source, Token, World
 
 DISABLED = "AWS_EC2_METADATA_DISABLED"
 ENDPOINTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}

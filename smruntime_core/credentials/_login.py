@@ -13,15 +13,15 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from .._dates import rfc3339
-from .._effects import Flow
-from .._errors import CredentialsError
-from .._model import Credentials, Request
-from .._section import Section
+from ..effects import Flow
+from ..errors import CredentialsError
+from ..values._dates import rfc3339
+from ..values._messages import Credentials, Request
+from ..values._redacted import Section
+from ._context import Source, World
 from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
 from ._sso import MAX_SECONDS, json_request, keep, read_cached
-from ._world import Source, World
 
 RENEWED_BEFORE = 300.0  # seconds before the keys expire
 ADVICE = "sign in with `aws login`"

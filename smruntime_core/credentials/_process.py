@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .._effects import Flow, RunProcess
-from .._errors import CredentialsError
-from .._model import Credentials
-from .._record import field
+from ..effects import Flow, RunProcess
+from ..errors import CredentialsError
+from ..values._messages import Credentials
+from ..values._record import field
+from ._context import Source, World
 from ._documents import credentials, json_object, number
-from ._world import Source, World
 
 
 class Process(Source):

@@ -18,14 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .._effects import Flow
-from .._errors import CredentialsError
-from .._model import Credentials
-from .._profiles import Profiles, Settings
+from ..config._profiles import Profiles, Settings
+from ..effects import Flow
+from ..errors import CredentialsError
+from ..values._messages import Credentials
+from ._context import Source, World
 from ._provider import fetched
 from ._static import keys
 from ._sts import AssumeRole
-from ._world import Source, World
 
 if TYPE_CHECKING:
     from ._protocols import ProviderLike

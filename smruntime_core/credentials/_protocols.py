@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from .._effects import Flow
-from .._model import Credentials
-from ._world import World
+from ..effects import Flow
+from ..values._messages import Credentials
+from ._context import World
 
 
 class Provider(Protocol):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, cast
 
-from .._effects import Ask, Effect, Flow
-from .._errors import ConstructionError, CredentialsError, SmRuntimeError
-from .._model import Credentials
-from ._world import Blaming, World
+from ..effects import Ask, Effect, Flow
+from ..errors import ConstructionError, CredentialsError, SmRuntimeError
+from ..values._messages import Credentials
+from ._context import Blaming, World
 
 if TYPE_CHECKING:
     from ._protocols import Freezable, Keys, Provider, ProviderLike

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .._effects import Flow, Send, Sleep
-from .._endpoints import partition
-from .._errors import CredentialsError, DispatchFailure, ServiceError
-from .._model import Request, Response, Timeouts
-from .._retries import RetryPolicy
-from .._rules import ENDPOINT_URL, REGION
-from ._world import MAX_DOCUMENT, Blaming, World
+from ..config._endpoints import partition
+from ..conversation._retries import RetryPolicy
+from ..effects import Flow, Send, Sleep
+from ..errors import CredentialsError, DispatchFailure, ServiceError
+from ..values._messages import Request, Response, Timeouts
+from ..values._rules import ENDPOINT_URL, REGION
+from ._context import MAX_DOCUMENT, Blaming, World
 
 POLICY = RetryPolicy.aws_standard()
 PHASES = Timeouts(response=10.0, idle=5.0)

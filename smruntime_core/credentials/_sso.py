@@ -11,15 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from .._dates import parse_rfc3339, rfc3339
-from .._effects import Flow, ReadFile, WriteFile
-from .._errors import ConstructionError, CredentialsError
-from .._model import Credentials, Request
-from .._section import Section
+from ..effects import Flow, ReadFile, WriteFile
+from ..errors import ConstructionError, CredentialsError
 from ..signing._canonical import _encode as percent_encode
+from ..values._dates import parse_rfc3339, rfc3339
+from ..values._messages import Credentials, Request
+from ..values._redacted import Section
+from ._context import Blaming, Source, Token, World
 from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SSO, SSO_OIDC, ask, url_of
-from ._world import Blaming, Source, Token, World
 
 RENEWED_BEFORE = 300.0  # seconds before a token expires
 MAX_SECONDS = 10**9  # that a sign-in may last

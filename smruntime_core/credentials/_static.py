@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .._dates import parse_rfc3339
-from .._effects import Flow
-from .._errors import CredentialsError
-from .._model import Credentials
-from ._world import Blaming, Source, World
+from ..effects import Flow
+from ..errors import CredentialsError
+from ..values._dates import parse_rfc3339
+from ..values._messages import Credentials
+from ._context import Blaming, Source, World
 
 ANONYMOUS = Credentials.trusted({"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
 

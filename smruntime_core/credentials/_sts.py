@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from .._decode import _quoted_token as without_token
-from .._effects import Ask, Flow
-from .._errors import CredentialsError
-from .._model import Credentials, Request, Response, Scope
-from .._record import field
-from .._section import Section
+from ..effects import Ask, Flow
+from ..errors import CredentialsError
+from ..protocol._decoding import _quoted_token as without_token
 from ..signing import sign
 from ..signing._canonical import _encode as percent_encode
+from ..values._messages import Credentials, Request, Response, Scope
+from ..values._record import field
+from ..values._redacted import Section
+from ._context import Blaming, Source, Token, World, read_token
 from ._documents import brief, credentials, xml_leaves
 from ._services import STS, ask, url_of
-from ._world import Blaming, Source, Token, World, read_token
 
 if TYPE_CHECKING:
     from ._protocols import ProviderLike

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._signal import NEED_DATA
+from ..values._decoder import NEED_DATA
 from ._decoder import EventStreamDecoder
 from ._frames import MAX_PAYLOAD, Message, encode
 from ._headers import MAX_HEADERS, Byte, HeaderValue, Integer, Long, Short, Timestamp, encode_headers

@@ -22,8 +22,8 @@ from io import BytesIO
 from typing import Final, cast
 from zlib import crc32
 
-from .._errors import StreamError, TruncatedStream
-from .._signal import NEED_DATA, NeedData
+from ..errors import StreamError, TruncatedStream
+from ..values._decoder import NEED_DATA, NeedData
 from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
 from ._headers import HeaderValue, decode_headers
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from .._errors import ConstructionError, StreamError
+from ..errors import ConstructionError, StreamError
 from ._headers import MAX_HEADERS, HeaderValue, encode_headers
 
 PRELUDE: Final = 12

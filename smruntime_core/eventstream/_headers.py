@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, NoReturn, Self, TypeAlias
 
-from .._errors import ConstructionError, ResponseError, StreamError
+from ..errors import ConstructionError, ResponseError, StreamError
 
 if TYPE_CHECKING:
     import datetime as dt

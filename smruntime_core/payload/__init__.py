@@ -22,7 +22,7 @@ the middle of something raises `TruncatedStream`. Nothing that a server sends ra
 
 from __future__ import annotations
 
-from .._signal import NEED_DATA
+from ..values._decoder import NEED_DATA
 from ._json import JSON, JSONLinesDecoder, JSONRecordDecoder
 from ._lines import LineDecoder
 from ._sse import ServerSentEvent, SSEDecoder

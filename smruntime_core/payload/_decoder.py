@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from .._errors import ConstructionError, StreamError
-from .._signal import NEED_DATA, NeedData
+from ..errors import ConstructionError, StreamError
+from ..values._decoder import NEED_DATA, NeedData
 
 EventT = TypeVar("EventT")
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import NoReturn, TypeAlias, cast
 
-from .._errors import StreamError, TruncatedStream
+from ..errors import StreamError, TruncatedStream
 from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
 from ._lines import LineDecoder
 from ._text import TextDecoder

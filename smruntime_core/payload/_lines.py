@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._errors import StreamError
+from ..errors import StreamError
 from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
 from ._text import Errors, checked_errors, decode_line
 

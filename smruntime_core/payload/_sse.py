@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._errors import StreamError, TruncatedStream
-from .._record import Record
+from ..errors import StreamError, TruncatedStream
+from ..values._record import Record
 from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
 from ._lines import LineDecoder
 from ._text import Errors

@@ -6,7 +6,7 @@ from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from .._errors import ConstructionError, StreamError, TruncatedStream
+from ..errors import ConstructionError, StreamError, TruncatedStream
 from ._decoder import PayloadDecoder
 
 Errors: TypeAlias = Literal["strict", "replace"]

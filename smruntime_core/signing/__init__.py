@@ -35,24 +35,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._rooms import opening
+from ..values._lazy import opening
 from ._canonical import S3, STANDARD, UNSIGNED, Dialect
 from ._keys import RegionSet
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
 
 if TYPE_CHECKING:
     from ._bearer import BearerToken, bearer_token, verify_bearer
-    from ._chunked import (
-        STREAMING_PAYLOAD,
-        STREAMING_PAYLOAD_TRAILER,
-        STREAMING_UNSIGNED_PAYLOAD_TRAILER,
-        ChunkSigner,
-        encoded_length,
-    )
+    from ._chunk_signer import STREAMING_PAYLOAD, STREAMING_PAYLOAD_TRAILER, STREAMING_UNSIGNED_PAYLOAD_TRAILER, ChunkSigner, encoded_length
+    from ._chunk_verifier import ChunkVerifier, Trailers
     from ._events import STREAMING_EVENTS, EventSigner, EventVerifier
     from ._explain import Difference, Explanation, explain
     from ._presign import Presigned, presign
-    from ._unchunked import ChunkVerifier, Trailers
     from ._verify import MAX_SKEW, verify
 
 __all__ = [

@@ -14,8 +14,8 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 
-from .._errors import ConstructionError
-from .._model import Credentials, Request, Scope
+from ..errors import ConstructionError
+from ..values._messages import Credentials, Request, Scope
 from ._canonical import strictly
 from ._claim import refusal
 from ._presign import presign

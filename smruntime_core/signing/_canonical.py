@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from .._errors import ConstructionError
-from .._url import split
+from ..errors import ConstructionError
+from ..values._url import split
 
 
 class Dialect(NamedTuple):

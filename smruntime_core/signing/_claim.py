@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .._errors import ServiceError
-from .._model import Request, Scope
+from ..errors import ServiceError
+from ..values._messages import Request, Scope
 from ._canonical import canonical_headers, unquoted
 from ._keys import ECDSA, HMAC, AnyScope, RegionSet
 

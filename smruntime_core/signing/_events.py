@@ -8,13 +8,13 @@ What is signed of the headers is ":date" as it is encoded. (Transcribe developer
 
 from __future__ import annotations
 
-from .._dates import stamp as stamp_of
-from .._errors import ConstructionError, SignatureMismatch, StreamError
-from .._model import Credentials, Request
+from ..errors import ConstructionError, SignatureMismatch, StreamError
 from ..eventstream import Message, Timestamp, encode, encode_headers
-from ._chain import Chain, piece
+from ..values._dates import stamp as stamp_of
+from ..values._messages import Credentials, Request
 from ._claim import Claim
 from ._keys import AnyScope
+from ._signature_chain import Chain, piece
 from ._verify import MAX_SKEW
 
 STREAMING_EVENTS = "STREAMING-AWS4-HMAC-SHA256-EVENTS"

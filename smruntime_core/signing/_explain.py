@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .._record import Record
+from ..values._record import Record
 from ._canonical import canonical_path
 from ._presign import Presigned
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload

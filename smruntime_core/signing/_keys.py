@@ -12,11 +12,11 @@ from collections.abc import Collection
 from hmac import compare_digest
 from typing import Protocol, TypeAlias
 
-from .._dates import date_of, time_of_day
-from .._kept import Kept
-from .._model import KEPT_AS, Credentials, Headers, Scope
-from .._record import Record, field
-from .._rules import SCOPE_PART, Rule
+from ..values._bounded_cache import Kept
+from ..values._dates import date_of, time_of_day
+from ..values._messages import KEPT_AS, Credentials, Headers, Scope
+from ..values._record import Record, field
+from ..values._rules import SCOPE_PART, Rule
 from ._canonical import Dialect, HeaderLines, canonical_target
 
 HMAC = "AWS4-HMAC-SHA256"

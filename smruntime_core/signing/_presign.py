@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .._errors import ConstructionError
-from .._model import Credentials, Request
-from .._record import Record, field
+from ..errors import ConstructionError
+from ..values._messages import Credentials, Request
+from ..values._record import Record, field
 from ._canonical import STANDARD, Dialect, canonical_query, canonical_request, encode_value, strictly
 from ._keys import AnyScope, signing_key
 from ._sigv4 import TEXT, UNSIGNED_PAYLOAD, hash_payload, string_to_sign

@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Collection
 from typing import NamedTuple
 
-from .._bodies import Body, Upload
-from .._errors import ConstructionError
-from .._model import Credentials, Headers, Request
+from ..errors import ConstructionError
+from ..values._bodies import Body, Upload
+from ..values._messages import Credentials, Headers, Request
 from ._canonical import STANDARD, Dialect, canonical_request
 from ._keys import AnyScope, Key, Outline, signing_key
 

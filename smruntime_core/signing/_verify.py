@@ -10,11 +10,11 @@ import re
 from collections.abc import Collection, Mapping
 from hmac import compare_digest
 
-from .._dates import parse_stamp
-from .._dates import stamp as stamp_of
-from .._errors import ConstructionError, ServiceError
-from .._model import Credentials, Request, Scope
-from .._url import split
+from ..errors import ConstructionError, ServiceError
+from ..values._dates import parse_stamp
+from ..values._dates import stamp as stamp_of
+from ..values._messages import Credentials, Request, Scope
+from ..values._url import split
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
 from ._claim import Claim, refusal
 from ._keys import ECDSA, signing_key

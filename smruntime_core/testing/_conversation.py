@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import Generic, Self, TypeVar
 
-from .._effects import Effect, Flow
-from .._errors import SmRuntimeError
+from ..effects import Effect, Flow
+from ..errors import SmRuntimeError
 
 T = TypeVar("T")
 ErrorT = TypeVar("ErrorT", bound=SmRuntimeError)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._effects import Flow
+from ..effects import Flow
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Refusal, Scenario
 from ._server import WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer, fin, first, keep, rst

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from .._effects import Flow
-from .._http1 import MAX_HEAD
+from ..effects import Flow
+from ..http1 import MAX_HEAD
 from ._scenario import SPARE, Answer, Failure, Scenario
 from ._server import Hear, Say, answer, fin, keep, rst
 from ._ways import CHUNKED, NO_BODY, OK, cut, fails, misframed, refused, several, whole

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from .._effects import Flow
-from .._http1 import MAX_HEAD
-from .._model import Timeouts
+from ..effects import Flow
+from ..http1 import MAX_HEAD
+from ..values._messages import Timeouts
 from ._scenario import SPARE, Answer, Failure, Scenario
 from ._server import Hear, Pause, Say, answer, keep
 from ._ways import NO_BODY, OK, refused, several, whole

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .._effects import Flow
-from .._operations import InvokeEndpoint
-from .._retries import RetryPolicy
+from ..conversation._retries import RetryPolicy
+from ..effects import Flow
+from ..protocol._operations import InvokeEndpoint
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Scenario
 from ._server import LATER, MOMENT, POISON, WELL, Hear, Pause, Reset, Say, Script, answer, first, keep, on_each, saying

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias, TypeVar
 
-from .._bindings import Output
-from .._errors import DispatchFailure, ServiceError, SmRuntimeError
-from .._model import MAX_ERROR_BODY, Timeouts
-from .._operations import InvokeEndpoint, InvokeEndpointOutput
-from .._record import Record, field
-from .._retries import RetryPolicy
+from ..conversation._retries import RetryPolicy
+from ..errors import DispatchFailure, ServiceError, SmRuntimeError
+from ..protocol._bindings import Output
+from ..protocol._operations import InvokeEndpoint, InvokeEndpointOutput
+from ..values._messages import MAX_ERROR_BODY, Timeouts
+from ..values._record import Record, field
 from ._server import Script
 
 OperationT = TypeVar("OperationT")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from .._effects import Effect, Flow
+from ..effects import Effect, Flow
 
 Script: TypeAlias = "Callable[[int], Flow[None]]"
 

@@ -7,9 +7,9 @@ import json
 import zlib
 from typing import Any
 
-from .._dates import http_date, parse_stamp
-from .._effects import Flow
-from .._errors import (
+from ..conversation._retries import RetryPolicy
+from ..effects import Flow
+from ..errors import (
     InternalDependencyException,
     InternalFailure,
     ModelError,
@@ -18,8 +18,8 @@ from .._errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from .._model import MAX_ERROR_BODY, Timeouts
-from .._retries import RetryPolicy
+from ..values._dates import http_date, parse_stamp
+from ..values._messages import MAX_ERROR_BODY, Timeouts
 from ._scenario import SPARE, Answer, Refusal, Scenario
 from ._server import WELL, Hear, Now, Pause, Say, Script, answer, fin, keep, rst
 from ._ways import no

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._effects import Flow
-from .._model import Timeouts
-from .._operations import InvokeEndpoint
-from .._retries import RetryPolicy
+from ..conversation._retries import RetryPolicy
+from ..effects import Flow
+from ..protocol._operations import InvokeEndpoint
+from ..values._messages import Timeouts
 from ._head import LATE
 from ._scenario import Answer, Failure, Scenario
 from ._server import LATER, WELL, Hear, Pause, Say, first, keep

@@ -34,9 +34,9 @@ from smruntime_core import (
 )
 
 from . import _openai
-from ._container import Model, Refusal, Reply, TimedOut
 from ._jobs import Jobs, Store
 from ._streaming import Manner, Sleep, asked, frames
+from .models._container import Model, Refusal, Reply, TimedOut
 
 ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"

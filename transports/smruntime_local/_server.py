@@ -20,14 +20,15 @@ from types import TracebackType
 
 from smruntime_core import Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, service, verify
 
-from . import _echo, _iris, _ngram, _openai
-from ._backend import Backend
-from ._chat import Chat
+from . import _openai
 from ._connection import LINGER, Connection
-from ._container import Model
 from ._host import Answer, Host
 from ._sessions import LIFETIME, Sessions
 from ._streaming import Manner, how_to_cut
+from .models import _echo, _iris, _ngram
+from .models._backend import Backend
+from .models._chat import Chat
+from .models._container import Model
 
 
 def serve(

@@ -32,7 +32,7 @@ from typing import NamedTuple, TypeAlias
 from smruntime_core import InternalStreamFailure, ModelStreamError, PayloadPart, ServiceError, ValidationError
 from smruntime_core.service import event
 
-from ._container import TimedOut
+from .models._container import TimedOut
 
 Parts: TypeAlias = Iterator[bytes]
 Sleep: TypeAlias = Callable[[float], object]

@@ -14,8 +14,8 @@ pump, engines    _pump.py       bytes between a socket and an exchange     _h11.
 
 from __future__ import annotations
 
-from ._client import Settings
-from ._proxy import Proxy
-from ._tls import TLS
+from .client._client import Settings
+from .connect._proxies import Proxy
+from .connect._tls import TLS
 
 __all__ = ["TLS", "Proxy", "Settings"]

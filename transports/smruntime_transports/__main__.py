@@ -13,8 +13,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from . import _doctor, _invoke
-from ._exit import CODES, exit_code
+from .cli import _doctor, _invoke
+from .cli._exit import CODES, exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
-from ._connection import READ, WRITE
+from .nonblocking._connection import READ, WRITE
 
 _ONCE = getattr(select, "EPOLLONESHOT", 0)
 CANNOT_WATCH = "this event loop cannot watch sockets: use asyncio.SelectorEventLoop"

@@ -19,13 +19,13 @@ from typing import Unpack
 from smruntime_core import Sleep
 
 from ._alarm import Alarm
-from ._client import BaseAsyncClient
-from ._connection import WRITE, Connection
-from ._io import AwaitedWireIO, P, T
-from ._settings import WireClientSettings
-from ._waits import First, Turn, Wait
 from ._watch import Word, watch
-from ._wire import Wire
+from .client._client import BaseAsyncClient
+from .client._settings import WireClientSettings
+from .nonblocking._connection import WRITE, Connection
+from .nonblocking._waiting import First, Turn, Wait
+from .wire._io import AwaitedWireIO, P, T
+from .wire._wire import Wire
 
 
 class AsyncioIO(AwaitedWireIO):

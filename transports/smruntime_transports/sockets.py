@@ -16,12 +16,12 @@ from typing import Unpack
 
 from smruntime_core import Sleep
 
-from ._client import SyncClient
-from ._connection import Connection
-from ._io import BlockingWireIO
-from ._settings import WireClientSettings
-from ._waits import First, Turn, Wait
-from ._wire import Wire
+from .client._client import SyncClient
+from .client._settings import WireClientSettings
+from .nonblocking._connection import Connection
+from .nonblocking._waiting import First, Turn, Wait
+from .wire._io import BlockingWireIO
+from .wire._wire import Wire
 
 
 class SocketIO(BlockingWireIO):

@@ -21,13 +21,13 @@ except ImportError as error:
 from smruntime_core import Sleep
 
 from ._alarm import Alarm
-from ._client import BaseAsyncClient
-from ._connection import READ, WRITE, Connection
-from ._io import AwaitedWireIO, P, T
-from ._nested import Sock
-from ._settings import WireClientSettings
-from ._waits import First, Turn, Wait
-from ._wire import Wire
+from .client._client import BaseAsyncClient
+from .client._settings import WireClientSettings
+from .connect._tls_in_tls import Sock
+from .nonblocking._connection import READ, WRITE, Connection
+from .nonblocking._waiting import First, Turn, Wait
+from .wire._io import AwaitedWireIO, P, T
+from .wire._wire import Wire
 
 
 class TrioIO(AwaitedWireIO):

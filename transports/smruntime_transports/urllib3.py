@@ -46,20 +46,20 @@ if hasattr(HTTPConnection, "is_multiplexed"):
     )
 
 from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Send, run
-from smruntime_core._errors import Kind, Phase
-from smruntime_core._http1 import Exchange
-from smruntime_core._url import host_and_port
+from smruntime_core.errors import Kind, Phase
+from smruntime_core.http1 import Exchange
+from smruntime_core.values._url import host_and_port
 
-from ._client import Settings, SyncClient
-from ._connect import Connector
-from ._connection import Connection, Option
-from ._limits import Limits
-from ._pool import MOST, Origin, Pool
-from ._proxy import Proxy, tunnel
-from ._steps import Left, not_sent
-from ._tls import TLS
-from ._wire import Wire, WireSettings, conceal, direct
+from .client._client import Settings, SyncClient
+from .connect._connector import Connector
+from .connect._proxies import Proxy, tunnel
+from .connect._tls import TLS
+from .nonblocking._connection import Connection, Option
+from .nonblocking._retry import Left, not_sent
 from .sockets import SocketIO
+from .wire._pool import MOST, Origin, Pool
+from .wire._time_limits import Limits
+from .wire._wire import Wire, WireSettings, conceal, direct
 
 
 class Calling(NamedTuple):

@@ -1,0 +1,149 @@
+"""The vocabulary of the binding table: where a member travels, under which name, by which rule.
+
+The table itself is the class bodies of `_operations`: each line there is a member's Python name and type together with one
+of the bindings below. Serialiser, parser, service side, documentation and property tests all read it from there:
+
+    >>> from smruntime_core import InvokeEndpoint
+    >>> [(b.name, b.wire_name) for b in InvokeEndpoint.bindings][:3]
+    [('endpoint_name', 'EndpointName'), ('body', 'Body'), ('content_type', 'Content-Type')]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+from ..metadata import NO_METADATA, Metadata
+from ..values._bounded_cache import Kept
+from ..values._record import REQUIRED, Field, Record, field
+from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
+from ..values._url import Form
+
+
+class Location(Enum):
+    """Where in an HTTP message a member travels."""
+
+    LABEL = "label"
+    HEADER = "header"
+    PAYLOAD = "payload"
+    DOCUMENT = "body"  # a member of the JSON object that is the HTTP body
+
+
+class Binding(Field):
+    """One line of the table: a member of an operation or output and its place on the wire."""
+
+    def __init__(
+        self, location: Location, wire_name: str, rule: Rule | WholeNumber | Blob, default: object = REQUIRED, secret: bool = False
+    ) -> None:
+        super().__init__(default=default, check=rule.check, secret=secret)
+        self.location = location
+        self.wire_name = wire_name
+        self.place = f"{{{wire_name}}}"  # where a label stands in a path
+        self.rule = rule
+        self.takes_bytes = isinstance(rule, Blob) and rule.maximum is None
+        self.required = default is REQUIRED  # there is no such message without it
+
+    @property
+    def fits(self) -> Callable[[str], object] | None:
+        rule = self.rule
+        return rule.fits if isinstance(rule, Rule) and rule.bounded else None
+
+
+# `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.
+def label(wire_name: str, rule: Rule) -> Any:
+    """A member that travels as one segment of the path; its rule leaves nothing to be escaped."""
+    return Binding(Location.LABEL, wire_name, rule)
+
+
+def header(wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False) -> Any:
+    """A member that travels as a header field."""
+    return Binding(Location.HEADER, wire_name, rule, default, secret)
+
+
+def payload(wire_name: str, rule: Blob = ANY_BYTES, *, default: Any = REQUIRED) -> Any:
+    """The member that is the HTTP body, byte for byte."""
+    return Binding(Location.PAYLOAD, wire_name, rule, default, True)
+
+
+def stream(wire_name: str, *, default: bytes) -> Any:
+    """The member that is the HTTP body and comes in events; a record of what precedes them is made without it."""
+    made = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, default, True)
+    made.required = True
+    return made
+
+
+def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
+    """A member of the JSON object that is the HTTP body."""
+    return Binding(Location.DOCUMENT, wire_name, rule, default)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
+class Bound(Record):
+    """A record whose members travel in an HTTP message."""
+
+    sparse: ClassVar[bool] = True
+    bindings: ClassVar[tuple[Binding, ...]] = ()
+    labels: ClassVar[tuple[Binding, ...]] = ()
+    document: ClassVar[tuple[Binding, ...]] = ()
+    headers: ClassVar[dict[str, str]] = {}
+    wire_names: ClassVar[dict[str, str]] = {}
+    numbers: ClassVar[bool] = False
+    takes_bytes: ClassVar[bool] = False  # any plain bytes will do for a body
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__(kw_only=True)
+        cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
+        cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
+        cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
+        # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
+        cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
+        cls.takes_bytes = any(f.name == "body" and f.takes_bytes for f in cls.bindings)
+        cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
+        cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
+
+
+class Asking(Bound):
+    """What a request is made of; `path` has a place for each label.
+
+    It remembers the forms that its requests had, and hands them on to those that differ from it in nothing but the body.
+    """
+
+    __slots__ = ("_forms",)  # what is in `vars` are members that were given
+    method: ClassVar[str] = "POST"
+    path: ClassVar[str]
+    if TYPE_CHECKING:
+        _forms: ClassVar[Kept[Form]]
+
+    def forms(self) -> Kept[Form]:
+        """By endpoint, as far as it was asked for any."""
+        try:
+            return self._forms
+        except AttributeError:
+            forms: Kept[Form] = Kept()
+            _remember(self, forms)
+            return forms
+
+    def but(self, **changes: object) -> Self:
+        """The same with some members changed, all of them checked; raises `ConstructionError`."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def bearing(self, body: bytes) -> Self:
+        """The same with another body of plain bytes, if those need no check (`takes_bytes`); the rest has been checked."""
+        values = self.__dict__.copy()
+        values["body"] = body
+        made = self.trusted(values)
+        _remember(made, self.forms())
+        return made
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__
+
+
+_remember: Callable[[Asking, Kept[Form]], None] = Asking.__dict__["_forms"].__set__
+
+
+class Output(Bound):
+    """What an operation gives back. `metadata` (request id, status, headers, attempts) is outside equality."""
+
+    metadata: Metadata = field(default=NO_METADATA, compare=False)

@@ -1,0 +1,91 @@
+"""How long an exchange may take, part by part: one deadline for the whole and caps for its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smruntime_core import Timeouts
+from smruntime_core.errors import Phase
+from smruntime_core.http1 import Exchange
+
+LONGEST = 1e6  # seconds; `poll` counts milliseconds in 31 bits, so what is further off is no limit
+SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
+
+
+class Limits:
+    """Moments of this transport's own clock after which something has taken too long."""
+
+    last: float | None = None  # the end of the whole
+    _phase: Phase | None = None
+    _begun = 0.0
+    _moved = 0
+    _moved_before = 0
+    _end: float | None = None
+    _sent: float | None = None
+
+    def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
+        self._clock = clock
+        self.phases = phases
+        if timeout is not None:
+            self.last = clock() + timeout
+
+    def end(self, cap: float | None) -> float | None:
+        """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
+        return self._end_of(cap, self._clock())
+
+    def left(self, end: float | None) -> float | None:
+        """Seconds until `end`, 0 if it has passed; None if there is no limit."""
+        return _left(end, self._clock())
+
+    def over(self) -> bool:
+        """The deadline of the whole has passed."""
+        return self.last is not None and self._clock() >= self.last
+
+    @property
+    def silence(self) -> float | None:
+        """Seconds since the request was sent whole, as far as this was seen; None if it was not."""
+        return None if self._sent is None else self._clock() - self._sent
+
+    def patience(self, exchange: Exchange) -> float | None:
+        """Seconds to wait for `exchange` to move.
+
+        The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
+        on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
+        """
+        phase, now = exchange.phase, self._clock()
+        if phase != "head":
+            self._follow(exchange, phase, now)
+        elif self._sent is None:
+            self._sent, cap = now, self.phases.response
+            if self.last is None and cap is not None and cap <= LONGEST:  # as nearly always
+                self._end = now + cap
+                return cap
+            self._end = self._end_of(cap, now)
+        return _left(self._end, now)
+
+    def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
+        """Put the end off if `exchange` has moved."""
+        moved = exchange.bytes_sent + exchange.bytes_received
+        if phase != self._phase:
+            self._phase, self._begun, self._moved_before = phase, now, moved
+        elif moved == self._moved:
+            return
+        self._moved, cap = moved, self.phases.idle
+        self._end = self._end_of(cap, now)
+        if cap is not None and exchange.until == "end":
+            slowest = self._begun + cap + (moved - self._moved_before) / SLOWEST
+            self._end = slowest if self._end is None else min(self._end, slowest)
+
+    def _end_of(self, cap: float | None, now: float) -> float | None:
+        """The moment `cap` seconds from `now`, or the end of the whole if that is sooner; None if neither is limited."""
+        last = self.last
+        if cap is None:
+            return last
+        return now + cap if last is None else min(now + cap, last)
+
+
+def _left(end: float | None, now: float) -> float | None:
+    """Seconds from `now` to `end`, 0 if it has passed; None if there is no limit."""
+    if end is None or (left := end - now) > LONGEST:
+        return None
+    return left if left > 0 else 0.0
