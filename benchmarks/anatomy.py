@@ -23,6 +23,7 @@ import ours
 from measuring import FULL, Bench, Subject, Value, pin
 
 import smruntime_core as sm
+from smruntime_core.effects import Send
 from smruntime_transports.client._client import of_members
 
 BUILD, CONVERSATION, WIRE = "build the operation", "the conversation", "the wire"
@@ -31,14 +32,14 @@ BUILD, CONVERSATION, WIRE = "build the operation", "the conversation", "the wire
 def separated(client: Any) -> dict[str, Callable[[], object]]:
     """The parts of a call, each for itself."""
     io, runtime, operation = client._io, client._ready(), sm.InvokeEndpoint(**ours.MEMBERS)
-    sent: list[sm.Send] = []
+    sent: list[Send] = []
 
     class Answering:
         """Answers at once."""
 
         credentials = io.credentials
 
-        def send(self, effect: sm.Send) -> sm.Response:
+        def send(self, effect: Send) -> sm.Response:
             sent[:] = [effect]
             return response
 

@@ -16,6 +16,7 @@ from measuring import Bench, Measurable, Missing, Subject, Value, all_cores, ser
 from work import FIELDS, NOW, URL
 
 import smruntime_core as sm
+from smruntime_core.effects import Send
 
 Measured = tuple[Value, Value]
 
@@ -42,7 +43,7 @@ def sockets(bench: Bench) -> Iterator[Measured]:
     with serving() as ports:
         url = ports.url
         io, request = ours.client(url)._io, ours.signed(url)
-        send = sm.Send(request)
+        send = Send(request)
         subjects: dict[str, Measurable | Missing] = {
             "call": ours.call(url),
             "raw": bare.exchange(ports.plain),

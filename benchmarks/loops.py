@@ -14,14 +14,14 @@ import ours
 from crowd import TASKS, Crowd
 from measuring import Awaited, Bench, Call, Measurable, Missing, Value, all_cores, serving
 
-import smruntime_core as sm
+from smruntime_core.effects import Send
 
 
 @asynccontextmanager
 async def exchanging(url: str, loop: str) -> AsyncIterator[Call]:
     """What a client's IO does with a request that is ready."""
     async with ours.client(url, loop) as client:
-        send = sm.Send(ours.signed(url))
+        send = Send(ours.signed(url))
         yield lambda: client._io.send(send)
 
 

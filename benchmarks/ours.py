@@ -15,6 +15,7 @@ from server import HEADERS
 from work import BODY, KEYS, LARGE, LARGE_ENDPOINT, NOW, REGION, SERVICE, TEXT
 
 import smruntime_core as sm
+from smruntime_core.effects import Send
 
 CREDENTIALS = sm.Credentials(*KEYS)
 SCOPE = sm.Scope(REGION, SERVICE)
@@ -29,7 +30,7 @@ def signed(url: str, **changes: object) -> sm.Request:
     runtime = sm.Runtime(sm.Config(region=REGION, endpoint_url=url), clock=time, random=random.random)
     flow = runtime.call(sm.InvokeEndpoint(**MEMBERS | changes))
     flow.send(None)  # it asks for credentials
-    return cast("sm.Send", flow.send(CREDENTIALS)).request
+    return cast("Send", flow.send(CREDENTIALS)).request
 
 
 def without_io() -> object:

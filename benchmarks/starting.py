@@ -19,7 +19,7 @@ from calls import certificates
 from measuring import Bench, Missing, Subject, Value, environment, python_of, serving
 from work import KEYS, REGION
 
-import smruntime_core as sm
+from smruntime_core.effects import GetCredentials
 
 FIRST = """
 import sys, time
@@ -124,5 +124,5 @@ def credentials(bench: Bench) -> Iterator[tuple[Value, Value]]:
         finally:
             for name in KEYS_OUTSIDE:
                 del os.environ[name]
-    io, asked = client._io, sm.GetCredentials()
+    io, asked = client._io, GetCredentials()
     yield bench.compare({"hit": Subject(lambda: io.credentials(asked))})["hit"], none

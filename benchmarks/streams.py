@@ -8,8 +8,8 @@ import ours
 import server
 from measuring import Bench, Missing, Subject, Value, serving
 
-import smruntime_core as sm
 from smruntime_core.eventstream import EventStreamDecoder
+from smruntime_core.streaming import NEED_DATA
 
 
 def _each(took: dict[str, Value]) -> tuple[Value, Value]:
@@ -26,7 +26,7 @@ def decode(bench: Bench) -> Iterator[tuple[Value, Value]]:
         events = 0
         for start in range(0, len(data), 1 << 16):
             decoder.receive_data(data[start : start + (1 << 16)])
-            while decoder.next_event() is not sm.NEED_DATA:
+            while decoder.next_event() is not NEED_DATA:
                 events += 1
         assert events == server.EVENTS
 

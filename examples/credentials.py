@@ -17,6 +17,7 @@ from pathlib import Path
 import smruntime_core as sm
 import smruntime_local
 from smruntime_core.credentials import Source, World
+from smruntime_core.effects import Flow, ReadFile, Send
 from smruntime_transports.asyncio import AsyncClient
 from smruntime_transports.sockets import Client
 
@@ -29,11 +30,11 @@ class Vault(Source):
     url: str
     path: str
 
-    def look(self, world: World) -> sm.Flow[sm.Credentials | str]:
-        token = yield from sm.ReadFile(self.path)
+    def look(self, world: World) -> Flow[sm.Credentials | str]:
+        token = yield from ReadFile(self.path)
         if token is None:
             return f"there is no file {self.path}"
-        response = yield from sm.Send(sm.Request("GET", self.url, (("x-vault-token", token.decode().strip()),)), timeout=2.0)
+        response = yield from Send(sm.Request("GET", self.url, (("x-vault-token", token.decode().strip()),)), timeout=2.0)
         keys = json.loads(response.body)
         return sm.Credentials(keys["id"], keys["secret"], keys["token"], expires_at=world.clock.time() + keys["seconds"])
 

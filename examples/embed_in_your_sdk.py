@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.effects import GetCredentials, Open, Receive, Send, Sleep, StreamingResponse
 from smruntime_core.payload import TextDecoder
+from smruntime_core.streaming import Stream
 
 
 class AcmeBody:
@@ -33,10 +35,10 @@ class AcmeIO:
     def __init__(self, credentials: sm.Credentials) -> None:
         self._credentials = credentials
 
-    def credentials(self, effect: sm.GetCredentials, /) -> sm.Credentials:
+    def credentials(self, effect: GetCredentials, /) -> sm.Credentials:
         return self._credentials
 
-    def send(self, effect: sm.Send, /) -> sm.Response:
+    def send(self, effect: Send, /) -> sm.Response:
         body = self._begin(effect)
         try:
             return sm.Response(body.reply.status, tuple(body.reply.getheaders()), body.reply.read())
@@ -45,11 +47,11 @@ class AcmeIO:
         finally:
             body.abort()
 
-    def open(self, effect: sm.Open, /) -> sm.StreamingResponse:
+    def open(self, effect: Open, /) -> StreamingResponse:
         body = self._begin(effect)
-        return sm.StreamingResponse(body.reply.status, tuple(body.reply.getheaders()), body)
+        return StreamingResponse(body.reply.status, tuple(body.reply.getheaders()), body)
 
-    def receive(self, effect: sm.Receive, /) -> bytes:
+    def receive(self, effect: Receive, /) -> bytes:
         assert isinstance(effect.body, AcmeBody)
         reply = effect.body.reply
         try:
@@ -60,10 +62,10 @@ class AcmeIO:
             raise sm.DispatchFailure("the body ended early", kind="truncated", phase="body", delivery="answered")
         return data
 
-    def sleep(self, effect: sm.Sleep, /) -> None:
+    def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)
 
-    def _begin(self, effect: sm.Send | sm.Open) -> AcmeBody:
+    def _begin(self, effect: Send | Open) -> AcmeBody:
         """Send the request exactly as it is; the head of the answer has come. What may have arrived is told from what did not."""
         request, url = effect.request, urlsplit(effect.request.url)
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=effect.timeout or effect.phases.response)
@@ -80,7 +82,7 @@ class AcmeIO:
             raise sm.DispatchFailure(str(error), kind="timeout" if late else "reset", phase="head", delivery="maybe_sent") from error
 
 
-def print_stream(stream: sm.Stream[sm.InvokeEndpointWithResponseStreamOutput], io: AcmeIO) -> None:
+def print_stream(stream: Stream[sm.InvokeEndpointWithResponseStreamOutput], io: AcmeIO) -> None:
     """Text as it comes: what is there already, then what `more` fetches."""
     decoder = TextDecoder()
     try:

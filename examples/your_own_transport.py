@@ -18,6 +18,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 import smruntime_core as sm
+from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.testing import CONTRACT, ROWS, Scenario, outcomes
 from smruntime_local.hostile import check
 
@@ -27,10 +28,10 @@ KEYS = sm.Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI")
 class ToyIO:
     """One connection a call, whatever `http.client` makes of the answer, and the coarsest of errors."""
 
-    def credentials(self, effect: sm.GetCredentials, /) -> sm.Credentials:
+    def credentials(self, effect: GetCredentials, /) -> sm.Credentials:
         return KEYS
 
-    def send(self, effect: sm.Send, /) -> sm.Response:
+    def send(self, effect: Send, /) -> sm.Response:
         request, url = effect.request, urlsplit(effect.request.url)
         try:
             with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=effect.phases.response)) as connection:
@@ -40,7 +41,7 @@ class ToyIO:
         except (OSError, http.client.HTTPException) as error:
             raise sm.DispatchFailure(repr(error), kind="protocol", phase="head", delivery="maybe_sent") from None
 
-    def sleep(self, effect: sm.Sleep, /) -> None:
+    def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)
 
 

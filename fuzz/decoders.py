@@ -15,6 +15,7 @@ from smruntime_core.config._profiles import parse
 from smruntime_core.eventstream import EventStreamDecoder, Long, Message, Timestamp, encode
 from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
 from smruntime_core.service import event, read
+from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._dates import parse_http_date, parse_stamp, stamp
 from smruntime_core.values._decoder import NEED_DATA, Decoder, NeedData
 
@@ -146,11 +147,11 @@ def streamed_answer(random: Random) -> None:
     head = HEADS[0] if random.random() < 0.8 else random.choice(HEADS)
 
     def make() -> Decoder[object]:
-        parser = sm.ResponseParser(STREAMED)
+        parser = ResponseParser(STREAMED)
         parser.receive_head(head)
         return parser
 
-    data = stream(random) if random.random() < 0.8 else event(sm.PayloadPart(b"x")) * int(random.random() * 9)
+    data = stream(random) if random.random() < 0.8 else event(PayloadPart(b"x")) * int(random.random() * 9)
     same_however_cut(random, make, data)
 
 

@@ -24,10 +24,37 @@ from collections.abc import Callable, Generator
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from .errors import SmRuntimeError
-from .values._bodies import Sendable, Source, Upload
+from .values._bodies import BinaryFile, Seekable, Sendable, Source, Upload
 from .values._messages import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from .values._record import Record, field
 from .values._redacted import Unpickled
+
+__all__ = [
+    "Ask",
+    "BinaryFile",
+    "Contents",
+    "Effect",
+    "Fetch",
+    "Finished",
+    "Flow",
+    "GetCredentials",
+    "Measure",
+    "Open",
+    "Progress",
+    "ReadFile",
+    "Receive",
+    "ResponseBody",
+    "RunProcess",
+    "Seekable",
+    "Send",
+    "Sendable",
+    "Sleep",
+    "Source",
+    "StreamingResponse",
+    "Supply",
+    "Upload",
+    "WriteFile",
+]
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -200,3 +227,11 @@ class Ask(Effect[object]):
 
     function: Callable[..., object]
     arguments: tuple[object, ...] = ()
+
+
+class Fetch(Effect["bytes | None"]):
+    """The object at `location` (an s3:// or https:// URL), None if there is none yet."""
+
+    method = "fetch"
+
+    location: str

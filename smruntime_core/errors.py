@@ -31,6 +31,31 @@ from typing import ClassVar, Literal, Self, TypeAlias, cast
 
 from .metadata import NO_METADATA, Metadata
 
+__all__ = [
+    "ConstructionError",
+    "CredentialsError",
+    "Delivery",
+    "DispatchFailure",
+    "DispatchTimeout",
+    "InternalDependencyException",
+    "InternalFailure",
+    "InternalStreamFailure",
+    "Kind",
+    "ModelError",
+    "ModelNotReadyException",
+    "ModelStreamError",
+    "Phase",
+    "ResponseError",
+    "ServiceError",
+    "ServiceUnavailable",
+    "SignatureMismatch",
+    "SmRuntimeError",
+    "StreamError",
+    "TruncatedStream",
+    "ValidationError",
+    "printable",
+]
+
 Kind: TypeAlias = Literal["refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"]
 Phase: TypeAlias = Literal["pool", "resolve", "connect", "proxy", "tls", "send", "head", "body"]
 Delivery: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]

@@ -6,6 +6,11 @@ from typing import NamedTuple
 
 from .values._record import Record
 
+__all__ = [
+    "Attempt",
+    "Metadata",
+]
+
 
 class Attempt(NamedTuple):
     """One try: `outcome` is `"ok"`, an error code or the kind of a dispatch failure.

@@ -9,6 +9,17 @@ from __future__ import annotations
 
 from .values._record import Record
 
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "CallEnded",
+    "FirstByte",
+    "Notice",
+    "PieceReceived",
+    "RequestBuilt",
+    "Waiting",
+]
+
 
 class Notice(Record):
     """Something happened to the call `invocation` of `operation`."""

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 import pytest
 import trio
 
-from smruntime_core import CredentialsError, DispatchFailure, Flow, Response, Send, Sleep, run, run_async
+from smruntime_core import CredentialsError, DispatchFailure, Response, run, run_async
 from smruntime_core.credentials import World
-from smruntime_core.effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
+from smruntime_core.effects import Ask, Contents, Finished, Flow, ReadFile, RunProcess, Send, Sleep, WriteFile
 from smruntime_core.testing import Frozen
 from smruntime_transports.sockets import SocketIO
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, Credentials, Request, Scope, SignatureMismatch, StreamError, TruncatedStream, verify
+from smruntime_core import ConstructionError, Credentials, Request, Scope, StreamError, TruncatedStream, verify
+from smruntime_core.errors import SignatureMismatch
 from smruntime_core.signing import S3 as DIALECT
 from smruntime_core.signing import (
     STREAMING_PAYLOAD,

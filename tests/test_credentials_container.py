@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import urllib3
 
-from smruntime_core import CredentialsError, Flow, Response, run
+from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import Container
 from smruntime_core.credentials._container import address, trusted
+from smruntime_core.effects import Flow
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 

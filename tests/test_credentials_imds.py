@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from smruntime_core import CredentialsError, Flow, Response, run
+from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import InstanceMetadata
 from smruntime_core.credentials._imds import EXTENDED, ROLES, endpoint
+from smruntime_core.effects import Flow
 
 from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
 from .servers import Peer, acting

@@ -21,9 +21,9 @@ import botocore.session
 import pytest
 import trio
 
-from smruntime_core import ConstructionError, Credentials, CredentialsError, Flow, GetCredentials, Sleep, SmRuntimeError, run
+from smruntime_core import ConstructionError, Credentials, CredentialsError, SmRuntimeError, run
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
-from smruntime_core.effects import ReadFile, RunProcess, WriteFile
+from smruntime_core.effects import Flow, GetCredentials, ReadFile, RunProcess, Sleep, WriteFile
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets

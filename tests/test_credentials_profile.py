@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from smruntime_core import Credentials, CredentialsError, Flow
+from smruntime_core import Credentials, CredentialsError
 from smruntime_core.credentials import AssumeRole, Container, Environment, InstanceMetadata, Login, Process, Sso, WebIdentity
 from smruntime_core.credentials._profile import plan
+from smruntime_core.effects import Flow
 
 from .recordings import HOME, WAYS, Recorded, driven, vectors, world
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import Credentials, CredentialsError, InvokeEndpoint, Response, Send, ServiceError, run, verify
+from smruntime_core import Credentials, CredentialsError, InvokeEndpoint, Response, ServiceError, run, verify
 from smruntime_core.credentials import AssumeRole, InstanceMetadata, WebIdentity
 from smruntime_core.credentials._documents import xml_leaves
+from smruntime_core.effects import Send
 from smruntime_core.values._messages import Scope
 
 from .callers import PERFORMERS, Step

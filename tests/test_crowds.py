@@ -18,7 +18,8 @@ import pytest
 import trio
 
 import smruntime_local
-from smruntime_core import InvokeEndpoint, PayloadPart, service
+from smruntime_core import InvokeEndpoint, service
+from smruntime_core.streaming import PayloadPart
 
 from .callers import AWAITED, BLOCKING, CREDENTIALS, IRIS, STREAMED
 from .servers import OK, Peer, Stage, acting

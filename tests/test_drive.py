@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import trio
 
-from smruntime_core import Credentials, CredentialsError, Flow, GetCredentials, Request, Response, Send, Sleep, run, run_async
+from smruntime_core import Credentials, CredentialsError, Request, Response, run, run_async
+from smruntime_core.effects import Flow, GetCredentials, Send, Sleep
 
 KEYS = Credentials("AKID", "secret")
 REQUEST = Request("GET", "https://h/")

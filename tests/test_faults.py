@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from smruntime_core import InvokeEndpointWithResponseStreamOutput, PayloadPart, ServiceError, Timeouts, service
+from smruntime_core import InvokeEndpointWithResponseStreamOutput, ServiceError, Timeouts, service
+from smruntime_core.streaming import PayloadPart
 
 from .callers import PERFORMERS, STREAMED, STREAMERS, Step
 from .servers import Peer, acting

@@ -6,8 +6,9 @@ import pytest
 import trio
 
 import smruntime_core as sm
-from smruntime_core.conversation._async_jobs import LONGEST_WAIT, Fetch, result
+from smruntime_core.conversation._async_jobs import LONGEST_WAIT, result
 from smruntime_core.conversation._deadline import Deadline
+from smruntime_core.effects import Fetch, Sleep
 from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 
@@ -43,7 +44,7 @@ def test_looks_at_both_places_less_and_less_often_until_the_deadline() -> None:
     def wait() -> None:
         effect = flow.send(None)
         while True:
-            if isinstance(effect, sm.Sleep):
+            if isinstance(effect, Sleep):
                 waits.append(effect.seconds)
                 clock.now += effect.seconds
             else:

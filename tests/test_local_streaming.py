@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 import smruntime_local
 from smruntime_core import (
-    NEED_DATA,
     DispatchFailure,
     InternalStreamFailure,
     ModelError,
@@ -24,6 +23,7 @@ from smruntime_core import (
     ValidationError,
 )
 from smruntime_core.eventstream import EventStreamDecoder
+from smruntime_core.streaming import NEED_DATA
 from smruntime_local._streaming import CUTTERS, Manner, asked, frames, how_to_cut
 from smruntime_transports.sockets import Client
 

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 import smruntime_core as sm
+from smruntime_core.notices import Notice
 
 from .callers import STREAMED, Performer, Step
 from .servers import OK, scripted
@@ -57,7 +58,7 @@ def test_a_stream_is_logged_too(perform: Performer, caplog: pytest.LogCaptureFix
 
 
 def test_an_observer_and_a_log(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
-    notices: list[sm.Notice] = []
+    notices: list[Notice] = []
     with caplog.at_level(logging.INFO, LOGGER), scripted(OK) as server:
         perform(server.url, observe=notices.append)
     assert len(notices) == 5

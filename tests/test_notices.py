@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import smruntime_core as sm
-from smruntime_core import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting, service
+from smruntime_core import service
+from smruntime_core.notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from smruntime_core.streaming import PayloadPart
 
 from .callers import IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
@@ -29,7 +31,7 @@ def one(notices: list[Notice], kind: type[Any], number: int = 0) -> Any:
 
 def streamed(*parts: bytes) -> bytes:
     head = service.begin(sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
-    body = b"".join(service.event(sm.PayloadPart(part)) for part in parts)
+    body = b"".join(service.event(PayloadPart(part)) for part in parts)
     fields = [f"{name}: {value}" for name, value in head.headers]
     return "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
-from smruntime_core import NEED_DATA, service
+from smruntime_core import service
+from smruntime_core.streaming import NEED_DATA, PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, UnknownEvent
 
 OPERATION = sm.InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once")
 OUTPUT = sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain", custom_attributes="a=b")
@@ -17,7 +18,7 @@ OURS = (sm.ServiceError, sm.ResponseError)
 part_bodies = st.lists(st.binary(max_size=80), max_size=6)
 
 
-def events(parser: sm.ResponseParser) -> list[object]:
+def events(parser: ResponseParser) -> list[object]:
     found: list[object] = []
     try:
         while (event := parser.next_event()) is not NEED_DATA:
@@ -28,11 +29,11 @@ def events(parser: sm.ResponseParser) -> list[object]:
 
 
 def read(pieces: list[bytes], head: sm.Response = HEAD) -> list[object]:
-    parser = sm.ResponseParser(OPERATION)
+    parser = ResponseParser(OPERATION)
     parser.receive_head(head)
     found = events(parser)
     for piece in pieces:
-        if found and isinstance(found[-1], tuple) and not isinstance(found[-1], sm.PayloadPart | sm.UnknownEvent):
+        if found and isinstance(found[-1], tuple) and not isinstance(found[-1], PayloadPart | UnknownEvent):
             return found
         parser.receive_data(piece)
         found += events(parser)
@@ -49,15 +50,15 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @given(part_bodies, st.lists(st.integers(0, 5000), max_size=12))
 def test_any_cutting_gives_the_same_events(parts: list[bytes], places: list[int]) -> None:
-    stream = b"".join(service.event(sm.PayloadPart(part)) for part in parts)
-    expected = [sm.ResponseStarted(OUTPUT), *map(sm.PayloadPart, parts), sm.ResponseEnded()]
+    stream = b"".join(service.event(PayloadPart(part)) for part in parts)
+    expected = [ResponseStarted(OUTPUT), *map(PayloadPart, parts), ResponseEnded()]
     assert read(cut(stream, places)) == expected
     assert read([stream[i : i + 1] for i in range(len(stream))]) == expected
 
 
 @given(part_bodies, st.integers(0, 5000), st.integers(0, 255), st.lists(st.integers(0, 5000), max_size=5))
 def test_damage_gives_the_same_error_at_any_cutting(parts: list[bytes], place: int, value: int, places: list[int]) -> None:
-    stream = bytearray(b"".join(service.event(sm.PayloadPart(part)) for part in parts) or b"\0")
+    stream = bytearray(b"".join(service.event(PayloadPart(part)) for part in parts) or b"\0")
     stream[place % len(stream)] = value
     assert read(cut(bytes(stream), places)) == read([bytes(stream)])
 
@@ -73,13 +74,13 @@ def test_any_answer_raises_only_our_errors(body: bytes, status: int, headers: li
 
 
 def test_events_before_an_error_come_first_and_the_error_is_final() -> None:
-    parser = sm.ResponseParser(OPERATION)
+    parser = ResponseParser(OPERATION)
     parser.receive_head(HEAD)
     error = sm.ModelStreamError("broke")
     error.error_code = "E"
-    parser.receive_data(service.event(sm.PayloadPart(b"a")) + service.event(error) + service.event(sm.PayloadPart(b"b")))
-    assert parser.next_event() == sm.ResponseStarted(OUTPUT)
-    assert parser.next_event() == sm.PayloadPart(b"a")
+    parser.receive_data(service.event(PayloadPart(b"a")) + service.event(error) + service.event(PayloadPart(b"b")))
+    assert parser.next_event() == ResponseStarted(OUTPUT)
+    assert parser.next_event() == PayloadPart(b"a")
     for _ in range(2):
         with pytest.raises(sm.ModelStreamError, match="broke") as caught:
             parser.next_event()
@@ -88,7 +89,7 @@ def test_events_before_an_error_come_first_and_the_error_is_final() -> None:
 
 
 def test_an_error_body_is_bounded() -> None:
-    parser = sm.ResponseParser(OPERATION)
+    parser = ResponseParser(OPERATION)
     parser.receive_head(sm.Response(500))
     for _ in range(40):
         parser.receive_data(b"x" * 65536)
@@ -99,7 +100,7 @@ def test_an_error_body_is_bounded() -> None:
 
 
 def test_no_head_is_a_truncated_answer() -> None:
-    parser = sm.ResponseParser(OPERATION)
+    parser = ResponseParser(OPERATION)
     assert parser.next_event() is NEED_DATA
     parser.receive_eof()
     with pytest.raises(sm.TruncatedStream):
@@ -107,7 +108,7 @@ def test_no_head_is_a_truncated_answer() -> None:
 
 
 def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
-    body = service.event(sm.PayloadPart(b"ab")) + service.event(sm.PayloadPart(b"cd"))
+    body = service.event(PayloadPart(b"ab")) + service.event(PayloadPart(b"cd"))
     output = OPERATION.parse(HEAD.but(body=body))
     assert output == OUTPUT.but(body=b"abcd")
     assert output.metadata.request_id == "q"
@@ -118,16 +119,16 @@ def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
 
 
 def test_nothing_of_an_answer_shows_in_a_repr() -> None:
-    assert repr(sm.PayloadPart(b"secret")) == "PayloadPart(<6 bytes>)"
+    assert repr(PayloadPart(b"secret")) == "PayloadPart(<6 bytes>)"
 
 
 def test_a_cut_body_is_no_whole_answer_and_ends_are_told_once() -> None:
-    body = service.event(sm.PayloadPart(b"ab"))
+    body = service.event(PayloadPart(b"ab"))
     with pytest.raises(sm.TruncatedStream):
         OPERATION.parse(HEAD.but(body=body, truncated=True))
-    parser = sm.ResponseParser(OPERATION)
+    parser = ResponseParser(OPERATION)
     parser.receive_head(HEAD)
     parser.receive_data(body)
     parser.receive_eof()
     parser.receive_eof()
-    assert events(parser) == [sm.ResponseStarted(OUTPUT), sm.PayloadPart(b"ab"), sm.ResponseEnded()]
+    assert events(parser) == [ResponseStarted(OUTPUT), PayloadPart(b"ab"), ResponseEnded()]

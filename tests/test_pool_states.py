@@ -21,7 +21,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from smruntime_core import DispatchFailure, Effect, Open, Receive, Request, Send, Timeouts
+from smruntime_core import DispatchFailure, Request, Timeouts
+from smruntime_core.effects import Effect, Open, Receive, Send
 from smruntime_transports.wire._wire import Wire
 
 READ = 1

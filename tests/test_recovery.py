@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
+from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.testing import Frozen, ScriptedIO, script
 from smruntime_core.values._dates import stamp
 
@@ -18,7 +19,7 @@ OTHERS = sm.Credentials("AKID2", "secret2")
 OPERATION = sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3")
 OPENING = sm.InvokeEndpoint(endpoint_name="churn", body=b"", session_id="NEW_SESSION")
 OK = sm.Response(200, (), b"0.5")
-GET = sm.GetCredentials()
+GET = GetCredentials()
 
 
 def http_date(seconds: float) -> str:
@@ -36,7 +37,7 @@ def refused(code: str, *headers: tuple[str, str], status: int = 403, message: st
 
 def signed_at(flow: ScriptedIO[Any]) -> str:
     effect = flow.effects[-1]
-    assert isinstance(effect, sm.Send)
+    assert isinstance(effect, Send)
     return dict(effect.request.headers)["x-amz-date"]
 
 
@@ -92,16 +93,16 @@ def test_the_clock_is_corrected_once_a_call() -> None:
 def test_expired_credentials_are_fetched_anew_once() -> None:
     expired = refused("ExpiredTokenException")
     flow = script(a_runtime().call(OPERATION)).expects(GET).replies(KEYS).replies(expired)
-    flow.expects(sm.GetCredentials(rejected=KEYS)).replies(OTHERS)
+    flow.expects(GetCredentials(rejected=KEYS)).replies(OTHERS)
     effect = flow.effects[-1]
-    assert isinstance(effect, sm.Send)
+    assert isinstance(effect, Send)
     assert "Credential=AKID2/" in dict(effect.request.headers)["authorization"]
     flow.replies(expired).raises(sm.ServiceError)
 
 
 def test_the_same_credentials_again_are_not_tried() -> None:
     flow = script(a_runtime().call(OPERATION)).replies(KEYS).replies(refused("ExpiredToken"))
-    error = flow.expects(sm.GetCredentials(rejected=KEYS)).replies(KEYS).raises(sm.ServiceError)
+    error = flow.expects(GetCredentials(rejected=KEYS)).replies(KEYS).raises(sm.ServiceError)
     assert len(error.metadata.attempts) == 1
     assert "new credentials" in str(error)
 
@@ -116,7 +117,7 @@ def test_a_kept_connection_that_died_late_is_not_replaced() -> None:
     flow = script(a_runtime().call(OPERATION)).replies(KEYS).replies(dead(0.9))
     flow.expects(GET).replies(KEYS)
     effect = flow.effects[-1]
-    assert isinstance(effect, sm.Send)
+    assert isinstance(effect, Send)
     assert effect.fresh
     script(a_runtime().call(OPERATION)).replies(KEYS).replies(dead(1.1)).raises(sm.DispatchFailure)
     clock = Frozen()
@@ -136,9 +137,9 @@ def test_a_model_that_is_coming_up_is_waited_for(answer: sm.Response) -> None:
     flow = script(runtime.call(OPERATION))
     waits: list[float] = []
     for _ in range(9):
-        flow.expects(GET).replies(KEYS).expects(sm.Send).replies(answer)
+        flow.expects(GET).replies(KEYS).expects(Send).replies(answer)
         effect = flow.effects[-1]
-        assert isinstance(effect, sm.Sleep)
+        assert isinstance(effect, Sleep)
         waits.append(effect.seconds)
         clock.now += effect.seconds
         flow.replies(None)
@@ -154,7 +155,7 @@ def test_waiting_for_capacity_ends() -> None:
     flow = script(a_runtime(clock, wait_for_capacity=20).call(OPERATION))
     while not flow.ended:
         effect = flow.replies(KEYS).replies(NO_CAPACITY).effects[-1]
-        if isinstance(effect, sm.Sleep):
+        if isinstance(effect, Sleep):
             clock.now += effect.seconds
             flow.replies(None)
     error = flow.raises(sm.ValidationError)
@@ -188,12 +189,12 @@ def test_what_opens_a_session_is_sent_once_unless_it_never_arrived(
     arrived = 0
     while not flow.ended:
         effect = flow.effects[-1]
-        if isinstance(effect, sm.Send):
+        if isinstance(effect, Send):
             reply = next(replies, OK)
             mended = isinstance(reply, sm.Response) and reply.status == 403
             arrived += not mended and not (isinstance(reply, sm.DispatchFailure) and reply.delivery == "not_sent")
             flow.replies(reply)
         else:
-            clock.now += effect.seconds if isinstance(effect, sm.Sleep) else 0.0
-            flow.replies(KEYS if isinstance(effect, sm.GetCredentials) else None)
+            clock.now += effect.seconds if isinstance(effect, Sleep) else 0.0
+            flow.replies(KEYS if isinstance(effect, GetCredentials) else None)
     assert arrived <= 1

@@ -16,7 +16,6 @@ from smruntime_core import (
     ConstructionError,
     Credentials,
     DispatchFailure,
-    GetCredentials,
     InvokeEndpoint,
     Metadata,
     ModelNotReadyException,
@@ -24,14 +23,13 @@ from smruntime_core import (
     ResponseError,
     RetryPolicy,
     Runtime,
-    Send,
     ServiceError,
     ServiceUnavailable,
-    Sleep,
     SmRuntimeError,
     ValidationError,
 )
 from smruntime_core.conversation._retries import NoLock, Retry, TokenBucket
+from smruntime_core.effects import GetCredentials, Send, Sleep
 
 POLICY = RetryPolicy()
 REFUSED = DispatchFailure("x", kind="refused", phase="connect", delivery="not_sent")

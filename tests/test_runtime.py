@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
+from smruntime_core.effects import Effect, GetCredentials, Send, Sleep
 
 KEYS = sm.Credentials("AKID", "secret", "token")
 OPERATION = sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", accept="text/csv")
@@ -46,7 +47,7 @@ class Play:
     """Answers a flow's sends from a script, the last reply for ever, each taking `seconds`; keeps the effects."""
 
     def __init__(self, runtime: sm.Runtime, clock: FakeClock, script: Sequence[object], seconds: float = 0.0) -> None:
-        self.effects: list[sm.Effect[Any]] = []
+        self.effects: list[Effect[Any]] = []
         self.result: sm.InvokeEndpointOutput | None = None
         self.error: sm.SmRuntimeError | None = None
         flow, reply, sent = runtime.call(OPERATION), cast("object", None), 0
@@ -54,10 +55,10 @@ class Play:
             while True:
                 effect = flow.send(reply)
                 self.effects.append(effect)
-                reply = KEYS if isinstance(effect, sm.GetCredentials) else None
-                if isinstance(effect, sm.Sleep):
+                reply = KEYS if isinstance(effect, GetCredentials) else None
+                if isinstance(effect, Sleep):
                     clock.now += effect.seconds
-                if isinstance(effect, sm.Send):
+                if isinstance(effect, Send):
                     clock.now += seconds if effect.timeout is None else min(seconds, effect.timeout)
                     reply = script[min(sent, len(script) - 1)]
                     sent += 1
@@ -65,8 +66,8 @@ class Play:
             self.result = end.value
         except sm.SmRuntimeError as error:
             self.error = error
-        self.sends = [effect for effect in self.effects if isinstance(effect, sm.Send)]
-        self.sleeps = [effect.seconds for effect in self.effects if isinstance(effect, sm.Sleep)]
+        self.sends = [effect for effect in self.effects if isinstance(effect, Send)]
+        self.sleeps = [effect.seconds for effect in self.effects if isinstance(effect, Sleep)]
         self.attempts = (self.result or self.error or OK).metadata.attempts  # type: ignore[union-attr]  # one of them is there
 
 
@@ -76,7 +77,7 @@ def play(*script: object, **policy: Any) -> Play:
 
 def test_a_call_is_signed_and_sent_whole() -> None:
     done = play(OK)
-    assert [type(effect) for effect in done.effects] == [sm.GetCredentials, sm.Send]
+    assert [type(effect) for effect in done.effects] == [GetCredentials, Send]
     request = done.sends[0].request
     assert request.url == "https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations"
     received = request.but(headers=(*request.headers, ("host", "runtime.sagemaker.eu-west-1.amazonaws.com")))
@@ -131,7 +132,7 @@ def test_nothing_is_waited_for_past_the_total(seconds: float) -> None:
     begun = clock.now
     done = Play(runtime, clock, [sm.Response(503)], seconds)
     assert done.error is not None and clock.now <= begun + 2.0
-    limits = [effect.timeout for effect in done.effects if isinstance(effect, (sm.Send, sm.GetCredentials))]
+    limits = [effect.timeout for effect in done.effects if isinstance(effect, (Send, GetCredentials))]
     assert all(limit is not None and 0 < limit <= 2 for limit in limits)
 
 

@@ -10,6 +10,7 @@ import smruntime_core as sm
 from smruntime_core.conversation._clock_skew import Skew
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import PATIENCE, ObjectReader
+from smruntime_core.effects import GetCredentials, Send
 from smruntime_core.signing import S3
 from smruntime_core.testing import Frozen, ScriptedIO, script
 
@@ -37,7 +38,7 @@ def asked(
 
 
 def sent(flow: ScriptedIO[bytes | None]) -> list[sm.Request]:
-    return [effect.request for effect in flow.effects if isinstance(effect, sm.Send)]
+    return [effect.request for effect in flow.effects if isinstance(effect, Send)]
 
 
 DOTTED, CHINA = sm.Config(region="eu-west-1", use_fips=True, use_dualstack=True), sm.Config(region="cn-north-1")
@@ -62,7 +63,7 @@ OWN = sm.Config(region="eu-west-1", s3_endpoint_url="http://127.0.0.1:9000/base/
 )
 def test_where_an_object_is(config: sm.Config, location: str, url: str, signed: bool) -> None:
     flow = asked(reader(config), location, [KEYS] if signed else [])
-    flow.expects(sm.Send)
+    flow.expects(Send)
     (request,) = sent(flow)
     assert (request.method, request.url) == ("GET", url)
     assert ("authorization" in dict(request.headers)) is signed
@@ -107,7 +108,7 @@ def test_the_bucket_is_in_another_region() -> None:
 
 def test_expired_credentials_are_asked_for_anew_once() -> None:
     flow = asked(reader(), AT, [KEYS, error(400, "ExpiredToken")])
-    flow.expects(sm.GetCredentials(60.0, KEYS))
+    flow.expects(GetCredentials(60.0, KEYS))
     other = sm.Credentials("B", "c")
     assert flow.replies(other).replies(error(400, "ExpiredToken")).raises(sm.ServiceError).code == "ExpiredToken"
 

@@ -25,7 +25,9 @@ import pytest
 import smruntime_core as sm
 import smruntime_core.eventstream
 from smruntime_core import service
+from smruntime_core.effects import GetCredentials, Send
 from smruntime_core.http1 import Exchange, write
+from smruntime_core.notices import FirstByte, Notice
 from smruntime_core.signing import (
     BearerToken,
     ChunkSigner,
@@ -38,6 +40,7 @@ from smruntime_core.signing import (
     sign,
     verify_bearer,
 )
+from smruntime_core.streaming import PayloadPart
 from smruntime_core.testing import Frozen
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
@@ -149,7 +152,7 @@ def reset(peer: Peer) -> None:
     peer.reset()
 
 
-FRAME = service.event(sm.PayloadPart(b"abc"))
+FRAME = service.event(PayloadPart(b"abc"))
 CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRuntimeError]]] = {
     "a refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\n{}"), sm.ServiceError),
     "a cut refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"), sm.ServiceError),
@@ -176,7 +179,7 @@ CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRunt
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_that_fails(perform: Performer, caplog: pytest.LogCaptureFixture, name: str) -> None:
     operation, act, kind = CALLS[name]
-    notices: list[sm.Notice] = []
+    notices: list[Notice] = []
     timeouts = sm.Timeouts(response=0.3, idle=0.3)
     with caplog.at_level(logging.DEBUG), acting(act) as stage:
         (error,) = perform(stage.url, Step(operation, EXTRA), credentials=KEYS, timeouts=timeouts, observe=notices.append)
@@ -209,8 +212,8 @@ def test_a_call_that_names_a_member_as_a_header(perform: Performer) -> None:
 def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
     """An error of somebody else's, from the depth of a call."""
 
-    def observe(notice: sm.Notice) -> None:
-        if isinstance(notice, sm.FirstByte):
+    def observe(notice: Notice) -> None:
+        if isinstance(notice, FirstByte):
             raise LookupError
 
     with scripted(OK) as server:
@@ -341,7 +344,7 @@ def test_sigv4a_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_shows_what_it_holds() -> None:
     request = OPERATION.request("https://h").but(headers=HEADERS)
     signature = sign(request, KEYS, SCOPE, now=1.8e9)
-    send = sm.Send(request)
+    send = Send(request)
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
         things: list[object] = [
             KEYS,
@@ -355,13 +358,13 @@ def test_nothing_shows_what_it_holds() -> None:
             client.with_options(**EXTRA),
         ]
         things += [
-            sm.GetCredentials(rejected=KEYS),
+            GetCredentials(rejected=KEYS),
             sm.Response(200, HEADERS, BODY),
             presign(request, KEYS, SCOPE, now=1.8e9),
             explain(signature, signature.canonical_request.replace("POST", "GET")),
             BearerToken(KEYS, "us-east-1"),
             sm.InvokeEndpointOutput(body=BODY),
-            sm.PayloadPart(BODY),
+            PayloadPart(BODY),
         ]
         for thing in things:
             assert CANARY not in repr(thing)
@@ -371,7 +374,7 @@ def test_nothing_shows_what_it_holds() -> None:
 
 def test_credentials_are_not_pickled_not_even_inside_of_something() -> None:
     sign(OPERATION.request("https://h"), KEYS, SCOPE, now=1.8e9)
-    for thing in (KEYS, [KEYS], sm.GetCredentials(rejected=KEYS)):
+    for thing in (KEYS, [KEYS], GetCredentials(rejected=KEYS)):
         with pytest.raises(TypeError, match="credentials are not pickled"):
             pickle.dumps(thing)
 

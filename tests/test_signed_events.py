@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import Credentials, Request, Scope, SignatureMismatch, StreamError
+from smruntime_core import Credentials, Request, Scope, StreamError
+from smruntime_core.errors import SignatureMismatch
 from smruntime_core.eventstream import NEED_DATA, EventStreamDecoder, Message, Timestamp, encode
 from smruntime_core.signing import STREAMING_EVENTS, EventSigner, EventVerifier, RegionSet, sign, verify
 from smruntime_core.signing._keys import signing_key

@@ -15,17 +15,15 @@ from smruntime_core import (
     InvokeEndpointWithResponseStreamOutput,
     ModelError,
     ModelStreamError,
-    PayloadPart,
-    ResponseEnded,
     ServiceError,
     StreamError,
     Timeouts,
     TruncatedStream,
-    UnknownEvent,
     service,
 )
 from smruntime_core.eventstream import Message, encode
 from smruntime_core.payload import ServerSentEvent
+from smruntime_core.streaming import PayloadPart, ResponseEnded, UnknownEvent
 from smruntime_transports import sockets
 
 from .callers import AWAITED, BLOCKING, CREDENTIALS, IRIS, STREAMED, STREAMERS, Streamer

@@ -23,8 +23,8 @@ from smruntime_core import (
     RetryPolicy,
     ServiceError,
     Timeouts,
-    Upload,
 )
+from smruntime_core.effects import Upload
 from smruntime_core.http1 import ONE_WRITE
 from smruntime_core.testing._server import answer
 from smruntime_core.values._bodies import Source

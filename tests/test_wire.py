@@ -16,6 +16,8 @@ import trio
 
 import smruntime_core as sm
 from smruntime_core import service
+from smruntime_core.notices import AttemptEnded, Notice
+from smruntime_core.streaming import PayloadPart
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -79,7 +81,7 @@ def test_a_body_has_a_bound_that_nobody_asked_for(perform: Performer) -> None:
 
 def test_a_fast_stream_does_not_outrun_the_deadline(perform: Performer) -> None:
     head = chunked().partition(b"0\r\n\r\n")[0]
-    part = service.event(sm.PayloadPart(bytes(1024)))
+    part = service.event(PayloadPart(bytes(1024)))
     with endless(head, (b"%x\r\n%b\r\n" % (len(part), part)) * 64) as url:
         begun = time.monotonic()
         (outcome,) = perform(url, Step(operation=STREAMED, options={"timeout": 0.3}))
@@ -169,8 +171,8 @@ def test_a_session_is_closed_though_its_task_is_cancelled(name: str) -> None:
 
 
 def test_an_observer_that_fails_leaves_no_stream_open() -> None:
-    def observe(notice: sm.Notice) -> None:
-        if isinstance(notice, sm.AttemptEnded):
+    def observe(notice: Notice) -> None:
+        if isinstance(notice, AttemptEnded):
             raise ZeroDivisionError
 
     with scripted(chunked(*FRAMES)) as server:

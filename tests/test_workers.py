@@ -18,6 +18,8 @@ import urllib3
 import smruntime_core as sm
 import smruntime_local
 from smruntime_core.metadata import Attempt, Metadata
+from smruntime_core.notices import RequestBuilt
+from smruntime_core.streaming import PayloadPart
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -49,8 +51,8 @@ RECORDS: list[Any] = [
     sm.Scope("eu-west-1", "sagemaker"),
     Metadata(status=200),
     Attempt("ok", 0.1, 0.0, 200, "r"),
-    sm.PayloadPart(b"x"),
-    sm.RequestBuilt("InvokeEndpoint", "i", "POST", "/p", 1),
+    PayloadPart(b"x"),
+    RequestBuilt("InvokeEndpoint", "i", "POST", "/p", 1),
     TLS(ca_bundle="b", certificate="c"),
 ]
 

@@ -1,1 +1,19 @@
-"""TODO."""
+"""Where to call: endpoint rules, and the settings found in the environment and in the files under `~/.aws`.
+
+_endpoints      a region or URL to host and signing scope
+_settings       which source of a setting wins, as a flow
+_profiles       the parser of AWS profile files
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..values._lazy import lazy_attributes
+
+if TYPE_CHECKING:
+    from ._settings import Configuration, config_of, configuration
+
+__all__ = ["Configuration", "config_of", "configuration"]
+
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"_settings": ("Configuration", "config_of", "configuration")})

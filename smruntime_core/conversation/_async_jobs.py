@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..effects import Effect, Flow, Sleep
+from ..effects import Fetch, Flow, Sleep
 from ..errors import DispatchFailure, ModelError, ResponseError
 from ..protocol._operations import InvokeEndpointAsyncOutput
 from ._deadline import Deadline
@@ -16,14 +16,6 @@ from ._deadline import Deadline
 FIRST_WAIT = 0.5
 GROWTH = 1.5
 LONGEST_WAIT = 10.0
-
-
-class Fetch(Effect["bytes | None"]):
-    """The object at `location` (an s3:// or https:// URL), None if there is none yet."""
-
-    method = "fetch"
-
-    location: str
 
 
 def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:

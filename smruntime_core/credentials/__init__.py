@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import opening
+from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -62,7 +62,7 @@ _ROOMS = {
     "_sso": ("Sso",),
     "_static": ("ANONYMOUS", "Environment"),
     "_sts": ("AssumeRole", "WebIdentity"),
-    "_world": ("Source", "World"),
+    "_context": ("Source", "World"),
 }
 
 __all__ = [
@@ -88,4 +88,4 @@ __all__ = [
 ]
 
 
-__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _ROOMS)

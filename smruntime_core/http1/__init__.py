@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._exchange import MAX_INTERIM, Engine, Exchange
 from ._framing import Framing, Looked, frame
-from ._head import MAX_HEAD, Head, Violation
+from ._head import MAX_HEAD, Head, Violation, read_head
 from ._request_writer import ONE_WRITE, write
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "Looked",
     "Violation",
     "frame",
+    "read_head",
     "write",
 ]

@@ -19,8 +19,8 @@ last, and the URL is good until date + expires.
 The body's hash is SHA-256 in hexadecimal, or a word where the body is not covered (UNSIGNED-PAYLOAD), or signed piece by piece as
 it is sent (STREAMING-…): then the request's signature is the seed of a chain, in which each signature covers the one before it.
 
-    string to sign       algorithm-PAYLOAD ⏎ time ⏎ scope ⏎ signature before ⏎ hash of headers ⏎ hash of the piece  `_chain`
-                         a chunk of aws-chunked has no headers (`_chunked`, `_unchunked`), an event has ":date" (`_events`)
+    string to sign       algorithm-PAYLOAD ⏎ time ⏎ scope ⏎ signature before ⏎ hash of headers ⏎ hash of the piece  `_signature_chain`
+                         a chunk of aws-chunked has no headers (`_chunk_signer`, `_chunk_verifier`), an event has ":date" (`_events`)
                          algorithm-TRAILER ⏎ time ⏎ scope ⏎ signature before ⏎ hash of the lines "name:value"
 
 SigV4a is the same with another key: a pair on the curve P-256 derived from the secret, good in any region, so the scope has no
@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import opening
+from ..values._lazy import lazy_attributes
 from ._canonical import S3, STANDARD, UNSIGNED, Dialect
 from ._keys import RegionSet
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
@@ -84,7 +84,7 @@ __all__ = [
 # Who only signs does not pay for the rest: these rooms are imported when a name of theirs is asked for.
 _ROOMS = {
     "_bearer": ("BearerToken", "bearer_token", "verify_bearer"),
-    "_chunked": (
+    "_chunk_signer": (
         "STREAMING_PAYLOAD",
         "STREAMING_PAYLOAD_TRAILER",
         "STREAMING_UNSIGNED_PAYLOAD_TRAILER",
@@ -94,9 +94,9 @@ _ROOMS = {
     "_events": ("STREAMING_EVENTS", "EventSigner", "EventVerifier"),
     "_explain": ("Difference", "Explanation", "explain"),
     "_presign": ("Presigned", "presign"),
-    "_unchunked": ("ChunkVerifier", "Trailers"),
+    "_chunk_verifier": ("ChunkVerifier", "Trailers"),
     "_verify": ("MAX_SKEW", "verify"),
 }
 
 
-__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _ROOMS)

@@ -1,4 +1,7 @@
-"""Rooms that are imported when a name of theirs is first asked for: who only signs does not pay for the rest (PEP 562)."""
+"""Packages that import a submodule when one of its names is first asked for (PEP 562).
+
+A program that only signs does not pay for parsers and credential providers.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ from collections.abc import Callable, Mapping
 from itertools import chain
 
 
-def opening(
-    package: str, names: dict[str, object], rooms: Mapping[str, tuple[str, ...]]
+def lazy_attributes(
+    package: str, namespace: dict[str, object], submodules: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of `package`, whose namespace is `names`: what of its `rooms` has the name that is asked for."""
+    """Return `__getattr__` and `__dir__` for `package`, which has the names listed by submodule in `submodules`."""
 
-    def find(name: str) -> object:
-        room = next((room for room, there in rooms.items() if name in there), None)
-        if room is None:
+    def get_attribute(name: str) -> object:
+        submodule = next((module for module, names in submodules.items() if name in names), None)
+        if submodule is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        names[name] = value = getattr(__import__(f"{package}.{room}", fromlist=(name,)), name)  # `importlib` may not be loaded yet
+        module = __import__(f"{package}.{submodule}", fromlist=(name,))  # `importlib` may not be loaded yet
+        value: object = getattr(module, name)
+        namespace[name] = value
         return value
 
-    return find, lambda: sorted({*names, *chain(*rooms.values())})
+    def list_attributes() -> list[str]:
+        return sorted({*(name for name in namespace if not name.startswith("_")), *chain(*submodules.values())})
+
+    return get_attribute, list_attributes

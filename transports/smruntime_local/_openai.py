@@ -15,7 +15,7 @@ from typing import cast
 
 from smruntime_core import ConstructionError, Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, ValidationError
 from smruntime_core.signing import verify_bearer
-from smruntime_core.values._url import split
+from smruntime_core.values import split
 
 _route = re.compile(r"/endpoints/([^/]*)(?:/inference-components/([^/]*))?/openai/v1/chat/completions").fullmatch
 _bearer = re.compile(r"[Bb]earer +([A-Za-z0-9+/=-]+)").fullmatch

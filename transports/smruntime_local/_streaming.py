@@ -29,8 +29,9 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
-from smruntime_core import InternalStreamFailure, ModelStreamError, PayloadPart, ServiceError, ValidationError
+from smruntime_core import InternalStreamFailure, ModelStreamError, ServiceError, ValidationError
 from smruntime_core.service import event
+from smruntime_core.streaming import PayloadPart
 
 from .models._container import TimedOut
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Unpack
 
-from smruntime_core import Sleep
+from smruntime_core.effects import Sleep
 
 from ._alarm import Alarm
 from ._watch import Word, watch

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Unpack
 
-from smruntime_core import Sleep
+from smruntime_core.effects import Sleep
 
 from .client._client import SyncClient
 from .client._settings import WireClientSettings

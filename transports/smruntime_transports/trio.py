@@ -18,7 +18,7 @@ try:
 except ImportError as error:
     raise ImportError("smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'") from error
 
-from smruntime_core import Sleep
+from smruntime_core.effects import Sleep
 
 from ._alarm import Alarm
 from .client._client import BaseAsyncClient

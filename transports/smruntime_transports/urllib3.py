@@ -45,10 +45,11 @@ if hasattr(HTTPConnection, "is_multiplexed"):
         "or pip install --force-reinstall urllib3"
     )
 
-from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Send, run
+from smruntime_core import ConstructionError, DispatchFailure, run
+from smruntime_core.effects import Flow, Open, Send
 from smruntime_core.errors import Kind, Phase
 from smruntime_core.http1 import Exchange
-from smruntime_core.values._url import host_and_port
+from smruntime_core.values import host_and_port
 
 from .client._client import Settings, SyncClient
 from .connect._connector import Connector

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from smruntime_core import InvokeEndpoint
-from smruntime_core.protocol._operations import NEW_SESSION
+from smruntime_core import NEW_SESSION, InvokeEndpoint
 
 from .._sessions import Sessions
 from ._container import TEXT, Reply, reply

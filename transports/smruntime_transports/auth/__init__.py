@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope
 from smruntime_core.signing import STANDARD, UNSIGNED, BearerToken, Dialect, RegionSet, hash_payload, sign
-from smruntime_core.values._messages import Headers
+from smruntime_core.values import Headers
 
 __all__ = ["Bearer", "SigV4", "Signer"]
 

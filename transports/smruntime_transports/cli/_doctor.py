@@ -9,9 +9,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from smruntime_core import ConstructionError, CredentialsError, run
-from smruntime_core.config._settings import Configuration, config_of
+from smruntime_core.config import Configuration, config_of
 from smruntime_core.credentials import World, resolve
-from smruntime_core.values._dates import rfc3339
+from smruntime_core.values import rfc3339
 
 from ..client._client import look, this_process
 from ..connect._tls import TLS

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from smruntime_core import (
+    NEW_SESSION,
     ConstructionError,
     Credentials,
     InvokeEndpoint,
@@ -20,10 +21,9 @@ from smruntime_core import (
     run,
     sign,
 )
-from smruntime_core.config._settings import config_of
-from smruntime_core.conversation._sessions import OPENING, SessionId
+from smruntime_core.config import config_of
+from smruntime_core.conversation import OPENING, SessionId
 from smruntime_core.credentials import DefaultChain
-from smruntime_core.protocol._operations import NEW_SESSION
 
 from ..client._client import Settings, look, this_process
 from ..sockets import Client, SocketIO

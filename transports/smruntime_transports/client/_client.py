@@ -21,8 +21,6 @@ from smruntime_core import (
     Config,
     ConstructionError,
     Credentials,
-    Flow,
-    GetCredentials,
     InvokeEndpoint,
     InvokeEndpointAsync,
     InvokeEndpointWithResponseStream,
@@ -36,12 +34,11 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.config._settings import Configuration, config_of, configuration
-from smruntime_core.conversation._options import Changes, Options, changed
-from smruntime_core.conversation._sessions import CLOSING, OPENING
+from smruntime_core.config import Configuration, config_of, configuration
+from smruntime_core.conversation import CLOSING, OPENING, Changes, Options, changed
 from smruntime_core.credentials import World, provider_of
 from smruntime_core.credentials._provider import Freezing, Given
-from smruntime_core.effects import Contents, ReadFile
+from smruntime_core.effects import Contents, Flow, GetCredentials, ReadFile
 from smruntime_core.notices import Notice
 from smruntime_core.values._bounded_cache import Kept
 

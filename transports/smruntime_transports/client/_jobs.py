@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, Sleep, SyncIO, run, run_async
-from smruntime_core.conversation._async_jobs import Fetch, result
-from smruntime_core.conversation._deadline import Deadline
-from smruntime_core.conversation._s3 import ObjectReader
+from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, SyncIO, run, run_async
+from smruntime_core.conversation import Deadline, ObjectReader, result
+from smruntime_core.effects import Fetch, Sleep
 
 PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
 

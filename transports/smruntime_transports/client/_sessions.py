@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
+    NEW_SESSION,
     ConstructionError,
     InvokeEndpoint,
     InvokeEndpointOutput,
@@ -17,8 +18,7 @@ from smruntime_core import (
     Output,
     SmRuntimeError,
 )
-from smruntime_core.conversation._sessions import SessionId
-from smruntime_core.protocol._operations import NEW_SESSION
+from smruntime_core.conversation import SessionId
 
 from ._streams import Opening, ResponseStream
 

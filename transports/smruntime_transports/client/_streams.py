@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 from smruntime_core import AsyncIO, InvokeEndpointWithResponseStreamOutput, Metadata, SyncIO, run, run_async
 
 if TYPE_CHECKING:
-    from smruntime_core import ResponseEvent, Stream
     from smruntime_core.payload import JSON, ServerSentEvent
+    from smruntime_core.streaming import ResponseEvent, Stream
 
 T = TypeVar("T")
 Ready: TypeAlias = Callable[[], Iterator[T]]  # what of it has arrived

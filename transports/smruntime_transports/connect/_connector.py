@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from smruntime_core import ConstructionError, Flow
+from smruntime_core import ConstructionError
+from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
-from smruntime_core.values._url import host_and_port
+from smruntime_core.values import host_and_port
 
 from ..nonblocking._connection import OPTIONS, Connection, Option
 from ..nonblocking._retry import Left, not_sent

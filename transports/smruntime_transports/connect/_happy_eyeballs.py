@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 
-from smruntime_core import Flow
+from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import OPTIONS, Connection, Option

@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from smruntime_core import ConstructionError, Flow
+from smruntime_core import ConstructionError
+from smruntime_core.effects import Flow
 from smruntime_core.errors import Kind
-from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, Violation
-from smruntime_core.http1._head import Head, read_head
-from smruntime_core.values._record import Record, field
-from smruntime_core.values._url import host_and_port, split
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, Head, Violation, read_head
+from smruntime_core.values import Record, field, host_and_port, split
 
 from ..nonblocking._connection import READ, WRITE, Connection
 from ..nonblocking._retry import Left, not_sent, patiently

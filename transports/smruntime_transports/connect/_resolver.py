@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
-from smruntime_core import Flow
+from smruntime_core.effects import Flow
 
 from ..nonblocking._waiting import Gate, Turn
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TypeGuard
 
 from smruntime_core import ConstructionError
-from smruntime_core.values._record import Record, field
+from smruntime_core.values import Record, field
 
 if TYPE_CHECKING:
     import ssl

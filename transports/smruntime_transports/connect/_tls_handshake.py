@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import ssl
 
-from smruntime_core import ConstructionError, Flow
+from smruntime_core import ConstructionError
+from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import READ, Connection

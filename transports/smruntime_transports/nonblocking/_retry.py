@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
-from smruntime_core import DispatchFailure, Flow
+from smruntime_core import DispatchFailure
+from smruntime_core.effects import Flow
 from smruntime_core.errors import Kind, Phase
 
 from ._connection import Connection

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smruntime_core import Effect, Flow
+from smruntime_core.effects import Effect, Flow
 
 if TYPE_CHECKING:
     from ._connection import Connection

@@ -11,9 +11,10 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from smruntime_core import Credentials, CredentialsError, Effect, Flow, GetCredentials, SmRuntimeError
+from smruntime_core import Credentials, CredentialsError, SmRuntimeError
 from smruntime_core.credentials import Cache, World
 from smruntime_core.credentials._provider import fetched
+from smruntime_core.effects import Effect, Flow, GetCredentials
 
 from ..nonblocking._waiting import Begin, Gate, Turn
 

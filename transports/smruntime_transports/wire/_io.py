@@ -7,25 +7,25 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from smruntime_core import (
-    ConstructionError,
-    Credentials,
+from smruntime_core import ConstructionError, Credentials, Response, SmRuntimeError, run, run_async
+from smruntime_core.credentials import Cache, World
+from smruntime_core.credentials._provider import raised
+from smruntime_core.effects import (
+    Ask,
+    Contents,
+    Finished,
     GetCredentials,
     Measure,
     Open,
+    ReadFile,
     Receive,
-    Response,
+    RunProcess,
     Send,
-    SmRuntimeError,
+    Sendable,
     StreamingResponse,
     Supply,
-    run,
-    run_async,
+    WriteFile,
 )
-from smruntime_core.credentials import Cache, World
-from smruntime_core.credentials._provider import raised
-from smruntime_core.effects import Ask, Contents, Finished, ReadFile, RunProcess, WriteFile
-from smruntime_core.values._bodies import Sendable
 
 from ..nonblocking._waiting import Begin
 from ..system._credential_refresh import Renewals

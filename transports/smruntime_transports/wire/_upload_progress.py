@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smruntime_core import Flow, Open, Send, Supply, Upload
+from smruntime_core.effects import Flow, Open, Send, Supply, Upload
 from smruntime_core.http1 import Exchange
 
 from ..nonblocking._connection import WRITE

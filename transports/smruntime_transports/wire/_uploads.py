@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import cast
 
-from smruntime_core import ConstructionError, Measure, Supply, Upload
-from smruntime_core.conversation._options import MAX_BODY
+from smruntime_core import ConstructionError
+from smruntime_core.conversation import MAX_BODY
+from smruntime_core.effects import BinaryFile, Measure, Seekable, Sendable, Source, Supply, Upload
 from smruntime_core.http1 import ONE_WRITE
-from smruntime_core.values._bodies import BinaryFile, Seekable, Sendable, Source
 
 PIECE = 512 * 1024
 

@@ -20,10 +20,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
-from smruntime_core import ConstructionError, DispatchFailure, Flow, Open, Receive, Response, Send, StreamingResponse
+from smruntime_core import ConstructionError, DispatchFailure, Response
+from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
 from smruntime_core.errors import Phase
 from smruntime_core.http1 import Engine, Exchange
-from smruntime_core.values._rules import flag
+from smruntime_core.values import flag
 
 from ..connect._connector import Connector
 from ..connect._proxies import Proxies, Proxy
