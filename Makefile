@@ -10,6 +10,7 @@ demo: .venv/wheel
 test: lint
 	$(PYTHON) -P -m pytest
 	tools/test-contract-on 3.12 3.13
+	tools/test-lowest
 	tools/test-apart
 
 lint: .venv/wheel .venv/dev

@@ -21,7 +21,7 @@ import smruntime_local
 from smruntime_core import Credentials, InvokeEndpoint, Request, sign
 from smruntime_core.signing import RegionSet, presign
 
-IRIS = [line.rsplit(",", 1) for line in (files("smruntime_local") / "iris.csv").read_text().splitlines()[1:]]
+IRIS = [line.rsplit(",", 1) for line in (files("smruntime_local.models") / "iris.csv").read_text().splitlines()[1:]]
 
 
 @pytest.fixture(scope="module")

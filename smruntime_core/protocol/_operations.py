@@ -84,7 +84,16 @@ class Streaming(Operation[OutputT_co]):
 
 
 class InvokeEndpointOutput(Output):
-    """What the model answered: `body` as it sent it, and what SageMaker says of it."""
+    """The answer of a model, and what SageMaker says about it.
+
+    body                         the answer, byte for byte as the container sent it
+    content_type                 MIME type of `body`
+    invoked_production_variant   the variant that answered
+    custom_attributes            text from the container; not shown in reprs
+    new_session_id               id and expiry of a session that this call opened ("id; Expires=…")
+    closed_session_id            id of a session that this call closed
+    metadata                     request id, HTTP status, headers and attempts; ignored by ==
+    """
 
     body: bytes = payload("Body")
     content_type: str | None = header("Content-Type", TEXT, default=None)
@@ -95,15 +104,28 @@ class InvokeEndpointOutput(Output):
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
-    """Ask a model for an inference and wait for all of it.
+    """A request for an inference, answered when the whole answer is there.
 
-    `endpoint_name` and `body` are required; `body` goes to the container byte for byte and is not copied, so do not change a
-    bytearray while a call is on its way. It may be a binary file too, which is sent from where it stands, or an iterator of
-    bytes (asynchronous ones for asynchronous clients only), which is collected first. `session_id` may be `"NEW_SESSION"`.
-    Raises `ConstructionError` naming the member.
+    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+    body                       input for the model, sent byte for byte: bytes, bytearray, memoryview, a binary file, or an
+                               iterator of bytes (asynchronous ones for asynchronous clients only)
+    content_type               MIME type of `body`, such as "application/json"
+    accept                     MIME type wanted for the answer
+    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+    target_model               model file to use on a multi-model endpoint, such as "eu/churn.tar.gz"
+    target_variant             production variant to use instead of the weighted choice
+    target_container_hostname  container to use on a multi-container endpoint with direct invocation
+    inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
+    enable_explanations        JMESPath expression that decides whether Clarify explains the answer
+    inference_component_name   inference component to use on an endpoint that hosts several
+    session_id                 "NEW_SESSION" to open a stateful session, or the id of an open one
+    prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
 
-    >>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
-    InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
+The body is not copied: do not change a bytearray during the call. A file is sent from its current position and read again for
+each attempt; an iterator is collected first. Raises `ConstructionError` naming the member and its rule.
+
+>>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
+InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
     """
 
     path = "/endpoints/{EndpointName}/invocations"
@@ -138,7 +160,14 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
 
 
 class InvokeEndpointWithResponseStreamOutput(Output):
-    """What precedes a streamed answer; `body` is empty, unless the stream was received whole before it was parsed."""
+    """The head of a streamed answer.
+
+    body                         empty, unless the stream was received whole before it was parsed
+    content_type                 MIME type of what the parts add up to
+    invoked_production_variant   the variant that answers
+    custom_attributes            text from the container; not shown in reprs
+    metadata                     request id, HTTP status, headers and attempts; ignored by ==
+    """
 
     body: bytes = stream("Body", default=b"")
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
@@ -147,10 +176,21 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 
 
 class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStreamOutput]):
-    """Ask a model for an inference and take the answer part by part while it is made.
+    """A request for an inference whose answer arrives part by part while the model produces it.
 
-    The members are those of `InvokeEndpoint` but for `target_model` and `enable_explanations`; a session is opened with
-    `InvokeEndpoint`. Raises `ConstructionError` naming the member.
+    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+    body                       input for the model, as for `InvokeEndpoint`
+    content_type               MIME type of `body`, such as "application/json"
+    accept                     MIME type wanted for the answer
+    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+    target_variant             production variant to use instead of the weighted choice
+    target_container_hostname  container to use on a multi-container endpoint with direct invocation
+    inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
+    inference_component_name   inference component to use on an endpoint that hosts several
+    session_id                 the id of an open session (open one with `InvokeEndpoint`)
+    prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
+
+There is no `target_model` and no `enable_explanations` here. Raises `ConstructionError` naming the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/invocations-response-stream"
@@ -179,7 +219,13 @@ class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStrea
 
 
 class InvokeEndpointAsyncOutput(Output):
-    """Where the answer, or the failure, of an accepted invocation will be."""
+    """Where the answer of an accepted asynchronous invocation will be stored, or its failure.
+
+    inference_id       the id that was given, or the one that SageMaker made
+    output_location    S3 URL at which the answer will appear
+    failure_location   S3 URL at which an error will appear instead
+    metadata           request id, HTTP status, headers and attempts; ignored by ==
+    """
 
     inference_id: str | None = document("InferenceId", TEXT, default=None)
     output_location: str | None = header("X-Amzn-SageMaker-OutputLocation", TEXT, default=None)
@@ -187,11 +233,21 @@ class InvokeEndpointAsyncOutput(Output):
 
 
 class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
-    """Have an inference made later; its input is `body` (at most 128,000 bytes) or stands at `input_location`, one of them.
+    """A request for an inference that is queued; the answer is stored in S3.
 
-    `request_ttl_seconds` is how long it may wait (the service's default: 21600), `invocation_timeout_seconds` how long the model
-    may take (900). `s3_output_path_extension` and `filename` say where under the endpoint's S3 path the answer goes. Raises
-    `ConstructionError` naming the member.
+    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+    body                       input of at most 128,000 bytes; pass exactly one of `body` and `input_location`
+    input_location             s3:// or https:// URL of the input, at most 1024 characters
+    content_type               MIME type of `body`, such as "application/json"
+    accept                     MIME type wanted for the answer
+    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+    inference_id               your id for this request, 1 to 64 characters; SageMaker makes one if it is left out
+    s3_output_path_extension   path below the endpoint's S3 output path for the answer: 1 to 512 characters
+    filename                   file name of the answer: 1 to 32 characters
+    request_ttl_seconds        how long the request may wait in the queue: 60 to 21600 seconds (service default 21600)
+    invocation_timeout_seconds how long the model may take: 1 to 3600 seconds (service default 900)
+
+Raises `ConstructionError` naming the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/async-invocations"

@@ -26,7 +26,7 @@ class Classifier:
     """Trained when it is made."""
 
     def __init__(self) -> None:
-        table = (files("smruntime_local") / "iris.csv").read_text("ascii").splitlines()
+        table = (files("smruntime_local.models") / "iris.csv").read_text("ascii").splitlines()
         by_species: dict[str, list[list[float]]] = defaultdict(list)
         for *measurements, species in csv.reader(table[1:]):
             by_species[species].append([float(text) for text in measurements])
