@@ -9,13 +9,13 @@ flow may know without asking: the environment, a clock, chance, the client's pro
 whose members are what a profile may say about it; a profile that chains roles is read into such records, one inside the other, and
 those are what is performed.
 
-    >>> import smruntime_core as sm
+    >>> from smruntime_core.effects import Finished, RunProcess
     >>> from smruntime_core.credentials import Process, World
     >>> from smruntime_core.testing import Frozen, script
     >>> world = World({}, home="/home/me", clock=Frozen(), random=lambda: 0.5)
     >>> flow = script(Process("/opt/keys --for me").provide(world))
-    >>> _ = flow.expects(sm.RunProcess(("/opt/keys", "--for", "me")))
-    >>> flow.replies(sm.Finished(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
+    >>> _ = flow.expects(RunProcess(("/opt/keys", "--for", "me")))
+    >>> flow.replies(Finished(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
     Credentials(access_key_id='AKID', secret_access_key=<redacted>)
 
     Environment  SharedProfile  WebIdentity  Container  InstanceMetadata      what the default chain looks at, in this order

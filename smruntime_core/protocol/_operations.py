@@ -106,26 +106,26 @@ class InvokeEndpointOutput(Output):
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     """A request for an inference, answered when the whole answer is there.
 
-    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
-    body                       input for the model, sent byte for byte: bytes, bytearray, memoryview, a binary file, or an
-                               iterator of bytes (asynchronous ones for asynchronous clients only)
-    content_type               MIME type of `body`, such as "application/json"
-    accept                     MIME type wanted for the answer
-    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
-    target_model               model file to use on a multi-model endpoint, such as "eu/churn.tar.gz"
-    target_variant             production variant to use instead of the weighted choice
-    target_container_hostname  container to use on a multi-container endpoint with direct invocation
-    inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
-    enable_explanations        JMESPath expression that decides whether Clarify explains the answer
-    inference_component_name   inference component to use on an endpoint that hosts several
-    session_id                 "NEW_SESSION" to open a stateful session, or the id of an open one
-    prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
+        endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+        body                       input for the model, sent byte for byte: bytes, bytearray, memoryview, a binary file, or an
+                                   iterator of bytes (asynchronous ones for asynchronous clients only)
+        content_type               MIME type of `body`, such as "application/json"
+        accept                     MIME type wanted for the answer
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+        target_model               model file to use on a multi-model endpoint, such as "eu/churn.tar.gz"
+        target_variant             production variant to use instead of the weighted choice
+        target_container_hostname  container to use on a multi-container endpoint with direct invocation
+        inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
+        enable_explanations        JMESPath expression that decides whether Clarify explains the answer
+        inference_component_name   inference component to use on an endpoint that hosts several
+        session_id                 "NEW_SESSION" to open a stateful session, or the id of an open one
+        prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
 
-The body is not copied: do not change a bytearray during the call. A file is sent from its current position and read again for
-each attempt; an iterator is collected first. Raises `ConstructionError` naming the member and its rule.
+    The body is not copied: do not change a bytearray during the call. A file is sent from its current position and read again for
+    each attempt; an iterator is collected first. Raises `ConstructionError` naming the member and its rule.
 
->>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
-InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
+    >>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
+    InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
     """
 
     path = "/endpoints/{EndpointName}/invocations"
@@ -178,19 +178,19 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStreamOutput]):
     """A request for an inference whose answer arrives part by part while the model produces it.
 
-    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
-    body                       input for the model, as for `InvokeEndpoint`
-    content_type               MIME type of `body`, such as "application/json"
-    accept                     MIME type wanted for the answer
-    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
-    target_variant             production variant to use instead of the weighted choice
-    target_container_hostname  container to use on a multi-container endpoint with direct invocation
-    inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
-    inference_component_name   inference component to use on an endpoint that hosts several
-    session_id                 the id of an open session (open one with `InvokeEndpoint`)
-    prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
+        endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+        body                       input for the model, as for `InvokeEndpoint`
+        content_type               MIME type of `body`, such as "application/json"
+        accept                     MIME type wanted for the answer
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+        target_variant             production variant to use instead of the weighted choice
+        target_container_hostname  container to use on a multi-container endpoint with direct invocation
+        inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
+        inference_component_name   inference component to use on an endpoint that hosts several
+        session_id                 the id of an open session (open one with `InvokeEndpoint`)
+        prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
 
-There is no `target_model` and no `enable_explanations` here. Raises `ConstructionError` naming the member and its rule.
+    There is no `target_model` and no `enable_explanations` here. Raises `ConstructionError` naming the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/invocations-response-stream"
@@ -235,19 +235,19 @@ class InvokeEndpointAsyncOutput(Output):
 class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
     """A request for an inference that is queued; the answer is stored in S3.
 
-    endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
-    body                       input of at most 128,000 bytes; pass exactly one of `body` and `input_location`
-    input_location             s3:// or https:// URL of the input, at most 1024 characters
-    content_type               MIME type of `body`, such as "application/json"
-    accept                     MIME type wanted for the answer
-    custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
-    inference_id               your id for this request, 1 to 64 characters; SageMaker makes one if it is left out
-    s3_output_path_extension   path below the endpoint's S3 output path for the answer: 1 to 512 characters
-    filename                   file name of the answer: 1 to 32 characters
-    request_ttl_seconds        how long the request may wait in the queue: 60 to 21600 seconds (service default 21600)
-    invocation_timeout_seconds how long the model may take: 1 to 3600 seconds (service default 900)
+        endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
+        body                       input of at most 128,000 bytes; pass exactly one of `body` and `input_location`
+        input_location             s3:// or https:// URL of the input, at most 1024 characters
+        content_type               MIME type of `body`, such as "application/json"
+        accept                     MIME type wanted for the answer
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+        inference_id               your id for this request, 1 to 64 characters; SageMaker makes one if it is left out
+        s3_output_path_extension   path below the endpoint's S3 output path for the answer: 1 to 512 characters
+        filename                   file name of the answer: 1 to 32 characters
+        request_ttl_seconds        how long the request may wait in the queue: 60 to 21600 seconds (service default 21600)
+        invocation_timeout_seconds how long the model may take: 1 to 3600 seconds (service default 900)
 
-Raises `ConstructionError` naming the member and its rule.
+    Raises `ConstructionError` naming the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/async-invocations"

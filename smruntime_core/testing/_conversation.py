@@ -1,16 +1,17 @@
 """For tests of flows: a conversation written down, as the RFC of a protocol writes one.
 
     >>> import smruntime_core as sm
+    >>> from smruntime_core.effects import GetCredentials, Send, Sleep
     >>> from smruntime_core.testing import Frozen, script
     >>> runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=Frozen(), random=lambda: 1.0)
     >>> keys = sm.Credentials("AKID", "secret")
     >>> output = (
     ...     script(runtime.call(sm.InvokeEndpoint(endpoint_name="churn", body=b"1")))
-    ...     .expects(sm.GetCredentials()).replies(keys)
-    ...     .expects(sm.Send).replies(sm.Response(503))
-    ...     .expects(sm.Sleep(0.05)).replies(None)
-    ...     .expects(sm.GetCredentials()).replies(keys)
-    ...     .expects(sm.Send).replies(sm.Response(200, (), b"0.5"))
+    ...     .expects(GetCredentials()).replies(keys)
+    ...     .expects(Send).replies(sm.Response(503))
+    ...     .expects(Sleep(0.05)).replies(None)
+    ...     .expects(GetCredentials()).replies(keys)
+    ...     .expects(Send).replies(sm.Response(200, (), b"0.5"))
     ...     .returns()
     ... )
     >>> output.body, [attempt.outcome for attempt in output.metadata.attempts]

@@ -4,6 +4,8 @@
     _messages      Request, Response, Credentials, …       _url        a URL in the parts that signing and HTTP need
     _bodies        bodies that are files or iterators      _dates      dates as arithmetic on seconds
     _redacted      mappings whose values are not shown     _decoder    the interface of every incremental decoder
+    _lazy          packages that import submodules late    _version    the version of this distribution
+    _bounded_cache TODO
 
 Authors of clients and transports use the names in `__all__`, for instance to write settings of their own as records.
 """

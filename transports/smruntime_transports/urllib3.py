@@ -55,11 +55,11 @@ from .client._client import Settings, SyncClient
 from .connect._connector import Connector
 from .connect._proxies import Proxy, tunnel
 from .connect._tls import TLS
-from .nonblocking._connection import Connection, Option
+from .nonblocking._connection import Connection, Option, Origin
 from .nonblocking._retry import Left, not_sent
 from .sockets import SocketIO
-from .wire._pool import MOST, Origin, Pool
-from .wire._time_limits import Limits
+from .wire._pool import MOST, Pool
+from .nonblocking._time_limits import Limits
 from .wire._wire import Wire, WireSettings, conceal, direct
 
 

@@ -15,10 +15,9 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 from smruntime_core.values import host_and_port
 
-from ..nonblocking._connection import OPTIONS, Connection, Option
+from ..nonblocking._connection import OPTIONS, Connection, Option, Origin
 from ..nonblocking._retry import Left, not_sent
-from ..wire._pool import Origin
-from ..wire._time_limits import Limits
+from ..nonblocking._time_limits import Limits
 from ._happy_eyeballs import race
 from ._proxies import Proxies, tunnel
 from ._resolver import Names

@@ -20,6 +20,7 @@ WRITE = 4
 MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
 MAX_AGE = 600.0
 
+Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name and value, as `socket.setsockopt` takes them
 
 

@@ -22,17 +22,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
 from weakref import WeakSet
 
 from smruntime_core import ConstructionError
 
-from ..nonblocking._connection import Connection
+from ..nonblocking._connection import Connection, Origin
 from ..nonblocking._waiting import Place
 
 MOST = 100  # connections to one origin
-
-Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 
 
 class _Door:

@@ -30,10 +30,10 @@ from ..connect._connector import Connector
 from ..connect._proxies import Proxies, Proxy
 from ..nonblocking._connection import READ, Connection, Option, options_of
 from ..nonblocking._retry import not_sent
+from ..nonblocking._time_limits import Limits
 from ..nonblocking._waiting import Turn, Wait
 from ._pool import MOST, Pool
 from ._pump import AGAIN, pump
-from ._time_limits import Limits
 from ._upload_progress import Beside, beside
 
 if TYPE_CHECKING:
