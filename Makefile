@@ -1,8 +1,8 @@
-# The two commands: make demo, make test. Everything else is a part of them or a figure.
+# The two commands: make demo, make test. The others are parts of them, figures, or checks outside CI.
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test lint bench docs fuzz drift clean
+.PHONY: demo test test-all soak lint bench bench-page docs fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -12,6 +12,13 @@ test: lint
 	tools/test-contract-on 3.12 3.13
 	tools/test-lowest
 	tools/test-apart
+
+# what CI cannot run; writes docs/test-all.md, which is committed
+test-all: .venv/wheel .venv/dev
+	$(PYTHON) -P tests/heavy.py
+
+soak: .venv/wheel .venv/dev
+	$(PYTHON) -P tests/soak.py
 
 lint: .venv/wheel .venv/dev
 	.venv/bin/ruff check
@@ -23,9 +30,14 @@ lint: .venv/wheel .venv/dev
 bench: .venv/wheel .venv/dev build/peers
 	$(PYTHON) benchmarks/run.py --json build/bench.json
 
-# each in an environment of its own: aiobotocore is pinned to another botocore than boto3, and a botocore beside awscrt is another peer
+# the figures of the last `make bench` into docs/performance.md
+bench-page:
+	$(PYTHON) benchmarks/page.py build/bench.json
+
+# each in an environment of its own: aiobotocore needs another botocore than boto3, and a botocore
+# beside awscrt signs otherwise
 build/peers: tools/install-peer
-	tools/install-peer boto3 boto3==1.44.5
+	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
 	tools/install-peer aiobotocore aiobotocore==3.10.0
 	touch $@
 
@@ -35,7 +47,7 @@ fuzz: .venv/wheel .venv/dev
 docs: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
 
-# the newest botocore lives apart: the tests are pinned to another
+# the newest botocore has an environment of its own: the tests are pinned to another
 drift: dist/stamp
 	tools/make-venv .venv-drift 3.11 3.12 3.13
 	tools/install-wheel .venv-drift

@@ -1,4 +1,4 @@
-"""The least that anybody could do: the same bytes through a bare socket, TLS, h11, urllib3, and our exchange by hand on a loop."""
+"""The same bytes without a client: on raw sockets, by h11, by urllib3, on the loops' streams."""
 
 from __future__ import annotations
 
@@ -6,202 +6,194 @@ import asyncio
 import hashlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any
+from urllib.parse import urlsplit
 
 import ours
-from measuring import Call, Subject
+from measuring import AsyncCall, AsyncSubject, Members, Subject
 from server import ANSWER
-from work import BODY, LARGE, LARGE_ENDPOINT, TARGET
-
-import smruntime_core as sm
-from smruntime_core.http1 import Exchange
-
-Moving: TypeAlias = "tuple[Callable[[memoryview], Awaitable[object]], Callable[[], Awaitable[bytes]], Callable[[], Awaitable[object]]]"
+from work import LARGE, TARGET, header_fields, large_answer_members, large_members, members
 
 
 def connect(port: int) -> socket.socket:
-    """A blocking connection to the benchmark's server."""
+    """Open a blocking connection to the server."""
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
-def fields(port: int, request: sm.Request) -> list[tuple[str, str]]:
-    """The header fields of a signed request, as they are sent."""
-    return [("host", f"127.0.0.1:{port}"), *request.headers, ("content-length", str(len(request.body)))]
+def header_list(port: int, request: Any) -> list[tuple[str, str]]:
+    """Return the header fields of a signed request as they are sent."""
+    length = str(len(request.body))
+    return [("host", f"127.0.0.1:{port}"), *request.headers, ("content-length", length)]
 
 
-def head(port: int, **changes: object) -> bytes:
-    """The head of a signed call."""
-    request = ours.signed(f"http://127.0.0.1:{port}", **changes)
-    target = "/" + request.url.split("/", 3)[3]
-    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields(port, request))]
-    return "\r\n".join([*lines, "", ""]).encode()
+def request_head(port: int, fresh: Members) -> bytes:
+    """Return the head of a signed call."""
+    request = ours.signed_request(f"http://127.0.0.1:{port}", fresh)
+    fields = [f"{name}: {value}" for name, value in header_list(port, request)]
+    return "\r\n".join([f"POST {urlsplit(request.url).path} HTTP/1.1", *fields, "", ""]).encode()
 
 
-def receive(connection: socket.socket) -> None:
-    """A small answer."""
+def request_bytes(port: int, fresh: Members) -> bytes:
+    """Return the head and the body of a signed call."""
+    return request_head(port, fresh) + bytes(fresh["body"])
+
+
+def receive_answer(connection: socket.socket) -> None:
+    """Receive a short answer."""
     missing = len(ANSWER)
     while missing:
         missing -= len(connection.recv(1 << 16))
 
 
-def exchange(port: int) -> Subject:
-    """The bytes of a signed call out, the bytes of its answer in, and nothing else."""
-    return _exchange(connect(port), head(port) + BODY)
+def exchange(connection: socket.socket, port: int) -> Subject:
+    """Send the bytes of a signed call, receive those of its answer, and nothing else."""
 
-
-def tls_exchange(port: int, context: ssl.SSLContext) -> Subject:
-    """The same through TLS."""
-    return _exchange(context.wrap_socket(connect(port), server_hostname="127.0.0.1"), head(port) + BODY)
-
-
-def _exchange(connection: socket.socket, message: bytes) -> Subject:
-    def exchange() -> None:
+    def call(message: bytes) -> None:
         connection.sendall(message)
-        receive(connection)
+        receive_answer(connection)
 
-    return Subject(exchange)
+    message = request_bytes(port, members())
+    return Subject(call, lambda: message)
+
+
+def plain_exchange(port: int) -> Subject:
+    """Exchange over TCP."""
+    return exchange(connect(port), port)
+
+
+def tls_exchange(port: int, bundle: str) -> Subject:
+    """Exchange through TLS."""
+    context = ssl.create_default_context(cafile=bundle)
+    return exchange(context.wrap_socket(connect(port), server_hostname="127.0.0.1"), port)
 
 
 def upload(port: int) -> Subject:
-    """A long body hashed and sent."""
-    body = b"x" * LARGE
-    connection, message = connect(port), head(port, body=body)
+    """Hash and send long bodies."""
+    connection, head = connect(port), request_head(port, large_members())
 
-    def upload() -> None:
+    def call(body: bytes) -> None:
         hashlib.sha256(body).hexdigest()
-        connection.sendall(message)
+        connection.sendall(head)
         connection.sendall(body)
-        receive(connection)
+        receive_answer(connection)
 
-    return Subject(upload)
+    return Subject(call, lambda: large_members()["body"])
 
 
 def download(port: int) -> Subject:
-    """A long body received into a buffer of its own."""
-    connection, message = connect(port), head(port, endpoint_name=LARGE_ENDPOINT) + BODY
+    """Receive long bodies, each into a buffer of its own."""
+    connection, message = connect(port), request_bytes(port, large_answer_members())
 
-    def download() -> bytearray:
+    def call(message: bytes) -> bytearray:
         connection.sendall(message)
-        begun = b""
-        while b"\r\n\r\n" not in begun:
-            begun += connection.recv(1 << 10)
-        rest = begun.partition(b"\r\n\r\n")[2]
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(1 << 10)
+        start = received.partition(b"\r\n\r\n")[2]
         body = bytearray(LARGE)
-        body[: len(rest)] = rest
-        filled = len(rest)
-        with memoryview(body) as room:
+        body[: len(start)] = start
+        filled = len(start)
+        with memoryview(body) as view:
             while filled < LARGE:
-                filled += connection.recv_into(room[filled:])
+                filled += connection.recv_into(view[filled:])
         return body
 
-    return Subject(download)
+    return Subject(call, lambda: message)
 
 
 def h11_cycle(port: int) -> Subject:
-    """The exchange with h11 writing the request and reading the answer."""
+    """Exchange with h11 as the writer of requests and the reader of answers."""
     h11: Any = import_module("h11")
-    request = ours.signed(f"http://127.0.0.1:{port}")
-    headers = fields(port, request)
     protocol = h11.Connection(our_role=h11.CLIENT)
     connection = connect(port)
 
-    def cycle() -> bytes:
-        begun = protocol.send(h11.Request(method="POST", target=TARGET, headers=headers))
-        connection.sendall(begun + protocol.send(h11.Data(data=BODY)) + protocol.send(h11.EndOfMessage()))
-        body = b""
+    def prepare() -> tuple[list[tuple[str, str]], bytes]:
+        request = ours.signed_request(f"http://127.0.0.1:{port}", members())
+        return header_list(port, request), bytes(request.body)
+
+    def call(prepared: tuple[list[tuple[str, str]], bytes]) -> object:
+        headers, body = prepared
+        request = h11.Request(method="POST", target=TARGET, headers=headers)
+        events = (request, h11.Data(data=body), h11.EndOfMessage())
+        connection.sendall(b"".join([protocol.send(event) for event in events]))
+        answer = b""
         while True:
             event = protocol.next_event()
             if event is h11.NEED_DATA:
                 protocol.receive_data(connection.recv(1 << 16))
             elif type(event) is h11.Data:
-                body += event.data
+                answer += event.data
             elif type(event) is h11.EndOfMessage:
                 protocol.start_next_cycle()
-                return body
+                return answer
 
-    return Subject(cycle)
+    return Subject(call, prepare)
 
 
 def urlopen(port: int) -> Subject:
-    """The exchange by a pool of urllib3's."""
+    """Exchange by urllib3's pool; the signature does not change, for the server ignores it."""
     pool = import_module("urllib3").HTTPConnectionPool("127.0.0.1", port)
-    headers = dict(ours.signed(f"http://127.0.0.1:{port}").headers)
-    return Subject(lambda: pool.urlopen("POST", TARGET, body=BODY, headers=headers, retries=False, redirect=False).data)
+    signed = dict(ours.signed_request(f"http://127.0.0.1:{port}", members()).headers)
+
+    def prepare() -> tuple[dict[str, str], bytes]:
+        fresh = members()
+        return signed | header_fields(fresh), fresh["body"]
+
+    def call(prepared: tuple[dict[str, str], bytes]) -> object:
+        headers, body = prepared
+        answer = pool.urlopen(
+            "POST",
+            TARGET,
+            body=body,
+            headers=headers,
+            retries=False,
+            redirect=False,
+        )
+        return answer.data
+
+    return Subject(call, prepare)
 
 
-@asynccontextmanager
-async def by_hand(port: int, connected: Callable[[int], Awaitable[Moving]]) -> AsyncIterator[Call]:
-    """Our exchange on one connection as the loop offers it: no pool, no deadlines."""
-    request = ours.signed(f"http://127.0.0.1:{port}")
-    send, receive, close = await connected(port)
+def asyncio_streams(port: int) -> AsyncSubject:
+    """Exchange on asyncio's streams."""
 
-    async def call() -> object:
-        exchange = Exchange(request)
-        while (data := exchange.data_to_send()) is not None:
-            await send(data)
-            exchange.sent(len(data))
-        while not exchange.done:
-            exchange.receive_data(await receive())
-        return exchange.response()
+    @asynccontextmanager
+    async def open_stream() -> AsyncIterator[AsyncCall]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = request_bytes(port, members())
 
-    try:
+        async def call(_: Members) -> object:
+            writer.write(sent)
+            await writer.drain()
+            return await reader.readexactly(len(ANSWER))
+
         yield call
-    finally:
-        await close()
-
-
-async def asyncio_streams(port: int) -> Moving:
-    """A connection of asyncio's."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-
-    def send(data: memoryview) -> Awaitable[None]:
-        writer.write(data)
-        return writer.drain()
-
-    async def close() -> None:
         writer.close()
         await writer.wait_closed()
 
-    return send, partial(reader.read, 1 << 16), close
+    return AsyncSubject(open_stream)
 
 
-async def trio_streams(port: int) -> Moving:
-    """A connection of trio's."""
-    stream = await import_module("trio").open_tcp_stream("127.0.0.1", port)
-    return stream.send_all, stream.receive_some, stream.aclose
+def trio_streams(port: int) -> AsyncSubject:
+    """Exchange on trio's streams."""
+    trio: Any = import_module("trio")
 
+    @asynccontextmanager
+    async def open_stream() -> AsyncIterator[AsyncCall]:
+        sent = request_bytes(port, members())
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
 
-@asynccontextmanager
-async def on_a_socket(port: int, readable: Callable[[socket.socket], Awaitable[object]]) -> AsyncIterator[Call]:
-    """The least of all: our exchange on a bare socket, and nothing of the loop's but a wait."""
-    request = ours.signed(f"http://127.0.0.1:{port}")
-    with connect(port) as connection:
-        connection.setblocking(False)
+            async def call(_: Members) -> None:
+                await stream.send_all(sent)
+                missing = len(ANSWER)
+                while missing:
+                    missing -= len(await stream.receive_some())
 
-        async def call() -> object:
-            exchange = Exchange(request)
-            while (data := exchange.data_to_send()) is not None:
-                exchange.sent(connection.send(data))
-            while not exchange.done:
-                await readable(connection)
-                exchange.receive_data(connection.recv(1 << 16))
-            return exchange.response()
+            yield call
 
-        yield call
-
-
-async def asyncio_readable(sock: socket.socket) -> None:
-    """Until there is something to read."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, ready.set_result, None)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
+    return AsyncSubject(open_stream, run=trio.run)

@@ -1,31 +1,33 @@
-"""The figures this library promises: each beside a peer that does the same work, and the budget.
+"""The figures, each beside a peer that does the same work.
 
-Every figure is a cost, so less is better. Its budget is a ratio to the peer's (`times`), a ceiling of its own (`most`), both, or none:
-then it is there to be compared with.
+Every figure is a cost: less is better. `section` measures it (`sections.py`); `name` and `peer`
+name two values there. `times` bounds their ratio and `most` the figure itself: these budgets are
+what this library promises. Rows without a budget are there to compare.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from ceilings import CALL, SIGN, WITHOUT_IO
 from measuring import Missing, Value
 
 
 class Figure(NamedTuple):
-    """One line of the table."""
+    """A row of the table."""
 
     section: str
-    what: str
-    unit: str
+    name: str
     peer: str
     times: float | None = None
     most: float | None = None
+    unit: str = "µs"
 
     @property
     def budget(self) -> str:
-        """In words."""
-        times = [] if self.times is None else [f"≤ {ratio(self.times)}"]
-        most = [] if self.most is None else [f"≤ {amount(self.most)} {self.unit}"]
+        times = [] if self.times is None else [f"≤ {format_ratio(self.times)}"]
+        most = [] if self.most is None else [f"≤ {format_value(self.most)} {self.unit}"]
         return ", ".join(times + most)
 
 
@@ -34,18 +36,23 @@ class Result(NamedTuple):
 
     figure: Figure
     ours: Value
-    theirs: Value
+    peer: Value
+
+    @classmethod
+    def of(cls, figure: Figure, values: Mapping[str, Value]) -> Result:
+        """Return the figure with its values."""
+        return cls(figure, values[figure.name], values[figure.peer])
 
     @property
     def ratio(self) -> float | None:
-        """Ours to the peer's, if both are known."""
-        if isinstance(self.ours, Missing) or isinstance(self.theirs, Missing) or self.theirs <= 0:
+        """Our value by the peer's, None if one is not known."""
+        if isinstance(self.ours, Missing) or isinstance(self.peer, Missing) or self.peer <= 0:
             return None
-        return self.ours / self.theirs
+        return self.ours / self.peer
 
     @property
     def verdict(self) -> str:
-        """`ok`, `OVER`, `skipped`, or nothing where nothing was promised."""
+        """`ok`, `OVER`, `skipped`, or empty for a row without a budget."""
         times, most = self.figure.times, self.figure.most
         if isinstance(self.ours, Missing):
             return "skipped"
@@ -53,67 +60,87 @@ class Result(NamedTuple):
             return "OVER"
         if times is None:
             return "" if most is None else "ok"
-        return "skipped" if self.ratio is None else "ok" if self.ratio <= times else "OVER"
+        if self.ratio is None:
+            return "skipped"
+        return "ok" if self.ratio <= times else "OVER"
 
     def __str__(self) -> str:
-        figure, between = self.figure, self.ratio
-        shown = ratio(between) if between is not None and between > 0 else ""
-        cells = (figure.what, amount(self.ours), figure.unit, figure.peer, amount(self.theirs), shown, figure.budget, self.verdict)
+        figure, ratio = self.figure, self.ratio
+        cells = (
+            figure.name,
+            format_value(self.ours),
+            figure.unit,
+            figure.peer,
+            format_value(self.peer),
+            format_ratio(ratio) if ratio is not None and ratio > 0 else "",
+            figure.budget,
+            self.verdict,
+        )
         return f"| {' | '.join(cells)} |"
 
     def as_json(self) -> dict[str, object]:
-        """For machines; instead of a number that is missing, why."""
-        measured = {
-            name: value.why if isinstance(value, Missing) else value for name, value in (("ours", self.ours), ("theirs", self.theirs))
-        }
-        return self.figure._asdict() | measured | {"ratio": self.ratio, "verdict": self.verdict}
+        """Return all of it; in place of a missing value, the reason."""
+        values = {"ours": self.ours, "theirs": self.peer}
+        reported: dict[str, object] = {}
+        for name, value in values.items():
+            reported[name] = value.reason if isinstance(value, Missing) else value
+        reported |= {"ratio": self.ratio, "verdict": self.verdict}
+        return self.figure._asdict() | reported
 
 
-HEADING = "| figure | ours | unit | peer | its | ratio | budget | |\n|---|---:|---|---|---:|---:|---|---|"
+HEADING = """\
+| figure | ours | unit | peer | its | ratio | budget | |
+|---|---:|---|---|---:|---:|---|---|"""
 
 
-def ratio(value: float) -> str:
-    """`1.25 ×`, or the other way round: `1/12`."""
-    return f"{value:.3g} ×" if value >= 0.7 else f"1/{1 / value:.3g}"
+def format_ratio(ratio: float) -> str:
+    """Return "1.25 ×", or below 0.7 the reciprocal as "1/12"."""
+    return f"{ratio:.3g} ×" if ratio >= 0.7 else f"1/{1 / ratio:.3g}"
 
 
-def amount(value: Value) -> str:
-    """As many digits as mean something; or why there is none."""
-    return value.why if isinstance(value, Missing) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+def format_value(value: Value) -> str:
+    """Return three digits; of a missing value, the reason."""
+    if isinstance(value, Missing):
+        return value.reason
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 FIGURES = (
-    Figure("sign", "sign, 100 B, eight fields, token", "µs", "botocore add_auth", 1 / 10, 6),
-    Figure("without_io", "build + sign + parse", "µs", "botocore client, stubbed", 1 / 25, 10),
-    Figure("sockets", "a call over sockets", "µs", "raw socket exchange", 4),
-    Figure("sockets", "a call over sockets", "µs", "botocore client", 1 / 12),
-    Figure("sockets", "the exchange alone", "µs", "raw socket exchange", 2),
-    Figure("sockets", 'a call, engine="h11"', "µs", "bare h11 cycle", 1.15),
-    Figure("urllib3", "a call over urllib3", "µs", "bare pool.urlopen", 0.9),
-    Figure("tls", "a call through TLS", "µs", "raw ssl exchange", 1.5),
-    Figure("loops", "the exchange on trio", "µs", "by hand on trio's streams", 1.3),
-    Figure("loops", "the exchange on trio", "µs", "by hand on a bare socket"),
-    Figure("loops", "the exchange on asyncio", "µs", "by hand on asyncio's streams", 1.3),
-    Figure("loops", "the exchange on asyncio", "µs", "by hand on a bare socket"),
-    Figure("loops", "a call on trio", "µs", "aiobotocore client"),
-    Figure("loops", "a call on asyncio", "µs", "aiobotocore client"),
-    Figure("crowd", "1000 tasks, 100 connections: a call", "µs wall", "aiobotocore", 1 / 6),
-    Figure("crowd", "the same: latency, p99", "ms", "our p50", 3),
-    Figure("bulk", "25 MB up", "ms", "sha256 + send", 1.1),
-    Figure("bulk", "25 MB down", "ms", "recv_into", 1.25),
-    Figure("bulk_memory", "25 MB up: memory", "MB", "aiobotocore", None, 1),
-    Figure("bulk_memory", "25 MB down: memory", "MB", "aiobotocore", None, 27),
-    Figure("decode", "an event decoded, 64 B", "µs", "botocore EventStreamBuffer", 1 / 8, 0.8),
-    Figure("stream", "an event over loopback, one a chunk", "µs", "botocore client", 1 / 5),
-    Figure("imports", "import smruntime_core", "ms", "import botocore.session", 1 / 4),
-    Figure("first", "process start to first answer", "ms", "boto3", 1 / 4),
-    Figure("first", "the same by https", "ms", "boto3", 1 / 3),
-    Figure("first", "memory of a client", "MB", "boto3", None, 2),
-    Figure("credentials", "finding credentials in the environment", "ms", "", None, 1),
-    Figure("credentials", "credentials found before", "µs", "", None, 0.5),
+    Figure("sign", "sign, 100 B, eight fields, token", "botocore add_auth", times=1 / 9),
+    Figure("sign", "sign, repeated members", "sign, 100 B, eight fields, token"),
+    Figure("without_io", "build + sign + parse", "botocore, stubbed", times=1 / 15),
+    Figure("without_io", "build + sign + parse, repeated members", "build + sign + parse"),
+    Figure("calls", "one call over sockets", "botocore", times=1 / 6),
+    Figure("calls", "one call over sockets", "raw socket exchange"),
+    Figure("calls", "one call over sockets, repeated members", "one call over sockets"),
+    Figure("calls", "one call over urllib3", "botocore", times=1 / 5),
+    Figure("calls", "one call over urllib3", "bare pool.urlopen", times=0.9),
+    Figure("calls", 'one call with engine="h11"', "bare h11 cycle", times=1.5),
+    Figure("tls", "one call over sockets through TLS", "botocore through TLS", times=1 / 5),
+    Figure("tls", "one call over sockets through TLS", "raw ssl exchange"),
+    Figure("loops", "one call on asyncio", "aiobotocore", times=1 / 5),
+    Figure("loops", "one call on asyncio", "asyncio streams by hand"),
+    Figure("loops", "one call on asyncio, repeated members", "one call on asyncio"),
+    Figure("loops", "one call on trio", "aiobotocore", times=1 / 4.5),
+    Figure("loops", "one call on trio", "trio streams by hand"),
+    Figure("loops", "one call on trio, repeated members", "one call on trio"),
+    Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", times=1 / 5, unit="µs wall"),
+    Figure("crowd", "1000 tasks, 100 connections: p99", "p50", times=3, unit="ms"),
+    Figure("bulk", "25 MB up", "sha256 + send", times=1.1, unit="ms"),
+    Figure("bulk", "25 MB down", "recv_into", times=1.25, unit="ms"),
+    Figure("bulk_memory", "25 MB up: memory", "botocore, up", most=1, unit="MB"),
+    Figure("bulk_memory", "25 MB down: memory", "botocore, down", most=27, unit="MB"),  # one buffer
+    Figure("decode", "one event decoded, 64 B", "botocore EventStreamBuffer", times=1 / 8),
+    Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", times=1 / 5),
+    Figure("imports", "import smruntime_core", "import botocore.session", times=1 / 4, unit="ms"),
+    Figure("first", "process start to first answer, http", "boto3, http", times=1 / 3.5, unit="ms"),
+    Figure("first", "process start to first answer, https", "boto3, https", times=1 / 3, unit="ms"),
+    Figure("first", "memory of a client, over its imports", "boto3, memory", most=2, unit="MB"),
+    Figure("frames", "one call over sockets: Python frames", "botocore: frames", unit="frames"),
+    Figure("frames", "one call over sockets: our files", "botocore: files", unit="files"),
     *(
-        Figure("counts", what, unit, "its ceiling", 1)
-        for what in ("sign", "build + sign + parse", "a call, without a kernel")
-        for unit in ("bytecodes", "k instructions")
+        Figure("counts", f"{name}: {what}", f"{name}: {what}, ceiling", times=1, unit=unit)
+        for name in (SIGN, WITHOUT_IO, CALL)
+        for what, unit in (("bytecodes", ""), ("instructions", "thousand"))
     ),
 )

@@ -1,8 +1,9 @@
-"""How things are measured: what can be, in which process, by which clock.
+"""Clocks, processes and rounds.
 
-A subject says what one of its calls costs, averaged over a number of them; `compare` lets subjects take turns and gives the median
-turn of each. A peer with an environment of its own (`.venv-peer-NAME`) is a subject too: a `Worker`, the same code in another process.
-What cannot be measured here is `Missing`, and says why.
+A subject measures the cost of one call as the mean of a number of them. `Bench.compare` lets
+subjects take turns and returns the median turn of each. A peer with an environment of its own
+(`.venv-peer-NAME`) is measured by a `Worker`, the same code in another process. What cannot be
+measured is `Missing`, with the reason.
 """
 
 from __future__ import annotations
@@ -17,25 +18,30 @@ from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
-from time import process_time
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from time import perf_counter, process_time
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from work import members
 
 HERE = Path(__file__).parent
+TASKS = 1000
 _ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 
 
 class Missing(NamedTuple):
-    """Not measured, and why."""
+    """A value that could not be measured, and why."""
 
-    why: str
+    reason: str
 
 
 Value: TypeAlias = "float | Missing"
-Call: TypeAlias = Callable[[], Awaitable[object]]
+Members: TypeAlias = "dict[str, Any]"
+AsyncCall: TypeAlias = Callable[[Members], Awaitable[object]]
+Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncCall]]
 
 
 class Effort(NamedTuple):
-    """How much to measure: turns of every subject, how long each is, and processes started of a kind."""
+    """Turns of each subject, milliseconds of each turn, and processes started of each kind."""
 
     rounds: int
     milliseconds: float
@@ -47,129 +53,222 @@ QUICK = Effort(5, 10.0, 3)
 
 
 class Measurable(Protocol):
-    """Anything that `compare` can compare."""
+    """A subject that `Bench.compare` compares."""
 
     def measure(self, number: int, /) -> float:
-        """What one call costs, over `number` of them."""
+        """Return the cost of one call, measured over `number` calls."""
         ...
 
 
 class Subject(NamedTuple):
-    """CPU microseconds of `call`, or if `fresh` is given, of `call` on each of the things it makes off the clock."""
+    """CPU microseconds of `call`; its arguments are prepared before the clock starts."""
 
-    call: Callable[..., object]
-    fresh: Callable[[], Any] | None = None
+    call: Callable[[Any], object]
+    prepare: Callable[[], Any] = members
 
     def measure(self, number: int) -> float:
-        arguments: list[tuple[Any, ...]] = [(self.fresh(),) if self.fresh else () for _ in range(number)]
+        arguments = [self.prepare() for _ in range(number)]
         call = self.call
-        begun = process_time()
-        for each in arguments:
-            call(*each)
-        return (process_time() - begun) / number * 1e6
+        started = process_time()
+        for argument in arguments:
+            call(argument)
+        return (process_time() - started) / number * 1e6
 
 
-class Awaited(NamedTuple):
-    """CPU microseconds of one await on the event loop that `run` runs; `making` sets up, off the clock, what is awaited."""
+def run_asyncio(turn: Callable[[], Awaitable[float]]) -> float:
+    """Run an async function as `trio.run` does."""
 
-    making: Callable[[], AbstractAsyncContextManager[Call]]
-    run: Callable[[Callable[[], Awaitable[float]]], float] = lambda turn: asyncio.run(cast("Any", turn()))
+    async def main() -> float:
+        return await turn()
+
+    return asyncio.run(main())
+
+
+class AsyncSubject(NamedTuple):
+    """CPU microseconds of one awaited call, one call after the other."""
+
+    connect: Connect
+    prepare: Callable[[], Members] = members
+    run: Callable[[Callable[[], Awaitable[float]]], float] = run_asyncio
 
     def measure(self, number: int) -> float:
+        arguments = [self.prepare() for _ in range(number)]
+
         async def turn() -> float:
-            async with self.making() as call:
-                await call()
-                await call()
-                begun = process_time()
-                for _ in range(number):
-                    await call()
-                return (process_time() - begun) / number * 1e6
+            async with self.connect() as call:
+                await call(self.prepare())
+                await call(self.prepare())
+                started = process_time()
+                for argument in arguments:
+                    await call(argument)
+                return (process_time() - started) / number * 1e6
 
         return self.run(turn)
 
 
+class Crowd:
+    """Wall microseconds of one call when 1000 asyncio tasks call at once.
+
+    `latencies` are those of the last turn, in milliseconds, sorted.
+    """
+
+    def __init__(self, connect: Connect, prepare: Callable[[], Members] = members) -> None:
+        self._connect = connect
+        self._prepare = prepare
+        self.latencies: list[float] = []
+
+    def measure(self, number: int) -> float:
+        each = number // TASKS + 1  # the first call of a task is not measured
+        arguments = [[self._prepare() for _ in range(each)] for _ in range(TASKS)]
+        return asyncio.run(self._run(arguments))
+
+    async def _run(self, arguments: list[list[Members]]) -> float:
+        latencies: list[float] = []
+
+        async def task(own: list[Members]) -> None:
+            for argument in own:
+                started = perf_counter()
+                await call(argument)
+                latencies.append((perf_counter() - started) * 1e3)
+
+        async with self._connect() as call:
+            await asyncio.gather(*(task([own.pop()]) for own in arguments))  # opens the connections
+            latencies.clear()
+            started = perf_counter()
+            await asyncio.gather(*map(task, arguments))
+            seconds = perf_counter() - started
+        self.latencies = sorted(latencies)
+        return seconds / len(latencies) * 1e6
+
+    def percentile(self, percent: int) -> float:
+        """Return the latency in milliseconds that `percent` percent of the calls did not exceed."""
+        return self.latencies[len(self.latencies) * percent // 100]
+
+
+class MemoryGrowth(NamedTuple):
+    """Megabytes by which resident memory rises during one call, at its peak (Linux)."""
+
+    call: Callable[[Any], object]
+    prepare: Callable[[], Any]
+
+    def measure(self, number: int) -> float:
+        del number  # a second call would use memory that the first has left
+        argument = self.prepare()
+        Path("/proc/self/clear_refs").write_text("5", "ascii")  # resets the peak, VmHWM
+        before = resident("VmRSS")
+        self.call(argument)
+        return resident("VmHWM") - before
+
+
+def resident(field: str) -> float:
+    """Return megabytes resident now (`VmRSS`) or at most so far (`VmHWM`)."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition(f"{field}:")[2].split()[0]) * 1024 / 1e6
+
+
 class Worker:
-    """What `MODULE:FACTORY` of this folder makes of `arguments`, measured in a fresh process of the Python at `python`."""
+    """The subject that `MODULE:FACTORY` of this folder returns, in a process of its own."""
 
     def __init__(self, python: str, factory: str, *arguments: str) -> None:
         self._command = [python, str(HERE / "worker.py"), factory, *arguments]
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(python))
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(python),
+        )
 
     def measure(self, number: int) -> float:
-        sent, received = self._process.stdin, self._process.stdout
-        assert sent is not None
-        assert received is not None
-        print(number, file=sent, flush=True)
-        answer = received.readline()
-        if not answer:
-            raise RuntimeError(f"{self._command} gave up")
-        return float(answer)
+        requests, replies = self._process.stdin, self._process.stdout
+        assert requests is not None
+        assert replies is not None
+        print(number, file=requests, flush=True)
+        reply = replies.readline()
+        if not reply:
+            raise RuntimeError(f"{self._command} ended early")
+        return float(reply)
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
 
 
-def environment(python: str, **more: str) -> dict[str, str]:
-    """For a process to be measured: no settings of whoever runs this; if its Python is this one, the same packages as here."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SMRUNTIME_", "PYTHON"))}
-    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
-    return kept | nowhere | ({"PYTHONPATH": homes()} if python == sys.executable else {}) | more
+def environment(python: str, **settings: str) -> dict[str, str]:
+    """Return the environment of a measured process, without AWS or Python settings of this one."""
+    prefixes = ("AWS_", "SMRUNTIME_", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    kept |= {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if python == sys.executable:
+        kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(package_homes()))
+    return kept | settings
 
 
-def homes() -> str:
-    """Where this library is imported from here, installed or not, as a `PYTHONPATH`."""
-    names = ("smruntime_core", "smruntime_transports")
-    return os.pathsep.join(dict.fromkeys(str(Path(str(importlib.import_module(name).__file__)).parents[1]) for name in names))
+def package_homes() -> list[str]:
+    """Return the folders from which this process imports this library."""
+    packages = map(importlib.import_module, ("smruntime_core", "smruntime_transports"))
+    return [str(Path(str(package.__file__)).parents[1]) for package in packages]
 
 
 def python_of(peer: str) -> str | Missing:
-    """The Python that has `peer`: that of its own environment, or else this one."""
-    home = HERE.parent / f".venv-peer-{peer}"
-    if (home / "bin" / "python").exists():
-        return str(home / "bin" / "python")
+    """Return the Python that has `peer`: that of its own environment, else this one."""
+    home = HERE.parent / f".venv-peer-{peer}" / "bin" / "python"
+    if home.exists():
+        return str(home)
     if find_spec(peer):
         return sys.executable
-    why = HERE.parent / "build" / f"{peer}.why"
-    return Missing(why.read_text("utf-8").strip() if why.exists() else f"{peer} is not installed (`make bench` does it)")
+    reason = HERE.parent / "build" / f"{peer}.why"
+    if reason.exists():
+        return Missing(reason.read_text("utf-8").strip())
+    return Missing(f"{peer} is not installed (`make bench` installs it)")
 
 
 class Bench(ExitStack):
-    """How much to measure, and the processes that are needed for it; they end with it."""
+    """The effort, and the worker processes, which end with it."""
 
     def __init__(self, effort: Effort) -> None:
         super().__init__()
         self.effort = effort
 
-    def peer(self, name: str, factory: str, *arguments: str) -> Measurable | Missing:
-        """A subject that lives where `name` is installed."""
+    def peer(self, name: str, factory: str, *arguments: str) -> Worker | Missing:
+        """Return a subject in a process where `name` is installed."""
         python = python_of(name)
         return python if isinstance(python, Missing) else self.worker(python, factory, *arguments)
 
     def worker(self, python: str, factory: str, *arguments: str) -> Worker:
-        """A subject in a process of its own."""
+        """Return a subject in a process of its own."""
         worker = Worker(python, factory, *arguments)
         self.callback(worker.close)
         return worker
 
     def compare(self, subjects: Mapping[str, Measurable | Missing]) -> dict[str, Value]:
-        """The median turn of each, all of them taking turns."""
-        rounds, milliseconds, _ = self.effort
-        numbers: dict[str, int] = {}
+        """Return the median turn of each subject; the subjects take turns."""
+        present: dict[str, Measurable] = {}
+        medians: dict[str, Value] = {}
         for name, subject in subjects.items():
-            if not isinstance(subject, Missing):
-                first = subject.measure(2)
-                numbers[name] = max(2, int(milliseconds * 1000 / max(subject.measure(10) if first < 20_000 else first, 0.1)))
-        turns: dict[str, list[float]] = {name: [] for name in subjects}
-        for _ in range(rounds):
-            for name, subject in subjects.items():
-                if not isinstance(subject, Missing):
-                    turns[name].append(subject.measure(numbers[name]))
-        return {name: subject if isinstance(subject, Missing) else median(turns[name]) for name, subject in subjects.items()}
+            if isinstance(subject, Missing):
+                medians[name] = subject
+            else:
+                present[name] = subject
+        numbers: dict[str, int] = {}
+        for name, subject in present.items():
+            microseconds = subject.measure(2)  # the first calls are slower
+            if microseconds < 20_000:
+                microseconds = subject.measure(10)
+            numbers[name] = max(2, int(self.effort.milliseconds * 1000 / max(microseconds, 0.1)))
+        turns: dict[str, list[float]] = {name: [] for name in present}
+        for _ in range(self.effort.rounds):
+            for name, subject in present.items():
+                turns[name].append(subject.measure(numbers[name]))
+        return medians | {name: median(values) for name, values in turns.items()}
 
 
 class Ports(NamedTuple):
-    """Where the server listens."""
+    """The ports of the server, for http and https."""
 
     plain: int
     tls: int
@@ -178,12 +277,17 @@ class Ports(NamedTuple):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.plain}"
 
+    @property
+    def tls_url(self) -> str:
+        return f"https://127.0.0.1:{self.tls}"
+
 
 @contextmanager
 def serving(certificate: str | None = None) -> Iterator[Ports]:
-    """`server.py` in a process of its own; with TLS if there is a certificate. It runs where this one may run now."""
+    """Run `server.py` in a process of its own, with TLS if there is a certificate."""
     command = [sys.executable, str(HERE / "server.py"), *([certificate] if certificate else [])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         ports = [int(port) for port in process.stdout.readline().split()]
         try:
@@ -192,10 +296,20 @@ def serving(certificate: str | None = None) -> Iterator[Ports]:
             process.terminate()
 
 
+def certificates(folder: Path) -> tuple[str, str]:
+    """Write two files: the certificate authority, and the server's key with its certificate."""
+    trustme: Any = importlib.import_module("trustme")
+    authority = trustme.CA()
+    bundle, certificate = folder / "authority.pem", folder / "server.pem"
+    authority.cert_pem.write_to_path(bundle)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    return str(bundle), str(certificate)
+
+
 def pin() -> str:
-    """Stay on one core, where the system allows it, and children with us; says what came of it."""
+    """Pin this process and its later children to one core; return what was done."""
     if not _ALL_CORES:
-        return "not pinned: this system cannot"
+        return "not pinned: this system has no sched_setaffinity"
     core = max(_ALL_CORES)
     os.sched_setaffinity(0, {core})
     return f"pinned to core {core}"
@@ -203,12 +317,13 @@ def pin() -> str:
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """For a while, this process and the children that it starts may run where they like."""
-    here = os.sched_getaffinity(0) if _ALL_CORES else set[int]()
-    if here:
-        os.sched_setaffinity(0, _ALL_CORES)
+    """Let this process and the children that it starts run on every core."""
+    if not _ALL_CORES:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _ALL_CORES)
     try:
         yield
     finally:
-        if here:
-            os.sched_setaffinity(0, here)
+        os.sched_setaffinity(0, before)

@@ -1,10 +1,10 @@
-"""The figures this library promises, each beside its peer, in one run:
+"""Print every figure beside its peer, with its budget, in one run:
 
-    python benchmarks/run.py [--quick] [--only SECTION]... [--json PATH]
+    python benchmarks/run.py [--quick] [--only SECTION]... [--json FILE]
 
-Times are CPU time of the measured process (`time.process_time`), client and server pinned to one core, the median of interleaved
-rounds. On a machine with other work the microseconds vary; the ratios hold. What cannot be measured here is skipped, and says why.
-The exit status is 1 if a budget is exceeded.
+Times are CPU times of the measured process (`time.process_time`), server and client pinned to one
+core, medians of interleaved rounds. Microseconds vary between machines; the ratios are what counts.
+The exit status is 1 if a figure is over its budget.
 """
 
 from __future__ import annotations
@@ -14,99 +14,105 @@ import json
 import os
 import platform
 import ssl
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-import bulk
-import calls
-import counting
-import loops
-import starting
-import streams
 from figures import FIGURES, HEADING, Result
-from measuring import FULL, QUICK, Bench, Effort, Missing, Value, pin
+from measuring import FULL, QUICK, Bench, Missing, pin, python_of
+from sections import SECTIONS
 
-SECTIONS: dict[str, Callable[[Bench], Iterator[tuple[Value, Value]]]] = {
-    "sign": calls.sign,
-    "without_io": calls.without_io,
-    "sockets": calls.sockets,
-    "urllib3": calls.urllib3,
-    "tls": calls.tls,
-    "loops": loops.loops,
-    "crowd": loops.crowd,
-    "bulk": bulk.bulk,
-    "bulk_memory": bulk.bulk_memory,
-    "decode": streams.decode,
-    "stream": streams.stream,
-    "imports": starting.imports,
-    "first": starting.first,
-    "credentials": starting.credentials,
-    "counts": counting.counts,
-}
+import smruntime_core
+
+PEERS = {"boto3": "boto3", "botocore": "boto3", "aiobotocore": "aiobotocore"}  # by package: where
 
 
-def results(section: str, effort: Effort) -> Iterator[Result]:
-    """A line for each figure of a section, whatever comes."""
-    figures = iter([figure for figure in FIGURES if figure.section == section])
-    try:
-        with Bench(effort) as bench:
-            for ours, theirs in SECTIONS[section](bench):
-                yield Result(next(figures), ours, theirs)
-    except ImportError as error:
-        missing = Missing(str(error))
-        yield from (Result(figure, missing, missing) for figure in figures)
-    left = list(figures)
-    assert not left, f"not measured: {left}"
-
-
-def machine() -> dict[str, str | int | None]:
-    """What the figures were taken on."""
+def describe_machine() -> dict[str, str | int | None]:
+    """Return what the figures are measured on."""
     model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text("utf-8", "replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
     return {
         "cpu": model,
         "cores": os.cpu_count(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "openssl": ssl.OPENSSL_VERSION,
     }
 
 
-def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """What is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a glance, not a measurement")
-    parser.add_argument(
-        "--only", action="append", choices=SECTIONS, metavar="SECTION", help=f"one of {', '.join(SECTIONS)}; may be repeated"
+def find_versions() -> dict[str, str]:
+    """Return the versions of this library and its peers."""
+    found = {"smruntime-core": smruntime_core.__version__}
+    found |= {name: version(name) for name in ("urllib3", "h11", "trio")}
+    code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+    for package, environment in PEERS.items():
+        python = python_of(environment)
+        if isinstance(python, Missing):
+            found[package] = python.reason
+        else:
+            printed = subprocess.check_output([python, "-c", code, package], text=True)
+            found[package] = printed.strip()
+    return found
+
+
+def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there as well")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=SECTIONS,
+        metavar="SECTION",
+        help=f"repeatable; one of {', '.join(SECTIONS)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     return parser.parse_args(arguments)
 
 
 def main() -> int:
-    """Print the table."""
-    asked = options()
-    effort = QUICK if asked.quick else FULL
-    here: dict[str, object] = {**machine(), "pinned": pin(), "effort": effort._asdict()}
-    print(f"{here['cpu']}, {here['cores']} cores, {here['kernel']}; {here['python']}, {here['openssl']}")
-    print(f"{here['pinned']}; {effort.rounds} rounds of {effort.milliseconds:g} ms each\n\n{HEADING}", flush=True)
-    measured: list[Result] = []
-    for section in asked.only or SECTIONS:
-        for result in results(section, effort):
-            print(result, flush=True)
-            measured.append(result)
-    verdicts = Counter(result.verdict for result in measured)
-    print(f"\n{verdicts['ok']} within their budgets, {verdicts['OVER']} over, {verdicts['skipped']} skipped")
-    if asked.json:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(json.dumps({"machine": here, "figures": [result.as_json() for result in measured]}, indent=1) + "\n", "utf-8")
-    return 1 if verdicts["OVER"] else 0
+    """Print the table; return the exit status."""
+    options = parse_options()
+    effort = QUICK if options.quick else FULL
+    machine, versions, pinned = describe_machine(), find_versions(), pin()
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    print(date, *(f"{name} {value}" for name, value in machine.items()), sep=", ")
+    print(*(f"{name} {number}" for name, number in versions.items()), sep=", ")
+    print(f"{pinned}; {effort.rounds} rounds of {effort.milliseconds:g} ms each")
+    print(f"\n{HEADING}", flush=True)
+    results: list[Result] = []
+    for section in options.only or SECTIONS:
+        with Bench(effort) as bench:
+            values = SECTIONS[section](bench)
+        for figure in FIGURES:
+            if figure.section == section:
+                results.append(Result.of(figure, values))
+                print(results[-1], flush=True)
+    verdicts = Counter(result.verdict for result in results)
+    within, over, skipped = (verdicts[verdict] for verdict in ("ok", "OVER", "skipped"))
+    print(f"\n{within} within their budgets, {over} over, {skipped} skipped")
+    if options.json:
+        report = {
+            "date": date,
+            "machine": machine | {"pinned": pinned},
+            "versions": versions,
+            "effort": effort._asdict(),
+            "figures": [result.as_json() for result in results],
+        }
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    return 1 if over else 0
 
 
 if __name__ == "__main__":

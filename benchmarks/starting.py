@@ -1,6 +1,6 @@
-"""Fresh processes: imports, the way to the first answer, memory, and what it costs to find credentials.
+"""Fresh processes: the import, the time to the first answer, and the memory of a client.
 
-CPU time of the whole process, or of a part that it measures itself; the least of some, since nothing makes a process faster than it is.
+CPU milliseconds of whole processes, the least of several, since other work only adds to them.
 """
 
 from __future__ import annotations
@@ -9,120 +9,117 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import memory
-import ours
-from calls import certificates
-from measuring import Bench, Missing, Subject, Value, environment, python_of, serving
-from work import KEYS, REGION
+from measuring import Bench, Missing, Value, certificates, environment, python_of, serving
+from work import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, SESSION_TOKEN
 
-from smruntime_core.effects import GetCredentials
-
-FIRST = """
-import sys, time
+SCRIPT = """
+import sys
 {imports}
 def resident():
-    try:
-        with open("/proc/self/status") as status:
-            return int(status.read().partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
-    except OSError:
-        return -1e9
-before, begun = resident(), time.process_time()
+    if not sys.platform.startswith("linux"):
+        return -1.0
+    with open("/proc/self/status") as status:
+        return int(status.read().partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+before = resident()
 {call}
-print((time.process_time() - begun) * 1e3, resident() - before)
+print(resident() - before)
 """
-OURS = FIRST.format(
-    imports="import smruntime_core\nfrom smruntime_transports.sockets import Client",
-    call='client = Client(endpoint_url=sys.argv[1])\nclient.invoke_endpoint(endpoint_name="churn", body=b"1,2,3").body',
+OURS = SCRIPT.format(
+    imports="from smruntime_transports.sockets import Client",
+    call="""
+client = Client(endpoint_url=sys.argv[1])
+members = {"inference_id": "order-1", "custom_attributes": "trace=1"}
+client.invoke_endpoint(endpoint_name="churn", body=b"1,2,3", **members).body
+""",
 )
-GIVEN = OURS.replace("sys.argv[1]", "sys.argv[1], credentials=smruntime_core.Credentials(*sys.argv[2:])")
-BOTO3 = FIRST.format(
+BOTO3 = SCRIPT.format(
     imports="import boto3",
-    call='client = boto3.client("sagemaker-runtime", endpoint_url=sys.argv[1])\n'
-    'client.invoke_endpoint(EndpointName="churn", Body=b"1,2,3")["Body"].read()',
+    call="""
+client = boto3.client("sagemaker-runtime", endpoint_url=sys.argv[1])
+members = {"InferenceId": "order-1", "CustomAttributes": "trace=1"}
+client.invoke_endpoint(EndpointName="churn", Body=b"1,2,3", **members)["Body"].read()
+""",
 )
-KEYS_OUTSIDE = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), KEYS, strict=True))
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+    "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+    "AWS_SESSION_TOKEN": SESSION_TOKEN,
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+}
 
 
-class Start(NamedTuple):
-    """A process as it ended: CPU milliseconds in all, and if it is a `FIRST`, those after its imports, and by how many MB it grew there."""
+class Run(NamedTuple):
+    """A process as it ended: its CPU milliseconds, and what it printed (megabytes)."""
 
-    total: float
-    after: float = 0.0
-    growth: float = 0.0
+    milliseconds: float
+    megabytes: float = 0.0
 
 
-def start(python: str, code: str, *arguments: str, **settings: str) -> Start:
-    """Run `code` to its end."""
+def run(python: str, code: str, *arguments: str, **settings: str) -> Run:
+    """Run `code` in a fresh interpreter."""
     command = [python, "-P", "-c", code, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(python, **settings)) as process:
+    variables = environment(python, **settings)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:
         assert process.stdout is not None
-        said = process.stdout.read().split()
+        printed = process.stdout.read().split()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{python} failed at {code}")
-    return Start((usage.ru_utime + usage.ru_stime) * 1e3, *map(float, said))
+    return Run((usage.ru_utime + usage.ru_stime) * 1e3, *map(float, printed))
 
 
-def least(bench: Bench, commands: Mapping[str, tuple[str, ...]], **settings: str) -> dict[str, Start]:
-    """The least of each figure, all of them taking turns; the first turn, which may compile, does not count."""
-    turns: dict[str, list[Start]] = {name: [] for name in commands}
+def least(bench: Bench, commands: Mapping[str, tuple[str, ...]], **settings: str) -> dict[str, Run]:
+    """Return the least of each value of each command; the commands take turns."""
+    turns: dict[str, list[Run]] = {name: [] for name in commands}
     for turn in range(bench.effort.starts + 1):
-        for name, command in commands.items():
-            made = start(command[0], *command[1:], **settings)
-            if turn:
-                turns[name].append(made)
-    return {name: Start(*map(min, zip(*starts, strict=True))) for name, starts in turns.items()}
+        for name, (python, *arguments) in commands.items():
+            ended = run(python, *arguments, **settings)
+            if turn:  # the first may have compiled modules
+                turns[name].append(ended)
+    return {name: Run(*map(min, zip(*runs, strict=True))) for name, runs in turns.items()}
 
 
-def imports(bench: Bench) -> Iterator[tuple[Value, Value]]:
-    """Against `import botocore.session`, each less a bare interpreter."""
+def imports(bench: Bench) -> dict[str, Value]:
+    """Import, less the start of a bare interpreter."""
     here, peer = sys.executable, python_of("boto3")
-    commands: dict[str, tuple[str, ...]] = {"bare": (here, "pass"), "ours": (here, "import smruntime_core")}
+    ours, theirs = "import smruntime_core", "import botocore.session"
+    commands: dict[str, tuple[str, ...]] = {"bare": (here, "pass"), ours: (here, ours)}
     if isinstance(peer, str):
-        commands |= {"their bare": (peer, "pass"), "theirs": (peer, "import botocore.session")}
-    took = {name: made.total for name, made in least(bench, commands).items()}
-    yield took["ours"] - took["bare"], peer if isinstance(peer, Missing) else took["theirs"] - took["their bare"]
+        commands |= {"peer bare": (peer, "pass"), theirs: (peer, theirs)}
+    took = {name: ended.milliseconds for name, ended in least(bench, commands).items()}
+    return {
+        ours: took[ours] - took["bare"],
+        theirs: peer if isinstance(peer, Missing) else took[theirs] - took["peer bare"],
+    }
 
 
-def first(bench: Bench) -> Iterator[tuple[Value, Value]]:
-    """A script that imports, makes a client, calls once and ends; keys and region from the environment."""
+def first(bench: Bench) -> dict[str, Value]:
+    """Import, make a client, call once and end; keys and region come from the environment."""
     peer = python_of("boto3")
+    memory, peer_memory = "memory of a client, over its imports", "boto3, memory"
+    values: dict[str, Value] = {}
     with tempfile.TemporaryDirectory() as folder:
         bundle, certificate = certificates(Path(folder))
         with serving(certificate) as ports:
-            took: list[dict[str, Start]] = []
-            for url in (ports.url, f"https://127.0.0.1:{ports.tls}"):
-                commands = {"ours": (sys.executable, OURS, url)}
+            for scheme, url in (("https", ports.tls_url), ("http", ports.url)):
+                commands: dict[str, tuple[str, ...]] = {"ours": (sys.executable, OURS, url)}
                 if isinstance(peer, str):
-                    commands["boto3"] = (peer, BOTO3, url)
-                took.append(least(bench, commands, AWS_REGION=REGION, AWS_DEFAULT_REGION=REGION, AWS_CA_BUNDLE=bundle, **KEYS_OUTSIDE))
-    for each in took:
-        yield each["ours"].total, peer if isinstance(peer, Missing) else each["boto3"].total
-    plain = took[0]
-    mine = plain["ours"].growth
-    unknown = Missing("only Linux says how much memory a process has")
-    yield mine if memory.STATUS.exists() else unknown, peer if isinstance(peer, Missing) else plain["boto3"].growth
-
-
-def credentials(bench: Bench) -> Iterator[tuple[Value, Value]]:
-    """The first call of a process with keys from the environment, less one with keys that are given; and any later question for them."""
-    none = Missing("")
-    with serving() as ports:
-        commands = {"found": (sys.executable, OURS, ports.url), "given": (sys.executable, GIVEN, ports.url, *KEYS)}
-        took = least(bench, commands, AWS_REGION=REGION, **KEYS_OUTSIDE)
-        yield took["found"].after - took["given"].after, none
-
-        os.environ |= KEYS_OUTSIDE
-        try:
-            client = ours.client(ports.url, credentials=None)
-            client.invoke_endpoint(**ours.MEMBERS)
-        finally:
-            for name in KEYS_OUTSIDE:
-                del os.environ[name]
-    io, asked = client._io, GetCredentials()
-    yield bench.compare({"hit": Subject(lambda: io.credentials(asked))})["hit"], none
+                    commands["peer"] = (peer, BOTO3, url)
+                runs = least(bench, commands, AWS_CA_BUNDLE=bundle, **SETTINGS)
+                values[f"process start to first answer, {scheme}"] = runs["ours"].milliseconds
+                values[memory] = runs["ours"].megabytes
+                if isinstance(peer, Missing):
+                    values[f"boto3, {scheme}"] = values[peer_memory] = peer
+                else:
+                    values[f"boto3, {scheme}"] = runs["peer"].milliseconds
+                    values[peer_memory] = runs["peer"].megabytes
+    if not sys.platform.startswith("linux"):
+        unknown = Missing("only Linux reports resident memory")
+        values |= {memory: unknown, peer_memory: unknown}
+    return values

@@ -1,27 +1,81 @@
-"""The work that everybody does, in nobody's terms: one signed call of 100 bytes, answered by 104.
+"""The work of this library and every peer: one signed call with a body of 100 bytes.
 
-Nothing is imported here, so that a peer in an environment of its own reads the same lines.
+Every call has its own `inference_id`, its own trace in `custom_attributes` and its own body, as the
+calls of an application do. Peers in other environments import this module, so it needs no package.
 """
 
 from __future__ import annotations
 
+from itertools import count
+from typing import Any
+
 REGION = "eu-west-1"
 SERVICE = "sagemaker"
 URL = "https://runtime.sagemaker.eu-west-1.amazonaws.com"
-KEYS = ("AKIDEXAMPLEEXAMPLE00", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "IQoJb3JpZ2luX2VjE" + "x" * 283)  # id, secret, token
-NOW = 1.8e9
+ACCESS_KEY_ID = "AKIDEXAMPLEEXAMPLE00"
+SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+SESSION_TOKEN = "IQoJb3JpZ2luX2VjE" + "x" * 283
+KEYS = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
+NOW = 1.8e9  # seconds since the epoch
 
-BODY = b"0.1,0.25,7;" * 9 + b"\n"  # 100 bytes
-TEXT = {  # member: (as botocore calls it, the header field that carries it, value)
-    "content_type": ("ContentType", "Content-Type", "text/csv"),
-    "accept": ("Accept", "Accept", "application/json"),
-    "custom_attributes": ("CustomAttributes", "X-Amzn-SageMaker-Custom-Attributes", "trace=1f6b2c; tier=gold"),
-    "target_variant": ("TargetVariant", "X-Amzn-SageMaker-Target-Variant", "AllTraffic"),
-    "inference_id": ("InferenceId", "X-Amzn-SageMaker-Inference-Id", "order-20260101-000042"),
-}
 TARGET = "/endpoints/churn/invocations"
-FIELDS = {field: value for _, field, value in TEXT.values()}  # with Host, date and token: eight to sign
-PARAMETERS: dict[str, object] = {"EndpointName": "churn", "Body": BODY, **{name: value for name, _, value in TEXT.values()}}
+LARGE = 25_000_000  # bytes, the most that SageMaker takes and answers
+LARGE_ENDPOINT = "large"  # the server answers its calls with LARGE bytes
 
-LARGE = 25_000_000  # bytes: what SageMaker takes at most, both ways
-LARGE_ENDPOINT = "large"  # whose answer is so long
+HEADER_NAMES = {
+    "content_type": "Content-Type",
+    "accept": "Accept",
+    "custom_attributes": "X-Amzn-SageMaker-Custom-Attributes",
+    "target_variant": "X-Amzn-SageMaker-Target-Variant",
+    "inference_id": "X-Amzn-SageMaker-Inference-Id",
+}
+
+_numbers = count(1)
+
+
+def members() -> dict[str, Any]:
+    """Return the members of a call that differs from all calls before."""
+    number = next(_numbers)
+    return {
+        "endpoint_name": "churn",
+        "content_type": "text/csv",
+        "accept": "application/json",
+        "custom_attributes": f"trace={number:032x}; tier=gold",
+        "target_variant": "AllTraffic",
+        "inference_id": f"order-20260101-{number:06d}",
+        "body": b"%011d" % number + b",0.1,0.25,7" * 8 + b"\n",
+    }
+
+
+def large_members() -> dict[str, Any]:
+    """Return the members of a call with a body of `LARGE` bytes."""
+    fresh = members()
+    return fresh | {"body": fresh["body"] * (LARGE // len(fresh["body"]))}
+
+
+def large_answer_members() -> dict[str, Any]:
+    """Return the members of a call that is answered with `LARGE` bytes."""
+    return members() | {"endpoint_name": LARGE_ENDPOINT}
+
+
+def repeated_members() -> dict[str, Any]:
+    """Return the same members each time."""
+    return _REPEATED
+
+
+_REPEATED = members()
+
+
+def camel_case(fresh: dict[str, Any]) -> dict[str, Any]:
+    """Return members under the names that botocore gives them."""
+    return {name.title().replace("_", ""): value for name, value in fresh.items()}
+
+
+def parameters() -> dict[str, Any]:
+    """Return fresh members as botocore's parameters."""
+    return camel_case(members())
+
+
+def header_fields(fresh: dict[str, Any]) -> dict[str, str]:
+    """Return the five header fields that carry members; Host, date and token are signed too."""
+    return {header: fresh[name] for name, header in HEADER_NAMES.items()}

@@ -1,4 +1,4 @@
-"""The other end of `measuring.Worker`: makes a subject, and measures it whenever a number comes in.
+"""The process behind `measuring.Worker`: makes a subject, and measures it for each number read.
 
 python worker.py MODULE:FACTORY [ARGUMENT...]
 """

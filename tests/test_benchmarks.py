@@ -1,7 +1,8 @@
-"""The benchmarks run, and what can be counted instead of timed is within its ceilings. No time is asserted on."""
+"""The benchmarks run, and what can be counted is within its ceilings. No time is asserted."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -10,39 +11,65 @@ from typing import Any
 
 import pytest
 
-RUN = Path(__file__).parents[1] / "benchmarks" / "run.py"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-def bench(folder: Path, *sections: str) -> list[dict[str, Any]]:
-    """The lines of these sections, as little measured as possible."""
+def run_benchmarks(folder: Path, *sections: str) -> dict[str, Any]:
+    """Return the report on some sections, with as little effort as possible."""
     written = folder / "figures.json"
     only = [part for section in sections for part in ("--only", section)]
-    command = [sys.executable, str(RUN), "--quick", *only, "--json", str(written)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # its status only says whether a budget was kept
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--quick", *only, "--json", str(written)]
+    # the exit status says whether a budget was kept, which depends on the machine
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not done.stderr
-    figures: list[dict[str, Any]] = json.loads(written.read_text("utf-8"))["figures"]
-    assert done.stdout.count("\n| ") == 1 + len(figures)
-    return figures
+    report: dict[str, Any] = json.loads(written.read_text("utf-8"))
+    assert done.stdout.count("\n| ") == 1 + len(report["figures"])
+    return report
 
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return bench(tmp_path_factory.mktemp("counts"), "counts")
+    report = run_benchmarks(tmp_path_factory.mktemp("counts"), "counts")
+    figures: list[dict[str, Any]] = report["figures"]
+    return figures
 
 
-@pytest.mark.parametrize("unit", ["bytecodes", "k instructions"])
-def test_a_call_costs_no_more_than_it_may(counted: list[dict[str, Any]], unit: str) -> None:
-    figures = [figure for figure in counted if figure["unit"] == unit]
+@pytest.mark.parametrize("what", ["bytecodes", "instructions"])
+def test_fresh_call_stays_below_ceiling(counted: list[dict[str, Any]], what: str) -> None:
+    figures = [figure for figure in counted if figure["name"].endswith(what)]
     assert len(figures) == 3
     for figure in figures:
-        if figure["verdict"] == "skipped":
-            pytest.skip(next(str(figure[side]) for side in ("ours", "theirs") if isinstance(figure[side], str)))
-        assert figure["verdict"] == "ok", f"{figure['what']}: {figure['ours']:.0f} {unit}, at most {figure['theirs']}"
+        count, ceiling = figure["ours"], figure["theirs"]
+        for value in (count, ceiling):
+            if isinstance(value, str):  # the reason why it is missing
+                pytest.skip(value)
+        assert count <= ceiling, f"{figure['name']}: {count:.0f}, at most {ceiling}"
 
 
-def test_every_line_has_a_number_or_a_reason(tmp_path: Path) -> None:
-    figures = bench(tmp_path, "sign", "sockets", "loops", "decode")
-    assert len(figures) == 12
-    for figure in figures:
-        assert isinstance(figure["ours"], float)
-        assert isinstance(figure["theirs"], float) or figure["theirs"]
+def test_every_row_has_a_number_or_a_reason(tmp_path: Path) -> None:
+    report = run_benchmarks(tmp_path, "sign", "calls", "loops", "decode", "frames")
+    assert len(report["figures"]) == 17
+    for figure in report["figures"]:
+        assert isinstance(figure["ours"], float | int)
+        assert isinstance(figure["theirs"], float | int) or figure["theirs"]
+
+
+def test_report_names_date_machine_and_versions(tmp_path: Path) -> None:
+    report = run_benchmarks(tmp_path, "decode")
+    assert report["date"]
+    assert report["machine"]["cpu"]
+    assert {"smruntime-core", "urllib3", "trio", "h11", "botocore"} <= report["versions"].keys()
+
+
+def test_members_of_every_call_are_its_own() -> None:
+    spec = importlib.util.spec_from_file_location("benchmark_work", BENCHMARKS / "work.py")
+    assert spec
+    assert spec.loader
+    work = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(work)
+    for make in (work.members, work.parameters):
+        calls = [make() for _ in range(100)]
+        for name in calls[0]:
+            values = {call[name] for call in calls}
+            own = name.lower().replace("_", "") in ("inferenceid", "customattributes", "body")
+            assert len(values) == (100 if own else 1), name

@@ -57,9 +57,9 @@ from .connect._proxies import Proxy, tunnel
 from .connect._tls import TLS
 from .nonblocking._connection import Connection, Option, Origin
 from .nonblocking._retry import Left, not_sent
+from .nonblocking._time_limits import Limits
 from .sockets import SocketIO
 from .wire._pool import MOST, Pool
-from .nonblocking._time_limits import Limits
 from .wire._wire import Wire, WireSettings, conceal, direct
 
 

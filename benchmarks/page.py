@@ -1,0 +1,58 @@
+"""Write the figures that have a budget into the table of docs/performance.md.
+
+python benchmarks/page.py build/bench.json     after `make bench`
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from figures import Figure, format_ratio, format_value
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+START, END = "<!-- figures: written by benchmarks/page.py -->\n", "<!-- end of figures -->\n"
+HEADING = """\
+| what | ours | peer | its | ours ÷ its | budget |
+|---|---:|---|---:|---:|---|
+"""
+
+
+def format_row(reported: dict[str, Any]) -> str:
+    """Return one row of the table."""
+    figure = Figure(**{name: reported[name] for name in Figure._fields})
+    ours, theirs = (format_cell(reported[side], figure.unit) for side in ("ours", "theirs"))
+    ratio = format_ratio(reported["ratio"]) if figure.times and reported["ratio"] else ""
+    return f"| {figure.name} | {ours} | {figure.peer} | {theirs} | {ratio} | {figure.budget} |\n"
+
+
+def format_cell(value: float | str, unit: str) -> str:
+    """Return a value with its unit, or the reason why it is missing."""
+    return value if isinstance(value, str) else f"{format_value(value)} {unit}"
+
+
+def write_table(report: dict[str, Any]) -> str:
+    """Return the table, and what it was measured on."""
+    rows: list[str] = []
+    for figure in report["figures"]:
+        has_budget = figure["times"] or figure["most"]
+        if has_budget and figure["section"] != "counts":
+            rows.append(format_row(figure))
+    machine = report["machine"]
+    conditions = [f"{machine['cpu']}, {machine['cores']} cores", machine["python"]]
+    conditions += [f"{name} {number}" for name, number in report["versions"].items()]
+    measured = f"Measured on {report['date'][:10]}: {', '.join(conditions)}.\n"
+    return f"\n{HEADING}{''.join(rows)}\n{measured}\n"
+
+
+def main() -> None:
+    report = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    before, _, rest = PAGE.read_text("utf-8").partition(START)
+    after = rest.partition(END)[2]
+    PAGE.write_text(before + START + write_table(report) + END + after, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Run what CI cannot run, and write the result to `docs/test-all.md`: `make test-all`.
+
+    python tests/heavy.py [--quick]
+
+The page names what ran, on what, with which result and in how many seconds; it is committed.
+`--quick` makes fewer calls and prints the page instead. The exit status is 1 if a check failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import ssl
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import smruntime_core
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "test-all.md"
+PACKAGES = ("urllib3", "trio", "h11")
+
+INTRODUCTION = """\
+# Checks outside CI
+
+What takes too long for CI or needs more than it has. Written by `make test-all`; do not edit.
+"""
+
+
+class Check(NamedTuple):
+    """A command, relative to the root of the project; `quick` are arguments for a short run."""
+
+    name: str
+    what: str
+    script: str
+    quick: tuple[str, ...]
+
+
+class Result(NamedTuple):
+    """How a check ended."""
+
+    check: Check
+    passed: bool
+    seconds: float
+    output: str
+
+
+CHECKS = (
+    Check(
+        "soak",
+        "80,000 calls and streams over each transport without growth",
+        "tests/soak.py",
+        ("--calls", "2000"),
+    ),
+)
+
+
+def run_check(check: Check, *, quick: bool) -> Result:
+    """Run a check, and print its output as it comes."""
+    command = [sys.executable, "-P", str(ROOT / check.script), *(check.quick if quick else ())]
+    started = time.monotonic()
+    lines: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return Result(check, process.returncode == 0, time.monotonic() - started, "".join(lines))
+
+
+def write_page(results: list[Result]) -> str:
+    """Return the page."""
+    versions = {
+        "smruntime-core": smruntime_core.__version__,
+        platform.python_implementation(): platform.python_version(),
+        platform.system(): platform.release(),
+        **{name: version(name) for name in PACKAGES},
+    }
+    date = datetime.now(UTC).date().isoformat()
+    named = [f"{name} {number}" for name, number in versions.items()]
+    lines = [INTRODUCTION, f"{date}: {', '.join([*named, ssl.OPENSSL_VERSION])}.\n"]
+    lines += ["| check | what | result | seconds |", "|---|---|---|---:|"]
+    for result in results:
+        check, passed = result.check, "passed" if result.passed else "failed"
+        lines.append(f"| {check.name} | {check.what} | {passed} | {result.seconds:.0f} |")
+    for result in results:
+        lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
+    return "\n".join([*lines, ""])
+
+
+def main() -> int:
+    """Return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="a short run; print the page")
+    quick = parser.parse_args().quick
+    results = [run_check(check, quick=quick) for check in CHECKS]
+    page = write_page(results)
+    if quick:
+        print(page)
+    else:
+        PAGE.write_text(page, "utf-8")
+    return 0 if all(result.passed for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
