@@ -23,7 +23,6 @@ import ours
 from measuring import FULL, Bench, Subject, Value, pin
 
 import smruntime_core as sm
-from smruntime_transports.client._client import of_members
 
 BUILD, CONVERSATION, WIRE = "build the operation", "the conversation", "the wire"
 
@@ -55,7 +54,7 @@ def separated(client: Any) -> dict[str, Callable[[], object]]:
 
 def built(client: Any) -> sm.InvokeEndpoint:
     """The operation, as a method of the client makes it."""
-    return of_members(client.known, sm.InvokeEndpoint, dict(ours.MEMBERS))
+    return sm.InvokeEndpoint(**ours.MEMBERS)
 
 
 def steps(client: Any) -> Iterator[int]:

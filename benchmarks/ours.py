@@ -36,7 +36,7 @@ def without_io() -> object:
     """A whole call but for sending."""
     operation = sm.InvokeEndpoint(**MEMBERS)
     request = operation.request(WHERE)
-    request.signed(sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+    request.replace(headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
     return operation.parse(RESPONSE)
 
 

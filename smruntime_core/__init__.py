@@ -75,7 +75,7 @@ from .protocol._operations import (
 from .signing import Signature, sign
 from .values._bodies import Source, Upload
 from .values._decoder import NEED_DATA, Decoder, NeedData
-from .values._lazy import opening
+from .values._lazy import lazy_attributes
 from .values._messages import Credentials, Request, Response, ResponseBody, Scope, StreamingResponse, Timeouts
 from .values._version import VERSION
 
@@ -175,10 +175,10 @@ __all__ = [
 ]
 
 # What only streams and servers need.
-_ROOMS = {
+_SUBMODULES = {
     "_parser": ("PayloadPart", "ResponseEnded", "ResponseEvent", "ResponseParser", "ResponseStarted", "UnknownEvent"),
     "_stream": ("Stream",),
     "signing": ("verify",),
 }
 
-__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

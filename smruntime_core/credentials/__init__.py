@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import opening
+from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ._static import ANONYMOUS, Environment
     from ._sts import AssumeRole, WebIdentity
 
-_ROOMS = {
+_SUBMODULES = {
     "_cache": ("Cache",),
     "_chain": ("DefaultChain", "Resolution", "resolve"),
     "_container": ("Container",),
@@ -88,4 +88,4 @@ __all__ = [
 ]
 
 
-__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

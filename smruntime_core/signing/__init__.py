@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import opening
+from ..values._lazy import lazy_attributes
 from ._canonical import S3, STANDARD, UNSIGNED, Dialect
 from ._keys import RegionSet
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
@@ -81,8 +81,8 @@ __all__ = [
     "verify_bearer",
 ]
 
-# Who only signs does not pay for the rest: these rooms are imported when a name of theirs is asked for.
-_ROOMS = {
+# Imported on first use: most programs only sign.
+_SUBMODULES = {
     "_bearer": ("BearerToken", "bearer_token", "verify_bearer"),
     "_chunked": (
         "STREAMING_PAYLOAD",
@@ -99,4 +99,4 @@ _ROOMS = {
 }
 
 
-__getattr__, __dir__ = opening(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

@@ -10,6 +10,8 @@ from smruntime_core.conversation._async_jobs import Fetch, result
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import ObjectReader
 
+from .._boundary import async_boundary, boundary
+
 PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
 
 
@@ -51,6 +53,7 @@ class Job(_Accepted):
         self._io = io
         self._runtime = runtime
 
+    @boundary
     def wait(self, *, fetch: Callable[[str], bytes | None] | None = None, timeout: float | None = PATIENCE) -> bytes:
         """The model's answer, read from S3 with the client's credentials; `fetch(location)` reads an object otherwise, or returns None
         while there is none.
@@ -73,6 +76,7 @@ class AsyncJob(_Accepted):
         self._io = io
         self._runtime = runtime
 
+    @async_boundary
     async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]] | None = None, timeout: float | None = PATIENCE) -> bytes:
         """See `Job.wait`; `fetch` is awaited."""
         deadline = Deadline(time, timeout)
