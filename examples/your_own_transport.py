@@ -55,7 +55,7 @@ def call(url: str, operations: Iterable[sm.InvokeEndpoint], *, timeouts: sm.Time
 def verdict(scenario: Scenario) -> str:
     """What is wrong with the transport, in a line; nothing if it is right."""
     try:
-        check(scenario.but(connections=None, timeouts=sm.Timeouts(response=0.5)), call)  # it makes more connections than it needs
+        check(scenario.replace(connections=None, timeouts=sm.Timeouts(response=0.5)), call)  # it makes more connections than it needs
     except AssertionError as wrong:
         return str(wrong).replace("\n ", "")
     return ""

@@ -60,11 +60,8 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Effect(Record, Generic[R_co], loose=True):
-    """Something to be done outside; `R_co` is the type of its reply. `method` names the method of an IO that does it.
-
-    Each call makes some, which are gone when they are answered: that is quick, since they are frozen to type checkers only.
-    """
+class Effect(Record, Generic[R_co]):
+    """Something to be done outside; `R_co` is the type of its reply. `method` names the method of an IO that does it."""
 
     method: ClassVar[str]
 

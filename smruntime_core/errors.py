@@ -289,7 +289,7 @@ class ModelError(ServiceError):
     log_stream_arn: str | None = None
     container: str | None = None
 
-    def complete(self) -> None:
+    def read_message(self) -> None:
         """Take from the message what the answer did not say by itself."""
         if found := re.search(_RELAYED, self.message_raw[: 64 * 1024], re.DOTALL):
             self.container = found[3]

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .values._record import Record
-
-__all__ = [
-    "Attempt",
-    "Metadata",
-]
+__all__ = ["Attempt", "Metadata"]
 
 
 class Attempt(NamedTuple):
@@ -25,7 +20,7 @@ class Attempt(NamedTuple):
     request_id: str | None = None
 
 
-class Metadata(Record):
+class Metadata(NamedTuple):
     """Request id, HTTP status and headers of the last answer, and every attempt that was made, in order."""
 
     request_id: str | None = None

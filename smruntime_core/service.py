@@ -90,7 +90,7 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
     values = vars(result)
     body = bytes(next((values[b.name] for b in result.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
     if issubclass(kind_of, Streaming):
-        return begin(result, request_id=request_id).but(body=event(PayloadPart(body)) if body else b"")
+        return begin(result, request_id=request_id).replace(body=event(PayloadPart(body)) if body else b"")
     headers = _identity(request_id) + _encode.headers(result)
     if result.document:
         headers += (("Content-Type", "application/json"),)

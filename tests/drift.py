@@ -11,7 +11,7 @@ from typing import Any
 import botocore
 import botocore.loaders
 
-from smruntime_core.protocol._bindings import Binding, Bound, Location
+from smruntime_core.protocol._bindings import Binding, Location, MessageRecord
 from smruntime_core.service import OPERATIONS
 from smruntime_core.values._rules import Blob
 
@@ -46,7 +46,7 @@ def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
     return botocore.xform_name(member), location, wire, member in shape.get("required", ()), longest
 
 
-def compare(where: str, ours: type[Bound], shape: dict[str, Any], shapes: dict[str, Any]) -> list[str]:
+def compare(where: str, ours: type[MessageRecord], shape: dict[str, Any], shapes: dict[str, Any]) -> list[str]:
     """The differences between one record and one structure of the model, a line each."""
     mine = {line[0]: line for line in map(_ours, ours.bindings)}
     its = {line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])}

@@ -217,7 +217,7 @@ def _in_a_process(peer: Peer, scenario: Scenario) -> tuple[str, int]:
         letter, requests = "U", 0
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
-            found, seen = play(scenario.but(memory=None), peer.call)
+            found, seen = play(scenario.replace(memory=None), peer.call)
             letter, requests = verdict(peer, scenario, found, seen), seen.requests
         except MemoryError:
             letter = "M"

@@ -331,7 +331,7 @@ def test_http_client_signs_for_the_host_that_is_asked(
 
 def test_a_wrong_secret_is_refused_and_not_tried_for_ever(following: Caller, endpoint: smruntime_local.Endpoint, front: Any) -> None:
     url, seen, _ = front
-    signer = SigV4(endpoint.credentials.but(secret_access_key="wrong"), endpoint.region)
+    signer = SigV4(endpoint.credentials.replace(secret_access_key="wrong"), endpoint.region)
     status, _ = following(signer, "POST", f"{url}/307{PATH}", b"1")
     assert status == 403
     assert len(seen) <= 3

@@ -67,7 +67,7 @@ def sent_in(parts: list[bytes], names: dict[str, str], *, sign_chunks: bool, sco
     length = sum(map(len, parts))
     signer = ChunkSigner(PUT, KEYS, scope, now=NOW, length=length, trailers=tuple(names), sign_chunks=sign_chunks)
     body = b"".join([signer.chunk(part) for part in parts]) + signer.end(names)
-    return PUT.but(headers=PUT.headers + signer.headers), body
+    return PUT.replace(headers=PUT.headers + signer.headers), body
 
 
 def read(verifier: ChunkVerifier, parts: list[bytes]) -> list[bytes | Trailers]:
@@ -149,7 +149,7 @@ def test_chunks_in_another_order_do_not_match() -> None:
     with pytest.raises(SignatureMismatch):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [second + first + WHOLE[len(first + second) :]])
     with pytest.raises(SignatureMismatch):
-        read(ChunkVerifier(SIGNED, KEYS.but(secret_access_key="other"), HERE), [WHOLE])
+        read(ChunkVerifier(SIGNED, KEYS.replace(secret_access_key="other"), HERE), [WHOLE])
 
 
 def test_limits() -> None:
@@ -179,9 +179,9 @@ def test_what_a_chunked_body_needs() -> None:
         with pytest.raises(ConstructionError, match="trailers"):
             signer.end(trailers)
     with pytest.raises(ConstructionError, match="announces chunks"):
-        ChunkVerifier(SIGNED.but(headers=tuple(pair for pair in SIGNED.headers if "sha256" not in pair[0])), KEYS, HERE)
+        ChunkVerifier(SIGNED.replace(headers=tuple(pair for pair in SIGNED.headers if "sha256" not in pair[0])), KEYS, HERE)
 
 
 def test_a_coding_of_the_body_stays() -> None:
-    request = PUT.but(headers=(*PUT.headers, ("Content-Encoding", "gzip")))
+    request = PUT.replace(headers=(*PUT.headers, ("Content-Encoding", "gzip")))
     assert dict(ChunkSigner(request, KEYS, HERE, now=NOW, length=0).headers)["content-encoding"] == "aws-chunked,gzip"

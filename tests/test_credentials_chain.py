@@ -141,7 +141,7 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_every_public_name_has_one_room() -> None:
-    rooms = [name for names in credentials._ROOMS.values() for name in names]
+    rooms = [name for names in credentials._SUBMODULES.values() for name in names]
     assert sorted(rooms) == sorted(credentials.__all__)
     for name in rooms:
         assert getattr(credentials, name) is not None

@@ -25,6 +25,7 @@ from smruntime_core import ConstructionError, Credentials, CredentialsError, SmR
 from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
 from smruntime_core.effects import Flow, GetCredentials, ReadFile, RunProcess, Sleep, WriteFile
 from smruntime_core.testing import Frozen
+from smruntime_core.values._record import unchecked
 from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio_
@@ -191,7 +192,8 @@ def failing() -> Credentials:
         (botocore.session.Session, "found none"),
         (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
-        (lambda: KEYS.but(expires_at="2030-01-31T00:00:00Z"), "raised TypeError"),
+        (lambda: KEYS.replace(expires_at="2030-01-31T00:00:00Z"), "expires_at: found str; must be seconds since the epoch"),
+        (lambda: unchecked(Credentials, {**vars(KEYS), "expires_at": "2030-01-31T00:00:00Z"}), "raised TypeError"),
         (exiting, "raised SystemExit"),
         (Exits(), "raised SystemExit"),
     ],

@@ -1,4 +1,4 @@
-"""The canary of `test_secrets` in whatever sources of credentials read: it sings in no error, repr, pickle or traceback, whatever fails."""
+"""The canary of `test_secrets` in whatever sources of credentials read: it sings in no error, repr, pickle or traceback of a client."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from smruntime_core.credentials._documents import json_object
 from smruntime_core.credentials._provider import Asked, Given
 from smruntime_core.effects import Ask, Contents, Finished, RunProcess, WriteFile
 from smruntime_core.values._dates import rfc3339
+from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
 from .recordings import HOME, NOW, Exchange, Recorded, world
@@ -176,14 +177,14 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_source_that_fails(name: str) -> None:
     provider, environ, io = CASES[name]
-    assert_silent(raised(lambda: run(provider.provide(world(environ)), io)))
+    assert_silent(raised(boundary(lambda: run(provider.provide(world(environ)), io))))
 
 
 def test_a_login_that_nobody_renews() -> None:
     from .test_credentials_login import KEY, pem
 
     io = Recorded(login_file(dpopKey=pem(KEY)))
-    assert_silent(raised(lambda: run(Login("arn").provide(world(REGION)), io)))
+    assert_silent(raised(boundary(lambda: run(Login("arn").provide(world(REGION)), io))))
 
 
 @pytest.mark.parametrize("perform", PERFORMERS)

@@ -76,7 +76,7 @@ def test_all_that_a_role_may_be_asked_for_with() -> None:
         "PolicyArns.member.1.arn": "arn:p",
         "SourceIdentity": "alice",
     }
-    request = sent.request.but(headers=(("host", "sts.eu-west-1.amazonaws.com"), *sent.request.headers))
+    request = sent.request.replace(headers=(("host", "sts.eu-west-1.amazonaws.com"), *sent.request.headers))
     verify(request, {KEYS.access_key_id: KEYS}, Scope("eu-west-1", "sts"), now=NOW)
 
 

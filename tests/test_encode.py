@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import InvokeEndpoint, Operation, Output, Request, Response
-from smruntime_core.http1._request_writer import write
+from smruntime_core import InvokeEndpoint, Operation, Output, Response
 from smruntime_core.protocol._bindings import header, payload
-from smruntime_core.values._bounded_cache import MOST
 from smruntime_core.values._rules import header_text
 from smruntime_core.values._url import Endpoint
 
@@ -79,33 +77,22 @@ def test_a_service_under_a_path() -> None:
 TEXTS = st.sampled_from((None, "a", "b", "text/csv"))
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.sampled_from(("https://h:8/under", "https://i"))), max_size=40)
-)
-def test_a_form_that_is_kept_makes_the_same_request(calls: list[tuple[str, str | None, str | None, str]]) -> None:
-    """As an operation makes that was asked for none before; and it is written as a request that is checked when it is written."""
-    known: dict[object, InvokeEndpoint] = {}
-    for number, (name, content_type, accept, endpoint) in enumerate(calls):
-        new = InvokeEndpoint(endpoint_name=name, body=b"%d" % number, content_type=content_type, accept=accept)
-        kept = known.setdefault((name, content_type, accept), new).bearing(b"%d" % number)
-        assert kept == new
-        request = kept.request(Endpoint(endpoint))
-        assert request == new.request(endpoint)
-        signed = request.signed((("x-amz-date", str(number)),))
-        assert write(signed) == write(Request("POST", signed.url, signed.headers, signed.body))
+@given(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.sampled_from(("https://h:8/under", "https://i")))
+def test_checked_endpoint_makes_the_same_request_as_its_text(
+    name: str, content_type: str | None, accept: str | None, endpoint: str
+) -> None:
+    operation = InvokeEndpoint(endpoint_name=name, body=b"1", content_type=content_type, accept=accept)
+    request = operation.request(Endpoint(endpoint))
+    assert request == operation.request(endpoint) == operation.request(f"{endpoint}/")
+    assert request.url == f"{endpoint}/endpoints/{name}/invocations"
+    expected = {"Content-Type": content_type, "Accept": accept}
+    assert dict(request.headers) == {header: text for header, text in expected.items() if text is not None}
 
 
-def test_an_operation_for_many_services_remembers_some_of_them() -> None:
-    operation = InvokeEndpoint(endpoint_name="e", body=b"")
-    for number in range(3 * MOST):
-        assert operation.request(f"https://h{number}").url.startswith(f"https://h{number}/")
-    assert len(operation.forms()) <= MOST
-
-
-def test_what_is_remembered_belongs_to_no_other_operation_nor_to_a_pickle() -> None:
+def test_replaced_or_pickled_operation_makes_its_own_request() -> None:
     operation = InvokeEndpoint(endpoint_name="e", body=b"", accept="a/b")
     request = operation.request("https://h")
-    other = operation.but(accept="c/d", body=b"other")
+    other = operation.replace(accept="c/d", body=b"other")
     assert dict(other.request("https://h").headers)["Accept"] == "c/d"
     again: InvokeEndpoint = pickle.loads(pickle.dumps(operation))
     assert (again, again.request("https://h")) == (operation, request)

@@ -14,7 +14,7 @@ KEYS = Credentials("AKID", "secret", "hush-token")
 SCOPE = Scope("eu-west-1", "sagemaker")
 REQUEST = Request("POST", "https://h/a%20b/c?x=1&y=2", (("Host", "h"), ("Content-Type", "text/csv"), ("X-Amz-Acl", "p")), b"1,2,3")
 SIGNED = sign(REQUEST, KEYS, SCOPE, now=NOW)
-SENT = REQUEST.but(headers=REQUEST.headers + SIGNED.headers)
+SENT = REQUEST.replace(headers=REQUEST.headers + SIGNED.headers)
 
 
 def quoted(arrived: Request) -> str:
@@ -26,19 +26,19 @@ def quoted(arrived: Request) -> str:
 
 def headers(**changes: str) -> Request:
     names = {name.lower().replace("_", "-"): value for name, value in changes.items()}
-    return SENT.but(headers=tuple((name, names.get(name.lower(), value)) for name, value in SENT.headers))
+    return SENT.replace(headers=tuple((name, names.get(name.lower(), value)) for name, value in SENT.headers))
 
 
 CHANGES = [
-    (SENT.but(method="PUT"), "method", "method"),
-    (SENT.but(url="https://h/a%20b/d?x=1&y=2"), "path", "URL was changed"),
-    (SENT.but(url="https://h/a%20b/c?x=1&y=3"), "parameter y", "changed after signing"),
-    (SENT.but(url="https://h/a%20b/c?x=1"), "parameter y", "did not arrive"),
-    (SENT.but(url="https://h/a%20b/c?x=1&y=2&z"), "parameter z", "added after signing"),
+    (SENT.replace(method="PUT"), "method", "method"),
+    (SENT.replace(url="https://h/a%20b/d?x=1&y=2"), "path", "URL was changed"),
+    (SENT.replace(url="https://h/a%20b/c?x=1&y=3"), "parameter y", "changed after signing"),
+    (SENT.replace(url="https://h/a%20b/c?x=1"), "parameter y", "did not arrive"),
+    (SENT.replace(url="https://h/a%20b/c?x=1&y=2&z"), "parameter z", "added after signing"),
     (headers(content_type="text/plain"), "header content-type", "changed after signing"),
     (headers(host="proxy"), "header host", "another host"),
-    (SENT.but(body=b""), "payload hash", "No body arrived"),
-    (SENT.but(body=b"1,2,3 "), "payload hash", "compressed"),
+    (SENT.replace(body=b""), "payload hash", "No body arrived"),
+    (SENT.replace(body=b"1,2,3 "), "payload hash", "compressed"),
 ]
 
 
@@ -54,7 +54,7 @@ def test_what_was_changed_is_named(arrived: Request, part: str, hint: str) -> No
 
 def test_another_signature() -> None:
     """Both of its texts are compared: what is in one of them only is found too."""
-    theirs = sign(REQUEST.but(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
+    theirs = sign(REQUEST.replace(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
     assert [each.part for each in explain(SIGNED, theirs).differences] == ["method", "scope"]
     assert explain(SIGNED, SIGNED).compared
     assert explain(SIGNED, SIGNED).differences == ()
@@ -70,11 +70,11 @@ def test_what_a_server_says_costs_what_reading_it_costs(part: str) -> None:
 
 
 def test_the_token_is_not_shown() -> None:
-    theirs = sign(REQUEST, KEYS.but(session_token="hush-other"), SCOPE, now=NOW)
+    theirs = sign(REQUEST, KEYS.replace(session_token="hush-other"), SCOPE, now=NOW)
     found = explain(SIGNED, theirs.canonical_request)
     assert [each.part for each in found.differences] == ["header x-amz-security-token"]
     assert "hush" not in str(found)
-    url, other = (presign(REQUEST, KEYS.but(session_token=token), SCOPE, now=NOW) for token in ("hush-1", "hush-2"))
+    url, other = (presign(REQUEST, KEYS.replace(session_token=token), SCOPE, now=NOW) for token in ("hush-1", "hush-2"))
     assert "hush" not in str(explain(url, other.canonical_request))
 
 
@@ -92,7 +92,7 @@ def test_s3_quotes_in_xml() -> None:
 
 
 def test_dialects_are_told_apart() -> None:
-    dotted = REQUEST.but(url="https://h/a//b/../c%20")
+    dotted = REQUEST.replace(url="https://h/a//b/../c%20")
     ours, theirs = (sign(dotted, KEYS, SCOPE, now=NOW, dialect=dialect) for dialect in (S3._replace(add_payload_hash=False), STANDARD))
     assert explain(ours, theirs.canonical_request).differences[0].part == "path"
     once, twice = (sign(REQUEST, KEYS, SCOPE, now=NOW, dialect=STANDARD._replace(double_encode=double)) for double in (False, True))
@@ -101,15 +101,15 @@ def test_dialects_are_told_apart() -> None:
 
 
 def test_a_string_to_sign_alone_says_that_the_canonical_requests_differ() -> None:
-    other = sign(REQUEST.but(body=b""), KEYS, SCOPE, now=NOW + 1)
+    other = sign(REQUEST.replace(body=b""), KEYS, SCOPE, now=NOW + 1)
     assert [each.part for each in explain(SIGNED, other.string_to_sign).differences] == ["time", "hash of the canonical request"]
     whole = sign(REQUEST, KEYS, SCOPE, now=NOW, payload_hash=UNSIGNED_PAYLOAD)
     assert "payload_hash=UNSIGNED_PAYLOAD" in explain(SIGNED, whole.canonical_request).differences[0].hint
 
 
 def test_where_nothing_differs_the_key_does() -> None:
-    wrong = sign(REQUEST, KEYS.but(secret_access_key="other"), SCOPE, now=NOW)
-    said = quoted(REQUEST.but(headers=REQUEST.headers + wrong.headers))
+    wrong = sign(REQUEST, KEYS.replace(secret_access_key="other"), SCOPE, now=NOW)
+    said = quoted(REQUEST.replace(headers=REQUEST.headers + wrong.headers))
     made = explain(wrong, said)
     assert made.differences == ()
     assert "secret access key" in str(made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -283,3 +284,37 @@ def test_what_http_cannot_carry_is_refused(value: str) -> None:
     ):
         with pytest.raises(ConstructionError):
             write(request)
+
+
+ANY_TEXT = st.text(st.sampled_from("aZ0-_:/ ,;\t\r\n\0#?%é\ud800\x7f") | st.characters(), max_size=8)
+FIELD = st.tuples(st.sampled_from(("Host", "content-length", "Transfer-Encoding", "x-a")) | ANY_TEXT, ANY_TEXT)
+
+
+@given(method=st.just("POST") | ANY_TEXT, path=ANY_TEXT, headers=st.lists(FIELD, max_size=4), body=st.binary(max_size=3))
+def test_written_head_has_the_lines_of_the_request_and_no_other(
+    method: str, path: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    """Whatever the texts are: it is refused, or split at its line ends it is what was asked for."""
+    try:
+        _, (piece,) = write(Request(method, f"http://h/{path}", tuple(headers), body))
+    except ConstructionError:
+        return
+    head, _, rest = bytes(piece).partition(b"\r\n\r\n")
+    start, *lines = head.decode("ascii").split("\r\n")
+    assert rest == body
+    assert start == f"{method} /{path} HTTP/1.1" and len(start.split(" ")) == 3 and "#" not in start
+    assert all(line.isprintable() for line in (start, *lines))
+    fields = [tuple(line.split(": ", 1)) for line in lines]
+    names = [name.lower() for name, _ in headers]
+    added = {"host": ("Host", "h"), "content-length": ("Content-Length", str(len(body)))}
+    expected = [*headers, *(field for name, field in added.items() if name not in names)]
+    assert sorted(fields) == sorted(expected)
+    assert all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) for name, _ in fields)
+    assert [value for name, value in fields if name.lower() == "content-length"] == [str(len(body))]
+    assert [name.lower() for name, _ in fields].count("host") == 1 and "transfer-encoding" not in names
+
+
+@pytest.mark.parametrize(("method", "headers"), [("", ()), ("", (("A", "b"),)), ("POST", (("", "b"),)), ("POST", (("A", "b"), ("", "")))])
+def test_empty_token_is_refused(method: str, headers: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(ConstructionError):
+        write(Request(method, "http://h/", headers))

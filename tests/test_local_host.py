@@ -35,7 +35,7 @@ def said(host: Host, operation: Operation[Output]) -> Output:
     """The output, by way of the wire; raises the error that is said instead."""
     answer = host.answer(operation, request_id="r")
     if isinstance(answer, Streamed):
-        return operation.parse(answer.head.but(body=b"".join(answer.chunks)))
+        return operation.parse(answer.head.replace(body=b"".join(answer.chunks)))
     assert isinstance(answer, Response)
     return operation.parse(answer)
 

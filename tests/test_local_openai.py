@@ -60,7 +60,7 @@ def test_refusals_have_openais_form(endpoint: smruntime_local.Endpoint) -> None:
         ("Bearer sk-1", "UnrecognizedClientException"),
         (token(endpoint, region="eu-west-1"), "InvalidSignatureException"),
         (token(endpoint, now=now - 4000, expires=3600), "InvalidSignatureException"),
-        (token(endpoint, credentials=endpoint.credentials.but(secret_access_key="x")), "InvalidSignatureException"),
+        (token(endpoint, credentials=endpoint.credentials.replace(secret_access_key="x")), "InvalidSignatureException"),
     ):
         status, _, data = post(url_of(endpoint), authorization)
         assert (status, json.loads(data)["error"]["code"]) == (403, code)

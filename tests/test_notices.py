@@ -151,7 +151,7 @@ def test_an_observer_is_told_nothing_else(perform: Performer) -> None:
     for notice in notices:
         for name, value in vars(notice).items():
             assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (name, value)
-    told = repr([notice.but(invocation="random") for notice in notices])  # its hexadecimal digits may spell anything
+    told = repr([notice.replace(invocation="random") for notice in notices])  # its hexadecimal digits may spell anything
     for secret in ("the body", "attributes", "the-id", "AKIDEXAMPLE", "a-session-token", "more", "text/csv", "abc"):
         assert secret not in told, secret
 

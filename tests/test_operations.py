@@ -230,6 +230,6 @@ def test_the_same_member_has_other_names_on_the_wire() -> None:
 
 
 def test_a_session_is_opened_by_one_operation_only() -> None:
-    assert made(session_id="NEW_SESSION").once and not made(session_id="s-1").once and not made().once
+    assert made(session_id="NEW_SESSION").send_once and not made(session_id="s-1").send_once and not made().send_once
     with pytest.raises(ConstructionError):
         InvokeEndpointWithResponseStream(endpoint_name="e", body=b"", session_id="NEW_SESSION")

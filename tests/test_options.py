@@ -48,7 +48,7 @@ def test_timeout_bounds_the_whole_call_with_its_retries(perform: Performer) -> N
 
     with acting(act) as stage:
         begun = time.monotonic()
-        (outcome,) = perform(stage.url, Step(options={"timeout": 0.6, "retries": EAGER.but(max_attempts=100)}))
+        (outcome,) = perform(stage.url, Step(options={"timeout": 0.6, "retries": EAGER.replace(max_attempts=100)}))
         took = time.monotonic() - begun
         assert len(stage.requests) <= 3
     assert took < 0.6 + 2.0
@@ -67,7 +67,7 @@ def test_timeout_goes_before_the_total_of_the_client(perform: Performer) -> None
 def test_retries_are_the_calls_own(perform: Performer) -> None:
     with scripted(*[BUSY] * 5, OK) as server:
         once, often = perform(
-            server.url, Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), Step(), retries=EAGER.but(max_attempts=9)
+            server.url, Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), Step(), retries=EAGER.replace(max_attempts=9)
         )
     assert isinstance(once, sm.ServiceUnavailable)
     assert len(once.metadata.attempts) == 1
@@ -254,6 +254,8 @@ def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> No
         assert isinstance(outcome, sm.DispatchFailure)
         assert (outcome.kind, outcome.delivery, outcome.status) == ("too_large", "answered", 200)
     with scripted(OK, BUSY) as server:
-        fits, busy = perform(server.url, Step(options={"max_body": 3}), Step(options={"max_body": 1, "retries": EAGER.but(max_attempts=1)}))
+        fits, busy = perform(
+            server.url, Step(options={"max_body": 3}), Step(options={"max_body": 1, "retries": EAGER.replace(max_attempts=1)})
+        )
     assert fits.body == b"abc"
     assert isinstance(busy, sm.ServiceUnavailable), "an error's body has a limit of its own"

@@ -109,11 +109,11 @@ def test_no_head_is_a_truncated_answer() -> None:
 
 def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
     body = service.event(PayloadPart(b"ab")) + service.event(PayloadPart(b"cd"))
-    output = OPERATION.parse(HEAD.but(body=body))
-    assert output == OUTPUT.but(body=b"abcd")
+    output = OPERATION.parse(HEAD.replace(body=body))
+    assert output == OUTPUT.replace(body=b"abcd")
     assert output.metadata.request_id == "q"
     with pytest.raises(sm.TruncatedStream):
-        OPERATION.parse(HEAD.but(body=body[:-1]))
+        OPERATION.parse(HEAD.replace(body=body[:-1]))
     with pytest.raises(sm.ModelError):
         OPERATION.parse(sm.Response(424, (("x-amzn-errortype", "ModelError"),)))
 
@@ -125,7 +125,7 @@ def test_nothing_of_an_answer_shows_in_a_repr() -> None:
 def test_a_cut_body_is_no_whole_answer_and_ends_are_told_once() -> None:
     body = service.event(PayloadPart(b"ab"))
     with pytest.raises(sm.TruncatedStream):
-        OPERATION.parse(HEAD.but(body=body, truncated=True))
+        OPERATION.parse(HEAD.replace(body=body, truncated=True))
     parser = ResponseParser(OPERATION)
     parser.receive_head(HEAD)
     parser.receive_data(body)

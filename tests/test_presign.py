@@ -95,39 +95,39 @@ def test_what_was_presigned_is_accepted(path: str, query: str, token: str | None
     request = Request("PUT", f"https://h/{path}?{query}", (("Host", "h"), ("X-Amz-Meta", "m"), ("User-Agent", "u")), body)
     url = presign(request, known, SCOPE, now=NOW, expires=60, dialect=dialect).url
     accept = {UNSIGNED_PAYLOAD} if dialect.add_payload_hash else ()
-    assert verify(request.but(url=url), {"AKID": known}, SCOPE, now=NOW + age, dialect=dialect, accept=accept) is known
+    assert verify(request.replace(url=url), {"AKID": known}, SCOPE, now=NOW + age, dialect=dialect, accept=accept) is known
 
 
 INVALID, INCOMPLETE = "InvalidSignatureException", "IncompleteSignatureException"
 URL = presign(GET, SESSION, SCOPE, now=NOW, expires=60).url
 REFUSED: list[tuple[str, Request, float, str]] = [
-    ("expired", GET.but(url=URL), NOW + 61, INVALID),
-    ("not yet", GET.but(url=URL), NOW - 301, INVALID),
-    ("longer than a week", GET.but(url=URL.replace("Expires=60", "Expires=604801")), NOW, INCOMPLETE),
-    ("no number", GET.but(url=URL.replace("Expires=60", "Expires=6e1")), NOW, INCOMPLETE),
-    ("no end", GET.but(url=URL.replace("&X-Amz-Expires=60", "")), NOW, INCOMPLETE),
-    ("longer than signed", GET.but(url=URL.replace("Expires=60", "Expires=61")), NOW, INVALID),
-    ("another method", GET.but(url=URL, method="PUT"), NOW, INVALID),
-    ("another path", GET.but(url=URL.replace("/a/b", "/a/c")), NOW, INVALID),
-    ("another parameter", GET.but(url=URL.replace("x=1", "x=2")), NOW, INVALID),
-    ("one more parameter", GET.but(url=URL + "&z"), NOW, INVALID),
-    ("a body", GET.but(url=URL, body=b"x"), NOW, INVALID),
-    ("another algorithm", GET.but(url=URL.replace("HMAC-SHA256", "HMAC-SHA1")), NOW, INCOMPLETE),
-    ("SigV4a by name", GET.but(url=URL.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")), NOW, INCOMPLETE),
-    ("two signatures", GET.but(url=URL + "&X-Amz-Signature=" + "0" * 64), NOW, INCOMPLETE),
-    ("a short signature", GET.but(url=URL[:-2]), NOW, INCOMPLETE),
-    ("signed twice", GET.but(url=URL, headers=sign(GET, SESSION, SCOPE, now=NOW).headers), NOW, INCOMPLETE),
-    ("an unsigned x-amz-*", GET.but(url=URL, headers=(*GET.headers, ("x-amz-acl", "public"))), NOW, INVALID),
-    ("another token", GET.but(url=URL.replace("to%2Fken", "to%2Fke")), NOW, "UnrecognizedClientException"),
-    ("another region", GET.but(url=URL.replace("eu-west-1", "eu-west-2")), NOW, INVALID),
-    ("a lone surrogate", GET.but(url=URL + "&a=\ud800"), NOW, INCOMPLETE),
-    ("a lone surrogate in the token", GET.but(url=URL.replace("to%2Fken", "\ud800")), NOW, "UnrecognizedClientException"),
+    ("expired", GET.replace(url=URL), NOW + 61, INVALID),
+    ("not yet", GET.replace(url=URL), NOW - 301, INVALID),
+    ("longer than a week", GET.replace(url=URL.replace("Expires=60", "Expires=604801")), NOW, INCOMPLETE),
+    ("no number", GET.replace(url=URL.replace("Expires=60", "Expires=6e1")), NOW, INCOMPLETE),
+    ("no end", GET.replace(url=URL.replace("&X-Amz-Expires=60", "")), NOW, INCOMPLETE),
+    ("longer than signed", GET.replace(url=URL.replace("Expires=60", "Expires=61")), NOW, INVALID),
+    ("another method", GET.replace(url=URL, method="PUT"), NOW, INVALID),
+    ("another path", GET.replace(url=URL.replace("/a/b", "/a/c")), NOW, INVALID),
+    ("another parameter", GET.replace(url=URL.replace("x=1", "x=2")), NOW, INVALID),
+    ("one more parameter", GET.replace(url=URL + "&z"), NOW, INVALID),
+    ("a body", GET.replace(url=URL, body=b"x"), NOW, INVALID),
+    ("another algorithm", GET.replace(url=URL.replace("HMAC-SHA256", "HMAC-SHA1")), NOW, INCOMPLETE),
+    ("SigV4a by name", GET.replace(url=URL.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")), NOW, INCOMPLETE),
+    ("two signatures", GET.replace(url=URL + "&X-Amz-Signature=" + "0" * 64), NOW, INCOMPLETE),
+    ("a short signature", GET.replace(url=URL[:-2]), NOW, INCOMPLETE),
+    ("signed twice", GET.replace(url=URL, headers=sign(GET, SESSION, SCOPE, now=NOW).headers), NOW, INCOMPLETE),
+    ("an unsigned x-amz-*", GET.replace(url=URL, headers=(*GET.headers, ("x-amz-acl", "public"))), NOW, INVALID),
+    ("another token", GET.replace(url=URL.replace("to%2Fken", "to%2Fke")), NOW, "UnrecognizedClientException"),
+    ("another region", GET.replace(url=URL.replace("eu-west-1", "eu-west-2")), NOW, INVALID),
+    ("a lone surrogate", GET.replace(url=URL + "&a=\ud800"), NOW, INCOMPLETE),
+    ("a lone surrogate in the token", GET.replace(url=URL.replace("to%2Fken", "\ud800")), NOW, "UnrecognizedClientException"),
 ]
 
 
 @pytest.mark.parametrize(("request_", "now", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
 def test_refused(request_: Request, now: float, code: str) -> None:
-    assert verify(GET.but(url=URL), KNOWN, SCOPE, now=NOW) is SESSION
+    assert verify(GET.replace(url=URL), KNOWN, SCOPE, now=NOW) is SESSION
     with pytest.raises(ServiceError) as caught:
         verify(request_, KNOWN, SCOPE, now=now)
     assert (caught.value.code, caught.value.status) == (code, 403)
@@ -137,13 +137,13 @@ def test_refused(request_: Request, now: float, code: str) -> None:
 def test_any_change_of_a_url_is_only_refused(text: str, at: int, cut: int) -> None:
     changed = URL[:at] + text + URL[at + cut :]
     try:
-        verify(GET.but(url=changed), KNOWN, SCOPE, now=NOW)
+        verify(GET.replace(url=changed), KNOWN, SCOPE, now=NOW)
     except ServiceError as refused:
         assert refused.status == 403
 
 
 def test_a_url_is_signed_anew_and_not_twice() -> None:
-    again = presign(GET.but(url=URL), PLAIN, SCOPE, now=NOW + 1)
+    again = presign(GET.replace(url=URL), PLAIN, SCOPE, now=NOW + 1)
     assert again == presign(GET, PLAIN, SCOPE, now=NOW + 1)
 
 
@@ -156,7 +156,7 @@ def test_s3_takes_any_body_and_the_rest_that_one() -> None:
 
 
 def test_a_choice_of_headers() -> None:
-    request = GET.but(headers=(("Host", "h"), ("Accept", "a"), ("Content-Type", "c"), ("x-amz-acl", "p"), ("X-Amz-Date", "old")))
+    request = GET.replace(headers=(("Host", "h"), ("Accept", "a"), ("Content-Type", "c"), ("x-amz-acl", "p"), ("X-Amz-Date", "old")))
     made = presign(request, PLAIN, SCOPE, now=NOW, signed_headers=("accept",))
     assert "X-Amz-SignedHeaders=accept%3Bhost%3Bx-amz-acl&" in made.url
     assert (

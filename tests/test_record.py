@@ -1,16 +1,28 @@
-"""Records behave like frozen dataclasses; sparse ones store only what was given."""
+"""Records behave like frozen dataclasses that store only what was given."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 import pickle
+import traceback
 from typing import Any
 
 import pytest
 
-from smruntime_core import ConstructionError, Request, Scope, Timeouts
-from smruntime_core.values._record import Record, field
+from smruntime_core import (
+    Config,
+    ConstructionError,
+    Credentials,
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    Options,
+    Request,
+    RetryPolicy,
+    Scope,
+    Timeouts,
+)
+from smruntime_core.values._record import Record, field, unchecked
 
 
 def _small(member: str, value: object) -> int:
@@ -47,17 +59,11 @@ def test_construction_is_that_of_a_function() -> None:
         Point(10)
 
 
-class Sparse(Point):
-    """One that stores only what was given."""
-
-    sparse = True
-
-
-def test_only_what_was_given_is_stored_by_a_sparse_one() -> None:
-    assert vars(Sparse(1)) == {"x": 1}
-    assert vars(Sparse(1, 5)) == {"x": 1, "y": 5}
-    assert Sparse(1) == Sparse(1, 0)
-    assert vars(Point(1)) == {"x": 1, "y": 0, "hidden": None, "note": ""}
+def test_only_what_was_given_is_stored() -> None:
+    assert vars(Point(1)) == {"x": 1}
+    assert vars(Point(1, 5)) == {"x": 1, "y": 5}
+    assert Point(1) == Point(1, 0)
+    assert (Point(1).y, Point(1).hidden) == (0, None)
 
 
 def test_frozen() -> None:
@@ -82,10 +88,56 @@ def test_repr() -> None:
     assert repr(Point(1)) == "Point(x=1)"
 
 
-def test_but_and_trusted_check_nothing() -> None:
-    point = Point(1)
-    assert point.but(x=99).x == 99 and point.x == 1
-    assert Point.trusted({"x": "any"}).y == 0
+class Range(Record):
+    """One whose members must fit together."""
+
+    low: int
+    high: int = 9
+
+    def check_members(self) -> None:
+        if self.low > self.high:
+            raise ConstructionError("high", "at least low")
+
+
+def test_replaced_record_is_checked_like_a_new_one() -> None:
+    point = Point(1, hidden="a")
+    assert point.replace(x=2) == Point(2, hidden="a") and point.x == 1
+    with pytest.raises(ConstructionError, match="x: must be an int up to 9"):
+        point.replace(x=99)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'w'"):
+        point.replace(w=1)
+    with pytest.raises(ConstructionError, match="high: must be at least low"):
+        Range(5).replace(high=4)
+
+
+PUBLIC: tuple[tuple[Record, dict[str, Any]], ...] = (
+    (Credentials("AKID", "secret"), {"secret_access_key": "two\nlines"}),
+    (Scope("r", "s"), {"region": "no region"}),
+    (Timeouts(), {"total": -1}),
+    (RetryPolicy(), {"max_attempts": 0}),
+    (Options(), {"extra_headers": {"host": "h"}}),
+    (Config(region="eu-west-1"), {"region": "no region"}),
+    (InvokeEndpoint(endpoint_name="e", body=b""), {"custom_attributes": "a\r\nb: c"}),
+    (InvokeEndpointAsync(endpoint_name="e", body=b""), {"input_location": "s3://b/k"}),
+)
+
+
+@pytest.mark.parametrize(("record", "changes"), PUBLIC, ids=lambda value: type(value).__name__)
+def test_public_records_refuse_a_bad_replacement(record: Record, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConstructionError):
+        record.replace(**changes)
+
+
+def test_unchecked_record_takes_any_value() -> None:
+    assert unchecked(Point, {"x": "any"}).y == 0
+
+
+def test_refused_value_is_in_no_frame_of_the_constructor() -> None:
+    with pytest.raises(ConstructionError) as info:
+        Point(10, hidden="hush")
+    frames = [frame for frame, _ in traceback.walk_tb(info.value.__traceback__)]
+    assert frames[-1].f_code.co_name == "__init__"
+    assert "hush" not in repr(frames[-1].f_locals) and "10" not in repr(frames[-1].f_locals)
 
 
 RECORDS = (Point(1, hidden="a"), Request("GET", "https://h/", (("a", "b"),)), Scope("r", "s"), Timeouts(total=None))
@@ -100,25 +152,3 @@ def test_copies_and_pickles_are_equal(record: Record) -> None:
 def test_timeouts_refuse_what_is_no_limit(seconds: float) -> None:
     with pytest.raises(ConstructionError, match="total: must be a positive number"):
         Timeouts(total=seconds)
-
-
-def test_loose_record_is_one_but_for_the_lock() -> None:
-    class Glance(Record, loose=True):
-        where: str
-        seconds: float = 1.0
-
-    made = Glance("here", seconds=2.0)
-    assert (made, repr(made)) == (Glance("here", 2.0), "Glance(where='here', seconds=2.0)")
-    assert made != Glance("here")
-    setattr(made, "where", "there")  # noqa: B010 - to type checkers it is frozen
-    assert made.where == "there"
-
-
-def test_loose_and_sparse_record_stores_only_what_was_given() -> None:
-    class Hint(Record, loose=True):
-        sparse = True
-        where: str
-        seconds: float = 1.0
-
-    assert vars(Hint("here")) == {"where": "here"}
-    assert vars(Hint("here", 2.0)) == {"where": "here", "seconds": 2.0}

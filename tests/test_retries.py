@@ -30,6 +30,7 @@ from smruntime_core import (
 )
 from smruntime_core.conversation._retries import NoLock, Retry, TokenBucket
 from smruntime_core.effects import GetCredentials, Send, Sleep
+from smruntime_core.values._record import unchecked
 
 POLICY = RetryPolicy()
 REFUSED = DispatchFailure("x", kind="refused", phase="connect", delivery="not_sent")
@@ -37,7 +38,7 @@ FAILURES = st.sampled_from((ServiceUnavailable(), ModelNotReadyException(), Serv
 
 
 def delay(attempt: int, failure: SmRuntimeError, draw: float, policy: RetryPolicy = POLICY) -> float:
-    plan = policy.but(max_attempts=10**9).plan(attempt, failure, 500, draw)
+    plan = unchecked(RetryPolicy, {**vars(policy), "max_attempts": 10**9}).plan(attempt, failure, 500, draw)
     assert plan is not None
     return plan.delay
 

@@ -80,7 +80,7 @@ def test_a_call_is_signed_and_sent_whole() -> None:
     assert [type(effect) for effect in done.effects] == [GetCredentials, Send]
     request = done.sends[0].request
     assert request.url == "https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations"
-    received = request.but(headers=(*request.headers, ("host", "runtime.sagemaker.eu-west-1.amazonaws.com")))
+    received = request.replace(headers=(*request.headers, ("host", "runtime.sagemaker.eu-west-1.amazonaws.com")))
     assert sm.verify(received, {"AKID": KEYS}, sm.Scope("eu-west-1", "sagemaker"), now=1.7e9) is KEYS
     assert done.result == sm.InvokeEndpointOutput(body=b"0.5")
     assert done.attempts == (sm.Attempt("ok", 0.0, 0.0, 200, "r"),)

@@ -69,7 +69,7 @@ def test_where_an_object_is(config: sm.Config, location: str, url: str, signed: 
     assert ("authorization" in dict(request.headers)) is signed
     if signed and "127" not in url:
         host = url.split("/")[2]
-        arrived = request.but(headers=(("Host", host), *request.headers))
+        arrived = request.replace(headers=(("Host", host), *request.headers))
         assert sm.verify(arrived, {"AKID": KEYS}, sm.Scope(config.region, "s3"), now=1.8e9, dialect=S3) is KEYS
     assert flow.replies(sm.Response(200, (), b"done")).returns() == b"done"
 

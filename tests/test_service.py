@@ -21,7 +21,7 @@ from smruntime_core import (
     ValidationError,
     service,
 )
-from smruntime_core.protocol._bindings import Binding, Bound
+from smruntime_core.protocol._bindings import Binding, MessageRecord
 from smruntime_core.values._rules import Blob, WholeNumber
 
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com"
@@ -39,7 +39,7 @@ def values(binding: Binding) -> st.SearchStrategy[Any]:
     return st.from_regex(rule.pattern, fullmatch=True, alphabet=ASCII).filter(lambda text: len(text) <= rule.maximum)
 
 
-def records(kind: type[Bound]) -> st.SearchStrategy[Any]:
+def records(kind: type[MessageRecord]) -> st.SearchStrategy[Any]:
     required = {b.name: values(b) for b in kind.bindings if b.required}
     optional = {b.name: values(b) for b in kind.bindings if not b.required}
     members = st.fixed_dictionaries(required, optional=optional)
@@ -67,7 +67,7 @@ def errors() -> st.SearchStrategy[ServiceError]:
 @pytest.mark.parametrize("kind", service.OPERATIONS)
 @settings(max_examples=30)
 @given(data=st.data(), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"]))
-def test_an_operation_arrives_as_it_was_sent(kind: type[Bound], data: st.DataObject, prefix: str) -> None:
+def test_an_operation_arrives_as_it_was_sent(kind: type[MessageRecord], data: st.DataObject, prefix: str) -> None:
     operation = data.draw(records(kind))
     read = service.read(operation.request(URL + prefix))
     assert read == operation

@@ -18,6 +18,7 @@ from smruntime_core import (
     ServiceError,
 )
 from smruntime_core.conversation._sessions import SessionId
+from smruntime_core.values._record import unchecked
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports.client._sessions import InSession
@@ -33,7 +34,7 @@ EAGER = RetryPolicy(max_attempts=3, base_delay=0.0)
 
 
 def output(new_session_id: str | None) -> InvokeEndpointOutput:
-    return InvokeEndpointOutput.trusted({"body": b"", "new_session_id": new_session_id})
+    return unchecked(InvokeEndpointOutput, {"body": b"", "new_session_id": new_session_id})
 
 
 @pytest.mark.parametrize("text", ["s-1; Expires=2026-01-31T23:59:59Z", "s-1;Expires=2026-01-31T23:59:59Z"])

@@ -13,8 +13,8 @@ from smruntime_core import Credentials, Request, Scope, StreamError
 from smruntime_core.errors import SignatureMismatch
 from smruntime_core.eventstream import NEED_DATA, EventStreamDecoder, Message, Timestamp, encode
 from smruntime_core.signing import STREAMING_EVENTS, EventSigner, EventVerifier, RegionSet, sign, verify
-from smruntime_core.signing._keys import signing_key
 from smruntime_core.signing._signature_chain import Chain, piece
+from smruntime_core.signing._sigv4 import signing_key
 from smruntime_core.values._dates import parse_stamp
 
 from .vectors import NOW, cases
@@ -69,7 +69,7 @@ def decoded(frame: bytes) -> Message:
 def opened(scope: Scope | RegionSet = HERE) -> tuple[Request, str]:
     request = Request("POST", "https://h/", (("Host", "h"), ("x-amz-content-sha256", STREAMING_EVENTS)))
     made = sign(request, KEYS, scope, now=NOW, payload_hash=STREAMING_EVENTS)
-    return request.but(headers=request.headers + made.headers), made.signature
+    return request.replace(headers=request.headers + made.headers), made.signature
 
 
 @given(payloads=st.lists(st.binary(max_size=30), max_size=4), sigv4a=st.booleans())

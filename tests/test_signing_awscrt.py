@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from smruntime_core import Credentials, Request, Scope
 from smruntime_core.signing import Dialect, RegionSet, hash_payload, presign, sign
 from smruntime_core.signing._canonical import strictly
-from smruntime_core.signing._keys import signing_key
+from smruntime_core.signing._sigv4 import signing_key
 
 auth = pytest.importorskip("awscrt.auth", reason="awscrt is not installed here: tools/test-apart has an environment for it")
 http = pytest.importorskip("awscrt.http")

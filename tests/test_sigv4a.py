@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope, ServiceError, verify
 from smruntime_core.signing import RegionSet, presign, sign
-from smruntime_core.signing._keys import signing_key
+from smruntime_core.signing._sigv4 import signing_key
 from smruntime_core.signing._sigv4a import ORDER, private_key, private_number
 from smruntime_core.signing._verify import _covers
 
@@ -57,8 +57,8 @@ def test_what_was_signed_is_accepted(regions: str, token: str | None) -> None:
     request = Request("POST", URL, (("Host", "h"), ("X-Amz-Region-Set", "old")), b"body")
     scope = RegionSet(regions, "s3")
     headers = tuple(pair for pair in request.headers if pair[0] == "Host") + sign(request, known, scope, now=NOW).headers
-    assert verify(request.but(headers=headers), {"AKID": known}, HERE, now=NOW) is known
-    url = presign(request.but(headers=(("Host", "h"),)), known, scope, now=NOW).url
+    assert verify(request.replace(headers=headers), {"AKID": known}, HERE, now=NOW) is known
+    url = presign(request.replace(headers=(("Host", "h"),)), known, scope, now=NOW).url
     assert verify(Request("POST", url, (("Host", "h"),), b"body"), {"AKID": known}, HERE, now=NOW) is known
 
 
@@ -66,7 +66,7 @@ SIGNED = Request("POST", URL, (("Host", "h"), *sign(Request("POST", URL), AKID, 
 
 
 def replaced(old: str, new: str) -> Request:
-    return SIGNED.but(headers=tuple((name, value.replace(old, new)) for name, value in SIGNED.headers))
+    return SIGNED.replace(headers=tuple((name, value.replace(old, new)) for name, value in SIGNED.headers))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def replaced(old: str, new: str) -> Request:
     [
         (SIGNED, Scope("us-east-1", "s3")),
         (SIGNED, Scope("eu-west-1", "sagemaker")),
-        (SIGNED.but(body=b"x"), HERE),
+        (SIGNED.replace(body=b"x"), HERE),
         (replaced("eu-*", "*"), HERE),
         (replaced("Signature=30", "Signature=31"), HERE),
         (replaced("Signature=", "Signature=00"), HERE),
         (replaced("/s3/", "/eu-west-1/s3/"), HERE),
-        (SIGNED.but(headers=tuple(pair for pair in SIGNED.headers if pair[0] != "x-amz-region-set")), HERE),
+        (SIGNED.replace(headers=tuple(pair for pair in SIGNED.headers if pair[0] != "x-amz-region-set")), HERE),
     ],
 )
 def test_refused(request_: Request, scope: Scope) -> None:

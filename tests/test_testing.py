@@ -59,20 +59,20 @@ WRONG: list[tuple[Right, object, str]] = [
     (NO, failure(), "expected Refusal"),
     (NO, refusal(status=401), "status should be 400"),
     (NO, refusal(truncated=True), "truncated should be False"),
-    (NO.but(type=ServiceError), refusal(), "type should be"),
-    (NO.but(message="yes"), refusal(), "message should be"),
-    (NO.but(members=(("a", 1),)), refusal(), "members should be"),
+    (NO.replace(type=ServiceError), refusal(), "type should be"),
+    (NO.replace(message="yes"), refusal(), "message should be"),
+    (NO.replace(members=(("a", 1),)), refusal(), "members should be"),
     (Failure("reset"), ConnectionResetError(), "none of ours"),
 ]
 
 
 @pytest.mark.parametrize(("right", "outcome", "told"), WRONG)
 def test_what_differs_is_told(right: Right, outcome: object, told: str) -> None:
-    assert told in "".join(differences(GOOD.but(right=(right,)), [outcome], Seen(1, 1, 0.0)))
+    assert told in "".join(differences(GOOD.replace(right=(right,)), [outcome], Seen(1, 1, 0.0)))
 
 
 def test_so_is_what_the_server_saw() -> None:
-    scenario = GOOD.but(connections=1, memory=10)
+    scenario = GOOD.replace(connections=1, memory=10)
     answer = InvokeEndpointOutput(body=b"well")
     assert differences(scenario, [answer], Seen(1, 1, 0.1, 10)) == []
     for seen in (Seen(2, 1, 0.1), Seen(1, 2, 0.1), Seen(1, 1, 2.1), Seen(1, 1, 0.1, 11)):
@@ -97,7 +97,7 @@ def test_memory_is_measured_where_it_is_bounded() -> None:
         return [len(bytearray(50_000_000)) for _ in operations]
 
     assert play(GOOD, call)[1].peak is None
-    _, seen = play(GOOD.but(memory=1), call)
+    _, seen = play(GOOD.replace(memory=1), call)
     assert seen.peak is not None
     assert seen.peak > 50_000_000
 

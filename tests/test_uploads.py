@@ -392,7 +392,7 @@ def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
     operation = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"secret"))
     assert "secret" not in repr(operation) + repr(operation.request("http://h")) + repr(vars(operation)["body"])
     assert isinstance(vars(operation)["body"], Source)
-    again = operation.but(endpoint_name="f")
+    again = operation.replace(endpoint_name="f")
     assert vars(again)["body"] is vars(operation)["body"]
     shown = repr(Upload(io.BytesIO(b"secret"), 0, 6, hashlib.sha256(b"secret").hexdigest()))
     assert "<redacted>" in shown

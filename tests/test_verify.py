@@ -24,15 +24,15 @@ any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud80
 
 def signed(credentials: Credentials = PLAIN, request: Request | None = None, *, now: float = NOW, scope: Scope = SCOPE) -> Request:
     request = request or Request("POST", URL, (("Host", "h"), ("X-Amz-Target", "t"), ("Content-Type", "text/csv")), b"1,2,3")
-    return request.but(headers=request.headers + sign(request, credentials, scope, now=now).headers)
+    return request.replace(headers=request.headers + sign(request, credentials, scope, now=now).headers)
 
 
 def with_header(request: Request, name: str, change: Callable[[str], str]) -> Request:
-    return request.but(headers=tuple((key, change(value) if key.lower() == name else value) for key, value in request.headers))
+    return request.replace(headers=tuple((key, change(value) if key.lower() == name else value) for key, value in request.headers))
 
 
 def without(request: Request, name: str) -> Request:
-    return request.but(headers=tuple(pair for pair in request.headers if pair[0].lower() != name))
+    return request.replace(headers=tuple(pair for pair in request.headers if pair[0].lower() != name))
 
 
 @given(
@@ -66,7 +66,9 @@ def test_time_of_signing_counts_across_midnight() -> None:
 
 def test_an_unsigned_token_is_compared_too() -> None:
     request = Request("POST", URL, (("Host", "h"),))
-    bare = request.but(headers=request.headers + sign(request, SESSION, SCOPE, now=NOW, dialect=Dialect(sign_session_token=False)).headers)
+    bare = request.replace(
+        headers=request.headers + sign(request, SESSION, SCOPE, now=NOW, dialect=Dialect(sign_session_token=False)).headers
+    )
     assert verify(bare, KNOWN, SCOPE, now=NOW) is SESSION
 
 
@@ -74,10 +76,10 @@ INVALID, INCOMPLETE, UNKNOWN = "InvalidSignatureException", "IncompleteSignature
 AUTH = "authorization"
 REFUSED: list[tuple[str, Request, str]] = [
     ("wrong secret", signed(Credentials("AKID", "Secret")), INVALID),
-    ("flipped body byte", signed().but(body=b"1,2,2"), INVALID),
-    ("other method", signed().but(method="PUT"), INVALID),
-    ("other path", signed().but(url=URL.replace("churn", "chum")), INVALID),
-    ("other query", signed().but(url=URL + "&c"), INVALID),
+    ("flipped body byte", signed().replace(body=b"1,2,2"), INVALID),
+    ("other method", signed().replace(method="PUT"), INVALID),
+    ("other path", signed().replace(url=URL.replace("churn", "chum")), INVALID),
+    ("other query", signed().replace(url=URL + "&c"), INVALID),
     ("other header value", with_header(signed(), "content-type", lambda _: "text/plain"), INVALID),
     ("other region", signed(scope=Scope("eu-west-2", "sagemaker")), INVALID),
     ("other service", signed(scope=Scope("eu-west-1", "s3")), INVALID),
@@ -92,14 +94,14 @@ REFUSED: list[tuple[str, Request, str]] = [
     ("no date", without(signed(), "x-amz-date"), INCOMPLETE),
     ("malformed date", with_header(signed(), "x-amz-date", lambda _: "20231399T000000Z"), INCOMPLETE),
     ("date of another day", with_header(signed(), "x-amz-date", lambda _: "20231113T221320Z"), INCOMPLETE),
-    ("unsigned x-amz-*", signed().but(headers=(*signed().headers, ("X-Amz-Extra", "1"))), INVALID),
+    ("unsigned x-amz-*", signed().replace(headers=(*signed().headers, ("X-Amz-Extra", "1"))), INVALID),
     ("signed header missing", without(signed(), "content-type"), INVALID),
-    ("another host, in the URL only", without(signed(), "host").but(url=URL.replace("//h", "//g")), INVALID),
+    ("another host, in the URL only", without(signed(), "host").replace(url=URL.replace("//h", "//g")), INVALID),
     ("a header signed twice", with_header(signed(), AUTH, lambda value: value.replace("host;", "host;host;")), INCOMPLETE),
     ("host not signed", with_header(signed(), AUTH, lambda value: value.replace("host;", "")), INVALID),
-    ("wrong token", signed(SESSION.but(session_token="nekot")), UNKNOWN),
-    ("missing token", signed(SESSION.but(session_token=None)), UNKNOWN),
-    ("token too many", signed(PLAIN.but(session_token="token")), UNKNOWN),
+    ("wrong token", signed(SESSION.replace(session_token="nekot")), UNKNOWN),
+    ("missing token", signed(SESSION.replace(session_token=None)), UNKNOWN),
+    ("token too many", signed(PLAIN.replace(session_token="token")), UNKNOWN),
     ("token of a lone surrogate", with_header(signed(SESSION), "x-amz-security-token", lambda _: "\ud800"), UNKNOWN),
     ("unknown key", signed(Credentials("NOBODY", "secret")), UNKNOWN),
 ]
@@ -123,7 +125,7 @@ def test_expired_credentials() -> None:
 def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
     made = signed(SESSION)
     with pytest.raises(ServiceError) as caught:
-        verify(made.but(body=b""), KNOWN, SCOPE, now=NOW)
+        verify(made.replace(body=b""), KNOWN, SCOPE, now=NOW)
     assert "The Canonical String for this request should have been\n'POST\n/endpoints/churn/invocations" in caught.value.message_raw
     assert "token:<redacted>" in caught.value.message_raw
     assert "token:token" not in caught.value.message_raw
@@ -135,7 +137,7 @@ def test_what_is_hashed_is_no_longer_than_what_came() -> None:
     names, value = "big;" * 200_000, "v" * 200_000
     made = with_header(signed(), AUTH, lambda text: text.replace("SignedHeaders=", f"SignedHeaders={names}"))
     with pytest.raises(ServiceError, match="more than once"):
-        verify(made.but(headers=(*made.headers, ("Big", value))), KNOWN, SCOPE, now=NOW)
+        verify(made.replace(headers=(*made.headers, ("Big", value))), KNOWN, SCOPE, now=NOW)
 
 
 def test_many_headers() -> None:

@@ -83,7 +83,7 @@ def test_moto_accepts_our_signature_for_s3_and_no_other(moto: tuple[str, sm.Cred
     url, credentials = moto
     assert read(url, credentials, f"s3://answers/{key}") == key.encode()
     with pytest.raises(sm.ServiceError) as refused:
-        read(url, credentials.but(secret_access_key="wrong"), f"s3://answers/{key}")
+        read(url, credentials.replace(secret_access_key="wrong"), f"s3://answers/{key}")
     assert (refused.value.status, refused.value.code) == (403, "SignatureDoesNotMatch")
 
 

@@ -76,10 +76,7 @@ def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flo
         if text is not None and len(text) > MAX_FILE:
             raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
         texts.append(text)
-    try:
-        profiles = parse(texts[0] or b"", texts[1] or b"", paths)
-    except ConstructionError as refusal:
-        raise refusal.with_traceback(None) from None  # there, locals hold lines of the files
+    profiles = parse(texts[0] or b"", texts[1] or b"", paths)
     return profiles, tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
 
 

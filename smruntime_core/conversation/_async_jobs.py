@@ -19,8 +19,7 @@ LONGEST_WAIT = 10.0
 
 
 def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
-    """Have whoever waits look."""
-    del deadline
+    """Have the caller's `fetch` look, which has a deadline of its own."""
     return (yield from Fetch(location))
 
 
@@ -54,5 +53,5 @@ def _failed(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
     """The failure object as an error: it holds what a synchronous call would have been told."""
     text = body.decode("utf-8", "replace")
     made = ModelError(text.strip(), body=body, metadata=accepted.metadata)
-    made.complete()
+    made.read_message()
     return made

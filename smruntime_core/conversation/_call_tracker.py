@@ -1,45 +1,39 @@
-"""One call as it goes: how long it has taken and may take, what its attempts came to, and who is told."""
+"""One call under way: how long it has taken and may take, the attempts at it, and what its observer is told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, cast
+from typing import TypeAlias
 
 from ..errors import SmRuntimeError
-from ..metadata import Attempt, Metadata
+from ..metadata import Attempt
 from ..notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
 from ..protocol._bindings import Output
+from ..protocol._decoding import request_id_of
 from ..protocol._operations import Operation
-from ..values._messages import Request
+from ..values._messages import Request, Response
 from ._deadline import Clock, Deadline
-from ._recovery import Again
+from ._recovery import Again, outcome
 
 Observer: TypeAlias = Callable[[Notice], object]
 
 
-class Told(Protocol):
-    """What an exchange comes to says something of itself."""
-
-    @property
-    def metadata(self) -> Metadata: ...
-
-
-class Watch(Deadline):
-    """Keeps time and the attempts at one call, and tells the observer what happens to it, if there is an observer."""
+class CallTracker(Deadline):
+    """Keeps the time and the attempts of one call, and notifies its observer, if there is one."""
 
     attempts: tuple[Attempt, ...] = ()
-    notify: Callable[[], None] | None = None  # to be called when the first byte of an answer is there
-    _attempt_begun = 0.0
+    waited = 0.0  # seconds before the attempt under way
+    notify: Callable[[], None] | None = None  # the IO calls it when the first byte of an answer has arrived
+    _attempt_began = 0.0
 
     def __init__(
         self, observe: Observer | None, operation: Operation[Output], request: Request, invocation: str, clock: Clock, seconds: float | None
     ) -> None:
+        super().__init__(clock, seconds)
         self.invocation = invocation
         self._observe = observe
         self._operation = operation
-        self._clock = clock
-        self._begun = begun = clock.monotonic()
-        self._end = None if seconds is None else begun + seconds
+        self._began = clock.monotonic()
         if observe is not None:
             path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
             observe(RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body)))
@@ -50,65 +44,63 @@ class Watch(Deadline):
 
     @property
     def seconds(self) -> float:
-        """Since the call began."""
-        return self._clock.monotonic() - self._begun
+        """Seconds since the call began."""
+        return self._clock.monotonic() - self._began
 
-    def started(self, most: int) -> tuple[int, int]:
-        """An attempt begins: its number, and how many there may be (what is mended for nothing is not counted)."""
-        self._attempt_begun = self._clock.monotonic()
+    def start_attempt(self, limit: int) -> tuple[int, int]:
+        """Return the number of the attempt that begins, and how many there may be (free ones are not counted)."""
+        self._attempt_began = self._clock.monotonic()
         number = len(self.attempts) + 1
-        shown = most if number <= most else number
+        limit = max(limit, number)
         if self._observe is not None:
-            self._tell_start(self._observe, number, shown)
-        return number, shown
+            self._observe(AttemptStarted(self._name, self.invocation, number, limit))
+            self.notify = self._first_byte
+        return number, limit
 
-    def _tell_start(self, observe: Observer, number: int, most: int) -> None:
-        begun = self._attempt_begun
-        observe(AttemptStarted(self._name, self.invocation, number, most))
-
-        def notify() -> None:
-            observe(FirstByte(self._name, self.invocation, number, self._clock.monotonic() - begun))
-
-        self.notify = notify
+    def _first_byte(self) -> None:
+        if self._observe is not None:
+            seconds = self._clock.monotonic() - self._attempt_began
+            self._observe(FirstByte(self._name, self.invocation, len(self.attempts) + 1, seconds))
 
     def piece(self, size: int) -> None:
-        """Some of a streamed answer has come."""
+        """Note that `size` bytes of a streamed answer have arrived."""
         if self._observe is not None:
             self._observe(PieceReceived(self._name, self.invocation, size))
 
-    def attempt(self, outcome: str, metadata: Metadata, waited: float) -> None:
-        """An attempt came to `outcome`."""
-        seconds = self._clock.monotonic() - self._attempt_begun
-        # `Attempt(…)` at half the price; what `tuple.__new__` takes is of no one type to pyright
-        made = tuple.__new__(Attempt, (outcome, seconds, waited, metadata.status, metadata.request_id))  # pyright: ignore[reportUnknownMemberType]
-        self.attempts += (made,)
+    def answered(self, response: Response) -> tuple[Attempt, ...]:
+        """Return all attempts, the last of them answered by `response`, which is yet to be parsed."""
+        return self._with_attempt("ok", response.status, request_id_of(response.headers))
+
+    def _with_attempt(self, outcome: str, status: int | None, request_id: str | None) -> tuple[Attempt, ...]:
+        seconds = self._clock.monotonic() - self._attempt_began
+        return (*self.attempts, Attempt(outcome, seconds, self.waited, status, request_id))
+
+    def succeeded(self, attempts: tuple[Attempt, ...]) -> None:
+        """Note that the last of `attempts` succeeded."""
+        self._end_attempt(attempts)
         if self._observe is not None:
-            number = len(self.attempts)
-            self._observe(AttemptEnded(self._name, self.invocation, number, outcome, seconds, metadata.status, metadata.request_id))
+            self.end()
 
-    def succeeded(self, result: Told, waited: float) -> None:
-        """The last attempt brought `result`."""
-        metadata = result.metadata
-        try:
-            self.attempt("ok", metadata, waited)
-            if self._observe is not None:
-                self.ended(None)
-        except BaseException:  # an observer's; what nobody will read must not stay open
-            from ._stream import Stream
+    def failed(self, failure: SmRuntimeError) -> None:
+        """Note that an attempt ended in `failure`, whose metadata lists all attempts from now on."""
+        metadata = failure.metadata
+        self._end_attempt(self._with_attempt(outcome(failure), metadata.status, metadata.request_id))
+        failure.metadata = metadata._replace(attempts=self.attempts)
 
-            if isinstance(result, Stream):
-                cast("Stream[Output]", result).close()
-            raise
-        metadata.complete("attempts", self.attempts)
-
-    def waiting(self, again: Again) -> None:
-        """There will be another attempt, but not yet."""
+    def _end_attempt(self, attempts: tuple[Attempt, ...]) -> None:
+        self.attempts = attempts
         if self._observe is not None:
-            self._observe(Waiting(self._name, self.invocation, again.delay or 0.0, again.reason))
+            how, seconds, _, status, request_id = attempts[-1]
+            self._observe(AttemptEnded(self._name, self.invocation, len(attempts), how, seconds, status, request_id))
 
-    def ended(self, failure: SmRuntimeError | None) -> SmRuntimeError:
-        """The call is over; `failure` back, to be raised."""
+    def wait(self, again: Again) -> None:
+        """Note that another attempt follows after a pause."""
+        self.waited = again.delay or 0.0
+        if self._observe is not None and again.delay is not None:
+            self._observe(Waiting(self._name, self.invocation, again.delay, again.reason))
+
+    def end(self, failure: SmRuntimeError | None = None) -> None:
+        """Note that the call is over, because of `failure` if no attempt says why."""
         if self._observe is not None:
             last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
             self._observe(CallEnded(self._name, self.invocation, last, len(self.attempts), self.seconds))
-        return failure or SmRuntimeError()

@@ -51,7 +51,6 @@ def run(flow: Flow[T], io: object) -> T:
             except SmRuntimeError as failure:
                 reply = failure
     except BaseException:
-        del reply  # what a traceback with locals would show
         flow.close()
         raise
 
@@ -71,6 +70,5 @@ async def run_async(flow: Flow[T], io: object) -> T:
             except SmRuntimeError as failure:
                 reply = failure
     except BaseException:
-        del reply  # what a traceback with locals would show
         flow.close()
         raise

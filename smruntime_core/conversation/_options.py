@@ -104,7 +104,7 @@ class Options(Record, kw_only=True):
     @property
     def policy(self) -> RetryPolicy:
         """The retry policy that all of this comes to."""
-        return self.retries.but(resend=True) if self.idempotent else self.retries
+        return self.retries.replace(resend=True) if self.idempotent else self.retries
 
 
 class Changes(TypedDict, total=False):
@@ -124,5 +124,4 @@ def changed(options: Options, changes: Changes) -> Options:
     for name in changes:
         if name not in Changes.__annotations__:
             raise TypeError(f"there is no option {name!r}; there are {', '.join(Changes.__annotations__)}")
-    given: dict[str, object] = {**vars(options), **changes}
-    return cast("Callable[..., Options]", Options)(**given)
+    return options.replace(**changes)

@@ -39,30 +39,26 @@ class Failed(Record):
 
 
 class Recovery:
-    """The memory of one call: what has been mended already. `fresh` and `rejected` are how the next attempt must differ."""
+    """The failures of one call so far; the next attempt needs a `fresh` connection or other credentials than the `rejected`."""
 
     fresh = False
     rejected: Credentials | None = None
-    _mended_clock = False
+    _corrected_clock = False
     _retries = 0
     _waits = 0
 
-    def __init__(self, options: Options, skew: Skew, *, once: bool) -> None:
+    def __init__(self, options: Options, skew: Skew, *, send_once: bool) -> None:
         self._options = options
         self._skew = skew
-        self._once = once
+        self._send_once = send_once
 
     def after(self, failed: Failed, tokens: float, draw: float) -> Again | None:
-        """What comes after an attempt that failed so; None is to give up. `draw` is a random number in [0, 1)."""
+        """Return what to do after an attempt that failed so, None to give up; `draw` is a random number in [0, 1)."""
         failure = failed.failure
-        if isinstance(failure, ServiceError):
-            if not self._mended_clock and self._skew.learn(failure, failed.sent, failed.received):
-                self._mended_clock = True
-                return Again(None, 0, "the clock was corrected")
-            if self.rejected is None and failure.code in EXPIRED:
-                self.rejected = failed.credentials
-                return Again(None, 0, "the credentials had expired")
-        if self._once and not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"):
+        repaired = self._repaired(failure, failed) if isinstance(failure, ServiceError) else None
+        if repaired is not None:
+            return Again(None, 0, repaired)
+        if self._send_once and not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"):
             return None
         if not self.fresh and died_while_kept(failure, failed.received - failed.sent):
             self.fresh = True
@@ -76,9 +72,19 @@ class Recovery:
         retry = self._options.policy.plan(self._retries, failure, tokens, draw)
         return retry and Again(retry.delay, retry.cost, outcome(failure))
 
+    def _repaired(self, failure: ServiceError, failed: Failed) -> str | None:
+        """Return what was wrong with the signature and will be right, once each; None if it was nothing that is known."""
+        if not self._corrected_clock and self._skew.learn(failure, failed.sent, failed.received):
+            self._corrected_clock = True
+            return "the clock was corrected"
+        if self.rejected is None and failure.code in EXPIRED:
+            self.rejected = failed.credentials
+            return "the credentials had expired"
+        return None
+
 
 def outcome(failure: SmRuntimeError) -> str:
-    """One word for what an attempt came to."""
+    """Return how an attempt ended, in one word."""
     if isinstance(failure, ServiceError):
         return failure.code
     return failure.kind if isinstance(failure, DispatchFailure) else type(failure).__name__

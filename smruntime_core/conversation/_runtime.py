@@ -13,8 +13,19 @@ Its state is the program counter, so an illegal order cannot be written, and a t
     >>> flow.send(sm.Response(503))
     Sleep(seconds=0.025)
 
-What happens after a failure is one list, read from the top: a connection that was dead already, a clock that is off, credentials
-that have expired (each mended once, for nothing), a model that is coming up, and then the retry policy.
+What happens after a failure is one list, read from the top (`_recovery`): a connection that was dead already, a clock that is off,
+credentials that have expired (each repaired once, for free), a model that is coming up, and then the retry policy.
+
+What outlasts a call:
+
+    state               where it lives                           changed by
+    settings            `Runtime.config`, `.options`             nothing: `with_options` returns a copy
+    retry quota         `Runtime.tokens`                         each retry and each success
+    clock correction    `Runtime.skew`                           a refusal that a wrong clock explains
+    credentials         the IO (`credentials.Cache`)             a renewal
+    signing keys        the slot of their `Credentials`          `signing`: the keys of some days, the current second's stamp
+    bucket region       `ObjectReader` of one waiting job        an answer of S3
+    idle connections    the IO (its pool)                        each exchange
 """
 
 from __future__ import annotations
@@ -33,12 +44,12 @@ from ..protocol._operations import Operation, Streaming
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
 from ..values._dates import stamp
-from ..values._messages import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, StreamingResponse, Timeouts
-from ._call_tracker import Observer, Watch
+from ..values._messages import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
+from ._call_tracker import CallTracker, Observer
 from ._clock_skew import Skew
 from ._deadline import Clock, Deadline
 from ._options import Changes, Options, changed
-from ._recovery import Again, Failed, Recovery, outcome
+from ._recovery import Failed, Recovery
 from ._retries import NoLock, RetryPolicy, TokenBucket
 from ._user_agent import user_agent
 
@@ -47,18 +58,19 @@ if TYPE_CHECKING:
     from ._stream import Stream
 
 OutputT = TypeVar("OutputT", bound=Output)
-Asking: TypeAlias = "Callable[[Request, float | None, bool, Watch], Send | Open]"
+ResultT = TypeVar("ResultT", bound="Output | Stream[Output]")
+OperationT = TypeVar("OperationT", bound=Operation[Output])
+Exchange: TypeAlias = Callable[[OperationT, Request, CallTracker, bool], Flow[ResultT]]
 
 FIRST_TRY_REWARD = 1
 
 
 class Runtime:
-    """One service as one client sees it: where it is, how to sign for it, how patient to be.
+    """One service as one client sees it: where it is, how to sign for it, how long to wait, how often to retry.
 
-    Time and chance are handed in: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
-    Calls that run in parallel threads share it safely if `lock` is a `threading.Lock()`. `observe` is told what happens
-    (`Notice`); it must not wait. `app_id` goes into the User-Agent field. Credentials that are `at_hand` are not asked for: it returns
-    them, or None if getting them takes an effect. Raises `ConstructionError` if `config` contradicts itself.
+    Time and chance are parameters: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
+    Calls that run in parallel threads share a runtime safely if `lock` is a `threading.Lock()`. `observe` is called with every
+    `Notice`; it must not wait. `app_id` goes into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -71,7 +83,6 @@ class Runtime:
         lock: AbstractContextManager[object] | None = None,
         observe: Observer | None = None,
         app_id: str | None = None,
-        at_hand: Callable[[], Credentials | None] = lambda: None,
     ) -> None:
         self.config = config
         self.options = Options(retries=retries)
@@ -81,131 +92,134 @@ class Runtime:
         self._scope = config.scope
         self._clock = clock
         self._random = random
-        self._at_hand = at_hand
         self._observe = observe
         self._user_agent = ("user-agent", user_agent(app_id))
         self._id = _uuid_beginning(random)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
-        """The same service with other patience (see `Options`); tokens and clock correction stay shared."""
+        """Return the same service with other `Options`; retry tokens and clock correction stay shared."""
         made = copy.copy(self)
-        try:
-            made.options = changed(self.options, changes)
-        except ConstructionError as refusal:
-            del changes  # what a traceback with locals would show
-            raise refusal.with_traceback(None) from None
+        made.options = changed(self.options, changes)
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
-        """The flow of one call: it returns the output, or raises what the last attempt came to.
+        """Return the flow of one call: it returns the output, or raises the failure of the last attempt.
 
-        Outputs and errors list every attempt in `metadata.attempts`. Nothing is waited for past the timeout.
+        Outputs and errors list every attempt in `metadata.attempts`. No pause outlasts the timeout.
         """
-        # A `Send` brings a `Response`, and that an output: a call of `cast` would say so to checkers, and cost every call.
-        return self._attempts(operation, self._send)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return self._attempts(operation, self._exchange)
 
     def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
-        """The flow of one call up to the head of its answer: it returns what is still to come, or raises like `call`.
+        """Return the flow of one call up to the head of its answer: it returns the rest as a stream, or raises like `call`.
 
-        Once the answer has begun, nothing is tried again.
+        Nothing is retried once the answer has begun.
         """
-        flow: Flow[OutputT | Stream[OutputT]] = self._attempts(operation, self._open)
-        return cast("Flow[Stream[OutputT]]", flow)
+        return self._attempts(operation, self._open)
 
-    def _send(self, request: Request, left: float | None, fresh: bool, watch: Watch) -> Send:
-        options = self.options
-        return Send(request, left, self.config.timeouts, fresh, watch.notify, options.progress, options.max_body)
-
-    def _open(self, request: Request, left: float | None, fresh: bool, watch: Watch) -> Open:
-        return Open(request, left, self.config.timeouts, fresh, watch.notify, self.options.progress)
-
-    def _begun(self, operation: Operation[OutputT], opened: StreamingResponse, watch: Watch) -> Flow[Stream[OutputT]]:
-        """What a streamed answer is, once its head is there."""
-        from ..protocol._response_parser import ResponseParser  # only streams pay for it
-        from ._stream import Stream, started
-
-        timeouts = self.config.timeouts
-        parser = ResponseParser(cast("Streaming[OutputT]", operation))
-        try:
-            parser.receive_head(Response(opened.status, opened.headers))
-            if not 200 <= opened.status < 300:
-                yield from _read_error(parser, opened.body, watch, timeouts)
-            head = started(parser)
-        except BaseException:
-            opened.body.abort()
-            raise
-        return Stream(cast("OutputT", head.output), opened.body, parser, watch, timeouts, watch.piece)
-
-    def _attempts(self, operation: Operation[OutputT], asking: Asking) -> Flow[OutputT | Stream[OutputT]]:
-        """Sign, and ask for what `asking` makes of it, until that succeeds or is given up."""
-        clock, options = self._clock, self.options
-        request = operation.request(self._url)
-        if options.extra_headers:
-            request = _with_fields(request, options.extra_headers, operation)
-        if isinstance(request.__dict__["body"], Source):  # to a type checker it is none
-            request = request.bearing((yield from Measure(request.__dict__["body"])))
+    def _attempts(self, operation: OperationT, exchange: Exchange[OperationT, ResultT]) -> Flow[ResultT]:
+        """Build, then sign and exchange until that succeeds or the failure is final."""
+        request = self._build(operation)
+        body: object = request.body
+        if isinstance(body, Source):
+            request = request.with_body((yield from Measure(body)))
         payload_hash = hash_payload(request.body)
-        limit = self.config.timeouts.total if options.timeout is None else options.timeout
-        watch = Watch(self._observe, operation, request, f"{self._id}{int(self._random() * 9e11) + 10**11}", clock, limit)
-        recovery: Recovery | None = None
+        tracker = self._track(operation, request)
+        recovery = Recovery(self.options, self.skew, send_once=operation.send_once)
         failure: SmRuntimeError | None = None
-        waited = spent = 0.0
+        reward: float = FIRST_TRY_REWARD
         while True:
-            credentials = self._at_hand() if recovery is None else None
-            if credentials is None:
-                try:
-                    credentials = yield from GetCredentials(watch.left(), None if recovery is None else recovery.rejected)
-                except SmRuntimeError as error:
-                    raise watch.ended(error) from None
-                if failure is not None and recovery is not None and credentials == recovery.rejected:
-                    raise watch.ended(failure)  # nobody has any others
-            sent, left = clock.time(), watch.left()
-            ready = self._signed(request, credentials, payload_hash, sent, left, watch)
             try:
-                # What `yield from` would do, less a generator: most calls come by here once and nowhere else.
-                reply = yield asking(ready, left, recovery is not None and recovery.fresh, watch)
-                if isinstance(reply, Response):
-                    result: OutputT | Stream[OutputT] = operation.parse(reply)
-                elif isinstance(reply, SmRuntimeError):
-                    raise reply
-                else:
-                    result = yield from self._begun(operation, cast("StreamingResponse", reply), watch)
+                credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
+            except SmRuntimeError as error:
+                tracker.end(error)
+                raise
+            if failure is not None and credentials == recovery.rejected:
+                tracker.end()
+                raise failure  # there are no other credentials
+            sent = self._clock.time()
+            signed = self._sign(request, credentials, payload_hash, sent, tracker)
+            try:
+                result = yield from exchange(operation, signed, tracker, recovery.fresh)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
-                self.tokens.give(spent or FIRST_TRY_REWARD)
-                watch.succeeded(result, waited)
+                self.tokens.give(reward)
+                _notify_success(tracker, result)
                 return result
+            failed = Failed(failure, credentials, sent, self._clock.time(), tracker.seconds)
+            reward = (yield from self._recover(failed, recovery, tracker)) or FIRST_TRY_REWARD
 
-            recovery = recovery or Recovery(options, self.skew, once=operation.once)
-            again = self._again(Failed(failure, credentials, sent, clock.time(), watch.seconds), recovery, watch, waited)
-            waited, spent = again.delay or 0.0, again.cost
-            if again.delay is not None:
-                watch.waiting(again)
-                yield from Sleep(again.delay)
+    def _build(self, operation: Operation[Output]) -> Request:
+        """Return the request that every attempt signs."""
+        request = operation.request(self._url)
+        extra = self.options.extra_headers
+        return _with_fields(request, extra, operation) if extra else request
 
-    def _again(self, failed: Failed, recovery: Recovery, watch: Watch, waited: float) -> Again:
-        """What comes after an attempt that `failed`; raises the failure if nothing does."""
+    def _track(self, operation: Operation[Output], request: Request) -> CallTracker:
+        invocation = f"{self._id}{int(self._random() * 9e11) + 10**11}"
+        timeout = self.options.timeout
+        limit = self.config.timeouts.total if timeout is None else timeout
+        return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
+
+    def _sign(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, tracker: CallTracker) -> Request:
+        """Return the request of one attempt. The fields that say which attempt it is are not signed: a proxy may change them."""
+        now, left = sent + self.skew.seconds, tracker.left()
+        signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
+        number, limit = tracker.start_attempt(self.options.retries.max_attempts)
+        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
+        called, attempt = ("amz-sdk-invocation-id", tracker.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}")
+        headers = (*request.headers, *signed.headers, self._user_agent, called, attempt)
+        return Request(request.method, request.url, headers, request.body)
+
+    def _exchange(self, operation: Operation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[OutputT]:
+        """Send, and parse the whole answer."""
+        options = self.options
+        timeouts, left = self.config.timeouts, tracker.left()
+        response = yield from Send(request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body)
+        return operation.parse(response, attempts=tracker.answered(response))
+
+    def _open(self, operation: Streaming[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[Stream[OutputT]]:
+        """Send, and parse the head of the answer."""
+        from ..protocol._response_parser import ResponseParser  # only streams pay for these two
+        from ._stream import Stream, started
+
+        timeouts = self.config.timeouts
+        opened = yield from Open(request, tracker.left(), timeouts, fresh, tracker.notify, self.options.progress)
+        parser, head = ResponseParser(operation), Response(opened.status, opened.headers)
+        try:
+            parser.receive_head(head, attempts=tracker.answered(head))
+            if not 200 <= opened.status < 300:
+                yield from _read_error(parser, opened.body, tracker, timeouts)
+            output = cast("OutputT", started(parser).output)
+        except BaseException:
+            opened.body.abort()
+            raise
+        return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
+
+    def _recover(self, failed: Failed, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
+        """Wait until the next attempt and return the retry tokens it costs; raise the failure if there is none."""
         failure = failed.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
-        watch.attempt(outcome(failure), failure.metadata, waited)
-        failure.metadata = failure.metadata.but(attempts=watch.attempts)
+        tracker.failed(failure)
         again = recovery.after(failed, self.tokens.tokens, self._random())
-        if again is None or watch.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
-            raise watch.ended(failure)
-        return again
+        if again is None or tracker.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+            tracker.end()
+            raise failure
+        tracker.wait(again)
+        if again.delay is not None:
+            yield from Sleep(again.delay)
+        return again.cost
 
-    def _signed(
-        self, request: Request, credentials: Credentials, payload_hash: str, sent: float, left: float | None, watch: Watch
-    ) -> Request:
-        """The request of one attempt: signed, and saying who calls and for which time (a proxy may change that, so it is not signed)."""
-        now = sent + self.skew.seconds
-        signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
-        number, most = watch.started(self.options.retries.max_attempts)
-        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        called, time = ("amz-sdk-invocation-id", watch.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={most}")
-        return request.signed((*signed.headers, self._user_agent, called, time))
+
+def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> None:
+    """Notify the observer; if that raises, close the stream, which no caller gets."""
+    try:
+        tracker.succeeded(result.metadata.attempts)
+    except BaseException:
+        if not isinstance(result, Output):
+            result.close()
+        raise
 
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
@@ -213,9 +227,8 @@ def _with_fields(request: Request, extra: Headers, operation: Operation[Output])
     known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
     names = [name for name, _ in extra if name.lower() in known]
     if names:
-        del extra  # what a traceback with locals would show
         raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")
-    return request.but(headers=request.headers + extra)
+    return request.replace(headers=request.headers + extra)
 
 
 def _uuid_beginning(draw: Callable[[], float]) -> str:

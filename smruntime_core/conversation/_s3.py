@@ -72,7 +72,7 @@ class ObjectReader:
             sent = self._clock.time()
             request = Request("GET", url)
             made = sign(request, credentials, Scope(self._region, "s3"), now=sent + self._skew.seconds, dialect=S3)
-            request = request.but(headers=made.headers)
+            request = request.replace(headers=made.headers)
             response = yield from Send(request, deadline.left(), self._config.timeouts, max_body=self._max_body)
             if response.status == 200:
                 return response.body

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ._static import ANONYMOUS, Environment
     from ._sts import AssumeRole, WebIdentity
 
-_ROOMS = {
+_SUBMODULES = {
     "_cache": ("Cache",),
     "_chain": ("DefaultChain", "Resolution", "resolve"),
     "_container": ("Container",),
@@ -88,4 +88,4 @@ __all__ = [
 ]
 
 
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

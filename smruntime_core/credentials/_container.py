@@ -79,7 +79,4 @@ def _token(world: World) -> Flow[Token | None]:
     path, word = world.variable(TOKEN_FILE), world.environ.get(TOKEN)
     if path is not None:
         return (yield from read_token(path, TOKEN_FILE))
-    try:
-        return Token(word, TOKEN) if word else None
-    finally:
-        del word  # what a traceback with locals would show
+    return Token(word, TOKEN) if word else None

@@ -125,10 +125,7 @@ def read_token(path: str, what: str) -> Flow[Token]:
         text = yield from ReadFile(path, MAX_DOCUMENT)
     if text is None:
         raise CredentialsError(f"{what}: there is no file {path}")
-    try:
-        return Token(text.strip(), f"{what}: {path}")
-    finally:
-        del text  # what a traceback with locals would show
+    return Token(text.strip(), f"{what}: {path}")
 
 
 class Token(Unpickled):
@@ -136,9 +133,7 @@ class Token(Unpickled):
 
     def __init__(self, word: bytes | str, where: str) -> None:
         self.word = word if isinstance(word, str) else word.decode("latin-1")
-        fits = 0 < len(word) <= MAX_DOCUMENT and self.word.isascii() and self.word.isprintable()
-        del word
-        if not fits:
+        if not (0 < len(word) <= MAX_DOCUMENT and self.word.isascii() and self.word.isprintable()):
             raise CredentialsError(f"{where} must hold 1 to {MAX_DOCUMENT} printable ASCII characters in one line")
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ class Process(Source):
         if number(said, "Version", 1) != 1:
             raise CredentialsError('credential_process: the answer must have "Version": 1')
         made = credentials(said, "credential_process", expires=False)
-        return made if made.account_id or not self.account_id else made.but(account_id=self.account_id)
+        return made if made.account_id or not self.account_id else made.replace(account_id=self.account_id)
 
 
 def _words(command: str, windows: bool) -> tuple[str, ...]:
@@ -44,7 +44,6 @@ def _words(command: str, windows: bool) -> tuple[str, ...]:
         words = tuple(lexer)
     except ValueError:
         words = ()
-    del lexer, command
     if not words:
         raise CredentialsError("credential_process must be a program and its arguments, with every quote closed")
     return words

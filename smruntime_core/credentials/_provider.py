@@ -1,7 +1,4 @@
-"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow.
-
-A traceback that shows locals shows what others' keys look like, so nothing here holds them any longer than it must.
-"""
+"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow."""
 
 from __future__ import annotations
 
@@ -56,9 +53,7 @@ def provided(provider: Provider, world: World) -> Flow[Credentials]:
     found: object = yield from cast("Flow[object]", flow)
     if isinstance(found, Credentials):
         return found
-    kind = type(found).__name__
-    del found
-    raise _unfit(name, kind)
+    raise _unfit(name, found)
 
 
 class Given:
@@ -85,10 +80,7 @@ class Freezing:
         """The frozen ones; raises `CredentialsError` if they cannot sign."""
         keys = yield from Ask(self._source.get_frozen_credentials)
         expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
-        try:
-            return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
-        finally:
-            del keys
+        return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
 
 
 class Asked:
@@ -113,8 +105,6 @@ class Asked:
             raise
         except Exception as error:
             raise raised(self._function, error) from error
-        finally:
-            del answer
         return (yield from provided(provider, world))
 
 
@@ -133,14 +123,11 @@ def _once_more(answer: object, name: str) -> Provider:
     try:
         return provider_of(cast("ProviderLike", answer))
     except ConstructionError:
-        kind = type(answer).__name__
-    finally:
-        del answer
-    raise _unfit(name, kind)
+        raise _unfit(name, answer) from None
 
 
-def _unfit(name: str, kind: str) -> CredentialsError:
-    return CredentialsError(f"the credentials provider {name} must return Credentials, not {kind}")
+def _unfit(name: str, found: object) -> CredentialsError:
+    return CredentialsError(f"the credentials provider {name} must return Credentials, not {type(found).__name__}")
 
 
 def _signing(keys: Keys, name: str, world: World, expiry: object = None) -> Credentials:
@@ -152,7 +139,4 @@ def _signing(keys: Keys, name: str, world: World, expiry: object = None) -> Cred
             expires_at = moment() if moment else soon
             return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
         except AttributeError:
-            kind = type(keys).__name__
-        finally:
-            del keys
-    raise _unfit(name, kind)
+            raise _unfit(name, keys) from None

@@ -85,7 +85,7 @@ def ask(
     An answer must be successful, or its status `allowed`. `explain` says what one that refuses says of itself, its code first; a
     `direct` request is shown to no proxy.
     """
-    policy, attempt = POLICY.but(max_attempts=tries), 0
+    policy, attempt = POLICY.replace(max_attempts=tries), 0
     while True:
         attempt += 1
         try:

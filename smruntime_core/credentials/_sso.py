@@ -115,10 +115,7 @@ def read_cached(path: str, advice: str) -> Flow[Section[object]]:
         data = yield from ReadFile(path)
     if data is None:
         raise CredentialsError(f"there is no file {path}; {advice}")
-    try:
-        return json_object(data, path)
-    finally:
-        del data  # what a traceback with locals would show
+    return json_object(data, path)
 
 
 def keep(path: str, said: Mapping[str, object]) -> Flow[None]:
@@ -150,4 +147,4 @@ def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
     made = credentials(Section({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
-    return made.but(expires_at=expiry / 1000, account_id=account_id)
+    return made.replace(expires_at=expiry / 1000, account_id=account_id)

@@ -8,9 +8,10 @@ from ..effects import Flow
 from ..errors import CredentialsError
 from ..values._dates import parse_rfc3339
 from ..values._messages import Credentials
+from ..values._record import unchecked
 from ._context import Blaming, Source, World
 
-ANONYMOUS = Credentials.trusted({"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
+ANONYMOUS = unchecked(Credentials, {"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
 
 
 class Environment(Source):

@@ -68,7 +68,7 @@ class AssumeRole(Source, kw_only=True):
             request = Request("POST", f"{url}/", HEADERS, _form("AssumeRole", (*self._members(world), *code)))
             with Blaming(where):
                 signed = sign(request, keys, Scope(region, "sts"), now=world.clock.time())
-                return request.but(headers=request.headers + signed.headers)
+                return request.replace(headers=request.headers + signed.headers)
 
         response = yield from ask(make, world, where, explain=_explained)
         return _issued(response, where)
@@ -159,7 +159,7 @@ def _issued(response: Response, where: str) -> Credentials:
     said = xml_leaves(response.body, where)
     account = said.get("Arn", "").split(":")[4:5]  # arn:aws:sts::ACCOUNT:assumed-role/…
     found = credentials(Section({name: said[name] for name in ISSUED if name in said}), where)
-    return found.but(account_id=account[0]) if account else found
+    return found.replace(account_id=account[0]) if account else found
 
 
 def _explained(response: Response) -> str | None:

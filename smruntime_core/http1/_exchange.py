@@ -118,7 +118,6 @@ class Exchange:
             else:
                 self._receive_body(data)
         except Violation as violation:
-            del data  # what a traceback with locals would show
             raise self.failure(violation.kind, str(violation)) from None
 
     def room(self) -> memoryview | None:
@@ -195,8 +194,7 @@ class Exchange:
         head, pieces = self.head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
         body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        _, status, headers, named, _, _, _ = head
-        return Response.trusted({"status": status, "headers": headers, "body": body, "truncated": self._cut_short, "named": named})
+        return Response(head.status, head.headers, body, self._cut_short)
 
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
@@ -239,18 +237,20 @@ class Exchange:
         _, status, _, _, _, length, close = head
         if close:
             self._last = True
-        if status >= 300:
-            self._bound = MAX_ERROR_BODY
-        elif self.max_body is not None:
-            self._bound = self.max_body
+        limit = MAX_ERROR_BODY if status >= 300 else self.max_body
+        self._bound = inf if limit is None else limit
         if length == len(rest) <= self._bound and not (self._engine or self._bodiless or status in BODILESS):
             self._pieces.append(rest)
             self.done = True  # as most answers are: whole at once, and nothing to frame
             return
-        self._framing = framing = (self._engine or frame)(head, self._bodiless)
-        if length is not None and length > self._bound and not (framing.complete or self._is_error):
-            raise self._too_large()
+        self._framing = (self._engine or frame)(head, self._bodiless)
+        self._check_announced(length or 0, self._framing)
         self._receive_body(rest)
+
+    def _check_announced(self, length: int, framing: Framing) -> None:
+        """Raise `Violation` at once for a body that will be too large."""
+        if length > self._bound and not (framing.complete or self._is_error):
+            raise self._too_large()
 
     def _receive_body(self, data: bytes) -> None:
         framing = self._framing

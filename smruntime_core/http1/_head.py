@@ -67,8 +67,7 @@ def read_head(raw: bytes) -> Head:
         if length is not None or minor == "0":
             raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
-    # `Head(…)` at half the price; what `tuple.__new__` takes is of no one type to pyright
-    return tuple.__new__(Head, (raw, int(status), tuple(headers), named, chunked, length, close))  # pyright: ignore[reportUnknownMemberType]
+    return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 
 
 def _bad_line(raw: bytes) -> bytes:

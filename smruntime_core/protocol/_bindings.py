@@ -10,15 +10,12 @@ of the bindings below. Serialiser, parser, service side, documentation and prope
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 from ..metadata import NO_METADATA, Metadata
-from ..values._bounded_cache import Kept
 from ..values._record import REQUIRED, Field, Record, field
 from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
-from ..values._url import Form
 
 
 class Location(Enum):
@@ -36,18 +33,12 @@ class Binding(Field):
     def __init__(
         self, location: Location, wire_name: str, rule: Rule | WholeNumber | Blob, default: object = REQUIRED, secret: bool = False
     ) -> None:
-        super().__init__(default=default, check=rule.check, secret=secret)
+        super().__init__(default, rule.check, secret, compare=True)
         self.location = location
         self.wire_name = wire_name
         self.place = f"{{{wire_name}}}"  # where a label stands in a path
         self.rule = rule
-        self.takes_bytes = isinstance(rule, Blob) and rule.maximum is None
         self.required = default is REQUIRED  # there is no such message without it
-
-    @property
-    def fits(self) -> Callable[[str], object] | None:
-        rule = self.rule
-        return rule.fits if isinstance(rule, Rule) and rule.bounded else None
 
 
 # `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.
@@ -79,71 +70,33 @@ def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
-class Bound(Record):
+class MessageRecord(Record):
     """A record whose members travel in an HTTP message."""
 
-    sparse: ClassVar[bool] = True
     bindings: ClassVar[tuple[Binding, ...]] = ()
     labels: ClassVar[tuple[Binding, ...]] = ()
     document: ClassVar[tuple[Binding, ...]] = ()
     headers: ClassVar[dict[str, str]] = {}
     wire_names: ClassVar[dict[str, str]] = {}
-    numbers: ClassVar[bool] = False
-    takes_bytes: ClassVar[bool] = False  # any plain bytes will do for a body
 
     def __init_subclass__(cls) -> None:
+        """Derive from the table what every call reads of it."""
         super().__init_subclass__(kw_only=True)
         cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
         cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
         cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
-        # read at every call, so not worked out at every call: to be written by member, to be read by name in lower case
         cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
-        cls.takes_bytes = any(f.name == "body" and f.takes_bytes for f in cls.bindings)
-        cls.numbers = any(isinstance(b.rule, WholeNumber) for b in cls.bindings)
         cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
 
 
-class Asking(Bound):
-    """What a request is made of; `path` has a place for each label.
+class RequestRecord(MessageRecord):
+    """What a request is made of; `path` has a `{wire name}` for each label."""
 
-    It remembers the forms that its requests had, and hands them on to those that differ from it in nothing but the body.
-    """
-
-    __slots__ = ("_forms",)  # what is in `vars` are members that were given
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
-    if TYPE_CHECKING:
-        _forms: ClassVar[Kept[Form]]
-
-    def forms(self) -> Kept[Form]:
-        """By endpoint, as far as it was asked for any."""
-        try:
-            return self._forms
-        except AttributeError:
-            forms: Kept[Form] = Kept()
-            _remember(self, forms)
-            return forms
-
-    def but(self, **changes: object) -> Self:
-        """The same with some members changed, all of them checked; raises `ConstructionError`."""
-        return type(self)(**{**self.__dict__, **changes})
-
-    def bearing(self, body: bytes) -> Self:
-        """The same with another body of plain bytes, if those need no check (`takes_bytes`); the rest has been checked."""
-        values = self.__dict__.copy()
-        values["body"] = body
-        made = self.trusted(values)
-        _remember(made, self.forms())
-        return made
-
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__
 
 
-_remember: Callable[[Asking, Kept[Form]], None] = Asking.__dict__["_forms"].__set__
-
-
-class Output(Bound):
+class Output(MessageRecord):
     """What an operation gives back. `metadata` (request id, status, headers, attempts) is outside equality."""
 
     metadata: Metadata = field(default=NO_METADATA, compare=False)

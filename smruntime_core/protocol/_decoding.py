@@ -13,34 +13,39 @@ from typing import TypeVar, cast
 
 from ..errors import ModelError, ResponseError, ServiceError
 from ..metadata import Attempt, Metadata
-from ..values._messages import Response
+from ..values._messages import Headers, Response
+from ..values._record import unchecked
 from ._bindings import Output
 
 OutputT = TypeVar("OutputT", bound=Output)
+REQUEST_ID = "x-amzn-requestid"
 
 
 def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
-    """The record of `kind` in a successful response."""
-    found = response.named
-    told = metadata(response, found, attempts)
+    """Return the record of `kind` that a successful response holds."""
+    values: dict[str, object] = {} if kind.document else {"body": response.body}
+    request_id, members = None, kind.headers
+    for name, value in response.headers:
+        key = name.lower()
+        if key == REQUEST_ID:
+            request_id = request_id or value
+        elif key in members:
+            member = members[key]
+            values[member] = f"{values[member]}, {value}" if member in values else value
+    told = Metadata(request_id, response.status, response.headers, attempts)
     if response.truncated:
         raise ResponseError("the body of a successful answer was cut short").about(told)
-    values: dict[str, object] = {"body": response.body, "metadata": told}
-    members = kind.headers
-    for key, value in found.items():
-        if key in members:
-            values[members[key]] = value
     if kind.document:
-        del values["body"]
         said = document(response.body)
         values |= {b.name: said[b.wire_name] for b in kind.document if isinstance(said.get(b.wire_name), str)}
-    return kind.trusted(values)
+    values["metadata"] = told
+    return unchecked(kind, values)
 
 
 def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
     """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
     if b"x-amz-security-token" in response.body.lower():  # a mismatch quotes what was signed, and so a secret of the caller's
-        response = response.but(body=_quoted_token(b"<redacted>", response.body))
+        response = response.replace(body=_quoted_token(b"<redacted>", response.body))
     found = response.named
     said = document(response.body)
     code = _shape_name(found.get("x-amzn-errortype")) or next(
@@ -70,13 +75,20 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
         value = said.get(wire_name)
         setattr(error, name, value if type(value) is type_ else None)
     if isinstance(error, ModelError):
-        error.complete()
+        error.read_message()
 
 
 def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
-    """What every answer says of itself."""
-    request_id = found.get("x-amzn-requestid")
-    return Metadata.trusted({"request_id": request_id, "status": response.status, "headers": response.headers, "attempts": attempts})
+    """Return what every answer says of itself."""
+    return Metadata(request_id_of(response.headers), response.status, response.headers, attempts)
+
+
+def request_id_of(headers: Headers) -> str | None:
+    """Return the request id of an answer, None if it has none."""
+    for name, value in headers:
+        if name.lower() == REQUEST_ID:
+            return value
+    return None
 
 
 def _shape_name(text: object) -> str | None:

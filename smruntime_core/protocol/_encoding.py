@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from ..values._messages import Headers, Request
 from ..values._rules import ENDPOINT_URL
-from ..values._url import Endpoint, Form
-from ._bindings import Asking, Bound
+from ..values._url import Endpoint
+from ._bindings import MessageRecord, RequestRecord
 
 
 def endpoint(member: str, value: object) -> Endpoint:
-    """The URL of a service (scheme, host, perhaps port and path); raises `ConstructionError` if `value` is none."""
+    """Return the URL of a service (scheme, host, perhaps port and path); raise `ConstructionError` for anything else."""
     return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
 
 
-def request(operation: Asking, base: Endpoint) -> Request:
-    """The unsigned request of `operation` to the service at `base`."""
-    forms = operation.forms()
-    form = forms.get(base)
-    if form is None:
-        form = forms.keep(base, _form(operation, base))
-    body = operation.__dict__.get("body", b"")
-    return Request.trusted({"method": form.method, "url": form.url, "headers": form.headers, "body": body, "form": form})
-
-
-def _form(operation: Asking, base: Endpoint) -> Form:
-    """What all requests have in common whose operations differ in nothing but the body."""
-    path = operation.path
+def request(operation: RequestRecord, base: Endpoint) -> Request:
+    """Return the unsigned request of `operation` to the service at `base`."""
+    given, path = vars(operation), operation.path
     for binding in operation.labels:
-        path = path.replace(binding.place, operation.__dict__[binding.name])
-    return Form(operation.method, base, path, headers(operation))
+        path = path.replace(binding.place, given[binding.name])
+    return Request(operation.method, base + path, headers(operation), given.get("body", b""))
 
 
-def headers(record: Bound) -> Headers:
-    """The header fields of the members that were given, in the order of the table."""
-    wire_names = record.wire_names
-    if record.numbers:
-        return tuple([(wire_names[name], str(value)) for name, value in record.__dict__.items() if name in wire_names])
-    return tuple([(wire_names[name], value) for name, value in record.__dict__.items() if name in wire_names])
+def headers(record: MessageRecord) -> Headers:
+    """Return the header fields of the members that were given, in the order of the table."""
+    names = record.wire_names
+    return tuple([(names[member], str(value)) for member, value in vars(record).items() if member in names])

@@ -28,7 +28,7 @@ from ..values._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PAT
 from ..values._url import Endpoint
 from . import _decoding as _decode
 from . import _encoding as _encode
-from ._bindings import Asking, Output, document, header, label, payload, stream
+from ._bindings import Output, RequestRecord, document, header, label, payload, stream
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
@@ -38,7 +38,7 @@ TEXT = header_text(1024)
 SHORT_TEXT = header_text(64)
 
 
-class Operation(Asking, Generic[OutputT_co]):
+class Operation(RequestRecord, Generic[OutputT_co]):
     """Something to ask of the service: a frozen record, checked when it is made, that knows its own request and answer."""
 
     success: ClassVar[int] = 200
@@ -46,8 +46,8 @@ class Operation(Asking, Generic[OutputT_co]):
     errors: ClassVar[tuple[type[ServiceError], ...]]
 
     @property
-    def once(self) -> bool:
-        """It must not reach the service twice, whatever the answer: it opens something there."""
+    def send_once(self) -> bool:
+        """The request must not reach the service twice, whatever the answer: it opens something there."""
         return False
 
     def request(self, endpoint: str) -> Request:
@@ -63,8 +63,7 @@ class Operation(Asking, Generic[OutputT_co]):
         Whatever bytes the response holds, nothing else is raised. `attempts` goes into the metadata.
         """
         if 200 <= response.status < 300:
-            # What kind of output it is says the table; a call of `cast` would cost each call as much as a member does.
-            return _decode.output(self.output, response, attempts)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+            return cast("OutputT_co", _decode.output(self.output, response, attempts))
         raise _decode.error(self.errors, response, attempts)
 
 
@@ -154,8 +153,8 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
 
     @property
-    def once(self) -> bool:
-        """A session that nobody knows of would stay open."""
+    def send_once(self) -> bool:
+        """A second request would open a second session, which stays open."""
         return self.session_id == NEW_SESSION
 
 

@@ -21,7 +21,7 @@ from ..eventstream import EventStreamDecoder, Message
 from ..metadata import Attempt, Metadata
 from ..values._decoder import NEED_DATA, NeedData
 from ..values._messages import MAX_ERROR_BODY, Response
-from ..values._record import Record
+from ..values._record import Record, unchecked
 from . import _decoding as _decode
 from ._bindings import Output
 
@@ -128,7 +128,7 @@ class ResponseParser:
             message = self._frames.next_event()
             while message is not NEED_DATA:
                 if message.headers is self._part_headers:
-                    return tuple.__new__(PayloadPart, (message.payload,))  # pyright: ignore[reportUnknownMemberType]  # half the price of PayloadPart(…)
+                    return PayloadPart(message.payload)
                 event = self._classified(message)
                 if event is not None:
                     return event
@@ -195,4 +195,4 @@ def whole(operation: Streamed, response: Response, attempts: Iterable[Attempt]) 
             output = event.output
         elif isinstance(event, PayloadPart):
             parts.append(event.bytes)
-    return output.but(body=b"".join(parts))
+    return unchecked(type(output), {**vars(output), "body": b"".join(parts)})

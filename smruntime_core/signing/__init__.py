@@ -81,8 +81,8 @@ __all__ = [
     "verify_bearer",
 ]
 
-# Who only signs does not pay for the rest: these rooms are imported when a name of theirs is asked for.
-_ROOMS = {
+# Imported on first use: most programs only sign.
+_SUBMODULES = {
     "_bearer": ("BearerToken", "bearer_token", "verify_bearer"),
     "_chunk_signer": (
         "STREAMING_PAYLOAD",
@@ -99,4 +99,4 @@ _ROOMS = {
 }
 
 
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), _ROOMS)
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

@@ -42,11 +42,9 @@ def verify_bearer(
 ) -> Credentials:
     """The credentials that made `token`; raises `ServiceError` like `verify`."""
     made = _url(token, scope.service)
-    del token  # who can read a traceback with locals is not to have it
     if made is None:
         raise refusal("UnrecognizedClientException", "The bearer token included in the request is invalid.")
-    request = _request(scope.service).but(url=made, headers=(("host", f"{scope.service}.amazonaws.com"),))
-    del made
+    request = _request(scope.service).replace(url=made, headers=(("host", f"{scope.service}.amazonaws.com"),))
     return verify(request, credentials_by_id, scope, now=now, max_skew=max_skew)
 
 

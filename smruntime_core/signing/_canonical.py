@@ -8,8 +8,7 @@ Sources: "Create a signed AWS API request" in the IAM user guide; where it is si
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from operator import itemgetter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConstructionError
@@ -128,56 +127,30 @@ def _decoded(text: str) -> bytes:
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes((int(found[1], 16),)), text.encode())
 
 
-def canonical_value(text: str) -> str:
-    """Trimmed, every run of blanks folded to one."""
-    return _blanks.sub(" ", text).strip(" ")
-
-
-def canonical_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Canonical values by lower-case name; repeated fields joined by commas in the order they stand."""
-    found: dict[str, list[str]] = {}
+def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return canonical values by lower-case name: trimmed, runs of blanks folded, repeated fields joined by commas."""
+    found = {name.lower(): value for name, value in headers}
+    text = " | ".join(["", *found.values(), ""])  # a blank at either end of a value is now one of two
+    if len(found) == len(headers) and "  " not in text and text.isprintable():
+        return found
+    folded: dict[str, list[str]] = {}
     for name, value in headers:
-        found.setdefault(name.lower(), []).append(canonical_value(value))
-    return {name: ",".join(values) for name, values in found.items()}
+        folded.setdefault(name.lower(), []).append(_blanks.sub(" ", value).strip(" "))
+    return {name: ",".join(values) for name, values in folded.items()}
 
 
-class HeaderLines:
-    """How the values of one list of header fields become canonical lines, whatever the values are.
+def signed_names(headers: Iterable[str], chosen: Collection[str] | None) -> list[str]:
+    """Return which of `headers` are signed, sorted: all but those in `UNSIGNED`, or those `chosen`.
 
-    A client sends the same names call after call, so a signer works this out once: which fields are signed, in which order they
-    stand. `names` are those of the request; `host` gives way to one that is among them, `added` replace them. `chosen` are the names
-    to sign instead of all but `UNSIGNED`; services demand `host` and every `x-amz-*`, so those are signed in any case.
+    Services demand `host` and every `x-amz-*`, so those are signed in any case.
     """
-
-    def __init__(self, names: Sequence[str], added: Collection[str], chosen: Collection[str] | None = None) -> None:
-        places: dict[str, list[int]] = {}
-        wanted = None if chosen is None else {name.lower() for name in chosen}
-        for index, name in enumerate(map(str.lower, names)):
-            choice = name not in UNSIGNED if wanted is None else name in wanted or name.startswith("x-amz-")
-            if name == "host" or (choice and name not in added):
-                places.setdefault(name, []).append(index)
-        for index, name in enumerate(("host", *added), len(names)):
-            places.setdefault(name, [index])
-        order = sorted(places)
-        self.signed = ";".join(order)
-        indices = [index for name in order for index in places[name]]
-        self._in_order = itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
-        self._parts = [""]  # what stands before each value, a place for the value, and so on
-        for name in order:
-            self._parts[-1] += f"{name}:"
-            self._parts += [part for _ in places[name] for part in ("", ",")]
-            self._parts[-1] = "\n"
-
-    def of(self, values: tuple[str, ...], host: str, added: tuple[str, ...]) -> str:
-        """The canonical header lines for the request's `values`, and for `host` and those `added`, which are canonical already."""
-        text = " | ".join(("", *values, ""))  # a blank at either end of a value is now one of two
-        if "  " in text or "\t" in text or "\n" in text or "\v" in text or "\f" in text or "\r" in text:
-            values = tuple(map(canonical_value, values))
-        parts = self._parts.copy()
-        parts[1::2] = self._in_order((*values, host, *added))
-        return "".join(parts)
+    if chosen is None:
+        return sorted([name for name in headers if name not in UNSIGNED])
+    wanted = {"host", *map(str.lower, chosen)}
+    return sorted([name for name in headers if name in wanted or name.startswith("x-amz-")])
 
 
-def canonical_request(method: str, path: str, query: str, header_lines: str, signed: str, payload_hash: str) -> str:
-    """Put together what the functions above made; `signed` are the names of the signed headers, joined by semicolons."""
-    return f"{method}\n{path}\n{query}\n{header_lines}\n{signed}\n{payload_hash}"
+def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], names: Sequence[str], payload_hash: str) -> str:
+    """Return the canonical request, in which the headers called `names` are signed."""
+    lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+    return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{payload_hash}"

@@ -26,9 +26,9 @@ from ..values._bodies import Body
 from ..values._messages import Credentials, Headers, Request
 from ..values._rules import TCHAR, blob
 from ._canonical import S3, Dialect, canonical_headers
-from ._keys import AnyScope, RegionSet, signing_key
+from ._keys import AnyScope, RegionSet
 from ._signature_chain import Chain, piece, trailers
-from ._sigv4 import sign
+from ._sigv4 import sign, signing_key
 
 STREAMING_PAYLOAD = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 STREAMING_PAYLOAD_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
@@ -143,7 +143,7 @@ def _describing(request: Request, length: int, names: Sequence[str]) -> Headers:
 def _with(request: Request, added: Headers) -> Request:
     """`request` with the fields `added`, in place of those of the same name."""
     names = {name for name, _ in added}
-    return request.but(headers=tuple(pair for pair in request.headers if pair[0].lower() not in names) + added)
+    return request.replace(headers=tuple(pair for pair in request.headers if pair[0].lower() not in names) + added)
 
 
 def _checked_trailer(name: str, value: str) -> str:

@@ -7,9 +7,19 @@ from collections.abc import Collection
 from ..errors import ConstructionError
 from ..values._messages import Credentials, Request
 from ..values._record import Record, field
-from ._canonical import STANDARD, Dialect, canonical_query, canonical_request, encode_value, strictly
-from ._keys import AnyScope, signing_key
-from ._sigv4 import TEXT, UNSIGNED_PAYLOAD, hash_payload, string_to_sign
+from ._canonical import (
+    STANDARD,
+    Dialect,
+    canonical_headers,
+    canonical_query,
+    canonical_request,
+    canonical_target,
+    encode_value,
+    signed_names,
+    strictly,
+)
+from ._keys import AnyScope, Key
+from ._sigv4 import TEXT, UNSIGNED_PAYLOAD, hash_payload, signing_key, string_to_sign
 from ._verify import MAX_EXPIRES
 
 WRITTEN = frozenset(
@@ -56,32 +66,33 @@ def presign(
     key, stamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = UNSIGNED_PAYLOAD if dialect.add_payload_hash else hash_payload(request.body)
-    address, _, own = request.url.partition("?")
-    authority, path, _ = key.target(address, dialect)
-    headers = [pair for pair in request.headers if pair[0].lower() not in _DROPPED]
-    token, query, later, said, canonical, values = credentials.session_token, "", "", "", "", ()
+    address, _, query = request.url.partition("?")
+    authority, path, _ = canonical_target(address, dialect)
     try:
-        names, values = zip(*headers, strict=True) if headers else ((), ())
-        lines = key.header_lines(names, (), signed_headers)
-        parameters = {
-            "X-Amz-Algorithm": key.algorithm,
-            "X-Amz-Credential": f"{credentials.access_key_id}/{key.scope}",
-            "X-Amz-Date": stamp,
-            "X-Amz-Expires": str(expires),
-            **({} if key.region_set is None else {"X-Amz-Region-Set": key.region_set}),
-            "X-Amz-SignedHeaders": lines.signed,
-        }
-        later = "" if token is None else f"&X-Amz-Security-Token={encode_value(token)}"
-        own = "&".join(pair for pair in own.split("&") if pair and strictly(pair.partition("=")[0]) not in WRITTEN)
-        added = "&".join(f"{name}={encode_value(value)}" for name, value in parameters.items())
-        query = f"{own}&{added}" if own else added
-        if dialect.sign_session_token:
-            query, later = query + later, ""
-        said = canonical_query(query, normalize=dialect.normalize_query)
-        canonical = canonical_request(request.method, path, said, lines.of(values, authority, ()), lines.signed, payload_hash)
+        own = canonical_headers([pair for pair in request.headers if pair[0].lower() not in _DROPPED])
+        headers = {"host": authority, **own}
+        names = signed_names(headers, signed_headers)
+        query = _parameters(query, credentials, key, stamp, expires, names)
+        token = "" if credentials.session_token is None else f"&X-Amz-Security-Token={encode_value(credentials.session_token)}"
+        signed = f"{query}{token}" if dialect.sign_session_token else query
+        sorted_query = canonical_query(signed, normalize=dialect.normalize_query)
+        canonical = canonical_request(request.method, path, sorted_query, headers, names, payload_hash)
         text = string_to_sign(canonical, stamp, key)
     except (TypeError, ValueError):  # UnicodeEncodeError is one
-        del token, headers, values, query, later, said, canonical  # what a traceback with locals would show
         raise ConstructionError("request", TEXT) from None
     signature = key.sign(text)
-    return Presigned(f"{address}?{query}{later}&X-Amz-Signature={signature}", signature, canonical, text)
+    return Presigned(f"{address}?{query}{token}&X-Amz-Signature={signature}", signature, canonical, text)
+
+
+def _parameters(query: str, credentials: Credentials, key: Key, stamp: str, expires: int, names: list[str]) -> str:
+    """Return `query` with the parameters of a signature in place of those that it may have."""
+    kept = [pair for pair in query.split("&") if pair and strictly(pair.partition("=")[0]) not in WRITTEN]
+    added = {
+        "Algorithm": key.algorithm,
+        "Credential": f"{credentials.access_key_id}/{key.scope}",
+        "Date": stamp,
+        "Expires": str(expires),
+        "Region-Set": key.region_set,
+        "SignedHeaders": ";".join(names),
+    }
+    return "&".join([*kept, *(f"X-Amz-{name}={encode_value(value)}" for name, value in added.items() if value is not None)])

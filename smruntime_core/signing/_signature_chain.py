@@ -6,7 +6,8 @@ import hashlib
 
 from ..values._bodies import Body
 from ..values._messages import Credentials
-from ._keys import AnyScope, Key, signing_key
+from ._keys import AnyScope, Key
+from ._sigv4 import signing_key
 
 
 class Chain:

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
-from ..values._messages import Credentials, Headers, Request
-from ._canonical import STANDARD, Dialect, canonical_request
-from ._keys import AnyScope, Key, Outline, signing_key
+from ..values._dates import date_of, time_of_day
+from ..values._messages import Credentials, Headers, Request, Scope
+from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target, signed_names
+from ._keys import AnyScope, HmacKey, Key
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 TEXT = "text without lone surrogates, its headers pairs of such text"
-_TIME = "\nx-amz-date:"
+MAX_KEYS = 8  # kept for each credentials: yesterday's too, and those of a few scopes
 _sha256 = hashlib.sha256
 
 
@@ -67,71 +68,75 @@ def sign(
     key, stamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
-    form = request.form if dialect is STANDARD and signed_headers is None else None
-    signed_with = outline = None
-    if form is not None and form.headers is request.headers:
-        signed_with, outline = form.signing  # in one step: other threads may be signing with other keys
-    if outline is None or signed_with is not key:
-        outline = _known_outline(request, credentials, key, payload_hash, signed_headers, dialect)
-    canonical = f"{outline.before}{stamp}{outline.after}{payload_hash}"
-    text = string_to_sign(canonical, stamp, key)
-    signature = key.sign(text)
-    headers = ("x-amz-date", stamp), *outline.fields, ("authorization", outline.authorization + signature)
-    # `Signature(…)` at half the price; what `tuple.__new__` takes is of no one type to pyright
-    return tuple.__new__(Signature, (headers, signature, canonical, text))  # pyright: ignore[reportUnknownMemberType]
-
-
-def _known_outline(
-    request: Request, credentials: Credentials, key: Key, payload_hash: str, signed_headers: Collection[str] | None, dialect: Dialect
-) -> Outline:
-    """The outline of `request`, kept if others may have the same."""
-    if dialect is not STANDARD or signed_headers is not None:
-        return _outline(request, credentials, key, payload_hash, signed_headers, dialect)
+    authority, path, query = canonical_target(request.url, dialect)
+    written = {"x-amz-date": stamp}
+    if dialect.add_payload_hash:
+        written["x-amz-content-sha256"] = payload_hash
+    if key.region_set is not None:
+        written["x-amz-region-set"] = key.region_set
+    token = credentials.session_token
+    if token is not None and dialect.sign_session_token:
+        written["x-amz-security-token"] = token
     try:
-        found = key.outlines.get((request.method, request.url, request.headers))
-    except TypeError:  # headers in lists, which are taken too
-        return _outline(request, credentials, key, payload_hash, signed_headers, dialect)
-    if found is None:
-        made = _outline(request, credentials, key, payload_hash, signed_headers, dialect)
-        found = key.outlines.keep((request.method, request.url, request.headers), made)
-    form = request.form
-    if form is not None and form.headers is request.headers:
-        form.signing = key, found
+        headers = {"host": authority, **canonical_headers(request.headers), **written}
+        names = signed_names(headers, signed_headers)
+        canonical = canonical_request(request.method, path, query, headers, names, payload_hash)
+        text = string_to_sign(canonical, stamp, key)
+    except (TypeError, ValueError):  # UnicodeEncodeError is one
+        raise ConstructionError("request", TEXT) from None
+    signature = key.sign(text)
+    if token is not None:
+        written["x-amz-security-token"] = token
+    credential = f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}"
+    written["authorization"] = f"{credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return Signature(tuple(written.items()), signature, canonical, text)
+
+
+class _SigningKeys:
+    """The keys of some credentials, and the one used last together with its second as text."""
+
+    def __init__(self) -> None:
+        self.keys: dict[object, Key] = {}
+        self.last: tuple[int, AnyScope | None, tuple[Key, str]] = -1, None, (Key("", ""), "")
+
+
+def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
+    """Return the key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`.
+
+    Threads may share credentials: each assignment is one step, and at worst two threads derive the same key.
+    """
+    try:
+        kept: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, which no stub can say of a record
+    except AttributeError:
+        kept = _SigningKeys()
+        object.__setattr__(credentials, "signing_keys", kept)
+    moment = int(now)
+    last_moment, last_scope, found = kept.last
+    if moment == last_moment and scope is last_scope:
+        return found
+    day, second = divmod(moment, 86400)
+    wanted = day, scope.region, scope.service, type(scope)
+    key = kept.keys.get(wanted)
+    if key is None:
+        if len(kept.keys) >= MAX_KEYS:
+            kept.keys.clear()
+        key = kept.keys[wanted] = _derive(credentials, date_of(day), scope)
+    found = key, key.date + time_of_day(second)
+    kept.last = moment, scope, found
     return found
 
 
-def _outline(
-    request: Request, credentials: Credentials, key: Key, payload_hash: str, signed_headers: Collection[str] | None, dialect: Dialect
-) -> Outline:
-    """What `sign` says, but for the time and the hash of the body."""
-    authority, path, query = key.target(request.url, dialect)
-    token, values, canonical, fields = credentials.session_token, (), "", dict[str, str]()
-    if dialect.add_payload_hash:
-        fields["x-amz-content-sha256"] = payload_hash
-    if key.region_set is not None:
-        fields["x-amz-region-set"] = key.region_set
-    if token is not None and dialect.sign_session_token:
-        fields["x-amz-security-token"] = token
-    try:
-        names, values = zip(*request.headers, strict=True) if request.headers else ((), ())
-        lines = key.header_lines(names, ("x-amz-date", *fields), signed_headers)
-        canonical = canonical_request(request.method, path, query, lines.of(values, authority, ("", *fields.values())), lines.signed, "")
-        canonical.encode()
-        time = canonical.index(_TIME, len(request.method)) + len(_TIME)  # a URL holds no line end, nor does a value
-    except (TypeError, ValueError):  # UnicodeEncodeError is one
-        del token, values, canonical, fields  # what a traceback with locals would show
-        raise ConstructionError("request", TEXT) from None
-    if token is not None and not dialect.sign_session_token:
-        fields["x-amz-security-token"] = token
-    credential = f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}"
-    authorization = f"{credential}, SignedHeaders={lines.signed}, Signature="
-    return Outline(canonical[:time], canonical[time:], tuple(fields.items()), authorization)
+def _derive(credentials: Credentials, date: str, scope: AnyScope) -> Key:
+    if isinstance(scope, Scope):
+        return HmacKey(credentials.secret_access_key, date, scope)
+    from ._sigv4a import EcdsaKey  # needs cryptography
+
+    return EcdsaKey(credentials, date, scope)
 
 
 def string_to_sign(canonical: str, stamp: str, key: Key) -> str:
-    """Algorithm, time, scope and the hash of the canonical request."""
-    hashed = _sha256(canonical.encode()).hexdigest()
-    return f"{key.algorithm}\n{stamp}\n{key.scope}\n{hashed}"
+    """Return algorithm, time, scope and the hash of the canonical request."""
+    return f"{key.algorithm}\n{stamp}\n{key.scope}\n{_sha256(canonical.encode()).hexdigest()}"
 
 
 def hash_payload(body: Body) -> str:

@@ -10,15 +10,15 @@ import re
 from collections.abc import Collection, Mapping
 from hmac import compare_digest
 
-from ..errors import ConstructionError, ServiceError
+from ..errors import ConstructionError
 from ..values._dates import parse_stamp
 from ..values._dates import stamp as stamp_of
 from ..values._messages import Credentials, Request, Scope
 from ..values._url import split
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
 from ._claim import Claim, refusal
-from ._keys import ECDSA, signing_key
-from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, string_to_sign
+from ._keys import ECDSA
+from ._sigv4 import UNSIGNED_PAYLOAD, hash_payload, signing_key, string_to_sign
 
 MAX_SKEW = 300.0
 MAX_EXPIRES = 604_800  # seven days
@@ -45,23 +45,6 @@ def verify(
     status 403 if the signature is missing or malformed, the key id unknown, the scope another, the time too far off or over, a
     required header unsigned, the session token wrong or expired, or the signature does not match.
     """
-    try:
-        return _signer(request, credentials_by_id, scope, now, max_skew, dialect, payload_hash, accept)
-    except ServiceError as refused:
-        raise refused.with_traceback(None) from None  # its frames hold what a traceback with locals would show
-
-
-def _signer(
-    request: Request,
-    credentials_by_id: Mapping[str, Credentials],
-    scope: Scope,
-    now: float,
-    max_skew: float,
-    dialect: Dialect,
-    given: str | None,
-    accept: Collection[str],
-) -> Credentials:
-    """What `verify` is for."""
     claim, headers = Claim.of(request), canonical_headers(request.headers)
     credentials = credentials_by_id.get(claim.key_id)
     if credentials is None:
@@ -70,15 +53,13 @@ def _signer(
     signed_at = _signing_time(claim, now, max_skew)
     names = claim.signed.split(";")
     _check_token(claim.token, credentials, now)
-
     try:
         host, path, query = canonical_target(_unsigned_url(request.url, claim, dialect), dialect)
         headers.setdefault("host", host)
         _check_signed(names, headers)
         key, stamp = signing_key(credentials, claim.key_scope(scope), signed_at)
-        hashed = _payload_hash(request, headers, claim, dialect, given, accept)
-        lines = "".join([f"{name}:{headers[name]}\n" for name in names])
-        canonical = canonical_request(request.method, path, query, lines, claim.signed, hashed)
+        hashed = _payload_hash(request, headers, claim, dialect, payload_hash, accept)
+        canonical = canonical_request(request.method, path, query, headers, names, hashed)
         text = string_to_sign(canonical, stamp, key)
     except (ConstructionError, UnicodeEncodeError):
         raise refusal("IncompleteSignatureException", "The request holds a URL or text that nobody could have signed.") from None

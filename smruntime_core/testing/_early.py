@@ -9,7 +9,7 @@ from ._server import WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer,
 from ._time import BIG
 
 PART = 1_000_000
-SMALL = BIG.but(body=b"1")
+SMALL = BIG.replace(body=b"1")
 
 
 def hold_unread() -> Flow[None]:
@@ -62,7 +62,7 @@ def hinting(name: str, right: Failure, end: End, kept: int = 0) -> Scenario:
         row="66",
         name=name,
         script=first(INTERIM["100"], end=end, kept=kept),
-        right=(Answer(),) * kept + (right.but(reused=bool(kept)), Answer()),
+        right=(Answer(),) * kept + (right.replace(reused=bool(kept)), Answer()),
         connections=2,
     )
 

@@ -11,7 +11,7 @@ from ._server import Hear, Say, answer, fin, keep, rst
 from ._ways import CHUNKED, NO_BODY, OK, cut, fails, misframed, refused, several, whole
 
 ANSWERED = Failure("truncated", "body", "answered", 200)
-ENDLESS = ANSWERED.but(kind="too_large")
+ENDLESS = ANSWERED.replace(kind="too_large")
 UNHEARD = Failure("truncated", "head", "maybe_sent")
 MANY = b"x" * 65536
 
@@ -46,7 +46,7 @@ def unholdable(name: str, raw: bytes) -> list[Scenario]:
     """A length that is too large at once for who has a limit; who has none must not set anything aside for it."""
     found: list[Scenario] = []
     for way, kind, end in (("FIN", "truncated", fin), ("RST", "reset", rst)):
-        right, limited = ANSWERED.but(kind=kind), ANSWERED.but(kind=f"{kind}|too_large")
+        right, limited = ANSWERED.replace(kind=kind), ANSWERED.replace(kind=f"{kind}|too_large")
         found.append(fails("32b", f"{name}, {way}", length(raw), limited, end=end, memory=LIMITED))
         found.append(fails("32b", f"{name}, {way}, no limit", length(raw), right, end=end, memory=LIMITED, max_body=10**19))
     return found
@@ -204,7 +204,7 @@ FRAMING: list[Scenario] = [
     *several(refused, "31", CONFLICTING),
     *[refused("32", name, length(value)) for name, value in NO_LENGTHS.items()],
     *[way for name, raw in HUGE.items() for way in unholdable(name, raw)],
-    fails("32b", "10^12, more than max_body", length(b"1000000000000"), ANSWERED.but(kind="too_large"), max_body=1000),
+    fails("32b", "10^12, more than max_body", length(b"1000000000000"), ANSWERED.replace(kind="too_large"), max_body=1000),
     endless("32b", "chunks without end, more than max_body", CHUNKED, b"10000\r\n" + MANY + b"\r\n", ENDLESS, SPARE + 2_000_000, 1_000_000),
     endless("32b", "no end at all, more than max_body", OK + b"\r\n", MANY, ENDLESS, SPARE + 2_000_000, 1_000_000),
     fails("32b", "a chunk of 10^18", CHUNKED + b"de0b6b3a7640000\r\nabc", ANSWERED, end=fin, memory=LIMITED),
@@ -215,11 +215,13 @@ FRAMING: list[Scenario] = [
     *[misframed("35", name, chunk(size)) for name, size in NO_SIZES.items()],
     *several(misframed, "36", NO_CHUNK_ENDS),
     *several(misframed, "37", BARE_LF | BARE_LF_AT_THE_END),
-    endless("38", "an extension without end", CHUNKED + b"3;", MANY, ANSWERED.but(kind="too_large"), LIMITED),
-    endless("38", "extensions without end", CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n", ANSWERED.but(kind="too_large"), LIMITED),
-    endless("38", "a size without end", CHUNKED, b"0" * 65536, ANSWERED.but(kind="protocol|too_large"), LIMITED),
-    endless("38", "trailers without end", CHUNKED + b"3\r\nabc\r\n0\r\n", b"A: b\r\n" * 10_000, ANSWERED.but(kind="too_large"), LIMITED),
-    endless("38", "a trailer without end", CHUNKED + b"0\r\nA: ", MANY, ANSWERED.but(kind="too_large"), LIMITED),
+    endless("38", "an extension without end", CHUNKED + b"3;", MANY, ANSWERED.replace(kind="too_large"), LIMITED),
+    endless("38", "extensions without end", CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n", ANSWERED.replace(kind="too_large"), LIMITED),
+    endless("38", "a size without end", CHUNKED, b"0" * 65536, ANSWERED.replace(kind="protocol|too_large"), LIMITED),
+    endless(
+        "38", "trailers without end", CHUNKED + b"3\r\nabc\r\n0\r\n", b"A: b\r\n" * 10_000, ANSWERED.replace(kind="too_large"), LIMITED
+    ),
+    endless("38", "a trailer without end", CHUNKED + b"0\r\nA: ", MANY, ANSWERED.replace(kind="too_large"), LIMITED),
     *[misframed("38", f"a bad trailer: {name}", CHUNKED + b"0\r\n" + raw + b"\r\n\r\n") for name, raw in BAD_TRAILERS.items()],
     whole("39", "compressed", answer(ZIPPED, "200 OK", "Content-Encoding: gzip"), ZIPPED),
     whole("39", "a bomb", answer(BOMB, "200 OK", "Content-Encoding: gzip"), BOMB, memory=SPARE),

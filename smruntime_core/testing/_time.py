@@ -110,7 +110,7 @@ TIME: list[Scenario] = [
         row="57",
         name="never",
         script=never_reading,
-        operations=(BIG, BIG.but(body=b"")),
+        operations=(BIG, BIG.replace(body=b"")),
         right=(Failure("timeout", "send"), Answer()),
         requests=1,
         timeouts=SOON,
@@ -122,7 +122,7 @@ TIME: list[Scenario] = [
         script=reading_slowly,
         operations=(BIG,),
         right=(Failure("timeout", "send"),),
-        timeouts=WHOLE.but(total=1.5),  # signing 30 MB takes its time too
+        timeouts=WHOLE.replace(total=1.5),  # signing 30 MB takes its time too
         takes=1.5,
     ),
     Scenario(row="57", name="late, but in time", script=first(LATER, WELL), right=(Answer(), Answer()), connections=1),

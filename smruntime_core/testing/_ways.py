@@ -28,13 +28,13 @@ def misframed(row: str, name: str, raw: bytes, kind: str = "protocol", *, end: E
 def fails(row: str, name: str, raw: bytes, right: Failure, *, end: End = keep, **more: Any) -> Scenario:
     """`raw`, sent on a fresh connection, comes to `right`."""
     settings: dict[str, Any] = {"script": first(raw, end=end), "connections": 2, "short": len(raw) < 2000, **more}
-    return Scenario(row=row, name=name, right=(right.but(reused=False), Answer()), **settings)
+    return Scenario(row=row, name=name, right=(right.replace(reused=False), Answer()), **settings)
 
 
 def cut(row: str, name: str, raw: bytes, right: Failure) -> list[Scenario]:
     """`raw`, and then the connection ends, in each way: in order, or broken."""
     kinds = {"FIN": right.kind, "RST": "reset"}
-    return [fails(row, f"{name}, {way}", raw, right.but(kind=kinds[way]), end=end) for way, end in Ends.items()]
+    return [fails(row, f"{name}, {way}", raw, right.replace(kind=kinds[way]), end=end) for way, end in Ends.items()]
 
 
 def whole(row: str, name: str, raw: bytes, body: bytes, *, kept: bool = True, end: End = keep, **more: Any) -> Scenario:

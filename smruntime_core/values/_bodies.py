@@ -14,6 +14,7 @@ several calls: a file is measured again by each, what was collected is kept.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeAlias, cast
 
 from ..errors import ConstructionError
@@ -41,26 +42,33 @@ Pieces: TypeAlias = "BinaryFile | Iterator[bytes] | AsyncIterator[bytes]"
 
 
 class Source:
-    """A body that an operation was given and that must be measured. `start` and `collected` are for whoever measures it."""
+    """A body that an operation was given and that must be measured.
+
+    `start` and `collected` are for the IO that measures it.
+    """
 
     def __init__(self, given: Pieces, kind: SourceKind) -> None:
         self.given = given
         self.kind: SourceKind = kind
         self.start: int | None = None  # of a file that can seek: where it stood
         self.collected: bytes | None = None
-        self.begun = False  # whoever comes next finds nothing left
+        self.begun = False  # nothing is left for the next reader
 
     def __repr__(self) -> str:
         return f"<{self.kind}>"
 
 
 class Upload(Record):
-    """The `size` bytes of `file` from `start` on, as every attempt sends them, and their SHA-256 in hexadecimal."""
+    """The `size` bytes of `file` from `start` on, as every attempt sends them, and their SHA-256 in hexadecimal.
+
+    `lock` is held while they are read: a file has one position.
+    """
 
     file: Seekable = field(secret=True)
     start: int
     size: int
     sha256: str
+    lock: AbstractContextManager[object] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return self.size

@@ -6,14 +6,12 @@ None shows a secret in its repr: bodies appear as their size, lists of headers a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import ClassVar, NoReturn, Protocol, Self, TypeAlias
+from typing import NoReturn, Protocol, Self, TypeAlias
 
 from ..errors import ConstructionError
 from ._bodies import Body, Source
 from ._record import Record, field
 from ._rules import KEY, SCOPE_PART, SECRET
-from ._url import Form
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -21,31 +19,18 @@ Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
-    An operation that was given a file or an iterator for a body makes a request with a `Source` there; in its place comes what the IO
-    answers to `Measure`. To one that never does, `body` is bytes.
-    It is taken as given. What HTTP/1.1 cannot carry is refused by whatever writes it to a wire, unless it is sound: made by this
-    library of parts that have all been held to the rules for members, and so without a `Host` or `Content-Length` of its own.
+    It is taken as given: what HTTP/1.1 cannot carry is refused where it is written to a wire. The request of an operation
+    that was given a file or an iterator has a `Source` as `body`; the reply of the IO to `Measure` takes its place.
     """
 
     method: str
     url: str
     headers: Headers = ()
     body: Body = b""
-    form: ClassVar[Form | None] = None  # of a sound one: nothing in it needs another look before it is written to a wire
 
-    def signed(self, headers: Headers) -> Self:
-        """The same request with the fields of a signature at the end; as sound as before, so like `trusted` it checks nothing."""
-        values = self.__dict__.copy()
-        values["headers"] += headers
-        return self.trusted(values)
-
-    def bearing(self, body: object) -> Self:
-        """The same request with a body that has been measured."""
-        return super().but(body=body)
-
-    def but(self, **changes: object) -> Self:
-        """The same request with some members changed; it is no longer known to be sound."""
-        return super().but(**changes, form=None)
+    def with_body(self, body: object) -> Self:
+        """Return the same request with a body that has been measured."""
+        return self.replace(body=body)
 
     def __repr__(self) -> str:
         url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
@@ -56,11 +41,13 @@ class Request(Record):
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
+    """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110 section 5.3)."""
     found = {name.lower(): value for name, value in headers}
     if len(found) < len(headers):
-        for key in found:
-            found[key] = ", ".join([value for name, value in headers if name.lower() == key])
+        repeated: dict[str, list[str]] = {}
+        for name, value in headers:
+            repeated.setdefault(name.lower(), []).append(value)
+        return {name: ", ".join(values) for name, values in repeated.items()}
     return found
 
 
@@ -78,15 +65,9 @@ class Response(Record):
     body: bytes = b""
     truncated: bool = False
 
-    def but(self, **changes: object) -> Self:
-        """The same response with some members changed."""
-        made = super().but(**changes)
-        made.__dict__.pop("named", None)  # those of other headers, perhaps
-        return made
-
-    @cached_property
+    @property
     def named(self) -> Mapping[str, str]:
-        """Header fields by lower-case name; a repeated one joined by commas (RFC 9110 section 5.3)."""
+        """Header fields by lower-case name, repeated ones joined by commas (RFC 9110 section 5.3)."""
         return by_name(self.headers)
 
     def __repr__(self) -> str:
@@ -124,26 +105,20 @@ def _moment(member: str, value: object) -> float | None:
     )
 
 
-KEPT_AS = "_signing"  # where on credentials their keys are kept
-
-
 class Credentials(Record):
     """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
 
-    They refuse to be pickled, and their repr shows the access key id only. The signing keys derived from them are
-    kept here, on the object they belong to.
+    They refuse to be pickled, and their repr shows the access key id only. Signing keeps the keys derived from them in a
+    slot of the object that they belong to (`signing._sigv4`).
     """
+
+    __slots__ = ("signing_keys",)
 
     access_key_id: str = field(check=KEY.check)
     secret_access_key: str = field(check=SECRET.check, secret=True)
     session_token: str | None = field(default=None, check=_optional_key, secret=True)
     expires_at: float | None = field(default=None, check=_moment)
     account_id: str | None = None
-
-    def but(self, **changes: object) -> Self:
-        made = super().but(**changes)
-        made.__dict__.pop(KEPT_AS, None)  # what belongs to another secret, perhaps
-        return made
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")

@@ -1,196 +1,129 @@
-"""Frozen records: the one shape of every value that crosses a door of the core.
+"""Frozen records: the base of every value that the core takes or returns.
 
-A record is written like a dataclass and behaves like one, at a tenth of the cost: importing `dataclasses`
-takes 10 ms and each class half a millisecond, which is most of the budget of this whole package. One `__init__`
-is generated per class when it is first needed, so a missing or misspelt argument is Python's own `TypeError` and `inspect.signature` works.
-
-Values live in the instance's `__dict__`. A `sparse` record stores only those that were given: a member left out is found on
-the class, as its default, and "which members did the caller set" is `vars(record)`, which the serialiser reads.
+A record is declared like a dataclass; `dataclasses` itself would add 40 ms to importing this package.
+One `__init__` is generated for each class, so Python reports missing and misspelt arguments and
+`inspect.signature` works. An instance stores only the members that were given; defaults live on the
+class. So `vars(record)` is what the caller set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_transform
 
 T = TypeVar("T")
 Check: TypeAlias = Callable[[str, object], object]
-
-
-class _Required:
-    """Marks a member without a default."""
-
-    def __repr__(self) -> str:
-        return "<required>"
-
-
-REQUIRED = _Required()
+REQUIRED: object = object()  # the default of a member without one
+_INIT = """
+def __init__({}):
+ values = self.__dict__
+ try:
+  {}
+  self.check_members()
+ except ValueError as refusal:
+  del self, values, {}
+  raise refusal.with_traceback(None)
+"""
 
 
 class Field:
-    """One member of a record: its default, the check that makes a given value fit, and what a repr may show of it.
+    """One member; `check(name, value)` returns what to store, or raises `ConstructionError`."""
 
-    `check(member, value)` returns the value to store, or raises `ConstructionError` to refuse it.
-    """
-
-    name: str = ""
-
-    takes_bytes = False  # plain bytes need no check at all
-
-    def __init__(self, *, default: object = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True) -> None:
-        self.default = default
-        self.check = check
-        self.secret = secret
-        self.compare = compare
-
-    @property
-    def fits(self) -> Callable[[str], object] | None:
-        """If true of a plain str, that value needs no other check."""
-        return None
+    def __init__(self, default: object, check: Check | None, secret: bool, compare: bool) -> None:
+        self.name, self.default, self.check = "", default, check
+        self.secret, self.compare = secret, compare
 
     def show(self, value: object) -> str:
-        """What a repr says of `value`: never a body, never a secret."""
+        """Return what a repr shows of `value`: never a body, never a secret."""
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(cast('bytes', value))} bytes>"
         return "<redacted>" if self.secret and value is not None else repr(value)
 
 
-def field(*, default: Any = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True) -> Any:
-    """Describe a member where a bare default is not enough. (`Any`: it stands in for whatever the member is.)"""
-    return Field(default=default, check=check, secret=secret, compare=compare)
+def field(
+    *, default: Any = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True
+) -> Any:  # it stands in for the type of the member
+    """Describe a member where a bare default is not enough."""
+    return Field(default, check, secret, compare)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record:
-    """Base of all records: positional or keyword construction, equality by value, no assignment afterwards."""
+    """The base of all records: built by position or keyword, equal by value, never assigned to."""
 
     fields: ClassVar[tuple[Field, ...]] = ()
-    sparse: ClassVar[bool] = False
 
-    def __init_subclass__(cls, *, kw_only: bool = False, loose: bool = False) -> None:
+    def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         super().__init_subclass__()
-        if loose:  # frozen for type checkers only, as are its subclasses: for what lives no longer than a moment
-            setattr(cls, "__setattr__", object.__setattr__)  # noqa: B010 - a plain assignment is an override to type checkers
-            setattr(cls, "__delattr__", object.__delattr__)  # noqa: B010 - as above
-        declared = [_declare(cls, name) for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-        cls.fields = (*cls.fields, *declared)
+        members = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
+        cls.fields = (*cls.fields, *(_declare(cls, name) for name in members))
         if cls.fields:
-            setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - a plain assignment is an override to type checkers
+            setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - mypy: an override
 
-    @classmethod
-    def trusted(cls: type[T], values: dict[str, object]) -> T:
-        """A record of values that need no check: what a server sent is not held to the rules for callers. It keeps the very dict."""
-        record = _new(cls)
-        _set_values(record, values)
-        return record
-
-    def but(self: T, **changes: object) -> T:
-        """The same record with some members changed; like `trusted`, it checks nothing."""
-        record = object.__new__(type(self))
-        record.__dict__.update(self.__dict__, **changes)
-        return record
-
-    def complete(self, member: str, value: object) -> None:
-        """Set a member of a record that nobody else has seen yet; like `trusted`, it checks nothing."""
-        self.__dict__[member] = value
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some members changed, checked like a new record."""
+        return type(self)(**{**self.__dict__, **changes})
 
     def check_members(self) -> None:
-        """What must hold of several members together; a subclass may raise `ConstructionError` here."""
+        """Raise `ConstructionError` if the members do not fit together."""
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen; make a new one instead of setting {name!r}")
+    def __setattr__(self, name: str, value: object = None) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen; {name!r} cannot be deleted")
+    __delattr__ = __setattr__
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return _key(self) == _key(other)
+        return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), _key(self)))
+        return hash((type(self), _compared(self)))
 
     def __repr__(self) -> str:
-        given = self.__dict__
-        known = (f for f in self.fields if f.compare and given.get(f.name, f.default) is not f.default)
-        shown = (f"{f.name}={f.show(given[f.name])}" for f in known)
+        given = [(f, self.__dict__.get(f.name, f.default)) for f in self.fields if f.compare]
+        shown = [f"{f.name}={f.show(value)}" for f, value in given if value is not f.default]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-_new = object.__new__
-_set_values = Record.__dict__["__dict__"].__set__  # what `object.__setattr__` finds after looking for it
+def unchecked(kind: type[T], values: dict[str, object]) -> T:
+    """Return a record of values that rules for callers do not apply to, such as a server's."""
+    record = object.__new__(kind)
+    record.__dict__.update(values)
+    return record
 
 
-def _key(record: Record) -> tuple[object, ...]:
-    return tuple(getattr(record, f.name) for f in record.fields if f.compare)
+def _compared(record: Record) -> tuple[object, ...]:
+    return tuple([getattr(record, f.name) for f in record.fields if f.compare])
 
 
 def _declare(cls: type, name: str) -> Field:
-    """Turn what stands in the class body into a `Field`, and leave only the default behind."""
+    """Make a `Field` of what the class body says of `name`, and leave its default on the class."""
     given = cls.__dict__.get(name, REQUIRED)
-    declared = given if isinstance(given, Field) else Field(default=given)
-    declared.name = name
-    if declared.default is not REQUIRED:
-        setattr(cls, name, declared.default)
+    member = given if isinstance(given, Field) else Field(given, None, False, True)
+    member.name = name
+    if member.default is not REQUIRED:
+        setattr(cls, name, member.default)
     elif name in cls.__dict__:
         delattr(cls, name)
-    return declared
+    return member
 
 
 class _Constructor:
-    """Stands for the `__init__` of `cls` until it is asked for: a program uses few of the records, and each takes a while to make."""
+    """The `__init__` of a class until first use: with all of them, importing takes 31 ms, not 26."""
 
     def __init__(self, cls: type[Record], kw_only: bool) -> None:
-        self._cls = cls
-        self._kw_only = kw_only
+        self._cls, self._kw_only = cls, kw_only
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        made = _constructor(self._cls, self._kw_only)
-        setattr(self._cls, "__init__", made)  # noqa: B010 - as above
-        return made.__get__(instance, owner)
-
-
-def _constructor(cls: type[Record], kw_only: bool) -> FunctionType:
-    """Generate `__init__`: one parameter a member, its check called only when the caller gave it."""
-    scope: dict[str, object] = {"set_values": _set_values}
-    parameters = ["self", "*"] if kw_only else ["self"]
-    given: dict[str, str] = {}
-    perhaps: list[str] = []
-    for f in cls.fields:
-        name = value = f.name
-        if f.check is not None:
-            scope[f"check_{name}"] = f.check
-            value = f"check_{name}({name!r}, {name})"
-            if f.fits is not None:
-                scope[f"fits_{name}"] = f.fits
-                value = f"{name} if type({name}) is str and fits_{name}({name}) else {value}"
-            elif f.takes_bytes:
-                value = f"{name} if type({name}) is bytes else {value}"
-        if f.default is REQUIRED:
-            parameters.append(name)
-            given[name] = value
-            continue
-        default = "None" if f.default is None else f"default_{name}"
-        scope[default] = f.default
-        parameters.append(f"{name}={default}")
-        if cls.sparse:
-            perhaps.append(f"if {name} is not {default}: values[{name!r}] = {value}")
-        else:
-            given[name] = name if value == name else f"{name} if {name} is {default} else {value}"
-    if cls.__setattr__ is object.__setattr__ and not cls.sparse:  # loose, which takes half the time
-        stored = [f"self.{name} = {value}" for name, value in given.items()]
-    else:
-        values = ", ".join(f"{name!r}: {value}" for name, value in given.items())
-        stored = [f"values = {{{values}}}", *perhaps, "set_values(self, values)"]
-    body = ["values = None", *stored]  # bound from the start, for a refusal deletes it wherever it comes from
-    if cls.check_members is not Record.check_members:
-        body.append("self.check_members()")
-    # A traceback that shows locals would tell what was refused to others, so it ends here and nothing is left in this frame.
-    refused = f" except ValueError as refusal:\n  del values, {', '.join(f.name for f in cls.fields)}\n  raise refusal.with_traceback(None)"
-    source = "\n".join([f"def __init__({', '.join(parameters)}):", " try:", *(f"  {line}" for line in body), refused])
-    exec(source, scope)  # noqa: S102 - made of our own member names
-    made = cast("FunctionType", scope["__init__"])
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
-    return made
+        """Replace itself by a function that checks and stores what is given, or drops it all."""
+        scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
+        for f in self._cls.fields:
+            scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
+            store = f"values[{f.name!r}] = " + (f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name)
+            required = f.default is REQUIRED
+            parameters.append(f.name if required else f"{f.name}=default_{f.name}")
+            body.append(store if required else f"if {f.name} is not default_{f.name}: {store}")
+        names = ", ".join(f.name for f in self._cls.fields)
+        exec(_INIT.format(", ".join(parameters), "\n  ".join(body), names), scope)  # noqa: S102 - our own names
+        scope["__init__"].__qualname__ = f"{self._cls.__qualname__}.__init__"
+        setattr(self._cls, "__init__", scope["__init__"])  # noqa: B010 - as above
+        return scope["__init__"].__get__(instance, owner)

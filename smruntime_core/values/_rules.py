@@ -10,8 +10,6 @@ receiver trims the ends and SigV4 folds inner white space, so what is allowed be
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cached_property
 from typing import cast
 
 from ..errors import ConstructionError
@@ -21,41 +19,33 @@ _NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 
 class Rule:
-    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …".
-
-    `fits` is true of text that matches the pattern; where the pattern bounds the length as well, that is all there is to check.
-    """
+    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …"."""
 
     def __init__(self, says: str, pattern: str, maximum: int) -> None:
         self.says = says
         self.pattern = pattern
         self.maximum = maximum
-        self.bounded = "{0," in pattern  # the pattern bounds the length too
-
-    @cached_property
-    def fits(self) -> Callable[[str], object]:
-        """Compiled when it is asked for: a program needs few of the rules."""
-        return re.compile(self.pattern).fullmatch
+        self._matches = re.compile(pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
-        """`value` as a plain `str`; raises `ConstructionError` if it breaks the rule."""
+        """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
         text = value if type(value) is str else self._plain(member, value)
-        if len(text) > self.maximum or self.fits(text) is None:
+        if len(text) > self.maximum or not self._matches(text):
             raise ConstructionError(member, self.says, self._fault(text))
         return text
 
     def read(self, member: str, text: str) -> str:
-        """The value that a message holds as `text`."""
+        """Return the value that a message holds as `text`."""
         return self.check(member, text)
 
     def _plain(self, member: str, value: object) -> str:
-        """The characters of a subclass of `str`: an enum member is sent as its value, not its name."""
+        """Return the characters of a subclass of `str`: an enum member is sent as its value, not its name."""
         if not isinstance(value, str):
             raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
         return str.__str__(value)
 
     def _fault(self, text: str) -> str:
-        """Where `text` goes wrong, without quoting it."""
+        """Say where `text` goes wrong, without quoting it."""
         if not text:
             return "it is empty (leave the member out instead)"
         if len(text) > self.maximum:
@@ -142,7 +132,7 @@ ENDPOINT_URL = Rule(
 
 
 def flag(member: str, value: object) -> bool:
-    """True or False and nothing that is merely true: the text "false" is."""
+    """Return a bool; refuse other truthy values such as "false"."""
     if isinstance(value, bool):
         return value
     raise ConstructionError(member, "True or False", f"found {type(value).__name__}")

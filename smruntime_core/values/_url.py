@@ -6,7 +6,6 @@ No normalising and no fragment: the signer must see the very characters that are
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..errors import ConstructionError
 
@@ -27,41 +26,12 @@ def split(url: str) -> tuple[str, str, str, str]:
     return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
 
 
-class Form:
-    """What sound requests have in common that differ in nothing but body and signature: where they go, and which fields they begin with.
-
-    `origin` is scheme and authority, `target` what stands in the first line. What is the same for all of them is kept here by whoever
-    needs it: the `head` as it is written, as far as it goes, and how they are signed, with the key they were signed with last.
-    """
-
-    head = ""
-    signing: tuple[object, Any] = None, None  # `Any`: of signing, which knows this room, and not the other way round
-
-    def __init__(self, method: str, base: Endpoint, path: str, headers: tuple[tuple[str, str], ...]) -> None:
-        self.method = method
-        self.url = base + path
-        self.origin = base.origin
-        self.target = base.prefix + path
-        self.headers = headers
-
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in vars(self).items() if name != "signing"}  # a key, and perhaps a session token
-
-
 class Endpoint(str):
-    """The URL of a service that has been checked and cut once, for all the requests that begin with it.
-
-    `origin` is scheme and authority, `prefix` what every path begins with: nothing, or a path without a slash at its end.
-    """
-
-    origin: tuple[str, str]
-    prefix: str
+    """The URL of a service, without a slash at its end, that has been checked: no request checks it again."""
 
     def __new__(cls, url: str) -> Endpoint:
-        made = super().__new__(cls, url.rstrip("/"))
-        scheme, authority, path, _ = split(url)
-        made.origin, made.prefix = (scheme, authority), path.rstrip("/")
-        return made
+        split(url)
+        return super().__new__(cls, url.rstrip("/"))
 
 
 def _fault(url: str) -> str:

@@ -32,6 +32,7 @@ from smruntime_core import (
     ValidationError,
     service,
 )
+from smruntime_core.values._record import unchecked
 
 from . import _openai
 from ._jobs import Jobs, Store
@@ -89,26 +90,26 @@ class Host:
         reply = self._asked(call)
         head = Response(200, (("x-amzn-RequestId", request_id), ("Content-Type", reply.content_type or "application/octet-stream")))
         if not streamed:
-            return head.but(body=self._joined(reply, call))
+            return head.replace(body=self._joined(reply, call))
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
         return Streamed(head, _openai.ending_well(part for part in chain((first,), parts) if part))
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         reply = self._asked(call)
-        return InvokeEndpointOutput.trusted({"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)})
+        return unchecked(InvokeEndpointOutput, {"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)})
 
     def _done(self, call: InvokeEndpoint, seconds: float) -> bytes:
         return self._joined(self._asked(call), call, seconds)
 
     def _stream(self, operation: InvokeEndpointWithResponseStream, request_id: str) -> Streamed:
         manner = asked(operation.custom_attributes, self._manner)
-        call = InvokeEndpoint.trusted(dict(vars(operation)))  # its members are among those of InvokeEndpoint
+        call = unchecked(InvokeEndpoint, vars(operation))  # its members are among those of InvokeEndpoint
         reply = self._asked(call)
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
         kind = InvokeEndpointWithResponseStreamOutput
-        head = service.begin(kind.trusted(_said(kind, reply)), request_id=request_id)
+        head = service.begin(unchecked(kind, _said(kind, reply)), request_id=request_id)
         return Streamed(head, frames(chain((first,), parts), manner, self._sleep))
 
     def _model(self, name: str) -> Model:

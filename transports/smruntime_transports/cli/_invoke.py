@@ -174,7 +174,7 @@ def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
         "String to sign": signed.string_to_sign,
         "The same with curl, which signs": curl(request, credentials, config.region, options.data),
         "The same with curl, signed already (for five minutes)": curl(
-            request.but(headers=request.headers + signed.headers), credentials, None, options.data
+            request.replace(headers=request.headers + signed.headers), credentials, None, options.data
         ),
     }
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections.items())

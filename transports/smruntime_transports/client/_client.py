@@ -40,16 +40,16 @@ from smruntime_core.credentials import World, provider_of
 from smruntime_core.credentials._provider import Freezing, Given
 from smruntime_core.effects import Contents, Flow, GetCredentials, ReadFile
 from smruntime_core.notices import Notice
-from smruntime_core.values._bounded_cache import Kept
 
 from ..connect._tls import is_context
+from ._boundary import async_boundary, boundary, without_internals
 from ._jobs import AsyncJob, Job
 from ._logging import logging_observer
 from ._sessions import AsyncSession, InSession, Session
 from ._streams import AsyncResponseStream, Opening, ResponseStream
 
 if TYPE_CHECKING:
-    from smruntime_core.credentials import Cache, ProviderLike
+    from smruntime_core.credentials import ProviderLike
 
 Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
@@ -81,9 +81,9 @@ class Settings(TypedDict, total=False):
 
 
 class Configurable(Protocol):
-    """An IO that is told at the first call what it signs with and whom it trusts, and says where it keeps the former."""
+    """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> Cache: ...
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> object: ...
 
 
 class Setup:
@@ -116,10 +116,10 @@ class Setup:
         found = yield from look(world)
         retries = self.retries
         if found.max_attempts is not None and settings.get("retries") is None:
-            retries = retries.but(max_attempts=found.max_attempts)
+            retries = retries.replace(max_attempts=found.max_attempts)
         config = self._config(found)
         world.region = config.region
-        cache = io.configure(self._credentials, world, found.ca_bundle)
+        io.configure(self._credentials, world, found.ca_bundle)
         self.where = config.url
         return Runtime(
             config,
@@ -129,7 +129,6 @@ class Setup:
             lock=threading.Lock(),
             observe=both(settings.get("observe"), logging_observer()),
             app_id=found.app_id,
-            at_hand=cache.at_hand,
         )
 
     def _config(self, found: Configuration) -> Config:
@@ -169,16 +168,15 @@ def both(one: Observer | None, other: Observer | None) -> Observer | None:
 
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """A method of a client that makes `operation` of its keyword arguments and does with it what `do` does."""
-    kind = cast("type[OperationT]", operation)
+    """Return a method of a client that makes `operation` of its keyword arguments and calls `do` with it."""
 
     def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:
-            made = operation(*args, **members) if args else of_members(client.known, kind, members)
-        except (ConstructionError, TypeError) as refusal:
-            del args, members  # what a traceback with locals would show
-            raise refusal.with_traceback(None) from None
-        del args, members  # likewise
+            made = operation(*args, **members)
+        except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
+            raise without_internals(refusal)  # noqa: B904 - it is the same error
+        finally:
+            del args, members
         return do(client, made)
 
     call.__doc__ = operation.__doc__
@@ -186,20 +184,6 @@ def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
     call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return call
-
-
-def of_members(known: Kept[Operation[Output]], kind: type[OperationT], members: dict[str, object]) -> OperationT:
-    """An operation of `members`. Who calls with them again, but for a body that needs no check, has them checked no second time."""
-    body = members.get("body")
-    if type(body) is bytes and kind.takes_bytes:
-        del members["body"]
-        try:
-            wanted = kind, *members, *members.values()
-            found = known.get(wanted) or known.keep(wanted, kind(**members | {"body": b""}))
-            return found.bearing(body)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]  # it was found under its kind
-        except TypeError:  # what cannot be looked up is about to be refused, like what is no member
-            members["body"] = body
-    return kind(**members)
 
 
 class BlockingIO(SyncIO, Configurable, Protocol):
@@ -233,7 +217,6 @@ class _Shared:
         self._setup = Setup(settings)
         self._changes = Changes()
         self._runtime: Runtime | None = None
-        self.known: Kept[Operation[Output]] = Kept()  # operations of calls that were made, without their bodies
 
     def __copy__(self) -> Self:
         made = object.__new__(type(self))
@@ -248,6 +231,7 @@ class _Shared:
             raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
         return _made_anew, (type(self), self._settings, self._changes)
 
+    @boundary
     def with_options(self, **changes: Unpack[Changes]) -> Self:
         """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
         twice), `wait_for_capacity` (seconds), `extra_headers`, `progress` (told bytes sent and received), `max_body`
@@ -257,11 +241,7 @@ class _Shared:
         made._changes = self._changes.copy()
         made._changes.update(changes)
         made._runtime = None
-        try:
-            changed(Options(), made._changes)
-        except ConstructionError as refusal:
-            del changes  # what a traceback with locals would show
-            raise refusal.with_traceback(None) from None
+        changed(Options(), made._changes)
         return made
 
     def __repr__(self) -> str:
@@ -293,19 +273,23 @@ class SyncClient(_Shared):
         with self._setup.lock:
             return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
 
+    @boundary
     def credentials(self) -> Credentials:
-        """What calls are signed with now, found or renewed first if need be: for who signs other requests. Raises `CredentialsError`."""
+        """Return current credentials, refreshing them if needed. Raises `CredentialsError`."""
         self._ready()
         return self._io.credentials(GetCredentials())
 
+    @boundary
     def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
-        return run((self._runtime or self._ready()).call(operation), self._io)
+        return run(self._ready().call(operation), self._io)
 
+    @boundary
     def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Have `operation` begun; use the result in a `with` block. Raises like `call` if no answer begins."""
         return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
 
+    @boundary
     def submit(self, operation: InvokeEndpointAsync) -> Job:
         """Have `operation` accepted; raises like `call`."""
         return Job(self.call(operation), self._io, self._ready())
@@ -347,11 +331,13 @@ class BaseAsyncClient(_Shared):
             prepared = await run_async(self._setup.prepare(self._io), self._io)
         return self._use(self._setup.runtime or prepared)  # another task may have been faster
 
+    @async_boundary
     async def credentials(self) -> Credentials:
-        """What calls are signed with now; see `SyncClient.credentials`."""
+        """Return current credentials; see `SyncClient.credentials`."""
         await self._ready()
         return await self._io.credentials(GetCredentials())
 
+    @async_boundary
     async def call(self, operation: Operation[OutputT]) -> OutputT:
         """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
         return await run_async((await self._ready()).call(operation), self._io)
@@ -359,12 +345,14 @@ class BaseAsyncClient(_Shared):
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]:
         """Have `operation` begun by `async with` (or `await`). Raises like `call` if no answer begins."""
 
+        @async_boundary
         async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
             flow = (await self._ready()).stream(operation)
             return AsyncResponseStream(await run_async(flow, self._io), self._io)
 
         return Opening(begin)
 
+    @async_boundary
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
         """Have `operation` accepted; raises like `call`."""
         return AsyncJob(await self.call(operation), self._io, await self._ready())

@@ -9,6 +9,8 @@ from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime
 from smruntime_core.conversation import Deadline, ObjectReader, result
 from smruntime_core.effects import Fetch, Sleep
 
+from ._boundary import async_boundary, boundary
+
 PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
 
 
@@ -50,6 +52,7 @@ class Job(_Accepted):
         self._io = io
         self._runtime = runtime
 
+    @boundary
     def wait(self, *, fetch: Callable[[str], bytes | None] | None = None, timeout: float | None = PATIENCE) -> bytes:
         """The model's answer, read from S3 with the client's credentials; `fetch(location)` reads an object otherwise, or returns None
         while there is none.
@@ -72,6 +75,7 @@ class AsyncJob(_Accepted):
         self._io = io
         self._runtime = runtime
 
+    @async_boundary
     async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]] | None = None, timeout: float | None = PATIENCE) -> bytes:
         """See `Job.wait`; `fetch` is awaited."""
         deadline = Deadline(time, timeout)

@@ -20,6 +20,7 @@ from smruntime_core import (
 )
 from smruntime_core.conversation import SessionId
 
+from ._boundary import async_boundary, boundary
 from ._streams import Opening, ResponseStream
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Caller(Protocol):
 class AsyncCaller(Protocol):
     """The same, awaited."""
 
-    async def call(self, operation: Operation[OutputT]) -> OutputT: ...
+    def call(self, operation: Operation[OutputT]) -> Awaitable[OutputT]: ...
     async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None: ...
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]: ...
 
@@ -110,23 +111,27 @@ class Session(_Named):
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
+    @boundary
     def invoke_endpoint(self, *, body: bytes, **members: Unpack[InSession]) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return self._client.call(self._call(body, self.id, members))
 
     invoke = invoke_endpoint
 
+    @boundary
     def invoke_endpoint_with_response_stream(
         self, *, body: bytes, **members: Unpack[InSession]
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Ask it, and take the answer part by part."""
         return self._client.stream(self._streamed(body, members))
 
+    @boundary
     def open(self) -> None:
         """Open it; `with` does. Raises `ResponseError` if the container opens none."""
         self._not_open()
         self._named = SessionId.of(self._client.call(self._first()))
 
+    @boundary
     def close(self) -> None:
         """Close it, if it is open; `with` does."""
         if self._named is not None:
@@ -149,23 +154,27 @@ class AsyncSession(_Named):
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
+    @async_boundary
     async def invoke_endpoint(self, *, body: bytes, **members: Unpack[InSession]) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return await self._client.call(self._call(body, self.id, members))
 
     invoke = invoke_endpoint
 
+    @boundary
     def invoke_endpoint_with_response_stream(
         self, *, body: bytes, **members: Unpack[InSession]
     ) -> Opening[InvokeEndpointWithResponseStreamOutput]:
         """Ask it, and take the answer part by part."""
         return self._client.stream(self._streamed(body, members))
 
+    @async_boundary
     async def open(self) -> None:
         """Open it; `async with` does. Raises `ResponseError` if the container opens none."""
         self._not_open()
         self._named = SessionId.of(await self._client.call(self._first()))
 
+    @async_boundary
     async def close(self) -> None:
         """Close it, if it is open; `async with` does."""
         if self._named is not None:

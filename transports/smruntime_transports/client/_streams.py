@@ -11,7 +11,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
-from smruntime_core import AsyncIO, InvokeEndpointWithResponseStreamOutput, Metadata, SyncIO, run, run_async
+from smruntime_core import AsyncIO, InvokeEndpointWithResponseStreamOutput, Metadata, SmRuntimeError, SyncIO, run, run_async
+
+from ._boundary import async_boundary, without_internals
 
 if TYPE_CHECKING:
     from smruntime_core.payload import JSON, ServerSentEvent
@@ -116,11 +118,14 @@ class ResponseStream(_Headed[OutputT]):
         return self._each(self._json())
 
     def _each(self, ready: Ready[T]) -> Iterator[T]:
-        while True:
-            yield from ready()
-            if self._stream.ended:
-                return
-            run(self._stream.more(), self._io)
+        try:
+            while True:
+                yield from ready()
+                if self._stream.ended:
+                    return
+                run(self._stream.more(), self._io)
+        except SmRuntimeError as error:
+            raise without_internals(error)  # noqa: B904 - it is the same error
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +187,7 @@ class _Each(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
+    @async_boundary
     async def __anext__(self) -> T:
         while True:
             for item in self._items:

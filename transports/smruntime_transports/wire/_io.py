@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import ConstructionError, Credentials, Response, SmRuntimeError, run, run_async
-from smruntime_core.credentials import Cache, World
+from smruntime_core.credentials import World
 from smruntime_core.credentials._provider import raised
 from smruntime_core.effects import (
     Ask,
@@ -48,11 +48,10 @@ class WireIO:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> Cache:
-        """What the settings came to; who finds them out a second time, as tasks that begin together do, changes nothing."""
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+        """Take the settings; a second time, as when tasks begin together, changes nothing."""
         self.renewals = self.renewals or Renewals(credentials, world)
         self.wire.trust(ca_bundle)
-        return self.renewals.cache
 
     def prepared(self) -> Renewals:
         """Where credentials come from."""

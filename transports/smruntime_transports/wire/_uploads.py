@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from typing import cast
 
@@ -42,7 +42,7 @@ async def measure_awaited(source: Source) -> Sendable:
 def supply(effect: Supply) -> bytes:
     """The bytes asked for; raises `ConstructionError` if they are not there any more."""
     upload, data = effect.upload, b""
-    with _turn(upload):
+    with upload.lock or nullcontext():
         _seek(upload.file, upload.start + effect.offset)
         while len(data) < effect.size:
             piece = _read(upload.file, effect.size - len(data))
@@ -62,7 +62,7 @@ def _can_seek(file: object) -> bool:
 def _measured(source: Source, file: Seekable) -> Sendable:
     """Of a file: it is read to the end, from where it stood when it was first measured."""
     digest, size, first = sha256(), 0, b""
-    with _turn(source):
+    with _lock(source):
         try:
             source.start = file.tell() if source.start is None else source.start
         except (OSError, ValueError) as error:
@@ -74,15 +74,13 @@ def _measured(source: Source, file: Seekable) -> Sendable:
             size += len(piece)
     if len(first) == size <= ONE_WRITE:
         return first  # one write with the head, and nothing to read again
-    upload = Upload(file, source.start, size, digest.hexdigest())
-    upload.complete("_turn", _turn(source))
-    return upload
+    return Upload(file, source.start, size, digest.hexdigest(), _lock(source))
 
 
-def _turn(body: Source | Upload) -> AbstractContextManager[object]:
-    """A file has one position: whoever seeks reads before anybody else does, also one who was left behind in a thread."""
-    turn: threading.Lock = vars(body).setdefault("_turn", threading.Lock())
-    return turn
+def _lock(source: Source) -> AbstractContextManager[object]:
+    """Return the lock of a file: no other thread may move its position between seeking and reading."""
+    lock: threading.Lock = vars(source).setdefault("lock", threading.Lock())  # in one step: threads may share the operation
+    return lock
 
 
 def _collected(source: Source) -> bytes:
