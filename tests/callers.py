@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,8 +48,30 @@ def drive_asyncio(main: Callable[[], Any]) -> Any:
     return asyncio.run(main())
 
 
+def drive_uvloop(main: Callable[[], Any]) -> Any:
+    import uvloop  # not on Windows, where there is none
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+class LoopWithoutReaders(asyncio.SelectorEventLoop):
+    """A loop that cannot watch sockets, as Windows' default."""
+
+    def add_reader(self, *_: object) -> None:
+        raise NotImplementedError
+
+    add_writer = remove_reader = remove_writer = add_reader  # type: ignore[assignment]  # they return a bool, if anything
+
+
+def drive_without_readers(main: Callable[[], Any]) -> Any:
+    with asyncio.Runner(loop_factory=LoopWithoutReaders) as runner:
+        return runner.run(main())
+
+
 ON_TRIO = Loop(trio.run, trio.sleep, lambda: trio.lowlevel.current_statistics().tasks_living)
 ON_ASYNCIO = Loop(drive_asyncio, asyncio.sleep, lambda: len(asyncio.all_tasks()))
+ON_UVLOOP = ON_ASYNCIO._replace(run=drive_uvloop)
 
 # Blocking clients and awaited ones; `engine="h11"` where there is one.
 BLOCKING: dict[str, Callable[..., Any]] = {
@@ -62,6 +85,9 @@ AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
     "asyncio": (on_asyncio.AsyncClient, ON_ASYNCIO),
     "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
+if sys.platform != "win32":
+    drive_uvloop(partial(asyncio.sleep, 0))  # libuv keeps a pipe per process from its first loop on, which is no leak
+    AWAITED["uvloop"] = (on_asyncio.AsyncClient, ON_UVLOOP)
 
 
 def _settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def all_at_once(name: str, tasks: list[Callable[[], Awaitable[None]]]) -> 
         await asyncio.gather(*(task() for task in tasks))
 
 
-@pytest.mark.parametrize("name", ["trio", "asyncio"])
+@pytest.mark.parametrize("name", [name for name in AWAITED if not name.endswith("-h11")])
 def test_tasks_never_get_each_others_answers(name: str) -> None:
     make, loop = AWAITED[name]
     good: list[bool] = []
@@ -133,6 +133,9 @@ FORKING = {
         module="asyncio", kind="AsyncClient", good=AWAITED_GOOD.format(module="asyncio", run="asyncio.run(awaited(texts))")
     ),
 }
+if "uvloop" in AWAITED:
+    RUN = "asyncio.Runner(loop_factory=uvloop.new_event_loop).run(awaited(texts))"
+    FORKING["uvloop"] = PROGRAM.format(module="asyncio", kind="AsyncClient", good=AWAITED_GOOD.format(module="asyncio, uvloop", run=RUN))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

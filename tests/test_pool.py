@@ -400,7 +400,8 @@ def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
                 place = pool.enter(ORIGIN)
                 if place is not None:
                     called = threading.Event()
-                    if not (place.when_called(called.set) or called.wait(10)):
+                    place.when_called(called.set)
+                    if not called.wait(10):
                         stuck.append(number)
                         return
                     connection = place.connection

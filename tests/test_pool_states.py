@@ -156,7 +156,7 @@ class Caller:
         if effect is not None:
             assert effect.seconds is not None
             self._stage.now += effect.seconds
-            self.step([] if effect.method == "first" else 0)
+            self.step([] if effect.method == "wait_any_writable" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
         """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
@@ -211,11 +211,11 @@ class Stage:
 
     def reply(self, effect: Any) -> tuple[object] | None:
         """What an IO would say now; None if it would go on waiting."""
-        if effect.method == "first":
+        if effect.method == "wait_any_writable":
             opened = [connection for connection in effect.connections if connection.poll(select.POLLOUT, 0.0)]
             return (opened,) if opened else None
-        if effect.method == "turn":
-            return (None,) if effect.place.called else None
+        if effect.method == "wait_turn":
+            return (None,) if effect.ticket.called else None
         assert effect.method == "wait"
         poll = select.poll()
         poll.register(effect.connection.sock, effect.mask)

@@ -22,7 +22,6 @@ import urllib3
 from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
 from smruntime_transports import sockets
 from smruntime_transports.connect._proxies import Proxies, Proxy, exempt
-from smruntime_transports.nonblocking import _connection
 
 from .callers import PERFORMERS, Performer, Step
 from .servers import OK, Peer, acting, scripted
@@ -165,8 +164,8 @@ def test_through_a_proxy(perform: Performer, server_tls: ssl.SSLContext, trustin
 def test_tls_through_a_proxy_where_there_is_no_poll(
     server_tls: ssl.SSLContext, trusting: ssl.SSLContext, tls_to_proxy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows: `select` looks at a socket, and the one that has been wrapped is closed."""
-    monkeypatch.setattr(_connection, "_poll", _connection._Select)
+    """As on Windows: `select.select` is asked for the descriptor, which TLS keeps; the socket that it wraps is closed."""
+    monkeypatch.delattr(select, "poll")
     with tunnelling(server_tls if tls_to_proxy else None) as proxy, scripted(OK, OK, tls=server_tls) as server:
         outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]

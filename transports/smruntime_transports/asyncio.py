@@ -1,194 +1,212 @@
-"""The asynchronous client for asyncio, on any of its loops that can watch a socket (uvloop too): the standard library only.
+"""The asynchronous client for asyncio, on any of its loops (uvloop, for instance).
 
-Non-blocking sockets that the loop watches (`_watch`), neither streams nor protocols: those throw away an answer that came before the
-upload failed, take a TLS body that was cut for a whole one, and leave sockets behind when a task is cancelled. Deadlines share one timer
-(`_alarm`). Windows' Proactor loop cannot watch sockets; use the selector loop there.
+A flow over non-blocking sockets yields effects, and `AsyncioIO` has one method to answer each. To wait for a socket it
+creates a future, has the loop's reader or writer of the socket set the result, and awaits it.
+
+A deadline is a timer: `loop.call_later(seconds, ...)` sets the future's result to 0, of which the flow makes a timeout
+error. When the wait ends the timer is cancelled. (uvloop rounds to milliseconds, so a deadline may be half of one early.)
+
+Adding and removing a reader for each wait would make a call 25 % dearer, so a connection has a `_Watcher` that keeps its
+reader until the connection is closed. Writers are rarely needed and are added for one wait. Windows' default loop has
+neither readers nor writers; there a thread polls the socket.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
+import os
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 from typing import Unpack
 
 from smruntime_core.effects import Sleep
 
-from ._alarm import Alarm
-from ._watch import Word, watch
 from .client._client import BaseAsyncClient
 from .client._settings import WireClientSettings
-from .nonblocking._connection import WRITE, Connection
-from .nonblocking._waiting import First, Turn, Wait
+from .nonblocking._connection import READ, WRITE, Connection, poll_any
+from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
 from .wire._io import AwaitedWireIO, P, T
 from .wire._wire import Wire
 
 
 class AsyncioIO(AwaitedWireIO):
-    """Answers effects on the running asyncio loop."""
+    """The IO over the running asyncio loop."""
 
     def __init__(self, wire: Wire) -> None:
         super().__init__(wire)
-        self._tasks: set[asyncio.Future[None]] = set()  # the loop itself holds on to none of them
-        self._place: _Here | None = None
-
-    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a thread of its own: `asyncio.run` would wait for one of asyncio's executor to end, however long it hangs."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-        context = contextvars.copy_context()
-
-        def work() -> None:
-            try:
-                result = context.run(function, *args, **kwargs)
-            except BaseException as error:
-                outcome = partial(_fail, answer, error)
-            else:
-                outcome = partial(_settle, answer, result)
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(outcome)
-
-        threading.Thread(target=work, daemon=True).start()
-        return await answer
-
-    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.ensure_future(do())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def home(self) -> object:
-        return asyncio.get_running_loop()
-
-    async def checkpoint(self) -> None:
-        await asyncio.sleep(0)
-
-    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """asyncio cancels an await, not a task: what is awaited after that goes on."""
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                await do()
-        except TimeoutError:
-            if not limit.expired():  # a `DispatchFailure` may be one too, and is not ours to keep quiet about
-                raise
+        # a loop keeps only weak references to its tasks
+        self._tasks: set[asyncio.Future[None]] = set()
 
     async def sleep(self, effect: Sleep, /) -> None:
         await asyncio.sleep(effect.seconds)
 
     async def wait(self, effect: Wait, /) -> int:
-        seconds = effect.seconds
-        if seconds == 0:
+        if effect.seconds == 0:  # only look, after other tasks have had a turn
             await asyncio.sleep(0)
             return effect.connection.poll(effect.mask, 0.0)
-        here = self._place  # this is `_here` and `expect` written out, for every call comes by
-        if here is None or here.loop is not asyncio.get_running_loop():
-            here = self._here()
-        sock = effect.connection.sock.fileno()
-        ready = Word(loop=here.loop)
-        if seconds is not None:
-            here.alarm.add(ready, here.loop.time() + seconds)
-        try:
-            here.sockets.begin(sock, effect.mask, ready)
-            return await ready
-        finally:
-            here.sockets.end(sock)
-            here.alarm.remove(ready)
+        return await self._until_ready(effect.mask, effect.seconds, effect.connection)
 
-    async def turn(self, effect: Turn, /) -> None:
-        here = self._here()
-        called = Word(loop=here.loop)
-        if effect.place.when_called(partial(here.wake, called)):
-            return
-        here.expect(called, effect.seconds)
-        try:
-            await called
-        finally:
-            here.alarm.remove(called)
-
-    async def first(self, effect: First, /) -> list[Connection]:
-        here = self._here()
-        socks = [connection.sock.fileno() for connection in effect.connections]
-        ready = Word(loop=here.loop)
-        here.expect(ready, effect.seconds)
-        try:
-            for sock in socks:
-                here.sockets.begin(sock, WRITE, ready)
-            await ready
-        finally:
-            for sock in socks:
-                here.sockets.end(sock)
-            here.alarm.remove(ready)
+    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        await self._until_ready(WRITE, effect.seconds, *effect.connections)
         return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
-    def close(self) -> None:
-        """Leave no timer in the running loop, if this was used on it."""
-        place, self._place = self._place, None
-        if place is not None and place.loop is _running():
-            place.rest()
-
-    def _here(self) -> _Here:
+    async def wait_turn(self, effect: WaitTurn, /) -> None:
         loop = asyncio.get_running_loop()
-        here = self._place
-        if here is None or here.loop is not loop:
-            here = self._place = _Here(loop)
-        return here
+        called = loop.create_future()
 
+        def wake() -> None:  # any thread may call this
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_resolve, called, 0)
 
-class _Here:
-    """What a client has on a loop: an alarm, and what watches its sockets."""
+        effect.ticket.when_called(wake)
+        await _result_within(called, effect.seconds)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.sockets = watch(loop)
-        self.alarm: Alarm[Word] = Alarm(self._arm, lambda word: loop.call_soon(word.say, 0))
-        self._timer: asyncio.TimerHandle | None = None
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(0)
 
-    def expect(self, word: Word, seconds: float | None) -> None:
-        """Have 0 said after so many seconds, unless it is removed from the alarm before."""
-        if seconds is not None:
-            self.alarm.add(word, self.loop.time() + seconds)
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Use a daemon thread: `asyncio.run` would wait at its end for one of `asyncio.to_thread` that hangs."""
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        outcome.set_running_or_notify_cancel()  # a cancelled task stops waiting; the thread goes on
+        context = contextvars.copy_context()
 
-    def wake(self, word: Word) -> None:
-        """Have 1 said, at the call of any thread."""
-        soon = self.loop.call_soon if _running() is self.loop else self.loop.call_soon_threadsafe
-        with suppress(RuntimeError):  # it has been closed: nobody waits any more
-            soon(word.say, 1)
+        def work() -> None:
+            try:
+                outcome.set_result(context.run(function, *args, **kwargs))
+            except BaseException as error:
+                outcome.set_exception(error)
 
-    def _arm(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_at(when, self._ring)
+        threading.Thread(target=work, daemon=True).start()
+        return await asyncio.wrap_future(outcome)
 
-    def _ring(self) -> None:
-        self._timer = None
-        self.alarm.ring(self.loop.time())
+    def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.ensure_future(work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def rest(self) -> None:
-        """Take the alarm's timer back if nobody waits."""
-        if self._timer is not None and not len(self.alarm):
-            self._timer.cancel()
-            self._ring()
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Do without a shield: cancelling a task ends one await, and later ones run as usual."""
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                await work()
+        except TimeoutError:
+            if not limit.expired():  # it is an error of `work`
+                raise
 
-
-def _running() -> asyncio.AbstractEventLoop | None:
-    try:
+    def current_loop(self) -> object:
         return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+
+    async def _until_ready(self, mask: int, seconds: float | None, *connections: Connection) -> int:
+        """Wait until one of `connections` is ready for some of `mask`; return what for, 0 after `seconds`."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[int] = loop.create_future()
+        watchers = [_watcher(connection, loop) for connection in connections]
+        try:
+            for watcher in watchers:
+                watcher.start(ready, mask)
+            return await _result_within(ready, seconds)
+        except NotImplementedError:
+            return await self._block(mask, seconds, *connections)
+        finally:
+            for watcher in watchers:
+                watcher.stop(mask)
+
+    async def _block(self, mask: int, seconds: float | None, *connections: Connection) -> int:
+        """Poll in a thread, for loops that cannot watch sockets."""
+        try:
+            return await self.in_thread(poll_any, connections, mask, seconds)
+        except asyncio.CancelledError:
+            for connection in connections:
+                connection.hang_up()  # so that the thread ends
+            raise
 
 
-def _settle(future: asyncio.Future[T], result: T) -> None:
+async def _result_within(future: asyncio.Future[int], seconds: float | None) -> int:
+    """Return the result of `future`, 0 if it has none after `seconds`."""
+    timer = None if seconds is None else future.get_loop().call_later(seconds, _resolve, future, 0)
+    try:
+        return await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _resolve(future: asyncio.Future[int], result: int) -> None:
     if not future.done():
         future.set_result(result)
 
 
-def _fail(future: asyncio.Future[T], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+class _Watcher:
+    """The reader of a connection, and its writer during a wait. It does not keep a forgotten connection alive."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
+        self.loop = loop
+        self._connection = weakref.ref(connection)
+        self._descriptor = connection.sock.fileno()
+        self._pid = os.getpid()
+        self._waiting: asyncio.Future[int] | None = None
+        self._has_reader = False
+
+    def start(self, ready: asyncio.Future[int], mask: int) -> None:
+        """Have the loop set the result of `ready` when the socket is ready for some of `mask`."""
+        if mask & READ:
+            self._waiting = ready
+            if not self._has_reader:
+                self.loop.add_reader(self._descriptor, self._readable)
+                self._has_reader = True
+        if mask & WRITE:
+            self.loop.add_writer(self._descriptor, _resolve, ready, WRITE)
+
+    def stop(self, mask: int) -> None:
+        self._waiting = None
+        if mask & WRITE:
+            with suppress(RuntimeError):  # the loop is closed, or cannot watch sockets
+                self.loop.remove_writer(self._descriptor)
+
+    def _readable(self) -> None:
+        """Resolve the wait. The loop calls this for as long as there is something to read."""
+        connection = self._connection()
+        if connection is None or not connection.poll(READ, 0.0):
+            return  # nothing: a selector loop calls once more, having looked before the task has read
+        if self._waiting is not None:
+            _resolve(self._waiting, READ)
+        else:  # nothing waits: the loop would call for ever
+            self.loop.remove_reader(self._descriptor)
+            self._has_reader = False
+
+    def release(self, close: Callable[[], None]) -> None:
+        """Remove the reader, then close: the next socket with this descriptor would inherit it."""
+        if self._pid != os.getpid():  # a forked child shares its parent's epoll
+            close()
+        elif self.loop.is_running():  # perhaps in another thread
+            try:
+                self.loop.call_soon_threadsafe(self._remove_reader, close)
+            except RuntimeError:  # it was closed in between
+                close()
+        else:
+            self._remove_reader(close)
+
+    def _remove_reader(self, close: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed, or cannot watch sockets
+            self.loop.remove_reader(self._descriptor)
+        close()
+
+
+def _watcher(connection: Connection, loop: asyncio.AbstractEventLoop) -> _Watcher:
+    """Return the connection's watcher on `loop`; the client may have been on another loop before."""
+    watcher = connection.watcher
+    if isinstance(watcher, _Watcher):
+        if watcher.loop is loop:
+            return watcher
+        watcher.release(lambda: None)
+    connection.watcher = watcher = _Watcher(loop, connection)
+    return watcher
 
 
 class AsyncClient(BaseAsyncClient):
@@ -203,9 +221,7 @@ class AsyncClient(BaseAsyncClient):
 
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
         self._wire = Wire(time.monotonic, settings)
-        self._own = AsyncioIO(self._wire)
-        super().__init__(settings, self._own)
+        super().__init__(settings, AsyncioIO(self._wire))
 
     def close(self) -> None:
         self._wire.close()
-        self._own.close()

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import selectors
 import threading
 import time
 from typing import Unpack
@@ -18,18 +17,18 @@ from smruntime_core.effects import Sleep
 
 from .client._client import SyncClient
 from .client._settings import WireClientSettings
-from .nonblocking._connection import Connection
-from .nonblocking._waiting import First, Turn, Wait
+from .nonblocking._connection import WRITE, Connection, poll_any
+from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
 from .wire._io import BlockingWireIO
 from .wire._wire import Wire
 
 
 class SocketIO(BlockingWireIO):
-    """Answers effects with blocking sockets. Safe for threads."""
+    """The IO over blocking sockets; threads may share it."""
 
     @classmethod
     def reading(cls) -> SocketIO:
-        """One that only looks for settings."""
+        """Return an IO that only reads settings and opens no connection."""
         return cls(Wire(time.monotonic))
 
     def sleep(self, effect: Sleep, /) -> None:
@@ -38,16 +37,14 @@ class SocketIO(BlockingWireIO):
     def wait(self, effect: Wait, /) -> int:
         return effect.connection.poll(effect.mask, effect.seconds)
 
-    def turn(self, effect: Turn, /) -> None:
-        called = threading.Event()
-        if not effect.place.when_called(called.set):
-            called.wait(effect.seconds)
+    def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        poll_any(effect.connections, WRITE, effect.seconds)
+        return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
-    def first(self, effect: First, /) -> list[Connection]:
-        with selectors.DefaultSelector() as watched:
-            for connection in effect.connections:
-                watched.register(connection.sock, selectors.EVENT_WRITE, connection)
-            return [key.data for key, _ in watched.select(effect.seconds)]
+    def wait_turn(self, effect: WaitTurn, /) -> None:
+        called = threading.Event()
+        effect.ticket.when_called(called.set)
+        called.wait(effect.seconds)
 
 
 class Client(SyncClient):

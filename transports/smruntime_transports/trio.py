@@ -1,8 +1,11 @@
-"""The asynchronous client for trio: structured cancellation, no threads but for names and files.
+"""The asynchronous client for trio.
 
-A deadline of a wait is no cancel scope, which costs as much as the wait itself, but an entry in the run's alarm (`_alarm`), which says
-of the socket that it is closing: trio wakes who waits for it. The alarm sleeps in a system task, from the first wait that has a deadline
-until it has rung for nobody. It holds up no end of a run, and goes when the last client that has something to wait for is left.
+A flow over non-blocking sockets yields effects, and `TrioIO` has one method to answer each with what trio offers:
+`wait_readable` and `wait_writable` to wait for a socket, `trio.sleep`, `trio.to_thread`, system tasks.
+
+A deadline is a cancel scope, `trio.move_on_after(seconds)`, around the wait. If it expires, `wait` replies 0, and the
+flow makes a timeout error of that. At the end of a run trio cancels what still runs, but a wait inside a shielded scope
+goes on until it is over or its deadline passes.
 """
 
 from __future__ import annotations
@@ -20,192 +23,99 @@ except ImportError as error:
 
 from smruntime_core.effects import Sleep
 
-from ._alarm import Alarm
 from .client._client import BaseAsyncClient
 from .client._settings import WireClientSettings
-from .connect._tls_in_tls import Sock
 from .nonblocking._connection import READ, WRITE, Connection
-from .nonblocking._waiting import First, Turn, Wait
+from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
 from .wire._io import AwaitedWireIO, P, T
 from .wire._wire import Wire
 
 
 class TrioIO(AwaitedWireIO):
-    """Answers effects on trio."""
-
-    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a tuple, as trio takes a function that returns a coroutine for a mistake."""
-        (answer,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
-        return answer
-
-    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
-        """In a system task: no nursery of a caller's would let it outlive the caller."""
-        trio.lowlevel.spawn_system_task(do)
-
-    def home(self) -> object:
-        return trio.lowlevel.current_trio_token()
-
-    async def checkpoint(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
-        with trio.move_on_after(seconds, shield=True):
-            await do()
+    """The IO over trio."""
 
     async def sleep(self, effect: Sleep, /) -> None:
         await trio.sleep(effect.seconds)
 
     async def wait(self, effect: Wait, /) -> int:
-        sock, mask, seconds = effect.connection.sock, effect.mask, effect.seconds
-        if seconds is None:
-            return await _READY[mask](sock) or mask
-        if seconds == 0:
+        connection, mask = effect.connection, effect.mask
+        if effect.seconds == 0:  # only look, after other tasks have had a turn
             await trio.lowlevel.checkpoint()
-            return effect.connection.poll(mask, 0.0)
-        if mask == READ | WRITE:  # by tasks that have yet to begin: an alarm that rings before they do would wake nobody
-            return await _either(sock, seconds)
-        alarm = _alarm()
-        alarm.add(sock, trio.current_time() + seconds)
-        try:
-            if not alarm.over:
-                return await _READY[mask](sock) or mask
-            with trio.move_on_after(seconds):
-                return await _READY[mask](sock) or mask
-        except trio.ClosedResourceError:  # says the alarm; nobody else has it
-            pass
-        finally:
-            alarm.remove(sock)
-        return 0
-
-    async def turn(self, effect: Turn, /) -> None:
-        called = trio.Event()
-        token = trio.lowlevel.current_trio_token()
-
-        def wake() -> None:
-            if _running() is token:
-                called.set()
+            return connection.poll(mask, 0.0)
+        with _deadline(effect.seconds):
+            if mask == READ:
+                await trio.lowlevel.wait_readable(connection.sock)
+            elif mask == WRITE:
+                await trio.lowlevel.wait_writable(connection.sock)
             else:
-                with suppress(trio.RunFinishedError):  # nobody waits any more
-                    token.run_sync_soon(called.set)
+                return await _wait_readable_or_writable(connection)
+            return mask
+        return 0  # the deadline has passed
 
-        if not effect.place.when_called(wake):
-            with trio.move_on_after(_limit(effect.seconds)):
-                await called.wait()
-
-    async def first(self, effect: First, /) -> list[Connection]:
-        open_: list[Connection] = []
+    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        writable: list[Connection] = []
 
         async def watch(connection: Connection) -> None:
             await trio.lowlevel.wait_writable(connection.sock)
-            open_.append(connection)
+            writable.append(connection)
             nursery.cancel_scope.cancel()
 
-        with trio.move_on_after(_limit(effect.seconds)):
+        with _deadline(effect.seconds):
             async with trio.open_nursery() as nursery:
                 for connection in effect.connections:
                     nursery.start_soon(watch, connection)
-        return open_
+        return writable
+
+    async def wait_turn(self, effect: WaitTurn, /) -> None:
+        called = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+
+        def wake() -> None:  # any thread may call this
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(called.set)
+
+        effect.ticket.when_called(wake)
+        with _deadline(effect.seconds):
+            await called.wait()
+
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        # in a tuple, since trio refuses functions that return a coroutine, as a user's provider may
+        (result,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        return result
+
+    def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        trio.lowlevel.spawn_system_task(work)  # the caller's nursery would wait for its end
+
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        with trio.move_on_after(seconds, shield=True):
+            await work()
+
+    def current_loop(self) -> object:
+        return trio.lowlevel.current_trio_token()
 
 
-async def _either(sock: Sock, seconds: float | None = None) -> int:
-    """Until `sock` is readable or writable: the first of two tasks to wake says which; 0 if `seconds` passed first."""
+def _deadline(seconds: float | None) -> trio.CancelScope:
+    """Return a scope that is cancelled after `seconds`, never if that is None."""
+    return trio.move_on_after(math.inf if seconds is None else seconds)
+
+
+async def _wait_readable_or_writable(connection: Connection) -> int:
+    """Wait in two tasks, since trio waits for one of these per task; return what the first to wake waited for."""
     ready = 0
 
-    async def first(mask: int) -> None:
+    async def watch(wait: Callable[[int], Awaitable[None]], mask: int) -> None:
         nonlocal ready
-        await _READY[mask](sock)
+        await wait(connection.sock.fileno())
         ready |= mask
         nursery.cancel_scope.cancel()
 
-    with trio.move_on_after(_limit(seconds)):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(first, READ)
-            nursery.start_soon(first, WRITE)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, trio.lowlevel.wait_readable, READ)
+        nursery.start_soon(watch, trio.lowlevel.wait_writable, WRITE)
     return ready
-
-
-_READY: dict[int, Callable[[Sock], Awaitable[int | None]]] = {
-    READ: trio.lowlevel.wait_readable,
-    WRITE: trio.lowlevel.wait_writable,
-    READ | WRITE: _either,
-}
-
-
-class _RunAlarm(Alarm[Sock]):
-    """The alarm of a run, in a task of its own while it is armed.
-
-    It is `over` when the run is, but for who is shielded from that: who waits then is given up, who waits later needs a cancel scope.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(self._arm_task, _give_up)
-        self.over = False
-        self._scope: trio.CancelScope | None = None
-        self._gone = trio.Event()
-
-    def _arm_task(self, when: float) -> None:
-        if self._scope is not None:
-            self._scope.deadline = when
-        elif not self.over:
-            scope, gone = trio.CancelScope(deadline=when), trio.Event()
-            try:
-                trio.lowlevel.spawn_system_task(self._sleep, scope, gone)
-            except RuntimeError:  # no task comes into a run that only has left-over generators to end
-                self.over = True
-            else:
-                self._scope, self._gone = scope, gone
-
-    async def _sleep(self, scope: trio.CancelScope, gone: trio.Event) -> None:
-        try:
-            with scope:
-                await trio.sleep_forever()
-        except trio.Cancelled:
-            self.over = True
-            self.ring(math.inf)
-            raise
-        finally:
-            self._scope = None
-            self.disarmed()
-            gone.set()
-        self.ring(trio.current_time())
-
-    async def dismiss(self) -> None:
-        """Have the task end if nobody waits, and wait for that."""
-        if self._scope is not None and not len(self):
-            self._scope.cancel()
-            with trio.CancelScope(shield=True):
-                await self._gone.wait()
-
-
-def _give_up(sock: Sock) -> None:
-    """Whoever waits for it need not any more."""
-    with suppress(OSError):  # it has been closed, and nobody does
-        trio.lowlevel.notify_closing(sock)
-
-
-_ALARM: trio.lowlevel.RunVar[_RunAlarm] = trio.lowlevel.RunVar("smruntime_transports alarm")
-
-
-def _alarm() -> _RunAlarm:
-    """That of this run."""
-    try:
-        return _ALARM.get()
-    except LookupError:
-        alarm = _RunAlarm()
-        _ALARM.set(alarm)
-        return alarm
-
-
-def _running() -> object:
-    """What stands for the run that calls this; None outside of trio."""
-    try:
-        return trio.lowlevel.current_trio_token()
-    except RuntimeError:
-        return None
-
-
-def _limit(seconds: float | None) -> float:
-    return math.inf if seconds is None else seconds
 
 
 class AsyncClient(BaseAsyncClient):
@@ -223,7 +133,3 @@ class AsyncClient(BaseAsyncClient):
 
     def close(self) -> None:
         self._wire.close()
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-        await _alarm().dismiss()

@@ -196,7 +196,7 @@ class AwaitedIO(AsyncIO, Configurable, Protocol):
     """What an asynchronous client needs of its IO."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[Contents | None]: ...
-    def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
+    def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 
 class _Shared:
@@ -363,7 +363,7 @@ class BaseAsyncClient(_Shared):
 
     async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Have `do` done even if the task is being cancelled, for at most `seconds`."""
-        await self._io.shelter(do, seconds)
+        await self._io.run_shielded(do, seconds)
 
     def session(
         self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]

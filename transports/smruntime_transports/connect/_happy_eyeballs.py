@@ -17,7 +17,7 @@ from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import OPTIONS, Connection, Option
 from ..nonblocking._retry import Left, not_sent
-from ..nonblocking._waiting import First
+from ..nonblocking._waiting import WaitAnyWritable
 from ._resolver import Address
 
 STAGGER = 0.25
@@ -52,7 +52,7 @@ def race(
                     refusals.append(attempt.said(error.strerror or str(error)))
                     continue
             pause = STAGGER if waiting and (seconds is None or seconds > STAGGER) else seconds
-            for connection in (yield from First(tuple(running), pause)):
+            for connection in (yield from WaitAnyWritable(tuple(running), pause)):
                 if not (code := running[connection].code):
                     winner = connection
                     return connection

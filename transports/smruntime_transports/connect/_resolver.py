@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from smruntime_core.effects import Flow
 
-from ..nonblocking._waiting import Gate, Turn
+from ..nonblocking._waiting import Latch, WaitTurn
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 NUMERIC = socket.AI_NUMERICHOST
@@ -30,7 +30,7 @@ def system(host: str, port: int, flags: int = 0) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-class Lookup(Gate):
+class Lookup(Latch):
     """One question that is being asked; it opens with the answer."""
 
     answer: list[Address] | None = None
@@ -53,7 +53,7 @@ class Names:
         if numeric := system(host, port, NUMERIC):
             return numeric
         lookup = self._ask(host, port)
-        yield from Turn(lookup.join(), seconds)
+        yield from WaitTurn(lookup.join(), seconds)
         return lookup.answer
 
     def _ask(self, host: str, port: int) -> Lookup:

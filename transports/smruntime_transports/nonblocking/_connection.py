@@ -1,4 +1,4 @@
-"""A socket and what decides whether it may serve again."""
+"""A non-blocking socket, and what decides whether it may serve another request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 READ = 1
 WRITE = 4
 
-MAX_IDLE = 45.0  # seconds: load balancers close at 60 and some NATs forget without a word
+MAX_IDLE = 45.0  # seconds: load balancers close at 60, and some NATs forget a connection without telling either end
 MAX_AGE = 600.0
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
@@ -27,29 +27,29 @@ Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name and value, as 
 class Connection:
     """One connection, plain or through TLS. It belongs to one call at a time."""
 
+    watcher: Watcher | None = None
+
     def __init__(self, sock: socket.socket, born: float) -> None:
         sock.setblocking(False)
         self.sock: Sock = sock
         self.born = self.idle_since = born
         self.pid = os.getpid()
-        self.pending: Callable[[], int] | None = getattr(sock, "pending", None)  # what TLS has read and nobody taken yet, in bytes
-        self._poll: _Poll = _poll()
+        self.pending: Callable[[], int] | None = getattr(sock, "pending", None)  # bytes that TLS holds, decrypted
+        self._poll = _new_poll()
         self._registered = 0
 
     def secured(self, sock: Secured) -> None:
-        """From now on through TLS, on the same descriptor."""
+        """Go on through TLS, on the same descriptor."""
         self.sock, self.pending = sock, sock.pending
-        self._registered = 0  # `select` would look at the socket that has been wrapped, which is closed
 
     def poll(self, mask: int, seconds: float | None) -> int:
-        """Block until ready; what for, or 0 after `seconds`."""
+        """Block until the socket is ready for some of `mask`; return for what, 0 after `seconds`."""
         if self._registered != mask:
             self._register(mask)
-        found = self._poll.poll(None if seconds is None else seconds * 1000)
-        return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows itself when used
+        return _ready(self._poll, mask, seconds)
 
     def usable(self, now: float) -> bool:
-        """Young, and silent: bytes or an end that nobody asked for mean that the peer is done."""
+        """Return whether it is young and silent: bytes or an end that no request asked for mean that the peer is done."""
         if now - self.idle_since > MAX_IDLE or now - self.born > MAX_AGE:
             return False
         if self._registered != READ:
@@ -61,49 +61,94 @@ class Connection:
         self._registered = mask
 
     def hang_up(self) -> None:
-        """End it for the peer, and so wake whoever waits for it, who then has to `drop` it."""
+        """End the connection for both sides, which wakes the task or thread that waits on it; that one calls `drop`."""
         if self.pid == os.getpid():
-            sock = self.sock if isinstance(self.sock, socket.socket) else self.sock.outer
             with suppress(OSError):  # the peer was faster
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an `SSLSocket`'s own would go on without TLS
+                plain = socket.socket(fileno=self.sock.fileno())  # an `SSLSocket` shut down goes on without TLS
+                try:
+                    plain.shutdown(socket.SHUT_RDWR)
+                finally:
+                    plain.detach()
 
     def drop(self) -> None:
-        """Close without ceremony; never waits. In a forked child the parent's socket is only let go of."""
+        """Close at once, without waiting. A forked child only closes its copy of the descriptor."""
+        watcher, self.watcher = self.watcher, None
+        if watcher is None:
+            self._close()
+        else:
+            watcher.release(self._close)
+
+    def _close(self) -> None:
         if self.pid == os.getpid():
             self.sock.close()
-        else:  # no farewell of TLS on what is the parent's
+        else:  # an orderly end of TLS would end the parent's connection
             with suppress(OSError):
                 os.close(self.sock.detach())
 
+    def __del__(self) -> None:
+        if self.watcher is not None:  # a client was forgotten, and the loop still watches the descriptor
+            self.drop()
+
+
+class Watcher(Protocol):
+    """An event loop's registration of a connection, which has to end before the descriptor is closed."""
+
+    def release(self, close: Callable[[], None], /) -> None:
+        """End the registration, then call `close`; never waits."""
+
 
 class _Poll(Protocol):
-    """What is used of a `select.poll`."""
+    """The methods of `select.poll` that are used."""
 
     def register(self, sock: Sock, mask: int, /) -> None: ...
     def poll(self, milliseconds: float | None, /) -> list[tuple[int, int]]: ...
 
 
 class _Select:
-    """It where there is none, as on Windows; for one socket."""
+    """A replacement for `select.poll` where there is none, as on Windows."""
+
+    def __init__(self) -> None:
+        self._masks: dict[int, int] = {}  # by descriptor, which stays the same when TLS wraps a socket
 
     def register(self, sock: Sock, mask: int) -> None:
-        self._sock, self._mask = sock, mask
+        self._masks[sock.fileno()] = mask
 
     def poll(self, milliseconds: float | None) -> list[tuple[int, int]]:
-        sock, mask, seconds = [self._sock], self._mask, None if milliseconds is None else milliseconds / 1000
-        readable, writable, failed = select.select(sock * bool(mask & READ), sock * bool(mask & WRITE), sock, seconds)
-        ready = (READ * bool(readable) | WRITE * bool(writable)) or mask * bool(failed)
-        return [(sock[0].fileno(), ready)] if ready else []
+        masks, seconds = self._masks, None if milliseconds is None else milliseconds / 1000
+        reading = [descriptor for descriptor, mask in masks.items() if mask & READ]
+        writing = [descriptor for descriptor, mask in masks.items() if mask & WRITE]
+        readable, writable, failed = select.select(reading, writing, list(masks), seconds)
+        found = dict.fromkeys(failed, READ | WRITE)
+        for descriptor in readable:
+            found[descriptor] = found.get(descriptor, 0) | READ
+        for descriptor in writable:
+            found[descriptor] = found.get(descriptor, 0) | WRITE
+        return list(found.items())
 
 
-_poll: Callable[[], _Poll] = getattr(select, "poll", _Select)
+def _new_poll() -> _Poll:
+    """Look `select.poll` up when it is needed: gevent and eventlet may replace or remove it after our import."""
+    return select.poll() if hasattr(select, "poll") else _Select()
 
 
-# After a minute of silence ask the peer every ten seconds whether it is there: a load balancer that dropped a connection says nothing.
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's name of the first
+def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None) -> int:
+    """Block until one of `connections` is ready for some of `mask`; return what for, 0 after `seconds`."""
+    poll = _new_poll()
+    for connection in connections:
+        poll.register(connection.sock, mask)
+    return _ready(poll, mask, seconds)
+
+
+def _ready(poll: _Poll, mask: int, seconds: float | None) -> int:
+    found = poll.poll(None if seconds is None else seconds * 1000)
+    return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows when the socket is used
+
+
+# After a minute of silence ask the peer every ten seconds: a load balancer that dropped a connection does not tell.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's first
 
 OPTIONS: tuple[Option, ...] = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # no waiting for a fuller packet
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # send small packets at once
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     # not every system has all of them
     *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE.items() if hasattr(socket, name)),
@@ -111,7 +156,7 @@ OPTIONS: tuple[Option, ...] = (
 
 
 def options_of(given: object) -> tuple[Option, ...]:
-    """`OPTIONS`, and those `given` after them; raises `ConstructionError` if they are none."""
+    """Return `OPTIONS` and then those `given`; raises `ConstructionError` unless they are socket options."""
     made: list[Option] = []
     try:
         for level, name, value in cast("Iterable[Option]", given):
@@ -119,5 +164,6 @@ def options_of(given: object) -> tuple[Option, ...]:
                 raise ValueError
             made.append((level, name, value))
     except (TypeError, ValueError):
-        raise ConstructionError("socket_options", "triples of a level, an option and a value, as socket.setsockopt takes them") from None
+        rule = "triples of a level, an option and a value, as socket.setsockopt takes them"
+        raise ConstructionError("socket_options", rule) from None
     return (*OPTIONS, *made)

@@ -1,6 +1,7 @@
-"""What a call over a connection waits for: the small effects, answered by an IO beside `credentials`, `send` and `sleep`.
+"""The effects of waiting: what a flow over a connection asks its IO to wait for.
 
-None of them fails: what did not come about in time is said by the reply.
+An IO answers them beside `credentials`, `send` and `sleep`, one method each. None of them raises: a wait that
+took too long is a reply like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Wait(Effect[int]):
-    """Until `connection` is ready for what `mask` says; the reply is what it is ready for, 0 if `seconds` passed first."""
+    """Wait until `connection` is ready for some of `mask` (`READ`, `WRITE`); the reply says for what, 0 after `seconds`."""
 
     method = "wait"
 
@@ -24,20 +25,17 @@ class Wait(Effect[int]):
     seconds: float | None
 
 
-class First(Effect["list[Connection]"]):
-    """Until one of `connections` can be written to; the reply is those that can, none if `seconds` passed first."""
+class WaitAnyWritable(Effect["list[Connection]"]):
+    """Wait until some of `connections` are writable; the reply lists them, and is empty after `seconds`."""
 
-    method = "first"
+    method = "wait_any_writable"
 
     connections: tuple[Connection, ...]
     seconds: float | None
 
 
-class Place:
-    """A place in a queue. Whoever calls the next one in says so with `call`; who waits has said with `when_called` how to wake it.
-
-    In the queue of a pool, it may be called with a `connection` that came free.
-    """
+class Ticket:
+    """A position in a queue, called once when its turn comes. A pool may attach the `connection` that came free."""
 
     connection: Connection | None = None
 
@@ -46,55 +44,60 @@ class Place:
         self._wake: Callable[[], object] | None = None
 
     def call(self) -> None:
-        """It is this one's turn."""
+        """Say that its turn has come; any thread may."""
         self.called = True
         if self._wake is not None:
             self._wake()
 
-    def when_called(self, wake: Callable[[], object]) -> bool:
-        """Have `wake` called then, from any thread; true if it has been called already."""
+    def when_called(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called by `call`, from any thread; at once if the ticket has been called already."""
         self._wake = wake
-        return self.called
+        if self.called:  # perhaps twice, if another thread calls it now
+            wake()
 
 
-class Gate:
-    """What several wait for together: it is opened once, and whoever comes later need not wait."""
+class Latch:
+    """An event for any number of waiters: it opens once, and a ticket taken later is called at once."""
 
     def __init__(self) -> None:
         self.opened = False
-        self._waiting: list[Place] = []
+        self._waiting: list[Ticket] = []
 
-    def join(self) -> Place:
-        """A place that is called when it opens."""
-        place = Place()
-        self._waiting.append(place)
-        if self.opened:  # perhaps in between
-            place.call()
-        return place
+    def join(self) -> Ticket:
+        """Return a ticket that is called when the latch opens."""
+        ticket = Ticket()
+        self._waiting.append(ticket)
+        if self.opened:  # another thread may have opened it before the append
+            ticket.call()
+        return ticket
 
     def open(self) -> None:
-        """Call all who wait."""
+        """Call all tickets."""
         self.opened = True
-        for place in self._waiting:
-            place.call()
+        for ticket in self._waiting:
+            ticket.call()
 
 
-class Turn(Effect[None]):
-    """Until `place` is called, or `seconds` have passed."""
+class WaitTurn(Effect[None]):
+    """Wait until `ticket` is called, or `seconds` have passed: `ticket.called` says which."""
 
-    method = "turn"
+    method = "wait_turn"
 
-    place: Place
+    ticket: Ticket
     seconds: float | None
 
 
-class Begin(Effect[None]):
-    """Have `flow` run in a thread or task of its own, which outlives this one, and `over` be told what it came to: None if it was cut off.
+class Spawn(Effect[None]):
+    """Run `flow` in a thread or task that outlives the caller's, and pass its outcome to `over`: None if it was cut off.
 
-    Nothing is waited for.
+    The reply comes at once.
     """
 
-    method = "begin"
+    method = "spawn"
 
     flow: Flow[object]
     over: Callable[[object], None]
+
+
+Place = Ticket  # the names that the pool and the wire still use
+Turn = WaitTurn

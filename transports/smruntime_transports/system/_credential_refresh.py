@@ -16,7 +16,7 @@ from smruntime_core.credentials import Cache, World
 from smruntime_core.credentials._provider import fetched
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
-from ..nonblocking._waiting import Begin, Gate, Turn
+from ..nonblocking._waiting import Latch, Spawn, WaitTurn
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Renewal(Gate):
+class Renewal(Latch):
     """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
 
     def __init__(self, home: object) -> None:
@@ -47,10 +47,10 @@ class Renewals:
         """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
         renewal, flow, wait = self._join(effect.rejected, home)
         if renewal is not None and flow is not None:
-            yield from Begin(flow, partial(self._settle, renewal))
+            yield from Spawn(flow, partial(self._settle, renewal))
         if renewal is not None and wait:
             place = renewal.join()
-            yield from Turn(place, effect.timeout)
+            yield from WaitTurn(place, effect.timeout)
             if not place.called:
                 raise CredentialsError(f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched")
         return self._keys(renewal)

@@ -1,4 +1,4 @@
-"""What the IOs of every transport over a wire share; a transport adds how to wait, to sleep, to look up a name, to work beside."""
+"""The effects that all IOs over connections answer alike. An adapter adds how to wait, sleep, and start threads and tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from smruntime_core.effects import (
     WriteFile,
 )
 
-from ..nonblocking._waiting import Begin
+from ..nonblocking._waiting import Spawn
 from ..system._credential_refresh import Renewals
 from ..system._files import read_file, write_file
 from ._uploads import measure, measure_awaited, supply
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class WireIO:
-    """The wire, and what to sign with once the settings are known."""
+    """A wire, and the source of credentials once the settings are known."""
 
     renewals: Renewals | None = None
 
@@ -54,13 +54,13 @@ class WireIO:
         self.wire.trust(ca_bundle)
 
     def prepared(self) -> Renewals:
-        """Where credentials come from."""
-        assert self.renewals is not None, "prepared before it is called"  # noqa: S101 - a mistake of ours
+        """Return the source of credentials."""
+        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
         return self.renewals
 
 
 class BlockingWireIO(WireIO):
-    """The effects that a wire answers, blocking."""
+    """An IO whose effects block."""
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
         renewals = self.prepared()
@@ -68,17 +68,17 @@ class BlockingWireIO(WireIO):
             return held
         return run(renewals.fetch(effect, os.getpid()), self)
 
-    def begin(self, effect: Begin, /) -> None:
+    def spawn(self, effect: Spawn, /) -> None:
         try:
-            threading.Thread(target=self._begun, args=(effect,), daemon=True).start()
-        except RuntimeError:  # none to be had, as when the interpreter is about to end
-            self._begun(effect)
+            threading.Thread(target=self._run_spawned, args=(effect,), daemon=True).start()
+        except RuntimeError:  # no thread can start, as when the interpreter is about to end
+            self._run_spawned(effect)
 
-    def _begun(self, effect: Begin) -> None:
+    def _run_spawned(self, effect: Spawn) -> None:
         outcome: object = None
         try:
             outcome = run(effect.flow, self)
-        except (Exception, SystemExit) as error:  # nobody's program is to end by it
+        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
             outcome = error
         finally:
             effect.over(outcome)
@@ -117,22 +117,22 @@ class BlockingWireIO(WireIO):
 
 
 class AwaitedWireIO(WireIO):
-    """The same, awaited, on any event loop."""
+    """An IO whose effects are awaited, on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
         renewals = self.prepared()
         if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
             return held
-        return await run_async(renewals.fetch(effect, self.home()), self)
+        return await run_async(renewals.fetch(effect, self.current_loop()), self)
 
-    async def begin(self, effect: Begin, /) -> None:
-        self.beside(lambda: self._begun(effect))
+    async def spawn(self, effect: Spawn, /) -> None:
+        self.start_task(lambda: self._run_spawned(effect))
 
-    async def _begun(self, effect: Begin) -> None:
+    async def _run_spawned(self, effect: Spawn) -> None:
         outcome: object = None
         try:
             outcome = await run_async(effect.flow, self)
-        except (Exception, SystemExit) as error:  # nobody's program is to end by it
+        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
             outcome = error
         finally:
             effect.over(outcome)
@@ -144,7 +144,7 @@ class AwaitedWireIO(WireIO):
         return run_async(self.wire.open(effect), self)
 
     async def receive(self, effect: Receive, /) -> bytes:
-        await self.checkpoint()  # a fast peer leaves nothing to wait for, and other tasks want their turn
+        await self.checkpoint()  # with a fast peer nothing is ever waited for, and other tasks would not run
         return await run_async(self.wire.receive(effect), self)
 
     async def measure(self, effect: Measure, /) -> Sendable:
@@ -165,7 +165,7 @@ class AwaitedWireIO(WireIO):
         return await self.in_thread(run_process, effect)
 
     async def ask(self, effect: Ask, /) -> object:
-        """In a thread, since it may block; what it returns is awaited here if it can be."""
+        """Call it in a thread, since it may block; await what it returns if that is awaitable."""
         answer = await self.in_thread(_answer, effect)
         if not isinstance(answer, Awaitable):
             return answer
@@ -176,24 +176,26 @@ class AwaitedWireIO(WireIO):
         except Exception as error:
             raise raised(effect.function, error) from error
 
+    # What an adapter for an event loop has to say, beside the effects `sleep`, `wait`, `wait_any_writable` and `wait_turn`.
+
     async def checkpoint(self) -> None:
         """Let other tasks run."""
         raise NotImplementedError
 
-    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Have `do` done even if the task is being cancelled, for so long."""
-        raise NotImplementedError
-
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Have a function that blocks called in a thread, which is not waited for if the task is cancelled."""
+        """Call a blocking function in a thread; a cancelled task does not wait for it to end."""
         raise NotImplementedError
 
-    def beside(self, do: Callable[[], Awaitable[None]]) -> None:
-        """Begin `do` in a task of its own, which outlives this one."""
+    def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` in a task that outlives the current one."""
         raise NotImplementedError
 
-    def home(self) -> object:
-        """The running loop, or what stands for it."""
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Run `work` for at most `seconds`, even if the current task is being cancelled."""
+        raise NotImplementedError
+
+    def current_loop(self) -> object:
+        """Return the running loop, or a token that stands for it."""
         raise NotImplementedError
 
 
@@ -207,7 +209,7 @@ def _answer(effect: Ask) -> object:
 
 
 def run_process(effect: RunProcess) -> Finished:
-    """See `_process`, which few need: `subprocess` takes a while to import."""
+    """Run a process; the import of `subprocess` is paid by callers that need it."""
     from ..system._processes import run_process
 
     return run_process(effect)
