@@ -30,6 +30,7 @@ from work import NOW, URL
 
 import smruntime_core as sm
 from smruntime_transports.nonblocking._connection import READ, Connection
+from smruntime_transports.wire._pool import Slot
 
 
 class Ceiling(NamedTuple):
@@ -85,9 +86,10 @@ def scripted_client() -> Any:
     client = ours.client(URL_PLAIN)
     pool, clock = client._wire._pool, client._wire._clock
     script: Any = Script()
-    origin = ("http", URL_PLAIN.partition("://")[2])
-    pool.enter(origin)
-    pool.give_back(origin, Scripted(script, clock()))
+    slot = Slot()
+    pool.acquire(slot, ("http", URL_PLAIN.partition("://")[2], None))
+    slot.connection, slot.reusable = Scripted(script, clock()), True
+    pool.release(slot)
     return client
 
 
