@@ -125,8 +125,8 @@ def test_call_and_closed_client_leave_no_timer_and_no_reader(name: str) -> None:
         async with client(url) as made:
             await made.call(IRIS)
             assert timers() == 0
-            (door,) = made._wire._pool._doors.values()
-            descriptors = [connection.sock.fileno() for connection in door.idle]
+            (connections,) = made._wire._pool._routes.values()
+            descriptors = [connection.sock.fileno() for connection in connections.idle]
         await asyncio.sleep(0)
         if name != "without readers":
             assert [had_reader(descriptor) for descriptor in descriptors] == [False]

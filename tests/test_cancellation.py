@@ -217,10 +217,10 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
 
 
 def healthy(client: Any) -> None:
-    """Nobody is in, nobody waits."""
-    for door in client._wire._pool._doors.values():
-        assert door.places == len(door.idle)
-        assert not door.waiting
+    """No slot is in use and no call waits."""
+    for shared in client._wire._pool._routes.values():
+        assert not shared.in_use
+        assert not shared.waiting
 
 
 SWEEPS: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
@@ -280,8 +280,8 @@ def test_cancelled_while_waiting_in_line(servers: Servers, loop: str) -> None:
             for task in waiting[:2]:
                 task.cancel()
             await asyncio.wait(waiting[:2])
-            (door,) = client._wire._pool._doors.values()
-            assert len(door.waiting) == 1
+            (shared,) = client._wire._pool._routes.values()
+            assert len(shared.waiting) == 1
             waiting[2].cancel()
             await asyncio.wait(waiting)
         healthy(client)

@@ -1,4 +1,4 @@
-"""The pool: who comes waits in line and is called in turn, on every transport; nobody waits for longer than allowed."""
+"""The pool: calls wait in order and for no longer than allowed, on every transport; no slot is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import pytest
 import trio
@@ -23,14 +21,14 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports.nonblocking._connection import Connection
-from smruntime_transports.wire import _pool
-from smruntime_transports.wire._pool import Pool
+from smruntime_transports.connect._proxies import Proxy
+from smruntime_transports.nonblocking._connection import Connection, Route
+from smruntime_transports.wire._pool import Pool, Slot
 
 from .callers import CREDENTIALS, drive_asyncio
 from .servers import OK, Peer, acting
 
-ORIGIN = ("http", "h:80")
+ROUTE: Route = ("http", "h:80", None)
 COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
     "trio": (on_trio.AsyncClient, trio.run, trio.sleep),
     "asyncio": (on_asyncio.AsyncClient, drive_asyncio, asyncio.sleep),
@@ -180,12 +178,23 @@ def test_who_is_cancelled_in_line_leaves_no_gap(colour: str) -> None:
         assert drive(lambda: on_loop(stage.url)) == b"abc"
 
 
+def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
+    """A slot that was granted at once, with an idle connection if there is one."""
+    slot = Slot()
+    pool.acquire(slot, route)
+    assert slot.called
+    pool.take(slot, fresh)
+    return slot
+
+
 def idle(pool: Pool, clock: list[float]) -> tuple[Connection, socket.socket]:
     """A connection that is being kept, and its other end."""
     ours, theirs = socket.socketpair()
-    connection = Connection(ours, clock[0])
-    assert pool.enter(ORIGIN) is None
-    pool.give_back(ORIGIN, connection)
+    slot = Slot()
+    pool.acquire(slot, ROUTE)
+    connection = slot.connection = Connection(ours, clock[0])
+    slot.reusable = True
+    pool.release(slot)
     return connection, theirs
 
 
@@ -193,12 +202,12 @@ def closed(connection: Connection) -> bool:
     return connection.sock.fileno() == -1
 
 
-def test_the_one_that_has_been_idle_for_longest_serves_next() -> None:
+def test_the_connection_that_was_idle_for_longest_serves_next() -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     (one, end), (two, other_end) = idle(pool, clock), idle(pool, clock)
     with end, other_end:
-        assert [pool.take(ORIGIN), pool.take(ORIGIN), pool.take(ORIGIN)] == [one, two, None]
+        assert [acquired(pool).connection for _ in range(3)] == [one, two, None]
         one.drop()
         two.drop()
 
@@ -211,7 +220,7 @@ def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
     with end:
         connection.idle_since = age
         clock[0] = age + idle_for
-        assert (pool.take(ORIGIN) is connection) == serves
+        assert (acquired(pool).connection is connection) == serves
         assert closed(connection) != serves
         connection.drop()
 
@@ -223,7 +232,7 @@ def test_what_speaks_or_ends_unasked_is_not_used(what: bytes) -> None:
     connection, end = idle(pool, clock)
     end.send(what)
     end.shutdown(socket.SHUT_WR)
-    assert pool.take(ORIGIN) is None
+    assert acquired(pool).connection is None
     assert closed(connection)
     assert pool.idle == 0
     end.close()
@@ -235,14 +244,16 @@ def test_a_closed_pool_keeps_nothing_until_it_is_used_again() -> None:
     kept, end = idle(pool, clock)
     late, other_end = idle(pool, clock)
     with end, other_end:
-        assert pool.take(ORIGIN) is kept
+        slot = acquired(pool)
+        assert slot.connection is kept
+        slot.reusable = True
         pool.close()
         assert closed(late)
-        pool.give_back(ORIGIN, kept)
+        pool.release(slot)
         assert closed(kept)
         again, third_end = idle(pool, clock)
         with third_end:
-            assert pool.take(ORIGIN) is again
+            assert acquired(pool).connection is again
             again.drop()
 
 
@@ -253,7 +264,7 @@ def connected() -> Iterator[Connection]:
         yield Connection(ours, time.monotonic())
 
 
-def test_what_comes_back_while_the_pool_is_closed_is_not_kept() -> None:
+def test_a_connection_that_is_released_while_the_pool_closes_is_not_kept() -> None:
     closing = False
 
     def clock() -> float:
@@ -263,25 +274,116 @@ def test_what_comes_back_while_the_pool_is_closed_is_not_kept() -> None:
 
     pool = Pool(clock, 1)
     with connected() as connection:
-        pool.enter(ORIGIN)
-        closing = True  # it is closed after `give_back` has looked whether it is
-        pool.give_back(ORIGIN, connection)
+        slot = acquired(pool)
+        slot.connection, slot.reusable = connection, True
+        closing = True
+        pool.release(slot)
         assert pool.idle == 0
-        assert connection.sock.fileno() == -1
+        assert closed(connection)
 
 
-def test_a_connection_from_before_a_fork_is_not_counted_after_it() -> None:
+def test_connections_that_take_different_routes_are_not_exchanged() -> None:
+    """A call that may not be seen by a proxy does not use a connection through it, nor the reverse."""
+    pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
+    routes: list[Route] = [("http", "h:80", None), ("http", "h:80", proxy), ("https", "h:80", None), ("http", "h:81", None)]
+    routes += [("http", "h:80", Proxy("http", "proxy.test", 3128, (("Proxy-Authorization", "Basic YTpi"),)))]
+    with connected() as connection:
+        slot = acquired(pool, routes[0])
+        slot.connection, slot.reusable = connection, True
+        pool.release(slot)
+        assert [acquired(pool, route).connection for route in routes[1:]] == [None] * 4
+        assert acquired(pool, routes[0]).connection is connection
+
+
+def test_more_than_so_many_idle_connections_are_not_kept() -> None:
+    """As a `PoolManager(maxsize=1)` that does not block: any number in use, one kept."""
+    pool = Pool(time.monotonic, most=1000, kept=1)
+    slots = [acquired(pool) for _ in range(3)]
+    ends: list[socket.socket] = []
+    for slot in slots:
+        ours, theirs = socket.socketpair()
+        ends.append(theirs)
+        slot.connection, slot.reusable = Connection(ours, time.monotonic()), True
+        pool.release(slot)
+    assert pool.idle == 1
+    pool.close()
+    for end in ends:
+        end.close()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_call_that_wants_a_new_connection_stays_within_the_limit(most: int) -> None:
+    clock = [0.0]
+    pool = Pool(lambda: clock[0], most)
+    kept, end = idle(pool, clock)
+    with end:
+        slot = acquired(pool, fresh=True)
+        assert slot.connection is None
+        assert closed(kept) == (most == 1)
+        pool.close()
+
+
+def test_releasing_a_slot_again_changes_nothing() -> None:
+    """Its connection may serve another call by then."""
     pool = Pool(time.monotonic, 1)
     with connected() as connection:
+        first = acquired(pool)
+        first.connection, first.reusable = connection, True
+        pool.release(first)
+        second = acquired(pool)
+        assert second.connection is connection
+        pool.release(first)
+        waiting = Slot()
+        pool.acquire(waiting, ROUTE)
+        assert not waiting.called, "the slot of the second is still in use"
+        assert not closed(connection)
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+def test_a_release_that_fails_is_completed_by_the_next() -> None:
+    """Also on behalf of a slot that was about to be granted."""
+
+    class Sensitive(Slot):
+        def call(self) -> None:
+            if not interrupts:
+                interrupts.append(True)
+                raise Interrupt
+            super().call()
+
+    interrupts: list[bool] = []
+    pool = Pool(time.monotonic, 1)
+    slot, waiting = acquired(pool), Sensitive()
+    pool.acquire(waiting, ROUTE)
+    with pytest.raises(Interrupt):
+        pool.release(slot)
+    assert not waiting.called
+    pool.release(slot)
+    assert waiting.called
+    pool.release(waiting)
+    acquired(pool)
+
+
+def test_a_slot_that_was_never_acquired_can_be_released() -> None:
+    Pool(time.monotonic).release(Slot())
+
+
+def test_a_connection_from_before_a_fork_is_not_kept_after_it() -> None:
+    pool = Pool(time.monotonic, 1)
+    with connected() as connection:
+        slot = acquired(pool)
+        slot.connection, slot.reusable = connection, True
         connection.pid = -1  # the parent's
-        assert pool.enter(ORIGIN) is None
-        pool.drop(ORIGIN, connection)
-        assert pool.enter(ORIGIN) is not None, "the one place is taken"
+        pool.release(slot)
+        assert pool.idle == 0
+        acquired(pool)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of 3.12 and later: a thread does not survive
-def test_a_forked_child_begins_with_an_empty_pool_whoever_held_its_lock() -> None:
+def test_a_forked_child_begins_with_an_empty_pool_whichever_thread_held_its_lock() -> None:
     pool = Pool(time.monotonic, 1)
     held, done = threading.Event(), threading.Event()
 
@@ -291,100 +393,42 @@ def test_a_forked_child_begins_with_an_empty_pool_whoever_held_its_lock() -> Non
             done.wait(20)
 
     with connected() as connection:
-        pool.enter(ORIGIN)
-        pool.give_back(ORIGIN, connection)
+        slot = acquired(pool)
+        slot.connection, slot.reusable = connection, True
+        pool.release(slot)
         holder = threading.Thread(target=hold)
         holder.start()
         held.wait(20)
         child = os.fork()
         if not child:
-            os._exit(0 if pool.idle == 0 and pool.take(ORIGIN) is None and pool.enter(ORIGIN) is None else 1)
+            os._exit(0 if pool.idle == 0 and acquired(pool).connection is None else 1)
         done.set()
         holder.join()
         assert os.waitpid(child, 0)[1] == 0
-        assert pool.take(ORIGIN) is connection, "the parent's serves on"
+        assert acquired(pool).connection is connection, "the parent's serves on"
 
 
-class Hooked(deque[Any]):
-    """Does something just before the first thing is added to it."""
-
-    before: Callable[[], object] | None = None
-
-    def append(self, item: Any) -> None:
-        before, self.before = self.before, None
-        if before is not None:
-            before()
-        super().append(item)
-
-
-@pytest.mark.parametrize("first", ["who gives back", "who waits"])
-def test_who_gives_back_and_who_begins_to_wait_see_each_other(first: str) -> None:
-    """Each of the two does its part between the other's look and word."""
-    pool = Pool(time.monotonic, 1)
-    with connected() as connection:
-        assert pool.enter(ORIGIN) is None
-        (door,) = pool._doors.values()
-        places: list[Any] = []
-        if first == "who gives back":
-            waiting = door.waiting = Hooked()
-            waiting.before = lambda: pool.give_back(ORIGIN, connection)
-            places.append(pool.enter(ORIGIN))
-        else:
-            idle = door.idle = Hooked()
-            idle.before = lambda: places.append(pool.enter(ORIGIN))
-            pool.give_back(ORIGIN, connection)
-        assert places[0].called
-        assert places[0].connection is connection
-
-
-def test_who_is_collected_while_being_called_takes_no_connection_along() -> None:
+def test_a_slot_that_is_collected_while_it_is_granted_takes_no_connection_along() -> None:
     """A generator may be collected after any call, by the very thread that is about to serve it."""
 
-    class Idle(deque[Connection]):
-        def popleft(self) -> Connection:
-            connection = super().popleft()
-            assert place is not None
-            pool.give_up(ORIGIN, place)
-            return connection
+    class Collected(Slot):
+        def call(self) -> None:
+            super().call()
+            pool.release(self)
 
     pool = Pool(time.monotonic, most=1)
-    assert pool.enter(ORIGIN) is None
-    place = pool.enter(ORIGIN)
-    pool._doors[ORIGIN].idle = Idle()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        pool.give_back(ORIGIN, Connection(ours, time.monotonic()))
+    with connected() as connection:
+        slot, waiting, last = acquired(pool), Collected(), Slot()
+        slot.connection, slot.reusable = connection, True
+        pool.acquire(waiting, ROUTE)
+        pool.acquire(last, ROUTE)
+        pool.release(slot)
         assert pool.idle == 1
+        assert last.called
+        assert pool.take(last) is connection
 
 
-def test_threads_that_come_first_come_to_the_same_door() -> None:
-    """One of them is stopped while it makes a door, and another comes in."""
-    making, made = threading.Event(), threading.Event()
-
-    class Door(_pool._Door):
-        def __init__(self) -> None:
-            super().__init__()
-            if threading.current_thread() is late:
-                making.set()
-                made.wait(5)
-
-    pool = Pool(time.monotonic, most=1)
-    late = threading.Thread(target=pool.take, args=(ORIGIN,))
-    with mock.patch.object(_pool, "_Door", Door):
-        pool._begin()
-        late.start()
-        assert making.wait(5)
-        assert pool.enter(ORIGIN) is None
-        made.set()
-        late.join()
-    place = pool.enter(ORIGIN)
-    assert place is not None, "one at the most"
-    pool.leave(ORIGIN)
-    assert place.called
-
-
-def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
-    """Connections go from hand to hand without a lock: whoever gives one back and whoever begins to wait must see each other."""
+def test_no_slot_is_forgotten_however_threads_are_switched() -> None:
     pool, most = Pool(time.monotonic, 2), 2
     using: list[Connection] = []
     stuck: list[int] = []
@@ -394,31 +438,27 @@ def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
 
     def work(number: int) -> None:
         ready.wait()
-        for turn in range(2000):
-            connection = pool.take(ORIGIN)
-            if connection is None:
-                place = pool.enter(ORIGIN)
-                if place is not None:
-                    called = threading.Event()
-                    place.when_called(called.set)
-                    if not called.wait(10):
-                        stuck.append(number)
-                        return
-                    connection = place.connection
+        for turn in range(1000):
+            slot = Slot()
+            pool.acquire(slot, ROUTE)
+            called = threading.Event()
+            slot.when_called(called.set)
+            if not called.wait(10):
+                stuck.append(number)
+                return
+            connection = pool.take(slot)
             if connection is None:
                 ours, theirs = socket.socketpair()
                 ends.append(theirs)
-                connection = Connection(ours, time.monotonic())
+                connection = slot.connection = Connection(ours, time.monotonic())
             with lock:
                 using.append(connection)
                 assert len(using) <= most
                 assert len(set(map(id, using))) == len(using), "one connection in two hands"
             with lock:
                 using.remove(connection)
-            if (number + turn) % 50:
-                pool.give_back(ORIGIN, connection)
-            else:
-                pool.drop(ORIGIN, connection)
+            slot.reusable = (number + turn) % 50 != 0
+            pool.release(slot)
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -434,5 +474,5 @@ def test_nobody_is_forgotten_in_line_however_threads_are_switched() -> None:
         for end in ends:
             end.close()
     assert not stuck
-    (door,) = pool._doors.values()
-    assert (door.places, len(door.idle), len(door.waiting)) == (0, 0, 0)
+    (shared,) = pool._routes.values()
+    assert (len(shared.in_use), len(shared.idle), len(shared.waiting)) == (0, 0, 0)

@@ -1,8 +1,8 @@
-"""How a connection comes about: a name's addresses, one that answers, a proxy to go through, TLS.
+"""How a connection is opened: resolve the name, try its addresses, go through a proxy, begin TLS.
 
     Names ──> race ──> [TLS to the proxy] ──> [CONNECT] ──> [TLS to the host] ──> Connection
 
-All of it has the time of one connect phase, and whatever fails here, nothing has been sent.
+All of it shares the time of one connect phase (`timeouts.connect`), and whatever fails here, nothing has been sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 from smruntime_core.values import host_and_port
 
-from ..nonblocking._connection import OPTIONS, Connection, Option, Origin
+from ..nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from ..nonblocking._retry import Left, not_sent
 from ..nonblocking._time_limits import Limits
 from ._happy_eyeballs import race
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Connector:
-    """Makes connections: through `proxies`, with TLS as `tls` says, by names that `names` looks up, over sockets with `options`."""
+    """Opens connections through `proxies`, with TLS as `tls` says, over sockets with `options`.
+
+    `names` is the resolver; `source_address` is the host and port to bind sockets to.
+    """
 
     def __init__(
         self,
@@ -37,18 +40,22 @@ class Connector:
         proxies: Proxies | None = None,
         names: Names | None = None,
         options: Iterable[Option] = OPTIONS,
+        source_address: tuple[str, int] | None = None,
     ) -> None:
         if not (tls is None or isinstance(tls, TLS) or is_context(tls)):
-            raise ConstructionError("tls", "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext", f"found {type(tls).__name__}")
+            found = f"found {type(tls).__name__}"
+            raise ConstructionError("tls", "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext", found)
         self.proxies = proxies or Proxies()
+        self._proxied = bool(self.proxies)
         self._clock = clock
         self._tls = TLS() if tls is None else tls
         self._names = names or Names()
         self._options = options
+        self._source_address = source_address
         self._ca_bundle: str | None = None
 
     def trust(self, ca_bundle: str | None) -> None:
-        """Certificates for connections to come, unless others were given."""
+        """Trust the certificates in `ca_bundle` from now on, unless others were given."""
         self._ca_bundle = ca_bundle
 
     @property
@@ -58,44 +65,61 @@ class Connector:
             self._tls = self._tls.context(self._ca_bundle)
         return self._tls
 
-    def connect(self, origin: Origin, limits: Limits, *, direct: bool = False) -> Flow[Connection]:
-        """A new connection, through no proxy if it is to be `direct`.
+    def route(self, origin: Origin, direct: bool) -> Route:
+        """Return how to reach `origin`: through no proxy if `direct`."""
+        proxy = None
+        if self._proxied and not direct:
+            proxy = self.proxies.to(origin[0], *host_and_port(*origin))
+        return (*origin, proxy)
 
-        Raises `DispatchFailure`, or `ConstructionError` if the files for TLS are none.
+    def connect(self, route: Route, limits: Limits) -> Flow[Connection]:
+        """Return a new connection.
+
+        Raises `DispatchFailure`, or `ConstructionError` if the files for TLS cannot be used.
         """
-        scheme, authority = origin
+        left = limits.countdown(limits.phases.connect)
+        plain = yield from self.open(route, left)
+        if route[0] == "http":
+            return plain
+        connection: Connection | None = None
+        try:
+            connection = yield from self.secure(plain, route, left)
+            return connection
+        finally:
+            if connection is None:
+                plain.drop()
+
+    def open(self, route: Route, left: Left) -> Flow[Connection]:
+        """Return a connection to the origin, or through its proxy, without TLS to the origin."""
+        scheme, authority, proxy = route
         host, port = host_and_port(scheme, authority)
-        end = limits.end(limits.phases.connect)
-
-        def left() -> float | None:
-            return limits.left(end)
-
-        proxy = None if direct else self.proxies.to(scheme, host, port)
         if proxy is None:
-            connection = yield from self.reach(host, port, left)
-        else:
-            connection = yield from self.reach(proxy.host, proxy.port, left, "proxy")
+            return (yield from self.reach(host, port, left))
+        connection = yield from self.reach(proxy.host, proxy.port, left, "proxy")
         settled = False
         try:
-            if proxy is not None:
-                if proxy.scheme == "https":
-                    yield from self._secure(connection, proxy.host, left, "proxy")
-                yield from tunnel(connection, proxy, host, port, left)
-            if scheme == "https":
-                yield from self._secure(connection, host, left, "tls")
+            if proxy.scheme == "https":
+                yield from self._handshake(connection, proxy.host, left, "proxy")
+            yield from tunnel(connection, proxy, host, port, left)
             settled = True
             return connection
         finally:
             if not settled:
                 connection.drop()
 
-    def _secure(self, connection: Connection, host: str, left: Left, phase: Phase) -> Flow[None]:
-        from ._tls_handshake import handshake  # with it comes `ssl`
+    def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
+        """Begin TLS with the origin; return the connection to use from now on."""
+        host, _ = host_and_port(*route[:2])
+        yield from self._handshake(connection, host, left, "tls")
+        return connection
+
+    def _handshake(self, connection: Connection, host: str, left: Left, phase: Phase) -> Flow[None]:
+        from ._tls_handshake import handshake  # it imports `ssl`, which takes 8 ms
 
         return handshake(connection, self.tls, host, left, phase)
 
     def reach(self, host: str, port: int, left: Left, phase: Phase | None = None) -> Flow[Connection]:
-        """An open connection to `host`, nothing said on it yet; its failures are of `phase`, if that is given."""
+        """Return an open TCP connection to `host`; its failures are of `phase`, if that is given."""
         if left() == 0:
             raise not_sent("timeout", phase or "connect", f"no time is left to connect to {host}")
         addresses = yield from self._names.addresses(host, port, left())
@@ -103,4 +127,4 @@ class Connector:
             raise not_sent("timeout", phase or "resolve", f"no address of {host} in time")
         if not addresses:
             raise not_sent("refused", phase or "resolve", f"no address found for {host}")
-        return (yield from race(addresses, self._clock, left, phase or "connect", self._options))
+        return (yield from race(addresses, self._clock, left, phase or "connect", self._options, self._source_address))

@@ -32,9 +32,14 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
 
 
 def race(
-    addresses: Sequence[Address], clock: Callable[[], float], left: Left, phase: Phase, options: Iterable[Option] = OPTIONS
+    addresses: Sequence[Address],
+    clock: Callable[[], float],
+    left: Left,
+    phase: Phase,
+    options: Iterable[Option] = OPTIONS,
+    source_address: tuple[str, int] | None = None,
 ) -> Flow[Connection]:
-    """An open connection to one of `addresses`, its socket set as `options` say; raises `DispatchFailure`."""
+    """Return an open connection to one of `addresses`; raises `DispatchFailure`."""
     waiting = interleaved(addresses)
     running: dict[Connection, Attempt] = {}
     refusals: list[str] = []
@@ -47,7 +52,7 @@ def race(
             if waiting:
                 attempt = Attempt(*waiting.pop(0))
                 try:
-                    running[attempt.begin(clock(), options)] = attempt
+                    running[attempt.begin(clock(), options, source_address)] = attempt
                 except OSError as error:  # refused at once; no such family here; too many open files
                     refusals.append(attempt.said(error.strerror or str(error)))
                     continue
@@ -75,13 +80,15 @@ class Attempt:
         self._address = address
         self._sock: socket.socket | None = None
 
-    def begin(self, now: float, options: Iterable[Option]) -> Connection:
-        """What may become a connection; raises `OSError` if it certainly does not."""
+    def begin(self, now: float, options: Iterable[Option], source_address: tuple[str, int] | None) -> Connection:
+        """Return a connection that is being opened; raises `OSError` if it fails at once."""
         sock = self._sock = socket.socket(self._family, socket.SOCK_STREAM)
         connection = Connection(sock, now)
         try:
             for option in options:
                 sock.setsockopt(*option)
+            if source_address is not None:
+                sock.bind(source_address)
             sock.connect(self._address)
         except BlockingIOError:
             pass

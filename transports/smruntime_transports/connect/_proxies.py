@@ -11,8 +11,10 @@ through one. A proxy's password appears nowhere: in no message, no repr, no pick
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
+from typing import cast
 
 from smruntime_core import ConstructionError
 from smruntime_core.effects import Flow
@@ -24,16 +26,25 @@ from ..nonblocking._connection import READ, WRITE, Connection
 from ..nonblocking._retry import Left, not_sent, patiently
 
 _RULE = "a URL of a host, http:// or https://, with a user name and password if need be"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINK_LOCAL = ("169.254.", "fe80:", "fd00:ec2:")
 
 
+def _fields(member: str, value: object) -> tuple[tuple[str, str], ...]:
+    fields = tuple(cast("tuple[tuple[str, str], ...]", value))
+    for name, text in fields:
+        if not (_TOKEN.fullmatch(name) and text.isascii() and text.isprintable()):
+            raise ConstructionError(member, "header fields: a token, and a value of 0x20–0x7E")
+    return fields
+
+
 class Proxy(Record):
-    """A proxy: `scheme` says how it is spoken to, `authorization` is its Proxy-Authorization field."""
+    """A proxy. `scheme` is how to speak to it; `headers` are sent with CONNECT, the password among them."""
 
     scheme: str
     host: str
     port: int
-    authorization: str | None = field(default=None, secret=True)
+    headers: tuple[tuple[str, str], ...] = field(default=(), check=_fields, secret=True)
 
     @classmethod
     def of(cls, url: object, member: str = "proxy") -> Proxy:
@@ -45,7 +56,7 @@ class Proxy(Record):
         return made
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        if self.authorization is not None:
+        if self.headers:
             raise TypeError("a proxy's password is not pickled: give it where it is used, or have trust_env=True find it")
         return super().__reduce__()
 
@@ -66,7 +77,7 @@ def _read(url: object) -> Proxy | None:
     except ConstructionError:
         return None
     pair = b":".join(map(unquote_to_bytes, user.partition(":")[::2]))
-    return Proxy(scheme, host, port, f"Basic {b64encode(pair).decode()}" if at else None)
+    return Proxy(scheme, host, port, (("Proxy-Authorization", f"Basic {b64encode(pair).decode()}"),) if at else ())
 
 
 class Proxies:
@@ -155,7 +166,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
 
 def _asking(where: str, proxy: Proxy) -> memoryview:
     """What asks for it: a view, for a traceback with locals would show bytes, and the password in them."""
-    fields = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in proxy.headers)
     return memoryview(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{fields}\r\n".encode("ascii"))
 
 

@@ -18,6 +18,7 @@ from smruntime_core.effects import Flow
 from ..nonblocking._waiting import Latch, WaitTurn
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
+Key: TypeAlias = "tuple[int, str, int]"  # process, host and port
 NUMERIC = socket.AI_NUMERICHOST
 
 
@@ -46,7 +47,7 @@ class Names:
 
     def __init__(self, look: Callable[[str, int], list[Address]] = system) -> None:
         self._look = look
-        self._under_way: dict[tuple[int, str, int], Lookup] = {}
+        self._under_way: dict[Key, Lookup] = {}
 
     def addresses(self, host: str, port: int, seconds: float | None) -> Flow[list[Address] | None]:
         """Those of `host`, none if it has none; None if `seconds` passed first."""
@@ -58,21 +59,30 @@ class Names:
 
     def _ask(self, host: str, port: int) -> Lookup:
         key = os.getpid(), host, port  # a forked child has none of its parent's threads
-        made = Lookup()
-        lookup = self._under_way.setdefault(key, made)
-        if lookup is made:
+        made, settled = Lookup(), False
+        try:
+            lookup = self._under_way.setdefault(key, made)
+            if lookup is made:
+                self._start(made, key)
+            settled = True
+            return lookup
+        except RuntimeError:  # no more threads can be started
+            return made
+        finally:
+            if not settled:  # the same, or an interrupt
+                self._answer(made, key, [])
 
-            def look() -> None:
-                answer: list[Address] = []
-                try:
-                    answer = self._look(host, port)
-                finally:
-                    del self._under_way[key]
-                    made.answered(answer)
-
+    def _start(self, lookup: Lookup, key: Key) -> None:
+        def look() -> None:
+            answer: list[Address] = []
             try:
-                threading.Thread(target=look, name="smruntime-lookup", daemon=True).start()
-            except RuntimeError:  # no more threads here: nobody will answer
-                del self._under_way[key]
-                made.answered([])
-        return lookup
+                answer = self._look(*key[1:])
+            finally:
+                self._answer(lookup, key, answer)
+
+        threading.Thread(target=look, name="smruntime-lookup", daemon=True).start()
+
+    def _answer(self, lookup: Lookup, key: Key, answer: list[Address]) -> None:
+        if self._under_way.get(key) is lookup:
+            del self._under_way[key]
+        lookup.answered(answer)

@@ -1,4 +1,10 @@
-"""TLS as a client's settings say it: whom to trust, who to be. What comes of it is in `_secure`."""
+"""The TLS settings of a client, and the `ssl.SSLContext` that they describe.
+
+One context serves all connections of a client. It is made when the first of them needs it: importing `ssl` takes 8 ms
+and reading the system's certificates 16. Where those lie in a directory that OpenSSL can search, none is read before
+it is needed. TLS 1.2 is the least, whatever OpenSSL's settings say; the host name is checked; `SSLKEYLOGFILE` is
+ignored.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +27,12 @@ def _path(member: str, value: object) -> str | None:
 
 
 class TLS(Record, kw_only=True):
-    """How a client speaks TLS, as its argument `tls`.
+    """The TLS settings of a client, as its argument `tls`.
 
-    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it) to trust instead of the system's;
-    `truststore=True` asks the operating system itself (extra `truststore`). `certificate` is the client's own with its chain, in PEM,
-    `key` the file of its private key (default: the same file), `password` that key's. `key_log` is a file for the keys of every
-    connection, so that Wireshark can read along.
+    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it) to trust instead of
+    the system's; `truststore=True` has the operating system verify (extra `truststore`). `certificate` is the client's
+    own with its chain, in PEM, `key` the file of its private key (default: the same file), `password` that key's.
+    `key_log` is a file for the keys of every connection, for Wireshark.
     """
 
     ca_bundle: str | None = field(default=None, check=_path)
@@ -46,15 +52,74 @@ class TLS(Record, kw_only=True):
         return super().__reduce__()
 
     def context(self, ca_bundle: str | None) -> ssl.SSLContext:
-        """The context that all this comes to; `ca_bundle` is what the settings say, unless this says otherwise.
+        """Return a context with these settings; `ca_bundle` counts unless they have their own.
 
-        Raises `ConstructionError` if a file is not what it should be, `ImportError` if the extra is missing.
+        Raises `ConstructionError` for a file that cannot be used, `ImportError` if the extra is missing.
         """
-        from ._tls_handshake import context_of  # with it comes `ssl`, which takes 8 ms
+        import ssl
 
-        return context_of(self, ca_bundle)
+        context = _from_truststore() if self.truststore else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        bundle = self.ca_bundle or ca_bundle
+        if bundle is not None:
+            _trust(context, bundle)
+        elif not self.truststore:
+            _trust_system(context)
+        self._identify(context)
+        return context
+
+    def _identify(self, context: ssl.SSLContext) -> None:
+        if self.certificate is not None:
+            try:  # without a password, "": else OpenSSL asks the terminal
+                context.load_cert_chain(self.certificate, self.key, self.password or "")
+            except OSError:
+                rule = "a file in PEM with its private key, whose password fits"
+                raise ConstructionError("certificate", rule) from None
+        if self.key_log is not None:
+            try:
+                context.keylog_filename = self.key_log
+            except OSError:
+                raise ConstructionError("key_log", "a file that can be written", f"{self.key_log} is not") from None
 
 
 def is_context(value: object) -> TypeGuard[ssl.SSLContext]:
-    """Whether it is an `ssl.SSLContext`; whoever made one has imported `ssl`."""
+    """Return whether it is an `ssl.SSLContext`; if there is one, `ssl` has been imported."""
     return "ssl" in sys.modules and isinstance(value, sys.modules["ssl"].SSLContext)
+
+
+def _from_truststore() -> ssl.SSLContext:
+    import ssl
+
+    try:
+        import truststore
+    except ImportError as error:
+        raise ImportError("TLS(truststore=True) needs truststore: pip install 'smruntime-core[truststore]'") from error
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _trust(context: ssl.SSLContext, bundle: str) -> None:
+    try:
+        if os.path.isdir(bundle):
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except OSError:
+        raise ConstructionError("ca_bundle", "a readable file of certificates in PEM", f"{bundle} is not") from None
+
+
+def _trust_system(context: ssl.SSLContext) -> None:
+    """Trust the system's certificates.
+
+    Debian and its kin keep the bundle and the searchable directory together, with the same contents: the directory
+    is enough.
+    """
+    import ssl
+
+    paths = ssl.get_default_verify_paths()
+    bundle, directory = paths.cafile, paths.capath
+    chosen = {paths.openssl_cafile_env, paths.openssl_capath_env} & set(os.environ)
+    together = bundle and directory and os.path.dirname(bundle) == directory and not chosen
+    if directory and together and any(name.endswith(".0") for name in os.listdir(directory)):
+        context.load_verify_locations(capath=directory)
+    else:
+        context.load_default_certs()

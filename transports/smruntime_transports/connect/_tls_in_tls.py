@@ -59,7 +59,8 @@ class NestedTLS:
 
     def pending(self) -> int:
         held = self._tls.pending() + self._arrived.pending
-        return held + self._outer.pending() if isinstance(self._outer, ssl.SSLSocket) else held
+        pending = getattr(self._outer, "pending", None)  # of the outer TLS, if there is one
+        return held + pending() if pending else held
 
     @property
     def outer(self) -> socket.socket:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 from smruntime_core import ConstructionError
 
 if TYPE_CHECKING:
+    from ..connect._proxies import Proxy
     from ..connect._tls_in_tls import Secured, Sock
 
 READ = 1
@@ -21,6 +22,7 @@ MAX_IDLE = 45.0  # seconds: load balancers close at 60, and some NATs forget a c
 MAX_AGE = 600.0
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
+Route: TypeAlias = "tuple[str, str, Proxy | None]"  # all that makes two connections of one client differ
 Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name and value, as `socket.setsockopt` takes them
 
 

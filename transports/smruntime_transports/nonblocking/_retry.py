@@ -1,4 +1,4 @@
-"""A step that takes its time: tried, and tried again whenever the socket is ready for what it wants."""
+"""Steps on a non-blocking socket, retried until they no longer block, and the failures before a request is sent."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from ._socket_errors import fault, wanted
 from ._waiting import Wait
 
 T = TypeVar("T")
-Left: TypeAlias = Callable[[], "float | None"]  # seconds until something has to be done
+Left: TypeAlias = Callable[[], "float | None"]  # returns the seconds that are left, None without a limit
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
-    """A failure before the first byte of the request."""
+    """Return a failure from before the first byte of the request."""
     return DispatchFailure(message, kind=kind, phase=phase, delivery="not_sent")
 
 
+def broken(error: OSError, phase: Phase, what: str) -> DispatchFailure:
+    """Return the failure of `what`, which a socket broke off with `error`."""
+    kind, reason = fault(error)
+    return not_sent(kind, phase, f"{what} {'failed' if kind == 'tls' else 'broke'}: {reason}")
+
+
 def patiently(connection: Connection, step: Callable[[], T], mask: int, left: Left, phase: Phase, what: str) -> Flow[T]:
-    """What `step` comes to, which waits for `mask` unless it says otherwise. Raises `DispatchFailure` about `what` it was to do."""
+    """Retry `step` until it no longer blocks, and return its result; raises `DispatchFailure` about `what` it does.
+
+    Between tries it waits for `mask`, unless TLS wants something else.
+    """
     while True:
         try:
             return step()
         except OSError as error:
             want = wanted(error, mask)
             if not want:
-                kind, reason = fault(error)
-                raise not_sent(kind, phase, f"{what} {'failed' if kind == 'tls' else 'broke'}: {reason}") from None
+                raise broken(error, phase, what) from None
         if not (yield from Wait(connection, want, left())):
             raise not_sent("timeout", phase, f"{what} took too long")

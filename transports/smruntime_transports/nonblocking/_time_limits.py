@@ -37,6 +37,11 @@ class Limits:
         """Seconds until `end`, 0 if it has passed; None if there is no limit."""
         return _left(end, self._clock())
 
+    def countdown(self, cap: float | None) -> Callable[[], float | None]:
+        """Return a function that returns the seconds left of `cap` from now, as `left` does."""
+        end = self.end(cap)
+        return lambda: self.left(end)
+
     def over(self) -> bool:
         """The deadline of the whole has passed."""
         return self.last is not None and self._clock() >= self.last

@@ -97,7 +97,3 @@ class Spawn(Effect[None]):
 
     flow: Flow[object]
     over: Callable[[object], None]
-
-
-Place = Ticket  # the names that the pool and the wire still use
-Turn = WaitTurn

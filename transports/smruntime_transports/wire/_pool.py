@@ -1,18 +1,35 @@
-"""The connections of a client: who may have one, who waits, and which are kept.
+"""The connections of one client: which are in use, which are idle, and which calls wait for one.
 
-    take ──────────────────────────────> one that is idle ──┐
-    enter ──> a place: open one ────────────────────────────┴──> give_back, or leave
-          └─> a place in line ──> called, with one that came free, or to open one
-
-There are at most `most` connections to one origin, idle ones among them. Who comes then waits in line, and what comes free goes to who
-has waited for longest, so nobody starves however many there are. Idle connections are used in turn as well: the one that has
+At most `most` connections may exist for one route, so a call needs a slot before it uses or opens one. A call
+that finds no free slot waits, first in, first out. Idle connections are used in turn as well: the one that has
 been idle for longest serves next, if it still may.
 
-A connection goes from hand to hand without a lock unless somebody waits in line. Giving back says first that it is idle and looks
-then whether somebody waits; waiting says first that it waits and looks then whether one is idle: so one of the two sees the other.
+    acquire ──> waiting ──> in use ──> release ──> idle, or closed
+                   ^                      │
+                   └── the next one is ───┘ called
 
-What is inherited by a forked child belongs to its parent: the child begins with an empty pool and closes its copies without a word.
-No method waits, so none has a colour; any thread may call any of them.
+An exception may be raised between any two bytecodes of a caller (by a signal handler), and no slot may be lost:
+
+- Nothing is counted. A slot is in use while it is in the set `in_use`; the limit looks at the size of that set.
+- `release` may be called at any time and any number of times: it finishes what an interrupted call began. Callers
+  make the slot before the `try`, acquire in it and release in its `finally`, twice:
+
+      slot = Slot()
+      try:
+          try:
+              pool.acquire(slot, route)
+              ... wait until it is called, then use pool.take(slot) or open slot.connection
+          finally:
+              pool.release(slot)
+      finally:
+          pool.release(slot)  # has nothing to do unless an interrupt cut the first one short
+
+- A connection is in one place at a time. An interrupt can lose it (it is closed when it is collected), never
+  hand it out twice.
+
+No method waits, so sync and async callers use the same pool, from any thread. The lock is reentrant because the
+garbage collector may run the finalizer of a stream, which releases a slot, inside a critical section. A forked
+child begins with an empty pool: the inherited connections are its parent's.
 """
 
 from __future__ import annotations
@@ -21,154 +38,140 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from weakref import WeakSet
 
 from smruntime_core import ConstructionError
 
-from ..nonblocking._connection import Connection, Origin
-from ..nonblocking._waiting import Place
+from ..nonblocking._connection import Connection, Route
+from ..nonblocking._waiting import Ticket
 
-MOST = 100  # connections to one origin
+MOST = 100  # connections of one route
 
 
-class _Door:
-    """One origin: how many connections there are or are being opened, which of them are idle, and who waits for one."""
+class Slot(Ticket):
+    """The right of one call to one connection, from `Pool.acquire` to `Pool.release`; `called` once it is granted."""
+
+    connection: Connection | None = None
+    reusable = False  # the connection may serve another call
+    shared: Connections | None = None  # the collections of its route
+
+
+class Connections:
+    """The slots and idle connections of one route."""
 
     def __init__(self) -> None:
-        self.places = 0
-        self.idle: deque[Connection] = deque()
-        self.waiting: deque[Place] = deque()
-
-
-class _Doors(dict[Origin, _Door]):
-    """Each origin has its door from the first question on, and all threads the same: what one counts at another is lost."""
-
-    def __missing__(self, origin: Origin) -> _Door:
-        return self.setdefault(origin, _Door())
+        self.waiting: dict[Slot, None] = {}  # in order
+        self.in_use: set[Slot] = set()
+        self.idle: deque[Connection] = deque()  # the one that has been idle for longest first
 
 
 class Pool:
-    """See the top of this file. `clock` tells seconds; `most` is how many connections to one origin there may be."""
+    """The connections of one client; `clock` returns seconds.
 
-    def __init__(self, clock: Callable[[], float], most: int = MOST) -> None:
+    `most` is the limit of connections per route, `kept` of those that are idle.
+    """
+
+    def __init__(self, clock: Callable[[], float], most: int = MOST, kept: int | None = None) -> None:
         if type(most) is not int or most < 1:
             raise ConstructionError("max_connections", "a positive number: of connections to one host")
         self._clock = clock
         self._most = most
+        self._kept = most if kept is None else kept
         self._closed = False
         self._begin()
         _pools.add(self)
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # a generator that is collected while it is held leaves too
-        self._doors = _Doors()
+        self._lock = threading.RLock()
+        self._routes: dict[Route, Connections] = {}
 
-    def take(self, origin: Origin) -> Connection | None:
-        """The connection that has been idle for longest and may still serve, if there is one and nobody waits for it."""
-        door = self._doors[origin]
-        while door.idle and not door.waiting:
-            try:
-                connection = door.idle.popleft()
-            except IndexError:  # another thread was faster
+    def acquire(self, slot: Slot, route: Route) -> None:
+        """Grant `slot` now, or in its turn."""
+        with self._lock:
+            self._closed = False  # a client that is used after `close` opens new connections
+            shared = self._routes.get(route)
+            if shared is None:
+                shared = self._routes[route] = Connections()
+            slot.shared = shared
+            if shared.waiting or len(shared.in_use) >= self._most:
+                shared.waiting[slot] = None
+                self._grant(shared)  # the garbage collector may have released another one in between
+            else:
+                shared.in_use.add(slot)
+                slot.called = True
+
+    def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
+        """Return an idle connection for a granted `slot`; None if there is none that may serve, so open one.
+
+        A `fresh` call wants a new connection; an idle one is closed for it if there would be too many.
+        """
+        shared = slot.shared
+        assert shared is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
+        while shared.idle:
+            if fresh and len(shared.in_use) + len(shared.idle) <= self._most:
                 break
-            if connection.usable(self._clock()):
+            try:
+                connection = slot.connection = shared.idle.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            if not fresh and connection.usable(self._clock()):
                 return connection
-            self.drop(origin, connection)
+            connection.drop()
+            slot.connection = None
         return None
 
-    def enter(self, origin: Origin) -> Place | None:
-        """None: open one. Otherwise wait until this place is called, and `give_up` if you do not."""
-        self._closed = False  # a call made after close() opens new ones
-        with self._lock:
-            door = self._doors[origin]
-            if door.places < self._most and not door.waiting:
-                door.places += 1
-                return None
-            place = Place()
-            door.waiting.append(place)
-        self._serve(door)
-        return place
-
-    def give_up(self, origin: Origin, place: Place) -> None:
-        """Nobody waits at `place` any more; if it was called in the meantime, the next one is."""
-        with self._lock, suppress(ValueError):
-            self._doors[origin].waiting.remove(place)
+    def release(self, slot: Slot) -> None:
+        """End the use of `slot`, granted or not: keep its connection if that may serve again, else close it."""
+        shared = slot.shared
+        if shared is None:
             return
-        if place.connection is None:
-            self.leave(origin)
-        else:
-            self.give_back(origin, place.connection)
-
-    def give_back(self, origin: Origin, connection: Connection, keep: bool = True) -> None:
-        """Nobody uses `connection` any more; it may serve again, if `keep` says so and it is not from before a fork."""
-        if not keep or connection.pid != self._pid:
-            self.drop(origin, connection)
-            return
-        connection.idle_since = self._clock()
-        door = self._doors[origin]
-        door.idle.append(connection)
-        if door.waiting or self._closed:
-            self._serve(door)
-
-    def drop(self, origin: Origin, connection: Connection) -> None:
-        """`connection` may not serve again."""
-        try:
-            connection.drop()
-        finally:
-            if connection.pid == self._pid:  # others came before a fork, and are counted there
-                self.leave(origin)
-
-    def leave(self, origin: Origin) -> None:
-        """Whoever was to open a connection has none."""
         with self._lock:
-            door = self._doors[origin]
-            if not door.waiting:
-                door.places -= 1
-                return
-            place = door.waiting.popleft()
-        place.call()
+            shared.waiting.pop(slot, None)
+            connection, slot.connection = slot.connection, None
+            if connection is not None:
+                connection.idle_since = self._clock()
+                keep = slot.reusable and not self._closed and connection.pid == self._pid
+                if keep and len(shared.idle) < self._kept:
+                    shared.idle.append(connection)
+                else:
+                    connection.drop()
+            shared.in_use.discard(slot)
+            if shared.waiting:
+                self._grant(shared)
+            slot.shared = None
 
-    def _serve(self, door: _Door) -> None:
-        """Hand what is idle to those who wait; or drop it, if the pool is closed."""
-        called: list[Place] = []
-        dropped: list[Connection] = []
-        with self._lock, suppress(IndexError):  # a thread took the last one in between
-            while door.idle and door.waiting:
-                connection = door.idle.popleft()
-                if not door.waiting:  # who was there has been collected in between, and has given up
-                    door.idle.appendleft(connection)
-                    break
-                place = door.waiting.popleft()
-                place.connection = connection
-                called.append(place)
-            while door.idle and self._closed:
-                dropped.append(door.idle.popleft())
-                door.places -= 1
-        for connection in dropped:
-            connection.drop()
-        for place in called:
-            place.call()
+    def _grant(self, shared: Connections) -> None:
+        """Call the slots whose turn it is. A slot leaves the queue last, so that this can be done again."""
+        while shared.waiting:
+            slot = next(iter(shared.waiting))
+            if slot not in shared.in_use:
+                if len(shared.in_use) >= self._most:
+                    return
+                shared.in_use.add(slot)
+            slot.call()
+            shared.waiting.pop(slot, None)
 
     @property
     def idle(self) -> int:
-        """How many connections are kept."""
-        return sum(len(door.idle) for door in self._doors.values())
+        """The number of idle connections."""
+        return sum(len(shared.idle) for shared in self._routes.values())
 
     def close(self) -> None:
-        """Drop every idle connection; those in use are dropped when they are done."""
-        self._closed = True
-        for door in list(self._doors.values()):
-            self._serve(door)
+        """Close every idle connection; those in use are closed when they are released."""
+        with self._lock:
+            self._closed = True
+            for shared in self._routes.values():
+                while shared.idle:
+                    shared.idle.popleft().drop()
 
     def disown(self) -> None:
-        """This is a forked child."""
-        doors = self._doors
+        """Begin anew in a forked child."""
+        inherited = self._routes
         self._begin()
-        for door in doors.values():
-            for connection in door.idle:
-                connection.drop()
+        for shared in inherited.values():
+            while shared.idle:
+                shared.idle.popleft().drop()
 
 
 _pools: WeakSet[Pool] = WeakSet()
@@ -179,5 +182,5 @@ def _forked() -> None:
         pool.disown()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nobody forks
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_forked)

@@ -1,16 +1,15 @@
-"""One exchange from the queue of the pool to the last byte, written once for blocking and asynchronous sockets.
+"""One exchange, from waiting for a connection to the last byte, for sync and async sockets alike.
 
-It is a flow like the conversation above it, only its effects are smaller (`_waits`). An IO answers them beside `credentials`, `send`
-and `sleep`, and the same two loops drive it:
+The methods of `Wire` are flows: they yield the small effects of `_waits`, and each IO answers those in its own way.
 
     send(effect)  =  run(wire.exchange(effect), io)        or        await run_async(wire.exchange(effect), io)
 
-    pool ──> connection, kept or new ──> pump <──> exchange ──> response
+    pool ──> connection, idle or new ──> pump <──> exchange ──> response
       ^                                                             │
-      └── give back: kept if both messages ended where they must, else dropped, which never waits
+      └── release: kept if both messages ended where they must, else closed
 
-A place in the pool and a connection belong to one call until it leaves; an error, a cancellation that closes the generator and
-`KeyboardInterrupt` leave through the same `finally`.
+A slot of the pool and its connection belong to one call. Errors, cancellations and interrupts all leave through the
+same `finally`, which releases the slot; `_pool` explains why it does so twice.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from smruntime_core.values import flag
 
 from ..connect._connector import Connector
 from ..connect._proxies import Proxies, Proxy
-from ..nonblocking._connection import READ, Connection, Option, options_of
+from ..nonblocking._connection import READ, Connection, Option, Route, options_of
 from ..nonblocking._retry import not_sent
 from ..nonblocking._time_limits import Limits
-from ..nonblocking._waiting import Turn, Wait
-from ._pool import MOST, Pool
+from ..nonblocking._waiting import Wait, WaitTurn
+from ._pool import MOST, Pool, Slot
 from ._pump import AGAIN, pump
 from ._upload_progress import Beside, beside
 
@@ -45,12 +44,12 @@ EngineName: TypeAlias = Literal["native", "h11"]
 
 
 class WireSettings(TypedDict, total=False):
-    """What every client over a wire takes besides.
+    """The settings of every client over a wire.
 
-    `engine` chooses who reads responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an `ssl.SSLContext`
-    (default: the system's certificates). `max_connections` is how many there may be to one host: who comes then waits in line.
-    `proxy` is the URL of a proxy to go through; `trust_env` allows to look for one in the environment, as `_proxy` says.
-    `socket_options` are set on every socket after ours: no delay, and TCP keep-alive after a minute of silence.
+    `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an
+    `ssl.SSLContext` (default: the system's certificates). `max_connections` limits the connections to one host; further
+    calls wait. `proxy` is the URL of a proxy; `trust_env` allows to look for one in the environment, as `_proxy` says.
+    `socket_options` are set on every socket after ours (no delay, and TCP keep-alive after a minute of silence).
     """
 
     engine: EngineName
@@ -62,106 +61,119 @@ class WireSettings(TypedDict, total=False):
 
 
 class Wire:
-    """The connections of a client and how a request travels on one. Raises `ConstructionError` for settings that cannot work."""
+    """The connections of a client, and the flows of a request over one of them.
 
-    def __init__(self, clock: Callable[[], float], settings: WireSettings | None = None) -> None:
+    Raises `ConstructionError` for settings that cannot work.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        settings: WireSettings | None = None,
+        connector: Connector | None = None,
+        pool: Pool | None = None,
+    ) -> None:
         settings = settings or {}
         conceal(settings)
         self._clock = clock
         self._engine = load_engine(settings.get("engine", "native"))
-        self._pool = Pool(clock, settings.get("max_connections", MOST))
-        options = options_of(settings.get("socket_options", ()))
-        self._connector = Connector(clock, settings.get("tls"), proxies_of(settings), options=options)
+        self._pool = pool or Pool(clock, settings.get("max_connections", MOST))
+        self._connector = connector or connector_of(clock, settings)
 
     def exchange(self, effect: Send) -> Flow[Response]:
-        """Send and receive; raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry."""
+        """Send a request and receive the whole response.
+
+        Raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry.
+        """
         exchange = Exchange(effect.request, self._engine, effect.max_body)
         limits = Limits(self._clock, effect.timeout, effect.phases)
-        connection = None if effect.fresh else self._pool.take(exchange.origin)
-        if connection is None:
-            connection = yield from self._connection(exchange, effect, limits)
-        else:
-            exchange.reused = True
-        keep = False
+        slot, route = Slot(), self._connector.route(exchange.origin, effect.direct)
         try:
-            yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
-            keep = exchange.reusable()
-            return exchange.response()
+            try:
+                self._pool.acquire(slot, route)
+                connection = self._pool.take(slot, effect.fresh) if slot.called else None
+                exchange.reused = connection is not None
+                if connection is None:
+                    connection = yield from self._connection(slot, route, exchange, effect, limits)
+                yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
+                slot.reusable = exchange.reusable()
+                return exchange.response()
+            finally:
+                self._pool.release(slot)
         finally:
-            self._pool.give_back(exchange.origin, connection, keep)
+            self._pool.release(slot)  # completes a release that an interrupt cut short
 
     def open(self, effect: Open) -> Flow[StreamingResponse]:
-        """Send, and receive no more than the head; raises like `exchange`."""
+        """Send a request and receive the head of its response; raises like `exchange`."""
         exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
         limits = Limits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
-        connection = None if effect.fresh else self._pool.take(exchange.origin)
-        if connection is None:
-            connection = yield from self._connection(exchange, effect, limits)
-        else:
-            exchange.reused = True
-        body = OpenBody(self._pool, exchange, connection, aside)
+        slot, route = Slot(), self._connector.route(exchange.origin, False)
         try:
-            yield from self._converse(body.connection, exchange, limits, aside, 0)
-            head = exchange.head
-            assert head is not None, "the pump stops before its time"  # noqa: S101 - a mistake of ours, not a peer's
+            try:
+                self._pool.acquire(slot, route)
+                connection = self._pool.take(slot, effect.fresh) if slot.called else None
+                exchange.reused = connection is not None
+                if connection is None:
+                    connection = yield from self._connection(slot, route, exchange, effect, limits)
+                yield from self._converse(connection, exchange, limits, aside, 0)
+                head = exchange.head
+                assert head is not None, "the pump stops too early"  # noqa: S101 - our own mistake, not a peer's
+                exchange.until = "piece" if head.status < 300 else "end"  # the body of an error is read as a whole
+                body = OpenBody(self._pool, slot, connection, exchange, aside)
+                return StreamingResponse(head.status, head.headers, body)  # from here on the slot is the body's
+            except BaseException:
+                self._pool.release(slot)
+                raise
         except BaseException:
-            body.abort()
+            self._pool.release(slot)  # completes a release that an interrupt cut short
             raise
-        exchange.until = "piece" if head.status < 300 else "end"  # nobody reads an error while it comes, and it may drip
-        return StreamingResponse(head.status, head.headers, body)
 
     def receive(self, effect: Receive) -> Flow[bytes]:
-        """The next piece of an open body; its connection is put back with the last one. Raises `DispatchFailure`."""
+        """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
         body = effect.body
         assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
-        if not body.begin():
-            return b""
-        exchange, whole = body.exchange, False
         try:
-            limits = Limits(self._clock, effect.timeout, effect.phases)
-            if limits.over():
-                raise exchange.failure("timeout", "the time for the whole call is over")
-            if exchange.hungry():
-                aside = body.aside if exchange.owed else None
-                yield from self._converse(body.connection, exchange, limits, aside, READ)
-            data = exchange.take()
-            whole = True
+            try:
+                if not body.begin():
+                    return b""
+                data = yield from self._piece(body, effect)
+                body.more = bool(data)
+                return data
+            finally:
+                body.end()
         finally:
-            body.pause()
-            if not whole:
-                body.abort()
-        if not data:
-            body.end(exchange.reusable())
+            body.end()  # completes an end that an interrupt cut short
+
+    def _piece(self, body: OpenBody, effect: Receive) -> Flow[bytes]:
+        exchange = body.exchange
+        limits = Limits(self._clock, effect.timeout, effect.phases)
+        if limits.over():
+            raise exchange.failure("timeout", "the time for the whole call is over")
+        if exchange.hungry():
+            aside = body.aside if exchange.owed else None
+            yield from self._converse(body.connection, exchange, limits, aside, READ)
+        data = exchange.take()
+        body.slot.reusable = not data and exchange.reusable()
         return data
 
-    def _connection(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A new one, or after standing in line one that came free. Whoever gets one must give it back."""
-        pool, origin = self._pool, exchange.origin
-        place = pool.enter(origin)
-        settled = False
-        try:
-            if place is not None:
-                yield from Turn(place, limits.left(limits.end(limits.phases.pool)))
-                if not place.called:
-                    raise not_sent("timeout", "pool", "every connection was in use for too long")
-                if place.connection is not None:
-                    if not effect.fresh and place.connection.usable(self._clock()):
-                        exchange.reused = settled = True
-                        return place.connection
-                    place.connection.drop()
-                    place.connection = None  # but its place is ours
-            connection = yield from self._connect(exchange, effect, limits)
-            settled = True
-            return connection
-        finally:
-            if not settled:
-                pool.leave(origin) if place is None else pool.give_up(origin, place)
+    def _connection(self, slot: Slot, route: Route, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+        """Wait until `slot` is granted; return an idle connection or a new one."""
+        if not slot.called:
+            yield from self._turn(slot, limits)
+            if connection := self._pool.take(slot, effect.fresh):
+                exchange.reused = True
+                return connection
+        slot.connection = yield from self._connector.connect(route, limits)
+        return slot.connection
 
-    def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
-        """A new connection; the place in the pool is there."""
-        return self._connector.connect(exchange.origin, limits, direct=direct(effect))
+    def _turn(self, slot: Slot, limits: Limits) -> Flow[None]:
+        longest = limits.phases.pool
+        yield from WaitTurn(slot, limits.left(limits.end(longest)))
+        if not slot.called:
+            message = f"no connection became free in time (timeouts.pool={longest}): raise max_connections or make fewer calls at once"
+            raise not_sent("timeout", "pool", message)
 
     def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
         if limits.last is not None and limits.over() and not exchange.bytes_sent:
@@ -184,59 +196,62 @@ class Wire:
             aside.tell()
 
     def trust(self, ca_bundle: str | None) -> None:
-        """Certificates for connections to come, unless a context of the caller's was given."""
+        """Trust the certificates in `ca_bundle` from now on, unless the caller chose others."""
         self._connector.trust(ca_bundle)
 
     def close(self) -> None:
-        """Drop every idle connection; those in use are dropped when they are done."""
+        """Close every idle connection; those in use are closed after their calls."""
         self._pool.close()
 
 
 class OpenBody:
-    """A body that is being read, and the connection that it comes by, until it is over.
+    """The body of a response that is being read, with its connection.
 
-    Any thread or task may end it. Who is waiting for its next piece then is woken by the connection's end and closes it, for nobody else
-    may: the number of a closed socket is soon another's. Whoever forgets a body has ended it.
+    One task or thread reads; any may abort. While another one reads, `abort` only shuts the connection down: the
+    reader wakes up and releases the slot. (If `abort` closed the socket, the reader could wait on another one that
+    got the same number.) A body that is forgotten is aborted.
     """
 
-    def __init__(self, pool: Pool, exchange: Exchange, connection: Connection, aside: Beside | None) -> None:
-        self.exchange = exchange
+    more = False  # after a read: there may be more to read
+    _reading = _over = False
+
+    def __init__(self, pool: Pool, slot: Slot, connection: Connection, exchange: Exchange, aside: Beside | None) -> None:
+        self.slot = slot
         self.connection = connection
+        self.exchange = exchange
         self.aside = aside
         self._pool = pool
-        self._over = self._busy = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may run `abort` while a method holds it
 
     def begin(self) -> bool:
-        """Somebody reads, until `pause`; False if it is over."""
+        """Begin to read, until `end`; return False if the body is over."""
+        self.more = False
         with self._lock:
-            self._busy = not self._over
-            return self._busy
+            self._reading = not self._over
+            return self._reading
 
-    def pause(self) -> None:
-        """Nobody reads now."""
+    def end(self) -> None:
+        """End the read; unless there is `more`, the body is over. May be called twice."""
         with self._lock:
-            self._busy = False
-            orphan = self._over
-        if orphan:
-            self._pool.give_back(self.exchange.origin, self.connection, False)
-
-    def end(self, keep: bool) -> None:
-        """Nothing more is read; the connection may serve again if `keep` says so."""
-        with self._lock:
-            if self._over:
-                return
-            self._over = True
-            if self._busy:
-                self.connection.hang_up()
-                return
-        self._pool.give_back(self.exchange.origin, self.connection, keep)
+            if self._over:  # aborted during the read
+                self.slot.reusable = False
+            self._over = self._over or not self.more
+            self._reading = False
+        if self._over:
+            self._pool.release(self.slot)
 
     def abort(self) -> None:
-        """Close the connection, for what is left of the body would be the next answer's beginning."""
-        self.end(False)
+        """Read no more. The connection is closed unless the body was read to its end."""
+        with self._lock:
+            self._over = True
+            if self._reading:
+                self.connection.hang_up()
+                return
+        self._pool.release(self.slot)
 
-    __del__ = abort
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):  # not if an interrupt cut `__init__` short
+            self.abort()
 
 
 _LATE: dict[Phase, str] = {
@@ -246,19 +261,14 @@ _LATE: dict[Phase, str] = {
 }
 
 
-def direct(effect: Send | Open) -> bool:
-    """No proxy may see it."""
-    return isinstance(effect, Send) and effect.direct
-
-
 def conceal(settings: WireSettings) -> None:
-    """Put a `Proxy` in the place of its URL, which may bear a password; raises `ConstructionError` if it is none."""
+    """Replace the URL of a proxy, which may hold a password, by a `Proxy`; raises `ConstructionError`."""
     if settings.get("proxy") is not None:
         settings["proxy"] = Proxy.of(settings.pop("proxy"))
 
 
 def proxies_of(settings: WireSettings) -> Proxies:
-    """The proxies that `settings`, concealed, allow."""
+    """Return the proxies that `settings` allow, after `conceal`."""
     proxy = settings.get("proxy")
     trusting = flag("trust_env", settings.get("trust_env", False))
     try:
@@ -267,8 +277,14 @@ def proxies_of(settings: WireSettings) -> Proxies:
         raise refusal.with_traceback(None) from None  # there, locals hold the environment
 
 
+def connector_of(clock: Callable[[], float], settings: WireSettings, make: Callable[..., Connector] = Connector) -> Connector:
+    """Return the connector that `settings`, after `conceal`, describe."""
+    options = options_of(settings.get("socket_options", ()))
+    return make(clock, settings.get("tls"), proxies_of(settings), options=options)
+
+
 def load_engine(name: EngineName) -> Engine | None:
-    """The reader of bodies that `name` stands for; None is our own."""
+    """Return the reader of bodies called `name`; None is our own."""
     if name == "native":
         return None
     if name != "h11":
