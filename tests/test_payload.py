@@ -290,8 +290,8 @@ def test_an_answer_cut_in_half_does_not_look_complete() -> None:
     for decoder, data in (
         (TextDecoder(), b"caf\xc3"),
         (LineDecoder(), b"caf\xc3"),
-        (SSEDecoder(), b"data: par"),
-        (SSEDecoder(), b"data: part\n"),
+        (SSEDecoder(), b"event: par"),
+        (SSEDecoder(), b"data: part\ndata: caf\xc3"),
         (JSONLinesDecoder(), b'{"a": '),
         (JSONRecordDecoder(), b'{"a": '),
     ):

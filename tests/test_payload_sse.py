@@ -45,8 +45,14 @@ def test_a_stream_cut_anywhere_gives_the_whole_events_and_says_that_it_was_cut(e
     for end in range(len(data)):
         count = whole.get(end, count)
         found, error = decode(SSEDecoder(), [data[:end]])
-        assert found == expected[:count]
-        assert isinstance(error, TruncatedStream) is (end not in whole)
+        assert found[:count] == expected[:count]
+        terminated = [isinstance(event, ServerSentEvent) and event.terminated for event in found]
+        if end in whole:
+            assert (len(found), error) == (count, None)
+        elif error is None:
+            assert terminated == [True] * count + [False], "an event that may have been cut looks like a whole one"
+        else:
+            assert isinstance(error, TruncatedStream) and terminated == [True] * count
 
 
 E = ServerSentEvent
@@ -90,9 +96,40 @@ def test_a_retry_that_is_not_ascii_digits_is_ignored(value: str) -> None:
     assert decode(SSEDecoder(), [f"retry: {value}\ndata: a\n\n".encode()]) == ([E("a")], None)
 
 
-@pytest.mark.parametrize("rest", ["d", "data", "data: b", "data: b\n", "data: b\r\n", "event: x\n", "id: 1\n", "retry: 1", "unknown\n"])
-def test_an_event_without_its_blank_line_is_a_truncated_stream(rest: str) -> None:
+@pytest.mark.parametrize(
+    ("rest", "value"),
+    [
+        ("data", ""),
+        ("data: b", "b"),
+        ("data: b\n", "b"),
+        ("data: b\r\n", "b"),
+        ("data: b\r", "b"),
+        ("data: b\nev", "b"),
+        ("data: b\n: c", "b"),
+    ],
+)
+def test_an_event_without_its_blank_line_is_given_as_unterminated(rest: str, value: str) -> None:
+    """Some containers end their stream right after the last line, which says why the model stopped."""
+    for parts in ([f"data: a\n\n{rest}".encode()], cut(f"data: a\n\n{rest}".encode(), range(100))):
+        found, error = decode(SSEDecoder(), parts)
+        assert (found, error) == ([E("a"), E(value, terminated=False)], None)
+    assert E("a").terminated
+
+
+def test_an_unterminated_event_keeps_its_name_and_id() -> None:
+    found, _ = decode(SSEDecoder(), [b"id: 7\nevent: end\ndata: a\ndata: [DONE]"])
+    assert found == [E("a\n[DONE]", "end", "7", terminated=False)]
+
+
+@pytest.mark.parametrize("rest", ["d", "event: x\n", "id: 1\n", "retry: 1", "unknown\n"])
+def test_an_event_without_blank_line_and_without_data_is_a_truncated_stream(rest: str) -> None:
     found, error = decode(SSEDecoder(), [f"data: a\n\n{rest}".encode()])
+    assert found == [E("a")]
+    assert isinstance(error, TruncatedStream)
+
+
+def test_half_a_character_at_the_end_is_a_truncated_stream() -> None:
+    found, error = decode(SSEDecoder(), [b"data: a\n\ndata: b\ndata: \xe2\x82"])
     assert found == [E("a")]
     assert isinstance(error, TruncatedStream)
 

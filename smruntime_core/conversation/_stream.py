@@ -1,11 +1,15 @@
 """A streamed answer while it is being received: events that are there already, and the flow that fetches more.
 
     while True:
-        yield from stream.decoded(decoder)      # what is there already: no waiting, no colour
+        yield from stream.decoded(decoder)      # what is there already: no waiting, neither sync nor async
         if stream.ended: return
         run(stream.more(), io)                  # or: await run_async(stream.more(), io)
 
-So reading costs a flow per piece that arrives, not per event, and a client of either colour is these four lines.
+So reading costs a flow per piece that arrives, not per event, and a sync or async client is these four lines.
+
+One part of an answer can hold millions of events, or megabytes without any. So an iterator also stops after `MAX_EVENTS`
+events, after `MAX_BYTES` bytes, and when the deadline of the call has passed; then `more` checks the deadline and lets other
+tasks run (`Sleep(0)`) instead of receiving.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from ..effects import Flow, Receive
+from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
 from ..metadata import Metadata
 from ..protocol._bindings import Output
@@ -21,6 +25,10 @@ from ..protocol._response_parser import PayloadPart, ResponseEnded, ResponseEven
 from ..values._decoder import NEED_DATA, Decoder
 from ..values._messages import ResponseBody, Timeouts
 from ._deadline import Deadline
+
+# An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few milliseconds of decoding at most.
+MAX_EVENTS = 256
+MAX_BYTES = 64 * 1024
 
 T = TypeVar("T")
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
@@ -47,6 +55,10 @@ class Stream(Generic[OutputT_co]):
         self._seen = seen
         self._failure: SmRuntimeError | None = None
         self._busy = False
+        self._part = b""  # that is being decoded
+        self._offset = 0  # in `_part`, of what has yet to be decoded
+        self._whole = False  # the last part has arrived
+        self._stopped = False  # an iterator, although there was more
 
     @property
     def metadata(self) -> Metadata:
@@ -54,12 +66,18 @@ class Stream(Generic[OutputT_co]):
         return self.output.metadata
 
     def more(self) -> Flow[None]:
-        """Receive some bytes; raises `DispatchFailure` if the answer breaks off, `TruncatedStream` if it was closed before its end."""
+        """Receive some bytes, or let other tasks run if an iterator stopped although there was more.
+
+        Raises `DispatchFailure` if the answer breaks off or its time is over, `TruncatedStream` if it was closed before its end.
+        """
         self._check()
         if self._busy:
             raise RuntimeError("this stream is being read already: give each answer one reader")
         self._busy = True
         try:
+            if self._stopped:
+                yield from self._pause()
+                return
             data = yield from Receive(self._body, self._deadline.left(), self._phases)
         except DispatchFailure as failure:
             raise self._failed(failure) from None
@@ -71,17 +89,39 @@ class Stream(Generic[OutputT_co]):
         else:
             self._parser.receive_eof()
 
+    def _pause(self) -> Flow[None]:
+        self._stopped = False
+        if self._deadline.passed_in(0.0):
+            raise DispatchFailure(
+                "the time for the whole call is over before all of its response was read",
+                kind="timeout",
+                phase="body",
+                delivery="answered",
+                status=self.metadata.status,
+            )
+        yield from Sleep(0.0)
+
     def events(self) -> Iterator[ResponseEvent]:
-        """The events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
+        """Yield events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
         self._check()
-        next_event = self._parser.next_event
+        next_event, passed_in = self._parser.next_event, self._deadline.passed_in
+        if self._part:
+            rest = PayloadPart(self._part[self._offset :])
+            self._part, self._offset = b"", 0
+            yield rest
         try:
-            while (event := next_event()) is not NEED_DATA:
+            for _ in range(MAX_EVENTS):
+                event = next_event()
+                if event is NEED_DATA:
+                    return
                 if type(event) is ResponseEnded:
                     self.ended = True
                 yield event
+                if passed_in(0.0):
+                    break
         except SmRuntimeError as failure:
             raise self._failed(failure) from None
+        self._stopped = True
 
     def _check(self) -> None:
         if self._failure is not None and not self.ended:
@@ -93,26 +133,54 @@ class Stream(Generic[OutputT_co]):
         return self._failure
 
     def parts(self) -> Iterator[bytes]:
-        """The bytes of the parts that are there."""
+        """Yield the bytes of parts that are there."""
         for event in self.events():
             if type(event) is PayloadPart:
                 yield event.bytes
 
     def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
-        """What `decoder` makes of the parts that are there; at the end of the answer, of what it has left."""
-        for part in self.parts():
-            decoder.receive_data(part)
-            yield from self._drain(decoder)
-        if self.ended:
-            decoder.receive_eof()
-            yield from self._drain(decoder)
-
-    def _drain(self, decoder: Decoder[T]) -> Iterator[T]:
+        """Yield what `decoder` makes of parts that are there; at the end of the answer, of what it has left."""
+        self._check()
+        next_event, passed_in = decoder.next_event, self._deadline.passed_in
+        events, size, ended = 0, 0, False
         try:
-            while (item := decoder.next_event()) is not NEED_DATA:
-                yield item
+            while size < MAX_BYTES:
+                while (item := next_event()) is not NEED_DATA:
+                    yield item
+                    events += 1
+                    if events == MAX_EVENTS or passed_in(0.0):
+                        self._stopped = True
+                        return
+                if ended:
+                    self.ended = True
+                    return
+                if piece := self._piece(MAX_BYTES - size):
+                    decoder.receive_data(piece)
+                    size += len(piece)
+                elif self._whole:
+                    decoder.receive_eof()
+                    ended = True
+                else:
+                    return
         except SmRuntimeError as failure:
             raise self._failed(failure) from None
+        self._stopped = True
+
+    def _piece(self, size: int) -> bytes:
+        """Return the next bytes of the parts that are there, at most `size`; none if there are none."""
+        while not self._part:
+            event = self._parser.next_event()
+            if event is NEED_DATA:
+                return b""
+            if type(event) is PayloadPart:
+                self._part = event.bytes
+            self._whole = self._whole or type(event) is ResponseEnded
+        start = self._offset
+        self._offset += size
+        piece = self._part[start : self._offset]
+        if self._offset >= len(self._part):
+            self._part, self._offset = b"", 0
+        return piece
 
     def close(self) -> None:
         """Let go of what has not been received; never waits."""

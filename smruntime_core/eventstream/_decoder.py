@@ -1,141 +1,170 @@
 """Bytes cut anywhere → messages.
 
-Frames that lie whole in what arrived are decoded where they are; only a frame that did not arrive whole is held, and each byte
-of it goes into the buffer once. Less than a prelude is held as it is. From the prelude on, which is checked first, the number of
-missing bytes is known, so pieces are only counted and appended until none is missing.
+A frame that lies whole in a part is decoded where it is. Only a frame that does not is held, and each byte of it is copied into a
+buffer once. Less than a prelude is held as it is. From the prelude on, which is checked first, the sizes are known, so pieces
+are only counted and appended until none is missing.
 
-    receive_data ──> frames that are whole ──> queue ──> next_event
-         │  ^
-         v  │ whole now
-      _start: < 12 bytes      _partial: a frame whose prelude is good, _missing > 0
+    part ──> frames that are whole ──────────────────────────> next_event
+      │  ^                                                          ^
+      v  │ 12 bytes now                                             │ whole now
+    _start: less than a prelude       _partial: a frame whose prelude is good
 
-A stream says the same headers again and again. So the decoder remembers the last header block with what it means, and for that
-block the preludes it came with: the frame's size and the CRC up to the payload. A frame that begins with such a prelude and
-that block (its *head*) is not looked into again. What is remembered was in a frame whose checksums were right.
+A stream repeats the same headers. So the decoder remembers the last header block with its meaning, and for that block the
+preludes it came with: the frame's size and the CRC up to the payload. A frame that begins with such a prelude and that block
+(its *head*) is not parsed again. What is remembered was in a frame whose checksums were right.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 from zlib import crc32
 
 from ..errors import StreamError, TruncatedStream
 from ..values._decoder import NEED_DATA, NeedData
+from ..values._incremental import PartQueue
 from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
 from ._headers import HeaderValue, decode_headers
 
 MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
+MAX_JOINED: Final = 8192  # bytes; a smaller frame is joined from its pieces in half the time that `_PartialFrame` takes
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
+
+_Head: TypeAlias = "tuple[bytes | None, int, int, int]"  # prelude and header block, their size, the frame's, CRC so far
 
 # Half the cost of `Message(...)`, which does the same.
 _new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]  # of tuple.__new__
 
 
-class EventStreamDecoder:
-    """Event-stream bytes in any pieces → `Message`s.
-
-    What breaks the format comes out of `next_event` as `StreamError`, after the messages before it; a length that is not
-    allowed does so as soon as 12 bytes of its frame are there.
-    """
+class EventStreamDecoder(PartQueue):
+    """Event-stream bytes in any pieces → `Message`s."""
 
     def __init__(self) -> None:
-        self._events: deque[Message] = deque()
-        self._failure: StreamError | None = None
-        self._ended = False
-        self._position = 0  # of the first byte not decoded yet, in the whole stream
+        super().__init__()
+        self._part = b""  # that is being read
+        self._offset = 0  # in `_part`, of the first byte that is not decoded
+        self._position = 0  # in the stream, of `_part` or of the frame that is held
+        self._skip = 0  # bytes of the next part that have been read
         self._start = b""
-        self._partial = BytesIO()
-        self._missing = 0
+        self._partial: _PartialFrame | None = None
         self._block = b""
         self._headers = decode_headers(b"")
-        self._known: dict[bytes, tuple[bytes, int, int]] = {}  # prelude -> head, size of the frame, CRC of the head
-
-    def receive_data(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Take in bytes from the stream; raises nothing. After an error they are dropped."""
-        if self._ended and data:
-            self._fail(StreamError("bytes came after the end of the stream"))
-        if self._failure is not None:
-            return
-        if type(data) is not bytes:
-            data = bytes(memoryview(data))  # not bytes(data): a number is no data
-        offset = 0
-        if self._missing:
-            offset = self._resume(data)
-        elif self._start:
-            data = self._start + data
-        if offset < len(data) and self._failure is None:
-            self._decode(data, offset)
-
-    def receive_eof(self) -> None:
-        """The stream ended: `next_event` gives what is left, then raises `TruncatedStream` if that was inside a frame."""
-        self._ended = True
-        if held := len(self._start) or self._partial.tell():
-            whole = held + self._missing if self._missing else f"at least {OVERHEAD}"
-            self._fail(TruncatedStream(f"the stream ended inside the frame at byte {self._position}: {held} of {whole} bytes came"))
+        self._head: _Head = (None, PRELUDE, 0, 0)  # of the frame before
+        self._known: dict[bytes, _Head] = {}  # by prelude
 
     def next_event(self) -> Message | NeedData:
-        """The next message, or `NEED_DATA`; raises `StreamError`, then and for good, where the stream went wrong."""
-        if self._events:
-            return self._events.popleft()
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)  # else it would grow each time
-        return NEED_DATA
+        """Return the next message, or `NEED_DATA` if there is none (yet).
 
-    def _resume(self, data: bytes) -> int:
-        """Go on with the frame that is held; returns how much of `data` belongs to it."""
-        piece = data[: self._missing]
-        self._partial.write(piece)
-        self._missing -= len(piece)
-        if not self._missing:
-            frame, self._partial = self._partial.getvalue(), BytesIO()  # getvalue() hands its buffer over and copies nothing
-            self._decode(frame, 0)
-        return len(piece)
+        Raises `StreamError` after the messages before what breaks the format, and again at each later call. A length that is not
+        allowed is refused as soon as 12 bytes of its frame are there. `TruncatedStream`: the stream ended inside a frame.
+        """
+        while True:
+            part, offset = self._part, self._offset
+            head, size, total, crc = self._head
+            begun = part[offset : offset + size]
+            known = begun == head
+            if not known and (found := self._known.get(begun[:PRELUDE])) is not None:
+                head, size, total, crc = self._head = found
+                known = begun == head
+            end = offset + total
+            if known and end <= len(part):
+                payload = part[offset + size : end - 4]
+                if crc32(payload, crc) == checksum_at(part, end - 4)[0]:
+                    self._offset = end
+                    return _new(Message, (self._headers, payload))
+            event = self._next_unknown()
+            if event is not None:
+                return event
 
-    def _decode(self, data: bytes, offset: int) -> None:
-        """Queue every whole frame from `offset` on, and hold the rest."""
-        self._position -= offset  # while this runs: where `data` begins in the stream
-        size, known, append = len(data), self._known, self._events.append
-        length, headers = PRELUDE + len(self._block), self._headers
-        head, total, crc = b"", 0, 0  # of the frame before: prelude and header block, size, CRC so far
+    def _next_unknown(self) -> Message | NeedData | None:
+        """Do the same where the frame begins with no known head, is not whole, or is broken; None: another part was begun."""
         try:
-            while size - offset >= PRELUDE:
-                begun = data[offset : offset + length]
-                if begun != head:
-                    found = known.get(begun[:PRELUDE])
-                    if found is None or found[0] != begun:
-                        end = offset + _announced(data, offset)
-                        if end > size:
-                            break
-                        append(self._learn(data, offset, end))
-                        length, headers = PRELUDE + len(self._block), self._headers
-                        head = b""  # it may have had another block
-                        offset = end
-                        continue
-                    head, total, crc = found
-                end = offset + total
-                if end > size:
-                    break
-                payload = data[offset + length : end - 4]
-                if crc32(payload, crc) != checksum_at(data, end - 4)[0]:
-                    raise _broken()
-                append(_new(Message, (headers, payload)))
-                offset = end
+            if self._offset < len(self._part) and (message := self._whole_frame()) is not None:
+                return message
+            if self._parts:
+                return self._begin()
         except StreamError as error:
-            self._fail(StreamError(f"the frame at byte {self._position + offset}: {error}"))
-        else:
-            self._position += offset
-            self._hold(data, offset)
+            self._fail(StreamError(f"the frame at byte {self._position + self._offset}: {error}"))
+        if not self._ended:
+            return NEED_DATA
+        if not self._finished:
+            self._finish()
+        return self._at_end()
 
-    def _learn(self, data: bytes, offset: int, end: int) -> Message:
-        """Decode the frame `data[offset:end]`, its prelude checked, and remember how it begins."""
-        start = offset + PRELUDE + prelude_at(data, offset)[1]
-        head, payload = data[offset:start], data[start : end - 4]
+    def _begin(self) -> Message | None:
+        """Go on to the next part; returns the message of the frame that was held if it is whole now."""
+        part, offset, start = self._parts.popleft(), self._skip, self._start
+        self._position += self._offset
+        self._part, self._start, self._offset, self._skip = b"", b"", 0, 0
+        message = None
+        if start:
+            end = offset + (prelude_at(start, 0)[0] if len(start) >= PRELUDE else PRELUDE) - len(start)
+            self._part = start + part[offset:end]
+            if end < len(part):
+                self._parts.appendleft(part)
+                self._skip = end
+            return None
+        if self._partial is not None:
+            partial = self._partial
+            offset = partial.receive(part, offset)
+            if partial.missing:
+                return None
+            message = self._completed(partial)
+            self._position += partial.size
+        self._part, self._offset = part, offset
+        self._position -= offset
+        return message
+
+    def _whole_frame(self) -> Message | None:
+        """Return the message of the next frame if it is whole in this part; else hold what there is of it."""
+        part, offset = self._part, self._offset
+        if len(part) - offset >= PRELUDE:
+            size, header_size = _announced(part, offset)
+            if offset + size <= len(part):
+                message = self._decoded(part, offset, offset + size)
+                self._offset = offset + size
+                return message
+            if size > MAX_JOINED:
+                self._partial = _PartialFrame(size, header_size)
+                self._partial.receive(part, offset)
+        if self._partial is None:
+            self._start = part[offset:]
+        self._part, self._offset = b"", 0
+        self._position += offset
+        return None
+
+    def _finish(self) -> None:
+        """Check that the stream ended between two frames."""
+        self._finished = True
+        partial = self._partial
+        held = partial.size - partial.missing if partial else len(self._start)
+        if held:
+            whole = partial.size if partial else (_announced(self._start, 0)[0] if held >= PRELUDE else f"at least {OVERHEAD}")
+            self._fail(TruncatedStream(f"the stream ended inside the frame at byte {self._position}: {held} of {whole} bytes came"))
+
+    def _fail(self, error: StreamError) -> None:
+        self._part, self._start, self._partial = b"", b"", None
+        super()._fail(error)
+
+    def _decoded(self, part: bytes, offset: int, end: int) -> Message:
+        """Return the message of the frame `part[offset:end]`, whose prelude has been checked."""
+        start = offset + PRELUDE + prelude_at(part, offset)[1]
+        head, payload = part[offset:start], part[start : end - 4]
         crc = crc32(head)
-        if crc32(payload, crc) != checksum_at(data, end - 4)[0]:
+        if crc32(payload, crc) != checksum_at(part, end - 4)[0]:
             raise _broken()
+        return self._remembered(head, payload, crc)
+
+    def _completed(self, partial: _PartialFrame) -> Message:
+        """Return the message of the frame that was held, which is whole now."""
+        self._partial = None
+        if partial.crc != checksum_at(partial.checksum, 0)[0]:
+            raise _broken()
+        return self._remembered(bytes(partial.head), partial.payload.getvalue(), crc32(partial.head))
+
+    def _remembered(self, head: bytes, payload: bytes, crc: int) -> Message:
+        """Return the message of a frame whose checksums were right, and remember its head, whose CRC is `crc`."""
         block = head[PRELUDE:]
         if block != self._block:
             self._headers = decode_headers(block)
@@ -143,31 +172,51 @@ class EventStreamDecoder:
             self._known.clear()
         elif len(self._known) >= MAX_KNOWN:
             self._known.clear()
+        self._head = head, len(head), len(head) + len(payload) + 4, crc
         if len(head) <= MAX_KNOWN_HEAD:
-            self._known[head[:PRELUDE]] = head, end - offset, crc
+            self._known[head[:PRELUDE]] = self._head
         return Message(self._headers, payload)
 
-    def _hold(self, data: bytes, offset: int) -> None:
-        """Keep the beginning of a frame; if its prelude is there, it is good."""
-        held = len(data) - offset
-        if held < PRELUDE:
-            self._start = data[offset:]
-            return
-        self._start = b""
-        self._partial.write(memoryview(data)[offset:])
-        self._missing = prelude_at(data, offset)[0] - held
 
-    def _fail(self, failure: StreamError) -> None:
-        """The stream ends here; the first failure is the one that counts."""
-        self._failure = self._failure or failure
-        self._start, self._missing, self._partial = b"", 0, BytesIO()
+class _PartialFrame:
+    """A frame that has not arrived whole. Its payload is collected in the buffer that becomes `Message.payload`, without a copy."""
+
+    def __init__(self, size: int, header_size: int) -> None:
+        self.size = self.missing = size
+        self.head = bytearray()
+        self.payload = BytesIO()
+        self.checksum = bytearray()
+        self.crc = 0  # of head and payload
+        self._payload_size = size - OVERHEAD - header_size
+
+    def receive(self, part: bytes, offset: int = 0) -> int:
+        """Take from `part` what belongs to the frame; returns where that ends."""
+        if self.missing > self._payload_size + 4:
+            piece = part[offset : offset + self.missing - self._payload_size - 4]
+            self.head += piece
+            self.crc = crc32(piece, self.crc)
+            offset += self._took(piece)
+        if 4 < self.missing <= self._payload_size + 4:
+            piece = part[offset : offset + self.missing - 4]
+            self.payload.write(piece)
+            self.crc = crc32(piece, self.crc)
+            offset += self._took(piece)
+        if self.missing <= 4:
+            piece = part[offset : offset + self.missing]
+            self.checksum += piece
+            offset += self._took(piece)
+        return offset
+
+    def _took(self, piece: bytes) -> int:
+        self.missing -= len(piece)
+        return len(piece)
 
 
-def _announced(data: bytes, offset: int) -> int:
-    """The size of the frame at `offset`, by its prelude; raises `StreamError`."""
+def _announced(data: bytes, offset: int) -> tuple[int, int]:
+    """Return the sizes of the frame at `offset` and of its header block, by its prelude; raises `StreamError`."""
     total, length, stated = prelude_at(data, offset)
     check_prelude(total, length, stated, crc32(data[offset : offset + 8]))
-    return total
+    return total, length
 
 
 def _broken() -> StreamError:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ._head import FIELD, TOKEN, Head, Violation, bare_lf
+from ._head import FIELD, TOKEN, Head, Violation
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 BODILESS = (204, 304)  # statuses
 
-_TRAILERS = rf"(?:(?!(?i:content-length|transfer-encoding):){FIELD}\r\n)*\r\n".encode("latin-1")  # compiled where there are any
+_TRAILER = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")  # compiled where there are any
 _quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
-_CHUNK_SIZE = rf"([0-9A-Fa-f]{{1,16}}){_extension}".encode("latin-1")
+_CHUNK_SIZE = rf"([0-9A-Fa-f]{{1,16}}){_extension}\r".encode("latin-1")
+_half_size = re.compile(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])").match
 _whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
@@ -102,9 +103,10 @@ class Chunked(Looked):
     """A body in chunks, each with its size before it; extensions and trailers are read, bounded and dropped."""
 
     def __init__(self) -> None:
-        self._held = b""  # the beginning of a line that has not ended
+        self._line = bytearray()  # the beginning of a line that has not ended
         self._left = 0  # bytes of the chunk to come, then 2 for its CRLF
         self._in_trailers = False
+        self._trailers_size = 0  # of the lines that have ended
         self.complete = False
         self.excess = False
 
@@ -112,13 +114,10 @@ class Chunked(Looked):
         if self.complete:
             self.excess = True
             return b""
-        if self._held:
-            data = self._held + data
-            self._held = b""
         pieces: list[bytes] = []
         position = 0
         while position < len(data) and not self.complete:
-            if self._left == 0 and (line := _whole_chunk(data, position)):  # the common case: all of a chunk is there
+            if self._left == 0 and not self._line and (line := _whole_chunk(data, position)):  # the common case: all of it is there
                 begin = line.end()
                 end = begin + int(line[1], 16)
                 if data[end : end + 2] == b"\r\n" and not self._in_trailers and end > begin:
@@ -126,7 +125,7 @@ class Chunked(Looked):
                     position = end + 2
                     continue
             if self._in_trailers:
-                position = self._read_trailers(data, position)
+                position = self._read_trailer(data, position)
             elif self._left > 2:
                 piece = data[position : position + self._left - 2]
                 pieces.append(piece)
@@ -143,37 +142,48 @@ class Chunked(Looked):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_size(self, data: bytes, position: int) -> int:
-        end = data.find(b"\r\n", position, position + MAX_CHUNK_LINE)
-        line = data[position : end if end >= 0 else position + MAX_CHUNK_LINE]
-        if end < 0:
-            if b"\n" in line or not re.match(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])", line):
-                raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
-            if len(line) >= MAX_CHUNK_LINE:
+        line, position = self._read_line(data, position, MAX_CHUNK_LINE)
+        if line is None:
+            if not _half_size(self._line):
+                raise Violation("protocol", f"not a chunk size: {bytes(self._line[:24])!r}")
+            if len(self._line) >= MAX_CHUNK_LINE:
                 raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
-            self._held = line
-            return len(data)
+            return position
         found = re.fullmatch(_CHUNK_SIZE, line)
         if found is None:
             raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
         size = int(found[1], 16)
         self._in_trailers = size == 0
         self._left = size + 2 if size else 0
-        return end + 2
+        return position
 
-    def _read_trailers(self, data: bytes, position: int) -> int:
-        rest = data[position : position + MAX_TRAILERS]
-        end = 0 if rest.startswith(b"\r\n") else rest.find(b"\r\n\r\n") + 2
-        if end == 1:  # not found
-            if bare_lf(rest):
-                raise Violation("protocol", "malformed trailers")
-            if len(rest) >= MAX_TRAILERS:
+    def _read_trailer(self, data: bytes, position: int) -> int:
+        limit = MAX_TRAILERS - self._trailers_size
+        line, position = self._read_line(data, position, limit)
+        if line is None:
+            if len(self._line) >= limit:
                 raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
-            self._held = rest
-            return len(data)
-        if not re.fullmatch(_TRAILERS, rest[: end + 2]):
+        elif line == b"\r":
+            self.complete = True
+        elif re.fullmatch(_TRAILER, line):
+            self._trailers_size += len(line) + 1
+        else:
             raise Violation("protocol", "malformed trailers")
-        self.complete = True
-        return position + end + 2
+        return position
+
+    def _read_line(self, data: bytes, position: int, limit: int) -> tuple[bytes | None, int]:
+        """Return the next line without its LF, and where it ends; None if it goes on after `data`, or after `limit` bytes.
+
+        Each byte is looked at once, however few come at a time.
+        """
+        stop = position + limit - len(self._line)
+        end = data.find(b"\n", position, stop)
+        self._line += data[position : stop if end < 0 else end]
+        if end < 0:
+            return None, min(stop, len(data))
+        line = bytes(self._line)
+        self._line.clear()
+        return line, end + 1
 
     def receive_eof(self) -> None:
         raise Violation("truncated", "the body ended inside its chunks")

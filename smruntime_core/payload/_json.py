@@ -20,7 +20,7 @@ from io import StringIO
 from typing import NoReturn, TypeAlias, cast
 
 from ..errors import StreamError, TruncatedStream
-from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ._lines import LineDecoder
 from ._text import TextDecoder
 
@@ -32,14 +32,21 @@ MAX_DEPTH = 256
 _STRING = r'[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|(\\?))'
 _rest_of_string = re.compile(_STRING, re.DOTALL).match
 _tokens = re.compile(rf'[\[\]{{}}]|"{_STRING}', re.DOTALL).finditer
+# A whole string, or a whole array or object with no more than one level of others in it, after blanks: most records are found by
+# this alone, in 2.2 µs where `_Nesting` takes 11.7.
+_WHOLE_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_FLAT = rf'[\[{{](?:[^\[\]{{}}"]++|{_WHOLE_STRING})*+[\]}}]'
+_SHALLOW = rf'{_WHOLE_STRING}|[\[{{](?:[^\[\]{{}}"]++|{_WHOLE_STRING}|{_FLAT})*+[\]}}]'
+_shallow = re.compile(rf"[ \t\r\n]*+({_SHALLOW})", re.DOTALL).match
 _gap = re.compile(r"[ \t\r\n]*+")
 _scalar = re.compile(r"[-+.0-9A-Za-z]*+")
 _half_scalar = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][+-]?))?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?").fullmatch
+_BLANKS = frozenset(" \t\r\n")
 _FIRST_OF_SCALAR = frozenset("-0123456789tfn")
 _FIRST_OF_NESTED = frozenset('"[{')
 
 
-class JSONLinesDecoder(PayloadDecoder[JSON]):
+class JSONLinesDecoder(IncrementalDecoder[JSON]):
     """Lines of UTF-8 in any pieces → the JSON value of each; blank lines are skipped.
 
     The last line needs no end. Raises `StreamError` for a line that is not one JSON value, or longer than `max_line` bytes, or
@@ -53,8 +60,8 @@ class JSONLinesDecoder(PayloadDecoder[JSON]):
         self._parse = _parser()
         self._at_start = True
 
-    def _read(self, data: bytes) -> Iterator[JSON]:
-        for line in self._filled(self._lines._read(data)):
+    def _read(self, part: bytes) -> Iterator[JSON]:
+        for line in self._filled(self._lines._read(part)):
             try:
                 yield self._parse(line)
             except ValueError as error:
@@ -72,12 +79,12 @@ class JSONLinesDecoder(PayloadDecoder[JSON]):
             text = line.removeprefix("\ufeff") if self._at_start else line
             self._at_start = False
             if text.strip(" \t"):
-                if text.count("[") + text.count("{") > MAX_DEPTH:
+                if text.count("[") + text.count("{") > MAX_DEPTH and not _shallow(text):
                     _Nesting().end(text, 0, len(text))
                 yield text
 
 
-class JSONRecordDecoder(PayloadDecoder[JSON]):
+class JSONRecordDecoder(IncrementalDecoder[JSON]):
     """JSON values one after another, in any pieces → the values. White space between them may be there or not.
 
     Raises `StreamError` for what is not JSON, and for a value of more than `max_record` characters or nested too deeply;
@@ -93,15 +100,16 @@ class JSONRecordDecoder(PayloadDecoder[JSON]):
         self._held = StringIO()  # the beginning of a value
         self._size = 0  # of `_held`
         self._in_value = False
-        self._nesting: _Nesting | None = None  # of the value; a number or word has none
+        self._is_scalar = False
+        self._nesting: _Nesting | None = None  # of a string, array or object that is not `_shallow`
 
-    def _read(self, data: bytes) -> Iterator[JSON]:
-        return self._values(self._text._read(data))
+    def _read(self, part: bytes) -> Iterator[JSON]:
+        return self._values(self._text._read(part))
 
     def _finish(self) -> Iterator[JSON]:
         yield from self._values(self._text._finish())
         if self._in_value:
-            if self._nesting or _half_scalar(self._held.getvalue()):
+            if not self._is_scalar or _half_scalar(self._held.getvalue()):
                 raise TruncatedStream("the stream ended within a JSON value")
             yield self._complete("")
 
@@ -111,6 +119,11 @@ class JSONRecordDecoder(PayloadDecoder[JSON]):
             self._at_start = False
             while True:
                 if not self._in_value:
+                    whole = _shallow(text, start)
+                    if whole and len(whole[1]) <= self._max_record:
+                        yield self._parsed(whole[1])
+                        start = whole.end()
+                        continue
                     start = _end(_gap, text, start)
                     if start == len(text):
                         break
@@ -123,20 +136,19 @@ class JSONRecordDecoder(PayloadDecoder[JSON]):
                 start = end
 
     def _begin(self, first: str) -> None:
-        if first in _FIRST_OF_NESTED:
-            self._nesting = _Nesting()
-        elif first in _FIRST_OF_SCALAR:
-            self._nesting = None
-        else:
+        self._is_scalar = first in _FIRST_OF_SCALAR
+        if not self._is_scalar and first not in _FIRST_OF_NESTED:
             raise StreamError(f"{first!r} stands where a JSON value should begin")
         self._in_value = True
 
     def _end_of_value(self, text: str, start: int) -> int:
         """Where in `text` the value ends of which the next character is at `start`; -1 if not in this text."""
-        if self._nesting is None:
+        if self._is_scalar:
             end = _end(_scalar, text, start)
             return end if end < len(text) else -1
-        return self._nesting.end(text, start, start + self._max_record - self._size + 1)  # one more: too long
+        stop = start + self._max_record - self._size + 1  # one more: too long
+        self._nesting = self._nesting or _Nesting()
+        return self._nesting.end(text, start, stop)
 
     def _hold(self, text: str) -> None:
         self._size += len(text)
@@ -152,6 +164,10 @@ class JSONRecordDecoder(PayloadDecoder[JSON]):
             self._held = StringIO()
             self._size = 0
         self._in_value = False
+        self._nesting = None
+        return self._parsed(text)
+
+    def _parsed(self, text: str) -> JSON:
         try:
             return self._parse(text)
         except ValueError as error:
@@ -206,14 +222,19 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
 
 
 def _parser() -> Callable[[str], JSON]:
-    """Text → JSON value; raises `ValueError` if it is none. `json` is imported here because that takes 5 ms."""
+    """Return a function from text to JSON value that raises `ValueError`. `json` is imported here because that takes 5 ms."""
     from json import JSONDecodeError, JSONDecoder
 
-    decode = cast("Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse).decode)
+    decoder = JSONDecoder(parse_constant=_refuse)
+    decode = cast("Callable[[str], JSON]", decoder.decode)
+    raw_decode = cast("Callable[[str], tuple[JSON, int]]", decoder.raw_decode)
 
     def parse(text: str) -> JSON:
         try:
-            return decode(text)
+            if text[0] in _BLANKS or text[-1] in _BLANKS:
+                return decode(text)
+            value, end = raw_decode(text)  # 1.2 µs less than `decode`, which looks for blanks around the value
+            return value if end == len(text) else decode(text)  # which raises
         except JSONDecodeError:
             raise
         except ValueError:

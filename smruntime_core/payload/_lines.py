@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import StreamError
-from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
-from ._text import Errors, checked_errors, decode_line
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
+from ._text import Errors, checked_errors, decode_last, not_utf8
+
+BLOCK = 16 * 1024  # bytes of a part that are cut into lines at once: a list of all its lines could be many times the part
 
 
-class LineDecoder(PayloadDecoder[str]):
+class LineDecoder(IncrementalDecoder[str]):
     """UTF-8 in any pieces → its lines, without their ends.
 
     The last line needs no end: it comes after `receive_eof`. Raises `StreamError` for a line of more than `max_line` bytes, or
@@ -31,30 +33,35 @@ class LineDecoder(PayloadDecoder[str]):
         self._held = bytearray()  # the beginning of a line
         self._after_cr = False
 
-    def _read(self, data: bytes) -> Iterator[str]:
-        if self._after_cr and data:
-            data = data.removeprefix(b"\n")
-            self._after_cr = False
-        if not data:
-            return
-        self._after_cr = data.endswith(b"\r")
-        lines = data.splitlines()
-        rest = b"" if data.endswith((b"\n", b"\r")) else lines.pop()
+    def _read(self, part: bytes) -> Iterator[str]:
         held, limit, errors = self._held, self._max_line, self._errors
-        if held and lines:
-            lines[0] = bytes(held) + lines[0]
-            held.clear()
-        for line in lines:
-            if len(line) > limit:
+        for start in range(0, len(part), BLOCK):
+            block = part[start : start + BLOCK]
+            if self._after_cr:
+                block = block.removeprefix(b"\n")
+                self._after_cr = False
+                if not block:
+                    continue
+            self._after_cr = block.endswith(b"\r")
+            lines = block.splitlines()
+            rest = b"" if block.endswith((b"\n", b"\r")) else lines.pop()
+            if held and lines:
+                lines[0] = bytes(held) + lines[0]
+                held.clear()
+            try:
+                for line in lines:
+                    if len(line) > limit:
+                        raise _too_long(limit)
+                    yield line.decode("utf-8", errors)
+            except UnicodeDecodeError as error:
+                raise not_utf8(error) from None
+            held += rest
+            if len(held) > limit:
                 raise _too_long(limit)
-            yield decode_line(line, errors)
-        held += rest
-        if len(held) > limit:
-            raise _too_long(limit)
 
     def _finish(self) -> Iterator[str]:
         if self._held:
-            yield decode_line(bytes(self._held), self._errors, cut=True)
+            yield decode_last(bytes(self._held), self._errors)
 
 
 def _too_long(limit: int) -> StreamError:

@@ -5,19 +5,21 @@ the value, a line that begins with a colon is a comment, names that nobody knows
 
 In two places this is stricter than that text, which was written for a browser that connects again when anything is wrong:
 
-* An event that the stream ends in is dropped there. Here it raises `TruncatedStream`: an answer of a model that was cut in
-  half must not look like one that is complete, and the missing blank line may be all that tells them apart. Any line that is
-  not a comment begins an event, for one that is cut may have been about to become any other.
+* An event without a blank line after it is dropped there when the stream ends. Here it is given with `terminated=False` if it
+  has `data`: some containers end their stream right after the last line, which says why the model stopped. It may also have
+  been cut in half, which the missing blank line alone shows. If it has no `data`, `TruncatedStream` is raised. So call
+  `receive_eof` only where the stream around the events (HTTP body, event stream) ended as it must.
 * Bytes that are not UTF-8 become U+FFFD there. Here they raise `StreamError` unless `errors="replace"` asks for the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 
 from ..errors import StreamError, TruncatedStream
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..values._record import Record
-from ._decoder import MAX_SIZE, PayloadDecoder, checked_limit
 from ._lines import LineDecoder
 from ._text import Errors
 
@@ -26,21 +28,24 @@ class ServerSentEvent(Record):
     """One event.
 
     `id` is the last one that the stream has named, in this event or before it, else empty. `retry` is what the server asks a
-    client to wait before it connects again, in milliseconds, if it has said so since the event before.
+    client to wait before it connects again, in milliseconds, if it has said so since the event before. `terminated` is False
+    for the last event of a stream that ended without the blank line after it, so perhaps in the middle of the event.
     """
 
     data: str
     event: str = "message"
     id: str = ""
     retry: int | None = None
+    terminated: bool = True
 
 
-class SSEDecoder(PayloadDecoder[ServerSentEvent]):
+class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
     """A stream of server-sent events in any pieces → `ServerSentEvent`s.
 
     What ends a stream by agreement (`data: [DONE]`) is an event like any other. Raises `StreamError` for bytes that are not UTF-8
     (`errors="replace"` puts U+FFFD there), for a line of more than `max_event` bytes, or an event whose `data` has more than
-    `max_event` characters; `TruncatedStream` if the stream ends within an event. A byte order mark at the start is ignored.
+    `max_event` characters; `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte order mark at the
+    start is ignored.
     """
 
     def __init__(self, *, max_event: int = MAX_SIZE, errors: Errors = "strict") -> None:
@@ -49,18 +54,22 @@ class SSEDecoder(PayloadDecoder[ServerSentEvent]):
         self._lines = LineDecoder(max_line=max_event, errors=errors)
         self._at_start = True
         self._in_event = False
-        self._data: list[str] = []
-        self._size = 0  # of `_data`, each value with its LF
+        self._data: str | None = None  # the first value
+        self._joined: StringIO | None = None  # all values where there are several; a list of short ones would be 20 times their size
+        self._size = 0  # of all values, each with its LF
         self._event = ""
         self._id = ""
         self._retry: int | None = None
 
-    def _read(self, data: bytes) -> Iterator[ServerSentEvent]:
-        return self._events_of(self._lines._read(data))
+    def _read(self, part: bytes) -> Iterator[ServerSentEvent]:
+        return self._events_of(self._lines._read(part))
 
     def _finish(self) -> Iterator[ServerSentEvent]:
         yield from self._events_of(self._lines._finish())
-        if self._in_event:
+        if self._data is not None:
+            last = self._complete()
+            yield ServerSentEvent(last.data, last.event, last.id, last.retry, terminated=False)
+        elif self._in_event:
             raise TruncatedStream("the stream ended within a server-sent event: there is no blank line after it")
 
     def _events_of(self, lines: Iterator[str]) -> Iterator[ServerSentEvent]:
@@ -73,7 +82,7 @@ class SSEDecoder(PayloadDecoder[ServerSentEvent]):
                 if name:
                     self._field(name, value.removeprefix(" "))
                 continue
-            if self._data:
+            if self._data is not None:
                 yield self._complete()
             self._event = ""
             self._in_event = False
@@ -81,10 +90,15 @@ class SSEDecoder(PayloadDecoder[ServerSentEvent]):
     def _field(self, name: str, value: str) -> None:
         self._in_event = True
         if name == "data":
-            self._data.append(value)
             self._size += len(value) + 1
             if self._size > self._max_event + 1:
                 raise StreamError(f"a server-sent event is longer than {self._max_event} characters")
+            if self._data is None:
+                self._data = value
+            else:
+                self._joined = self._joined or _started(self._data)
+                self._joined.write("\n")
+                self._joined.write(value)
         elif name == "event":
             self._event = value
         elif name == "id":
@@ -94,8 +108,14 @@ class SSEDecoder(PayloadDecoder[ServerSentEvent]):
             self._retry = int(value)
 
     def _complete(self) -> ServerSentEvent:
-        event = ServerSentEvent("\n".join(self._data), self._event or "message", self._id, self._retry)
-        self._data.clear()
+        data = self._joined.getvalue() if self._joined else self._data or ""
+        event = ServerSentEvent(data, self._event or "message", self._id, self._retry)
+        self._data = self._joined = self._retry = None
         self._size = 0
-        self._retry = None
         return event
+
+
+def _started(text: str) -> StringIO:
+    buffer = StringIO()
+    buffer.write(text)
+    return buffer

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 from ..errors import ConstructionError, StreamError, TruncatedStream
-from ._decoder import PayloadDecoder
+from ..values._incremental import IncrementalDecoder
 
 Errors: TypeAlias = Literal["strict", "replace"]
 
+BLOCK = 64 * 1024  # bytes decoded at once: one character beyond U+FFFF makes the text around it take 4 bytes each
 
-class TextDecoder(PayloadDecoder[str]):
-    """UTF-8 in any pieces → text in pieces, none of them empty; joined, they are what `bytes.decode` makes of the whole.
+
+class TextDecoder(IncrementalDecoder[str]):
+    """UTF-8 in any pieces → text in pieces of at most 64 KiB, none of them empty; joined, they are what `bytes.decode` makes of the whole.
 
     A byte that is not UTF-8 raises `StreamError`, and a stream that ends within a character `TruncatedStream`; with
     `errors="replace"`, each becomes U+FFFD instead. A byte order mark is text like any other (U+FEFF), as in `bytes.decode`.
@@ -25,34 +27,40 @@ class TextDecoder(PayloadDecoder[str]):
         self._held = b""  # the beginning of a character, at most three bytes
         self._position = 0  # of `_held` in the stream
 
-    def _read(self, data: bytes) -> Iterator[str]:
-        data = self._held + data
-        bad: UnicodeDecodeError | None = None
-        try:
-            text, used = utf_8_decode(data, self._errors)
-        except UnicodeDecodeError as error:
-            bad = error
-            text, used = utf_8_decode(data[: bad.start])
-        if text:
-            yield text
-        if bad is not None:
-            raise StreamError(f"not UTF-8: {bad.reason} at byte {self._position + bad.start}")
-        self._held = data[used:]
-        self._position += used
+    def _read(self, part: bytes) -> Iterator[str]:
+        for start in range(0, len(part), BLOCK):
+            data = self._held + part[start : start + BLOCK]
+            bad: UnicodeDecodeError | None = None
+            try:
+                text, used = utf_8_decode(data, self._errors)
+            except UnicodeDecodeError as error:
+                bad = error
+                text, used = utf_8_decode(data[: bad.start])
+            if text:
+                yield text
+            if bad is not None:
+                raise StreamError(f"not UTF-8: {bad.reason} at byte {self._position + bad.start}")
+            self._held = data[used:]
+            self._position += used
 
     def _finish(self) -> Iterator[str]:
         if self._held:
-            yield decode_line(self._held, self._errors, cut=True)
+            yield decode_last(self._held, self._errors)
 
 
-def decode_line(line: bytes, errors: Errors, *, cut: bool = False) -> str:
-    """The text of a line; raises `StreamError` if it is not UTF-8, `TruncatedStream` if the stream cut it within a character."""
+def decode_last(line: bytes, errors: Errors) -> str:
+    """Return the text of the last line; raises `StreamError`, `TruncatedStream` if the stream ended within a character."""
     try:
         return line.decode("utf-8", errors)
     except UnicodeDecodeError as error:
-        if cut and error.reason == "unexpected end of data":
+        if error.reason == "unexpected end of data":
             raise TruncatedStream("the stream ended within a character") from None
-        raise StreamError(f"a line is not UTF-8: {error.reason} at its byte {error.start}") from None
+        raise not_utf8(error) from None
+
+
+def not_utf8(error: UnicodeDecodeError) -> StreamError:
+    """Return the error for a line that is not UTF-8."""
+    return StreamError(f"a line is not UTF-8: {error.reason} at its byte {error.start}")
 
 
 def checked_errors(errors: Errors) -> Errors:

@@ -21,8 +21,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ..errors import ConstructionError
-from ..payload._decoder import checked_limit
 from ..values._bodies import Body
+from ..values._incremental import checked_limit
 from ..values._messages import Credentials, Headers, Request
 from ..values._rules import TCHAR, blob
 from ._canonical import S3, Dialect, canonical_headers
@@ -37,7 +37,8 @@ STREAMING_UNSIGNED_PAYLOAD_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 TRAILER_SIGNATURE = "x-amz-trailer-signature"
 ECDSA_WIDTH = 144
 
-read_trailer = re.compile(rf"([{TCHAR}]+):[ \t]*((?:[!-~](?:[ -~]*[!-~])?)?)[ \t]*").fullmatch
+# Possessive, so each character is looked at once or twice: the value is words with blanks between them.
+read_trailer = re.compile(rf"([{TCHAR}]++):[ \t]*+((?:[!-~]++(?: ++(?=[!-~]))?+)*+)[ \t]*+").fullmatch
 
 
 class ChunkSigner:

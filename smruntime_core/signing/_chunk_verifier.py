@@ -7,8 +7,8 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
-from ..payload._decoder import PayloadDecoder, checked_limit
 from ..values._dates import parse_stamp
+from ..values._incremental import IncrementalDecoder, checked_limit
 from ..values._messages import Credentials, Headers, Request
 from ._canonical import canonical_headers
 from ._chunk_signer import STREAMING_UNSIGNED_PAYLOAD_TRAILER, TRAILER_SIGNATURE, read_trailer, trailers_said, word
@@ -34,7 +34,7 @@ Event: TypeAlias = "bytes | Trailers"
 Reading: TypeAlias = "Generator[Event | None, None, bytes]"
 
 
-class ChunkVerifier(PayloadDecoder[Event]):
+class ChunkVerifier(IncrementalDecoder[Event]):
     """An aws-chunked body in any pieces → its data and at last its `Trailers`, if they were announced.
 
     `request` is what `verify` accepted, signed by `credentials`. A chunk is given whole, so it must have at most `max_chunk` bytes.
@@ -59,8 +59,8 @@ class ChunkVerifier(PayloadDecoder[Event]):
         self._whole = False
         self._events_of_body = self._body()
 
-    def _read(self, data: bytes) -> Iterator[Event]:
-        self._held += data
+    def _read(self, part: bytes) -> Iterator[Event]:
+        self._held += part
         while (event := next(self._events_of_body)) is not None:
             yield event
 

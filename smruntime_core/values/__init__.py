@@ -5,7 +5,7 @@
     _bodies        bodies that are files or iterators      _dates      dates as arithmetic on seconds
     _redacted      mappings whose values are not shown     _decoder    the interface of every incremental decoder
     _lazy          packages that import submodules late    _version    the version of this distribution
-    _bounded_cache TODO
+    _incremental   what the incremental decoders share
 
 Authors of clients and transports use the names in `__all__`, for instance to write settings of their own as records.
 """
