@@ -1,0 +1,151 @@
+"""JSON: what `json.dumps` writes, without its extensions (`NaN`, `Infinity`) unless allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast, overload
+
+from ..errors import ConstructionError, ResponseError
+from ._content_type import Method, format_for
+from ._encoded import EncodedBody, check_callable, checked_flag
+from ._text import encode_text, utf_8_of
+
+if TYPE_CHECKING:
+    from ..payload import JSON
+
+ValueT = TypeVar("ValueT")
+
+
+def as_json(
+    obj: object,
+    /,
+    *,
+    default: Callable[[object], object] | None = None,
+    separators: tuple[str, str] | None = None,
+    ensure_ascii: bool = True,
+    sort_keys: bool = False,
+    allow_nan: bool = False,
+    content_type: str = "application/json",
+    accept: str = "application/json",
+) -> EncodedBody:
+    """Return the members of a request whose body is `obj` as JSON.
+
+    numpy arrays and scalars within `obj` are written as lists and numbers. `default` converts what
+    JSON does not have, `separators` are written between items and after keys, as in `json.dumps`.
+
+    >>> as_json([1, 2], separators=(",", ":"))["body"]
+    b'[1,2]'
+    """
+    dump = dumper("obj", default, separators, ensure_ascii, sort_keys, allow_nan)
+    return encode_text("obj", dump(obj), "utf-8", content_type, accept)
+
+
+@overload
+def read_json(body: bytes, content_type: str | None, *, loads: None = None) -> JSON: ...
+@overload
+def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]) -> ValueT: ...
+def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None) -> JSON | ValueT:
+    """Return the JSON value of an answer.
+
+    `loads` is called with the JSON as UTF-8 and may be another parser (`orjson.loads`); what it
+    raises is raised. `loads=json.loads` also reads `NaN` and `Infinity`, which are not JSON.
+    """
+    format_for(content_type, "json")
+    return parser("json", loads)(utf_8_of(body, content_type, "json"))
+
+
+def dumper(
+    member: str,
+    default: Callable[[object], object] | None,
+    separators: tuple[str, str] | None,
+    ensure_ascii: bool,
+    sort_keys: bool,
+    allow_nan: bool,
+) -> Callable[[object], str]:
+    """Return a function that writes JSON; its errors name the argument `member`."""
+    from json import JSONEncoder
+
+    if default is not None:
+        check_callable("default", default, "a value to one that JSON has, for instance default=str")
+    encode = JSONEncoder(
+        default=default or _Arrays(member).convert,
+        separators=_checked_separators(separators),
+        ensure_ascii=checked_flag("ensure_ascii", ensure_ascii),
+        sort_keys=checked_flag("sort_keys", sort_keys),
+        allow_nan=checked_flag("allow_nan", allow_nan),
+    ).encode
+
+    def dump(value: object) -> str:
+        try:
+            return encode(value)
+        except ConstructionError:
+            raise
+        except RecursionError:
+            raise ConstructionError(member, "nested less deeply", "it is nested too deep") from None
+        except TypeError as error:
+            rule = "made of JSON values with str keys; pass default= for other values"
+            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+        except ValueError as error:
+            rule = "finite and without cycles; allow_nan=True writes NaN, which is not JSON"
+            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+
+    return dump
+
+
+@overload
+def parser(method: Method, loads: None) -> Callable[[bytes], JSON]: ...
+@overload
+def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]: ...
+def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]:
+    """Return `loads`, or a function that reads JSON and raises `ResponseError` for the rest."""
+    if loads is not None:
+        check_callable("loads", loads, "bytes to a value, for instance json.loads")
+        return loads
+
+    from json import JSONDecoder
+
+    decode = cast("Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse_constant).decode)
+
+    def parse(body: bytes) -> JSON:
+        try:
+            return decode(body.decode())
+        except UnicodeDecodeError as error:
+            raise ResponseError(f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}") from None
+        except ValueError as error:
+            raise ResponseError(f"{method}(): the body is not JSON: {error}; call .text() to see it") from None
+        except RecursionError:
+            raise ResponseError(f"{method}(): the JSON is nested too deep; use the bytes in .body") from None
+
+    return parse
+
+
+class _Arrays:
+    """The conversion of what JSON does not have, where the caller gives none."""
+
+    def __init__(self, member: str) -> None:
+        self._member = member
+
+    def convert(self, value: object) -> object:
+        """Return an array or scalar as lists and numbers; raise `ConstructionError` otherwise."""
+        if callable(to_list := getattr(value, "tolist", None)):
+            return to_list()
+        rule = "made of JSON values and arrays; convert it first, or pass default="
+        raise ConstructionError(self._member, rule, f"found {type(value).__name__} in it")
+
+
+def _checked_separators(separators: object) -> tuple[str, str] | None:
+    if separators is None:
+        return None
+    rule = "two strings: a comma and a colon, each with blanks or not, for instance (',', ':')"
+    if not isinstance(separators, tuple):
+        raise ConstructionError("separators", rule, f"found {type(separators).__name__}")
+    pair = cast("tuple[object, ...]", separators)
+    match pair:
+        case (str(item), str(key)) if item.strip(" \t\r\n") == "," and key.strip(" \t\r\n") == ":":
+            return item, key
+        case _:
+            raise ConstructionError("separators", rule, f"found {str(pair)[:40]}")
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is none of its values; pass loads=json.loads to read it")
