@@ -163,7 +163,11 @@ class AwaitedWireIO(WireIO):
         await self.in_thread(write_file, effect)
 
     async def run_process(self, effect: RunProcess, /) -> Finished:
-        return await self.in_thread(run_process, effect)
+        cancelled = threading.Event()
+        try:
+            return await self.in_thread(run_process, effect, cancelled)
+        finally:
+            cancelled.set()  # the thread is not waited for, but it kills the program
 
     async def ask(self, effect: Ask, /) -> object:
         """In a thread, since it may block; what it returns is awaited here if it can be."""
@@ -207,8 +211,8 @@ def _answer(effect: Ask) -> object:
         raise raised(effect.function, error) from error
 
 
-def run_process(effect: RunProcess) -> Finished:
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
     """See `_process`, which few need: `subprocess` takes a while to import."""
     from ..system._processes import run_process
 
-    return run_process(effect)
+    return run_process(effect, cancelled)
