@@ -106,6 +106,75 @@ def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpo
     assert command(endpoint, "doctor", more={"AWS_REGION": ""}).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("http://user:hush@proxy:3128", "http://proxy:3128"),
+        ("user:hush@proxy:3128", "  proxy:3128"),
+        ("http://proxy:3128/?token=hush", "http://proxy:3128"),
+        ("http://proxy:3128/hush", "http://proxy:3128"),
+        ("http://proxy:3128#hush", "http://proxy:3128"),
+        ("http://user:pass@proxy:3128?to=hush", "http://proxy:3128"),
+        ("http://[::1]:3128?hush", "http://[::1]:3128"),
+        ("http://user:12/hush@proxy:3128", "not shown"),
+        ("http://user:12?hush@proxy", "not shown"),
+        ("http://user:a@hush@proxy:3128", "not shown"),
+        ("http://user\\hush@proxy", "not shown"),
+        ("http://user:hush", "not shown"),
+        ("http://proxy:3128/?a=hush@b", "not shown"),
+    ],
+)
+def test_doctor_shows_of_a_proxy_only_scheme_host_and_port(endpoint: smruntime_local.Endpoint, value: str, shown: str) -> None:
+    names = ("HTTPS_PROXY", "http_proxy", "ALL_PROXY")
+    done = command(endpoint, "doctor", more=dict.fromkeys(names, value) | {"NO_PROXY": f"localhost, .corp:80,::1,10.0.0.0/8,{value}"})
+    lines = {line.split()[1]: line for line in done.stdout.decode().splitlines() if line.startswith("proxy ")}
+    assert all(shown in lines[name] for name in names), lines
+    assert "localhost,.corp:80,::1,10.0.0.0/8,…" in lines["NO_PROXY"]
+    assert b"hush" not in done.stdout and b"pass" not in done.stdout and done.stderr == b""
+
+
+SECRET_SETTINGS = """
+[profile program]
+credential_process = /nonexistent/program --secret hush
+[profile single-sign-on]
+sso_start_url = https://user:hush@example.awsapps.com/start?hush
+sso_region = us-east-1
+sso_account_id = 1
+sso_role_name = hush
+[profile role]
+role_arn = arn:aws:iam::1:role/x
+external_id = hush
+source_profile = keys
+[profile keys]
+aws_access_key_id = AKIDX
+aws_secret_access_key = hush
+[profile url]
+endpoint_url = https://user:hush@host/?token=hush
+"""
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        *({"AWS_PROFILE": name} for name in ("program", "single-sign-on", "role", "keys", "url")),
+        {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://user:hush@host/"},
+        {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://host/?token=hush"},
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://user:hush@127.0.0.1:1/x?hush"},
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/?hush"},
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "hush"},
+    ],
+    ids=str,
+)
+def test_doctor_shows_no_secret_of_any_setting(endpoint: smruntime_local.Endpoint, tmp_path: Path, more: dict[str, str]) -> None:
+    (tmp_path / "config").write_text(SECRET_SETTINGS)
+    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
+    if "url" in more.values():
+        nothing["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = ""
+    done = command(endpoint, "doctor", more={"AWS_CONFIG_FILE": str(tmp_path / "config"), **nothing, **more})
+    assert done.stdout and b"Traceback" not in done.stderr
+    assert b"hush" not in done.stdout + done.stderr
+
+
 def test_doctor_tells_what_each_source_of_credentials_said(endpoint: smruntime_local.Endpoint) -> None:
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
     done = command(endpoint, "doctor", more=nothing)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import select
+import signal
+import socket
 import stat
 import sys
 import threading
@@ -13,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import boto3
@@ -31,6 +35,7 @@ from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio_
 from smruntime_transports.asyncio import AsyncioIO
 from smruntime_transports.sockets import SocketIO
+from smruntime_transports.system import _files as files
 from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
@@ -539,6 +544,115 @@ def test_a_program_that_does_not_end_is_not_waited_for(tmp_path: Path, text: str
     assert time.monotonic() - begun < 3
 
 
+def alive(process_id: int) -> bool:
+    """Return whether a process runs; one that has ended and is not waited for yet does not."""
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process_id}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def ends(process_id: int, seconds: float = 3.0) -> bool:
+    """Return whether a process ends within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while alive(process_id) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not alive(process_id)
+
+
+def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
+    """Wait until `path` has so many lines, and return them as numbers."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if path.exists() and len(found := path.read_text().split()) >= lines:
+            return [int(text) for text in found]
+        time.sleep(0.01)
+    raise AssertionError(f"{path} does not have {lines} lines after {seconds} s")
+
+
+# The program and a grandchild of it, which keeps the pipe open; both write their ids, then go on for long.
+FAMILY = "echo $$ >> {ids}; sh -c 'echo $$ >> {ids}; sleep 60; true' & "
+LONG_RUNS = {"sleeps": "sleep 60", "leaves its child": "exit 0", "closes its output": "exec >&-; sleep 60", "prints": "exec yes hush"}
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+@pytest.mark.parametrize("then", LONG_RUNS)
+@pytest.mark.usefixtures("pipes")
+def test_program_given_up_is_killed_with_its_children(tmp_path: Path, then: str) -> None:
+    ids = tmp_path / "ids"
+    prints = then == "prints"
+    wait = f"while [ $(wc -l < {ids}) -lt 2 ]; do sleep 0.01; done; "
+    command = program(tmp_path / "keys", FAMILY.format(ids=ids) + wait + LONG_RUNS[then])
+    with on_sockets() as io:
+        if prints:
+            assert io.run_process(RunProcess((command,), most=100)).status == -1
+        else:
+            with pytest.raises(CredentialsError, match=r"did not end within 0\.7 s"):
+                io.run_process(RunProcess((command,), seconds=0.7))
+    for process_id in written(ids, 2):
+        assert ends(process_id), f"process {process_id} of {ids.read_text()!r} still runs"
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+@pytest.mark.parametrize("name", ["trio", "asyncio"])
+def test_cancelled_program_is_killed_with_its_children(tmp_path: Path, name: str) -> None:
+    ids = tmp_path / "ids"
+    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+    io: Any = {"trio": TrioIO, "asyncio": AsyncioIO}[name](Wire(time.monotonic))
+
+    async def on_trio() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(io.run_process, effect)
+            await trio.to_thread.run_sync(written, ids, 2)
+            nursery.cancel_scope.cancel()
+
+    async def on_asyncio() -> None:
+        running = asyncio.create_task(io.run_process(effect))
+        await asyncio.to_thread(written, ids, 2)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    trio.run(on_trio) if name == "trio" else asyncio.run(on_asyncio())
+    for process_id in written(ids, 2):
+        assert ends(process_id), f"process {process_id} still runs after the task was cancelled"
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+@pytest.mark.usefixtures("pipes")
+def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None:
+    ids = tmp_path / "ids"
+    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+
+    def interrupt() -> None:
+        written(ids, 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with on_sockets() as io, pytest.raises(KeyboardInterrupt):
+        io.run_process(effect)
+    thread.join()
+    for process_id in written(ids, 2):
+        assert ends(process_id), f"process {process_id} still runs after Ctrl-C"
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+@pytest.mark.usefixtures("pipes")
+def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) -> None:
+    ids = tmp_path / "ids"
+    text = f"sh -c 'echo $$ >> {ids}; exec sleep 60' >&- 2>&- & while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
+    with on_sockets() as io:
+        assert run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id == "AKIDPROC"
+    (agent,) = written(ids, 1)
+    try:
+        assert alive(agent)
+    finally:
+        os.kill(agent, signal.SIGKILL)
+
+
 def test_thirty_seconds_are_what_a_program_has() -> None:
     assert (RunProcess(("x",)).seconds, RunProcess(("x",)).most) == (30.0, 65536)
     assert "hush" not in repr(RunProcess(("program", "hush")))
@@ -557,6 +671,131 @@ def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
             with pytest.raises(ConstructionError):
                 io.write_file(WriteFile(unfit, b"x"))
         assert os.listdir(path.parent) == ["file.json"]
+
+
+class Interrupt(BaseException):
+    """What a signal handler may raise anywhere."""
+
+
+def interrupted(function: Callable[[], object], moment: int) -> bool:
+    """Call `function`, with an `Interrupt` before the bytecode of `_files` with this number; return whether there was one."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        if frame.f_code.co_filename != files.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            count += 1
+            if count == moment:
+                raise Interrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except Interrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+# A file is closed by its finalizer if the interrupt comes before the `with` statement has it, which warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_write_interrupted_at_any_bytecode_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "cache.json"
+    moment = 0
+    while True:
+        moment += 1
+        path.write_bytes(b"old")
+        hit = interrupted(lambda: files.write_file(WriteFile(str(path), b"new")), moment)
+        assert path.read_bytes() in ((b"old", b"new") if hit else (b"new",))
+        assert os.listdir(tmp_path) == ["cache.json"], f"a draft is left after an interrupt at bytecode {moment}"
+        if not hit:
+            break
+    assert moment > 50, "the sweep has not seen the function"
+
+
+def test_write_interrupted_inside_a_system_call_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "cache.json"
+    path.write_bytes(b"old")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                files.write_file(WriteFile(str(path), b"new"))
+        assert (os.listdir(tmp_path), path.read_bytes()) == (["cache.json"], b"old")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    reading, writing = os.pipe()
+    with listener:
+        listener.bind(str(tmp_path / "socket"))
+        unfit = {
+            str(tmp_path / "fifo"): "a FIFO or pipe",
+            str(tmp_path / "link"): "a FIFO or pipe",
+            str(tmp_path / "folder"): "a directory",
+            str(tmp_path / "socket"): "a socket",
+            "/dev/zero": "a device",
+            "/dev/tty": "a device",
+            f"/dev/fd/{reading}": "a FIFO or pipe",
+        }
+        begun = time.monotonic()
+        with on_sockets() as io:
+            for path, kind in unfit.items():
+                with pytest.raises(ConstructionError, match=f"^{re.escape(path)}: it is {kind}.*must be a regular file"):
+                    io.read_file(ReadFile(path))
+        assert time.monotonic() - begun < 2
+    os.close(reading)
+    os.close(writing)
+
+
+def test_links_to_files_are_read_and_the_null_device_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    with on_sockets() as io:
+        for path, data in ((tmp_path / "link", b"abc"), (os.devnull, b"")):
+            found = io.read_file(ReadFile(str(path)))
+            assert found is not None and found == data
+        for absent in (tmp_path / "nowhere", tmp_path / "file" / "below"):
+            assert io.read_file(ReadFile(str(absent))) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_fifo_that_replaces_a_checked_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config"
+    path.write_bytes(b"[default]")
+    checked = os.stat(path)
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr(os, "stat", lambda _: checked)
+    with pytest.raises(ConstructionError, match="must be a regular file"):
+        files.read_file(ReadFile(str(path)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_settings_file_that_is_a_fifo_fails_every_client_at_once(
+    perform: Performer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "config")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    begun = time.monotonic()
+    with pytest.raises(ConstructionError, match="must be a regular file"):
+        raise perform("http://127.0.0.1:9", credentials=None)[0]
+    assert time.monotonic() - begun < 3
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nobody is another user here")

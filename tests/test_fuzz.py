@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
-CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "payload": 20_000}
+CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "payload": 20_000, "local": 3_000}
 WITHOUT_A_ROW = "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
 ROW_TOO_MANY = "import http1, disagreements; http1.FULL = 3000; http1.TABLE += (disagreements.Row('the moon', b'moon', ''),)"
 OURS_SLACK = "from smruntime_core._http1 import Exchange; Exchange.reusable = lambda self: True"
@@ -23,7 +23,9 @@ def fuzz(*arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("target", ["http1", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles", "dates"])
+@pytest.mark.parametrize(
+    "target", ["http1", "local", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles", "dates"]
+)
 def test_damage_does_none(target: str) -> None:
     done = fuzz("--cases", str(CASES.get(target, 10_000)), target)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -144,3 +144,29 @@ def test_the_queue_is_bounded_and_closing_drops_what_waits() -> None:
     assert not worker.is_alive()
     assert eventually(store, first.output_location) == b"done"
     assert slow.asked == [7]
+
+
+def test_bodies_that_wait_are_bounded_together() -> None:
+    release = threading.Event()
+
+    def slow(call: InvokeEndpoint, seconds: float) -> bytes:
+        release.wait(10)
+        return b"done"
+
+    store = Store()
+    jobs = Jobs(slow, store, "http://here", workers=1, most_bytes=100)
+    large = InvokeEndpointAsync(endpoint_name="e", body=bytes(60))
+    accepted, refused = [], 0
+    for _ in range(5):
+        try:
+            accepted.append(jobs.submit(large).output_location or "")
+        except ServiceUnavailable:
+            refused += 1
+    assert refused >= 3, "one runs, one waits, and no third fits"
+    release.set()
+    deadline = time.monotonic() + 5
+    while not all(store.get(location) for location in accepted) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert all(store.get(location) == b"done" for location in accepted)
+    jobs.submit(large)
+    jobs.close()

@@ -8,6 +8,7 @@ import sys
 import threading
 from types import FrameType
 
+from ._limits import Limits
 from ._server import Endpoint, serve
 
 
@@ -40,7 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
     help_text = "an endpoint more: a container that speaks /ping and /invocations, as http://127.0.0.1:8080 (may be repeated)"
     parser.add_argument("--backend", metavar="NAME=URL", type=_named_url, action="append", default=[], help=help_text)
     parser.add_argument("--cut", default="aligned", help="how streams are cut: aligned, bytes, inside or random:SEED")
+    for name, default in Limits()._asdict().items():
+        option, unit = f"--{name.replace('_', '-')}", "bytes" if name == "max_body" else ""
+        parser.add_argument(
+            option,
+            type=int if name.startswith("max_") else float,
+            default=default,
+            metavar="N",
+            help=f"{default} {unit}".strip() + " by default",
+        )
     options = parser.parse_args(arguments)
+    limits = {name: getattr(options, name) for name in Limits._fields}
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -49,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        serving = serve(port=options.port, region=options.region, backends=dict(options.backend), cut=options.cut)
+        backends, port = dict(options.backend), options.port
+        serving = serve(port=port, region=options.region, backends=backends, cut=options.cut, **limits)
     except (OSError, ValueError) as refused:
         parser.error(str(refused))
     with serving as endpoint:

@@ -36,12 +36,12 @@ from smruntime_core.values._record import unchecked
 
 from . import _openai
 from ._jobs import Jobs, Store
+from ._limits import MAX_BODY
 from ._streaming import Manner, Sleep, asked, frames
 from .models._container import Model, Refusal, Reply, TimedOut
 
 ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"
-MAX_BODY = 64 * 1024 * 1024
 
 
 class Streamed(NamedTuple):

@@ -65,12 +65,16 @@ class Jobs:
         *,
         workers: int = WORKERS,
         most: int = MOST_WAITING,
+        most_bytes: int = STORED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._invoke = invoke
         self._store = store
         self._base = base
         self._waiting: queue.Queue[_Job | None] = queue.Queue(most)
+        self._most_bytes = most_bytes
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
         self._clock = clock
         self._closing = False
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
@@ -83,7 +87,7 @@ class Jobs:
         stem, output = _names(call, f"{self._base}/async/{made}")
         job = _Job(call, output, f"{stem}-error.out", self._clock() + (call.request_ttl_seconds or TTL))
         try:
-            self._waiting.put_nowait(job)
+            self._enqueue(job)
         except queue.Full:
             raise ServiceUnavailable("Too many invocations are waiting. Try your call again.") from None
         return InvokeEndpointAsyncOutput(inference_id=call.inference_id or made, output_location=job.output, failure_location=job.failure)
@@ -97,8 +101,18 @@ class Jobs:
             except queue.Full:
                 return  # then they wake without it
 
+    def _enqueue(self, job: _Job) -> None:
+        """Let a job wait; raises `queue.Full` if too many jobs or bytes wait already."""
+        with self._lock:
+            if self._waiting_bytes + _size(job) > self._most_bytes:
+                raise queue.Full
+            self._waiting.put_nowait(job)
+            self._waiting_bytes += _size(job)
+
     def _work(self) -> None:
         while (job := self._waiting.get()) is not None and not self._closing:
+            with self._lock:
+                self._waiting_bytes -= _size(job)
             try:
                 self._store.put(job.output, self._run(job))
             except ServiceError as failure:
@@ -113,6 +127,10 @@ class Jobs:
         if body is None:
             raise ServiceError(f"There is no object at {call.input_location}.")
         return self._invoke(_plain(call, bytes(body)), call.invocation_timeout_seconds or TIMEOUT)
+
+
+def _size(job: _Job) -> int:
+    return len(job.call.body or b"")
 
 
 def _names(call: InvokeEndpointAsync, folder: str) -> tuple[str, str]:

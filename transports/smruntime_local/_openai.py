@@ -26,13 +26,30 @@ def concerns(request: Request) -> bool:
     return _route(_path(request)) is not None
 
 
-def read(request: Request, credentials: Mapping[str, Credentials], scope: Scope, *, now: float) -> tuple[InvokeEndpoint, bool]:
-    """What the container is asked, and whether its answer is to be streamed; raises the `ServiceError` to answer with."""
+def authenticate(
+    request: Request,
+    credentials: Mapping[str, Credentials],
+    scope: Scope,
+    *,
+    now: float,
+) -> None:
+    """Verify the bearer token, which does not cover the body.
+
+    Raises the `ServiceError` to answer with.
+    """
     headers = {name.lower(): value for name, value in request.headers}
     token = _bearer(headers.get("authorization", ""))
     if token is None:
         raise ServiceError("This path takes a bearer token.", code="MissingAuthenticationTokenException", status=403)
     verify_bearer(token[1], credentials, scope, now=now)
+
+
+def read(request: Request) -> tuple[InvokeEndpoint, bool]:
+    """Return what the container is asked, and whether its answer is streamed.
+
+    Raises the `ServiceError` to answer with.
+    """
+    headers = {name.lower(): value for name, value in request.headers}
     found = _route(_path(request))
     if found is None or request.method != "POST":
         raise ServiceError("No operation has this method and path.", code="UnknownOperationException", status=404)

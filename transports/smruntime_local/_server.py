@@ -1,8 +1,7 @@
-"""The server: a thread a connection, and the gates that a request passes.
+"""The server: it accepts connections and gives each a slot and a thread.
 
-HTTP (`_connection`: 400 or 413, and the connection closes), signature (403; on one path a bearer token, `_openai`), protocol
-(`service.read`: 400 or 404), and then the models (`_host`). Nothing looks at a request whose signature was not verified, but for
-two that reveal nothing: `GET /ping`, and `GET /async/…` of an object whose name nobody can guess.
+listen queue ──> slot ──> thread: TLS, HTTP ──> service ──> models
+                 _slots           _connection   _service    _host
 """
 
 from __future__ import annotations
@@ -12,23 +11,27 @@ import socket
 import ssl
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 
-from smruntime_core import Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, service, verify
+from smruntime_core import Credentials, InvokeEndpoint, Scope
 
-from . import _openai
 from ._connection import LINGER, Connection
-from ._host import Answer, Host
+from ._host import Host
+from ._limits import MAX_BODY, Limits
+from ._service import Service
 from ._sessions import LIFETIME, Sessions
+from ._slots import Slots
 from ._streaming import Manner, how_to_cut
 from .models import _echo, _iris, _ngram
 from .models._backend import Backend
 from .models._chat import Chat
 from .models._container import Model
+
+BACKLOG = 1024  # connections that the system holds until there is a slot
+RETRY = 0.05  # seconds to wait for the system to have descriptors or threads again
 
 
 def serve(
@@ -40,18 +43,41 @@ def serve(
     backends: Mapping[str, str] | None = None,
     cut: str = "aligned",
     session_seconds: float = LIFETIME,
+    max_connections: int = 256,
+    max_body: int = MAX_BODY,
+    head_seconds: float = 10.0,
+    body_seconds: float = 60.0,
+    idle_seconds: float = 300.0,
+    send_seconds: float = 60.0,
 ) -> Endpoint:
-    """Start serving on loopback; `close()` or the end of a `with` block stops it. Port 0 is any free one.
+    """Start serving on loopback; `close()` or the end of a `with` block stops it.
 
-    `backends` are more endpoints by name: URLs of containers that speak SageMaker's contract, as "http://127.0.0.1:8080"; one
-    that is not ready is warned of. `cut` is how streams are cut (see `_streaming`) unless a call says otherwise, and
-    `session_seconds` how long a session of `chat` lives. Raises `ValueError` for what cannot be served.
+    `port` 0 is any free one. `backends` are more endpoints by name: URLs of containers that speak
+    SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a warning. `cut`
+    is how streams are cut (see `_streaming`) unless a call says otherwise; `session_seconds` is how
+    long a session of `chat` lives.
+
+    These bound what peers can cost:
+
+    max_connections    open at once. One more closes the connection that has waited longest for a
+                       request, but at least a second; it waits itself while all are at work.
+    max_body           bytes of a request's body; a larger one is refused (413).
+    head_seconds       from the connection, or the first byte of a further request, to the end of
+                       its head, the TLS handshake included (408, or closed if nothing has come).
+    body_seconds       for the body of a request (408).
+    idle_seconds       between two requests of a connection.
+    send_seconds       for 256 KiB of an answer, or what is left of it.
+
+    A body of more than 64 KiB, or of unknown size, is refused from its head (403) if the request
+    has no signature, or one of other credentials. Raises `ValueError` for what cannot be served.
     """
+    seconds = head_seconds, body_seconds, idle_seconds, send_seconds
+    limits = Limits(max_connections, max_body, *seconds).validated()
     manner = how_to_cut(cut, Manner())
     models = _built_in(session_seconds)
     for name, url in (backends or {}).items():
         models[name] = _backend(name, url)
-    return Endpoint(models, port, region, credentials or _random_credentials(), tls, manner)
+    return Endpoint(models, port, region, credentials or _random_credentials(), tls, manner, limits)
 
 
 def _built_in(session_seconds: float) -> dict[str, Model]:
@@ -69,7 +95,11 @@ def _backend(name: str, url: str) -> Model:
     InvokeEndpoint(endpoint_name=name, body=b"")  # raises for a name that nobody could call
     backend = Backend(url)
     if trouble := backend.trouble():
-        warnings.warn(f"the container of {name} at {url} is not ready: {trouble}", RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            f"the container of {name} at {url} is not ready: {trouble}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return backend.answer
 
 
@@ -80,25 +110,38 @@ def _random_credentials() -> Credentials:
 
 
 class Endpoint:
-    """A running server: its `url`, the `region` and `credentials` to sign with, and how many requests it has seen."""
+    """A running server, with its `url` and the `region` and `credentials` to sign with."""
 
     def __init__(
-        self, models: Mapping[str, Model], port: int, region: str, credentials: Credentials, tls: ssl.SSLContext | None, manner: Manner
+        self,
+        models: Mapping[str, Model],
+        port: int,
+        region: str,
+        credentials: Credentials,
+        tls: ssl.SSLContext | None,
+        manner: Manner,
+        limits: Limits,
     ) -> None:
         self.region = region
         self.credentials = credentials
         self.scope = Scope(region, "sagemaker")
-        self.requests_seen = 0
         self._tls = tls
-        self._lock = threading.Lock()
+        self._limits = limits
+        self._slots = Slots(limits.max_connections)
         self._closing = threading.Event()
-        self._open: dict[socket.socket, threading.Thread] = {}
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
         self._address: tuple[str, int] = self._listener.getsockname()
         self.url = f"https://localhost:{self._address[1]}" if tls else f"http://127.0.0.1:{self._address[1]}"
-        self._host = Host(models, region=region, url=self.url, manner=manner, sleep=self._closing.wait)
+        sleep = self._closing.wait
+        self._host = Host(models, region=region, url=self.url, manner=manner, sleep=sleep)
+        self._service = Service(self._host, credentials, self.scope, url=self.url)
         self._acceptor = threading.Thread(target=self._accept, name="smruntime_local", daemon=True)
         self._acceptor.start()
+
+    @property
+    def requests_seen(self) -> int:
+        """How many requests have come, also refused ones; not those that need no signature."""
+        return self._service.requests_seen
 
     @property
     def sessions_opened(self) -> int:
@@ -116,84 +159,71 @@ class Endpoint:
     def __enter__(self) -> Endpoint:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Stop listening, cut every open connection and end the workers."""
-        with self._lock:
-            if self._closing.is_set():
-                return
-            self._closing.set()
-            connections = list(self._open.items())
+        if self._closing.is_set():
+            return
+        self._closing.set()
         self._host.close()
+        threads = self._slots.close()
         with suppress(OSError), socket.create_connection(self._address, 1.0):
             pass  # no other way to wake accept() works on every platform
         self._acceptor.join(LINGER)
         self._listener.close()
-        for connection, _ in connections:
-            with suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own, which the other thread is using
-        for _, thread in connections:
+        for thread in threads:
             thread.join(LINGER)
 
     def _accept(self) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                if self._closing.is_set():
-                    return
-                time.sleep(0.05)  # out of file descriptors, or the peer left already
+                time.sleep(RETRY)  # out of file descriptors, or the peer left already
                 continue
-            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
-            if self._closing.is_set():
-                return
+            if not self._start(connection):
+                connection.close()
+
+    def _start(self, accepted: socket.socket) -> bool:
+        """Serve a connection in a thread of its own; return False if that cannot be done."""
+        try:
+            connection = self._secured(accepted)
+        except OSError:  # the peer has left
+            return False
+        thread = threading.Thread(target=self._converse, args=(connection,), daemon=True)
+        if not self._slots.enter(connection, thread):
+            connection.close()
+            return False
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives out no more threads
+            self._slots.leave(connection)
+            connection.close()
+            time.sleep(RETRY)
+        return True
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def _converse(self, connection: socket.socket) -> None:
         try:
-            with suppress(OSError):  # the peer left, or spoke no TLS: nobody to tell
+            with suppress(OSError):  # the peer left, spoke no TLS or was too slow
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._tls:
-                    connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-                with self._lock:
-                    if self._closing.is_set():
-                        return
-                    self._open[connection] = threading.current_thread()
+                scheme = "https" if self._tls else "http"
+                http = Connection(connection, scheme, self._service, self._limits, self._slots)
                 if isinstance(connection, ssl.SSLSocket):
+                    connection.settimeout(self._limits.head_seconds)
                     connection.do_handshake()
-                Connection(connection, "https" if self._tls else "http", self.answer).run()
+                http.run()
         finally:
-            with self._lock:
-                self._open.pop(connection, None)
+            self._slots.leave(connection)
             connection.close()
-
-    def answer(self, request: Request) -> Answer:
-        """What the service says to `request`, its signature verified before anything else."""
-        if request.method == "GET" and (unsigned := self._unsigned(request)):
-            return unsigned
-        with self._lock:
-            self.requests_seen += 1
-        request_id = str(uuid.uuid4())
-        known = {self.credentials.access_key_id: self.credentials}
-        if _openai.concerns(request):
-            try:
-                call, streamed = _openai.read(request, known, self.scope, now=time.time())
-                return self._host.relay(call, streamed=streamed, request_id=request_id)
-            except ServiceError as refusal:
-                return _openai.answer(refusal, request_id=request_id)
-        try:
-            verify(request, known, self.scope, now=time.time())
-            return self._host.answer(service.read(request), request_id=request_id)
-        except ServiceError as refusal:
-            return service.answer(refusal, request_id=request_id)
-
-    def _unsigned(self, request: Request) -> Response | None:
-        """What anybody may ask for."""
-        path = request.url.partition("://")[2].partition("?")[0].partition("/")[2]
-        if path == "ping":
-            return Response(200)
-        if not path.startswith("async/"):
-            return None
-        found = self.fetch(f"{self.url}/{path}")
-        return Response(404) if found is None else Response(200, (("Content-Type", "application/octet-stream"),), found)

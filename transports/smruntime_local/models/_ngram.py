@@ -23,7 +23,15 @@ MAX_TOKENS = 2048
 SSE = "text/event-stream"
 JSON_LINES = "application/jsonlines"
 
-_tokens = re.compile(r"\s*(?:\w+|[^\w\s])").findall
+_find_tokens = re.compile(r"\s*(?:\w+|[^\w\s])").findall
+
+
+def _tokens(text: str) -> list[str]:
+    """Return the tokens of `text`.
+
+    Blanks at the end make none; the search would begin anew at each of them (quadratic).
+    """
+    return _find_tokens(text.rstrip())
 
 
 @cache

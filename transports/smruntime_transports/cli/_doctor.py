@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import ssl
 import sys
 from typing import TYPE_CHECKING
@@ -20,7 +21,14 @@ from ..sockets import SocketIO
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+HIDDEN = "set, but not shown: not a URL of scheme, host and port"
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+
+_HOST = r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
+# No "@" after the authority: an unescaped "/" in a password would end the authority too early.
+_proxy_url = re.compile(rf"([a-zA-Z0-9]+://)?(?:[^@/?#\\]*@)?({_HOST})(?:[/?#][^@]*)?").fullmatch
+_PATTERN = r"(?:[a-zA-Z0-9.*_-]+(?::[0-9]{1,5})?|\[?[0-9a-fA-F:.]+\]?)"
+_is_host_pattern = re.compile(rf"{_PATTERN}(?:/[0-9]{{1,3}})?").fullmatch
 
 
 def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -92,9 +100,18 @@ def _endpoint(found: Configuration) -> tuple[str, str]:
 
 
 def proxies() -> list[tuple[str, str, str]]:
-    """Proxies that the environment names: this library does not use them unasked, but other programs do."""
+    """Return the proxies that the environment names, which this library ignores by default."""
     return [
-        (f"proxy {name}", value.rpartition("@")[2], "in the environment; not used unless asked for")
+        (f"proxy {name}", _shown(name, value), "in the environment; not used unless asked for")
         for name in PROXIES
         if (value := os.environ.get(name))
     ]
+
+
+def _shown(name: str, value: str) -> str:
+    """Return the scheme, hosts and ports in a proxy variable: the rest may be secret."""
+    if name.lower() == "no_proxy":
+        entries = value.replace(" ", "").split(",")
+        return ",".join([entry if _is_host_pattern(entry) else "…" for entry in entries])
+    found = _proxy_url(value)
+    return f"{found[1] or ''}{found[2]}" if found else HIDDEN

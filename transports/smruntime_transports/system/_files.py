@@ -1,38 +1,85 @@
-"""Files, for every transport: read whole, or as much as is allowed and one byte more, so that too long can be told from long."""
+"""Read and write whole files: the effects `ReadFile` and `WriteFile`, for every transport.
+
+Only regular files are read. A FIFO, socket or device may block for ever or never end. The pipe
+behind a shell's `<(command)` (/dev/fd/63) can be read once, and settings are read more often. The
+null device is the exception: it counts as an empty file.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
+from functools import partial
 
 from smruntime_core import ConstructionError
 from smruntime_core.effects import Contents, ReadFile, WriteFile
 
+_RULE = "a file that can be read"
+_KINDS = {
+    stat.S_IFIFO: "a FIFO or pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
+}
+# For a FIFO or terminal that replaces the file after it was checked: do not wait, do not own it.
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+
 
 def read_file(effect: ReadFile) -> Contents | None:
-    """The bytes at `effect.path`, None if there is no such file; raises `ConstructionError` if it cannot be read."""
+    """Return the bytes of the regular file at `effect.path`, None if there is none.
+
+    Raises `ConstructionError` if it cannot be read or is not a regular file.
+    """
+    if effect.path == os.devnull:
+        return Contents(b"")
     try:
-        with open(effect.path, "rb") as file:
+        _require_regular(effect.path, os.stat(effect.path))  # opening a device may have effects
+        with open(effect.path, "rb", opener=_open_without_blocking) as file:
+            _require_regular(effect.path, os.fstat(file.fileno()))
             return Contents(file.read(effect.most + 1))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except ConstructionError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         if isinstance(error, PermissionError) and not os.path.exists(effect.path):
-            return None  # a folder on the way lets nobody in, as another user's HOME does: for us, nothing is there
-        raise ConstructionError(effect.path, "a file that can be read", type(error).__name__) from None
+            return None  # in a folder of another user, as under another user's HOME
+        raise ConstructionError(effect.path, _RULE, type(error).__name__) from None
+
+
+def _open_without_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | _FLAGS)
+
+
+def _require_regular(path: str, status: os.stat_result) -> None:
+    """Raise `ConstructionError` unless `status` is that of a regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        found = f"it is {kind}: copy what it holds into a file"
+        raise ConstructionError(path, "a regular file", found)
 
 
 def write_file(effect: WriteFile) -> None:
-    """Put the data at `effect.path`: whoever reads it sees the old file or the new one. Raises `ConstructionError`."""
+    """Replace the file at `effect.path`: a reader sees the old contents or the new.
+
+    A draft beside the file has the new contents first; it is removed if anything fails, or on an
+    interrupt. Raises `ConstructionError`.
+    """
     draft = f"{effect.path}.{os.urandom(6).hex()}"
     try:
         os.makedirs(os.path.dirname(effect.path) or ".", mode=0o700, exist_ok=True)
-        with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        # An opener in C: no signal handler runs between opening the draft and owning it.
+        with open(draft, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(effect.data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, effect.path)
-    except (OSError, ValueError) as error:
+    except BaseException as error:
         with suppress(OSError, ValueError):
             os.unlink(draft)
-        raise ConstructionError(effect.path, "a place to write to", type(error).__name__) from None
+        if isinstance(error, (OSError, ValueError)):
+            rule, found = "a path that can be written", type(error).__name__
+            raise ConstructionError(effect.path, rule, found) from None
+        raise

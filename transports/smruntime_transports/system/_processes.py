@@ -1,75 +1,148 @@
-"""One program run to its end, for `credential_process`: no shell, no input, a limit to its time and to what it prints."""
+"""Run one program to its end, for `credential_process`, without a shell and without input.
+
+The program leads a session and process group of its own. On a timeout, too much output, an
+interrupt or a cancelled task the whole group is killed, its children included. When a program ends
+by itself, its children live on: one may be an agent for the next time. A session of its own has no terminal:
+a program that asks at /dev/tty fails at once. On Windows only the program itself is killed.
+"""
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
-from typing import IO
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, TypeAlias
 
 from smruntime_core import CredentialsError
 from smruntime_core.effects import Finished, RunProcess
 
 PIECE = 8192
+INTERVAL = 0.05  # seconds between two looks at whether the run was cancelled
+
+Remaining: TypeAlias = "Callable[[], float]"
 
 
-def run_process(effect: RunProcess) -> Finished:
-    """Run it; raises `CredentialsError` if it cannot be started or takes too long."""
-    end = time.monotonic() + effect.seconds
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
+    """Run the program and return its exit status and output.
+
+    Another thread sets `cancelled` to give the run up. Raises `CredentialsError` if the program
+    cannot be started or takes longer than `effect.seconds`.
+    """
+    remaining = _countdown(effect.seconds, cancelled)
+    program: _Program | None = None
     try:
-        process = subprocess.Popen(  # noqa: S603 - running what the user's own file names is what it is for
-            effect.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-    except (OSError, ValueError) as error:  # ValueError: an argument with a NUL
-        raise CredentialsError(f"credential_process cannot be started ({type(error).__name__})") from None
-    try:
-        read = _read if hasattr(select, "poll") else _read_beside
-        output = read(process, effect.most, end)
-        whole = len(output) <= effect.most
-        status = process.wait(max(0.0, end - time.monotonic())) if whole else -1
+        program = _Program(effect.arguments)
+        read = _read if hasattr(select, "poll") else _read_in_thread
+        output = read(program.output, effect.most, remaining)
+        status = program.exit_status(remaining) if len(output) <= effect.most else -1
         return Finished(status, bytes(output))
-    except (TimeoutError, subprocess.TimeoutExpired):
-        raise CredentialsError(f"credential_process did not end within {effect.seconds:g} s") from None
+    except TimeoutError:
+        late = f"credential_process did not end within {effect.seconds:g} s"
+        raise CredentialsError(late) from None
+    except (OSError, ValueError) as error:  # ValueError: an argument with a NUL
+        refused = f"credential_process cannot be started ({type(error).__name__})"
+        raise CredentialsError(refused) from None
     finally:
-        process.kill()
-        process.wait()
+        if program is not None:
+            program.end()
 
 
-def _read(process: subprocess.Popen[bytes], most: int, end: float) -> bytearray:
-    """What it prints, up to one byte more than `most`; a child of its own that holds the pipe open does not outlast `end`."""
+class _Program(subprocess.Popen[bytes]):
+    """A program in a session of its own, started at once."""
+
+    pid = 0
+
+    def __init__(self, arguments: tuple[str, ...]) -> None:
+        silent = subprocess.DEVNULL
+        try:
+            super().__init__(
+                arguments,
+                stdin=silent,
+                stdout=subprocess.PIPE,
+                stderr=silent,
+                start_new_session=True,
+            )
+        except BaseException:  # an interrupt here may come after the fork
+            self._kill()
+            raise
+
+    @property
+    def output(self) -> IO[bytes]:
+        assert self.stdout is not None  # noqa: S101 - subprocess's contract: stdout=PIPE
+        return self.stdout
+
+    def exit_status(self, remaining: Remaining) -> int:
+        """Wait for the program to end; raises `TimeoutError`."""
+        while True:
+            try:
+                return self.wait(remaining())
+            except subprocess.TimeoutExpired:
+                continue
+
+    def end(self) -> None:
+        """Kill the program with its group, unless it has ended by itself, and close the pipe."""
+        self._kill()
+        self.output.close()
+
+    def _kill(self) -> None:
+        if not self.pid or self.returncode is not None:
+            return  # never started, or waited for: the id may belong to another process by now
+        if hasattr(os, "killpg"):
+            # PermissionError: on macOS, if only zombies are left.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.kill()
+        self.wait()
+
+
+def _countdown(seconds: float, cancelled: threading.Event | None) -> Remaining:
+    """Return a function that returns the seconds left, at most `INTERVAL`.
+
+    It raises `TimeoutError` when none are left or the run was cancelled.
+    """
+    end = time.monotonic() + seconds
+
+    def remaining() -> float:
+        left = end - time.monotonic()
+        if left <= 0 or (cancelled is not None and cancelled.is_set()):
+            raise TimeoutError
+        return min(left, INTERVAL)
+
+    return remaining
+
+
+def _read(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
+    """Return what the program prints, up to one byte more than `most`; raises `TimeoutError`."""
     output = bytearray()
     poll = select.poll()
-    with _printed(process) as pipe:
-        poll.register(pipe, select.POLLIN)
-        while len(output) <= most:
-            if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
-                raise TimeoutError
-            piece = os.read(pipe.fileno(), min(PIECE, most + 1 - len(output)))
-            if not piece:
-                break
-            output += piece
+    poll.register(pipe, select.POLLIN)
+    while len(output) <= most:
+        if not poll.poll(remaining() * 1000):
+            continue
+        piece = os.read(pipe.fileno(), min(PIECE, most + 1 - len(output)))
+        if not piece:
+            break
+        output += piece
     return output
 
 
-def _read_beside(process: subprocess.Popen[bytes], most: int, end: float) -> bytearray:
-    """The same on Windows, where nothing waits for a pipe but a read: it has a thread, which such a child may hold."""
+def _read_in_thread(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
+    """Do the same where a pipe cannot be polled (Windows), in a thread."""
     output = bytearray()
+    descriptor = os.dup(pipe.fileno())  # the thread's own: it may outlive this call
 
     def read() -> None:
-        with _printed(process) as pipe:
-            while len(output) <= most and (piece := os.read(pipe.fileno(), min(PIECE, most + 1 - len(output)))):
+        with open(descriptor, "rb", buffering=0) as unbuffered:
+            while piece := unbuffered.read(min(PIECE, most + 1 - len(output))):
                 output.extend(piece)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(max(0.0, end - time.monotonic()))
-    if thread.is_alive():
-        raise TimeoutError
+    while thread.is_alive():
+        thread.join(remaining())
     return output
-
-
-def _printed(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert process.stdout is not None, "a pipe was asked for"  # noqa: S101 - subprocess's contract
-    return process.stdout

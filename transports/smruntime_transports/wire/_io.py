@@ -162,7 +162,11 @@ class AwaitedWireIO(WireIO):
         await self.in_thread(write_file, effect)
 
     async def run_process(self, effect: RunProcess, /) -> Finished:
-        return await self.in_thread(run_process, effect)
+        cancelled = threading.Event()
+        try:
+            return await self.in_thread(run_process, effect, cancelled)
+        finally:
+            cancelled.set()  # the thread is not waited for, but it kills the program
 
     async def ask(self, effect: Ask, /) -> object:
         """Call it in a thread, since it may block; await what it returns if that is awaitable."""
@@ -208,8 +212,8 @@ def _answer(effect: Ask) -> object:
         raise raised(effect.function, error) from error
 
 
-def run_process(effect: RunProcess) -> Finished:
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
     """Run a process; the import of `subprocess` is paid by callers that need it."""
     from ..system._processes import run_process
 
-    return run_process(effect)
+    return run_process(effect, cancelled)
