@@ -30,7 +30,7 @@ from ..connect._proxies import Proxies, Proxy
 from ..nonblocking._connection import READ, Connection, Option, options_of
 from ..nonblocking._retry import not_sent
 from ..nonblocking._waiting import Turn, Wait
-from ._pool import MOST, Pool
+from ._pool import MOST, Origin, Pool
 from ._pump import AGAIN, pump
 from ._time_limits import Limits
 from ._upload_progress import Beside, beside
@@ -151,12 +151,23 @@ class Wire:
                         return place.connection
                     place.connection.drop()
                     place.connection = None  # but its place is ours
-            connection = yield from self._connect(exchange, effect, limits)
+            try:
+                connection = yield from self._connect(exchange, effect, limits)
+            except DispatchFailure as failure:
+                self._advise(failure, exchange.origin, effect)
+                raise
             settled = True
             return connection
         finally:
             if not settled:
                 pool.leave(origin) if place is None else pool.give_up(origin, place)
+
+    def _advise(self, failure: DispatchFailure, origin: Origin, effect: Send | Open) -> None:
+        """Name a proxy or certificates that the environment has and this wire does not use."""
+        if not (direct(effect) or self._connector.proxies):
+            from .._unread import advise
+
+            advise(failure, origin, os.environ)
 
     def _connect(self, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
         """A new connection; the place in the pool is there."""
