@@ -19,6 +19,7 @@ from time import monotonic
 from decoders import DECODERS
 from http1 import FULL, Differential
 from local import local
+from signatures import SIGNATURES
 
 LONG = 2000  # characters of a line; the rest of it is its middle
 
@@ -53,7 +54,7 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
 def main() -> None:
     options = _PARSER.parse_args()
     differential = Differential()
-    targets = {"http1": differential.case, "local": local} | {target.__name__: target for target in DECODERS}
+    targets = {"http1": differential.case, "local": local} | {target.__name__: target for target in (*DECODERS, *SIGNATURES)}
     if unknown := set(options.targets) - set(targets):
         _PARSER.error(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
     for name in options.targets or targets:

@@ -230,6 +230,14 @@ def acting(act: Callable[[Peer], None]) -> Iterator[Stage]:
 
 
 @contextmanager
+def closed_port() -> Iterator[str]:
+    """A URL on loopback whose port is taken by a socket that does not listen."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@contextmanager
 def moto_server() -> Iterator[str]:
     """A moto server's URL; it checks nothing until it is told to (`authenticate`)."""
     command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -104,3 +107,75 @@ def test_a_token_ends_with_its_credentials() -> None:
 def test_an_end_that_cannot_be(expires: Any) -> None:
     with pytest.raises(ConstructionError, match="expires"):
         bearer_token(KEYS, "eu-west-1", now=NOW, expires=expires)
+
+
+def signed_by_hand(query: str) -> str:
+    """A token whose maker signs any `query` it likes beside what `bearer_token` writes.
+
+    `presign` drops parameters that it writes itself, so the signature is computed here from the
+    canonical query, as another signer may.
+    """
+    scope = "20231114/eu-west-1/sagemaker/aws4_request"
+    parameters = [
+        "Action=CallWithBearerToken",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        f"X-Amz-Credential=AKID%2F{scope.replace('/', '%2F')}",
+        "X-Amz-Date=20231114T221320Z",
+        "X-Amz-SignedHeaders=host",
+        *query.split("&"),
+    ]
+    decoded = sorted(unquote(pair) for pair in parameters if "Credential" not in pair)
+    names = sorted([*decoded, parameters[2]])
+    empty = hashlib.sha256(b"").hexdigest()
+    host = "host:sagemaker.amazonaws.com\n"
+    canonical = "\n".join(("POST", "/", "&".join(names), host, "host", empty))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    text = "\n".join(("AWS4-HMAC-SHA256", "20231114T221320Z", scope, digest))
+    key = b"AWS4secret"
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    written = "&".join((*parameters, f"X-Amz-Signature={signature}", "Version=1"))
+    inside = f"sagemaker.amazonaws.com/?{written}"
+    return f"sagemaker-api-key-{b64encode(inside.encode()).decode()}"
+
+
+def test_token_that_another_signer_makes_is_accepted() -> None:
+    token = signed_by_hand("X-Amz-Expires=43200")
+    assert verify_bearer(token, {"AKID": KEYS}, HERE, now=NOW + 43_200) is KEYS
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Expires=604800&%58-Amz-Expires=43200",
+        "%58-Amz-Expires=604800&X-Amz-Expires=43200",
+        "X-Amz-Expires=604800&X-Amz-Expires=43200",
+        "X-Amz-Expires=43200&x-amz-expires=604800",
+        "X-Amz-Expires=0000000604800",
+        "%58-Amz-Expires=604800",
+        "X-Amz-Expires=60%34800",
+        "X-Amz-Expires=43200&Action=DeleteModel",
+        "X-Amz-Expires=43200&%41ction=DeleteModel",
+    ],
+)
+@pytest.mark.parametrize("later", [0, 43_201, 604_000])
+def test_no_parameter_is_given_twice_or_lasts_longer_than_twelve_hours(
+    query: str,
+    later: int,
+) -> None:
+    with pytest.raises(ServiceError) as refused:
+        verify_bearer(signed_by_hand(query), {"AKID": KEYS}, HERE, now=NOW + later)
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize("now", [float("nan"), float("inf")])
+def test_time_that_is_no_finite_number_is_refused(now: float) -> None:
+    with pytest.raises(ConstructionError, match=r"^now: "):
+        verify_bearer(TOKEN, {"AKID": KEYS}, HERE, now=now)
+    with pytest.raises(ConstructionError, match=r"^max_skew: "):
+        verify_bearer(TOKEN, {"AKID": KEYS}, HERE, now=NOW, max_skew=now)
+    with pytest.raises(ConstructionError, match=r"^now: "):
+        bearer_token(KEYS, "eu-west-1", now=now)
+    with pytest.raises(ConstructionError, match=r"^now: "):
+        BearerToken(KEYS, "eu-west-1").at(now)

@@ -84,6 +84,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
         ({"AWS_RETRY_MODE": "wild"}, "", "retry_mode"),
         ({"AWS_SDK_UA_APP_ID": "x" * 51}, "", "app_id"),
         ({}, "[default]\nhush\n", "/.aws/config: line 2"),
+        ({}, "[default]\na = hush\na = 2\n", "/.aws/config: line 3 sets the same name as"),
+        ({"AWS_PROFILE": "r&d"}, "[profile r&d]\na = hush\n", "config line 1: a name with '&'"),
         ({}, "x" * (MAX_FILE + 1), "bytes"),
     ],
 )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import botocore.session
 import pytest
 
 from smruntime_core import Credentials, CredentialsError, Response, credentials, run
-from smruntime_core.credentials import DefaultChain, World, resolve
+from smruntime_core.credentials import DefaultChain, World, overridden, resolve
+from smruntime_core.effects import Finished
 from smruntime_core.testing import Frozen
 
 from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
@@ -147,3 +148,117 @@ def test_every_public_name_has_one_room() -> None:
         assert getattr(credentials, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         credentials.nothing  # noqa: B018 - asking for it is the point
+
+
+ROLE_PROFILE = "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = b\n"
+ENVIRONMENT_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "hush"}
+CONFIG_FILE = f"{HOME}/.aws/config"
+
+
+def losing(environ: dict[str, str], config: str, source: str, **more: Any) -> dict[str, str]:
+    """What `overridden` says, with nothing sent."""
+    io = Recorded({CONFIG_FILE: config})
+    found = run(overridden(world(environ, **more), source), io)
+    assert not io.sent and not io.ran
+    return dict(found)
+
+
+def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
+    environ = {**ENVIRONMENT_KEYS, "AWS_PROFILE": "admin"}
+    found = run(resolve(world(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
+    told = losing(environ, ROLE_PROFILE, found.source)
+    role = "arn:aws:iam::123456789012:role/admin"
+    assert told == {"profile": f"profile 'admin' has role_arn {role}"}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["sso_session = s", "credential_process = /hush", "aws_access_key_id = hush", "login_session = x"],
+)
+def test_other_credentials_that_lose_are_told_without_their_values(setting: str) -> None:
+    told = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
+    assert told == {"profile": f"profile 'default' has {setting.partition(' ')[0]}"}
+
+
+def test_later_variables_are_told_and_an_empty_profile_is_not() -> None:
+    more = {
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/hush",
+    }
+    told = losing(ENVIRONMENT_KEYS | more, "[default]\nregion = r\n", "the environment")
+    assert list(told) == ["web identity", "container"]
+    assert "hush" not in str(told)
+    assert list(losing(more, "", "web identity")) == ["container"]
+    assert losing(more, "", "container") == {}
+
+
+def test_environment_keys_that_a_given_profile_overrides_are_told() -> None:
+    told = losing(ENVIRONMENT_KEYS, ROLE_PROFILE, "profile", profile="admin")
+    assert told["the environment"].startswith("AWS_ACCESS_KEY_ID is set")
+
+
+PAIR = "aws_access_key_id = AKIDKEYS\naws_secret_access_key = s\n"
+PROGRAM = "credential_process = /opt/keys\n"
+PRINTED_KEYS = b'{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s"}'
+TOKEN = "[default]\naws_session_token = tok\n"
+PROFILES = f"[profile a]\n{PAIR}[profile b]\n{PAIR.replace('KEYS', 'B')}"
+BOTH_TOKENS = {"AWS_SESSION_TOKEN": "new", "AWS_SECURITY_TOKEN": "old"}
+
+
+class Differing(NamedTuple):
+    """A set-up in which `docs/credentials.md` says that boto3 does otherwise; key id and token."""
+
+    what: str
+    environ: dict[str, str]
+    config: str
+    credentials: str
+    ours: tuple[str, str | None] | None
+    theirs: tuple[str, str | None] | None
+
+
+FILE = f"[default]\n{PAIR}"
+DIFFERING = [
+    Differing("process", {}, f"[default]\n{PROGRAM}", FILE, ("AKIDPROC", None), ("AKIDKEYS", None)),
+    Differing("secret only", {"AWS_SECRET_ACCESS_KEY": "s"}, "", FILE, None, ("AKIDKEYS", None)),
+    Differing("token in credentials", {}, FILE, TOKEN, ("AKIDKEYS", "tok"), ("AKIDKEYS", None)),
+    Differing("token in config", {}, TOKEN, FILE, ("AKIDKEYS", "tok"), ("AKIDKEYS", None)),
+    Differing(
+        "two profiles",
+        {"AWS_PROFILE": "a", "AWS_DEFAULT_PROFILE": "b"},
+        PROFILES,
+        "",
+        ("AKIDKEYS", None),
+        ("AKIDB", None),
+    ),
+    Differing(
+        "two tokens",
+        ENVIRONMENT_KEYS | BOTH_TOKENS,
+        "",
+        "",
+        ("AKIDENV", "new"),
+        ("AKIDENV", "old"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", DIFFERING, ids=[case.what for case in DIFFERING])
+def test_documented_differences_from_boto3(case: Differing, tmp_path: Path) -> None:
+    io = Recorded({CONFIG_FILE: case.config, f"{HOME}/.aws/credentials": case.credentials})
+    io.printed = Finished(0, PRINTED_KEYS)
+    flow = DefaultChain().provide(world(case.environ))
+    if case.ours is None:
+        assert "AWS_ACCESS_KEY_ID is missing" in str(refused(flow, io))
+    else:
+        found = run(flow, io)
+        assert (found.access_key_id, found.session_token) == case.ours
+    for name, text in (("config", case.config), ("credentials", case.credentials)):
+        (tmp_path / name).write_text(text)
+    files = {
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with mock.patch.dict(os.environ, case.environ | files, clear=True):
+        theirs = botocore.session.Session().get_credentials()
+        keys = theirs.get_frozen_credentials()
+    assert (keys.access_key, keys.token) == case.theirs

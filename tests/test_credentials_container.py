@@ -16,7 +16,7 @@ from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 
 from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
-from .servers import OK, Peer, acting, scripted
+from .servers import OK, Peer, acting, closed_port, scripted
 from .test_proxies import tunnelling
 
 URL = "http://169.254.170.2/keys"
@@ -182,11 +182,63 @@ def test_an_endless_answer_is_not_read() -> None:
     assert stage.sent < 20_000_000, "no more than the system's buffers hold"
 
 
-def test_silence_is_given_a_second_a_try() -> None:
+def test_silent_endpoint_gets_three_tries_of_two_seconds() -> None:
     with acting(Peer.idle) as stage, on_sockets() as io:
         begun = time.monotonic()
-        assert "timeout" in str(refused(over_the_wire(stage.url), io))
-        assert 2.9 < time.monotonic() - begun < 6.0
+        error = str(refused(over_the_wire(stage.url), io))
+        assert 5.9 < time.monotonic() - begun < 9.0
+    assert f"connected to {stage.url}, but no answer within 2 s (timeout in phase head)" in error
+    assert "AWS_METADATA_SERVICE_TIMEOUT" in error
+    assert "/keys" not in error, "the path may name the role of the task"
+
+
+def test_busy_agent_that_takes_longer_than_a_second_is_waited_for() -> None:
+    def slow(peer: Peer) -> None:
+        peer.read()
+        time.sleep(1.3)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS))
+
+    with acting(slow) as stage, on_sockets() as io:
+        assert run(over_the_wire(stage.url), io).access_key_id == "AKID"
+        assert len(stage.requests) == 1
+
+
+def test_endpoint_that_refuses_connections_is_not_called_silent() -> None:
+    with closed_port() as url, on_sockets() as io:
+        error = str(refused(over_the_wire(url), io))
+    assert f"no connection to {url} (refused in phase connect)" in error
+    assert "no answer" not in error
+
+
+LIMITED = [
+    ({}, 2.0, 3),
+    ({"AWS_METADATA_SERVICE_TIMEOUT": "5"}, 5.0, 3),
+    ({"AWS_METADATA_SERVICE_TIMEOUT": " 12.5 ", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "6"}, 12.5, 6),
+    ({"AWS_METADATA_SERVICE_TIMEOUT": "1", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"}, 2.0, 3),
+]
+
+
+@pytest.mark.parametrize(("more", "seconds", "tries"), LIMITED)
+def test_variables_raise_the_limits_and_never_lower_them(
+    more: dict[str, str],
+    seconds: float,
+    tries: int,
+) -> None:
+    io = Recorded()
+    assert f"after {tries} tries" in str(refused(Container().provide(world({**HERE, **more})), io))
+    assert [send.timeout for send in io.sent] == [seconds] * tries
+    phases = io.sent[0].phases
+    assert (phases.connect, phases.response, phases.idle) == (seconds, seconds, seconds)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e3", "3601", "two", "0.0", "1 2"])
+def test_bad_timeout_is_refused_by_the_name_of_its_variable(text: str) -> None:
+    io = Recorded()
+    environ = {**HERE, "AWS_METADATA_SERVICE_TIMEOUT": text}
+    error = str(refused(Container().provide(world(environ)), io))
+    assert f"AWS_METADATA_SERVICE_TIMEOUT says {text!r}" in error
+    assert "seconds above 0 and up to 3600" in error
+    assert not io.sent
 
 
 @pytest.mark.parametrize("name", ["urllib3", "urllib3 itself", "sockets"])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 
 from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import InstanceMetadata
 from smruntime_core.credentials._imds import EXTENDED, ROLES, endpoint
+from smruntime_core.credentials._metadata_limits import instance_limits
 from smruntime_core.effects import Flow
 
-from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
-from .servers import Peer, acting
+from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .servers import Peer, acting, closed_port
 
 URL = "http://169.254.169.254"
 KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z", "AccountId": "1"}'
@@ -58,7 +61,7 @@ def test_the_older_path_where_that_is_not_known(status: int) -> None:
 @pytest.mark.parametrize(
     ("exchanges", "says"),
     [
-        ([], "nobody answers at http://169.254.169.254"),
+        ([], "no connection to http://169.254.169.254 (refused in phase connect): this is not"),
         ([TOKEN._replace(response=Response(403))], "version 2 is switched off"),
         ([TOKEN._replace(response=Response(400))], "status 400 instead of a token"),
         ([TOKEN._replace(response=Response(200, (), b"hush\r\nx: y"))], "the token"),
@@ -92,4 +95,68 @@ def test_where_nobody_answers_that_is_soon_clear() -> None:
         begun = time.monotonic()
         error = refused(InstanceMetadata(endpoint=stage.url).provide(world()), io)
         assert time.monotonic() - begun < 2.0
-    assert "timeout" in str(error)
+    assert f"connected to {stage.url}, but no answer within 1 s (timeout in phase" in str(error)
+    assert "hop limit (HttpPutResponseHopLimit) to 2" in str(error)
+
+
+def test_machine_without_the_service_is_not_told_of_the_hop_limit() -> None:
+    with closed_port() as url, on_sockets() as io:
+        error = str(refused(InstanceMetadata(endpoint=url).provide(world()), io))
+    assert f"no connection to {url} (refused in phase connect)" in error
+    assert "hop limit" not in error
+
+
+ROLE = get(f"{EXTENDED}/", Response(200, (), b"r"))
+LONGER = {"AWS_METADATA_SERVICE_TIMEOUT": "7", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3"}
+PROFILE = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempts = 3\n"
+
+
+@pytest.mark.parametrize(("environ", "config"), [(LONGER, ""), ({}, PROFILE)])
+def test_settings_say_how_long_and_how_often(environ: dict[str, str], config: str) -> None:
+    io = Recorded({f"{HOME}/.aws/config": config}, [])
+    refused(InstanceMetadata().provide(world(environ)), io)
+    assert [(send.request.method, send.timeout) for send in io.sent] == [("PUT", 7.0)] * 3
+    unwell = [get(f"{EXTENDED}/r", Response(500))] * 3
+    io = Recorded({f"{HOME}/.aws/config": config}, [TOKEN, ROLE, *unwell])
+    assert "after 3 tries" in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert {(send.timeout, send.phases.response) for send in io.sent} == {(7.0, 7.0)}
+
+
+def test_one_attempt_is_one_request_each() -> None:
+    io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED}/r", Response(500))])
+    refused(InstanceMetadata().provide(world({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io)
+    assert len(io.sent) == 3
+
+
+BAD = [
+    ({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "0"}, "", "AWS_METADATA_SERVICE_NUM_ATTEMPTS says '0'"),
+    ({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1.5"}, "", "AWS_METADATA_SERVICE_NUM_ATTEMPTS says"),
+    ({"AWS_METADATA_SERVICE_TIMEOUT": "soon"}, PROFILE, "AWS_METADATA_SERVICE_TIMEOUT says 'soon'"),
+    ({}, "[default]\nmetadata_service_timeout = nan", "profile 'default' says 'nan'"),
+    ({}, "[default]\nmetadata_service_num_attempts = x", "profile 'default' says 'x'"),
+]
+
+
+@pytest.mark.parametrize(("environ", "config", "says"), BAD)
+def test_bad_setting_is_refused_with_its_source(
+    environ: dict[str, str],
+    config: str,
+    says: str,
+) -> None:
+    io = Recorded({f"{HOME}/.aws/config": config})
+    assert says in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert not io.sent
+
+
+def test_botocore_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text(PROFILE)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in (("", ("7", "3")), ("AWS_METADATA_SERVICE_", ("9", "4"))):
+        environ = dict(zip(("TIMEOUT", "NUM_ATTEMPTS"), value, strict=True)) if name else {}
+        for variable, text in environ.items():
+            monkeypatch.setenv(name + variable, text)
+        theirs = botocore.session.Session()
+        flow = instance_limits(world({name + k: v for k, v in environ.items()}))
+        ours = run(flow, Recorded({f"{HOME}/.aws/config": PROFILE}))
+        assert ours.seconds == theirs.get_config_variable("metadata_service_timeout")
+        assert ours.attempts == theirs.get_config_variable("metadata_service_num_attempts")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from smruntime_core import Credentials, CredentialsError
-from smruntime_core.credentials import AssumeRole, Container, Environment, InstanceMetadata, Login, Process, Sso, WebIdentity
+from smruntime_core.credentials import Container, Environment, InstanceMetadata, Login, Process, Sso, WebIdentity
 from smruntime_core.credentials._profile import plan
+from smruntime_core.credentials._sts import Role
 from smruntime_core.effects import Flow
 
 from .recordings import HOME, WAYS, Recorded, driven, vectors, world
@@ -31,7 +32,7 @@ def members(thing: Any, **names: str) -> dict[str, Any]:
 
 def as_steps(provider: Any) -> list[dict[str, Any]]:
     """The providers inside of one another, as the cases list them: what is asked first comes first."""
-    if isinstance(provider, AssumeRole):
+    if isinstance(provider, Role):
         role = members(provider, role_arn="role_arn", external_id="external_id", role_session_name="session_name")
         return [*as_steps(provider.source), {"AssumeRole": role}]
     if isinstance(provider, Credentials):
@@ -51,6 +52,14 @@ def as_file(given: Any) -> str:
     titles = [(f"profile {name}", section) for name, section in given["profiles"].items()]
     titles += [(f"sso-session {name}", section) for name, section in given.get("sso_sessions", {}).items()]
     return "".join(f"[{title}]\n" + "".join(f"{k} = {v}\n" for k, v in section.items()) for title, section in titles)
+
+
+def test_source_profile_that_is_ignored_is_named_with_its_line() -> None:
+    config = "[profile A]\nrole_arn = r\nsource_profile = r&d\n[profile r&d]\na = b\n"
+    with pytest.raises(CredentialsError) as caught:
+        reading(config)
+    assert "names 'r&d' as its source_profile, which is not there (" in str(caught.value)
+    assert "config line 4: a name with '&' is ignored" in str(caught.value)
 
 
 @WAYS

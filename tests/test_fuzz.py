@@ -13,6 +13,9 @@ CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "p
 WITHOUT_A_ROW = "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
 ROW_TOO_MANY = "import http1, disagreements; http1.FULL = 3000; http1.TABLE += (disagreements.Row('the moon', b'moon', ''),)"
 OURS_SLACK = "from smruntime_core._http1 import Exchange; Exchange.reusable = lambda self: True"
+OURS_TRUSTS_HOST = "from smruntime_core.signing import _verify; _verify._check_host = lambda *a: None"
+OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
+_bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""
 OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
 
 
@@ -23,9 +26,13 @@ def fuzz(*arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "target", ["http1", "local", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles", "dates"]
-)
+TARGETS = [
+    *("http1", "local", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles"),
+    *("dates", "signature", "bearer", "clock"),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_damage_does_none(target: str) -> None:
     done = fuzz("--cases", str(CASES.get(target, 10_000)), target)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,6 +44,7 @@ def test_damage_does_none(target: str) -> None:
         ("http1", WITHOUT_A_ROW, "no reason is known (refused by us)"),
         ("http1", OURS_SLACK, "no reason is known (reuse)"),
         ("profiles", OURS_LEAKS, "IndexError"),
+        ("signature", OURS_TRUSTS_HOST, "instead of"),
     ],
 )
 def test_what_is_wrong_is_found_and_found_again(target: str, first: str, says: str) -> None:

@@ -293,3 +293,94 @@ def test_botocore_reads_the_same(tmp_path_factory: pytest.TempPathFactory, profi
     found = parse(text)
     assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))["profiles"]
     assert set(found.names) == set(profiles)
+
+
+REPEATED = {
+    "a key": ("[default]\naws_access_key_id = A\naws_access_key_id = B\n", 3, 2),
+    "the same value": ("[default]\nregion = r\n\n# x\nregion = r\n", 5, 2),
+    "in capitals": ("[default]\nregion = a\nREGION = b\n", 3, 2),
+    "in an equal section": ("[x]\na = 1\n[y]\na = 1\n[x]\nb = 1\na = 2\n", 7, 2),
+    "a nested value": ("[default]\ns3 =\n  a = 1\ns3 =\n  b = 2\n", 4, 2),
+    "in an ignored section": ("[default]\n[r&d]\na = 1\na = 2\n", 4, 3),
+}
+
+
+@pytest.mark.parametrize("file", ["config", "credentials"])
+@pytest.mark.parametrize(("text", "line", "first"), REPEATED.values(), ids=REPEATED)
+def test_property_set_twice_in_a_section_is_refused_with_file_and_line(
+    text: str,
+    line: int,
+    first: int,
+    file: str,
+) -> None:
+    if file == "config":
+        text = text.replace("[x]", "[profile x]").replace("[y]", "[profile y]")
+    config, credentials = (text, "") if file == "config" else ("", text)
+    with pytest.raises(ConstructionError) as caught:
+        parse(config, credentials, unique=True)
+    said = f"{file}: line {line} sets the same name as line {first}; must be one value for each"
+    assert str(caught.value).startswith(said)
+
+
+def test_properties_of_other_sections_files_and_nested_settings_may_be_equal() -> None:
+    config = "[default]\nregion = a\ns3 =\n  a = 1\n[profile x]\nregion = b\n  a = 1\n"
+    found = parse(config, "[default]\nregion = c\n[x]\nregion = d\n", unique=True)
+    assert found.profile("default") == {"region": "c", "s3": {"a": "1"}}
+    assert found.profile("x") == {"region": "d"}
+
+
+@pytest.mark.parametrize("text", [case[0] for case in REPEATED.values()], ids=REPEATED)
+def test_botocore_refuses_the_same_files(text: str, tmp_path: Path) -> None:
+    loader = pytest.importorskip("botocore.configloader")
+    exceptions = pytest.importorskip("botocore.exceptions")
+    path = tmp_path / "credentials"
+    path.write_text(text)
+    with pytest.raises(exceptions.ConfigParseError):
+        loader.raw_config_parse(str(path))
+
+
+IGNORED = [
+    ("r&d", "[profile r&d]\n", "", "config line 1: a name with '&' is ignored; rename it"),
+    ("büro", "", "\n[büro]\n", "credentials line 2: a name with 'ü' is ignored"),
+    ("a (b)", "", "[a (b)]\n", "a name with '(' ')' is ignored"),
+    ("Ann's Mac", '[profile "Ann\'s Mac"]\n', "", 'config line 1: a name with "\'" is ignored'),
+    ("Ann's Mac", "[profile 'Ann'\"'\"'s Mac']\n", "", 'config line 1: a name with "\'" is'),
+    ("Ann's", "[profile Ann's]\n", "", 'config line 1: a name with "\'" is ignored'),
+    ("my work", "", "[my work]\n", "credentials line 1: a name with blanks is ignored"),
+    ("my work", "[profile my work]\n", "", "make it [profile 'my work'] in the config file"),
+    ("work", "[work]\n", "", "config line 1: in the config file that section is [profile work]"),
+    ("x", "", "[profile x]\n", "in the credentials file that section is [x], without 'profile'"),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "credentials", "why"), IGNORED)
+def test_missing_profile_is_explained_by_the_section_that_is_ignored(
+    name: str,
+    config: str,
+    credentials: str,
+    why: str,
+) -> None:
+    with pytest.raises(ConstructionError) as caught:
+        Sources({"AWS_PROFILE": name}, parse(config, credentials), None)
+    assert f"{name!r} (AWS_PROFILE) is not there (" in str(caught.value)
+    assert why in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_missing_profile_that_no_section_resembles_is_only_missing() -> None:
+    found = parse("[profile r&d]\n[plugins]\n", "[x y]\n")
+    assert found.why_missing("r") == found.why_missing("y") == found.why_missing("") == ""
+
+
+def test_missing_sso_session_is_explained_too() -> None:
+    why = parse("[sso-session a&b]\n[acme]\n", "[sso-session x]\n").why_missing
+    assert "config line 1: a name with '&' is ignored" in why("a&b", "sso-session")
+    assert "that section is [sso-session acme]" in why("acme", "sso-session")
+    assert "the credentials file holds profiles only" in why("x", "sso-session")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf16_is_named(encoding: str) -> None:
+    bom = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    with pytest.raises(ConstructionError, match=r"^credentials: it is UTF-16, as PowerShell's > "):
+        parse(b"", bom + f"[default]\na = {SECRET}".encode(encoding))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import Credentials, Request, Scope, ServiceError, sign, verify
-from smruntime_core.signing import Dialect
+from smruntime_core import ConstructionError, Credentials, Request, Scope, ServiceError, sign, verify
+from smruntime_core.signing import Dialect, presign
 
 NOW = 1_700_000_000
 SCOPE = Scope("eu-west-1", "sagemaker")
@@ -165,3 +167,97 @@ def test_any_wellformed_authorization_is_only_refused(key: str, date: str, names
     headers = (("host", "h"), (AUTH, text), ("x-amz-date", stamp), ("x-amz-security-token", "token"))
     with pytest.raises(ServiceError):
         verify(Request("POST", URL, headers), KNOWN, SCOPE, now=NOW, max_skew=1e15)
+
+
+WRONG_NUMBERS = [float("nan"), float("inf"), -float("inf"), "1", None]
+
+
+@pytest.mark.parametrize("number", WRONG_NUMBERS)
+def test_time_that_is_no_finite_number_is_refused(number: Any) -> None:
+    with pytest.raises(ConstructionError, match=r"^now: "):
+        verify(signed(), KNOWN, SCOPE, now=number)
+    with pytest.raises(ConstructionError, match=r"^max_skew: "):
+        verify(signed(now=0), KNOWN, SCOPE, now=NOW, max_skew=number)
+
+
+def test_negative_max_skew_is_refused_and_none_at_all_is_allowed() -> None:
+    with pytest.raises(ConstructionError, match=r"^max_skew: found -1; must be 0 seconds or more"):
+        verify(signed(), KNOWN, SCOPE, now=NOW, max_skew=-1)
+    assert verify(signed(), KNOWN, SCOPE, now=NOW, max_skew=0) is PLAIN
+
+
+def at(url: str, host: str) -> Request:
+    """A request to `url` that is signed with the Host header `host`."""
+    made = Request("POST", url, (("Host", host),), b"1")
+    return Request("POST", url, made.headers + sign(made, PLAIN, SCOPE, now=NOW).headers, b"1")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://h/", "h"),
+        ("https://H/", "h"),
+        ("https://h/", "H"),
+        ("https://h:443/", "h"),
+        ("https://h/", "h:443"),
+        ("http://h:80/", "h"),
+        ("http://h/", "h:80"),
+        ("https://h:8443/", "h:8443"),
+        ("https://[::1]:443/", "[::1]"),
+    ],
+)
+def test_host_header_that_is_that_of_the_url_is_accepted(url: str, host: str) -> None:
+    assert verify(at(url, host), KNOWN, SCOPE, now=NOW) is PLAIN
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://internal/", "public"),
+        ("https://h/", "h.evil"),
+        ("https://h:8443/", "h"),
+        ("https://h/", "h:8443"),
+        ("https://h/", "h:80"),
+        ("http://h/", "h:443"),
+        ("http://h:443/", "h"),
+        ("https://h/", "h."),
+        ("https://[::1]/", "::1"),
+    ],
+)
+def test_host_header_that_is_not_that_of_the_url_is_refused(url: str, host: str) -> None:
+    with pytest.raises(ServiceError, match="but the Host header says") as caught:
+        verify(at(url, host), KNOWN, SCOPE, now=NOW)
+    assert (caught.value.code, caught.value.status) == (INVALID, 403)
+
+
+def test_repeated_host_header_is_refused() -> None:
+    made = at("https://h/", "h")
+    twice = Request("POST", "https://h/", (("Host", "h"), *made.headers), b"1")
+    with pytest.raises(ServiceError):
+        verify(twice, KNOWN, SCOPE, now=NOW)
+
+
+PRESIGNED = presign(Request("GET", "https://h/a?x=1&x=2"), SESSION, SCOPE, now=NOW, expires=60).url
+PARAMETERS = [name for name, _ in parse_qsl(urlsplit(PRESIGNED).query) if name != "x"]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("encoded", ["", "X", "-"])
+@pytest.mark.parametrize("first", [False, True])
+def test_parameter_of_the_signature_that_is_given_twice_is_refused(
+    name: str,
+    encoded: str,
+    first: bool,
+) -> None:
+    again = name.replace(encoded, f"%{ord(encoded):x}", 1) if encoded else name
+    address, _, query = PRESIGNED.partition("?")
+    url = f"{address}?{again}=1&{query}" if first else f"{PRESIGNED}&{again}=1"
+    with pytest.raises(ServiceError, match=f"parameter {name} is given more than once") as caught:
+        verify(Request("GET", url), KNOWN, SCOPE, now=NOW)
+    assert caught.value.status == 403
+    assert verify(Request("GET", PRESIGNED), KNOWN, SCOPE, now=NOW) is SESSION
+
+
+def test_parameters_of_the_application_may_be_repeated() -> None:
+    url = presign(Request("GET", "https://h/?a=1&a=2&A=3"), PLAIN, SCOPE, now=NOW).url
+    assert verify(Request("GET", url), KNOWN, SCOPE, now=NOW) is PLAIN

@@ -24,9 +24,13 @@ It looks like INI, but readers of INI misread it. A file is read line by line, a
                inside it if that value was empty. (A blank line is nothing, and an indented comment is a comment.)
     else       a property, `name = value`, split at its first `=`
 
-Names of properties do not tell capitals from small letters. The last of two equal properties holds, equal sections are one,
-and what credentials say goes before what config says. `[profile default]` hides `[default]` in the same file. Sections and
-properties whose names have a fault, or are of a kind unknown, are passed over; a line that is none of the above is an error,
+Names of properties do not tell capitals from small letters. Equal sections are one, and what
+credentials say goes before what config says. Of two equal properties in a section of one file the
+last holds, as the SDKs' shared specification says; botocore and the AWS CLI refuse such a file, and
+so does `parse(..., unique=True)`, since it is easy to sign with the wrong one of two keys.
+`[profile default]` hides `[default]` in the same file. Sections and properties whose names have a
+fault, or are of a kind unknown, are passed over, but `Profiles.ignored` remembers such sections, so
+that a refusal can name the cause (`why_missing`). A line that is none of the above is an error,
 since half of a file may be the wrong half. An error names the file and the line and never quotes it, and no repr shows
 a value: either may hold a secret.
 """
@@ -35,10 +39,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError
-from ..values._record import Record
+from ..values._record import Record, field
 from ..values._redacted import Section
 from ..values._rules import blob
 
@@ -61,12 +65,58 @@ _QUOTED = rf"(['\"])([{_SIGN} ]+)\1"
 _SECTION = r"(profile|services|sso-session)[ \t]+((?s:.)+)"
 _INLINE_COMMENT = r"[ \t][#;]"
 _NOT_UTF8 = "[\ud800-\udfff]"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UNIQUE = "one value for each name in a section (botocore and the AWS CLI refuse this file too)"
+_ALLOWED = "letters, digits and - _ . / % @ : +"
+
+
+class Ignored(NamedTuple):
+    """A section that is not read: `where` it begins, in which file, and its `title`."""
+
+    where: str
+    in_config: bool
+    title: str
+
+    def looks_like(self, kind: str, name: str) -> bool:
+        """Return whether botocore, or a reader in a hurry, takes this for the section `name`."""
+        return name in (self.title, _last_word(self.title, kind), _last_word(self.title, "profile"))
+
+    def fault(self, kind: str, name: str) -> str:
+        """Say why this is not the section `name` of `kind`."""
+        prefixed = self.title.startswith((f"{kind} ", f"{kind}\t"))
+        if self.in_config and not prefixed:
+            return f"in the config file that section is [{kind} {name}]"
+        if not self.in_config and kind != "profile":
+            return "the credentials file holds profiles only; move the section to the config file"
+        if not self.in_config and prefixed:
+            return f"in the credentials file that section is [{name}], without {kind!r}"
+        signs = sorted(set(re.sub(f"[{_SIGN} ]", "", name)))
+        if signs:
+            shown = " ".join(map(repr, signs))
+            return f"a name with {shown} is ignored; rename it, using {_ALLOWED}"
+        quoted = f"[{kind} '{name}'] in the config file"
+        return f"a name with blanks is ignored; rename it, or make it {quoted}"
+
+
+def _last_word(title: str, kind: str) -> str:
+    """Return the name in a title such as `profile 'x y'`, without `kind` and without quotes."""
+    rest = title.removeprefix(kind).strip(_BLANKS)
+    if not re.search(r"['\"\\]", rest):
+        return rest
+    import shlex  # 3 ms that only a refusal costs
+
+    try:
+        words = shlex.split(rest)
+    except ValueError:  # a quote that is not closed, as in: Someone's
+        return rest
+    return words[0] if len(words) == 1 else rest
 
 
 class Profiles(Record):
     """What both files say together. A section is a mapping of settings, nested ones a mapping in it; None if there is none."""
 
     sections: Mapping[Key, Settings]
+    ignored: tuple[Ignored, ...] = field(default=(), compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,23 +135,48 @@ class Profiles(Record):
         """What a profile's `sso_session = name` stands for."""
         return self.sections.get(("sso-session", name))
 
+    def why_missing(self, name: str, kind: str = "profile") -> str:
+        """Return why a section of the files is not read as `name`, empty if none looks alike.
+
+        Begins with a blank, to follow "is not there".
+        """
+        for section in self.ignored:
+            if section.looks_like(kind, name):
+                return f" ({section.where}: {section.fault(kind, name)})"
+        return ""
+
     def __repr__(self) -> str:
         return f"Profiles({', '.join(f'{kind} {name}' for kind, name in self.sections)})"
 
 
-def parse(config: bytes | str = b"", credentials: bytes | str = b"", files: tuple[str, str] = ("config", "credentials")) -> Profiles:
-    """What the two files say; a file that does not exist is empty. `files` is what to call them.
+def parse(
+    config: bytes | str = b"",
+    credentials: bytes | str = b"",
+    files: tuple[str, str] = ("config", "credentials"),
+    *,
+    unique: bool = False,
+) -> Profiles:
+    """Return what the two files say; a file that does not exist is empty. `files` names them.
 
-    Raises `ConstructionError`, its member the file, for one that is over 1 MiB or 100,000 lines, is not UTF-8, or has a line that is
-    no part of the format.
+    Raises `ConstructionError`, its member the file, for one that is over 1 MiB or 100,000 lines, is
+    not UTF-8, or has a line that is no part of the format; if `unique`, also for one that sets a
+    property of a section twice.
     """
-    sections = _Reader(files[0], _config_key).read(config)
+    config_reader = _Reader(files[0], _config_key, unique)
+    credentials_reader = _Reader(files[1], _credentials_key, unique)
+    sections = config_reader.read(config)
     unprefixed = sections.pop(_UNPREFIXED, None)
     if unprefixed is not None:
         sections.setdefault(("profile", "default"), unprefixed)
-    for key, properties in _Reader(files[1], _credentials_key).read(credentials).items():
+    for key, properties in credentials_reader.read(credentials).items():
         sections[key] = sections.get(key, {}) | properties
-    return Profiles({key: _finished(properties) for key, properties in sections.items()})
+    ignored = tuple(
+        Ignored(f"{reader.file} line {line}", reader is config_reader, title)
+        for reader in (config_reader, credentials_reader)
+        for line, title in reader.ignored
+    )
+    finished = {key: _finished(properties) for key, properties in sections.items()}
+    return Profiles(finished, ignored)
 
 
 def locations(environ: Mapping[str, str], *, home: str = "~", windows: bool = False) -> tuple[str, str]:
@@ -152,9 +227,13 @@ def _unquoted(text: str) -> str | None:
 class _Reader:
     """One file, line by line: the sections so far, and what the next line would go on with."""
 
-    def __init__(self, file: str, key: Callable[[str], Key | None]) -> None:
+    def __init__(self, file: str, key: Callable[[str], Key | None], unique: bool) -> None:
         self.file = file
         self.key = key
+        self.unique = unique
+        self.ignored: list[tuple[int, str]] = []
+        self.lines: dict[Key, dict[str, int]] = {}  # where each property of a section is set
+        self.section_lines: dict[str, int] = {}
         self.number = 0
         self.sections: dict[Key, _Properties] = {}
         self.section: _Properties | None = None
@@ -180,7 +259,12 @@ class _Reader:
         if not bracket or rest.strip(_BLANKS)[:1] not in ("", "#", ";"):
             raise self.fault("is not closed by a ]")
         key = self.key(title.strip(_BLANKS))
-        self.section = self.sections.setdefault(key, {}) if key else {}
+        if key is None:
+            self.ignored.append((self.number, title.strip(_BLANKS)))
+            self.section, self.section_lines = {}, {}
+        else:
+            self.section = self.sections.setdefault(key, {})
+            self.section_lines = self.lines.setdefault(key, {})
         self.value = None
 
     def define(self, line: str) -> None:
@@ -189,6 +273,11 @@ class _Reader:
             raise self.fault("stands before the first [section]")
         name, value = self.pair(line)
         self.value = [value] if value else {}
+        if self.unique and name in self.section_lines:
+            first = self.section_lines[name]
+            found = f"line {self.number} sets the same name as line {first}"
+            raise ConstructionError(self.file, _UNIQUE, found)
+        self.section_lines[name] = self.number
         if re.fullmatch(_NAME, name):
             self.section[name] = self.value
 
@@ -220,6 +309,8 @@ class _Reader:
 def _lines(file: str, data: bytes | str) -> list[str]:
     """The lines of a file that is neither too large nor something else than text."""
     given = data if isinstance(data, str) else blob(file, data)
+    if isinstance(given, bytes) and given.startswith(_UTF16):
+        raise ConstructionError(file, "UTF-8", "it is UTF-16, as PowerShell's > writes it")
     if len(given) > MAX_SIZE:
         raise ConstructionError(file, "at most 1 MiB", f"its size is {len(given)}")
     text = given if isinstance(given, str) else str(given, "utf-8", "surrogateescape")

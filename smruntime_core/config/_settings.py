@@ -76,7 +76,7 @@ def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flo
         if text is not None and len(text) > MAX_FILE:
             raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
         texts.append(text)
-    profiles = parse(texts[0] or b"", texts[1] or b"", paths)
+    profiles = parse(texts[0] or b"", texts[1] or b"", paths, unique=True)
     return profiles, tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
 
 
@@ -90,7 +90,8 @@ class Sources:
         self.name = named.value if named else "default"
         found = profiles.profile(self.name)
         if found is None and named is not None:
-            raise ConstructionError("profile", "one that the shared files have", f"{self.name!r} ({named.where}) is not there")
+            missing = f"{self.name!r} ({named.where}) is not there{profiles.why_missing(self.name)}"
+            raise ConstructionError("profile", "one that the shared files have", missing)
         self._profile: Mapping[str, object] = found or {}
         self.origins: dict[str, str] = {"profile": named.where if named else "the default"}
 

@@ -36,7 +36,7 @@ from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
-    from ._chain import DefaultChain, Resolution, resolve
+    from ._chain import DefaultChain, Resolution, overridden, provider_of, resolve
     from ._container import Container
     from ._context import Source, World
     from ._imds import InstanceMetadata
@@ -44,24 +44,24 @@ if TYPE_CHECKING:
     from ._process import Process
     from ._profile import SharedProfile
     from ._protocols import Provider, ProviderLike
-    from ._provider import provider_of
+    from ._role import AssumeRole
     from ._sso import Sso
     from ._static import ANONYMOUS, Environment
-    from ._sts import AssumeRole, WebIdentity
+    from ._sts import WebIdentity
 
 _SUBMODULES = {
     "_cache": ("Cache",),
-    "_chain": ("DefaultChain", "Resolution", "resolve"),
+    "_chain": ("DefaultChain", "Resolution", "overridden", "provider_of", "resolve"),
     "_container": ("Container",),
     "_imds": ("InstanceMetadata",),
     "_login": ("Login",),
     "_process": ("Process",),
     "_profile": ("SharedProfile",),
     "_protocols": ("Provider", "ProviderLike"),
-    "_provider": ("provider_of",),
+    "_role": ("AssumeRole",),
     "_sso": ("Sso",),
     "_static": ("ANONYMOUS", "Environment"),
-    "_sts": ("AssumeRole", "WebIdentity"),
+    "_sts": ("WebIdentity",),
     "_context": ("Source", "World"),
 }
 
@@ -83,6 +83,7 @@ __all__ = [
     "Sso",
     "WebIdentity",
     "World",
+    "overridden",
     "provider_of",
     "resolve",
 ]

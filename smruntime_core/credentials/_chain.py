@@ -14,6 +14,7 @@ the search, since going on would sign as somebody whom nobody meant. If nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from ..effects import Flow
 from ..errors import CredentialsError
@@ -21,6 +22,9 @@ from ..values._messages import Credentials
 from ..values._record import Record
 from ._context import Source, World
 from ._static import Environment
+
+if TYPE_CHECKING:
+    from ._protocols import Provider, ProviderLike
 
 
 class Resolution:
@@ -42,6 +46,28 @@ class DefaultChain(Record):
         return (yield from resolve(world, self.mfa)).credentials
 
 
+def provider_of(given: ProviderLike | None) -> Provider:
+    """Return the provider that `given` stands for, the default chain for None.
+
+    Raises `ConstructionError` for an object that is neither credentials nor a source of them.
+    """
+    if given is None:
+        return DefaultChain()
+    from ._provider import adapted
+
+    return adapted(given)
+
+
+def fetched(given: ProviderLike | None, world: World) -> Flow[Credentials]:
+    """Return the credentials of `given`, or of the default chain for None.
+
+    Raises `CredentialsError`.
+    """
+    from ._provider import provided
+
+    return provided(provider_of(given), world)
+
+
 def resolve(world: World, mfa: Callable[[str], object] | None = None) -> Flow[Resolution]:
     """Go through the chain; raises `CredentialsError`, whose `tried` says what each source said."""
     world = world.anew()
@@ -56,6 +82,35 @@ def resolve(world: World, mfa: Callable[[str], object] | None = None) -> Flow[Re
             return Resolution(found, source.name, tuple(tried))
         tried.append((source.name, found))
     raise _diagnosis(tried)
+
+
+def overridden(world: World, source: str) -> Flow[tuple[tuple[str, str], ...]]:
+    """Return the sources that are set up but lose against `source`, each with what it stands for.
+
+    `source` is the name in a `Resolution`. Reads the shared files, sends nothing and runs nothing.
+    A role in the profile that keys in the environment override is the usual surprise. Raises
+    `CredentialsError` if the files cannot be used.
+    """
+    found: list[tuple[str, str]] = []
+    if world.profile is not None and world.variable("AWS_ACCESS_KEY_ID"):
+        found.append(("the environment", "AWS_ACCESS_KEY_ID is set; a given profile goes before it"))
+    if source == "the environment":
+        from ._profile import stands_for
+
+        settings = yield from world.settings()
+        told = stands_for(settings.profiles, settings.name)
+        if told:
+            found.append(("profile", f"profile {settings.name!r} has {told}"))
+    if source in ("the environment", "profile"):
+        found += _set_up(world, "web identity", "AWS_WEB_IDENTITY_TOKEN_FILE")
+    if source in ("the environment", "profile", "web identity"):
+        found += _set_up(world, "container", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        found += _set_up(world, "container", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    return tuple(found)
+
+
+def _set_up(world: World, source: str, variable: str) -> list[tuple[str, str]]:
+    return [(source, f"{variable} is set")] if world.variable(variable) else []
 
 
 def _diagnosis(tried: list[tuple[str, str]]) -> CredentialsError:

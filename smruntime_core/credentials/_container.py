@@ -8,18 +8,19 @@ connected to; no name but `localhost` is looked up, no redirect followed, no pro
 from __future__ import annotations
 
 from ..effects import Flow
-from ..errors import CredentialsError
+from ..errors import CredentialsError, DispatchFailure
 from ..values._messages import Credentials, Request
 from ..values._url import host_and_port, split
 from ._context import Blaming, Source, Token, World, read_token
 from ._documents import credentials, explained, json_object
+from ._metadata_limits import TIMEOUT, container_limits, described
 from ._services import ask
 
 HOST = "169.254.170.2"
 HOSTS = frozenset((HOST, "169.254.170.23", "fd00:ec2::23"))
 RELATIVE, FULL = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 TOKEN, TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
-TRY = 1.0  # seconds
+BUSY = f"the agent may be busy: allow more time with {TIMEOUT}"
 
 
 class Container(Source):
@@ -32,14 +33,27 @@ class Container(Source):
         url = address(world)
         if url is None:
             return f"neither {RELATIVE} nor {FULL} is set"
+        limits = container_limits(world)
         token = yield from _token(world)
+        server = "://".join(split(url)[:2])  # without the path, which names the task's role
+
+        def describe(failure: DispatchFailure) -> str:
+            return described(failure, server, limits.seconds, BUSY)
 
         def make() -> Request:
             headers = (("accept", "application/json"), *((("authorization", token.word),) if token else ()))
             return Request("GET", url, headers)
 
         where = "the container's endpoint"
-        response = yield from ask(make, world, where, seconds=TRY, explain=explained, direct=True)
+        response = yield from ask(
+            make,
+            world,
+            where,
+            limits=limits,
+            explain=explained,
+            describe=describe,
+            direct=True,
+        )
         return credentials(json_object(response.body, where), where)
 
 

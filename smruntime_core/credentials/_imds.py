@@ -5,8 +5,12 @@
     GET  /latest/meta-data/iam/security-credentials/                    the same without the account
     GET  …/NAME                                                         its credentials
 
-Where nobody answers there is no instance, and that is soon clear: one second a try, and what cannot be connected to is not tried
-again. A server that is there but says 500 is. (EC2 user guide, "Use IMDS"; AWS SDKs reference guide, "IMDS credential provider".)
+Away from EC2 the address leads nowhere, so a try takes one second and the first request is tried
+once, unless AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS (or the profile's
+metadata_service_timeout and metadata_service_num_attempts) say otherwise. A server that answers
+with status 500 is asked again. An answer to the PUT travels as many network hops as the instance's
+hop limit allows: from inside a container, a limit of 1 looks like a server that never answers.
+(EC2 user guide, "Use IMDS"; AWS SDKs reference guide, "IMDS credential provider".)
 """
 
 from __future__ import annotations
@@ -20,15 +24,18 @@ from ..values._record import Record
 from ..values._rules import ENDPOINT_URL
 from ._context import MAX_DOCUMENT, Blaming, Source, Token, World
 from ._documents import credentials, json_object
-from ._services import PHASES, ask
+from ._metadata_limits import TIMEOUT, InstanceLimits, described, instance_limits
+from ._services import Limits, ask
 
 DISABLED = "AWS_EC2_METADATA_DISABLED"
 ENDPOINTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
 ROLES = "/latest/meta-data/iam/security-credentials"
 EXTENDED = f"{ROLES}-extended"
 TTL = "21600"  # seconds, the most there is
-TRY = 1.0  # seconds
 WHERE = "instance metadata"
+NO_INSTANCE = "this is not an EC2 instance, or its metadata is switched off or blocked"
+HOP_LIMIT = f"""in a container, raise the instance's metadata hop limit \
+(HttpPutResponseHopLimit) to 2; elsewhere, allow more time with {TIMEOUT}"""
 
 
 class InstanceMetadata(Source, kw_only=True):
@@ -44,10 +51,11 @@ class InstanceMetadata(Source, kw_only=True):
         if (world.variable(DISABLED) or "").lower() == "true":
             return f"switched off by {DISABLED}"
         url = yield from endpoint(world, self.endpoint, self.endpoint_mode)
+        limits = yield from instance_limits(world)
         try:
-            service = _Service(url, (yield from _open(url, world)))
+            service = _Service(url, (yield from _open(url, world, limits)), limits)
         except DispatchFailure as failure:
-            return f"nobody answers at {url} ({failure.kind})"
+            return described(failure, url, limits.seconds, HOP_LIMIT, NO_INSTANCE)
         found = yield from _role(service, world)
         if found is None:
             return "the instance has no role"
@@ -61,12 +69,25 @@ class _Service(Record):
 
     url: str
     token: Token
+    limits: InstanceLimits
 
     def request(self, path: str) -> Request:
         return Request("GET", self.url + path, (("x-aws-ec2-metadata-token", self.token.word),))
 
     def get(self, path: str, world: World, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
-        return ask(lambda: self.request(path), world, WHERE, seconds=TRY, tries=tries, direct=True, allowed=allowed)
+        return ask(
+            lambda: self.request(path),
+            world,
+            WHERE,
+            limits=self.limits.limits(tries),
+            describe=self.describe,
+            direct=True,
+            allowed=allowed,
+        )
+
+    def describe(self, failure: DispatchFailure) -> str:
+        """Say why there was no answer."""
+        return described(failure, self.url, self.limits.seconds, HOP_LIMIT, NO_INSTANCE)
 
 
 def endpoint(world: World, argued: str | None = None, mode: str | None = None) -> Flow[str]:
@@ -83,17 +104,36 @@ def endpoint(world: World, argued: str | None = None, mode: str | None = None) -
         return known
 
 
-def _open(url: str, world: World) -> Flow[Token]:
-    """The token; raises `DispatchFailure` if nobody is there, and `CredentialsError` if somebody is and gives none."""
+def _open(url: str, world: World, limits: InstanceLimits) -> Flow[Token]:
+    """Return the token.
+
+    Raises `DispatchFailure` if there is no answer, `CredentialsError` for one without a token.
+    """
     request = Request("PUT", f"{url}/latest/api/token", (("x-aws-ec2-metadata-token-ttl-seconds", TTL),))
-    response = yield from Send(request, TRY, PHASES, max_body=MAX_DOCUMENT, direct=True)
+    response = yield from _first_answer(request, limits.limits(1))
     if response.status >= 500:
-        response = yield from ask(lambda: request, world, WHERE, seconds=TRY, direct=True)
+        tries = limits.limits(3)
+        response = yield from ask(lambda: request, world, WHERE, limits=tries, direct=True)
     if response.status == 403:
         raise CredentialsError(f"{WHERE}: version 2 is switched off on this instance (status 403)")
     if response.status != 200:
         raise CredentialsError(f"{WHERE}: status {response.status} instead of a token")
     return Token(response.body.strip(), f"{WHERE}: the token")
+
+
+def _first_answer(request: Request, limits: Limits) -> Flow[Response]:
+    """Send `request` until there is an answer of any status; raise the last `DispatchFailure`."""
+    for _ in range(limits.tries - 1):
+        try:
+            return (yield from _send(request, limits))
+        except DispatchFailure:
+            continue
+    return (yield from _send(request, limits))
+
+
+def _send(request: Request, limits: Limits) -> Flow[Response]:
+    seconds, phases = limits.seconds, limits.phases
+    return (yield from Send(request, seconds, phases, max_body=MAX_DOCUMENT, direct=True))
 
 
 def _role(service: _Service, world: World) -> Flow[tuple[str, str] | None]:

@@ -25,7 +25,7 @@ from ..values._messages import Credentials
 from ._context import Source, World
 from ._provider import fetched
 from ._static import keys
-from ._sts import AssumeRole
+from ._sts import Role
 
 if TYPE_CHECKING:
     from ._protocols import ProviderLike
@@ -58,18 +58,7 @@ def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = No
     """What the profile `name` stands for, or why it stands for nothing; raises `CredentialsError` for one that contradicts itself."""
     visited: list[str] = []
     roles: list[Profile] = []
-    while True:
-        profile = _next(profiles, name, visited)
-        if len(visited) > 1 and profile.get("aws_access_key_id") and profile.get("aws_secret_access_key"):
-            base: ProviderLike | str = profile.keys() or ""
-            break
-        source = profile.source()
-        if source is not None:
-            roles.append(profile)
-        if source is None or source == name:
-            base = profile.base(profiles)
-            break
-        name = source
+    base = _first_source(profiles, name, visited, roles)
     if isinstance(base, str):
         if len(visited) == 1 and not roles:
             return base
@@ -79,12 +68,52 @@ def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = No
     return base
 
 
+def _first_source(
+    profiles: Profiles,
+    name: str,
+    visited: list[str],
+    roles: list[Profile],
+) -> ProviderLike | str:
+    """Return what signs the first request, or why there is nothing.
+
+    Notes the profiles on the way in `visited`, and those whose roles are asked for in `roles`.
+    """
+    while True:
+        profile = _next(profiles, name, visited)
+        if len(visited) > 1 and profile.has_keys():
+            return profile.keys() or ""
+        source = profile.source()
+        if source is not None:
+            roles.append(profile)
+        if source is None or source == name:
+            return profile.base(profiles)
+        name = source
+
+
+def stands_for(profiles: Profiles, name: str) -> str:
+    """Return which settings of the profile `name` stand for credentials, empty if there are none.
+
+    Values are left out but for a role's ARN, which is no secret.
+    """
+    settings = profiles.profile(name)
+    if settings is None:
+        return ""
+    profile = Profile(name, settings)
+    if role := profile.get("role_arn"):
+        return f"role_arn {role}"
+    names = (*SSO, "login_session", "credential_process", "aws_access_key_id")
+    return next((name for name in names if profile.get(name)), "")
+
+
 def _next(profiles: Profiles, name: str, visited: list[str]) -> Profile:
     """The profile `name`, noted as visited."""
     settings = profiles.profile(name)
     if settings is None:
-        says = f"profile {visited[-1]!r} names" if visited else "there is no profile"
-        raise CredentialsError(f"{says} {name!r}{' as its source_profile, which is not there' if visited else ''}")
+        why = profiles.why_missing(name)
+        if not visited:
+            raise CredentialsError(f"there is no profile {name!r}{why}")
+        source = f"profile {visited[-1]!r} names {name!r} as its source_profile"
+        raise CredentialsError(f"{source}, which is not there{why}")
     if name in visited:
         raise CredentialsError(f"profiles go in a circle: {' -> '.join([*visited, name])}")
     visited.append(name)
@@ -117,9 +146,9 @@ class Profile:
             raise CredentialsError(f"{self.where}: role_arn needs a source_profile or a credential_source")
         return profile or self.name
 
-    def role(self, source: ProviderLike, mfa: Callable[[str], object] | None) -> AssumeRole:
+    def role(self, source: ProviderLike, mfa: Callable[[str], object] | None) -> Role:
         """Its role, asked for with the credentials of `source`."""
-        return AssumeRole(
+        return Role(
             role_arn=self.get("role_arn") or "",
             source=source,
             session_name=self.get("role_session_name"),
@@ -146,6 +175,10 @@ class Profile:
 
             return Process(command, self.get("aws_account_id"))
         return self.keys() or f"profile {self.name!r} has none of role_arn, sso_session, login_session, credential_process and keys"
+
+    def has_keys(self) -> bool:
+        """Return whether both halves of a key are set."""
+        return bool(self.get("aws_access_key_id") and self.get("aws_secret_access_key"))
 
     def keys(self) -> Credentials | None:
         """Its keys; raises `CredentialsError` for half of them."""
@@ -183,7 +216,8 @@ class Profile:
         if name is not None:
             settings = profiles.sso_session(name)
             if settings is None:
-                raise CredentialsError(f"{self.where}: there is no [sso-session {name}]")
+                why = profiles.why_missing(name, "sso-session")
+                raise CredentialsError(f"{self.where}: there is no [sso-session {name}]{why}")
             session = Profile(f"[sso-session {name}]", settings)
         account_id, role_name = self.get("sso_account_id"), self.get("sso_role_name")
         if (account_id is None) != (role_name is None):

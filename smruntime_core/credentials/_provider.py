@@ -17,12 +17,8 @@ FOREIGN = 300.0  # seconds that temporary keys are kept for which do not say whe
 TAKES = "Credentials, a provider, a callable that returns credentials, or a session or credentials object of botocore"
 
 
-def provider_of(given: ProviderLike | None) -> Provider:
-    """The provider that `given` stands for (None: the default chain); raises `ConstructionError` for what can be none."""
-    if given is None:
-        from ._chain import DefaultChain
-
-        return DefaultChain()
+def adapted(given: ProviderLike) -> Provider:
+    """Return the provider that `given` stands for; raise `ConstructionError` for any other object."""
     found: object = given
     if not isinstance(given, type):  # a class makes one of these; its methods want an instance
         if callable(getattr(given, "provide", None)):
@@ -37,9 +33,9 @@ def provider_of(given: ProviderLike | None) -> Provider:
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
 
 
-def fetched(given: ProviderLike | None, world: World) -> Flow[Credentials]:
+def fetched(given: ProviderLike, world: World) -> Flow[Credentials]:
     """The credentials that `given` stands for; raises `CredentialsError`, also for a provider that is none after all."""
-    return provided(provider_of(given), world)
+    return provided(adapted(given), world)
 
 
 def provided(provider: Provider, world: World) -> Flow[Credentials]:
@@ -121,7 +117,7 @@ def raised(function: object, error: Exception) -> CredentialsError:
 def _once_more(answer: object, name: str) -> Provider:
     """What was asked for credentials may answer with anything that they may be asked of."""
     try:
-        return provider_of(cast("ProviderLike", answer))
+        return adapted(cast("ProviderLike", answer))
     except ConstructionError:
         raise _unfit(name, answer) from None
 

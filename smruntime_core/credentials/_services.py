@@ -18,8 +18,22 @@ from ..values._rules import ENDPOINT_URL, REGION
 from ._context import MAX_DOCUMENT, Blaming, World
 
 POLICY = RetryPolicy.aws_standard()
-PHASES = Timeouts(response=10.0, idle=5.0)
-TRY = 15.0  # seconds
+
+
+class Limits(NamedTuple):
+    """How long one try may take, in seconds, and how many tries there are."""
+
+    seconds: float = 15.0
+    tries: int = 3
+    phases: Timeouts = Timeouts(response=10.0, idle=5.0)
+
+
+SERVICE = Limits()
+
+
+def limits_of(seconds: float, tries: int) -> Limits:
+    """Return limits whose phases may each take all of `seconds`."""
+    return Limits(seconds, tries, Timeouts(connect=seconds, response=seconds, idle=seconds))
 
 
 class Service(NamedTuple):
@@ -74,23 +88,30 @@ def ask(
     world: World,
     where: str,
     *,
-    seconds: float = TRY,
-    tries: int = 3,
+    limits: Limits = SERVICE,
     explain: Callable[[Response], str | None] = lambda response: None,
+    describe: Callable[[DispatchFailure], str] = str,
     direct: bool = False,
     allowed: tuple[int, ...] = (),
 ) -> Flow[Response]:
     """The answer to the request that `make` makes, tried again while it makes sense; raises `CredentialsError`.
 
-    An answer must be successful, or its status `allowed`. `explain` says what one that refuses says of itself, its code first; a
-    `direct` request is shown to no proxy.
+    An answer must be successful, or its status `allowed`. `explain` returns what a refusal says of
+    itself, its code first; `describe` says why there was no answer. A `direct` request is shown to
+    no proxy.
     """
-    policy, attempt = POLICY.replace(max_attempts=tries), 0
+    policy, attempt = POLICY.replace(max_attempts=limits.tries), 0
     while True:
         attempt += 1
         try:
             with Blaming(where):  # an IO refuses what it cannot send
-                response = yield from Send(make(), seconds, PHASES, max_body=MAX_DOCUMENT, direct=direct)
+                response = yield from Send(
+                    make(),
+                    limits.seconds,
+                    limits.phases,
+                    max_body=MAX_DOCUMENT,
+                    direct=direct,
+                )
         except DispatchFailure as error:
             failure: DispatchFailure | ServiceError = error
         else:
@@ -99,7 +120,8 @@ def ask(
             failure = refusal(response, explain(response))
         retry = policy.plan(attempt, failure, policy.capacity, world.random())
         if retry is None:
-            raise CredentialsError(f"{where}: {_told(failure)}{f', after {attempt} tries' * (attempt > 1)}")
+            told = describe(failure) if isinstance(failure, DispatchFailure) else _told(failure)
+            raise CredentialsError(f"{where}: {told}{f', after {attempt} tries' * (attempt > 1)}")
         yield from Sleep(retry.delay)
 
 
@@ -109,7 +131,5 @@ def refusal(response: Response, said: str | None) -> ServiceError:
     return ServiceError(said or "", code=code or None, status=response.status)
 
 
-def _told(failure: DispatchFailure | ServiceError) -> str:
-    if isinstance(failure, DispatchFailure):
-        return str(failure)
+def _told(failure: ServiceError) -> str:
     return f"status {failure.status}{f': {failure.message}' if failure.message else ''}"

@@ -19,6 +19,7 @@ from ..values._record import field
 from ..values._redacted import Section
 from ._context import Blaming, Source, Token, World, read_token
 from ._documents import brief, credentials, xml_leaves
+from ._provider import fetched
 from ._services import STS, ask, url_of
 
 if TYPE_CHECKING:
@@ -30,13 +31,8 @@ ISSUED = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 HEADERS = (("content-type", "application/x-www-form-urlencoded"),)
 
 
-class AssumeRole(Source, kw_only=True):
-    """The role `role_arn`, asked for with the credentials of `source` (None: the default chain's).
-
-    `duration` is in seconds (the service allows 900 to 43200, itself gives 3600). With `mfa_serial`, `mfa` is called with it and
-    returns the code that the device shows. `tags` are session tags, those named in `transitive_tags` outlive the next role. `policy`
-    and `policy_arns` narrow what the role may. `region` is where the service is called.
-    """
+class Role(Source, kw_only=True):
+    """The role `role_arn`, asked for with the credentials of `source`; see `AssumeRole`."""
 
     name = "assume role"
 
@@ -56,9 +52,7 @@ class AssumeRole(Source, kw_only=True):
 
     def look(self, world: World) -> Flow[Credentials | str]:
         """The role's credentials; raises `CredentialsError`."""
-        from ._provider import fetched
-
-        keys = yield from fetched(self.source, world)
+        keys = yield from self._keys(world)
         region = yield from world.called_from(self.region)
         url = yield from url_of(STS, region, world)
         code = yield from self._code()
@@ -72,6 +66,12 @@ class AssumeRole(Source, kw_only=True):
 
         response = yield from ask(make, world, where, explain=_explained)
         return _issued(response, where)
+
+    def _keys(self, world: World) -> Flow[Credentials]:
+        """Return the credentials that sign the request for the role."""
+        if self.source is None:
+            raise CredentialsError(f"assume role {self.role_arn}: no credentials to ask with; pass source=")
+        return fetched(self.source, world)
 
     def _members(self, world: World) -> Iterable[Member]:
         return (

@@ -159,9 +159,10 @@ class EventStreamDecoder(PartQueue):
     def _completed(self, partial: _PartialFrame) -> Message:
         """Return the message of the frame that was held, which is whole now."""
         self._partial = None
-        if partial.crc != checksum_at(partial.checksum, 0)[0]:
+        if partial.crc != checksum_at(bytes(partial.checksum), 0)[0]:
             raise _broken()
-        return self._remembered(bytes(partial.head), partial.payload.getvalue(), crc32(partial.head))
+        head = bytes(partial.head)
+        return self._remembered(head, partial.payload.getvalue(), crc32(head))
 
     def _remembered(self, head: bytes, payload: bytes, crc: int) -> Message:
         """Return the message of a frame whose checksums were right, and remember its head, whose CRC is `crc`."""

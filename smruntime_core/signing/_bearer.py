@@ -11,15 +11,15 @@ all that its maker may on that API: it is a secret.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 
 from ..errors import ConstructionError
 from ..values._messages import Credentials, Request, Scope
-from ._canonical import strictly
-from ._claim import refusal
+from ._claim import refusal, unique_parameters
 from ._presign import presign
-from ._verify import MAX_SKEW, verify
+from ._verify import MAX_SKEW, check_clock, verify
 
 MAX_EXPIRES = 43_200  # twelve hours
 EARLY = 300  # seconds before its end that a token is replaced
@@ -29,8 +29,9 @@ _VERSION = "&Version=1"
 def bearer_token(credentials: Credentials, region: str, *, now: float, expires: int = MAX_EXPIRES, service: str = "sagemaker") -> str:
     """A token for `service` ("sagemaker", "bedrock") in `region`, good for `expires` seconds from `now`, or as long as the credentials.
 
-    Raises `ConstructionError` if `expires` is not 1 to 43200.
+    Raises `ConstructionError` if `expires` is not 1 to 43200 or `now` is not finite.
     """
+    check_clock(now)
     if type(expires) is not int or not 1 <= expires <= MAX_EXPIRES:
         raise ConstructionError("expires", f"whole seconds from 1 to {MAX_EXPIRES}")
     url = presign(_request(service), credentials, Scope(region, service), now=now, expires=expires).url
@@ -40,7 +41,8 @@ def bearer_token(credentials: Credentials, region: str, *, now: float, expires: 
 def verify_bearer(
     token: str, credentials_by_id: Mapping[str, Credentials], scope: Scope, *, now: float, max_skew: float = MAX_SKEW
 ) -> Credentials:
-    """The credentials that made `token`; raises `ServiceError` like `verify`."""
+    """Return the credentials that made `token`; raises like `verify`."""
+    check_clock(now, max_skew)
     made = _url(token, scope.service)
     if made is None:
         raise refusal("UnrecognizedClientException", "The bearer token included in the request is invalid.")
@@ -97,9 +99,10 @@ def _url(token: str, service: str) -> str | None:
     except ValueError:
         return None
     query = text.removeprefix(f"{service}.amazonaws.com/?")
-    pairs = {strictly(pair.partition("=")[0]): pair.partition("=")[2] for pair in query.split("&")}
+    pairs = unique_parameters(query) or {}
     if query == text or not text.endswith(_VERSION) or pairs.get("Action") != "CallWithBearerToken":
         return None
-    if not (pairs.get("X-Amz-Expires", "").isdigit() and int(pairs["X-Amz-Expires"][:9]) <= MAX_EXPIRES):
+    expires = pairs.get("X-Amz-Expires", "")
+    if not (re.fullmatch("[0-9]{1,6}", expires) and int(expires) <= MAX_EXPIRES):
         return None
     return f"https://{text.removesuffix(_VERSION)}"

@@ -77,25 +77,55 @@ def _of_headers(authorization: str | None, headers: dict[str, str]) -> Claim | N
 
 
 def _of_query(query: dict[str, str]) -> Claim | None:
-    found, signature = _credential(query.get("credential", "")), query["signature"]
-    algorithm = query.get("algorithm", "")
+    found, signature = _credential(query.get("Credential", "")), query["Signature"]
+    algorithm = query.get("Algorithm", "")
     if found is None or _signature(signature) is None or algorithm not in (HMAC, ECDSA):
         return None
     key_id, date, region, service = found.groups()
-    signed, stamp, expires = (query.get(name, "") for name in ("signedheaders", "date", "expires"))
-    token, region_set = query.get("security-token"), query.get("region-set")
+    signed, stamp, expires = (query.get(name, "") for name in ("SignedHeaders", "Date", "Expires"))
+    token, region_set = query.get("Security-Token"), query.get("Region-Set")
     return Claim(algorithm, key_id, date, region, service, signed, signature, stamp, token, region_set, expires)
 
 
 def _parameters(url: str) -> dict[str, str] | None:
-    """The parameters that begin with X-Amz-, without that, in lower case; None if none of them is a signature."""
+    """Return the X-Amz- parameters by their decoded names, without that prefix.
+
+    None if none of them is a signature. Raises `ServiceError` if one is given twice, also with
+    parts of its name percent-encoded: two readers could take different values.
+    """
     found: dict[str, str] = {}
+    repeated: list[str] = []
     for pair in url.partition("?")[2].split("&"):
         name, _, value = pair.partition("=")
+        name = _text(name)
         if name.startswith("X-Amz-"):
-            key = name.removeprefix("X-Amz-").lower()
-            found[key] = "" if key in found else _text(value)  # said twice is not said
-    return found if "signature" in found else None
+            key = name.removeprefix("X-Amz-")
+            if key in found:
+                repeated.append(name)
+            found[key] = _text(value)
+    if "Signature" not in found:
+        return None
+    if repeated:
+        message = f"The query parameter {repeated[0]} is given more than once."
+        raise refusal("IncompleteSignatureException", message)
+    return found
+
+
+def unique_parameters(query: str) -> dict[str, str] | None:
+    """Return the values in `query` as written, by decoded name.
+
+    None if a name is given twice, in whatever case and however it is percent-encoded.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        name = _text(name)
+        if name.lower() in seen:
+            return None
+        seen.add(name.lower())
+        found[name] = value
+    return found
 
 
 def _text(value: str) -> str:

@@ -15,7 +15,7 @@ from ..values._messages import Credentials, Request
 from ._claim import Claim
 from ._keys import AnyScope
 from ._signature_chain import Chain, piece
-from ._verify import MAX_SKEW
+from ._verify import MAX_SKEW, check_clock
 
 STREAMING_EVENTS = "STREAMING-AWS4-HMAC-SHA256-EVENTS"
 DATE, SIGNATURE = ":date", ":chunk-signature"
@@ -54,7 +54,9 @@ class EventVerifier:
         """The inner message, encoded, of the outer `message` that was received at `now`; empty at the end of the stream.
 
         Raises `SignatureMismatch` if it was not signed so or not then, `StreamError` if it bears no signature. Either is final.
+        `now` and `max_skew` must be finite, or a `ConstructionError` is raised.
         """
+        check_clock(now, max_skew)
         date, signature = message.headers.get(DATE), message.headers.get(SIGNATURE)
         if not isinstance(date, Timestamp) or not isinstance(signature, bytes):
             raise StreamError(f"a signed event has the headers {DATE} and {SIGNATURE}")

@@ -6,6 +6,7 @@ canonical request and string to sign that were computed here, as AWS does: compa
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from hmac import compare_digest
@@ -14,7 +15,7 @@ from ..errors import ConstructionError
 from ..values._dates import parse_stamp
 from ..values._dates import stamp as stamp_of
 from ..values._messages import Credentials, Request, Scope
-from ..values._url import split
+from ..values._url import DEFAULT_PORTS, split
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
 from ._claim import Claim, refusal
 from ._keys import ECDSA
@@ -43,8 +44,11 @@ def verify(
     `payload_hash`. Only what `accept` holds is taken on trust where `x-amz-content-sha256` says it: `UNSIGNED_PAYLOAD`, or one of the
     `STREAMING_…` words, after which `ChunkVerifier` or `EventVerifier` must verify the body. Raises `ServiceError` with AWS's code and
     status 403 if the signature is missing or malformed, the key id unknown, the scope another, the time too far off or over, a
-    required header unsigned, the session token wrong or expired, or the signature does not match.
+    required header unsigned, the session token wrong or expired, the Host header not that of the
+    URL, a parameter of the signature given twice, or the signature does not match. Raises
+    `ConstructionError` if `now` or `max_skew` is not a finite number or `max_skew` is negative.
     """
+    check_clock(now, max_skew)
     claim, headers = Claim.of(request), canonical_headers(request.headers)
     credentials = credentials_by_id.get(claim.key_id)
     if credentials is None:
@@ -67,7 +71,27 @@ def verify(
         raise refusal("IncompleteSignatureException", f"{claim.algorithm} is not supported here.") from None
     if not key.matches(text, claim.signature):
         raise refusal("InvalidSignatureException", _mismatch(canonical, text))
+    _check_host(request.url, host, headers["host"])
     return credentials
+
+
+def check_clock(now: float, max_skew: float = MAX_SKEW) -> None:
+    """Refuse a time that compares as neither early nor late, or a tolerance without end.
+
+    Raises `ConstructionError`.
+    """
+    for member, value in (("now", now), ("max_skew", max_skew)):
+        if not _finite(value):
+            raise ConstructionError(member, "a finite number of seconds", f"found {value!r}")
+    if max_skew < 0:
+        raise ConstructionError("max_skew", "0 seconds or more", f"found {max_skew!r}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _check_scope(claim: Claim, scope: Scope) -> None:
@@ -120,6 +144,17 @@ def _presigning_time(expires: str, signed_at: int, now: float, max_skew: float) 
     if now > signed_at + int(expires):
         raise refusal("InvalidSignatureException", f"Signature expired: it is {stamp_of(now)}, past {stamp_of(signed_at + int(expires))}.")
     return signed_at
+
+
+def _check_host(url: str, host: str, header: str) -> None:
+    """Refuse a Host header that names another server than the URL; a default port counts as none.
+
+    A server that routes by one of the two must not have the signature checked with the other.
+    """
+    port = DEFAULT_PORTS[url.partition(":")[0]]
+    if header.lower().removesuffix(port) != host.lower():
+        message = f"The URL's host is {host!r}, but the Host header says {header!r}."
+        raise refusal("InvalidSignatureException", message)
 
 
 def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:

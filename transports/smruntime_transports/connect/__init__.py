@@ -6,5 +6,6 @@ _happy_eyeballs    try several addresses, 250 ms apart (RFC 8305)
 _proxies           which proxy to use, and CONNECT through it
 _tls               TLS settings of a client
 _tls_handshake     TLS contexts and the handshake
+_unused_variables  proxy and certificate variables that other clients read, to explain a failure
 _tls_in_tls        TLS to an endpoint through a proxy that speaks TLS itself
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, SmRuntimeError
 from smruntime_core.credentials import Cache, World
-from smruntime_core.credentials._provider import fetched
+from smruntime_core.credentials._chain import fetched
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
 from ..nonblocking._waiting import Latch, Spawn, WaitTurn

@@ -165,7 +165,15 @@ class Wire:
             if connection := self._pool.take(slot, effect.fresh):
                 exchange.reused = True
                 return connection
-        slot.connection = yield from self._connector.connect(route, limits)
+        try:
+            slot.connection = yield from self._connector.connect(route, limits)
+        except DispatchFailure as failure:
+            direct = isinstance(effect, Send) and effect.direct
+            if not (direct or self._connector.proxies):
+                from ..connect._unused_variables import advise  # only a failure costs it
+
+                advise(failure, exchange.origin, os.environ)
+            raise
         return slot.connection
 
     def _turn(self, slot: Slot, limits: Limits) -> Flow[None]:

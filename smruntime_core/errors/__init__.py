@@ -26,10 +26,9 @@ All of them can be pickled, and none holds a secret of the caller's.
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, Literal, Self, TypeAlias, cast
 
-from .metadata import NO_METADATA, Metadata
+from ..metadata import NO_METADATA, Metadata
 
 __all__ = [
     "ConstructionError",
@@ -137,10 +136,12 @@ class DispatchFailure(SmRuntimeError):
     `"not_sent"` (no byte of the request left), `"maybe_sent"` (the model may have run), `"answered"` (an answer had begun).
     `reused` is true if the connection had served before; `bytes_sent` and `bytes_received` count this exchange;
     `status` is set if a final head had arrived. `silence` is how many seconds after the last byte of the request it happened, None
-    if the request had not been sent whole or nobody looked. One of kind `"timeout"` is also a builtin `TimeoutError`.
+    if the request had not been sent whole or nobody looked. `hint` is what to do about it, where
+    the transport knows a likely cause. One of kind `"timeout"` is also a builtin `TimeoutError`.
     """
 
     silence: float | None = None
+    hint: str | None = None
 
     # Unpickling gives the message alone, so `kind` may be lacking here.
     def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
@@ -169,11 +170,13 @@ class DispatchFailure(SmRuntimeError):
         self.bytes_received = bytes_received
         self.status = status
 
+    def __str__(self) -> str:
+        text = Exception.__str__(self)  # a timeout is an OSError too, whose own speaks of an errno
+        return f"{text}; {printable(self.hint)}" if self.hint else text
+
 
 class DispatchTimeout(DispatchFailure, TimeoutError):
     """A `DispatchFailure` of kind `"timeout"`."""
-
-    __str__ = Exception.__str__  # not OSError's, which speaks of an errno
 
 
 class ResponseError(SmRuntimeError):
@@ -196,13 +199,16 @@ class ServiceError(SmRuntimeError):
     """The service answered with an error.
 
     `code` is the error's name, or the status as text if the answer bore none. `message` is safe to print,
-    `message_raw` what was sent. `body` is the raw answer, cut at 1 MiB if `truncated`.
+    `message_raw` what was sent. `body` is the raw answer, cut at 1 MiB if `truncated`. `error_code`
+    is a finer code that some errors have in their body. Where a proxy answered with an HTML page,
+    `str()` shows its title.
     """
 
     default_code: ClassVar[str] = ""
     default_status: ClassVar[int] = 400
     # What else the JSON body of this error holds: attribute, wire name, type.
     members: ClassVar[tuple[tuple[str, str, type], ...]] = ()
+    error_code: str | None = None
 
     def __init__(
         self,
@@ -240,41 +246,36 @@ class ServiceError(SmRuntimeError):
     @property
     def hint(self) -> str | None:
         """What to do about it, where the cause is known."""
-        text = f"{self.code} {self.status} {self.message_raw[:2048]}"
-        return next((advice for sign, advice in _HINTS if re.search(sign, text, re.IGNORECASE | re.DOTALL)), None)
+        from ._hints import hint_for  # used only when an error is shown
+
+        said = self.message_raw[:2048] or self._page or ""
+        return hint_for(f"{self.code} {self.status} {self.error_code or ''} {said}")
+
+    @property
+    def _page(self) -> str | None:
+        """What to say of a body that is an HTML page, None for others."""
+        from ._hints import page_text
+
+        title = page_text(self.body)
+        if title is None:
+            return None
+        return f"an HTML page instead of an error{f': {title}' if title else ''}"
 
     def __str__(self) -> str:
         request_id = self.metadata.request_id
         identity = f" [request id {printable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
-        return f"{printable(self.code)} ({self.status}): {self.message or 'no message'}{advice}{identity}"
-
-
-# What users have met in the field: a sign of it in "code status message", and what helped. Compiled when an error is shown.
-_HINTS = (
-    ("inference component name header is required", "pass inference_component_name=: this endpoint hosts inference components"),
-    ("inference component name header is not allowed", "leave inference_component_name out: this endpoint hosts none"),
-    ("has no capacity", "it is scaled to zero and this call starts it: call again in some minutes, or use wait_for_capacity="),
-    (r"\b413\b|oversize body|content length exceeded", "the body is too large: send it by InvokeEndpointAsync and S3"),
-    ("ExpiredToken", "the session token has expired: fetch new credentials"),
-    ("UnrecognizedClient|InvalidClientTokenId", "no such access key, or its session token is missing"),
-    ("should be scoped to", "it was signed for another region or service: is `region` that of the endpoint's URL?"),
-    ("RequestTimeTooSkewed|Signature (?:expired|not yet current)", "the clock of this machine is off"),
-    (
-        "InvalidSignature|SignatureDoesNotMatch",
-        "wrong secret access key, or something changed the request after it was signed (`signing.explain` tells)",
-    ),
-    ("^AccessDenied 403", "allow s3:GetObject there, and s3:ListBucket, without which S3 says this of what is not there yet"),
-    ("AccessDenied", "the caller's IAM policy must allow sagemaker:InvokeEndpoint on this endpoint"),
-    ("ValidationError.*endpoint .* not found", "wrong endpoint name, region or account, or the endpoint is not InService"),
-)
-_RELAYED = r'Received (client|server) error \(([0-9]{3})\) from (\S+) with message "(.*?)"(?:\.?$|\. See )'
+        message = self.message or printable(self._page or "no message")
+        return f"{printable(self.code)} ({self.status}): {message}{advice}{identity}"
 
 
 class ModelError(ServiceError):
-    """The model's container answered with an error: its status and words are `original_status_code`, `original_message`.
+    """The model's container answered with an error, or did not answer.
 
-    Where the service tells them in its message only, they are taken from there, and so is the `container` that answered.
+    `original_status_code` and `original_message` are the container's. Where the service tells them
+    in its message only, they are taken from there, and so is the name of the `container`. A status
+    of 0 means that there was no answer: the container was too slow, or died. `error_code` says more
+    of the kind, as `INTERNAL_FAILURE_FROM_MODEL`.
     """
 
     default_code = "ModelError"
@@ -283,6 +284,7 @@ class ModelError(ServiceError):
         ("original_status_code", "OriginalStatusCode", int),
         ("original_message", "OriginalMessage", str),
         ("log_stream_arn", "LogStreamArn", str),
+        ("error_code", "ErrorCode", str),
     )
     original_status_code: int | None = None
     original_message: str | None = None
@@ -291,12 +293,15 @@ class ModelError(ServiceError):
 
     def read_message(self) -> None:
         """Take from the message what the answer did not say by itself."""
-        if found := re.search(_RELAYED, self.message_raw[: 64 * 1024], re.DOTALL):
-            self.container = found[3]
-            if self.original_status_code is None:
-                self.original_status_code = int(found[2])
-            if self.original_message is None:
-                self.original_message = found[4]
+        from ._hints import relayed
+
+        found = relayed(self.message_raw[: 64 * 1024])
+        if found is None:
+            return
+        status, self.container, message = found
+        if self.original_status_code is None:
+            self.original_status_code = status
+        self.original_message = self.original_message or message
 
     def json(self) -> object:
         """The container's words read as JSON; raises `ValueError` if they are none."""
@@ -316,10 +321,11 @@ class ModelNotReadyException(ServiceError):
 
 
 class ValidationError(ServiceError):
-    """The service refused what it was asked."""
+    """The service refused the request; `error_code` can be `TARGET_MODEL_HEADER_MISSING`."""
 
     default_code = "ValidationError"
     default_status = 400
+    members = (("error_code", "ErrorCode", str),)
 
 
 class InternalFailure(ServiceError):
@@ -349,7 +355,6 @@ class ModelStreamError(ServiceError):
     default_code = "ModelStreamError"
     default_status = 400
     members = (("error_code", "ErrorCode", str),)
-    error_code: str | None = None
 
 
 class InternalStreamFailure(ServiceError):
