@@ -125,6 +125,7 @@ def test_call_and_closed_client_leave_no_timer_and_no_reader(name: str) -> None:
         async with client(url) as made:
             await made.call(IRIS)
             assert timers() == 0
+            assert made._wire is not None
             (connections,) = made._wire._pool._routes.values()
             descriptors = [connection.sock.fileno() for connection in connections.idle]
         await asyncio.sleep(0)

@@ -218,6 +218,7 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
 
 def healthy(client: Any) -> None:
     """No slot is in use and no call waits."""
+    assert client._wire is not None
     for shared in client._wire._pool._routes.values():
         assert not shared.in_use
         assert not shared.waiting
@@ -280,6 +281,7 @@ def test_cancelled_while_waiting_in_line(servers: Servers, loop: str) -> None:
             for task in waiting[:2]:
                 task.cancel()
             await asyncio.wait(waiting[:2])
+            assert client._wire is not None
             (shared,) = client._wire._pool._routes.values()
             assert len(shared.waiting) == 1
             waiting[2].cancel()
@@ -454,6 +456,7 @@ def test_cancelled_during_a_lookup(loop: str) -> None:
 
     def client_of(make: Any) -> Any:
         client = make(region="us-east-1", endpoint_url="http://slow.test", credentials=CREDENTIALS, max_connections=1)
+        assert client._wire is not None
         client._wire._connector._names = Names(look)
         return client
 

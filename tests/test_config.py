@@ -198,6 +198,7 @@ def test_what_is_not_given_is_looked_for_though_much_is(monkeypatch: pytest.Monk
     with sockets.Client(region="r-1", endpoint_url="https://127.0.0.1:1", credentials=keys) as client:
         runtime = client._ready()
         assert runtime.options.retries.max_attempts == 7
+        assert client._wire is not None
         assert client._wire._connector._ca_bundle == "/nonexistent/ca.pem"
     with pytest.raises(ConstructionError, match="ca_bundle"):
         TLS().context("/nonexistent/ca.pem")

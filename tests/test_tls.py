@@ -384,6 +384,7 @@ def test_one_context_made_late(good_tls: ssl.SSLContext, bundle: Path) -> None:
         where: Any = {"region": "us-east-1", "endpoint_url": server.url, "credentials": CREDENTIALS, "tls": TLS(ca_bundle=str(bundle))}
         for make in (sockets.Client, on_urllib3.Client):
             with make(**where) as client:
+                assert client._wire is not None
                 connector = client._wire._connector
                 assert isinstance(connector._tls, TLS)
                 client.call(IRIS)

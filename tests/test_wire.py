@@ -116,6 +116,7 @@ def test_no_more_connections_are_kept_than_that() -> None:
     async def main(url: str) -> int:
         async with on_asyncio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS) as client:
             await asyncio.gather(*(client.call(IRIS) for _ in range(MOST + 20)))
+            assert client._wire is not None
             return client._wire._pool.idle
 
     answers = [OK] * (MOST + 20)
@@ -129,6 +130,7 @@ def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
         with client.stream(STREAMED) as stream:
             client.close()
             list(stream.bytes())
+        assert client._wire is not None
         assert client._wire._pool.idle == 0
 
 
@@ -179,6 +181,7 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
         client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe)
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
+        assert client._wire is not None
         assert client._wire._pool.idle == 0
 
 

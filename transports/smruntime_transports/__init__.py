@@ -1,21 +1,21 @@
-"""Transports: everything that does I/O for `smruntime_core`.
+"""Clients and transports: everything that does I/O for `smruntime_core`.
 
-sockets   `Client`, blocking, the standard library only
-asyncio   `AsyncClient` for asyncio, the standard library only
-urllib3   `Client`, blocking, over urllib3's pools and TLS      (extra `urllib3`)
-trio      `AsyncClient` for trio                                (extra `trio`)
+    Client        sync, over sockets of the standard library; or over any IO of yours: `Client(io=...)`
+    AsyncClient   async, on asyncio or trio, whichever runs; or over any IO of yours
 
-front door       _client.py     what users hold: settings in, operations as methods
-                 _streams.py  _sessions.py  _jobs.py            what those methods give back
-wire             _wire.py       one call over a kept or new connection, written once, as a flow of waits
-connecting       _connect.py    names, addresses, proxies, TLS: what a `TLS` and a `Proxy` say is in _tls.py and _proxy.py
-pump, engines    _pump.py       bytes between a socket and an exchange     _h11.py  h11 as second reader of bodies
+These two are also the classes of particular adapters, which can be named instead:
+
+    smruntime_transports.sockets.Client           the standard library only
+    smruntime_transports.urllib3.Client           urllib3's TLS, certificate and proxy settings   (extra `urllib3`)
+    smruntime_transports.asyncio.AsyncClient      asyncio, the standard library only
+    smruntime_transports.trio.AsyncClient         trio                                            (extra `trio`)
+
+`smruntime_transports.client` has the types of what clients take and hand out; `smruntime_transports.auth` signs requests of other HTTP
+clients.
 """
 
 from __future__ import annotations
 
-from .client._client import Settings
-from .connect._proxies import Proxy
-from .connect._tls import TLS
+from .client import TLS, AsyncClient, Client, Proxy, Settings
 
-__all__ = ["TLS", "Proxy", "Settings"]
+__all__ = ["TLS", "AsyncClient", "Client", "Proxy", "Settings"]

@@ -18,7 +18,6 @@ import concurrent.futures
 import contextvars
 import os
 import threading
-import time
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -26,34 +25,24 @@ from typing import Unpack
 
 from smruntime_core.effects import Sleep
 
-from .client._client import BaseAsyncClient
+from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
 from .nonblocking._connection import READ, WRITE, Connection, poll_any
 from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
-from .wire._io import AwaitedWireIO, P, T
-from .wire._wire import Wire
+from .system._io import AsyncSystem, P, T
+from .wire._io import AsyncWireIO
 
 
-class AsyncioIO(AwaitedWireIO):
-    """The IO over the running asyncio loop."""
+class AsyncioSystem(AsyncSystem):
+    """What asyncio offers beside connections: sleeping, threads and tasks."""
 
-    def __init__(self, wire: Wire) -> None:
-        super().__init__(wire)
+    def __init__(self) -> None:
+        super().__init__()
         # a loop keeps only weak references to its tasks
         self._tasks: set[asyncio.Future[None]] = set()
 
     async def sleep(self, effect: Sleep, /) -> None:
         await asyncio.sleep(effect.seconds)
-
-    async def wait(self, effect: Wait, /) -> int:
-        if effect.seconds == 0:  # only look, after other tasks have had a turn
-            await asyncio.sleep(0)
-            return effect.connection.poll(effect.mask, 0.0)
-        return await self._until_ready(effect.mask, effect.seconds, effect.connection)
-
-    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
-        await self._until_ready(WRITE, effect.seconds, *effect.connections)
-        return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
     async def wait_turn(self, effect: WaitTurn, /) -> None:
         loop = asyncio.get_running_loop()
@@ -101,6 +90,20 @@ class AsyncioIO(AwaitedWireIO):
 
     def current_loop(self) -> object:
         return asyncio.get_running_loop()
+
+
+class AsyncioIO(AsyncWireIO, AsyncioSystem):
+    """The IO over connections on the running asyncio loop."""
+
+    async def wait(self, effect: Wait, /) -> int:
+        if effect.seconds == 0:  # only look, after other tasks have had a turn
+            await asyncio.sleep(0)
+            return effect.connection.poll(effect.mask, 0.0)
+        return await self._until_ready(effect.mask, effect.seconds, effect.connection)
+
+    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        await self._until_ready(WRITE, effect.seconds, *effect.connections)
+        return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
     async def _until_ready(self, mask: int, seconds: float | None, *connections: Connection) -> int:
         """Wait until one of `connections` is ready for some of `mask`; return what for, 0 after `seconds`."""
@@ -209,19 +212,14 @@ def _watcher(connection: Connection, loop: asyncio.AbstractEventLoop) -> _Watche
     return watcher
 
 
-class AsyncClient(BaseAsyncClient):
-    """SageMaker Runtime on asyncio: takes `Settings` and `WireSettings`.
+class AsyncClient(BaseClient):
+    """A client of SageMaker Runtime on asyncio.
 
-    Cancelling a call anywhere closes its connection and leaks nothing.
-    A client is used on one loop at a time: close it before another loop takes over.
-    Raises `ConstructionError` for settings that cannot work.
+    Cancelling a call anywhere closes its connection and leaks nothing. A client is used on one loop at a time: close it before another
+    loop takes over. Settings that cannot work raise `ConstructionError`.
     """
 
-    Takes = WireClientSettings
+    _adapter = "asyncio"
 
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
-        self._wire = Wire(time.monotonic, settings)
-        super().__init__(settings, AsyncioIO(self._wire))
-
-    def close(self) -> None:
-        self._wire.close()
+        super().__init__(**settings)

@@ -11,7 +11,6 @@ goes on until it is over or its deadline passes.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Unpack
@@ -23,48 +22,19 @@ except ImportError as error:
 
 from smruntime_core.effects import Sleep
 
-from .client._client import BaseAsyncClient
+from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
 from .nonblocking._connection import READ, WRITE, Connection
 from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
-from .wire._io import AwaitedWireIO, P, T
-from .wire._wire import Wire
+from .system._io import AsyncSystem, P, T
+from .wire._io import AsyncWireIO
 
 
-class TrioIO(AwaitedWireIO):
-    """The IO over trio."""
+class TrioSystem(AsyncSystem):
+    """What trio offers beside connections: sleeping, threads, tasks and shielded scopes."""
 
     async def sleep(self, effect: Sleep, /) -> None:
         await trio.sleep(effect.seconds)
-
-    async def wait(self, effect: Wait, /) -> int:
-        connection, mask = effect.connection, effect.mask
-        if effect.seconds == 0:  # only look, after other tasks have had a turn
-            await trio.lowlevel.checkpoint()
-            return connection.poll(mask, 0.0)
-        with _deadline(effect.seconds):
-            if mask == READ:
-                await trio.lowlevel.wait_readable(connection.sock)
-            elif mask == WRITE:
-                await trio.lowlevel.wait_writable(connection.sock)
-            else:
-                return await _wait_readable_or_writable(connection)
-            return mask
-        return 0  # the deadline has passed
-
-    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
-        writable: list[Connection] = []
-
-        async def watch(connection: Connection) -> None:
-            await trio.lowlevel.wait_writable(connection.sock)
-            writable.append(connection)
-            nursery.cancel_scope.cancel()
-
-        with _deadline(effect.seconds):
-            async with trio.open_nursery() as nursery:
-                for connection in effect.connections:
-                    nursery.start_soon(watch, connection)
-        return writable
 
     async def wait_turn(self, effect: WaitTurn, /) -> None:
         called = trio.Event()
@@ -97,6 +67,39 @@ class TrioIO(AwaitedWireIO):
         return trio.lowlevel.current_trio_token()
 
 
+class TrioIO(AsyncWireIO, TrioSystem):
+    """The IO over connections on trio."""
+
+    async def wait(self, effect: Wait, /) -> int:
+        connection, mask = effect.connection, effect.mask
+        if effect.seconds == 0:  # only look, after other tasks have had a turn
+            await trio.lowlevel.checkpoint()
+            return connection.poll(mask, 0.0)
+        with _deadline(effect.seconds):
+            if mask == READ:
+                await trio.lowlevel.wait_readable(connection.sock)
+            elif mask == WRITE:
+                await trio.lowlevel.wait_writable(connection.sock)
+            else:
+                return await _wait_readable_or_writable(connection)
+            return mask
+        return 0  # the deadline has passed
+
+    async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        writable: list[Connection] = []
+
+        async def watch(connection: Connection) -> None:
+            await trio.lowlevel.wait_writable(connection.sock)
+            writable.append(connection)
+            nursery.cancel_scope.cancel()
+
+        with _deadline(effect.seconds):
+            async with trio.open_nursery() as nursery:
+                for connection in effect.connections:
+                    nursery.start_soon(watch, connection)
+        return writable
+
+
 def _deadline(seconds: float | None) -> trio.CancelScope:
     """Return a scope that is cancelled after `seconds`, never if that is None."""
     return trio.move_on_after(math.inf if seconds is None else seconds)
@@ -118,18 +121,13 @@ async def _wait_readable_or_writable(connection: Connection) -> int:
     return ready
 
 
-class AsyncClient(BaseAsyncClient):
-    """SageMaker Runtime on trio: takes `Settings` and `WireSettings`.
+class AsyncClient(BaseClient):
+    """A client of SageMaker Runtime on trio.
 
-    Cancelling a call anywhere closes its connection and leaks nothing.
-    Raises `ConstructionError` for settings that cannot work.
+    Cancelling a call anywhere closes its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.
     """
 
-    Takes = WireClientSettings
+    _adapter = "trio"
 
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
-        self._wire = Wire(time.monotonic, settings)
-        super().__init__(settings, TrioIO(self._wire))
-
-    def close(self) -> None:
-        self._wire.close()
+        super().__init__(**settings)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -41,14 +41,14 @@ from smruntime_core import ConstructionError, DispatchFailure
 from smruntime_core.effects import Flow
 from smruntime_core.values import host_and_port
 
-from .client._client import Settings, SyncClient
+from .client._client import Client as BaseClient
+from .client._settings import Settings, Urllib3Settings, WireClientSettings
 from .connect._connector import Connector
 from .connect._proxies import Proxies, Proxy
 from .connect._tls import TLS
 from .nonblocking._connection import OPTIONS, Connection, Option, Route
 from .nonblocking._retry import Left, broken, not_sent
 from .nonblocking._time_limits import Limits
-from .sockets import SocketIO
 from .wire._pool import MOST, Pool
 from .wire._wire import Wire, WireSettings, conceal, connector_of
 
@@ -222,37 +222,23 @@ def _proxy_of(manager: urllib3.PoolManager) -> Proxy | None:
     return Proxy(url.scheme or "http", url.host or "", port, tuple(headers.items()))
 
 
-class Urllib3Settings(Settings, total=False):
-    """The settings of a client over urllib3.
+class Client(BaseClient):
+    """A client of SageMaker Runtime over urllib3; threads may share it.
 
-    `pools` is a `urllib3.PoolManager` or `ProxyManager`. Its settings are used: TLS, certificates, proxy with headers,
-    source address, socket options, and of the limits `maxsize` and `block`; its connections are not. The others are as
-    in `WireSettings`, and only for a client without `pools`.
+    Of `pools`, the settings are used: TLS, certificates, proxy with headers, source address, socket options, and the limits `maxsize` and
+    `block`; its connections are not. Settings that cannot work raise `ConstructionError`.
     """
 
-    pools: urllib3.PoolManager | None
-    tls: ssl.SSLContext | TLS | None
-    max_connections: int
-    proxy: str | Proxy | None
-    trust_env: bool
-    socket_options: Sequence[Option]
-
-
-class Client(SyncClient):
-    """SageMaker Runtime over urllib3: takes `Urllib3Settings`. Raises `ConstructionError` for settings that cannot work."""
-
-    Takes = Urllib3Settings
-    Bound = ("pools",)
+    _settings_type = Urllib3Settings
+    _settings_of_process = ("pools",)
 
     def __init__(self, **settings: Unpack[Urllib3Settings]) -> None:
-        conceal(cast("WireSettings", settings))
-        names = WireSettings.__annotations__
-        wiring = {name: value for name, value in settings.items() if name in names}
-        self._wire = _wire(cast("WireSettings", wiring), settings.get("pools"))
-        super().__init__(settings, SocketIO(self._wire))
+        super().__init__(**cast("WireClientSettings", settings))
 
-    def close(self) -> None:
-        self._wire.close()
+    def _make_wire(self, settings: Settings) -> Wire:
+        conceal(cast("WireSettings", settings))
+        chosen = {name: value for name, value in settings.items() if name in WireSettings.__annotations__}
+        return _wire(cast("WireSettings", chosen), cast("Urllib3Settings", settings).get("pools"))
 
 
 def _wire(settings: WireSettings, manager: urllib3.PoolManager | None) -> Wire:

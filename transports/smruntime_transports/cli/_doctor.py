@@ -14,7 +14,7 @@ from smruntime_core.config import Configuration, config_of
 from smruntime_core.credentials import World, resolve
 from smruntime_core.values import rfc3339
 
-from ..client._client import look, this_process
+from ..client._setup import read_settings, this_process
 from ..connect._tls import TLS
 from ..sockets import SocketIO
 
@@ -42,7 +42,7 @@ def doctor(options: argparse.Namespace) -> int:
     """Print what was found and where; 2 if a call could not be made with it."""
     io = SocketIO.reading()
     world = this_process(options.profile)
-    found = run(look(world), io)
+    found = run(read_settings(world), io)
     world.region = found.region
     io.wire.trust(found.ca_bundle)
     credentials, told = diagnosis(world, io)

@@ -25,7 +25,8 @@ from smruntime_core.config import config_of
 from smruntime_core.conversation import OPENING, SessionId
 from smruntime_core.credentials import DefaultChain
 
-from ..client._client import Settings, look, this_process
+from ..client._settings import Settings
+from ..client._setup import read_settings, this_process
 from ..sockets import Client, SocketIO
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def _write(data: bytes) -> None:
 def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
     world, io = this_process(options.profile), SocketIO.reading()
-    config = config_of(run(look(world), io), region=options.region, endpoint_url=options.endpoint_url)
+    config = config_of(run(read_settings(world), io), region=options.region, endpoint_url=options.endpoint_url)
     world.region = config.region
     credentials = run(DefaultChain().provide(world), io)
     io.wire.close()

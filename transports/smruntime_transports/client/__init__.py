@@ -1,9 +1,42 @@
-"""The typed clients and what they hand out.
+"""The typed clients, what they hand out, and the settings they take.
 
-_client      Client and AsyncClient: the operations as methods
-_streams     a streamed answer while it is read
-_sessions    a stateful session for the length of a `with` block
-_jobs        an accepted asynchronous invocation
-_settings    what a client is made with
-_logging     notices to the standard library's logging
+_client        Client and AsyncClient: the operations as methods
+_setup         from settings to a conversation
+_default_io    the IO of a client that was given none, or one that does not do everything
+_boundary      tracebacks end at the public methods
+_streams       a streamed answer while it is read
+_sessions      a stateful session for the length of a `with` block
+_jobs          an accepted asynchronous invocation
+_settings      the settings of every client
+_logging       notices as records of the standard library's logging
 """
+
+from __future__ import annotations
+
+from ..connect._proxies import Proxy
+from ..connect._tls import TLS
+from ._client import AsyncClient, Client
+from ._jobs import AsyncJob, Job
+from ._sessions import AsyncSession, InSession, Session
+from ._settings import Observer, Settings, Urllib3Settings, WireClientSettings, WireSettings
+from ._streams import AsyncResponseStream, Opening, ResponseStream
+
+__all__ = [
+    "TLS",
+    "AsyncClient",
+    "AsyncJob",
+    "AsyncResponseStream",
+    "AsyncSession",
+    "Client",
+    "InSession",
+    "Job",
+    "Observer",
+    "Opening",
+    "Proxy",
+    "ResponseStream",
+    "Session",
+    "Settings",
+    "Urllib3Settings",
+    "WireClientSettings",
+    "WireSettings",
+]

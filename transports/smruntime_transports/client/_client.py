@@ -1,24 +1,22 @@
-"""The front doors, written once for every transport: options in, the operations as typed methods.
+"""The typed clients: settings in, the operations as methods.
 
-An operation is a frozen record, so its members are written once, there; `method` gives them back as the keyword
-arguments of a method, with their types, to readers, `help()` and type checkers alike.
+    Client        sync     without `io`: connections of `smruntime_transports.sockets`
+    AsyncClient   async    without `io`: connections of the adapter for the running event loop
+
+The members of an operation are declared once, on its record in the core; `operation_method` turns them into the keyword arguments of a
+method, for `help()` and type checkers alike. A call runs the flow that `Runtime` makes on the client's IO.
 """
 
 from __future__ import annotations
 
 import copy
-import os
-import random
 import re
-import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from typing import ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, cast
 
 from smruntime_core import (
     AsyncIO,
-    Config,
     ConstructionError,
     Credentials,
     InvokeEndpoint,
@@ -27,196 +25,104 @@ from smruntime_core import (
     InvokeEndpointWithResponseStreamOutput,
     Operation,
     Output,
-    RetryPolicy,
     Runtime,
     SyncIO,
-    Timeouts,
     run,
     run_async,
 )
-from smruntime_core.config import Configuration, config_of, configuration
 from smruntime_core.conversation import CLOSING, OPENING, Changes, Options, changed
-from smruntime_core.credentials import World, provider_of
+from smruntime_core.credentials import provider_of
 from smruntime_core.credentials._provider import Freezing, Given
-from smruntime_core.effects import Contents, Flow, GetCredentials, ReadFile
-from smruntime_core.notices import Notice
+from smruntime_core.effects import Contents, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
+from ..system._io import BlockingSystem
+from ..wire._wire import Wire, WireSettings
 from ._boundary import async_boundary, boundary, without_internals
+from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job
-from ._logging import logging_observer
 from ._sessions import AsyncSession, InSession, Session
+from ._settings import Settings, WireClientSettings, describe
+from ._setup import Configurable, Setup
 from ._streams import AsyncResponseStream, Opening, ResponseStream
 
-if TYPE_CHECKING:
-    from smruntime_core.credentials import ProviderLike
-
-Observer: TypeAlias = Callable[[Notice], object]
 P = ParamSpec("P")
-ClientT = TypeVar("ClientT", bound="_Shared")
+ClientT = TypeVar("ClientT", bound="BaseClient")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
 ResultT = TypeVar("ResultT")
 OutputT = TypeVar("OutputT", bound=Output)
 
 
-class Settings(TypedDict, total=False):
-    """What every client takes; what is left out is looked for in the environment and the shared files, as boto3 does.
+def operation_method(
+    operation: Callable[P, OperationT], perform: Callable[[ClientT, OperationT], ResultT]
+) -> Callable[Concatenate[ClientT, P], ResultT]:
+    """Return a method of a client that makes `operation` of its keyword arguments and calls `perform` with it."""
 
-    Where to call: `region`, `endpoint_url` (wins over the region's host), `use_fips`, `use_dualstack`; `s3_endpoint_url` for the answers
-    of asynchronous invocations. As whom: `credentials` (`Credentials`, a provider of `smruntime_core.credentials`, a callable, or a
-    session or credentials object of botocore), or a
-    `profile` of the shared files. How patiently: `timeouts`, `retries`. `observe` is told what happens.
-    """
-
-    region: str | None
-    endpoint_url: str | None
-    s3_endpoint_url: str | None
-    use_fips: bool | None
-    use_dualstack: bool | None
-    credentials: ProviderLike | None
-    profile: str | None
-    timeouts: Timeouts | None
-    retries: RetryPolicy | None
-    observe: Observer | None
-
-
-class Configurable(Protocol):
-    """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
-
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> object: ...
-
-
-class Setup:
-    """What one client and all its copies share: the settings, and once they are worked out, the conversation.
-
-    What is given is checked at once; the rest waits for the first call, since finding it may take I/O. Raises `ConstructionError`.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        credentials = settings.get("credentials")
-        if credentials is not None:
-            provider_of(credentials)
-        if not (settings.get("observe") is None or callable(settings.get("observe"))):
-            raise ConstructionError("observe", "a callable of one notice")
-        if not isinstance(settings.get("profile"), str | None):
-            raise ConstructionError("profile", "the name of a profile")
-        self._settings = settings
-        self._credentials = credentials
-        self.retries = settings.get("retries") or RetryPolicy()
-        Options(retries=self.retries)
-        self.runtime: Runtime | None = None
-        self.lock = threading.Lock()
-        known = self._config(Configuration(profile="", region=settings.get("region") or "unknown"))
-        self.where = known.url if settings.get("region") is not None else ""
-
-    def prepare(self, io: Configurable) -> Flow[Runtime]:
-        """The conversation, its settings found by asking `io` for files; raises `ConstructionError`."""
-        settings = self._settings
-        world = this_process(settings.get("profile"))
-        found = yield from look(world)
-        retries = self.retries
-        if found.max_attempts is not None and settings.get("retries") is None:
-            retries = retries.replace(max_attempts=found.max_attempts)
-        config = self._config(found)
-        world.region = config.region
-        io.configure(self._credentials, world, found.ca_bundle)
-        self.where = config.url
-        return Runtime(
-            config,
-            clock=time,
-            random=random.random,
-            retries=retries,
-            lock=threading.Lock(),
-            observe=both(settings.get("observe"), logging_observer()),
-            app_id=found.app_id,
-        )
-
-    def _config(self, found: Configuration) -> Config:
-        settings = self._settings
-        return config_of(
-            found,
-            region=settings.get("region"),
-            endpoint_url=settings.get("endpoint_url"),
-            s3_endpoint_url=settings.get("s3_endpoint_url"),
-            use_fips=settings.get("use_fips"),
-            use_dualstack=settings.get("use_dualstack"),
-            timeouts=settings.get("timeouts"),
-        )
-
-
-def this_process(profile: str | None) -> World:
-    """What a flow may know of this process."""
-    home, windows = os.path.expanduser("~"), sys.platform == "win32"
-    return World(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
-
-
-def look(world: World) -> Flow[Configuration]:
-    """The flow that finds the settings."""
-    return configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
-
-
-def both(one: Observer | None, other: Observer | None) -> Observer | None:
-    """Tell each of two observers, if there are any."""
-    if one is None or other is None:
-        return one or other
-
-    def observe(notice: Notice) -> None:
-        one(notice)
-        other(notice)
-
-    return observe
-
-
-def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """Return a method of a client that makes `operation` of its keyword arguments and calls `do` with it."""
-
-    def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
+    def method(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:
             made = operation(*args, **members)
         except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
             raise without_internals(refusal)  # noqa: B904 - it is the same error
         finally:
             del args, members
-        return do(client, made)
+        return perform(client, made)
 
-    call.__doc__ = operation.__doc__
-    call.__name__ = call.__qualname__ = re.sub("(?<!^)(?=[A-Z])", "_", operation.__name__).lower()
+    method.__doc__ = operation.__doc__
+    method.__name__ = method.__qualname__ = re.sub("(?<!^)(?=[A-Z])", "_", operation.__name__).lower()
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
-    call.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
-    return call
+    method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
+    return method
 
 
 class BlockingIO(SyncIO, Configurable, Protocol):
-    """What a blocking client needs of its IO; it reads files besides."""
+    """The methods of an IO that `Client` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> Contents | None: ...
 
 
 class AwaitedIO(AsyncIO, Configurable, Protocol):
-    """What an asynchronous client needs of its IO."""
+    """The methods of an IO that `AsyncClient` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[Contents | None]: ...
     def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 
-class _Shared:
-    """What both colours of client keep. `Takes` is what a client is made with.
+class BaseClient:
+    """What sync and async clients have in common.
 
-    A client that is pickled is made anew where it is unpickled, of the same settings and options, with nothing else: its own
-    connections, tokens and clock. Credentials are not pickled; have them found there, by the environment or a profile.
+    A pickled client is made anew from its settings and options, with connections, retry quota and clock correction of its own.
+    Credentials are not pickled: let them be found by the environment or a profile.
     """
 
-    Takes: ClassVar[type] = Settings
-    Bound: ClassVar[tuple[str, ...]] = ()  # settings that belong to one process
+    _settings_type: ClassVar[type] = WireClientSettings
+    _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
 
-    def __init__(self, settings: Settings) -> None:
-        unknown = set(settings) - set(self.Takes.__annotations__)
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{describe(cls._settings_type)}\n"
+
+    def __init__(self, settings: Settings, io: object = None) -> None:
+        unknown = set(settings) - set(self._settings_type.__annotations__)
         if unknown:
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+        if io is not None and (misplaced := set(settings) & set(WireSettings.__annotations__)):
+            raise ConstructionError(min(misplaced), "left out: it configures connections of this library, and `io` brings its own")
+        self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
+        self._given_io = io
         self._setup = Setup(settings)
         self._changes = Changes()
         self._runtime: Runtime | None = None
+
+    def _make_wire(self, settings: Settings) -> Wire:
+        return Wire(time.monotonic, cast("WireSettings", settings))
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones. Never waits."""
+        owner = self._wire or self._given_io
+        close = getattr(owner, "close", None)
+        if callable(close):
+            close()
 
     def __copy__(self) -> Self:
         made = object.__new__(type(self))
@@ -224,18 +130,26 @@ class _Shared:
         return made
 
     def __reduce__(self) -> tuple[object, ...]:
-        for name, value in self._settings.items():
-            if name in self.Bound or is_context(value):
+        for name, value in {"io": self._given_io, **self._settings}.items():
+            if value is not None and (name in self._settings_of_process or is_context(value)):
                 raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
         if isinstance(provider_of(self._settings.get("credentials")), Given | Freezing):
             raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
-        return _made_anew, (type(self), self._settings, self._changes)
+        return _restore, (type(self), self._settings, self._changes)
 
     @boundary
     def with_options(self, **changes: Unpack[Changes]) -> Self:
-        """The same client with other patience: `timeout` (seconds for a whole call), `retries`, `idempotent` (the model may run
-        twice), `wait_for_capacity` (seconds), `extra_headers`, `progress` (told bytes sent and received), `max_body`
-        (bytes of an answer). It shares connections and all else. Raises `ConstructionError`.
+        """Return this client with other options for its calls; it shares connections and all else.
+
+            timeout             seconds for a whole call with its retries, None for no limit
+            retries             `RetryPolicy`
+            idempotent          True if the model may run twice: then what may have been sent is sent again
+            wait_for_capacity   seconds to wait for a model or inference component that is starting
+            extra_headers       further headers to sign and send
+            progress            callable that receives the bytes sent and received so far
+            max_body            most bytes of an answer, None for no limit
+
+        Raises `ConstructionError`.
         """
         made = copy.copy(self)
         made._changes = self._changes.copy()
@@ -245,9 +159,9 @@ class _Shared:
         return made
 
     def __repr__(self) -> str:
-        setup: Setup | None = self.__dict__.get("_setup")  # none yet, where its making was refused
-        where = setup.where if setup else ""
-        return f"<{type(self).__module__}.{type(self).__name__}{f' for {where}' if where else ''}>"
+        setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
+        where = f" for {setup.config.url}" if setup and setup.config else ""
+        return f"<{type(self).__module__}.{type(self).__name__}{where}>"
 
     def _use(self, runtime: Runtime) -> Runtime:
         self._setup.runtime = runtime
@@ -255,17 +169,26 @@ class _Shared:
         return self._runtime
 
 
-def _made_anew(kind: type[_Shared], settings: Settings, changes: Changes) -> _Shared:
-    made = cast("Callable[..., _Shared]", kind)(**settings)
+def _restore(kind: type[BaseClient], settings: Settings, changes: Changes) -> BaseClient:
+    made = cast("Callable[..., BaseClient]", kind)(**settings)
     return made.with_options(**changes) if changes else made
 
 
-class SyncClient(_Shared):
-    """A client whose methods block. One client serves any number of threads."""
+class Client(BaseClient):
+    """A client of SageMaker Runtime whose methods block; threads may share it.
 
-    def __init__(self, settings: Settings, io: BlockingIO) -> None:
-        super().__init__(settings)
-        self._io = io
+    `io` does the work: any object with a method for each effect, see `smruntime_core.effects`. Without one, the client has connections of
+    its own. Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
+    """
+
+    def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
+        super().__init__(settings, io)
+        self._io = self._make_io()
+
+    def _make_io(self) -> BlockingIO:
+        if self._wire is not None:
+            return cast("BlockingIO", load_io("sockets", self._wire))
+        return cast("BlockingIO", CustomIO(self._given_io, BlockingSystem()))
 
     def _ready(self) -> Runtime:
         if self._runtime is not None:
@@ -275,39 +198,36 @@ class SyncClient(_Shared):
 
     @boundary
     def credentials(self) -> Credentials:
-        """Return current credentials, refreshing them if needed. Raises `CredentialsError`."""
+        """Return current credentials, refreshing them if needed; raises `CredentialsError`."""
         self._ready()
         return self._io.credentials(GetCredentials())
 
     @boundary
     def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
+        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
         return run(self._ready().call(operation), self._io)
 
     @boundary
     def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
-        """Have `operation` begun; use the result in a `with` block. Raises like `call` if no answer begins."""
+        """Begin `operation` and return its answer, to be used in a `with` block; raises like `call` if no answer begins."""
         return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
 
     @boundary
     def submit(self, operation: InvokeEndpointAsync) -> Job:
-        """Have `operation` accepted; raises like `call`."""
+        """Submit an asynchronous invocation; raises like `call`."""
         return Job(self.call(operation), self._io, self._ready())
 
-    invoke_endpoint = method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
-    invoke_endpoint_async = method(InvokeEndpointAsync, submit)
+    invoke_endpoint = operation_method(InvokeEndpoint, call)
+    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
     def session(self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]) -> Session:
-        """A stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
+        """Return a stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
 
-        `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads),
+        `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads);
         `members` go into every call of the session.
         """
         return Session(self, endpoint_name, opening, closing, members)
-
-    def close(self) -> None:
-        """Close all connections. A call made afterwards opens new ones."""
 
     def __enter__(self) -> Self:
         return self
@@ -316,12 +236,32 @@ class SyncClient(_Shared):
         self.close()
 
 
-class BaseAsyncClient(_Shared):
-    """A client whose methods are awaited."""
+class AsyncClient(BaseClient):
+    """A client of SageMaker Runtime whose methods are awaited, on asyncio or trio.
 
-    def __init__(self, settings: Settings, io: AwaitedIO) -> None:
-        super().__init__(settings)
-        self._io = io
+    `io` does the work: any object with an async method for each effect, see `smruntime_core.effects`. Without one, the client has
+    connections of its own, on the event loop of its first call. Cancelling a call anywhere closes its connection and leaks nothing.
+    Settings that cannot work raise `ConstructionError`.
+    """
+
+    _adapter: ClassVar[str | None] = None  # the one for the running event loop
+
+    def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
+        super().__init__(settings, io)
+        self._made_io: AwaitedIO | None = None
+
+    @property
+    def _io(self) -> AwaitedIO:
+        """The IO, made at the first call: only then an event loop runs."""
+        if self._made_io is None:
+            self._made_io = self._make_io()
+        return self._made_io
+
+    def _make_io(self) -> AwaitedIO:
+        adapter = self._adapter or running_adapter()
+        if self._wire is not None:
+            return cast("AwaitedIO", load_io(adapter, self._wire))
+        return cast("AwaitedIO", CustomIO(self._given_io, load_system(adapter)))
 
     async def _ready(self) -> Runtime:
         if self._runtime is not None:
@@ -333,17 +273,17 @@ class BaseAsyncClient(_Shared):
 
     @async_boundary
     async def credentials(self) -> Credentials:
-        """Return current credentials; see `SyncClient.credentials`."""
+        """Return current credentials; see `Client.credentials`."""
         await self._ready()
         return await self._io.credentials(GetCredentials())
 
     @async_boundary
     async def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Have `operation` done; raises `ServiceError`, `DispatchFailure` or `ResponseError` with every attempt listed."""
+        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
         return await run_async((await self._ready()).call(operation), self._io)
 
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]:
-        """Have `operation` begun by `async with` (or `await`). Raises like `call` if no answer begins."""
+        """Return the answer of `operation`, which `async with` (or `await`) begins; raises like `call` if no answer begins."""
 
         @async_boundary
         async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
@@ -354,25 +294,22 @@ class BaseAsyncClient(_Shared):
 
     @async_boundary
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
-        """Have `operation` accepted; raises like `call`."""
+        """Submit an asynchronous invocation; raises like `call`."""
         return AsyncJob(await self.call(operation), self._io, await self._ready())
 
-    invoke_endpoint = method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = method(InvokeEndpointWithResponseStream, stream)
-    invoke_endpoint_async = method(InvokeEndpointAsync, submit)
+    invoke_endpoint = operation_method(InvokeEndpoint, call)
+    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
-    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Have `do` done even if the task is being cancelled, for at most `seconds`."""
-        await self._io.run_shielded(do, seconds)
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Run `work` for at most `seconds`, even if the current task is being cancelled."""
+        await self._io.run_shielded(work, seconds)
 
     def session(
         self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]
     ) -> AsyncSession:
-        """A stateful session; see `SyncClient.session`."""
+        """Return a stateful session; see `Client.session`."""
         return AsyncSession(self, endpoint_name, opening, closing, members)
-
-    def close(self) -> None:
-        """Close all connections; never waits."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -43,7 +43,7 @@ class AsyncCaller(Protocol):
     """The same, awaited."""
 
     def call(self, operation: Operation[OutputT]) -> Awaitable[OutputT]: ...
-    async def shelter(self, do: Callable[[], Awaitable[None]], seconds: float) -> None: ...
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None: ...
     def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]: ...
 
 
@@ -187,4 +187,4 @@ class AsyncSession(_Named):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
-            await self._client.shelter(self.close, FAREWELL)
+            await self._client.run_shielded(self.close, FAREWELL)

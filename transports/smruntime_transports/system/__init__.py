@@ -1,6 +1,8 @@
-"""What the operating system does for a client: files, processes and refreshing credentials.
+"""What a client needs of the operating system beside connections.
 
+_io                    the effects that need no connection, answered by blocking or awaited
 _files                 read and write whole files
+_uploads               bodies that are files or iterators: measured before signing, read piece by piece
 _processes             run one program to its end (`credential_process`)
 _credential_refresh    refresh credentials once for all callers
 """

@@ -3,7 +3,6 @@
 _wire              from a request to its response: take a connection, send, receive, give it back
 _pool              the connections of a client: idle ones, free slots, callers that wait for a slot
 _pump              move bytes between a socket and an exchange until neither moves
-_uploads           bodies that are files or iterators: measured before signing, read piece by piece
 _upload_progress   what runs beside an exchange: progress callbacks and supplying the next piece
 _h11_engine        h11 as the second reader of responses (`engine="h11"`)
 _io                the methods that all adapters share

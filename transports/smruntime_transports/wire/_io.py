@@ -1,87 +1,31 @@
-"""The effects that all IOs over connections answer alike. An adapter adds how to wait, sleep, and start threads and tasks."""
+"""The effects of connections, for the adapters: each runs a flow of `Wire` on the adapter itself."""
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
-from smruntime_core import ConstructionError, Credentials, Response, SmRuntimeError, run, run_async
+from smruntime_core import Response, run, run_async
 from smruntime_core.credentials import World
-from smruntime_core.credentials._provider import raised
-from smruntime_core.effects import (
-    Ask,
-    Contents,
-    Finished,
-    GetCredentials,
-    Measure,
-    Open,
-    ReadFile,
-    Receive,
-    RunProcess,
-    Send,
-    Sendable,
-    StreamingResponse,
-    Supply,
-    WriteFile,
-)
+from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 
-from ..nonblocking._waiting import Spawn
-from ..system._credential_refresh import Renewals
-from ..system._files import read_file, write_file
-from ._uploads import measure, measure_awaited, supply
+from ..system._io import AsyncSystem, BlockingSystem
 from ._wire import Wire
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-class WireIO:
-    """A wire, and the source of credentials once the settings are known."""
-
-    renewals: Renewals | None = None
+class BlockingWireIO(BlockingSystem):
+    """An IO over connections whose effects block. An adapter adds how to wait for sockets."""
 
     def __init__(self, wire: Wire) -> None:
+        super().__init__()
         self.wire = wire
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
-        """Take the settings; a second time, as when tasks begin together, changes nothing."""
-        self.renewals = self.renewals or Renewals(credentials, world)
+        super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
-
-    def prepared(self) -> Renewals:
-        """Return the source of credentials."""
-        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
-        return self.renewals
-
-
-class BlockingWireIO(WireIO):
-    """An IO whose effects block."""
-
-    def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return run(renewals.fetch(effect, os.getpid()), self)
-
-    def spawn(self, effect: Spawn, /) -> None:
-        try:
-            threading.Thread(target=self._run_spawned, args=(effect,), daemon=True).start()
-        except RuntimeError:  # no thread can start, as when the interpreter is about to end
-            self._run_spawned(effect)
-
-    def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
-        try:
-            outcome = run(effect.flow, self)
-        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
-        finally:
-            effect.over(outcome)
 
     def send(self, effect: Send, /) -> Response:
         return run(self.wire.exchange(effect), self)
@@ -92,50 +36,21 @@ class BlockingWireIO(WireIO):
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
 
-    def measure(self, effect: Measure, /) -> Sendable:
-        return measure(effect)
-
-    def supply(self, effect: Supply, /) -> bytes:
-        return supply(effect)
-
-    def read_file(self, effect: ReadFile, /) -> Contents | None:
-        return read_file(effect)
-
-    def write_file(self, effect: WriteFile, /) -> None:
-        write_file(effect)
-
-    def run_process(self, effect: RunProcess, /) -> Finished:
-        return run_process(effect)
-
-    def ask(self, effect: Ask, /) -> object:
-        answer = _answer(effect)
-        if isinstance(answer, Awaitable):
-            if callable(close := getattr(cast("object", answer), "close", None)):
-                close()
-            raise ConstructionError("credentials", "a provider that blocks", "one that is awaited needs an asynchronous client")
-        return answer
+    def close(self) -> None:
+        """Close every idle connection."""
+        self.wire.close()
 
 
-class AwaitedWireIO(WireIO):
-    """An IO whose effects are awaited, on any event loop."""
+class AsyncWireIO(AsyncSystem):
+    """An IO over connections whose effects are awaited. An adapter adds how to wait for sockets."""
 
-    async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return await run_async(renewals.fetch(effect, self.current_loop()), self)
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self.wire = wire
 
-    async def spawn(self, effect: Spawn, /) -> None:
-        self.start_task(lambda: self._run_spawned(effect))
-
-    async def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
-        try:
-            outcome = await run_async(effect.flow, self)
-        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
-        finally:
-            effect.over(outcome)
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+        super().configure(credentials, world, ca_bundle)
+        self.wire.trust(ca_bundle)
 
     def send(self, effect: Send, /) -> Awaitable[Response]:
         return run_async(self.wire.exchange(effect), self)
@@ -147,73 +62,6 @@ class AwaitedWireIO(WireIO):
         await self.checkpoint()  # with a fast peer nothing is ever waited for, and other tasks would not run
         return await run_async(self.wire.receive(effect), self)
 
-    async def measure(self, effect: Measure, /) -> Sendable:
-        if effect.source.kind == "async iterator":
-            return await measure_awaited(effect.source)
-        return await self.in_thread(measure, effect)
-
-    async def supply(self, effect: Supply, /) -> bytes:
-        return await self.in_thread(supply, effect)
-
-    async def read_file(self, effect: ReadFile, /) -> Contents | None:
-        return await self.in_thread(read_file, effect)
-
-    async def write_file(self, effect: WriteFile, /) -> None:
-        await self.in_thread(write_file, effect)
-
-    async def run_process(self, effect: RunProcess, /) -> Finished:
-        cancelled = threading.Event()
-        try:
-            return await self.in_thread(run_process, effect, cancelled)
-        finally:
-            cancelled.set()  # the thread is not waited for, but it kills the program
-
-    async def ask(self, effect: Ask, /) -> object:
-        """Call it in a thread, since it may block; await what it returns if that is awaitable."""
-        answer = await self.in_thread(_answer, effect)
-        if not isinstance(answer, Awaitable):
-            return answer
-        try:
-            return await cast("Awaitable[object]", answer)
-        except SmRuntimeError:
-            raise
-        except Exception as error:
-            raise raised(effect.function, error) from error
-
-    # What an adapter for an event loop has to say, beside the effects `sleep`, `wait`, `wait_any_writable` and `wait_turn`.
-
-    async def checkpoint(self) -> None:
-        """Let other tasks run."""
-        raise NotImplementedError
-
-    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a blocking function in a thread; a cancelled task does not wait for it to end."""
-        raise NotImplementedError
-
-    def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` in a task that outlives the current one."""
-        raise NotImplementedError
-
-    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Run `work` for at most `seconds`, even if the current task is being cancelled."""
-        raise NotImplementedError
-
-    def current_loop(self) -> object:
-        """Return the running loop, or a token that stands for it."""
-        raise NotImplementedError
-
-
-def _answer(effect: Ask) -> object:
-    try:
-        return effect.function(*effect.arguments)
-    except SmRuntimeError:
-        raise
-    except Exception as error:
-        raise raised(effect.function, error) from error
-
-
-def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
-    """Run a process; the import of `subprocess` is paid by callers that need it."""
-    from ..system._processes import run_process
-
-    return run_process(effect, cancelled)
+    def close(self) -> None:
+        """Close every idle connection; never waits."""
+        self.wire.close()

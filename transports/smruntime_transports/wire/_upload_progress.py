@@ -6,7 +6,7 @@ from smruntime_core.effects import Flow, Open, Send, Supply, Upload
 from smruntime_core.http1 import Exchange
 
 from ..nonblocking._connection import WRITE
-from ._uploads import PIECE
+from ..system._uploads import PIECE
 
 
 class Beside:

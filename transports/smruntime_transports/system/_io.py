@@ -1,0 +1,215 @@
+"""The effects that need no connection: credentials, files, programs, and threads or tasks beside the call.
+
+`BlockingSystem` answers them by blocking. `AsyncSystem` awaits them; an adapter for an event loop adds how to sleep, wait for a turn,
+and start threads and tasks. The adapters over connections are built on these, and a user's IO is completed by them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+
+from smruntime_core import ConstructionError, Credentials, SmRuntimeError, run, run_async
+from smruntime_core.credentials import World
+from smruntime_core.credentials._provider import raised
+from smruntime_core.effects import (
+    Ask,
+    Contents,
+    Finished,
+    GetCredentials,
+    Measure,
+    ReadFile,
+    RunProcess,
+    Sendable,
+    Sleep,
+    Supply,
+    WriteFile,
+)
+
+from ..nonblocking._waiting import Spawn, WaitTurn
+from ._credential_refresh import Renewals
+from ._files import read_file, write_file
+from ._uploads import measure, measure_awaited, supply
+
+if TYPE_CHECKING:
+    from smruntime_core.credentials import ProviderLike
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _System:
+    """The source of credentials, once the settings are known; flows run on `whole`, which has `send` as well."""
+
+    renewals: Renewals | None = None
+
+    def __init__(self) -> None:
+        self.whole: object = self
+
+    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+        """Take the settings; a second time, as when tasks begin together, changes nothing."""
+        del ca_bundle  # for adapters with connections
+        self.renewals = self.renewals or Renewals(credentials, world)
+
+    def prepared(self) -> Renewals:
+        """Return the source of credentials."""
+        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
+        return self.renewals
+
+
+class BlockingSystem(_System):
+    """The effects of the system, answered by blocking. Threads may share it."""
+
+    def sleep(self, effect: Sleep, /) -> None:
+        time.sleep(effect.seconds)
+
+    def wait_turn(self, effect: WaitTurn, /) -> None:
+        called = threading.Event()
+        effect.ticket.when_called(called.set)
+        called.wait(effect.seconds)
+
+    def credentials(self, effect: GetCredentials, /) -> Credentials:
+        renewals = self.prepared()
+        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
+            return held
+        return run(renewals.fetch(effect, os.getpid()), self.whole)
+
+    def spawn(self, effect: Spawn, /) -> None:
+        try:
+            threading.Thread(target=self._run_spawned, args=(effect,), daemon=True).start()
+        except RuntimeError:  # no thread can start, as when the interpreter is about to end
+            self._run_spawned(effect)
+
+    def _run_spawned(self, effect: Spawn) -> None:
+        outcome: object = None
+        try:
+            outcome = run(effect.flow, self.whole)
+        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
+            outcome = error
+        finally:
+            effect.over(outcome)
+
+    def measure(self, effect: Measure, /) -> Sendable:
+        return measure(effect)
+
+    def supply(self, effect: Supply, /) -> bytes:
+        return supply(effect)
+
+    def read_file(self, effect: ReadFile, /) -> Contents | None:
+        return read_file(effect)
+
+    def write_file(self, effect: WriteFile, /) -> None:
+        write_file(effect)
+
+    def run_process(self, effect: RunProcess, /) -> Finished:
+        return run_process(effect)
+
+    def ask(self, effect: Ask, /) -> object:
+        answer = _answer(effect)
+        if isinstance(answer, Awaitable):
+            if callable(close := getattr(cast("object", answer), "close", None)):
+                close()
+            raise ConstructionError("credentials", "a provider that blocks", "one that is awaited needs an asynchronous client")
+        return answer
+
+
+class AsyncSystem(_System):
+    """The effects of the system, awaited on any event loop."""
+
+    async def credentials(self, effect: GetCredentials, /) -> Credentials:
+        renewals = self.prepared()
+        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
+            return held
+        return await run_async(renewals.fetch(effect, self.current_loop()), self.whole)
+
+    async def spawn(self, effect: Spawn, /) -> None:
+        self.start_task(lambda: self._run_spawned(effect))
+
+    async def _run_spawned(self, effect: Spawn) -> None:
+        outcome: object = None
+        try:
+            outcome = await run_async(effect.flow, self.whole)
+        except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
+            outcome = error
+        finally:
+            effect.over(outcome)
+
+    async def measure(self, effect: Measure, /) -> Sendable:
+        if effect.source.kind == "async iterator":
+            return await measure_awaited(effect.source)
+        return await self.in_thread(measure, effect)
+
+    async def supply(self, effect: Supply, /) -> bytes:
+        return await self.in_thread(supply, effect)
+
+    async def read_file(self, effect: ReadFile, /) -> Contents | None:
+        return await self.in_thread(read_file, effect)
+
+    async def write_file(self, effect: WriteFile, /) -> None:
+        await self.in_thread(write_file, effect)
+
+    async def run_process(self, effect: RunProcess, /) -> Finished:
+        cancelled = threading.Event()
+        try:
+            return await self.in_thread(run_process, effect, cancelled)
+        finally:
+            cancelled.set()  # the thread is not waited for, but it kills the program
+
+    async def ask(self, effect: Ask, /) -> object:
+        """Call it in a thread, since it may block; await what it returns if that is awaitable."""
+        answer = await self.in_thread(_answer, effect)
+        if not isinstance(answer, Awaitable):
+            return answer
+        try:
+            return await cast("Awaitable[object]", answer)
+        except SmRuntimeError:
+            raise
+        except Exception as error:
+            raise raised(effect.function, error) from error
+
+    # What an adapter for an event loop adds.
+
+    async def sleep(self, effect: Sleep, /) -> None:
+        raise NotImplementedError
+
+    async def wait_turn(self, effect: WaitTurn, /) -> None:
+        raise NotImplementedError
+
+    async def checkpoint(self) -> None:
+        """Let other tasks run."""
+        raise NotImplementedError
+
+    async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a blocking function in a thread; a cancelled task does not wait for it to end."""
+        raise NotImplementedError
+
+    def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` in a task that outlives the current one."""
+        raise NotImplementedError
+
+    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Run `work` for at most `seconds`, even if the current task is being cancelled."""
+        raise NotImplementedError
+
+    def current_loop(self) -> object:
+        """Return the running loop, or a token that stands for it."""
+        raise NotImplementedError
+
+
+def _answer(effect: Ask) -> object:
+    try:
+        return effect.function(*effect.arguments)
+    except SmRuntimeError:
+        raise
+    except Exception as error:
+        raise raised(effect.function, error) from error
+
+
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
+    """Run a process; the import of `subprocess` is paid by callers that need it."""
+    from ._processes import run_process
+
+    return run_process(effect, cancelled)
