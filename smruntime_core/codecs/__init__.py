@@ -25,7 +25,7 @@ A `read_...` function takes the body and the content type of an answer:
 >>> read_json(b"1,2", "text/csv")
 Traceback (most recent call last):
     ...
-smruntime_core._errors.ResponseError: json() does not read the content type 'text/csv'; call .csv()
+smruntime_core.errors.ResponseError: json() does not read the content type 'text/csv'; call .csv()
 
 A content type that is absent, or `application/octet-stream`, contradicts no function; `text/plain`
 contradicts none that reads text. Its charset is honoured. Nothing is ever pickled or unpickled. A

@@ -13,9 +13,9 @@ from ..wire._wire import Wire
 
 
 class SystemIO(Protocol):
-    """An IO that answers all effects but those of connections; it runs flows on `whole`."""
+    """An IO that answers all effects but those of connections; it runs flows on the IO that it completes."""
 
-    whole: object
+    completes: object
 
 
 class CustomIO:
@@ -25,7 +25,7 @@ class CustomIO:
     """
 
     def __init__(self, given: object, system: SystemIO) -> None:
-        system.whole = self
+        system.completes = self
         self.given = given
         self.system = system
 

@@ -42,12 +42,15 @@ T = TypeVar("T")
 
 
 class _System:
-    """The source of credentials, once the settings are known; flows run on `whole`, which has `send` as well."""
+    """The source of credentials, once the settings are known."""
 
     renewals: Renewals | None = None
+    completes: object = None  # the user's IO that this one completes, if there is one
 
-    def __init__(self) -> None:
-        self.whole: object = self
+    @property
+    def whole(self) -> object:
+        """The IO that flows run on: it has `send` as well."""
+        return self if self.completes is None else self.completes
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""

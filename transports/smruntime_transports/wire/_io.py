@@ -20,7 +20,7 @@ class BlockingWireIO(BlockingSystem):
     """An IO over connections whose effects block. An adapter adds how to wait for sockets."""
 
     def __init__(self, wire: Wire) -> None:
-        super().__init__()
+        super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
@@ -45,7 +45,7 @@ class AsyncWireIO(AsyncSystem):
     """An IO over connections whose effects are awaited. An adapter adds how to wait for sockets."""
 
     def __init__(self, wire: Wire) -> None:
-        super().__init__()
+        super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
