@@ -39,7 +39,7 @@ from smruntime_transports.system import _files as files
 from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
-from .callers import PERFORMERS, Performer, Step
+from .callers import AWAITED, PERFORMERS, Performer, Step
 from .recordings import NOW, on_sockets, world
 from .servers import OK, scripted
 
@@ -125,7 +125,7 @@ def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
 def test_what_is_awaited(name: str) -> None:
     with scripted(OK) as server:
         (outcome,) = PERFORMERS[name](server.url, credentials=awaited)
-    if name in ("trio", "asyncio"):
+    if name in AWAITED:
         assert outcome.body == b"abc"
     else:
         assert isinstance(outcome, CredentialsError)

@@ -32,14 +32,14 @@ from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
-from .callers import CREDENTIALS, IRIS, PERFORMERS, Performer, Step
+from .callers import AWAITED, CREDENTIALS, IRIS, PERFORMERS, Performer, Step
 from .servers import OK, Peer, acting, scripted
 from .test_proxies import tunnelling
 from .test_streams import FRAMES, chunked
 
 LONG = bytes(range(256)) * 4096 + b"end"
 BUSY = b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n"
-AWAITED = ("trio", "asyncio")
+
 BLOCKING: dict[str, Any] = {"sockets": sockets.Client, "urllib3": on_urllib3.Client}
 
 
