@@ -1,4 +1,4 @@
-"""Where tracebacks end: no frame that an error of a client reaches holds a secret, or is one of the inner frames."""
+"""Where tracebacks end: no frame that an error of a client reaches is internal or holds a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import smruntime_core as sm
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
-from smruntime_transports._boundary import without_internals
+from smruntime_transports.client._boundary import without_internals
 
 from .servers import acting
 from .test_jobs import ANSWER

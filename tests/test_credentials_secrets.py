@@ -1,4 +1,4 @@
-"""The canary of `test_secrets` in whatever sources of credentials read: it sings in no error, repr, pickle or traceback of a client."""
+"""The canary of `test_secrets` in all that sources of credentials read: no error of a client sings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from smruntime_core.credentials._documents import json_object
 from smruntime_core.credentials._provider import Asked, Given
 from smruntime_core.effects import Ask, Contents, Finished, RunProcess, WriteFile
 from smruntime_core.values._dates import rfc3339
-from smruntime_transports._boundary import boundary
+from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
 from .recordings import HOME, NOW, Exchange, Recorded, world

@@ -17,21 +17,17 @@ that block (its *head*) is not looked into again. What is remembered was in a fr
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Final, cast
+from typing import Final
 from zlib import crc32
 
 from ..errors import StreamError, TruncatedStream
 from ..values._decoder import NEED_DATA, NeedData
 from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
-from ._headers import HeaderValue, decode_headers
+from ._headers import decode_headers
 
 MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
-
-# Half the cost of `Message(...)`, which does the same.
-_new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]  # of tuple.__new__
 
 
 class EventStreamDecoder:
@@ -121,7 +117,7 @@ class EventStreamDecoder:
                 payload = data[offset + length : end - 4]
                 if crc32(payload, crc) != checksum_at(data, end - 4)[0]:
                     raise _broken()
-                append(_new(Message, (headers, payload)))
+                append(Message(headers, payload))
                 offset = end
         except StreamError as error:
             self._fail(StreamError(f"the frame at byte {self._position + offset}: {error}"))

@@ -1,4 +1,7 @@
-"""Submodules that are imported when one of their names is first used (PEP 562): importing the core takes 26 ms, with all of them 34."""
+"""Submodules that are imported when one of their names is first used (PEP 562).
+
+Importing the core takes 26 ms so, and 34 with all of them.
+"""
 
 from __future__ import annotations
 

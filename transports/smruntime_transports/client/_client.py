@@ -44,8 +44,8 @@ from smruntime_core.credentials._provider import Freezing, Given
 from smruntime_core.effects import Contents, ReadFile
 from smruntime_core.notices import Notice
 
-from .._boundary import async_boundary, boundary, without_internals
 from ..connect._tls import is_context
+from ._boundary import async_boundary, boundary, without_internals
 from ._jobs import AsyncJob, Job
 from ._logging import logging_observer
 from ._sessions import AsyncSession, InSession, Session
@@ -84,7 +84,9 @@ class Settings(TypedDict, total=False):
 
 
 class Configurable(Protocol):
-    """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
+    """An IO that learns at the first call where its credentials come from and which certificates it
+    trusts.
+    """
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> object: ...
 
@@ -171,7 +173,9 @@ def both(one: Observer | None, other: Observer | None) -> Observer | None:
 
 
 def method(operation: Callable[P, OperationT], do: Callable[[ClientT, OperationT], ResultT]) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """Return a method of a client that makes `operation` of its keyword arguments and calls `do` with it."""
+    """Return a method of a client that makes `operation` of its keyword arguments and calls `do`
+    with it.
+    """
 
     def call(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:

@@ -10,7 +10,7 @@ from smruntime_core.conversation._async_jobs import Fetch, result
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import ObjectReader
 
-from .._boundary import async_boundary, boundary
+from ._boundary import async_boundary, boundary
 
 PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
 

@@ -20,7 +20,7 @@ from smruntime_core import (
 from smruntime_core.conversation._sessions import SessionId
 from smruntime_core.protocol._operations import NEW_SESSION
 
-from .._boundary import async_boundary, boundary
+from ._boundary import async_boundary, boundary
 from ._streams import Opening, ResponseStream
 
 if TYPE_CHECKING:
