@@ -27,7 +27,7 @@ from smruntime_transports import urllib3 as on_urllib3
 
 # What is asked: values, the same for every transport.
 
-ROWS = list(csv.reader((files(smruntime_local) / "iris.csv").read_text("ascii").splitlines()[1:]))
+ROWS = list(csv.reader((files("smruntime_local.models") / "iris.csv").read_text("ascii").splitlines()[1:]))
 MOST_ROWS = 140  # of 150: fewer would mean that rows or answers were mixed up
 PROMPTS = ("The import statement", "An exception is raised when", "A class definition")
 DELAY = 0.02  # seconds between two tokens of a stream

@@ -61,7 +61,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Effect(Record, Generic[R_co]):
-    """Something to be done outside; `R_co` is the type of its reply. `method` names the method of an IO that does it."""
+    """Something to be done outside, by the method of an IO called `method`; the reply is an `R_co`."""
 
     method: ClassVar[str]
 

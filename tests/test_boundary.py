@@ -1,4 +1,4 @@
-"""Where tracebacks end: no frame that an error of a client reaches holds a secret, or is one of the inner frames."""
+"""Where tracebacks end: no frame that an error of a client reaches is internal or holds a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canary of `test_secrets` in whatever sources of credentials read: it sings in no error, repr, pickle or traceback of a client."""
+"""The canary of `test_secrets` in all that sources of credentials read: no error of a client sings."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""A canary in everything that is a caller's secret: the key, the token, the body, the attributes, a header of the caller's own.
+"""A canary in everything that is a caller's secret: the key, the token, the body, the attributes, a
+header of the caller's own.
 
-It sings nowhere: not in a repr, a message, a log, a notice or a pickle, and not in a traceback that shows the locals of each frame
-(error trackers send those to others), if the error comes from a public method of a client or from the constructor of a record.
-Frames of tests are left out: they made the secret. Functions of the core that are called directly promise less, see SECURITY.md.
+It sings nowhere: not in a repr, a message, a log, a notice or a pickle, and not in a traceback that
+shows the locals of each frame (error trackers send those to others), if the error comes from a
+public method of a client or from the constructor of a record. Frames of tests are left out: they
+made the secret. Functions of the core that are called directly promise less, see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def assert_silent(error: BaseException) -> None:
 
 
 def assert_message_silent(error: BaseException) -> None:
-    """What holds of functions of the core that are called directly: their frames may show header values, not keys."""
+    """Frames of core functions that are called directly may show header values, not keys."""
     found = sorted({where for where, text in shown(error) if ("local" not in where and CANARY in text) or KEYS.secret_access_key in text})
     assert not found, "\n".join(found)
 

@@ -1,4 +1,4 @@
-"""One call under way: how long it has taken and may take, the attempts at it, and what its observer is told."""
+"""One call under way: its time, the attempts at it, and what its observer is told."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CallTracker(Deadline):
         return self._clock.monotonic() - self._began
 
     def start_attempt(self, limit: int) -> tuple[int, int]:
-        """Return the number of the attempt that begins, and how many there may be (free ones are not counted)."""
+        """Return the number of the attempt that begins, and how many there may be."""
         self._attempt_began = self._clock.monotonic()
         number = len(self.attempts) + 1
         limit = max(limit, number)

@@ -39,7 +39,10 @@ class Failed(Record):
 
 
 class Recovery:
-    """The failures of one call so far; the next attempt needs a `fresh` connection or other credentials than the `rejected`."""
+    """The failures of one call so far.
+
+    The next attempt needs a `fresh` connection, or other credentials than those `rejected`.
+    """
 
     fresh = False
     rejected: Credentials | None = None
@@ -53,7 +56,10 @@ class Recovery:
         self._send_once = send_once
 
     def after(self, failed: Failed, tokens: float, draw: float) -> Again | None:
-        """Return what to do after an attempt that failed so, None to give up; `draw` is a random number in [0, 1)."""
+        """Return what to do after an attempt that failed so, None to give up.
+
+        `tokens` are left in the bucket; `draw` is a random number in [0, 1).
+        """
         failure = failed.failure
         repaired = self._repaired(failure, failed) if isinstance(failure, ServiceError) else None
         if repaired is not None:
@@ -73,7 +79,7 @@ class Recovery:
         return retry and Again(retry.delay, retry.cost, outcome(failure))
 
     def _repaired(self, failure: ServiceError, failed: Failed) -> str | None:
-        """Return what was wrong with the signature and will be right, once each; None if it was nothing that is known."""
+        """Return what was wrong with the signature and is right now; each is repaired once."""
         if not self._corrected_clock and self._skew.learn(failure, failed.sent, failed.received):
             self._corrected_clock = True
             return "the clock was corrected"

@@ -1,6 +1,7 @@
-"""The conversation: credentials, sign, send, perhaps wait and again, written once for every kind of I/O.
+"""The conversation of one call, written once for every kind of I/O: build, sign, send, retry.
 
-Its state is the program counter, so an illegal order cannot be written, and a test reads like the protocol:
+Its state is the program counter, so an illegal order cannot be written, and a test reads like the
+protocol:
 
     >>> import smruntime_core as sm
     >>> class Noon: time = monotonic = staticmethod(lambda: 1.8e9)
@@ -13,8 +14,9 @@ Its state is the program counter, so an illegal order cannot be written, and a t
     >>> flow.send(sm.Response(503))
     Sleep(seconds=0.025)
 
-What happens after a failure is one list, read from the top (`_recovery`): a connection that was dead already, a clock that is off,
-credentials that have expired (each repaired once, for free), a model that is coming up, and then the retry policy.
+What happens after a failure is one list, read from the top (`_recovery`): a connection that was
+dead already, a clock that is off, credentials that have expired (each repaired once, for free), a
+model that is coming up, and then the retry policy.
 
 What outlasts a call:
 
@@ -66,11 +68,13 @@ FIRST_TRY_REWARD = 1
 
 
 class Runtime:
-    """One service as one client sees it: where it is, how to sign for it, how long to wait, how often to retry.
+    """One service as one client sees it: where it is, how to sign for it, how long to wait, how
+    often to retry.
 
-    Time and chance are parameters: `clock` (the module `time` will do) and `random` (a number in [0, 1) at each call).
-    Calls that run in parallel threads share a runtime safely if `lock` is a `threading.Lock()`. `observe` is called with every
-    `Notice`; it must not wait. `app_id` goes into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
+    Time and chance are parameters: `clock` (the module `time` will do) and `random` (a number in
+    [0, 1) at each call). Calls that run in parallel threads share a runtime safely if `lock` is a
+    `threading.Lock()`. `observe` is called with every `Notice`; it must not wait. `app_id` goes
+    into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -97,20 +101,22 @@ class Runtime:
         self._id = _uuid_beginning(random)
 
     def with_options(self, **changes: Unpack[Changes]) -> Self:
-        """Return the same service with other `Options`; retry tokens and clock correction stay shared."""
+        """Return the same service with other `Options`, sharing retry tokens and clock correction."""
         made = copy.copy(self)
         made.options = changed(self.options, changes)
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
-        """Return the flow of one call: it returns the output, or raises the failure of the last attempt.
+        """Return the flow of one call: it returns the output, or raises the failure of the last
+        attempt.
 
         Outputs and errors list every attempt in `metadata.attempts`. No pause outlasts the timeout.
         """
         return self._attempts(operation, self._exchange)
 
     def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
-        """Return the flow of one call up to the head of its answer: it returns the rest as a stream, or raises like `call`.
+        """Return the flow of one call up to the head of its answer: it returns the rest as a
+        stream, or raises like `call`.
 
         Nothing is retried once the answer has begun.
         """
@@ -162,7 +168,10 @@ class Runtime:
         return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
 
     def _sign(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, tracker: CallTracker) -> Request:
-        """Return the request of one attempt. The fields that say which attempt it is are not signed: a proxy may change them."""
+        """Return the request of one attempt.
+
+        The fields that say which attempt it is are not signed: a proxy may change them.
+        """
         now, left = sent + self.skew.seconds, tracker.left()
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
         number, limit = tracker.start_attempt(self.options.retries.max_attempts)
@@ -197,7 +206,10 @@ class Runtime:
         return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
 
     def _recover(self, failed: Failed, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
-        """Wait until the next attempt and return the retry tokens it costs; raise the failure if there is none."""
+        """Wait until the next attempt and return the retry tokens that it costs.
+
+        Raises the failure if there is no other attempt.
+        """
         failure = failed.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)

@@ -19,7 +19,7 @@ _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
 def json_object(body: bytes, where: str) -> Section[object]:
-    """Return the JSON object in `body`, whose repr shows no values; raise `CredentialsError` for anything else."""
+    """Return the JSON object in `body`, whose repr shows no values; raises `CredentialsError`."""
     import json  # 5 ms that keys in the environment do not pay
 
     found: object = None

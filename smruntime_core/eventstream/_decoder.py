@@ -16,25 +16,21 @@ preludes it came with: the frame's size and the CRC up to the payload. A frame t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from io import BytesIO
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 from zlib import crc32
 
 from ..errors import StreamError, TruncatedStream
 from ..values._decoder import NEED_DATA, NeedData
 from ..values._incremental import PartQueue
 from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
-from ._headers import HeaderValue, decode_headers
+from ._headers import decode_headers
 
 MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
 MAX_JOINED: Final = 8192  # bytes; a smaller frame is joined from its pieces in half the time that `_PartialFrame` takes
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
 
 _Head: TypeAlias = "tuple[bytes | None, int, int, int]"  # prelude and header block, their size, the frame's, CRC so far
-
-# Half the cost of `Message(...)`, which does the same.
-_new = cast("Callable[[type[Message], tuple[Mapping[str, HeaderValue], bytes]], Message]", tuple.__new__)  # pyright: ignore[reportUnknownMemberType]  # of tuple.__new__
 
 
 class EventStreamDecoder(PartQueue):
@@ -72,7 +68,7 @@ class EventStreamDecoder(PartQueue):
                 payload = part[offset + size : end - 4]
                 if crc32(payload, crc) == checksum_at(part, end - 4)[0]:
                     self._offset = end
-                    return _new(Message, (self._headers, payload))
+                    return Message(self._headers, payload)
             event = self._next_unknown()
             if event is not None:
                 return event

@@ -1,8 +1,9 @@
-"""A request as it goes over the wire, or a refusal: nothing is sent that a peer could read as something else."""
+"""A request as it goes over the wire; nothing is sent that a peer could read as something else."""
 
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import cast
 
 from ..errors import ConstructionError
@@ -16,18 +17,21 @@ ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body 
 _FRAMING = frozenset(("content-length", "host", "transfer-encoding"))
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _token = re.compile(TOKEN).fullmatch
+_first = itemgetter(0)
 
 
 def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
-    """Return where to connect (scheme and authority) and what to send: head and body in one piece if the body is small, else
-    the head and the body itself, unless that is an `Upload`, which is supplied later.
+    """Return where to connect (scheme and authority) and what to send: head and body in one piece
+    if the body is small, else the head and the body itself, unless that is an `Upload`, which is
+    supplied later.
 
-    `Host` and `Content-Length` are added if they are missing; nothing else is. Raises `ConstructionError` for what a peer could
-    read as something else: controls or non-ASCII anywhere, a name that is no token, another length, a second host.
+    `Host` and `Content-Length` are added if they are missing; nothing else is. Raises
+    `ConstructionError` for what a peer could read as something else: controls or non-ASCII
+    anywhere, a name that is no token, another length, a second host.
     """
     scheme, authority, path, query = split(request.url)
     headers, body, size = request.headers, request.body, _size(request.body)
-    names = [name.lower() for name, _ in headers]
+    names = list(map(str.lower, map(_first, headers)))
     tokens = [request.method, *names]
     if not (all(tokens) and _token("".join(tokens))):
         raise _misfit(request)
@@ -43,7 +47,11 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
 
 
 def _encoded(lines: list[str], request: Request) -> bytes:
-    """Return the head; raise `ConstructionError` unless it is printable ASCII between the ends of its own `lines`."""
+    """Return the head of a request.
+
+    Raises `ConstructionError` unless it is printable ASCII but for the line ends between `lines`, so
+    no name or value holds one.
+    """
     head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
     if head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1) or lines[0].count(" ") != 2 or "#" in lines[0]:
         raise _misfit(request)

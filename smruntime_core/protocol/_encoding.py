@@ -9,7 +9,10 @@ from ._bindings import MessageRecord, RequestRecord
 
 
 def endpoint(member: str, value: object) -> Endpoint:
-    """Return the URL of a service (scheme, host, perhaps port and path); raise `ConstructionError` for anything else."""
+    """Return the URL of a service: scheme, host, perhaps port and path.
+
+    Raises `ConstructionError` for anything else.
+    """
     return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
 
 

@@ -47,7 +47,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
     @property
     def send_once(self) -> bool:
-        """The request must not reach the service twice, whatever the answer: it opens something there."""
+        """Whether a second request would do harm, whatever the answer to the first."""
         return False
 
     def request(self, endpoint: str) -> Request:

@@ -8,7 +8,7 @@ Sources: "Create a signed AWS API request" in the IAM user guide; where it is si
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConstructionError
@@ -128,7 +128,7 @@ def _decoded(text: str) -> bytes:
 
 
 def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return canonical values by lower-case name: trimmed, runs of blanks folded, repeated fields joined by commas."""
+    """Return canonical values by lower-case name: blanks folded, repeated fields joined by commas."""
     found = {name.lower(): value for name, value in headers}
     text = " | ".join(["", *found.values(), ""])  # a blank at either end of a value is now one of two
     if len(found) == len(headers) and "  " not in text and text.isprintable():
@@ -139,13 +139,13 @@ def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {name: ",".join(values) for name, values in folded.items()}
 
 
-def signed_names(headers: Iterable[str], chosen: Collection[str] | None) -> list[str]:
+def signed_names(headers: Mapping[str, str], chosen: Collection[str] | None) -> list[str]:
     """Return which of `headers` are signed, sorted: all but those in `UNSIGNED`, or those `chosen`.
 
     Services demand `host` and every `x-amz-*`, so those are signed in any case.
     """
     if chosen is None:
-        return sorted([name for name in headers if name not in UNSIGNED])
+        return sorted(headers.keys() - UNSIGNED)
     wanted = {"host", *map(str.lower, chosen)}
     return sorted([name for name in headers if name in wanted or name.startswith("x-amz-")])
 

@@ -1,7 +1,7 @@
 """The key of a day's signatures for one scope.
 
-A key is good for a day, a region and a service. For HMAC it is held as two SHA-256 states that have read HMAC's padded key
-already (RFC 2104): a signature then costs three short hashes.
+A key is good for a day, a region and a service. For HMAC it is held as two SHA-256 states that have
+read HMAC's padded key already (RFC 2104): a signature then costs three short hashes.
 """
 
 from __future__ import annotations

@@ -103,7 +103,8 @@ class _SigningKeys:
 def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
     """Return the key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`.
 
-    Threads may share credentials: each assignment is one step, and at worst two threads derive the same key.
+    Threads may share credentials: each assignment is one step, and at worst two threads derive the
+    same key.
     """
     try:
         kept: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, which no stub can say of a record

@@ -59,7 +59,8 @@ class Source:
 
 
 class Upload(Record):
-    """The `size` bytes of `file` from `start` on, as every attempt sends them, and their SHA-256 in hexadecimal.
+    """The `size` bytes of `file` from `start` on, as every attempt sends them, and their SHA-256 in
+    hexadecimal.
 
     `lock` is held while they are read: a file has one position.
     """

@@ -19,8 +19,9 @@ Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 class Request(Record):
     """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
 
-    It is taken as given: what HTTP/1.1 cannot carry is refused where it is written to a wire. The request of an operation
-    that was given a file or an iterator has a `Source` as `body`; the reply of the IO to `Measure` takes its place.
+    It is taken as given: what HTTP/1.1 cannot carry is refused where it is written to a wire. The
+    request of an operation that was given a file or an iterator has a `Source` as `body`; the reply
+    of the IO to `Measure` takes its place.
     """
 
     method: str
@@ -41,7 +42,7 @@ class Request(Record):
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110 section 5.3)."""
+    """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
     found = {name.lower(): value for name, value in headers}
     if len(found) < len(headers):
         repeated: dict[str, list[str]] = {}
@@ -67,7 +68,7 @@ class Response(Record):
 
     @property
     def named(self) -> Mapping[str, str]:
-        """Header fields by lower-case name, repeated ones joined by commas (RFC 9110 section 5.3)."""
+        """Header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
         return by_name(self.headers)
 
     def __repr__(self) -> str:
@@ -108,8 +109,8 @@ def _moment(member: str, value: object) -> float | None:
 class Credentials(Record):
     """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
 
-    They refuse to be pickled, and their repr shows the access key id only. Signing keeps the keys derived from them in a
-    slot of the object that they belong to (`signing._sigv4`).
+    They refuse to be pickled, and their repr shows the access key id only. Signing keeps the keys
+    derived from them in a slot of the object that they belong to (`signing._sigv4`).
     """
 
     __slots__ = ("signing_keys",)

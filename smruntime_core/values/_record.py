@@ -1,9 +1,9 @@
 """Frozen records: the base of every value that the core takes or returns.
 
-A record is declared like a dataclass; `dataclasses` itself would add 40 ms to importing this package.
-One `__init__` is generated for each class, so Python reports missing and misspelt arguments and
-`inspect.signature` works. An instance stores only the members that were given; defaults live on the
-class. So `vars(record)` is what the caller set.
+A record is declared like a dataclass; `dataclasses` itself would add 40 ms to importing this
+package. One `__init__` is generated for each class, so Python reports missing and misspelt
+arguments and `inspect.signature` works. An instance stores only the members that were given;
+defaults live on the class. So `vars(record)` is what the caller set.
 """
 
 from __future__ import annotations
@@ -119,9 +119,10 @@ class _Constructor:
         for f in self._cls.fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
             store = f"values[{f.name!r}] = " + (f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name)
+            default = "None" if f.default is None else f"default_{f.name}"
             required = f.default is REQUIRED
-            parameters.append(f.name if required else f"{f.name}=default_{f.name}")
-            body.append(store if required else f"if {f.name} is not default_{f.name}: {store}")
+            parameters.append(f.name if required else f"{f.name}={default}")
+            body.append(store if required else f"if {f.name} is not {default}: {store}")
         names = ", ".join(f.name for f in self._cls.fields)
         exec(_INIT.format(", ".join(parameters), "\n  ".join(body), names), scope)  # noqa: S102 - our own names
         scope["__init__"].__qualname__ = f"{self._cls.__qualname__}.__init__"

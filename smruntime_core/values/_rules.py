@@ -19,7 +19,10 @@ _NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 
 class Rule:
-    """Text that matches `pattern` as a whole and has at most `maximum` characters; `says` completes "must be …"."""
+    """Text that matches `pattern` as a whole and has at most `maximum` characters.
+
+    `says` completes "must be …".
+    """
 
     def __init__(self, says: str, pattern: str, maximum: int) -> None:
         self.says = says
@@ -29,7 +32,9 @@ class Rule:
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        text = value if type(value) is str else self._plain(member, value)
+        if type(value) is str and len(value) <= self.maximum and self._matches(value):
+            return value
+        text = self._plain(member, value)
         if len(text) > self.maximum or not self._matches(text):
             raise ConstructionError(member, self.says, self._fault(text))
         return text
@@ -39,7 +44,7 @@ class Rule:
         return self.check(member, text)
 
     def _plain(self, member: str, value: object) -> str:
-        """Return the characters of a subclass of `str`: an enum member is sent as its value, not its name."""
+        """Return the characters of a subclass of `str`: of an enum member its value."""
         if not isinstance(value, str):
             raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
         return str.__str__(value)

@@ -27,7 +27,7 @@ def split(url: str) -> tuple[str, str, str, str]:
 
 
 class Endpoint(str):
-    """The URL of a service, without a slash at its end, that has been checked: no request checks it again."""
+    """The URL of a service that has been checked, without a slash at its end."""
 
     def __new__(cls, url: str) -> Endpoint:
         split(url)

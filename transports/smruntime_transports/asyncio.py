@@ -25,6 +25,7 @@ from typing import Unpack
 
 from smruntime_core.effects import Sleep
 
+from .client._boundary import boundary
 from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
 from .nonblocking._connection import READ, WRITE, Connection, poll_any
@@ -221,5 +222,6 @@ class AsyncClient(BaseClient):
 
     _adapter = "asyncio"
 
+    @boundary
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(**settings)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from typing import Unpack
 
+from .client._boundary import boundary
 from .client._client import Client as BaseClient
 from .client._settings import WireClientSettings
 from .nonblocking._connection import WRITE, Connection, poll_any
@@ -42,5 +43,6 @@ class Client(BaseClient):
     Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
     """
 
+    @boundary
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(**settings)

@@ -22,6 +22,7 @@ except ImportError as error:
 
 from smruntime_core.effects import Sleep
 
+from .client._boundary import boundary
 from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
 from .nonblocking._connection import READ, WRITE, Connection
@@ -129,5 +130,6 @@ class AsyncClient(BaseClient):
 
     _adapter = "trio"
 
+    @boundary
     def __init__(self, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(**settings)

@@ -41,6 +41,7 @@ from smruntime_core import ConstructionError, DispatchFailure
 from smruntime_core.effects import Flow
 from smruntime_core.values import host_and_port
 
+from .client._boundary import boundary
 from .client._client import Client as BaseClient
 from .client._settings import Settings, Urllib3Settings, WireClientSettings
 from .connect._connector import Connector
@@ -232,6 +233,7 @@ class Client(BaseClient):
     _settings_type = Urllib3Settings
     _settings_of_process = ("pools",)
 
+    @boundary
     def __init__(self, **settings: Unpack[Urllib3Settings]) -> None:
         super().__init__(**cast("WireClientSettings", settings))
 

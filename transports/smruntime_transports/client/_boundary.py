@@ -1,8 +1,10 @@
-"""Where tracebacks end: the public methods of clients raise our own errors without the frames of this library.
+"""Where tracebacks end: the public methods of clients raise our own errors without the frames of
+this library.
 
-A traceback that shows the locals of each frame, as error trackers collect it, would show keys, header values and bodies. Nothing
-inside deletes its locals for that; instead each public method, and the constructor of records in the core, raises our errors
-anew: without internal frames, and without its own arguments.
+A traceback that shows the locals of each frame, as error trackers collect it, would show keys,
+header values and bodies. Nothing inside deletes its locals for that; instead each public method,
+and the constructor of records in the core, raises our errors anew: without internal frames, and
+without its own arguments.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ def boundary(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except SmRuntimeError as error:
+        except (SmRuntimeError, TypeError) as error:  # TypeError: a misspelt argument
             del args, kwargs
             raise without_internals(error)  # noqa: B904 - it is the same error
 
@@ -48,7 +50,10 @@ def async_boundary(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[A
 
 
 def without_internals(error: ErrorT) -> ErrorT:
-    """Return `error`, it and the errors behind it without the frames of this library at the outer end of their tracebacks."""
+    """Return `error` without internal frames.
+
+    Errors of others behind it lose those frames of this library that called the failing code.
+    """
     seen: list[BaseException] = []
     behind: BaseException | None = error
     while behind is not None and behind not in seen:

@@ -181,6 +181,7 @@ class Client(BaseClient):
     its own. Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
     """
 
+    @boundary
     def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(settings, io)
         self._io = self._make_io()
@@ -246,16 +247,16 @@ class AsyncClient(BaseClient):
 
     _adapter: ClassVar[str | None] = None  # the one for the running event loop
 
+    @boundary
     def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(settings, io)
-        self._made_io: AwaitedIO | None = None
 
     @property
     def _io(self) -> AwaitedIO:
-        """The IO, made at the first call: only then an event loop runs."""
-        if self._made_io is None:
-            self._made_io = self._make_io()
-        return self._made_io
+        """The IO, made at the first call of this client or a copy: only then an event loop runs."""
+        if self._setup.io is None:
+            self._setup.io = self._make_io()
+        return cast("AwaitedIO", self._setup.io)
 
     def _make_io(self) -> AwaitedIO:
         adapter = self._adapter or running_adapter()

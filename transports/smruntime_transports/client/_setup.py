@@ -48,6 +48,7 @@ class Setup:
         self.retries = settings.get("retries") or RetryPolicy()
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
+        self.io: object = None  # of an asynchronous client, once an event loop runs
         self.lock = threading.Lock()
         known = self._config(Configuration(profile="", region=settings.get("region") or "unknown"))
         self.config = known if settings.get("region") is not None else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
 from smruntime_core import AsyncIO, InvokeEndpointWithResponseStreamOutput, Metadata, SmRuntimeError, SyncIO, run, run_async
 
-from ._boundary import async_boundary, without_internals
+from ._boundary import without_internals
 
 if TYPE_CHECKING:
     from smruntime_core.payload import JSON, ServerSentEvent
@@ -187,15 +187,17 @@ class _Each(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    @async_boundary
     async def __anext__(self) -> T:
-        while True:
-            for item in self._items:
-                return item
-            if self._stream.ended:
-                raise StopAsyncIteration
-            await run_async(self._stream.more(), self._io)
-            self._items = self._ready()
+        try:
+            while True:
+                for item in self._items:
+                    return item
+                if self._stream.ended:
+                    raise StopAsyncIteration
+                await run_async(self._stream.more(), self._io)
+                self._items = self._ready()
+        except SmRuntimeError as error:
+            raise without_internals(error)  # noqa: B904 - it is the same error
 
 
 class Opening(Generic[OutputT]):
