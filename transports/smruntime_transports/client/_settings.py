@@ -1,4 +1,4 @@
-"""What a client over a wire is made with: where to call and as whom, and how to get there."""
+"""The settings of a client over a wire: where to call, with which credentials, and how to connect."""
 
 from __future__ import annotations
 
