@@ -81,7 +81,7 @@ class Tunnels:
                     return
                 head += data
             self.asked.append(head)
-            found = re.match(rb"CONNECT (.*):(\d+) HTTP/1.1\r\n", head)
+            found = re.match(rb"CONNECT (.*):(\d+) HTTP/1.[01]\r\n", head)
             assert found, head
             with socket.create_connection((found[1].decode(), int(found[2]))) as onward:
                 self._open.append(onward)

@@ -1,20 +1,56 @@
-"""The urllib3 transport alone: what all transports share is in `test_contract`."""
+"""The urllib3 transport alone: the settings of a manager are used. What all transports share is in `test_contract`."""
 
 from __future__ import annotations
 
+import hashlib
 import socket
+import ssl
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
+import threading
+import warnings
+from pathlib import Path
 from typing import Any
 
-from smruntime_transports.nonblocking._connection import READ, WRITE, Connection
-from smruntime_transports.urllib3 import Lent
+import pytest
+import trustme
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util import ssl_
+
+from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_transports.urllib3 import Client
+
+from .callers import CREDENTIALS, IRIS, PERFORMERS, Step
+from .servers import OK, Peer, acting, scripted
+from .test_proxies import tunnelling
+
+ONCE = RetryPolicy(max_attempts=1)
+perform = PERFORMERS["urllib3"]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_certs(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("urllib3") / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
 
 
 def test_urllib3_future_is_told_from_urllib3() -> None:
-    """It takes the other's place when niquests is installed, and its connections cannot be lent."""
+    """It takes the other's place when niquests is installed, and opens connections in another way."""
     as_if = "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; import smruntime_transports.urllib3"
     ended = subprocess.run([sys.executable, "-P", "-c", as_if], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
@@ -23,16 +59,249 @@ def test_urllib3_future_is_told_from_urllib3() -> None:
     assert "smruntime_transports.sockets" in ended.stderr
 
 
-def test_what_was_lent_is_silent_whatever_was_waited_for_last() -> None:
-    """An upload that ends with the answer leaves it waiting to be written to, which it always is."""
-    ours, peer = socket.socketpair()
-    with ours, peer:
-        kept = Connection(ours, time.monotonic())
-        handover: Any = SimpleNamespace(lent=SimpleNamespace(wire=kept), _pool=SimpleNamespace(_put_conn=bool))
-        for _ in range(2):
-            assert kept.usable(time.monotonic())
-            lent = Lent(handover)
-            assert lent.poll(READ | WRITE, 0.0) == WRITE
-            lent.give_back()
-        peer.send(b"!")
-        assert not kept.usable(time.monotonic())
+# ── TLS ──
+
+
+def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alone(server_tls: ssl.SSLContext, ca_certs: str) -> None:
+    manager = urllib3.PoolManager(ca_certs=ca_certs)
+    with scripted(OK, OK, tls=server_tls) as server:
+        outcomes = perform(server.url, Step(), Step(), pools=manager)
+        assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
+        assert server.connections == 1
+    assert len(manager.pools) == 0
+    assert manager.connection_pool_kw == {"ca_certs": ca_certs}
+
+
+def test_a_manager_that_says_nothing_of_tls_gets_the_clients(server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", ca_certs)
+    with scripted(OK, tls=server_tls) as server:
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager())
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+
+
+def test_a_context_of_a_manager_is_used_as_it_is(server_tls: ssl.SSLContext, ca_certs: str) -> None:
+    context = ssl.create_default_context(cafile=ca_certs)
+    with scripted(OK, tls=server_tls) as server:
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager(ssl_context=context))
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+    assert context.sslsocket_class is ssl.SSLSocket
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_fingerprint_is_compared(server_tls: ssl.SSLContext, authority: trustme.CA, right: bool) -> None:
+    certificate = authority.issue_cert("localhost")
+    certificate.configure_cert(server_tls)
+    der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+    fingerprint = hashlib.sha256(der).hexdigest() if right else "00" * 32
+    manager = urllib3.PoolManager(cert_reqs="CERT_NONE", assert_fingerprint=fingerprint)
+    with scripted(OK, tls=server_tls) as server:
+        (outcome,) = perform(server.url, pools=manager, retries=ONCE)
+        assert len(server.requests) == right
+    if not right:
+        assert isinstance(outcome, DispatchFailure), outcome
+        assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "tls", "not_sent")
+        assert "ingerprint" in str(outcome)
+
+
+def test_a_certificate_that_is_not_verified_is_warned_of(server_tls: ssl.SSLContext) -> None:
+    with scripted(OK, tls=server_tls) as server, pytest.warns(urllib3.exceptions.InsecureRequestWarning, match="localhost"):
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager(cert_reqs="CERT_NONE"))
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+
+
+def test_a_warning_that_is_an_error_closes_the_connection(server_tls: ssl.SSLContext) -> None:
+    with scripted(OK, tls=server_tls) as server:
+        manager = urllib3.PoolManager(cert_reqs="CERT_NONE")
+        where: Any = {"region": "us-east-1", "endpoint_url": server.url, "credentials": CREDENTIALS}
+        with Client(pools=manager, **where) as client, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(urllib3.exceptions.InsecureRequestWarning):
+                client.call(IRIS)
+        assert not server.requests
+
+
+def test_certificates_that_are_not_there_are_a_failure_of_tls(server_tls: ssl.SSLContext) -> None:
+    with scripted(OK, tls=server_tls) as server:
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager(ca_certs="/nowhere.pem"), retries=ONCE)
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "tls", "not_sent")
+
+
+def test_http2_is_refused(server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `urllib3.http2.inject_into_urllib3()`."""
+    monkeypatch.setattr(ssl_, "ALPN_PROTOCOLS", ["h2"])
+    server_tls.set_alpn_protocols(["h2"])
+    with scripted(OK, tls=server_tls) as server:
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager(ca_certs=ca_certs), retries=ONCE)
+        assert not server.requests
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("protocol", "tls", "not_sent")
+    assert "HTTP/2" in str(outcome)
+
+
+def test_the_server_sees_the_end_of_a_handshake_that_takes_too_long() -> None:
+    left = threading.Event()
+
+    def act(peer: Peer) -> None:
+        while peer.connection.recv(4096):
+            pass
+        left.set()
+
+    with acting(act) as stage:
+        url = stage.url.replace("http:", "https:")
+        (outcome,) = perform(url, pools=urllib3.PoolManager(), retries=ONCE, timeouts=Timeouts(connect=0.2))
+        assert left.wait(2)
+    assert isinstance(outcome, TimeoutError), outcome
+
+
+# ── sockets ──
+
+
+def test_sockets_are_bound_to_the_source_address_of_a_manager() -> None:
+    peers: list[str] = []
+
+    def act(peer: Peer) -> None:
+        peers.append(peer.connection.getpeername()[0])
+        while peer.read():
+            peer.send(OK)
+
+    with acting(act) as stage:
+        (outcome,) = perform(stage.url, pools=urllib3.PoolManager(source_address=("127.0.0.9", 0)))
+    assert isinstance(outcome, InvokeEndpointOutput), outcome
+    assert peers == ["127.0.0.9"]
+
+
+def test_a_source_address_that_cannot_be_bound_is_a_refusal() -> None:
+    with scripted(OK) as server:
+        (outcome,) = perform(server.url, pools=urllib3.PoolManager(source_address=("192.0.2.1", 0)), retries=ONCE)
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("refused", "connect", "not_sent")
+
+
+def test_socket_options_of_a_manager_are_set() -> None:
+    option = (socket.SOL_SOCKET, socket.SO_RCVBUF, 12_345)
+    with scripted(OK) as server:
+        where: Any = {"region": "us-east-1", "endpoint_url": server.url, "credentials": CREDENTIALS}
+        with Client(pools=urllib3.PoolManager(socket_options=[option]), **where) as client:
+            client.call(IRIS)
+            assert client._wire is not None
+            (shared,) = client._wire._pool._routes.values()
+            sock: Any = shared.idle[0].sock
+            assert sock.getsockopt(*option[:2]) == 2 * option[2]  # as Linux counts it
+
+
+# ── limits ──
+
+
+def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
+    """How many of `count` calls at a time reach the server, and how many connections are kept afterwards."""
+    released, arrived = threading.Event(), threading.Semaphore(0)
+
+    def act(peer: Peer) -> None:
+        while peer.read():
+            arrived.release()
+            released.wait(10)
+            peer.send(OK)
+
+    with acting(act) as stage:
+        where: Any = {"region": "us-east-1", "endpoint_url": stage.url, "credentials": CREDENTIALS}
+        with Client(pools=manager, **where) as client:
+            threads = [threading.Thread(target=client.call, args=(IRIS,)) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            reached = sum(arrived.acquire(timeout=0.5) for _ in range(count))
+            released.set()
+            for thread in threads:
+                thread.join()
+            assert client._wire is not None
+            return reached, client._wire._pool.idle
+
+
+def test_a_manager_that_blocks_limits_connections() -> None:
+    assert held_open(4, urllib3.PoolManager(maxsize=2, block=True)) == (2, 2)
+
+
+def test_a_manager_that_does_not_block_limits_what_is_kept() -> None:
+    assert held_open(4, urllib3.PoolManager(maxsize=2)) == (4, 2)
+
+
+# ── proxies ──
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_headers_of_a_proxy_manager_go_to_the_proxy_only(server_tls: ssl.SSLContext, ca_certs: str, secure: bool) -> None:
+    headers = {"X-Team": "blue", **urllib3.util.make_headers(proxy_basic_auth="me:hush")}
+    with tunnelling() as proxy, scripted(OK, tls=server_tls if secure else None) as server:
+        manager = urllib3.ProxyManager(proxy.url, proxy_headers=headers, ca_certs=ca_certs)
+        (outcome,) = perform(server.url, pools=manager)
+        assert isinstance(outcome, InvokeEndpointOutput), outcome
+        (asked,) = proxy.asked
+        assert asked.startswith(b"CONNECT ")
+        assert b"\r\nX-Team: blue\r\n" in asked
+        assert b"\r\nproxy-authorization: Basic bWU6aHVzaA==\r\n" in asked
+        assert b"X-Team" not in server.requests[0]
+
+
+def test_headers_that_would_begin_another_line_are_refused() -> None:
+    manager = urllib3.ProxyManager("http://proxy.test", proxy_headers={"X-Team": "blue\r\nX-Admin: yes"})
+    with pytest.raises(ConstructionError, match="header"):
+        Client(region="us-east-1", pools=manager)
+
+
+# ── connection classes ──
+
+
+class OwnSockets(HTTPConnection):
+    """Opens its sockets itself, as urllib3's SOCKS connections do."""
+
+    def _new_conn(self) -> socket.socket:
+        opened.append(self.host)
+        return super()._new_conn()
+
+
+class OwnSecureSockets(OwnSockets, HTTPSConnection):
+    """The same for https."""
+
+
+class OwnPool(HTTPConnectionPool):
+    ConnectionCls = OwnSockets  # as in `urllib3.contrib.socks`
+
+
+class OwnSecurePool(HTTPSConnectionPool):
+    ConnectionCls = OwnSecureSockets
+
+
+opened: list[str] = []
+
+
+def with_own_classes(manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    opened.clear()
+    manager.pool_classes_by_scheme = {"http": OwnPool, "https": OwnSecurePool}
+    return manager
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_connection_class_that_opens_sockets_itself_does_so(
+    server_tls: ssl.SSLContext, ca_certs: str, secure: bool, proxied: bool
+) -> None:
+    with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
+        manager = urllib3.ProxyManager(proxy.url, ca_certs=ca_certs) if proxied else urllib3.PoolManager(ca_certs=ca_certs)
+        outcomes = perform(server.url, Step(), Step(), pools=with_own_classes(manager), retries=ONCE)
+        assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"], outcomes
+        assert len(proxy.asked) == proxied
+    assert len(opened) == 1
+
+
+def test_what_such_a_class_cannot_open_is_a_failure_of_connecting() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        (outcome,) = perform(url, pools=with_own_classes(urllib3.PoolManager()), retries=ONCE)
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase, outcome.delivery) == ("refused", "connect", "not_sent")
+
+
+def test_pools_are_given_without_settings_that_a_manager_has(tmp_path: Path) -> None:
+    with pytest.raises(ConstructionError, match="max_connections"):
+        Client(region="us-east-1", pools=urllib3.PoolManager(), max_connections=5)

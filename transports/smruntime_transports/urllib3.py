@@ -1,44 +1,52 @@
-"""The blocking client over urllib3: the TLS, certificate and proxy settings of a `PoolManager`, and our own exchange.
+"""The blocking client over urllib3: TLS, certificates and proxy as a `PoolManager` has them.
 
-urllib3 secures a socket and does nothing else. Our resolver and our CONNECT open it, within the deadline; then urllib3
-makes the TLS handshake with the manager's settings, and the connection lives in our pool as on the sockets transport:
+urllib3 secures sockets and does nothing else. Our resolver and our CONNECT open a socket, urllib3
+makes the TLS handshake with the manager's settings, and the connection then lives in our own pool
+and carries our own exchange, as on the sockets transport:
 
-    pool ──> our socket, through the manager's proxy ──> urllib3: TLS ──> exchange ──> pool
+    pool ──> socket, through the manager's proxy ──> urllib3: TLS ──> exchange ──> pool
 
-Deadlines: `left()` is what remains of `timeouts.connect`. Our part waits for no longer than that; urllib3's handshake
-blocks on a socket with that timeout, which `ssl` holds the whole handshake to. From then on the socket does not block,
-and the flow of the exchange waits with its own deadlines, as on the sockets transport.
+Deadlines: `left()` returns what remains of `timeouts.connect`, and each step of connecting waits
+for no longer than that. urllib3's handshake blocks, on a socket with that timeout; `ssl` applies it
+to the handshake as a whole. Afterwards the socket is non-blocking, and the exchange has time limits
+of its own (`_time_limits`).
 
-A manager whose connection class opens sockets in its own way (SOCKS, for instance) is left to do so.
+A manager whose connection class opens sockets itself (SOCKS, for instance) is left to do so. With
+gevent or eventlet, patch before `ssl` is imported: patched later, urllib3 fails to make the TLS
+context of a manager with `ca_certs` (RecursionError).
 """
 
 from __future__ import annotations
 
 import copy
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 try:
     import urllib3
     from urllib3._version import __version__ as version
     from urllib3.connection import HTTPConnection
+    from urllib3.connectionpool import HTTPConnectionPool
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
     from urllib3.util import ssl_
 except ImportError as error:
-    raise ImportError("smruntime_transports.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from error
+    remedy = "needs urllib3: pip install 'smruntime-core[urllib3]'"
+    raise ImportError(f"smruntime_transports.urllib3 {remedy}") from error
 
 if hasattr(HTTPConnection, "is_multiplexed"):
     raise ImportError(
-        f"smruntime_transports.urllib3 needs urllib3, and {version} is urllib3-future (niquests installs it "
-        "under the same name), which opens connections in another way. Use smruntime_transports.sockets or "
-        ".asyncio, or pip install --force-reinstall urllib3"
+        f"smruntime_transports.urllib3 needs urllib3, and {version} is urllib3-future (niquests "
+        "installs it under the same name), which opens connections in another way. Use "
+        "smruntime_transports.sockets, or pip install --force-reinstall urllib3"
     )
 
 from smruntime_core import ConstructionError, DispatchFailure
 from smruntime_core.effects import Flow
+from smruntime_core.errors import Phase
 from smruntime_core.values import host_and_port
 
 from .client._boundary import boundary
@@ -47,18 +55,16 @@ from .client._settings import Settings, Urllib3Settings, WireClientSettings
 from .connect._connector import Connector
 from .connect._proxies import Proxies, Proxy
 from .connect._tls import TLS
-from .nonblocking._connection import OPTIONS, Connection, Option, Route
+from .nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from .nonblocking._retry import Left, broken, not_sent
 from .nonblocking._time_limits import Limits
 from .wire._pool import MOST, Pool
 from .wire._wire import Wire, WireSettings, conceal, connector_of
 
-if TYPE_CHECKING:
-    import socket
-
-    from urllib3.connectionpool import HTTPConnectionPool
-
 _UNLIMITED = 1_000_000  # connections of a manager that does not make its callers wait
+_TLS_SETTINGS = ("ssl_", "ca_", "cert_", "assert_")  # how their names begin
+_HTTP2 = "urllib3 speaks HTTP/2: call urllib3.http2.extract_from_urllib3()"
+_HTTPS_PROXY = "for a proxy that speaks TLS pass proxy= instead of a ProxyManager"
 
 
 class ManagedConnector(Connector):
@@ -83,42 +89,36 @@ class ManagedConnector(Connector):
             options=(*options, *(settings.get("socket_options") or ())),
             source_address=settings.get("source_address"),
         )
-        # a copy without pools, so that nothing here is seen in the caller's, and without its proxy: CONNECT is ours
-        self._manager = copy.copy(manager)
-        self._manager.pools = type(manager.pools)(10)
-        settings = {name: value for name, value in settings.items() if not name.startswith("_proxy")}
-        self._manager.connection_pool_kw = settings
+        self._manager = manager
+        self._pools: dict[Origin, HTTPConnectionPool] = {}
+        self._settings = {  # without the proxy, since CONNECT is ours
+            name: value for name, value in settings.items() if not name.startswith("_proxy")
+        }
 
     def connect(self, route: Route, limits: Limits) -> Flow[Connection]:
         """Return a new connection; raises like `Connector.connect`."""
-        pool, connection = self._urllib3(route)
-        if type(connection)._new_conn is HTTPConnection._new_conn:
-            return (yield from super().connect(route, limits))
         _, _, proxy = route
+        if proxy is not None and proxy.scheme == "https" and self._manager.proxy is not None:
+            raise not_sent("tls", "proxy", _HTTPS_PROXY)
+        pool, managed = self._urllib3(route)
+        if type(managed)._new_conn is HTTPConnection._new_conn:
+            return (yield from super().connect(route, limits))
         if proxy is not None:
-            host, port = connection.host, connection.port
-            connection.host, connection.port = proxy.host, proxy.port
-            connection.set_tunnel(host, port, dict(proxy.headers))
+            managed.set_tunnel(managed.host, managed.port, dict(proxy.headers))
+            managed.host, managed.port = proxy.host, proxy.port
         left = limits.countdown(limits.phases.connect)
-        return Connection(_connected(pool, connection, left), self._clock())
-
-    def open(self, route: Route, left: Left) -> Flow[Connection]:
-        """Return a connection without TLS to the origin."""
-        if self._manager.proxy is not None and self._manager.proxy.scheme == "https":
-            message = "urllib3's TLS inside TLS has no socket to wait for: pass proxy= instead of a ProxyManager"
-            raise not_sent("tls", "proxy", message)
-        return (yield from super().open(route, left))
+        return Connection(_connected(pool, managed, left), self._clock())
 
     def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
-        """Have urllib3 make the TLS handshake on a duplicate of the socket; return the secured connection."""
+        """Have urllib3 secure a duplicate of the socket, and return the connection over that."""
         _, _, proxy = route
         if proxy is not None and proxy.scheme == "https":
             return (yield from super().secure(connection, route, left))
-        plain = cast("socket.socket", connection.sock)
+        plain = cast("socket.socket", connection.sock)  # TLS is about to begin
         pool, managed = self._urllib3(route)
 
         def duplicate() -> socket.socket:
-            plain.getpeername()  # or `wrap_socket` finds out that the peer left, and skips the handshake
+            plain.getpeername()  # if the peer has left, `wrap_socket` would skip the handshake
             sock = plain.dup()
             sock.settimeout(managed.timeout)
             return sock
@@ -127,66 +127,72 @@ class ManagedConnector(Connector):
         try:
             secured = Connection(_connected(pool, managed, left), self._clock())
         except BaseException:
-            connection.hang_up()  # for an interrupt loses the duplicate, open, in the handshake
+            connection.hang_up()  # the peer sees the end even if the duplicate is lost
             raise
         connection.drop()
         return secured
 
     def _urllib3(self, route: Route) -> tuple[HTTPConnectionPool, HTTPConnection]:
-        """Return urllib3's pool for a route, with a connection of its class that is not connected yet."""
-        scheme, authority, _ = route
-        settings = self._manager.connection_pool_kw
-        tls = ("ssl_", "ca_", "cert_", "assert_")
-        if scheme == "https" and not any(name.startswith(tls) and value is not None for name, value in settings.items()):
-            settings["ssl_context"] = _interruptible(self.tls)  # urllib3 would make one per connection
-        host, port = host_and_port(scheme, authority)
-        # not a ProxyManager's own method, which returns the proxy for plain http
-        pool = urllib3.PoolManager.connection_from_host(self._manager, host, port, scheme)
+        """Return urllib3's pool for `route`, and a connection of its class, not yet connected."""
+        scheme, _ = origin = route[:2]
+        pool = self._pools.get(origin)
+        if pool is None:
+            given = (name for name, value in self._settings.items() if value is not None)
+            if scheme == "https" and not any(name.startswith(_TLS_SETTINGS) for name in given):
+                self._settings["ssl_context"] = _interruptible(self.tls)  # for all connections
+            manager = copy.copy(self._manager)  # with other pools: the caller's are not touched
+            manager.pools = type(manager.pools)(1)
+            manager.connection_pool_kw = self._settings
+            # a ProxyManager's own method would return a pool for the proxy where the scheme is http
+            connect_to = urllib3.PoolManager.connection_from_host
+            pool = connect_to(manager, *host_and_port(*origin), scheme)
+            self._pools[origin] = pool
         return pool, cast("HTTPConnection", pool._new_conn())
 
 
-def _connected(pool: HTTPConnectionPool, connection: HTTPConnection, left: Left) -> socket.socket:
-    """Have urllib3 connect, and return the socket; raises `DispatchFailure`."""
-    connection.timeout = left()
-    checked: Any = None
+def _connected(pool: HTTPConnectionPool, managed: HTTPConnection, left: Left) -> socket.socket:
+    """Have urllib3 connect and return the socket; raises `DispatchFailure`."""
+    managed.timeout = left()
     try:
-        if connection.timeout == 0:
+        if managed.timeout == 0:
             raise TimeoutError
         # connects https, and warns if the certificate is not verified
-        pool._validate_conn(cast("Any", connection))  # the class does not fit urllib3's protocol
-        if connection.sock is None:
-            connection.connect()
-        checked = _checked(connection.sock) if pool.scheme == "https" else connection.sock
-        return cast("socket.socket", checked)
-    except (OSError, ValueError, HTTPError) as error:
-        raise _failure(error, pool.host) from None
-    finally:
-        if checked is None:
-            connection.close()
+        pool._validate_conn(cast("Any", managed))  # the class does not fit urllib3's protocol
+        if managed.sock is None:
+            managed.connect()
+        if pool.scheme == "https":
+            _check(managed.sock)
+        return cast("socket.socket", managed.sock)
+    except BaseException as error:
+        managed.close()
+        if isinstance(error, OSError | ValueError | HTTPError):
+            raise _failure(error, pool) from None
+        raise
 
 
-def _checked(sock: Any) -> socket.socket:
-    """Refuse a secured socket on which our exchange cannot work."""
+def _check(sock: Any) -> None:
+    """Refuse a secured socket that our exchange cannot use."""
     if "h2" in (sock.selected_alpn_protocol(), *ssl_.ALPN_PROTOCOLS):
-        raise not_sent("protocol", "tls", "HTTP/2 is switched on: call urllib3.http2.extract_from_urllib3()")
+        raise not_sent("protocol", "tls", _HTTP2)
     if not hasattr(sock, "pending"):  # pyOpenSSL's, for instance
-        raise not_sent("tls", "tls", f"a {type(sock).__name__} of urllib3's cannot be waited for: use Python's ssl")
+        message = f"cannot wait for a {type(sock).__name__} of urllib3's: use Python's ssl"
+        raise not_sent("tls", "tls", message)
     sock.suppress_ragged_eofs = False  # an end without close_notify may be a cut
-    return cast("socket.socket", sock)
 
 
-def _failure(error: Exception, host: str) -> DispatchFailure:
+def _failure(error: Exception, pool: HTTPConnectionPool) -> DispatchFailure:
     """Return what went wrong while urllib3 connected, in our terms."""
-    what = f"TLS handshake with {host}"
+    phase: Phase = "tls" if pool.scheme == "https" else "connect"
+    what = f"TLS handshake with {pool.host}" if phase == "tls" else f"connection to {pool.host}"
     match error:
+        case NewConnectionError():  # which is a timeout to urllib3 as well
+            return not_sent("refused", "connect", f"urllib3: {error}")
         case ConnectTimeoutError():
             return not_sent("timeout", "connect", f"urllib3: {error}")
-        case NewConnectionError():
-            return not_sent("refused", "connect", f"urllib3: {error}")
         case TimeoutError():
-            return not_sent("timeout", "tls", f"{what} took too long")
+            return not_sent("timeout", phase, f"{what} took longer than timeouts.connect allows")
         case OSError():
-            return broken(error, "tls", what)
+            return broken(error, phase, what)
         case _:
             return not_sent("tls", "tls", f"{what} failed: {error}")
 
@@ -194,16 +200,16 @@ def _failure(error: Exception, host: str) -> DispatchFailure:
 def _interruptible(context: ssl.SSLContext) -> ssl.SSLContext:
     """Make the sockets of `context` close when an interrupt ends their handshake.
 
-    Python's `wrap_socket` closes them after an OSError only, and loses them otherwise.
+    Python's `wrap_socket` closes them after an OSError only.
     """
-    standard = type(context).__module__ == "ssl"  # and not gevent's, eventlet's or truststore's
+    standard = type(context).__module__ == "ssl"  # not gevent's, eventlet's or truststore's
     if standard and context.sslsocket_class is ssl.SSLSocket:
 
         class InterruptibleSocket(ssl.SSLSocket):
             def do_handshake(self, block: bool = False) -> None:
                 try:
                     super().do_handshake(block)
-                except Exception:
+                except OSError:
                     raise
                 except BaseException:
                     self.close()
@@ -219,8 +225,7 @@ def _proxy_of(manager: urllib3.PoolManager) -> Proxy | None:
     if url is None:
         return None
     headers = cast("urllib3.ProxyManager", manager).proxy_headers
-    port = url.port or (443 if url.scheme == "https" else 80)
-    return Proxy(url.scheme or "http", url.host or "", port, tuple(headers.items()))
+    return Proxy(url.scheme or "http", url.host or "", url.port or 80, tuple(headers.items()))
 
 
 class Client(BaseClient):

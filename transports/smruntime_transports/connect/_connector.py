@@ -2,7 +2,7 @@
 
     Names ──> race ──> [TLS to the proxy] ──> [CONNECT] ──> [TLS to the host] ──> Connection
 
-All of it shares the time of one connect phase (`timeouts.connect`), and whatever fails here, nothing has been sent.
+All of it shares the time of one connect phase (`timeouts.connect`). If it fails, nothing has been sent.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Connector:
         source_address: tuple[str, int] | None = None,
     ) -> None:
         if not (tls is None or isinstance(tls, TLS) or is_context(tls)):
-            found = f"found {type(tls).__name__}"
-            raise ConstructionError("tls", "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext", found)
+            rule = "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext"
+            raise ConstructionError("tls", rule, f"found {type(tls).__name__}")
         self.proxies = proxies or Proxies()
         self._proxied = bool(self.proxies)
         self._clock = clock
@@ -118,8 +118,14 @@ class Connector:
 
         return handshake(connection, self.tls, host, left, phase)
 
-    def reach(self, host: str, port: int, left: Left, phase: Phase | None = None) -> Flow[Connection]:
-        """Return an open TCP connection to `host`; its failures are of `phase`, if that is given."""
+    def reach(
+        self,
+        host: str,
+        port: int,
+        left: Left,
+        phase: Phase | None = None,
+    ) -> Flow[Connection]:
+        """Return an open TCP connection to `host`; failures are of `phase`, if that is given."""
         if left() == 0:
             raise not_sent("timeout", phase or "connect", f"no time is left to connect to {host}")
         addresses = yield from self._names.addresses(host, port, left())
@@ -127,4 +133,13 @@ class Connector:
             raise not_sent("timeout", phase or "resolve", f"no address of {host} in time")
         if not addresses:
             raise not_sent("refused", phase or "resolve", f"no address found for {host}")
-        return (yield from race(addresses, self._clock, left, phase or "connect", self._options, self._source_address))
+        return (
+            yield from race(
+                addresses,
+                self._clock,
+                left,
+                phase or "connect",
+                self._options,
+                self._source_address,
+            )
+        )

@@ -1,8 +1,9 @@
 """Connecting to a host with several addresses: one after the other, 250 ms apart, until one answers (RFC 8305).
 
-    addresses, families in turn ──> connect ──> 250 ms, or a refusal ──> connect the next as well ──> the first that is open wins
+    connect ──> 250 ms, or a refusal ──> connect to the next as well ──> the first that is open wins
 
-An address that swallows packets costs a quarter of a second and not the whole connect phase; the losers are closed.
+An address that swallows packets costs a quarter of a second and not the whole connect phase. The
+losers are closed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _SHOWN = 4  # refusals that are quoted
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """In the resolver's order, but families in turn, the first address's family first (RFC 8305 section 4)."""
+    """Return `addresses` with the families in turn, the first one's first (RFC 8305 section 4)."""
     families = dict.fromkeys(family for family, _ in addresses)
     columns = [[found for found in addresses if found[0] == family] for family in families]
     return [found for row in zip_longest(*columns) for found in row if found is not None]
@@ -53,7 +54,7 @@ def race(
                 attempt = Attempt(*waiting.pop(0))
                 try:
                     running[attempt.begin(clock(), options, source_address)] = attempt
-                except OSError as error:  # refused at once; no such family here; too many open files
+                except OSError as error:  # refused at once, no such family, too many open files
                     refusals.append(attempt.said(error.strerror or str(error)))
                     continue
             pause = STAGGER if waiting and (seconds is None or seconds > STAGGER) else seconds
@@ -69,18 +70,27 @@ def race(
                 connection.drop()
     if len(refusals) == len(addresses):
         raise not_sent("refused", phase, "; ".join(refusals[:_SHOWN]))
-    raise not_sent("timeout", phase, f"none of {len(addresses)} addresses answered in time, the first is {addresses[0][1][0]}")
+    raise not_sent(
+        "timeout",
+        phase,
+        f"none of {len(addresses)} addresses answered in time, the first is {addresses[0][1][0]}",
+    )
 
 
 class Attempt:
-    """At one of the addresses."""
+    """An attempt to connect to one address."""
 
     def __init__(self, family: socket.AddressFamily, address: tuple[object, ...]) -> None:
         self._family = family
         self._address = address
         self._sock: socket.socket | None = None
 
-    def begin(self, now: float, options: Iterable[Option], source_address: tuple[str, int] | None) -> Connection:
+    def begin(
+        self,
+        now: float,
+        options: Iterable[Option],
+        source_address: tuple[str, int] | None,
+    ) -> Connection:
         """Return a connection that is being opened; raises `OSError` if it fails at once."""
         sock = self._sock = socket.socket(self._family, socket.SOCK_STREAM)
         connection = Connection(sock, now)
@@ -99,9 +109,10 @@ class Attempt:
 
     @property
     def code(self) -> int:
-        """The system's number for how it failed, 0 if it did not."""
-        return 0 if self._sock is None else self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        """The system's error number, 0 if it succeeded."""
+        sock = self._sock
+        return 0 if sock is None else sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
     def said(self, words: str) -> str:
-        """`words` of this address."""
+        """Return `words` about this address."""
         return f"{self._address[0]}:{self._address[1]}: {words}"

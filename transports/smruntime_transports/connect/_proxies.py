@@ -1,8 +1,9 @@
 """Proxies: which one leads to an origin, and the way through it.
 
-Everything goes through CONNECT, plain http too. So an answer is always the endpoint's and never the proxy's, what fails on the way has
-certainly not been sent, and a proxy sees neither bodies nor session tokens. (A proxy that allows CONNECT to port 443 only lets
-no plain http through; SageMaker's own endpoints are https.)
+Everything goes through CONNECT, plain http too. So a response is always the endpoint's and never the
+proxy's, a request that fails on the way has certainly not been sent, and a proxy sees neither bodies
+nor session tokens. (A proxy that allows CONNECT to port 443 only lets no plain http through;
+SageMaker's own endpoints are https.)
 
 A proxy is used if it was given, or if the environment may be asked (`trust_env=True`): `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, in lower
 case or upper case, and `NO_PROXY`. Link-local addresses, where the credentials of containers and instances are served, are never reached
@@ -23,7 +24,7 @@ from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, Head, Violation, read_he
 from smruntime_core.values import Record, field, host_and_port, split
 
 from ..nonblocking._connection import READ, WRITE, Connection
-from ..nonblocking._retry import Left, not_sent, patiently
+from ..nonblocking._retry import Left, not_sent, retry_until_ready
 
 _RULE = "a URL of a host, http:// or https://, with a user name and password if need be"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -39,7 +40,7 @@ def _fields(member: str, value: object) -> tuple[tuple[str, str], ...]:
 
 
 class Proxy(Record):
-    """A proxy. `scheme` is how to speak to it; `headers` are sent with CONNECT, the password among them."""
+    """A proxy: how to speak to it, where it is, and the headers for CONNECT, which hold the password."""
 
     scheme: str
     host: str
@@ -77,11 +78,16 @@ def _read(url: object) -> Proxy | None:
     except ConstructionError:
         return None
     pair = b":".join(map(unquote_to_bytes, user.partition(":")[::2]))
-    return Proxy(scheme, host, port, (("Proxy-Authorization", f"Basic {b64encode(pair).decode()}"),) if at else ())
+    return Proxy(
+        scheme,
+        host,
+        port,
+        (("Proxy-Authorization", f"Basic {b64encode(pair).decode()}"),) if at else (),
+    )
 
 
 class Proxies:
-    """Which proxy leads where: `given`, or what `environ` says (None: it is not asked)."""
+    """The proxies of a client: the one `given`, or those of `environ` unless that is None."""
 
     def __init__(self, given: Proxy | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._given = given
@@ -94,7 +100,7 @@ class Proxies:
         return self._given is not None or bool(self._found)
 
     def to(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """The one to go through, None if there is none."""
+        """Return the proxy for an origin, None if it is reached directly."""
         proxy = self._given or self._found.get(scheme)
         if proxy is None or host.lower().startswith(_LINK_LOCAL) or any(exempt(rule, host.lower(), port) for rule in self._exempt):
             return None
@@ -114,7 +120,10 @@ class Proxies:
 
 
 def exempt(rule: str, host: str, port: int) -> bool:
-    """An entry of NO_PROXY means `host`: `*`, a domain with all below it, an address, a network, each perhaps with a port."""
+    """Return whether an entry of NO_PROXY matches `host`.
+
+    An entry is `*`, a domain with all below it, an address or a network, each perhaps with a port.
+    """
     if rule == "*":
         return True
     if "/" in rule:
@@ -138,21 +147,25 @@ def _in_network(rule: str, host: str) -> bool:
 
 
 def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Left) -> Flow[None]:
-    """Have `proxy`, at the other end of `connection`, connect on to `host`; raises `DispatchFailure`, of phase `"proxy"`."""
+    """Ask `proxy`, the peer of `connection`, for a tunnel to `host`; raises `DispatchFailure`."""
     sock, what = connection.sock, f"CONNECT through the proxy {proxy.host}:{proxy.port}"
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     unsent = _asking(where, proxy)
     while unsent:
-        count = yield from patiently(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
+        count = yield from retry_until_ready(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
         unsent = unsent[count:]
     held = b""
     for _ in range(MAX_INTERIM + 1):
         while (end := held.find(b"\r\n\r\n")) < 0:
             if len(held) >= MAX_HEAD:
-                raise not_sent("too_large", "proxy", f"{what}: the answer's head is longer than {MAX_HEAD} bytes")
+                raise not_sent(
+                    "too_large",
+                    "proxy",
+                    f"{what}: the answer's head is longer than {MAX_HEAD} bytes",
+                )
             if left() == 0:  # a fast drip is never waited for
                 raise not_sent("timeout", "proxy", f"{what} took too long")
-            data = yield from patiently(connection, partial(sock.recv, 16 * 1024), READ, left, "proxy", what)
+            data = yield from retry_until_ready(connection, partial(sock.recv, 16 * 1024), READ, left, "proxy", what)
             if not data:
                 raise not_sent("closed", "proxy", f"{what}: the proxy closed the connection")
             held += data
@@ -165,7 +178,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
 
 
 def _asking(where: str, proxy: Proxy) -> memoryview:
-    """What asks for it: a view, for a traceback with locals would show bytes, and the password in them."""
+    """Return the CONNECT request, as a view: a traceback with locals would show the password in bytes."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in proxy.headers)
     return memoryview(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n{fields}\r\n".encode("ascii"))
 
@@ -179,7 +192,11 @@ def _head(raw: bytes, what: str) -> Head:
 
 def _judge(head: Head, rest: bytes, what: str) -> None:
     if head.status == 407:
-        raise not_sent("protocol", "proxy", f"{what}: it wants a user name and password, or others than these (407)")
+        raise not_sent(
+            "protocol",
+            "proxy",
+            f"{what}: it wants a user name and password, or others than these (407)",
+        )
     if head.status >= 300:
         kind: Kind = "refused" if head.status >= 500 else "protocol"  # it will say the same again
         raise not_sent(kind, "proxy", f"{what}: it answered with status {head.status}")

@@ -1,8 +1,8 @@
 """The addresses of a name, within the caller's time.
 
-`getaddrinfo` knows no time limit and may hang for longer than anybody wants to wait, so it runs in a daemon thread of our own, on every
-transport: `asyncio.run` and trio would wait for a lookup in one of their threads to end. Calls that ask for the same name
-at the same time share one lookup. A thread that hangs is left behind, at most one a name; it holds nothing but its question.
+`getaddrinfo` has no timeout and may hang, so it runs in a daemon thread of our own, on every transport:
+`asyncio.run` and trio would wait for a lookup in one of their threads to end. Calls that ask for the
+same name at the same time share one lookup. A thread that hangs is left behind, at most one a name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ NUMERIC = socket.AI_NUMERICHOST
 
 
 def system(host: str, port: int, flags: int = 0) -> list[Address]:
-    """What the system's resolver says; empty if it says no. A name in bytes spares an import of 2 ms."""
+    """Return the addresses that the system's resolver finds; empty if it finds none.
+
+    It gets the name in bytes, since text costs an import of 2 ms (encodings.idna).
+    """
     try:
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError):
@@ -37,7 +40,7 @@ class Lookup(Latch):
     answer: list[Address] | None = None
 
     def answered(self, answer: list[Address]) -> None:
-        """Call all who wait."""
+        """Wake all callers with the addresses."""
         self.answer = answer
         self.open()
 
@@ -50,7 +53,7 @@ class Names:
         self._under_way: dict[Key, Lookup] = {}
 
     def addresses(self, host: str, port: int, seconds: float | None) -> Flow[list[Address] | None]:
-        """Those of `host`, none if it has none; None if `seconds` passed first."""
+        """Return the addresses of `host`, empty if it has none; None after `seconds`."""
         if numeric := system(host, port, NUMERIC):
             return numeric
         lookup = self._ask(host, port)

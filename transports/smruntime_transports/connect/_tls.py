@@ -1,9 +1,9 @@
 """The TLS settings of a client, and the `ssl.SSLContext` that they describe.
 
-One context serves all connections of a client. It is made when the first of them needs it: importing `ssl` takes 8 ms
-and reading the system's certificates 16. Where those lie in a directory that OpenSSL can search, none is read before
-it is needed. TLS 1.2 is the least, whatever OpenSSL's settings say; the host name is checked; `SSLKEYLOGFILE` is
-ignored.
+One context serves all connections of a client. It is made when the first of them needs it: importing
+`ssl` takes 8 ms and reading the system's certificates 16. Where those lie in a directory that OpenSSL
+can search, none is read before it is needed. TLS 1.2 is the least, whatever OpenSSL's settings say;
+the host name is checked; `SSLKEYLOGFILE` is ignored.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ def _path(member: str, value: object) -> str | None:
 class TLS(Record, kw_only=True):
     """The TLS settings of a client, as its argument `tls`.
 
-    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it) to trust instead of
-    the system's; `truststore=True` has the operating system verify (extra `truststore`). `certificate` is the client's
-    own with its chain, in PEM, `key` the file of its private key (default: the same file), `password` that key's.
-    `key_log` is a file for the keys of every connection, for Wireshark.
+    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it) to
+    trust instead of the system's; `truststore=True` has the operating system verify (extra
+    `truststore`). `certificate` is the client's own with its chain, in PEM, `key` the file of its
+    private key (default: the same file), `password` the password of that. `key_log` is a file for the
+    keys of every connection, for Wireshark.
     """
 
     ca_bundle: str | None = field(default=None, check=_path)
@@ -54,7 +55,7 @@ class TLS(Record, kw_only=True):
     def context(self, ca_bundle: str | None) -> ssl.SSLContext:
         """Return a context with these settings; `ca_bundle` counts unless they have their own.
 
-        Raises `ConstructionError` for a file that cannot be used, `ImportError` if the extra is missing.
+        Raises `ConstructionError` for a file that cannot be used, `ImportError` for a missing extra.
         """
         import ssl
 
@@ -73,13 +74,14 @@ class TLS(Record, kw_only=True):
             try:  # without a password, "": else OpenSSL asks the terminal
                 context.load_cert_chain(self.certificate, self.key, self.password or "")
             except OSError:
-                rule = "a file in PEM with its private key, whose password fits"
+                rule = "a file in PEM with its private key, and the password of that"
                 raise ConstructionError("certificate", rule) from None
         if self.key_log is not None:
             try:
                 context.keylog_filename = self.key_log
             except OSError:
-                raise ConstructionError("key_log", "a file that can be written", f"{self.key_log} is not") from None
+                found = f"{self.key_log} is not"
+                raise ConstructionError("key_log", "a file that can be written", found) from None
 
 
 def is_context(value: object) -> TypeGuard[ssl.SSLContext]:
@@ -93,7 +95,8 @@ def _from_truststore() -> ssl.SSLContext:
     try:
         import truststore
     except ImportError as error:
-        raise ImportError("TLS(truststore=True) needs truststore: pip install 'smruntime-core[truststore]'") from error
+        remedy = "pip install 'smruntime-core[truststore]'"
+        raise ImportError(f"TLS(truststore=True) needs truststore: {remedy}") from error
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -104,14 +107,15 @@ def _trust(context: ssl.SSLContext, bundle: str) -> None:
         else:
             context.load_verify_locations(cafile=bundle)
     except OSError:
-        raise ConstructionError("ca_bundle", "a readable file of certificates in PEM", f"{bundle} is not") from None
+        rule = "a readable file of certificates in PEM"
+        raise ConstructionError("ca_bundle", rule, f"{bundle} is not") from None
 
 
 def _trust_system(context: ssl.SSLContext) -> None:
     """Trust the system's certificates.
 
-    Debian and its kin keep the bundle and the searchable directory together, with the same contents: the directory
-    is enough.
+    Debian and its kin keep the bundle and the searchable directory together, with the same contents:
+    the directory is enough.
     """
     import ssl
 

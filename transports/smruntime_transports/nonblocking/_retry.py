@@ -1,4 +1,4 @@
-"""Steps on a non-blocking socket, retried until they no longer block, and the failures before a request is sent."""
+"""Steps on a non-blocking socket, and failures from before a request is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._socket_errors import fault, wanted
 from ._waiting import Wait
 
 T = TypeVar("T")
-Left: TypeAlias = Callable[[], "float | None"]  # returns the seconds that are left, None without a limit
+Left: TypeAlias = Callable[[], "float | None"]  # returns the seconds that are left, None: no limit
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
@@ -28,10 +28,17 @@ def broken(error: OSError, phase: Phase, what: str) -> DispatchFailure:
     return not_sent(kind, phase, f"{what} {'failed' if kind == 'tls' else 'broke'}: {reason}")
 
 
-def patiently(connection: Connection, step: Callable[[], T], mask: int, left: Left, phase: Phase, what: str) -> Flow[T]:
-    """Retry `step` until it no longer blocks, and return its result; raises `DispatchFailure` about `what` it does.
+def retry_until_ready(
+    connection: Connection,
+    step: Callable[[], T],
+    mask: int,
+    left: Left,
+    phase: Phase,
+    what: str,
+) -> Flow[T]:
+    """Retry `step` until it no longer blocks, and return its result.
 
-    Between tries it waits for `mask`, unless TLS wants something else.
+    Between tries it waits for `mask`, or for what TLS wants. Raises `DispatchFailure` about `what`.
     """
     while True:
         try:

@@ -1,6 +1,6 @@
-"""What an error of a socket means, whether the socket speaks TLS or not.
+"""What an error of a socket means, with TLS or without.
 
-An error of TLS comes from `ssl`, so that has been imported when there is one; a process that speaks none is spared those 8 ms.
+An error of TLS comes from `ssl`, which then has been imported; a process without TLS is spared the 8 ms.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from ._connection import READ, WRITE
 
 
 def wanted(error: OSError, mask: int) -> int:
-    """What to wait for before what raised `error` is tried again: `mask`, unless TLS says otherwise; 0 if that will not help."""
+    """Return what to wait for before trying again: `mask`, or what TLS wants; 0 if `error` is final."""
     if isinstance(error, BlockingIOError):
         return mask
     if not _of_tls(error):
         return 0
     import ssl
 
-    return READ if isinstance(error, ssl.SSLWantReadError) else WRITE if isinstance(error, ssl.SSLWantWriteError) else 0
+    if isinstance(error, ssl.SSLWantReadError):
+        return READ
+    return WRITE if isinstance(error, ssl.SSLWantWriteError) else 0
 
 
 def fault(error: OSError) -> tuple[Kind, str]:
-    """What broke: `"closed"` if TLS was cut off without its farewell, `"tls"` or `"reset"`; and how it is said."""
+    """Return the kind of a final error and its text: "closed" is TLS without close_notify."""
     if not _of_tls(error):
         return "reset", error.strerror or str(error)
     import ssl

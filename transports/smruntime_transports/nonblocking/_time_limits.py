@@ -1,4 +1,4 @@
-"""How long an exchange may take, part by part: one deadline for the whole and caps for its phases."""
+"""How long an exchange may take: one deadline for the whole and a cap for each phase."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grac
 
 
 class Limits:
-    """Moments of this transport's own clock after which something has taken too long."""
+    """The deadlines of one exchange, on the transport's clock."""
 
     last: float | None = None  # the end of the whole
     _phase: Phase | None = None
@@ -30,11 +30,11 @@ class Limits:
             self.last = clock() + timeout
 
     def end(self, cap: float | None) -> float | None:
-        """The moment `cap` seconds from now, or the end of the whole if that is sooner; None if neither is limited."""
+        """Return the moment `cap` seconds from now, or the end of the whole if that is sooner."""
         return self._end_of(cap, self._clock())
 
     def left(self, end: float | None) -> float | None:
-        """Seconds until `end`, 0 if it has passed; None if there is no limit."""
+        """Return the seconds until `end`, 0 if it has passed, None without a limit."""
         return _left(end, self._clock())
 
     def countdown(self, cap: float | None) -> Callable[[], float | None]:
@@ -43,7 +43,7 @@ class Limits:
         return lambda: self.left(end)
 
     def over(self) -> bool:
-        """The deadline of the whole has passed."""
+        """Return whether the deadline of the whole has passed."""
         return self.last is not None and self._clock() >= self.last
 
     @property
@@ -52,10 +52,11 @@ class Limits:
         return None if self._sent is None else self._clock() - self._sent
 
     def patience(self, exchange: Exchange) -> float | None:
-        """Seconds to wait for `exchange` to move.
+        """Return the seconds to wait for `exchange` to move.
 
-        The head has to be there in time, however it drips. A body may pause for so long, and has to come at a byte a second
-        on the average besides, or a drip would keep a caller for ever; a stream may come as slowly as the model thinks.
+        The head has to arrive within `timeouts.response`. A body may pause for `timeouts.idle`, and has
+        to arrive at one byte per second on average, or a drip would last for ever; a stream may come as
+        slowly as the model thinks.
         """
         phase, now = exchange.phase, self._clock()
         if phase != "head":
@@ -69,7 +70,7 @@ class Limits:
         return _left(self._end, now)
 
     def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
-        """Put the end off if `exchange` has moved."""
+        """Postpone the end if `exchange` has moved."""
         moved = exchange.bytes_sent + exchange.bytes_received
         if phase != self._phase:
             self._phase, self._begun, self._moved_before = phase, now, moved
@@ -82,7 +83,7 @@ class Limits:
             self._end = slowest if self._end is None else min(self._end, slowest)
 
     def _end_of(self, cap: float | None, now: float) -> float | None:
-        """The moment `cap` seconds from `now`, or the end of the whole if that is sooner; None if neither is limited."""
+        """Return the moment `cap` seconds from `now`, or the end of the whole if that is sooner."""
         last = self.last
         if cap is None:
             return last
@@ -90,7 +91,7 @@ class Limits:
 
 
 def _left(end: float | None, now: float) -> float | None:
-    """Seconds from `now` to `end`, 0 if it has passed; None if there is no limit."""
+    """Return the seconds from `now` to `end`, 0 if it has passed, None without a limit."""
     if end is None or (left := end - now) > LONGEST:
         return None
     return left if left > 0 else 0.0

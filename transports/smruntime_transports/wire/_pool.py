@@ -1,42 +1,43 @@
 """The connections of one client: which are in use, which are idle, and which calls wait for one.
 
-At most `most` connections may exist for one route, so a call needs a slot before it uses or opens one. A call
-that finds no free slot waits, first in, first out. Idle connections are used in turn as well: the one that has
-been idle for longest serves next, if it still may.
+At most `most` connections may exist for one route, so a call needs a slot before it uses or opens
+one. A call that finds no free slot waits, first in, first out. Idle connections are used in turn as
+well: the one that has been idle for longest serves next, if it still may.
 
     acquire ──> waiting ──> in use ──> release ──> idle, or closed
                    ^                      │
                    └── the next one is ───┘ called
 
-An exception may be raised between any two bytecodes of a caller (by a signal handler), and no slot may be lost:
+A signal handler may raise an exception between any two bytecodes of a caller, and no slot may be
+lost by it:
 
-- Nothing is counted. A slot is in use while it is in the set `in_use`; the limit looks at the size of that set.
-- `release` may be called at any time and any number of times: it finishes what an interrupted call began. Callers
-  make the slot before the `try`, acquire in it and release in its `finally`, twice:
+- Nothing is counted. A slot is in use while it is in the set `in_use`, whose size is the limit.
+- `release` may be called at any time and any number of times: it finishes what an interrupted one
+  began. Callers make the slot before the `try`, acquire it inside, and release it in `finally`, twice:
 
       slot = Slot()
       try:
           try:
               pool.acquire(slot, route)
-              ... wait until it is called, then use pool.take(slot) or open slot.connection
+              ... wait until it is called, then pool.take(slot) or open slot.connection
           finally:
               pool.release(slot)
       finally:
           pool.release(slot)  # has nothing to do unless an interrupt cut the first one short
 
-- A connection is in one place at a time. An interrupt can lose it (it is closed when it is collected), never
-  hand it out twice.
+- A connection is in one place at a time. An interrupt can lose it (then it is closed when it is
+  collected), but never hand it out twice.
 
-No method waits, so sync and async callers use the same pool, from any thread. The lock is reentrant because the
-garbage collector may run the finalizer of a stream, which releases a slot, inside a critical section. A forked
-child begins with an empty pool: the inherited connections are its parent's.
+No method waits, so sync and async callers use the same pool, from any thread. The lock is reentrant
+because the garbage collector may run the finalizer of a stream, which releases a slot, inside a
+critical section. A forked child begins with an empty pool: inherited connections are its parent's.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -49,7 +50,10 @@ MOST = 100  # connections of one route
 
 
 class Slot(Ticket):
-    """The right of one call to one connection, from `Pool.acquire` to `Pool.release`; `called` once it is granted."""
+    """The right of one call to one connection, from `Pool.acquire` to `Pool.release`.
+
+    It is `called` when it is granted.
+    """
 
     connection: Connection | None = None
     reusable = False  # the connection may serve another call
@@ -71,9 +75,15 @@ class Pool:
     `most` is the limit of connections per route, `kept` of those that are idle.
     """
 
-    def __init__(self, clock: Callable[[], float], most: int = MOST, kept: int | None = None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        most: int = MOST,
+        kept: int | None = None,
+    ) -> None:
         if type(most) is not int or most < 1:
-            raise ConstructionError("max_connections", "a positive number: of connections to one host")
+            rule = "a positive number: of connections to one host"
+            raise ConstructionError("max_connections", rule)
         self._clock = clock
         self._most = most
         self._kept = most if kept is None else kept
@@ -84,27 +94,24 @@ class Pool:
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._routes: dict[Route, Connections] = {}
+        self._routes: defaultdict[Route, Connections] = defaultdict(Connections)
 
     def acquire(self, slot: Slot, route: Route) -> None:
         """Grant `slot` now, or in its turn."""
         with self._lock:
-            self._closed = False  # a client that is used after `close` opens new connections
-            shared = self._routes.get(route)
-            if shared is None:
-                shared = self._routes[route] = Connections()
-            slot.shared = shared
+            shared = slot.shared = self._routes[route]
             if shared.waiting or len(shared.in_use) >= self._most:
                 shared.waiting[slot] = None
-                self._grant(shared)  # the garbage collector may have released another one in between
+                self._grant(shared)  # another may have been released since, by the garbage collector
             else:
                 shared.in_use.add(slot)
                 slot.called = True
 
     def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
-        """Return an idle connection for a granted `slot`; None if there is none that may serve, so open one.
+        """Return an idle connection for a granted `slot`; if there is none that may serve, None.
 
-        A `fresh` call wants a new connection; an idle one is closed for it if there would be too many.
+        None means: open one. So does `fresh`, for which an idle one is closed if there would be too
+        many.
         """
         shared = slot.shared
         assert shared is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
@@ -119,10 +126,11 @@ class Pool:
                 return connection
             connection.drop()
             slot.connection = None
+        self._closed = False  # the caller opens one: a client may be used after `close`
         return None
 
     def release(self, slot: Slot) -> None:
-        """End the use of `slot`, granted or not: keep its connection if that may serve again, else close it."""
+        """End the use of `slot`, granted or not. Keep its connection if it is reusable, else close it."""
         shared = slot.shared
         if shared is None:
             return
@@ -142,7 +150,10 @@ class Pool:
             slot.shared = None
 
     def _grant(self, shared: Connections) -> None:
-        """Call the slots whose turn it is. A slot leaves the queue last, so that this can be done again."""
+        """Call the slots whose turn it is.
+
+        A slot leaves the queue last, so that the next call completes an interrupted one.
+        """
         while shared.waiting:
             slot = next(iter(shared.waiting))
             if slot not in shared.in_use:

@@ -1,4 +1,4 @@
-"""What goes on beside an exchange: who wants to know is told how far it is, and a body that is not in memory is supplied."""
+"""Work during an exchange: report its progress, and supply a body that is not in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ..system._uploads import PIECE
 
 
 class Beside:
-    """Of one exchange. `between` is to be asked each time that the pump has nothing more to do, `tell` at the end."""
+    """The progress and the body of one exchange.
+
+    Call `between` each time that the pump has nothing more to do, and `tell` at the end.
+    """
 
     def __init__(self, exchange: Exchange, effect: Send | Open, upload: Upload | None) -> None:
         self._exchange = exchange
@@ -20,7 +23,7 @@ class Beside:
         exchange.owed = 0 if upload is None else upload.size
 
     def tell(self) -> None:
-        """Say how far it is."""
+        """Report the progress."""
         exchange = self._exchange
         if self._progress is not None:
             self._progress(exchange.bytes_sent, exchange.bytes_received)
@@ -29,18 +32,19 @@ class Beside:
             self._notify = None
 
     def between(self, mask: int) -> Flow[int]:
-        """What to wait for instead of `mask`: there may be more to send now."""
+        """Supply more of the body if needed; return what to wait for instead of `mask`."""
         self.tell()
         exchange, upload = self._exchange, self._upload
         if upload is not None and exchange.owed and exchange.data_to_send() is None:
-            piece = yield from Supply(upload, upload.size - exchange.owed, min(PIECE, exchange.owed))
+            size = min(PIECE, exchange.owed)
+            piece = yield from Supply(upload, upload.size - exchange.owed, size)
             exchange.supply(piece)
             mask |= WRITE
         return mask
 
 
 def beside(exchange: Exchange, effect: Send | Open) -> Beside | None:
-    """For `exchange`, None if there is nothing to do."""
+    """Return the `Beside` of `exchange`, None if there is nothing to do."""
     body: object = effect.request.body
     if type(body) is bytes and effect.notify is None and effect.progress is None:
         return None

@@ -1,15 +1,16 @@
 """One exchange, from waiting for a connection to the last byte, for sync and async sockets alike.
 
-The methods of `Wire` are flows: they yield the small effects of `_waits`, and each IO answers those in its own way.
+The methods of `Wire` are flows: they yield the small effects of `_waits`, which each IO answers in
+its own way.
 
-    send(effect)  =  run(wire.exchange(effect), io)        or        await run_async(wire.exchange(effect), io)
+    send(effect)  =  run(wire.exchange(effect), io)     or     await run_async(wire.exchange(effect), io)
 
     pool ──> connection, idle or new ──> pump <──> exchange ──> response
       ^                                                             │
       └── release: kept if both messages ended where they must, else closed
 
-A slot of the pool and its connection belong to one call. Errors, cancellations and interrupts all leave through the
-same `finally`, which releases the slot; `_pool` explains why it does so twice.
+A slot of the pool and its connection belong to one call. Errors, cancellations and interrupts all
+leave through the same `finally`, which releases the slot; `_pool` explains why it does so twice.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ EngineName: TypeAlias = Literal["native", "h11"]
 class WireSettings(TypedDict, total=False):
     """The settings of every client over a wire.
 
-    `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls` is a `TLS` or an
-    `ssl.SSLContext` (default: the system's certificates). `max_connections` limits the connections to one host; further
-    calls wait. `proxy` is the URL of a proxy; `trust_env` allows to look for one in the environment, as `_proxy` says.
-    `socket_options` are set on every socket after ours (no delay, and TCP keep-alive after a minute of silence).
+    `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls`
+    is a `TLS` or an `ssl.SSLContext` (default: the system's certificates). `max_connections` limits
+    the connections to one host; further calls wait. `proxy` is the URL of a proxy; `trust_env` allows
+    to look for one in the environment, as `_proxy` says. `socket_options` are set on every socket
+    after ours (no delay, and TCP keep-alive after a minute of silence).
     """
 
     engine: EngineName
@@ -92,16 +94,18 @@ class Wire:
             try:
                 self._pool.acquire(slot, route)
                 connection = self._pool.take(slot, effect.fresh) if slot.called else None
-                exchange.reused = connection is not None
                 if connection is None:
                     connection = yield from self._connection(slot, route, exchange, effect, limits)
+                else:
+                    exchange.reused = True
                 yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
                 slot.reusable = exchange.reusable()
                 return exchange.response()
             finally:
                 self._pool.release(slot)
         finally:
-            self._pool.release(slot)  # completes a release that an interrupt cut short
+            if slot.shared is not None:
+                self._pool.release(slot)  # completes a release that an interrupt cut short
 
     def open(self, effect: Open) -> Flow[StreamingResponse]:
         """Send a request and receive the head of its response; raises like `exchange`."""
@@ -114,15 +118,17 @@ class Wire:
             try:
                 self._pool.acquire(slot, route)
                 connection = self._pool.take(slot, effect.fresh) if slot.called else None
-                exchange.reused = connection is not None
                 if connection is None:
                     connection = yield from self._connection(slot, route, exchange, effect, limits)
+                else:
+                    exchange.reused = True
                 yield from self._converse(connection, exchange, limits, aside, 0)
                 head = exchange.head
-                assert head is not None, "the pump stops too early"  # noqa: S101 - our own mistake, not a peer's
-                exchange.until = "piece" if head.status < 300 else "end"  # the body of an error is read as a whole
+                assert head is not None, "the pump stopped early"  # noqa: S101 - our mistake, not a peer's
+                # the body of an error is read as a whole
+                exchange.until = "piece" if head.status < 300 else "end"
                 body = OpenBody(self._pool, slot, connection, exchange, aside)
-                return StreamingResponse(head.status, head.headers, body)  # from here on the slot is the body's
+                return StreamingResponse(head.status, head.headers, body)  # the slot is now the body's
             except BaseException:
                 self._pool.release(slot)
                 raise
@@ -133,7 +139,7 @@ class Wire:
     def receive(self, effect: Receive) -> Flow[bytes]:
         """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
         body = effect.body
-        assert isinstance(body, OpenBody), "a body that this IO opened"  # noqa: S101 - a mistake of the caller's
+        assert isinstance(body, OpenBody), "opened by this IO"  # noqa: S101 - a mistake of the caller's
         try:
             try:
                 if not body.begin():
@@ -158,7 +164,14 @@ class Wire:
         body.slot.reusable = not data and exchange.reusable()
         return data
 
-    def _connection(self, slot: Slot, route: Route, exchange: Exchange, effect: Send | Open, limits: Limits) -> Flow[Connection]:
+    def _connection(
+        self,
+        slot: Slot,
+        route: Route,
+        exchange: Exchange,
+        effect: Send | Open,
+        limits: Limits,
+    ) -> Flow[Connection]:
         """Wait until `slot` is granted; return an idle connection or a new one."""
         if not slot.called:
             yield from self._turn(slot, limits)
@@ -180,10 +193,18 @@ class Wire:
         longest = limits.phases.pool
         yield from WaitTurn(slot, limits.left(limits.end(longest)))
         if not slot.called:
-            message = f"no connection became free in time (timeouts.pool={longest}): raise max_connections or make fewer calls at once"
-            raise not_sent("timeout", "pool", message)
+            waited = f"no connection became free in time (timeouts.pool={longest})"
+            remedy = "raise max_connections or make fewer calls at once"
+            raise not_sent("timeout", "pool", f"{waited}: {remedy}")
 
-    def _converse(self, connection: Connection, exchange: Exchange, limits: Limits, aside: Beside | None, ready: int) -> Flow[None]:
+    def _converse(
+        self,
+        connection: Connection,
+        exchange: Exchange,
+        limits: Limits,
+        aside: Beside | None,
+        ready: int,
+    ) -> Flow[None]:
         if limits.last is not None and limits.over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", "no time is left to send the request")
         try:
@@ -192,8 +213,9 @@ class Wire:
                     mask = yield from aside.between(mask)
                 again, seconds = mask & AGAIN, limits.patience(exchange)
                 ready = 0
-                if seconds != 0:  # no `yield from`: what a wait comes to is a number, and never a failure to be raised
-                    ready = again | (yield Wait(connection, mask ^ again, 0.0 if again else seconds))  # type: ignore[operator]  # a number
+                if seconds != 0:  # no `yield from`: the reply is a number, never a failure to raise
+                    seconds = 0.0 if again else seconds
+                    ready = again | (yield Wait(connection, mask ^ again, seconds))  # type: ignore[operator]
                 if not ready:
                     exchange.fail("timeout", _LATE[exchange.phase])
                     break
@@ -215,21 +237,28 @@ class Wire:
 class OpenBody:
     """The body of a response that is being read, with its connection.
 
-    One task or thread reads; any may abort. While another one reads, `abort` only shuts the connection down: the
-    reader wakes up and releases the slot. (If `abort` closed the socket, the reader could wait on another one that
-    got the same number.) A body that is forgotten is aborted.
+    One task or thread reads; any may abort. While another one reads, `abort` only shuts the
+    connection down: the reader wakes up and releases the slot. (If `abort` closed the socket, the
+    reader could wait on another one that got the same number.) A body that is forgotten is aborted.
     """
 
     more = False  # after a read: there may be more to read
     _reading = _over = False
 
-    def __init__(self, pool: Pool, slot: Slot, connection: Connection, exchange: Exchange, aside: Beside | None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        slot: Slot,
+        connection: Connection,
+        exchange: Exchange,
+        aside: Beside | None,
+    ) -> None:
         self.slot = slot
         self.connection = connection
         self.exchange = exchange
         self.aside = aside
         self._pool = pool
-        self._lock = threading.RLock()  # the garbage collector may run `abort` while a method holds it
+        self._lock = threading.RLock()  # reentrant: the garbage collector may run `abort` at any time
 
     def begin(self) -> bool:
         """Begin to read, until `end`; return False if the body is over."""
@@ -263,14 +292,14 @@ class OpenBody:
 
 
 _LATE: dict[Phase, str] = {
-    "send": "the server does not take the request",
-    "head": "no answer in time",
-    "body": "the answer stalled",
+    "send": "the server takes no more of the request (timeouts.idle)",
+    "head": "no response in time (timeouts.response); the model may have run",
+    "body": "the response stalled (timeouts.idle)",
 }
 
 
 def conceal(settings: WireSettings) -> None:
-    """Replace the URL of a proxy, which may hold a password, by a `Proxy`; raises `ConstructionError`."""
+    """Replace the URL of a proxy, which may hold a password; raises `ConstructionError`."""
     if settings.get("proxy") is not None:
         settings["proxy"] = Proxy.of(settings.pop("proxy"))
 
@@ -285,7 +314,11 @@ def proxies_of(settings: WireSettings) -> Proxies:
         raise refusal.with_traceback(None) from None  # there, locals hold the environment
 
 
-def connector_of(clock: Callable[[], float], settings: WireSettings, make: Callable[..., Connector] = Connector) -> Connector:
+def connector_of(
+    clock: Callable[[], float],
+    settings: WireSettings,
+    make: Callable[..., Connector] = Connector,
+) -> Connector:
     """Return the connector that `settings`, after `conceal`, describe."""
     options = options_of(settings.get("socket_options", ()))
     return make(clock, settings.get("tls"), proxies_of(settings), options=options)
