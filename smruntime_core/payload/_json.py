@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import NoReturn, TypeAlias, cast
 
-from .._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..errors import StreamError, TruncatedStream
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ._lines import LineDecoder
 from ._text import TextDecoder
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..errors import StreamError
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ._text import Errors, checked_errors, decode_last, not_utf8
 
 BLOCK = 16 * 1024  # bytes of a part that are cut into lines at once: a list of all its lines could be many times the part

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import StringIO
 
-from .._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..errors import StreamError, TruncatedStream
+from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..values._record import Record
 from ._lines import LineDecoder
 from ._text import Errors

@@ -6,8 +6,8 @@ from codecs import utf_8_decode
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from .._incremental import IncrementalDecoder
 from ..errors import ConstructionError, StreamError, TruncatedStream
+from ..values._incremental import IncrementalDecoder
 
 Errors: TypeAlias = Literal["strict", "replace"]
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from .._incremental import checked_limit
 from ..errors import ConstructionError
 from ..values._bodies import Body
+from ..values._incremental import checked_limit
 from ..values._messages import Credentials, Headers, Request
 from ..values._rules import TCHAR, blob
 from ._canonical import S3, Dialect, canonical_headers

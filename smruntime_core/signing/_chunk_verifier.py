@@ -6,9 +6,9 @@ import re
 from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
-from .._incremental import IncrementalDecoder, checked_limit
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
 from ..values._dates import parse_stamp
+from ..values._incremental import IncrementalDecoder, checked_limit
 from ..values._messages import Credentials, Headers, Request
 from ._canonical import canonical_headers
 from ._chunk_signer import STREAMING_UNSIGNED_PAYLOAD_TRAILER, TRAILER_SIGNATURE, read_trailer, trailers_said, word
