@@ -96,18 +96,10 @@ def test_a_retry_that_is_not_ascii_digits_is_ignored(value: str) -> None:
     assert decode(SSEDecoder(), [f"retry: {value}\ndata: a\n\n".encode()]) == ([E("a")], None)
 
 
-@pytest.mark.parametrize(
-    ("rest", "value"),
-    [
-        ("data", ""),
-        ("data: b", "b"),
-        ("data: b\n", "b"),
-        ("data: b\r\n", "b"),
-        ("data: b\r", "b"),
-        ("data: b\nev", "b"),
-        ("data: b\n: c", "b"),
-    ],
-)
+REST = {"data": "", "data: b": "b", "data: b\n": "b", "data: b\r\n": "b", "data: b\r": "b", "data: b\nev": "b", "data: b\n: c": "b"}
+
+
+@pytest.mark.parametrize(("rest", "value"), REST.items())
 def test_an_event_without_its_blank_line_is_given_as_unterminated(rest: str, value: str) -> None:
     """Some containers end their stream right after the last line, which says why the model stopped."""
     for parts in ([f"data: a\n\n{rest}".encode()], cut(f"data: a\n\n{rest}".encode(), range(100))):

@@ -144,7 +144,7 @@ class Stream(Generic[OutputT_co]):
         next_event, passed_in = decoder.next_event, self._deadline.passed_in
         events, size, ended = 0, 0, False
         try:
-            while size < MAX_BYTES:
+            while True:
                 while (item := next_event()) is not NEED_DATA:
                     yield item
                     events += 1
@@ -153,6 +153,9 @@ class Stream(Generic[OutputT_co]):
                         return
                 if ended:
                     self.ended = True
+                    return
+                if size >= MAX_BYTES:
+                    self._stopped = True
                     return
                 if piece := self._piece(MAX_BYTES - size):
                     decoder.receive_data(piece)
@@ -164,7 +167,6 @@ class Stream(Generic[OutputT_co]):
                     return
         except SmRuntimeError as failure:
             raise self._failed(failure) from None
-        self._stopped = True
 
     def _piece(self, size: int) -> bytes:
         """Return the next bytes of the parts that are there, at most `size`; none if there are none."""

@@ -22,15 +22,17 @@ from zlib import crc32
 
 from ..errors import StreamError, TruncatedStream
 from ..values._decoder import NEED_DATA, NeedData
-from ..values._incremental import PartQueue
+from ..values._incremental import PartQueue, interrupted
 from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
-from ._headers import decode_headers
+from ._headers import HeaderValue, decode_headers
 
 MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
 MAX_JOINED: Final = 8192  # bytes; a smaller frame is joined from its pieces in half the time that `_PartialFrame` takes
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
 
-_Head: TypeAlias = "tuple[bytes | None, int, int, int]"  # prelude and header block, their size, the frame's, CRC so far
+_Headers: TypeAlias = Mapping[str, HeaderValue]
+# Prelude and header block, their size, the size of the frame, the CRC so far, what the block says.
+_Head: TypeAlias = tuple[bytes | None, int, int, int, _Headers]
 
 
 class EventStreamDecoder(PartQueue):
@@ -44,9 +46,8 @@ class EventStreamDecoder(PartQueue):
         self._skip = 0  # bytes of the next part that have been read
         self._start = b""
         self._partial: _PartialFrame | None = None
-        self._block = b""
-        self._headers = decode_headers(b"")
-        self._head: _Head = (None, PRELUDE, 0, 0)  # of the frame before
+        self._block: tuple[bytes, _Headers] = (b"", decode_headers(b""))  # of the frame before
+        self._head: _Head = (None, PRELUDE, 0, 0, {})  # of a frame before
         self._known: dict[bytes, _Head] = {}  # by prelude
 
     def next_event(self) -> Message | NeedData:
@@ -57,18 +58,18 @@ class EventStreamDecoder(PartQueue):
         """
         while True:
             part, offset = self._part, self._offset
-            head, size, total, crc = self._head
+            head, size, total, crc, headers = self._head
             begun = part[offset : offset + size]
             known = begun == head
             if not known and (found := self._known.get(begun[:PRELUDE])) is not None:
-                head, size, total, crc = self._head = found
+                head, size, total, crc, headers = self._head = found
                 known = begun == head
             end = offset + total
             if known and end <= len(part):
                 payload = part[offset + size : end - 4]
                 if crc32(payload, crc) == checksum_at(part, end - 4)[0]:
                     self._offset = end
-                    return Message(self._headers, payload)
+                    return Message(headers, payload)
             event = self._next_unknown()
             if event is not None:
                 return event
@@ -82,6 +83,9 @@ class EventStreamDecoder(PartQueue):
                 return self._begin()
         except StreamError as error:
             self._fail(StreamError(f"the frame at byte {self._position + self._offset}: {error}"))
+        except BaseException:  # a signal handler's, or MemoryError: a part may be lost
+            self._fail(interrupted())
+            raise
         if not self._ended:
             return NEED_DATA
         if not self._finished:
@@ -162,17 +166,18 @@ class EventStreamDecoder(PartQueue):
 
     def _remembered(self, head: bytes, payload: bytes, crc: int) -> Message:
         """Return the message of a frame whose checksums were right, and remember its head, whose CRC is `crc`."""
-        block = head[PRELUDE:]
-        if block != self._block:
-            self._headers = decode_headers(block)
-            self._block = block
+        block, headers = self._block
+        if head[PRELUDE:] != block:
+            block = head[PRELUDE:]
+            headers = decode_headers(block)
+            self._block = block, headers
             self._known.clear()
         elif len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._head = head, len(head), len(head) + len(payload) + 4, crc
+        self._head = known = (head, len(head), len(head) + len(payload) + 4, crc, headers)
         if len(head) <= MAX_KNOWN_HEAD:
-            self._known[head[:PRELUDE]] = self._head
-        return Message(self._headers, payload)
+            self._known[head[:PRELUDE]] = known
+        return Message(headers, payload)
 
 
 class _PartialFrame:
@@ -182,7 +187,7 @@ class _PartialFrame:
         self.size = self.missing = size
         self.head = bytearray()
         self.payload = BytesIO()
-        self.checksum = bytearray()
+        self.checksum = b""
         self.crc = 0  # of head and payload
         self._payload_size = size - OVERHEAD - header_size
 

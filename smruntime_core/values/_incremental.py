@@ -108,9 +108,14 @@ class IncrementalDecoder(PartQueue, Generic[EventT]):
         except StreamError as error:
             self._fail(error)
         except BaseException:  # a signal handler's, or MemoryError: the rest of the part is lost
-            self._fail(StreamError("decoding was interrupted; the rest of the stream cannot be read"))
+            self._fail(interrupted())
             raise
         return self._at_end()
+
+
+def interrupted() -> StreamError:
+    """Return the error of a decoder that an exception from elsewhere has interrupted."""
+    return StreamError("decoding was interrupted; the rest of the stream cannot be read")
 
 
 def checked_limit(member: str, value: int) -> int:

@@ -154,9 +154,11 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
     while unsent:
         count = yield from retry_until_ready(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
         unsent = unsent[count:]
-    held = b""
+    held = bytearray()
     for _ in range(MAX_INTERIM + 1):
-        while (end := held.find(b"\r\n\r\n")) < 0:
+        searched = 0
+        while (end := held.find(b"\r\n\r\n", searched)) < 0:
+            searched = max(0, len(held) - 3)
             if len(held) >= MAX_HEAD:
                 raise not_sent(
                     "too_large",
@@ -169,10 +171,10 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
             if not data:
                 raise not_sent("closed", "proxy", f"{what}: the proxy closed the connection")
             held += data
-        head = _head(held[:end], what)
-        held = held[end + 4 :]
+        head = _head(bytes(held[:end]), what)
+        del held[: end + 4]
         if head.status >= 200:
-            _judge(head, held, what)
+            _judge(head, bytes(held), what)
             return
     raise not_sent("protocol", "proxy", f"{what}: too many interim responses")
 
