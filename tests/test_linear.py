@@ -9,6 +9,7 @@ where a reader looked at its bytes again and again.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,11 +24,9 @@ from smruntime_core import (
     DispatchFailure,
     InvokeEndpoint,
     InvokeEndpointWithResponseStream,
-    PayloadPart,
     Request,
     Response,
     ResponseError,
-    ResponseParser,
     Scope,
     ServiceError,
     StreamError,
@@ -39,8 +38,14 @@ from smruntime_core.eventstream import EventStreamDecoder, Message, encode
 from smruntime_core.http1 import Exchange
 from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
 from smruntime_core.signing import S3, STREAMING_EVENTS, ChunkSigner, ChunkVerifier, EventSigner, EventVerifier, sign
+from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 from smruntime_local._connection import Connection as ServerConnection
+from smruntime_local._host import Host
+from smruntime_local._limits import Limits
+from smruntime_local._service import Service
+from smruntime_local._slots import Slots
+from smruntime_local._streaming import Manner
 from smruntime_transports.connect._proxies import Proxy, tunnel
 
 KEYS, HERE, NOW = Credentials("AKID", "secret"), Scope("us-east-1", "s3"), 1_800_000_000
@@ -151,6 +156,9 @@ def error_answers(pieces: Iterable[bytes]) -> None:
             str(error)
 
 
+LOCAL_URL = "http://127.0.0.1:8080"
+
+
 class Peer:
     """A socket that gives `pieces` and takes anything."""
 
@@ -180,10 +188,11 @@ def proxy_answers(pieces: Iterable[bytes]) -> None:
 
 
 def local_endpoint(pieces: Iterable[bytes]) -> None:
-    def answer(request: Request) -> Response:
-        return service.answer(ServiceError("no"), request_id="r")
-
-    ServerConnection(cast("Any", Peer(pieces)), "http", answer).run()
+    host = Host({}, region="us-east-1", url=LOCAL_URL, manner=Manner(), sleep=lambda _: None)
+    service = Service(host, KEYS, Scope("us-east-1", "sagemaker"), url=LOCAL_URL, clock=lambda: NOW)
+    slots, connection = Slots(1), cast("Any", Peer(pieces))
+    assert slots.enter(connection, threading.current_thread())
+    ServerConnection(connection, "http", service, Limits(max_body=2_000_000), slots).run()
 
 
 READERS: dict[str, Read] = {

@@ -16,14 +16,7 @@ from smruntime_core import (
     DispatchFailure,
     InvokeEndpointWithResponseStream,
     InvokeEndpointWithResponseStreamOutput,
-    PayloadPart,
-    Receive,
     Response,
-    ResponseEnded,
-    ResponseParser,
-    ResponseStarted,
-    Sleep,
-    Stream,
     StreamError,
     Timeouts,
     TruncatedStream,
@@ -32,8 +25,10 @@ from smruntime_core import (
 )
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._stream import MAX_BYTES, MAX_EVENTS
+from smruntime_core.effects import Receive, Sleep
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
 from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+from smruntime_core.streaming import PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, Stream
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 from .callers import AWAITED, BLOCKING, CREDENTIALS, STREAMED

@@ -16,6 +16,7 @@ preludes it came with: the frame's size and the CRC up to the payload. A frame t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Final, TypeAlias
 from zlib import crc32
