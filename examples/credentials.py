@@ -16,7 +16,7 @@ from pathlib import Path
 
 import smruntime_core as sm
 import smruntime_local
-from smruntime_core.credentials import Source, World
+from smruntime_core.credentials import ProviderContext, Source
 from smruntime_core.effects import Flow, ReadFile, Send
 from smruntime_transports.asyncio import AsyncClient
 from smruntime_transports.sockets import Client
@@ -30,7 +30,7 @@ class Vault(Source):
     url: str
     path: str
 
-    def look(self, world: World) -> Flow[sm.Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[sm.Credentials | str]:
         token = yield from ReadFile(self.path)
         if token is None:
             return f"there is no file {self.path}"

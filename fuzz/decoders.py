@@ -19,10 +19,10 @@ from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._dates import parse_http_date, parse_stamp, stamp
 from smruntime_core.values._decoder import NEED_DATA, Decoder, NeedData
 
-Told: TypeAlias = "tuple[list[object], str | None]"
+HasMetadata: TypeAlias = "tuple[list[object], str | None]"
 
 
-def drain(decoder: Decoder[object], pieces: Iterable[bytes]) -> Told:
+def drain(decoder: Decoder[object], pieces: Iterable[bytes]) -> HasMetadata:
     """All events, and the error that ended them, which has to be final."""
     events: list[object] = []
     try:
@@ -49,7 +49,7 @@ def _take(decoder: Decoder[object], events: list[object]) -> None:
         events.append(found)
 
 
-def same_however_cut(random: Random, make: Callable[[], Decoder[object]], data: bytes) -> Told:
+def same_however_cut(random: Random, make: Callable[[], Decoder[object]], data: bytes) -> HasMetadata:
     """What `data` comes to, twice the same: equal, and of the same types, which only a repr tells (`True == 1 == Byte(1)`)."""
     whole = joined(drain(make(), [data]))
     pieces = cut(random, data)
@@ -58,7 +58,7 @@ def same_however_cut(random: Random, make: Callable[[], Decoder[object]], data: 
     return whole
 
 
-def joined(told: Told) -> Told:
+def joined(told: HasMetadata) -> HasMetadata:
     """Pieces of text are as long as they happen to be; only their sum counts."""
     events, error = told
     return (["".join(map(str, events))] if events and all(type(event) is Text for event in events) else events), error

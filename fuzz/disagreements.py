@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM_RESPONSES
 
 MAX_FIELDS = 256
 MAX_LINE = 16 * 1024
@@ -86,7 +86,7 @@ TABLE = (
     Row("a change of protocol", _START + rb"HTTP/1\.. 101", "nobody asked for one (RFC 9110 section 15.2.2)"),
     Row(
         "too many interim responses",
-        rb"(?:HTTP/1\.. 1\d\d.*?\n\r?\n){%d}" % (MAX_INTERIM + 1),
+        rb"(?:HTTP/1\.. 1\d\d.*?\n\r?\n){%d}" % (MAX_INTERIM_RESPONSES + 1),
         "they may never end (RFC 9110 section 15.2)",
     ),
     Row("too many fields", rb"(?:[^\n]*\n){%d}" % (MAX_FIELDS + 3), "a limit of ours (RFC 9112 section 5)"),

@@ -23,7 +23,7 @@ from smruntime_core import Credentials, InvokeEndpoint, InvokeEndpointWithRespon
 from smruntime_core.signing import bearer_token, presign
 from smruntime_local._connection import MAX_HEAD, Connection
 from smruntime_local._host import Host
-from smruntime_local._limits import Limits
+from smruntime_local._limits import ServerLimits
 from smruntime_local._service import Service
 from smruntime_local._slots import Slots
 from smruntime_local._streaming import Manner
@@ -35,7 +35,7 @@ REGION = "us-east-1"
 KEYS = Credentials("AKIDEXAMPLE", "a secret", "a/token+of=a+session")
 SCOPE = Scope(REGION, "sagemaker")
 TOKEN = bearer_token(KEYS, REGION, now=NOW).encode()  # it covers no body: with it anything may be asked
-LIMITS = Limits(max_body=100_000)
+LIMITS = ServerLimits(max_body=100_000)
 ACCEPTED = {100, 200, 400, 403, 404, 408, 413}
 SIGNED = {("echo", b"1,2,3\n"), ("echo", b'{"stream": true}'), ("echo", bytes(70_000))}
 

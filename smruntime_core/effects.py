@@ -27,19 +27,19 @@ from .errors import SmRuntimeError
 from .values._bodies import BinaryFile, Seekable, Sendable, Source, Upload
 from .values._messages import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
 from .values._record import Record, field
-from .values._redacted import Unpickled
+from .values._redacted import NeverPickled
 
 __all__ = [
     "Ask",
     "BinaryFile",
-    "Contents",
     "Effect",
     "Fetch",
-    "Finished",
+    "FileContents",
     "Flow",
     "GetCredentials",
     "Measure",
     "Open",
+    "ProcessResult",
     "Progress",
     "ReadFile",
     "Receive",
@@ -167,7 +167,7 @@ MAX_FILE = 1024 * 1024
 MAX_PRINTED = 64 * 1024
 
 
-class Contents(Unpickled, bytes):
+class FileContents(NeverPickled, bytes):
     """What is in a file; its repr, which a traceback with locals shows, says only how much."""
 
     def __repr__(self) -> str:
@@ -176,7 +176,7 @@ class Contents(Unpickled, bytes):
     __str__ = __repr__
 
 
-class ReadFile(Effect["Contents | None"]):
+class ReadFile(Effect["FileContents | None"]):
     """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that.
 
     The IO raises `ConstructionError` for one that cannot be read.
@@ -197,14 +197,14 @@ class WriteFile(Effect[None]):
     data: bytes
 
 
-class Finished(Unpickled, Record):
+class ProcessResult(NeverPickled, Record):
     """What a process left: its exit `status` and what it printed; of more than was allowed, one byte more than that."""
 
     status: int
     output: bytes
 
 
-class RunProcess(Effect[Finished]):
+class RunProcess(Effect[ProcessResult]):
     """Run a program without a shell, within `seconds`; it reads nothing, and what it says on standard error is not looked at.
 
     The IO raises `CredentialsError` if it cannot be started or takes too long; it is killed then, and when it prints too much.

@@ -21,11 +21,11 @@ from .errors import ConstructionError, ServiceError, ValidationError
 from .eventstream import Message, encode
 from .protocol import _encoding as _encode
 from .protocol._bindings import Location, Output
-from .protocol._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, Streaming
+from .protocol._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, StreamingOperation
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
 from .values._messages import Headers, Request, Response, by_name
 from .values._rules import Blob
-from .values._url import split
+from .values._url import split_url
 
 OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream)
 
@@ -46,7 +46,7 @@ def read(request: Request) -> Operation[Output]:
     `UnknownOperationException` and status 404 if there is no such method and path.
     """
     try:
-        _, _, path, _ = split(request.url)
+        _, _, path, _ = split_url(request.url)
         for kind, route, labels in _ROUTES:
             found = route(path) if request.method == kind.method else None
             if found:
@@ -89,7 +89,7 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
     kind_of = next(kind for kind in OPERATIONS if isinstance(result, kind.output))
     values = vars(result)
     body = bytes(next((values[b.name] for b in result.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
-    if issubclass(kind_of, Streaming):
+    if issubclass(kind_of, StreamingOperation):
         return begin(result, request_id=request_id).replace(body=event(PayloadPart(body)) if body else b"")
     headers = _identity(request_id) + _encode.headers(result)
     if result.document:

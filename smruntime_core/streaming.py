@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from .conversation._stream import Stream
-from .protocol._operations import Streaming
+from .protocol._operations import StreamingOperation
 from .protocol._response_parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
 from .values._decoder import NEED_DATA, Decoder, NeedData
 
@@ -24,6 +24,6 @@ __all__ = [
     "ResponseParser",
     "ResponseStarted",
     "Stream",
-    "Streaming",
+    "StreamingOperation",
     "UnknownEvent",
 ]

@@ -230,7 +230,7 @@ CALLERS: dict[str, Caller] = {name: _caller(perform) for name, perform in PERFOR
 # ── and for streams, in any form ──
 
 
-class Told:
+class HasMetadata:
     """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
 
     def __init__(self) -> None:
@@ -239,7 +239,7 @@ class Told:
         self.error: SmRuntimeError | None = None
 
 
-Streamer: TypeAlias = Callable[..., list[Told]]
+Streamer: TypeAlias = Callable[..., list[HasMetadata]]
 
 
 def _stream_settings(
@@ -249,16 +249,16 @@ def _stream_settings(
 
 
 def _streamer(make: Callable[..., Any]) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
         return list(_told(make, url, calls, how, leave_after, **options))
 
     return streamer
 
 
-def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[Told]:
+def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[HasMetadata]:
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
-            told = Told()
+            told = HasMetadata()
             try:
                 with client.stream(STREAMED) as stream:
                     told.heads.append(stream.output)
@@ -272,12 +272,12 @@ def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after:
 
 
 def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[Told]:
-        async def main() -> list[Told]:
-            all_told: list[Told] = []
+    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
+        async def main() -> list[HasMetadata]:
+            all_told: list[HasMetadata] = []
             async with make(**_stream_settings(url, **options)) as client:
                 for _ in range(calls):
-                    told = Told()
+                    told = HasMetadata()
                     all_told.append(told)
                     try:
                         async with client.stream(STREAMED) as stream:
@@ -290,7 +290,7 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
                         told.error = error
             return all_told
 
-        return cast("list[Told]", loop.run(main))
+        return cast("list[HasMetadata]", loop.run(main))
 
     return streamer
 

@@ -14,9 +14,9 @@ import pytest
 import trio
 
 from smruntime_core import CredentialsError, DispatchFailure, Response, run, run_async
-from smruntime_core.credentials import World
-from smruntime_core.effects import Ask, Contents, Finished, Flow, ReadFile, RunProcess, Send, Sleep, WriteFile
-from smruntime_core.testing import Frozen
+from smruntime_core.credentials import ProviderContext
+from smruntime_core.effects import Ask, FileContents, Flow, ProcessResult, ReadFile, RunProcess, Send, Sleep, WriteFile
+from smruntime_core.testing import FrozenClock
 from smruntime_transports.sockets import SocketIO
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
@@ -55,17 +55,17 @@ class Recorded:
         self.sent: list[Send] = []
         self.slept: list[float] = []
         self.ran: list[tuple[str, ...]] = []
-        self.printed = Finished(0, b"")
+        self.printed = ProcessResult(0, b"")
         self._said = said + "".join(self.files and [data.decode("latin-1") for data in self.files.values()])
 
-    def read_file(self, effect: ReadFile) -> Contents | None:
+    def read_file(self, effect: ReadFile) -> FileContents | None:
         data = self.files.get(effect.path)
-        return None if data is None else Contents(data[: effect.most + 1])
+        return None if data is None else FileContents(data[: effect.most + 1])
 
     def write_file(self, effect: WriteFile) -> None:
         self.files[effect.path] = effect.data
 
-    def run_process(self, effect: RunProcess) -> Finished:
+    def run_process(self, effect: RunProcess) -> ProcessResult:
         self.ran.append(effect.arguments)
         return self.printed
 
@@ -114,8 +114,8 @@ def driven(flow: Flow[Any], io: Recorded, way: str) -> Any:
 WAYS = pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
 
 
-def world(environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any) -> World:
-    return World(environ or {}, home=HOME, clock=Frozen(now), random=lambda: 0.5, **more)
+def world(environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any) -> ProviderContext:
+    return ProviderContext(environ or {}, home=HOME, clock=FrozenClock(now), random=lambda: 0.5, **more)
 
 
 def refused(flow: Flow[Any], io: object = None) -> CredentialsError:

@@ -27,7 +27,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports.connect._resolver import Names
+from smruntime_transports.connect._resolver import Resolver
 
 from .callers import AWAITED, CREDENTIALS, IRIS, STREAMED, drive_uvloop, drive_without_readers
 from .servers import OK, Peer, acting
@@ -457,7 +457,7 @@ def test_cancelled_during_a_lookup(loop: str) -> None:
     def client_of(make: Any) -> Any:
         client = make(region="us-east-1", endpoint_url="http://slow.test", credentials=CREDENTIALS, max_connections=1)
         assert client._wire is not None
-        client._wire._connector._names = Names(look)
+        client._wire._connector._names = Resolver(look)
         return client
 
     async def in_asyncio() -> None:

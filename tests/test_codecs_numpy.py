@@ -110,7 +110,7 @@ def test_dtype_that_is_none_or_holds_objects_is_refused(dtype: object) -> None:
         read_numpy(as_npy([1])["body"], NPY, dtype=dtype)
 
 
-class Unpickled:
+class NeverPickled:
     """What leaves a trace if anything unpickles it."""
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -118,7 +118,7 @@ class Unpickled:
 
 
 def test_nothing_is_unpickled() -> None:
-    pickled = pickle.dumps(Unpickled())
+    pickled = pickle.dumps(NeverPickled())
     for body in (
         npy(HEADER.format("|O", "(1,)"), pickled),
         npy("{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (1,), }", pickled),

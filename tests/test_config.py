@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 
 from smruntime_core import ConstructionError, Credentials
-from smruntime_core.config._settings import Configuration, config_of, configuration
+from smruntime_core.config._settings import Configuration, load_configuration, make_config
 from smruntime_core.effects import MAX_FILE, ReadFile
 from smruntime_core.testing import script
 from smruntime_transports import sockets
@@ -24,14 +24,14 @@ CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
 
 
 def found(environ: dict[str, str], config: str | None = None, credentials: str | None = None, profile: str | None = None) -> Configuration:
-    flow = script(configuration(environ, profile=profile, home=HOME))
+    flow = script(load_configuration(environ, profile=profile, home=HOME))
     flow.expects(ReadFile(CONFIG)).replies(None if config is None else config.encode())
     flow.expects(ReadFile(CREDENTIALS)).replies(None if credentials is None else credentials.encode())
     return flow.returns()
 
 
 def refusal(environ: dict[str, str], config: str = "", profile: str | None = None) -> ConstructionError:
-    flow = script(configuration(environ, profile=profile, home=HOME)).replies(config.encode())
+    flow = script(load_configuration(environ, profile=profile, home=HOME)).replies(config.encode())
     return (flow if flow.ended else flow.replies(None)).raises(ConstructionError)
 
 
@@ -40,7 +40,7 @@ def test_nothing_anywhere() -> None:
     assert (nothing.profile, nothing.region, nothing.endpoint_url) == ("default", None, None)
     assert nothing.files == ((CONFIG, False), (CREDENTIALS, False))
     with pytest.raises(ConstructionError, match="AWS_REGION"):
-        config_of(nothing)
+        make_config(nothing)
 
 
 FILE = """
@@ -161,9 +161,9 @@ def test_botocore_finds_the_same(environ: dict[str, str], config: str, credentia
     with mock.patch.dict(os.environ, {**environ, **files}, clear=True):
         session = botocore.session.Session()
         client = session.create_client("sagemaker-runtime", config=botocore.config.Config())
-    flow = script(configuration(environ, home=HOME)).replies(config.encode()).replies(credentials.encode())
+    flow = script(load_configuration(environ, home=HOME)).replies(config.encode()).replies(credentials.encode())
     ours = flow.returns()
-    resolved = config_of(ours)
+    resolved = make_config(ours)
     assert resolved.url == client.meta.endpoint_url
     assert resolved.region == client.meta.region_name
 

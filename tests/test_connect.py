@@ -21,7 +21,7 @@ from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports.connect._happy_eyeballs import STAGGER, interleaved
-from smruntime_transports.connect._resolver import Address, Names
+from smruntime_transports.connect._resolver import Address, Resolver
 from smruntime_transports.nonblocking._connection import OPTIONS
 from smruntime_transports.wire._wire import Wire
 
@@ -41,7 +41,7 @@ ONCE = RetryPolicy(max_attempts=1)
 def outcomes(name: str, url: str, look: Look, *, calls: int = 1, **settings: Any) -> list[Any]:
     """What so many calls at the same time come to, on a transport for which `look` is the resolver."""
     client = KINDS[name](region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=ONCE, **settings)
-    client._wire._connector._names = Names(look)
+    client._wire._connector._names = Resolver(look)
     found: list[Any] = []
 
     def block() -> None:
@@ -197,7 +197,7 @@ def test_families_take_turns() -> None:
 def test_a_forked_child_asks_for_itself() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
-    names = Names(lambda host, port: [at("127.0.0.1", port)])
+    names = Resolver(lambda host, port: [at("127.0.0.1", port)])
     names._under_way[os.getpid(), "some.test", 1] = names._ask("other.test", 1)  # one that will never be answered
     child = os.fork()
     if not child:

@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from smruntime_core import Credentials, CredentialsError
 from smruntime_core.credentials import Cache
-from smruntime_core.testing import Frozen
+from smruntime_core.testing import FrozenClock
 
 NOW = 1.8e9
 
 
-def cache(clock: Frozen, draw: float = 0.0) -> Cache:
+def cache(clock: FrozenClock, draw: float = 0.0) -> Cache:
     return Cache(clock.time, lambda: draw)
 
 
@@ -25,7 +25,7 @@ def until(seconds: float | None) -> Credentials:
 
 
 def test_an_hour_of_credentials() -> None:
-    clock = Frozen(NOW)
+    clock = FrozenClock(NOW)
     kept = cache(clock)
     assert (kept.advise(None), kept.at_hand(), kept.valid()) == ("wait", None, None)
     kept.done(until(3600))
@@ -45,7 +45,7 @@ def test_an_hour_of_credentials() -> None:
 
 
 def test_what_does_not_expire_is_kept() -> None:
-    clock = Frozen(NOW)
+    clock = FrozenClock(NOW)
     kept = cache(clock)
     kept.done(until(None))
     clock.now += 1e9
@@ -55,14 +55,14 @@ def test_what_does_not_expire_is_kept() -> None:
 def test_jitter_is_a_quarter_of_the_window() -> None:
     quiet = []
     for draw in (0.0, 0.5, 0.999):
-        kept = cache(Frozen(NOW), draw)
+        kept = cache(FrozenClock(NOW), draw)
         kept.done(until(3600))
         quiet.append(NOW + 3600 - kept.quiet_until)
     assert quiet[0] == 900 and quiet[1] == 787.5 and 675 <= quiet[2] < 676
 
 
 def test_a_source_that_has_nothing_newer_is_not_asked_at_every_call() -> None:
-    clock = Frozen(NOW)
+    clock = FrozenClock(NOW)
     kept = cache(clock)
     asked = 0
     while kept.valid() or not asked:
@@ -77,7 +77,7 @@ def test_a_source_that_has_nothing_newer_is_not_asked_at_every_call() -> None:
 
 def test_a_failure_costs_nobody_anything_while_the_old_ones_are_valid() -> None:
     """Row 104: 300 s are left, the source is down."""
-    clock = Frozen(NOW)
+    clock = FrozenClock(NOW)
     kept = cache(clock)
     kept.done(until(3600))
     clock.now = NOW + 3300
@@ -99,7 +99,7 @@ def test_a_failure_costs_nobody_anything_while_the_old_ones_are_valid() -> None:
 
 
 def test_what_has_expired_already_is_not_taken() -> None:
-    kept = cache(Frozen(NOW))
+    kept = cache(FrozenClock(NOW))
     kept.begin()
     with pytest.raises(CredentialsError, match="expired 5 s ago"):
         kept.done(until(-5))
@@ -108,7 +108,7 @@ def test_what_has_expired_already_is_not_taken() -> None:
 
 
 def test_rejected_credentials_are_waited_out() -> None:
-    clock = Frozen(NOW)
+    clock = FrozenClock(NOW)
     kept = cache(clock)
     old, new = until(3600), Credentials("AKIDNEW", "s", "t", NOW + 3600)
     kept.done(old)
@@ -132,7 +132,7 @@ class Callers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Frozen(NOW)
+        self.clock = FrozenClock(NOW)
         self.kept = Cache(self.clock.time, lambda: self.draw)
         self.draw = 0.0
         self.running = 0

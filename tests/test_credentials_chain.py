@@ -11,9 +11,9 @@ import botocore.session
 import pytest
 
 from smruntime_core import Credentials, CredentialsError, Response, credentials, run
-from smruntime_core.credentials import DefaultChain, World, overridden, resolve
-from smruntime_core.effects import Finished
-from smruntime_core.testing import Frozen
+from smruntime_core.credentials import DefaultChain, ProviderContext, overridden, resolve
+from smruntime_core.effects import ProcessResult
+from smruntime_core.testing import FrozenClock
 
 from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
 
@@ -132,7 +132,7 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
     with mock.patch.dict(os.environ, environ, clear=True):
         theirs = botocore.session.Session().get_credentials()
         frozen = theirs and theirs.get_frozen_credentials()
-    here = World(environ, home=str(tmp_path), clock=Frozen(), random=lambda: 0.5)
+    here = ProviderContext(environ, home=str(tmp_path), clock=FrozenClock(), random=lambda: 0.5)
     if frozen is None:
         refused(resolve(here))
         return
@@ -244,7 +244,7 @@ DIFFERING = [
 @pytest.mark.parametrize("case", DIFFERING, ids=[case.what for case in DIFFERING])
 def test_documented_differences_from_boto3(case: Differing, tmp_path: Path) -> None:
     io = Recorded({CONFIG_FILE: case.config, f"{HOME}/.aws/credentials": case.credentials})
-    io.printed = Finished(0, PRINTED_KEYS)
+    io.printed = ProcessResult(0, PRINTED_KEYS)
     flow = DefaultChain().provide(world(case.environ))
     if case.ours is None:
         assert "AWS_ACCESS_KEY_ID is missing" in str(refused(flow, io))

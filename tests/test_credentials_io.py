@@ -26,9 +26,9 @@ import pytest
 import trio
 
 from smruntime_core import ConstructionError, Credentials, CredentialsError, SmRuntimeError, run
-from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, World, provider_of
+from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, ProviderContext, make_provider
 from smruntime_core.effects import Flow, GetCredentials, ReadFile, RunProcess, Sleep, WriteFile
-from smruntime_core.testing import Frozen
+from smruntime_core.testing import FrozenClock
 from smruntime_core.values._record import unchecked
 from smruntime_transports import asyncio as on_asyncio_
 from smruntime_transports import sockets
@@ -65,7 +65,7 @@ class APlainProvider:
     def itself(self) -> APlainProvider:
         return self
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         yield from world.settings()
         return KEYS
 
@@ -101,7 +101,7 @@ def test_what_may_be_given(perform: Performer, name: str) -> None:
 
 def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
     """Theirs say when they expire, if only between themselves; those that do not are looked at again within five minutes."""
-    clock, made = Frozen(time.time()), iter(range(100))
+    clock, made = FrozenClock(time.time()), iter(range(100))
 
     def metadata() -> dict[str, str]:
         expiry = datetime.fromtimestamp(clock.now + 3600, UTC).isoformat()
@@ -110,12 +110,12 @@ def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
     theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(metadata(), metadata, "test")
     theirs._time_fetcher = lambda: datetime.fromtimestamp(clock.now, UTC)
     for given, ages in ((theirs, 2000), (botocore.credentials.Credentials("AKID0", "s", "t"), 200)):
-        here = World({}, home="/", clock=clock, random=lambda: 0.0)
-        found = run(provider_of(given).provide(here), SocketIO.reading())
+        here = ProviderContext({}, home="/", clock=clock, random=lambda: 0.0)
+        found = run(make_provider(given).provide(here), SocketIO.reading())
         assert found.expires_at is not None
         assert ages < found.expires_at - clock.now < 3601
     io = SocketIO.reading()
-    io.configure(theirs, World({}, home="/", clock=clock, random=lambda: 0.0), None)
+    io.configure(theirs, ProviderContext({}, home="/", clock=clock, random=lambda: 0.0), None)
     assert io.credentials(GetCredentials()).access_key_id == "AKID0"
     clock.now += 3601
     assert io.credentials(GetCredentials()).access_key_id == "AKID1"
@@ -156,23 +156,23 @@ def test_anonymous(perform: Performer) -> None:
 
 
 class Unfit:
-    def provide(self, world: World) -> Flow[Any]:
+    def provide(self, world: ProviderContext) -> Flow[Any]:
         yield from ()
         return "AKID"
 
 
 class NoFlow:
-    def provide(self, world: World) -> Credentials:
+    def provide(self, world: ProviderContext) -> Credentials:
         return KEYS
 
 
 class NoFlowEither:
-    async def provide(self, world: World) -> Credentials:
+    async def provide(self, world: ProviderContext) -> Credentials:
         return KEYS
 
 
 class Exits:
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         yield from Sleep(0.0)
         sys.exit(3)
 
@@ -227,7 +227,7 @@ def test_credentials_that_the_service_rejects_are_fetched_anew(perform: Performe
 class Source:
     """A provider that counts how often it is asked, and takes its time."""
 
-    def __init__(self, clock: Frozen, seconds: float = 0.1) -> None:
+    def __init__(self, clock: FrozenClock, seconds: float = 0.1) -> None:
         self.clock = clock
         self.seconds = seconds
         self.asked = 0
@@ -268,11 +268,11 @@ class Colour:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.clock = Frozen(NOW)
+        self.clock = FrozenClock(NOW)
         self.source = Source(self.clock)
         wire = Wire(time.monotonic)
         self.io: Any = {"threads": SocketIO, "trio": TrioIO, "asyncio": AsyncioIO}[name](wire)
-        self.io.configure(self.source, World({}, home="/", clock=self.clock, random=lambda: 0.0), None)
+        self.io.configure(self.source, ProviderContext({}, home="/", clock=self.clock, random=lambda: 0.0), None)
 
     def rounds(self, *what: Callable[[], object] | int) -> list[Any]:
         """Between rounds of so many calls at once, do something; what the last round came to."""
@@ -403,7 +403,7 @@ def test_a_leader_that_is_cancelled_does_not_fail_the_followers(colour: Colour) 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
 def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
-    source = Source(Frozen(time.time()))
+    source = Source(FrozenClock(time.time()))
     bodies: list[bytes] = []
 
     async def call(client: Any) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from smruntime_core import Credentials, Response, run
 from smruntime_core.credentials import DefaultChain, Login
-from smruntime_core.values._dates import rfc3339
+from smruntime_core.values._dates import format_rfc3339
 
 from .recordings import HOME, NOW, Exchange, Recorded, refused, world
 
@@ -41,7 +41,13 @@ def pem(key: Any, form: PrivateFormat = PrivateFormat.TraditionalOpenSSL) -> str
 
 
 def cached(left: float, **more: object) -> str:
-    keys = {"accessKeyId": "ASIAOLD", "secretAccessKey": "old", "sessionToken": "t", "accountId": "123", "expiresAt": rfc3339(NOW + left)}
+    keys = {
+        "accessKeyId": "ASIAOLD",
+        "secretAccessKey": "old",
+        "sessionToken": "t",
+        "accountId": "123",
+        "expiresAt": format_rfc3339(NOW + left),
+    }
     return json.dumps({"accessToken": keys, "refreshToken": "r1", "clientId": "c", "dpopKey": pem(KEY), "tokenType": "aws_sigv4", **more})
 
 
@@ -89,7 +95,7 @@ def test_what_is_renewed_is_kept_as_botocore_reads_it(tmp_path: Path) -> None:
     loader = botocore.utils.LoginTokenLoader(botocore.utils.JSONFileCache(str(tmp_path)))
     theirs = botocore.credentials.LoginCredentialFetcher(ARN, loader, None).load_cached_credentials()
     assert (theirs["access_key"], theirs["secret_key"], theirs["token"]) == (ours.access_key_id, ours.secret_access_key, ours.session_token)
-    assert (theirs["account_id"], theirs["expiry_time"]) == ("123", rfc3339(NOW + 900))
+    assert (theirs["account_id"], theirs["expiry_time"]) == ("123", format_rfc3339(NOW + 900))
     kept = loader.load_token(ARN)
     assert (kept["refreshToken"], kept["idToken"], kept["dpopKey"]) == ("r2", "kept", pem(KEY))
 

@@ -24,13 +24,13 @@ from smruntime_core.credentials import (
     Process,
     Sso,
     WebIdentity,
-    provider_of,
+    make_provider,
 )
 from smruntime_core.credentials._context import Token
 from smruntime_core.credentials._documents import json_object
-from smruntime_core.credentials._provider import Asked, Given
-from smruntime_core.effects import Ask, Contents, Finished, RunProcess, WriteFile
-from smruntime_core.values._dates import rfc3339
+from smruntime_core.credentials._provider import CallableProvider, StaticProvider
+from smruntime_core.effects import Ask, FileContents, ProcessResult, RunProcess, WriteFile
+from smruntime_core.values._dates import format_rfc3339
 from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
@@ -49,7 +49,7 @@ XML = f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKe
 SSO = Sso(start_url="u", region="eu-west-1", account_id="1", role_name="r", session="s")
 SSO_FILE = f"{HOME}/.aws/sso/cache/{hashlib.sha1(b's').hexdigest()}.json"  # noqa: S324 - how the file is named
 LOGIN_FILE = f"{HOME}/.aws/login/cache/{hashlib.sha256(b'arn').hexdigest()}.json"
-SIGNED_IN = {"accessKeyId": "A", "secretAccessKey": CANARY, "sessionToken": CANARY, "expiresAt": rfc3339(NOW - 1)}
+SIGNED_IN = {"accessKeyId": "A", "secretAccessKey": CANARY, "sessionToken": CANARY, "expiresAt": format_rfc3339(NOW - 1)}
 
 
 def answering(document: object, status: int = 200, url: str = STS, method: str = "POST") -> Exchange:
@@ -58,8 +58,8 @@ def answering(document: object, status: int = 200, url: str = STS, method: str =
 
 
 def sso_file(left: float, **more: object) -> dict[str, str]:
-    said = {"accessToken": CANARY, "expiresAt": rfc3339(NOW + left), "refreshToken": CANARY, "clientId": "c", "clientSecret": CANARY}
-    return {SSO_FILE: json.dumps({**said, "registrationExpiresAt": rfc3339(NOW + 1e6), **more})}
+    said = {"accessToken": CANARY, "expiresAt": format_rfc3339(NOW + left), "refreshToken": CANARY, "clientId": "c", "clientSecret": CANARY}
+    return {SSO_FILE: json.dumps({**said, "registrationExpiresAt": format_rfc3339(NOW + 1e6), **more})}
 
 
 def login_file(**more: object) -> dict[str, str]:
@@ -69,7 +69,7 @@ def login_file(**more: object) -> dict[str, str]:
 
 def printing(output: bytes, status: int = 0) -> Recorded:
     io = Recorded()
-    io.printed = Finished(status, output)
+    io.printed = ProcessResult(status, output)
     return io
 
 
@@ -165,12 +165,12 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     ),
     "a login with a bad key": (Login("arn"), REGION, Recorded(login_file())),
     "a login with half a file": (Login("arn"), REGION, Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None}))),
-    "a callable's bad key": (Asked(BadKeys), {}, Recorded()),
-    "a callable's bad key, frozen": (Asked(lambda: FROZEN), {}, Recorded()),
-    "a bad key, frozen": (provider_of(FROZEN), {}, Recorded()),
-    "a bad key, to be frozen": (provider_of(ToFreeze()), {}, Recorded()),
-    "a callable's pair": (Asked(lambda: ("A", CANARY)), {}, Recorded()),
-    "a callable's text": (Asked(lambda: CANARY), {}, Recorded()),
+    "a callable's bad key": (CallableProvider(BadKeys), {}, Recorded()),
+    "a callable's bad key, frozen": (CallableProvider(lambda: FROZEN), {}, Recorded()),
+    "a bad key, frozen": (make_provider(FROZEN), {}, Recorded()),
+    "a bad key, to be frozen": (make_provider(ToFreeze()), {}, Recorded()),
+    "a callable's pair": (CallableProvider(lambda: ("A", CANARY)), {}, Recorded()),
+    "a callable's text": (CallableProvider(lambda: CANARY), {}, Recorded()),
 }
 
 
@@ -209,13 +209,13 @@ THINGS: dict[str, Callable[[], object]] = {
     "a role": lambda: ROLE,
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),
-    "what it left": lambda: Finished(0, CANARY.encode()),
-    "a file": lambda: Contents(CANARY.encode()),
+    "what it left": lambda: ProcessResult(0, CANARY.encode()),
+    "a file": lambda: FileContents(CANARY.encode()),
     "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
     "a token": lambda: Token(CANARY, "here"),
     "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
-    "given keys": lambda: Given(KEYS),
+    "given keys": lambda: StaticProvider(KEYS),
     "a question": lambda: Ask(len, (KEYS,)),
 }
 
@@ -233,7 +233,7 @@ def test_nothing_that_was_read_is_pickled(name: str) -> None:
         pickle.dumps(THINGS[name]())
 
 
-@pytest.mark.parametrize("thing", [ROLE, Given(KEYS)])
+@pytest.mark.parametrize("thing", [ROLE, StaticProvider(KEYS)])
 def test_credentials_are_not_pickled_inside_of_a_provider(thing: object) -> None:
     with pytest.raises(TypeError, match="credentials are not pickled"):
         pickle.dumps(thing)

@@ -17,9 +17,9 @@ import botocore.tokens
 import pytest
 
 from smruntime_core import Credentials, Response, run
-from smruntime_core.credentials import DefaultChain, Sso, World
-from smruntime_core.testing import Frozen
-from smruntime_core.values._dates import rfc3339
+from smruntime_core.credentials import DefaultChain, ProviderContext, Sso
+from smruntime_core.testing import FrozenClock
+from smruntime_core.values._dates import format_rfc3339
 
 from .recordings import HOME, NOW, Exchange, Recorded, on_sockets, refused, world
 from .servers import scripted
@@ -44,11 +44,11 @@ def signed_in(session: str | None = "corp") -> Sso:
 
 
 def token(left: float, **more: object) -> str:
-    return json.dumps({"accessToken": "old", "expiresAt": rfc3339(NOW + left), "startUrl": "https://corp/start", **more})
+    return json.dumps({"accessToken": "old", "expiresAt": format_rfc3339(NOW + left), "startUrl": "https://corp/start", **more})
 
 
 def renewable(left: float, registered: float = 1e6, **more: object) -> str:
-    registration = {"clientId": "c", "clientSecret": "hush", "registrationExpiresAt": rfc3339(NOW + registered)}
+    registration = {"clientId": "c", "clientSecret": "hush", "registrationExpiresAt": format_rfc3339(NOW + registered)}
     return token(left, refreshToken="r1", **registration, **more)
 
 
@@ -70,7 +70,7 @@ def test_a_token_that_does_not_is_renewed_and_kept_for_others(left: float) -> No
     assert asked == {"clientId": "c", "clientSecret": "hush", "grantType": "refresh_token", "refreshToken": "r1"}
     kept = json.loads(io.files[path_of("corp")])
     assert (kept["accessToken"], kept["refreshToken"], kept["other"], kept["clientId"]) == ("new", "r2", "kept", "c")
-    assert kept["expiresAt"] == rfc3339(NOW + 3600)
+    assert kept["expiresAt"] == format_rfc3339(NOW + 3600)
 
 
 @pytest.mark.parametrize("answer", [Response(400, (), b'{"error": "invalid_grant"}'), Response(200, (), b"{}"), Response(200, (), b"hush")])
@@ -159,7 +159,7 @@ def test_botocore_goes_the_same_way(tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text(CONFIG)
     file = cache / Path(path_of("corp")).name
     now = time.time()
-    written = json.loads(renewable(0)) | {"expiresAt": rfc3339(now + 60), "registrationExpiresAt": rfc3339(now + 1e6)}
+    written = json.loads(renewable(0)) | {"expiresAt": format_rfc3339(now + 60), "registrationExpiresAt": format_rfc3339(now + 1e6)}
     asked: list[list[bytes]] = []
     kept: list[dict[str, Any]] = []
     found: list[Credentials] = []
@@ -176,7 +176,7 @@ def test_botocore_goes_the_same_way(tmp_path: Path) -> None:
                 found.append(Credentials(theirs.access_key, theirs.secret_key, theirs.token, FOUND.expires_at, theirs.account_id))
             else:
                 with on_sockets() as io:
-                    here = World(environ, home=str(tmp_path), clock=Frozen(now), random=lambda: 0.5)
+                    here = ProviderContext(environ, home=str(tmp_path), clock=FrozenClock(now), random=lambda: 0.5)
                     found.append(run(DefaultChain().provide(here), io))
             asked.append(server.requests)
         kept.append(json.loads(file.read_text()))

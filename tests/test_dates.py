@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core.values._dates import date_of, day_of, http_date, parse_http_date, parse_rfc3339, parse_stamp, rfc3339, time_of_day
+from smruntime_core.values._dates import (
+    date_of,
+    day_of,
+    format_rfc3339,
+    http_date,
+    parse_http_date,
+    parse_rfc3339,
+    parse_stamp,
+    time_of_day,
+)
 
 EPOCH = date(1970, 1, 1)
 days = st.dates().map(lambda found: (found - EPOCH).days)
@@ -80,7 +89,7 @@ def test_a_moment_with_an_offset_is_read(moment: datetime, offset: int, precisio
 
 @given(st.integers(0, 253402300799))
 def test_a_moment_is_written_as_it_is_read(seconds: int) -> None:
-    text = rfc3339(seconds)
+    text = format_rfc3339(seconds)
     assert text == datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
     assert parse_rfc3339(text) == seconds
 

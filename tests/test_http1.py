@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, DispatchFailure, Request
-from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, ONE_WRITE, Exchange, write
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM_RESPONSES, MAX_SINGLE_WRITE, Exchange, write
 from smruntime_transports.wire._h11_engine import h11_engine
 
 REQUEST = Request("POST", "http://host:8080/x?y=1", (("A", "b"),), b"hi")
@@ -125,7 +125,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "endless trailers": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, "too_large"),
     "endless head": (OK + b"A: " + b"x" * MAX_HEAD, "too_large"),
     "257 fields": (OK + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
-    "no end of interim": (b"HTTP/1.1 102 P\r\n\r\n" * (MAX_INTERIM + 1), "protocol"),
+    "no end of interim": (b"HTTP/1.1 102 P\r\n\r\n" * (MAX_INTERIM_RESPONSES + 1), "protocol"),
     "silence": (b"", "closed"),
     "cut head": (b"HTTP/1.1 200 OK\r\nContent-Le", "truncated"),
     "cut body": (OK + b"Content-Length: 1000000000000\r\n\r\nabc", "truncated"),
@@ -234,7 +234,7 @@ def test_error_body_may_be_cut() -> None:
 
 
 def test_early_answer_leaves_the_connection_unusable() -> None:
-    made = Exchange(Request("POST", "http://h/", (), bytes(ONE_WRITE + 1)))
+    made = Exchange(Request("POST", "http://h/", (), bytes(MAX_SINGLE_WRITE + 1)))
     made.sent(10)
     made.receive_data(OK + b"Content-Length: 0\r\n\r\n")
     assert made.done
@@ -252,7 +252,7 @@ def test_delivery_follows_what_was_sent() -> None:
 
 def test_small_request_is_one_piece_and_a_large_body_is_not_copied() -> None:
     assert len(write(REQUEST)[1]) == 1
-    body = bytes(ONE_WRITE + 1)
+    body = bytes(MAX_SINGLE_WRITE + 1)
     _, (_, sent) = write(Request("POST", "http://h/", (), body))
     assert sent.obj is body
 

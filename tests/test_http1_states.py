@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from smruntime_core import DispatchFailure, Request
-from smruntime_core.http1 import MAX_HEAD, ONE_WRITE, Exchange
+from smruntime_core.http1 import MAX_HEAD, MAX_SINGLE_WRITE, Exchange
 from smruntime_transports.wire._h11_engine import h11_engine
 
 ENGINES = {"native": None, "h11": h11_engine}
 MAX_ERROR_BODY = 1024 * 1024
 
 
-class Told(NamedTuple):
+class HasMetadata(NamedTuple):
     """A response and what it means: where in `raw` its head ends, its body's bytes stand, and it ends (None: with the connection)."""
 
     raw: bytes
@@ -49,13 +49,13 @@ def told(
     close: bool = False,
     minor: int = 1,
     after: bytes = b"",
-) -> Told:
+) -> HasMetadata:
     """A response written out, its meaning beside it."""
     head = b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n" * interim + b"HTTP/1.%d %d X\r\n" % (minor, status)
     head += b"Connection: close\r\n" * close
     head += {"length": b"Content-Length: %d\r\n" % len(body), "chunks": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing] + b"\r\n"
     if status == 204:
-        return Told(head + after, 204, len(head), (), len(head), not close and minor == 1)
+        return HasMetadata(head + after, 204, len(head), (), len(head), not close and minor == 1)
     raw, places = head, list[int]()
     for piece in (body[i : i + chunk] for i in range(0, len(body), chunk)) if framing == "chunks" else (body,):
         raw += b"%x\r\n" % len(piece) if framing == "chunks" else b""
@@ -63,13 +63,13 @@ def told(
         raw += piece + (b"\r\n" if framing == "chunks" else b"")
     raw += b"0\r\nA: b\r\n\r\n" if framing == "chunks" else b""
     end = None if framing == "close" else len(raw)
-    return Told(raw + (after if framing != "close" else b""), status, len(head), tuple(places), end, not close and minor == 1)
+    return HasMetadata(raw + (after if framing != "close" else b""), status, len(head), tuple(places), end, not close and minor == 1)
 
 
 class Pair:
     """An exchange and the model of it. Each method is an event, which it makes happen to both."""
 
-    def __init__(self, response: Told, size: int = 2, max_body: int | None = None, engine: str = "native") -> None:
+    def __init__(self, response: HasMetadata, size: int = 2, max_body: int | None = None, engine: str = "native") -> None:
         request = Request("POST", "http://h/x", (), bytes(size))
         self.exchange = Exchange(request, engine=ENGINES[engine])
         self.exchange.max_body = max_body
@@ -209,11 +209,11 @@ class Exchanges(RuleBasedStateMachine):
             minor=st.just(1),
             after=st.sampled_from((b"", b"", b"HTTP/1.1 200 OK\r\n\r\n", b"\r\n")),
         ),
-        size=st.sampled_from((0, 3, ONE_WRITE + 1)),
+        size=st.sampled_from((0, 3, MAX_SINGLE_WRITE + 1)),
         max_body=st.sampled_from((None, None, 0, 4)),
         engine=st.sampled_from(sorted(ENGINES)),
     )
-    def begin(self, response: Told, size: int, max_body: int | None, engine: str) -> None:
+    def begin(self, response: HasMetadata, size: int, max_body: int | None, engine: str) -> None:
         self.pair = Pair(response, size, max_body, engine)
 
     @precondition(lambda self: self.pair.unsent and self.pair.failed is None)

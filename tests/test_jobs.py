@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import smruntime_core as sm
-from smruntime_core.conversation._async_jobs import LONGEST_WAIT, result
+from smruntime_core.conversation._async_jobs import LONGEST_WAIT, wait_for_result
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.effects import Fetch, Sleep
 from smruntime_transports import Settings, sockets
@@ -37,7 +37,7 @@ class Hand:
 
 def test_looks_at_both_places_less_and_less_often_until_the_deadline() -> None:
     clock = Hand()
-    flow = result(ACCEPTED, Deadline(clock, 60.0))
+    flow = wait_for_result(ACCEPTED, Deadline(clock, 60.0))
     waits: list[float] = []
     looked: list[str] = []
 
@@ -62,7 +62,7 @@ def test_looks_at_both_places_less_and_less_often_until_the_deadline() -> None:
 
 
 def test_a_failure_object_is_a_model_error() -> None:
-    flow = result(ACCEPTED, Deadline(Hand(), None))
+    flow = wait_for_result(ACCEPTED, Deadline(Hand(), None))
     assert flow.send(None) == Fetch(OUT)
     assert flow.send(None) == Fetch(BAD)
     with pytest.raises(sm.ModelError) as caught:
@@ -73,7 +73,7 @@ def test_a_failure_object_is_a_model_error() -> None:
 
 def test_no_location_is_an_answer_that_nobody_can_use() -> None:
     with pytest.raises(sm.ResponseError):
-        result(sm.InvokeEndpointAsyncOutput(), Deadline(Hand(), None)).send(None)
+        wait_for_result(sm.InvokeEndpointAsyncOutput(), Deadline(Hand(), None)).send(None)
 
 
 def test_a_job_that_blocks() -> None:

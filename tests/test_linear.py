@@ -42,7 +42,7 @@ from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 from smruntime_local._connection import Connection as ServerConnection
 from smruntime_local._host import Host
-from smruntime_local._limits import Limits
+from smruntime_local._limits import ServerLimits
 from smruntime_local._service import Service
 from smruntime_local._slots import Slots
 from smruntime_local._streaming import Manner
@@ -192,7 +192,7 @@ def local_endpoint(pieces: Iterable[bytes]) -> None:
     service = Service(host, KEYS, Scope("us-east-1", "sagemaker"), url=LOCAL_URL, clock=lambda: NOW)
     slots, connection = Slots(1), cast("Any", Peer(pieces))
     assert slots.enter(connection, threading.current_thread())
-    ServerConnection(connection, "http", service, Limits(max_body=2_000_000), slots).run()
+    ServerConnection(connection, "http", service, ServerLimits(max_body=2_000_000), slots).run()
 
 
 READERS: dict[str, Read] = {

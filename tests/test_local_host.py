@@ -21,7 +21,7 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local import _host
-from smruntime_local._host import Host, Streamed
+from smruntime_local._host import Host, StreamedResponse
 from smruntime_local._streaming import Manner
 from smruntime_local.models._container import Refusal, Reply, TimedOut
 
@@ -34,7 +34,7 @@ LATER = InvokeEndpointAsync(endpoint_name="m", body=b"1", invocation_timeout_sec
 def said(host: Host, operation: Operation[Output]) -> Output:
     """The output, by way of the wire; raises the error that is said instead."""
     answer = host.answer(operation, request_id="r")
-    if isinstance(answer, Streamed):
+    if isinstance(answer, StreamedResponse):
         return operation.parse(answer.head.replace(body=b"".join(answer.chunks)))
     assert isinstance(answer, Response)
     return operation.parse(answer)

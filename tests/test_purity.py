@@ -74,9 +74,9 @@ def test_the_probe_sees_what_is_loaded() -> None:
 FROM_THE_ENVIRONMENT = """
 import time
 from smruntime_core import run
-from smruntime_core.credentials import DefaultChain, World
+from smruntime_core.credentials import DefaultChain, ProviderContext
 environ = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s"}
-run(DefaultChain().provide(World(environ, home="/", clock=time, random=float)), None)
+run(DefaultChain().provide(ProviderContext(environ, home="/", clock=time, random=float)), None)
 """
 
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 from smruntime_core.effects import GetCredentials, Send, Sleep
-from smruntime_core.testing import Frozen, ScriptedIO, script
+from smruntime_core.testing import FrozenClock, ScriptedIO, script
 from smruntime_core.values._dates import stamp
 
 KEYS = sm.Credentials("AKID", "secret")
 OTHERS = sm.Credentials("AKID2", "secret2")
 OPERATION = sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3")
-OPENING = sm.InvokeEndpoint(endpoint_name="churn", body=b"", session_id="NEW_SESSION")
+OPENING_BODY = sm.InvokeEndpoint(endpoint_name="churn", body=b"", session_id="NEW_SESSION")
 OK = sm.Response(200, (), b"0.5")
 GET = GetCredentials()
 
@@ -26,8 +26,8 @@ def http_date(seconds: float) -> str:
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
 
 
-def a_runtime(clock: Frozen | None = None, **options: Any) -> sm.Runtime:
-    runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=clock or Frozen(), random=lambda: 0.5)
+def a_runtime(clock: FrozenClock | None = None, **options: Any) -> sm.Runtime:
+    runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=clock or FrozenClock(), random=lambda: 0.5)
     return runtime.with_options(**options)
 
 
@@ -44,7 +44,7 @@ def signed_at(flow: ScriptedIO[Any]) -> str:
 @pytest.mark.parametrize("off", [600.0, -600.0, 86_400.0])
 @pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch", "RequestInTheFuture"])
 def test_a_clock_that_is_off_is_corrected_and_stays_so(code: str, off: float) -> None:
-    clock = Frozen()
+    clock = FrozenClock()
     runtime = a_runtime(clock)
     flow = script(runtime.call(OPERATION)).expects(GET).replies(KEYS)
     assert signed_at(flow) == stamp(clock.now)
@@ -57,7 +57,7 @@ def test_a_clock_that_is_off_is_corrected_and_stays_so(code: str, off: float) ->
 
 
 def test_the_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None:
-    clock = Frozen()
+    clock = FrozenClock()
     runtime = a_runtime(clock)
     flow = script(runtime.call(OPERATION)).replies(KEYS)
     told = clock.now + 1000
@@ -77,7 +77,7 @@ def test_the_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None
     ],
 )
 def test_a_clock_is_not_corrected_without_good_reason(headers: tuple[tuple[str, str], ...], took: float) -> None:
-    clock = Frozen()
+    clock = FrozenClock()
     flow = script(a_runtime(clock).call(OPERATION)).replies(KEYS)
     clock.now += took
     flow.replies(refused("InvalidSignatureException", *headers)).raises(sm.ServiceError)
@@ -120,7 +120,7 @@ def test_a_kept_connection_that_died_late_is_not_replaced() -> None:
     assert isinstance(effect, Send)
     assert effect.fresh
     script(a_runtime().call(OPERATION)).replies(KEYS).replies(dead(1.1)).raises(sm.DispatchFailure)
-    clock = Frozen()
+    clock = FrozenClock()
     slow = script(a_runtime(clock).call(OPERATION)).replies(KEYS)
     clock.now += 1.5
     slow.replies(dead(None)).raises(sm.DispatchFailure)
@@ -132,7 +132,7 @@ NOT_READY = refused("ModelNotReadyException", status=429)
 
 @pytest.mark.parametrize("answer", [NO_CAPACITY, NOT_READY])
 def test_a_model_that_is_coming_up_is_waited_for(answer: sm.Response) -> None:
-    clock = Frozen()
+    clock = FrozenClock()
     runtime = a_runtime(clock, wait_for_capacity=120)
     flow = script(runtime.call(OPERATION))
     waits: list[float] = []
@@ -151,7 +151,7 @@ def test_a_model_that_is_coming_up_is_waited_for(answer: sm.Response) -> None:
 
 
 def test_waiting_for_capacity_ends() -> None:
-    clock = Frozen()
+    clock = FrozenClock()
     flow = script(a_runtime(clock, wait_for_capacity=20).call(OPERATION))
     while not flow.ended:
         effect = flow.replies(KEYS).replies(NO_CAPACITY).effects[-1]
@@ -183,8 +183,8 @@ failures = st.sampled_from(
 def test_what_opens_a_session_is_sent_once_unless_it_never_arrived(
     script_of: list[Any], idempotent: bool, capacity: float, timeout: float | None
 ) -> None:
-    clock = Frozen()
-    flow = script(a_runtime(clock, idempotent=idempotent, wait_for_capacity=capacity, timeout=timeout).call(OPENING))
+    clock = FrozenClock()
+    flow = script(a_runtime(clock, idempotent=idempotent, wait_for_capacity=capacity, timeout=timeout).call(OPENING_BODY))
     replies = iter([*script_of, OK])
     arrived = 0
     while not flow.ended:

@@ -28,7 +28,7 @@ from smruntime_core import (
     SmRuntimeError,
     ValidationError,
 )
-from smruntime_core.conversation._retries import NoLock, Retry, TokenBucket
+from smruntime_core.conversation._retries import NoLock, Retry, RetryQuota
 from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.values._record import unchecked
 
@@ -158,7 +158,7 @@ class Still:
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 100)), max_size=50))
 def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, float]]) -> None:
-    bucket = TokenBucket(500, NoLock())
+    bucket = RetryQuota(500, NoLock())
     for take, amount in moves:
         before = bucket.tokens
         if not take:
@@ -169,7 +169,7 @@ def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, flo
 
 
 def test_threads_share_a_bucket() -> None:
-    bucket = TokenBucket(500, threading.Lock())
+    bucket = RetryQuota(500, threading.Lock())
     taken: list[bool] = []
     threads = [threading.Thread(target=lambda: taken.extend(bucket.take(1) for _ in range(200))) for _ in range(4)]
     for thread in threads:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 import smruntime_core as sm
-from smruntime_core.conversation._clock_skew import Skew
+from smruntime_core.conversation._clock_skew import ClockSkew
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import PATIENCE, ObjectReader
 from smruntime_core.effects import GetCredentials, Send
 from smruntime_core.signing import S3
-from smruntime_core.testing import Frozen, ScriptedIO, script
+from smruntime_core.testing import FrozenClock, ScriptedIO, script
 
 KEYS = sm.Credentials("AKID", "secret", "token")
 AT = "s3://bucket/out/a b.out"
@@ -24,14 +24,14 @@ def error(status: int, code: str, *headers: tuple[str, str]) -> sm.Response:
     return sm.Response(status, (("x-amz-request-id", "r"), *headers), body.encode())
 
 
-def reader(config: sm.Config = CONFIG, clock: Frozen | None = None, skew: Skew | None = None) -> ObjectReader:
-    return ObjectReader(config, clock or Frozen(), skew or Skew(), max_body=1000)
+def reader(config: sm.Config = CONFIG, clock: FrozenClock | None = None, skew: ClockSkew | None = None) -> ObjectReader:
+    return ObjectReader(config, clock or FrozenClock(), skew or ClockSkew(), max_body=1000)
 
 
 def asked(
     reader: ObjectReader, location: str = AT, replies: Sequence[object] = (), seconds: float | None = 60.0
 ) -> ScriptedIO[bytes | None]:
-    flow = script(reader.get(location, Deadline(Frozen(), seconds)))
+    flow = script(reader.get(location, Deadline(FrozenClock(), seconds)))
     for reply in replies:
         flow.replies(reply)
     return flow
@@ -78,7 +78,7 @@ def test_where_an_object_is(config: sm.Config, location: str, url: str, signed: 
 def test_what_is_no_object(location: str) -> None:
     """A bucket alone would be listed, and the list be taken for the answer."""
     with pytest.raises(sm.ConstructionError, match=r"location|url"):
-        next(reader().get(location, Deadline(Frozen(), 60.0)))
+        next(reader().get(location, Deadline(FrozenClock(), 60.0)))
 
 
 @pytest.mark.parametrize("answer", [error(404, "NoSuchKey"), sm.Response(404)])
@@ -114,7 +114,7 @@ def test_expired_credentials_are_asked_for_anew_once() -> None:
 
 
 def test_a_clock_that_is_off_is_corrected() -> None:
-    skew, clock = Skew(), Frozen(0.0)
+    skew, clock = ClockSkew(), FrozenClock(0.0)
     told = error(403, "RequestTimeTooSkewed", ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"))
     flow = asked(reader(CONFIG, clock, skew), AT, [KEYS, told, sm.Response(200, (), b"x")])
     assert flow.returns() == b"x"

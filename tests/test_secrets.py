@@ -44,7 +44,7 @@ from smruntime_core.signing import (
     verify_bearer,
 )
 from smruntime_core.streaming import PayloadPart
-from smruntime_core.testing import Frozen
+from smruntime_core.testing import FrozenClock
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 
@@ -264,7 +264,7 @@ def test_options_that_are_refused(extra: Any) -> None:
     assert_silent(raised(lambda: sm.Options(extra_headers=extra)))
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
         assert_silent(raised(lambda: client.with_options(extra_headers=extra)))
-    runtime = sm.Runtime(sm.Config(region="us-east-1"), clock=Frozen(), random=lambda: 0.5)
+    runtime = sm.Runtime(sm.Config(region="us-east-1"), clock=FrozenClock(), random=lambda: 0.5)
     assert_message_silent(raised(lambda: runtime.with_options(extra_headers=extra)))
 
 

@@ -21,7 +21,7 @@ from smruntime_core.conversation._sessions import SessionId
 from smruntime_core.values._record import unchecked
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
-from smruntime_transports.client._sessions import InSession
+from smruntime_transports.client._sessions import SessionMembers
 
 from .servers import CLOSE, OK, scripted
 
@@ -117,6 +117,6 @@ def test_what_opens_a_session_is_never_sent_twice(answer: bytes) -> None:
 
 
 def test_the_members_of_a_call_in_a_session_are_those_of_both_operations() -> None:
-    ours = set(get_type_hints(InSession))
+    ours = set(get_type_hints(SessionMembers))
     both = {b.name for b in InvokeEndpoint.bindings} & {b.name for b in InvokeEndpointWithResponseStream.bindings}
     assert ours == both - {"endpoint_name", "session_id", "body"}

@@ -25,7 +25,7 @@ from smruntime_core import (
     Timeouts,
 )
 from smruntime_core.effects import Upload
-from smruntime_core.http1 import ONE_WRITE
+from smruntime_core.http1 import MAX_SINGLE_WRITE
 from smruntime_core.testing._server import answer
 from smruntime_core.values._bodies import Source
 from smruntime_transports import sockets
@@ -91,7 +91,7 @@ SOURCES: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-@pytest.mark.parametrize("size", [0, 1, ONE_WRITE, ONE_WRITE + 1, len(LONG)])
+@pytest.mark.parametrize("size", [0, 1, MAX_SINGLE_WRITE, MAX_SINGLE_WRITE + 1, len(LONG)])
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_attempt_and_every_call_sends_the_same(transport: str, perform: Performer, source: str, size: int) -> None:
     if source == "an asynchronous iterator" and transport not in AWAITED:

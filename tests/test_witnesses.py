@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 import smruntime_local
-from smruntime_core.conversation._clock_skew import Skew
+from smruntime_core.conversation._clock_skew import ClockSkew
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import ObjectReader
-from smruntime_core.credentials import World
+from smruntime_core.credentials import ProviderContext
 from smruntime_transports import Settings, sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
@@ -74,8 +74,8 @@ def test_moto_accepts_our_signature_and_no_other(moto: tuple[str, sm.Credentials
 def read(url: str, credentials: sm.Credentials, location: str) -> bytes | None:
     config = sm.Config(region="us-east-1", s3_endpoint_url=url)
     io = sockets.SocketIO.reading()
-    io.configure(credentials, World({}, home="/", clock=time, random=lambda: 0.0), None)
-    return sm.run(ObjectReader(config, time, Skew()).get(location, Deadline(time, 10.0)), io)
+    io.configure(credentials, ProviderContext({}, home="/", clock=time, random=lambda: 0.0), None)
+    return sm.run(ObjectReader(config, time, ClockSkew()).get(location, Deadline(time, 10.0)), io)
 
 
 @pytest.mark.parametrize("key", KEYS_IN_S3)

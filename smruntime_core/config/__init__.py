@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from ._settings import Configuration, config_of, configuration
+    from ._settings import Configuration, load_configuration, make_config
 
-__all__ = ["Configuration", "config_of", "configuration"]
+__all__ = ["Configuration", "load_configuration", "make_config"]
 
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"_settings": ("Configuration", "config_of", "configuration")})
+__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")})

@@ -13,7 +13,7 @@ from ..errors import ConstructionError
 from ..protocol._encoding import endpoint
 from ..values._messages import Scope, Timeouts
 from ..values._record import Record, field
-from ..values._rules import NAME, REGION, flag
+from ..values._rules import NAME, REGION, check_flag
 from ..values._url import Endpoint
 
 SIGNING_NAME = "sagemaker"
@@ -52,8 +52,8 @@ class Config(Record, kw_only=True):
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_endpoint_url)
     s3_endpoint_url: str | None = field(default=None, check=_endpoint_url)
-    use_fips: bool = field(default=False, check=flag)
-    use_dualstack: bool = field(default=False, check=flag)
+    use_fips: bool = field(default=False, check=check_flag)
+    use_dualstack: bool = field(default=False, check=check_flag)
     timeouts: Timeouts = field(default=Timeouts(), check=_timeouts)
 
     @property

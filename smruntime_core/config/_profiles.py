@@ -43,7 +43,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError
 from ..values._record import Record, field
-from ..values._redacted import Section
+from ..values._redacted import RedactedMapping
 from ..values._rules import blob
 
 MAX_SIZE = 1024 * 1024
@@ -325,10 +325,10 @@ def _lines(file: str, data: bytes | str) -> list[str]:
 
 def _finished(properties: _Properties) -> Settings:
     """Properties as they are handed out: lines joined, what is nested wrapped."""
-    return Section({name: _joined(value) for name, value in properties.items()})
+    return RedactedMapping({name: _joined(value) for name, value in properties.items()})
 
 
-def _joined(value: _Value) -> str | Section[str]:
+def _joined(value: _Value) -> str | RedactedMapping[str]:
     if isinstance(value, list):
         return "\n".join(value)
-    return Section(value) if value else ""
+    return RedactedMapping(value) if value else ""

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..effects import MAX_FILE, Contents, Flow, ReadFile
+from ..effects import MAX_FILE, FileContents, Flow, ReadFile
 from ..errors import ConstructionError
 from ..values._messages import Timeouts
 from ..values._record import Record, field
@@ -58,7 +58,7 @@ class Configuration(Record, kw_only=True):
     files: tuple[tuple[str, bool], ...] = ()
 
 
-def configuration(environ: Mapping[str, str], *, profile: str | None = None, home: str, windows: bool = False) -> Flow[Configuration]:
+def load_configuration(environ: Mapping[str, str], *, profile: str | None = None, home: str, windows: bool = False) -> Flow[Configuration]:
     """Read the files that `environ` names and find out what holds.
 
     Raises `ConstructionError` for a file or value that cannot be used, naming the place and not the value.
@@ -70,7 +70,7 @@ def configuration(environ: Mapping[str, str], *, profile: str | None = None, hom
 def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flow[tuple[Profiles, tuple[tuple[str, bool], ...]]]:
     """What the shared files say, and which there are; raises `ConstructionError` for one that cannot be used."""
     paths = locations(environ, home=home, windows=windows)
-    texts: list[Contents | None] = []
+    texts: list[FileContents | None] = []
     for path in paths:
         text = yield from ReadFile(path)
         if text is not None and len(text) > MAX_FILE:
@@ -172,7 +172,7 @@ class Sources:
         return found
 
 
-def config_of(
+def make_config(
     found: Configuration,
     *,
     region: str | None = None,

@@ -18,34 +18,34 @@ from typing import TYPE_CHECKING
 from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from ._async_jobs import result
+    from ._async_jobs import wait_for_result
     from ._deadline import Clock, Deadline
-    from ._options import MAX_BODY, Changes, Options, changed
+    from ._options import MAX_BODY, OptionChanges, Options, apply_changes
     from ._s3 import ObjectReader
-    from ._sessions import CLOSING, OPENING, SessionId
+    from ._sessions import CLOSING_BODY, OPENING_BODY, SessionId
 
 __all__ = [
-    "CLOSING",
+    "CLOSING_BODY",
     "MAX_BODY",
-    "OPENING",
-    "Changes",
+    "OPENING_BODY",
     "Clock",
     "Deadline",
     "ObjectReader",
+    "OptionChanges",
     "Options",
     "SessionId",
-    "changed",
-    "result",
+    "apply_changes",
+    "wait_for_result",
 ]
 
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),
     {
-        "_async_jobs": ("result",),
+        "_async_jobs": ("wait_for_result",),
         "_deadline": ("Clock", "Deadline"),
-        "_options": ("MAX_BODY", "Changes", "Options", "changed"),
+        "_options": ("MAX_BODY", "OptionChanges", "Options", "apply_changes"),
         "_s3": ("ObjectReader",),
-        "_sessions": ("CLOSING", "OPENING", "SessionId"),
+        "_sessions": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
     },
 )

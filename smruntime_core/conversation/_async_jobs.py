@@ -23,7 +23,7 @@ def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
     return (yield from Fetch(location))
 
 
-def result(
+def wait_for_result(
     accepted: InvokeEndpointAsyncOutput, deadline: Deadline, look: Callable[[str, Deadline], Flow[bytes | None]] = fetched
 ) -> Flow[bytes]:
     """The model's answer to an accepted invocation, as soon as it is there; `look` reads an object, None if there is none.

@@ -13,7 +13,7 @@ from ..protocol._decoding import request_id_of
 from ..protocol._operations import Operation
 from ..values._messages import Request, Response
 from ._deadline import Clock, Deadline
-from ._recovery import Again, outcome
+from ._recovery import RetryDecision, outcome
 
 Observer: TypeAlias = Callable[[Notice], object]
 
@@ -93,7 +93,7 @@ class CallTracker(Deadline):
             how, seconds, _, status, request_id = attempts[-1]
             self._observe(AttemptEnded(self._name, self.invocation, len(attempts), how, seconds, status, request_id))
 
-    def wait(self, again: Again) -> None:
+    def wait(self, again: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
         self.waited = again.delay or 0.0
         if self._observe is not None and again.delay is not None:

@@ -28,7 +28,7 @@ CODES = frozenset(
 )
 
 
-class Skew:
+class ClockSkew:
     """Seconds to add to this machine's clock, shared by a client's calls. Replaced in one step, so threads need no lock."""
 
     def __init__(self) -> None:

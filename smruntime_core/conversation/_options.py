@@ -10,7 +10,7 @@ from ..effects import Progress
 from ..errors import ConstructionError
 from ..values._messages import Headers, seconds
 from ..values._record import Record, field
-from ..values._rules import TCHAR, flag, header_text
+from ..values._rules import TCHAR, check_flag, header_text
 from ._retries import RetryPolicy
 
 MAX_BODY = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory, not a rule
@@ -95,7 +95,7 @@ class Options(Record, kw_only=True):
 
     timeout: float | None = field(default=None, check=seconds)
     retries: RetryPolicy = field(default=RetryPolicy(), check=_policy)
-    idempotent: bool = field(default=False, check=flag)
+    idempotent: bool = field(default=False, check=check_flag)
     wait_for_capacity: float = field(default=0.0, check=_patience)
     extra_headers: Headers = field(default=(), check=_headers, secret=True)
     progress: Progress | None = field(default=None, check=_callable)
@@ -107,7 +107,7 @@ class Options(Record, kw_only=True):
         return self.retries.replace(resend=True) if self.idempotent else self.retries
 
 
-class Changes(TypedDict, total=False):
+class OptionChanges(TypedDict, total=False):
     """The options that a call may change."""
 
     timeout: float | None
@@ -119,9 +119,9 @@ class Changes(TypedDict, total=False):
     max_body: int | None
 
 
-def changed(options: Options, changes: Changes) -> Options:
+def apply_changes(options: Options, changes: OptionChanges) -> Options:
     """`options` with `changes`, all of them checked; raises `ConstructionError`, and `TypeError` for what is no option."""
     for name in changes:
-        if name not in Changes.__annotations__:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(Changes.__annotations__)}")
+        if name not in OptionChanges.__annotations__:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(OptionChanges.__annotations__)}")
     return options.replace(**changes)

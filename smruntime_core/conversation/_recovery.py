@@ -13,14 +13,14 @@ from __future__ import annotations
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
 from ..values._messages import Credentials
 from ..values._record import Record
-from ._clock_skew import Skew
+from ._clock_skew import ClockSkew
 from ._options import Options
 from ._retries import capacity_delay, coming_up, died_while_kept
 
 EXPIRED = frozenset(("ExpiredToken", "ExpiredTokenException"))
 
 
-class Again(Record):
+class RetryDecision(Record):
     """Try once more after `delay` seconds (None: at once), for `cost` tokens, because of `reason`."""
 
     delay: float | None
@@ -28,7 +28,7 @@ class Again(Record):
     reason: str
 
 
-class Failed(Record):
+class FailedAttempt(Record):
     """How an attempt failed: when it was sent and its answer received by this machine's clock, and `seconds` since the call began."""
 
     failure: SmRuntimeError
@@ -50,12 +50,12 @@ class Recovery:
     _retries = 0
     _waits = 0
 
-    def __init__(self, options: Options, skew: Skew, *, send_once: bool) -> None:
+    def __init__(self, options: Options, skew: ClockSkew, *, send_once: bool) -> None:
         self._options = options
         self._skew = skew
         self._send_once = send_once
 
-    def after(self, failed: Failed, tokens: float, draw: float) -> Again | None:
+    def after(self, failed: FailedAttempt, tokens: float, draw: float) -> RetryDecision | None:
         """Return what to do after an attempt that failed so, None to give up.
 
         `tokens` are left in the bucket; `draw` is a random number in [0, 1).
@@ -63,22 +63,22 @@ class Recovery:
         failure = failed.failure
         repaired = self._repaired(failure, failed) if isinstance(failure, ServiceError) else None
         if repaired is not None:
-            return Again(None, 0, repaired)
+            return RetryDecision(None, 0, repaired)
         if self._send_once and not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"):
             return None
         if not self.fresh and died_while_kept(failure, failed.received - failed.sent):
             self.fresh = True
-            return Again(None, 0, "the kept connection was dead")
+            return RetryDecision(None, 0, "the kept connection was dead")
         if coming_up(failure):
             left = self._options.wait_for_capacity - failed.seconds
             if left > 0:
                 self._waits += 1
-                return Again(min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity")
+                return RetryDecision(min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity")
         self._retries += 1
         retry = self._options.policy.plan(self._retries, failure, tokens, draw)
-        return retry and Again(retry.delay, retry.cost, outcome(failure))
+        return retry and RetryDecision(retry.delay, retry.cost, outcome(failure))
 
-    def _repaired(self, failure: ServiceError, failed: Failed) -> str | None:
+    def _repaired(self, failure: ServiceError, failed: FailedAttempt) -> str | None:
         """Return what was wrong with the signature and is right now; each is repaired once."""
         if not self._corrected_clock and self._skew.learn(failure, failed.sent, failed.received):
             self._corrected_clock = True

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from ..errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ..values._record import Record, field
-from ..values._rules import flag
+from ..values._rules import check_flag
 
 SERVER_ASKS_AT_MOST = 5.0  # seconds on top of our own delay: x-amz-retry-after beyond that is not believed
 DIED_AT_ONCE = 1.0  # seconds: later, a proxy that gives up on a slow model looks the same as a stale connection
@@ -67,7 +67,7 @@ class RetryPolicy(Record):
     retry_cost: float = field(default=14, check=_not_negative)
     throttling_cost: float = field(default=5, check=_not_negative)
     capacity: float = field(default=500, check=_not_negative)
-    resend: bool = field(default=False, check=flag)
+    resend: bool = field(default=False, check=check_flag)
 
     @classmethod
     def aws_standard(cls, max_attempts: int = 3) -> RetryPolicy:
@@ -143,7 +143,7 @@ class NoLock:
     def __exit__(self, *_: object) -> None: ...
 
 
-class TokenBucket:
+class RetryQuota:
     """What is left to spend on retries. `lock` guards it if calls run in parallel threads."""
 
     def __init__(self, capacity: float, lock: AbstractContextManager[object]) -> None:

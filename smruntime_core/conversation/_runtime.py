@@ -42,17 +42,17 @@ from ..effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
 from ..errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from ..metadata import Metadata
 from ..protocol._bindings import Output
-from ..protocol._operations import Operation, Streaming
+from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
 from ..values._dates import stamp
 from ..values._messages import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
 from ._call_tracker import CallTracker, Observer
-from ._clock_skew import Skew
+from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
-from ._options import Changes, Options, changed
-from ._recovery import Failed, Recovery
-from ._retries import NoLock, RetryPolicy, TokenBucket
+from ._options import OptionChanges, Options, apply_changes
+from ._recovery import FailedAttempt, Recovery
+from ._retries import NoLock, RetryPolicy, RetryQuota
 from ._user_agent import user_agent
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Runtime:
     ) -> None:
         self.config = config
         self.options = Options(retries=retries)
-        self.tokens = TokenBucket(retries.capacity, lock or NoLock())
-        self.skew = Skew()
+        self.tokens = RetryQuota(retries.capacity, lock or NoLock())
+        self.skew = ClockSkew()
         self._url = config.url
         self._scope = config.scope
         self._clock = clock
@@ -100,10 +100,10 @@ class Runtime:
         self._user_agent = ("user-agent", user_agent(app_id))
         self._id = _uuid_beginning(random)
 
-    def with_options(self, **changes: Unpack[Changes]) -> Self:
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return the same service with other `Options`, sharing retry tokens and clock correction."""
         made = copy.copy(self)
-        made.options = changed(self.options, changes)
+        made.options = apply_changes(self.options, changes)
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
@@ -114,7 +114,7 @@ class Runtime:
         """
         return self._attempts(operation, self._exchange)
 
-    def stream(self, operation: Streaming[OutputT]) -> Flow[Stream[OutputT]]:
+    def stream(self, operation: StreamingOperation[OutputT]) -> Flow[Stream[OutputT]]:
         """Return the flow of one call up to the head of its answer: it returns the rest as a
         stream, or raises like `call`.
 
@@ -152,7 +152,7 @@ class Runtime:
                 self.tokens.give(reward)
                 _notify_success(tracker, result)
                 return result
-            failed = Failed(failure, credentials, sent, self._clock.time(), tracker.seconds)
+            failed = FailedAttempt(failure, credentials, sent, self._clock.time(), tracker.seconds)
             reward = (yield from self._recover(failed, recovery, tracker)) or FIRST_TRY_REWARD
 
     def _build(self, operation: Operation[Output]) -> Request:
@@ -187,7 +187,7 @@ class Runtime:
         response = yield from Send(request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body)
         return operation.parse(response, attempts=tracker.answered(response))
 
-    def _open(self, operation: Streaming[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[Stream[OutputT]]:
+    def _open(self, operation: StreamingOperation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[Stream[OutputT]]:
         """Send, and parse the head of the answer."""
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
         from ._stream import Stream, started
@@ -205,7 +205,7 @@ class Runtime:
             raise
         return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
 
-    def _recover(self, failed: Failed, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
+    def _recover(self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
 
         Raises the failure if there is no other attempt.

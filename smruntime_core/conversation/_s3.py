@@ -21,8 +21,8 @@ from ..metadata import Metadata
 from ..signing import S3, sign
 from ..signing._canonical import encode_value
 from ..values._messages import Credentials, Request, Response, Scope
-from ..values._url import split
-from ._clock_skew import Skew
+from ..values._url import split_url
+from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 
 PATIENCE: Final = 5  # failures in a row that may pass by themselves
@@ -35,7 +35,7 @@ _LABEL = "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 class ObjectReader:
     """Reads objects for one waiting caller; what it learns about the bucket's region it remembers."""
 
-    def __init__(self, config: Config, clock: Clock, skew: Skew, *, max_body: int | None = None) -> None:
+    def __init__(self, config: Config, clock: Clock, skew: ClockSkew, *, max_body: int | None = None) -> None:
         self._config = config
         self._clock = clock
         self._skew = skew
@@ -98,7 +98,7 @@ class ObjectReader:
         """What to fetch, and whether it is signed."""
         suffix = partition(self._region)[1]
         if not location.startswith("s3://"):
-            scheme, authority, _, _ = split(location)
+            scheme, authority, _, _ = split_url(location)
             return location, scheme == "https" and authority.endswith(f".{suffix}")
         found = re.fullmatch(_PLACE, location)
         if found is None:  # without a key it would be the list of the bucket, taken for the answer

@@ -20,8 +20,8 @@ from ..values._record import Record
 if TYPE_CHECKING:
     from datetime import datetime
 
-OPENING = b'{"requestType":"NEW_SESSION"}'
-CLOSING = b'{"requestType":"CLOSE"}'
+OPENING_BODY = b'{"requestType":"NEW_SESSION"}'
+CLOSING_BODY = b'{"requestType":"CLOSE"}'
 
 _OPENED = r"([^;\s]+)(?:\s*;\s*Expires=([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z))?"
 

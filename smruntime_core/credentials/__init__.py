@@ -9,13 +9,13 @@ flow may know without asking: the environment, a clock, chance, the client's pro
 whose members are what a profile may say about it; a profile that chains roles is read into such records, one inside the other, and
 those are what is performed.
 
-    >>> from smruntime_core.effects import Finished, RunProcess
-    >>> from smruntime_core.credentials import Process, World
-    >>> from smruntime_core.testing import Frozen, script
-    >>> world = World({}, home="/home/me", clock=Frozen(), random=lambda: 0.5)
+    >>> from smruntime_core.effects import ProcessResult, RunProcess
+    >>> from smruntime_core.credentials import Process, ProviderContext
+    >>> from smruntime_core.testing import FrozenClock, script
+    >>> world = ProviderContext({}, home="/home/me", clock=FrozenClock(), random=lambda: 0.5)
     >>> flow = script(Process("/opt/keys --for me").provide(world))
     >>> _ = flow.expects(RunProcess(("/opt/keys", "--for", "me")))
-    >>> flow.replies(Finished(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
+    >>> flow.replies(ProcessResult(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
     Credentials(access_key_id='AKID', secret_access_key=<redacted>)
 
     Environment  SharedProfile  WebIdentity  Container  InstanceMetadata      what the default chain looks at, in this order
@@ -36,9 +36,9 @@ from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
-    from ._chain import DefaultChain, Resolution, overridden, provider_of, resolve
+    from ._chain import DefaultChain, Resolution, make_provider, overridden, resolve
     from ._container import Container
-    from ._context import Source, World
+    from ._context import ProviderContext, Source
     from ._imds import InstanceMetadata
     from ._login import Login
     from ._process import Process
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _SUBMODULES = {
     "_cache": ("Cache",),
-    "_chain": ("DefaultChain", "Resolution", "overridden", "provider_of", "resolve"),
+    "_chain": ("DefaultChain", "Resolution", "overridden", "make_provider", "resolve"),
     "_container": ("Container",),
     "_imds": ("InstanceMetadata",),
     "_login": ("Login",),
@@ -62,7 +62,7 @@ _SUBMODULES = {
     "_sso": ("Sso",),
     "_static": ("ANONYMOUS", "Environment"),
     "_sts": ("WebIdentity",),
-    "_context": ("Source", "World"),
+    "_context": ("Source", "ProviderContext"),
 }
 
 __all__ = [
@@ -76,15 +76,15 @@ __all__ = [
     "Login",
     "Process",
     "Provider",
+    "ProviderContext",
     "ProviderLike",
     "Resolution",
     "SharedProfile",
     "Source",
     "Sso",
     "WebIdentity",
-    "World",
+    "make_provider",
     "overridden",
-    "provider_of",
     "resolve",
 ]
 

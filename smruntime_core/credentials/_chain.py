@@ -20,7 +20,7 @@ from ..effects import Flow
 from ..errors import CredentialsError
 from ..values._messages import Credentials
 from ..values._record import Record
-from ._context import Source, World
+from ._context import ProviderContext, Source
 from ._static import Environment
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class DefaultChain(Record):
 
     mfa: Callable[[str], object] | None = None
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """The first credentials found; raises `CredentialsError` with what each source said."""
         return (yield from resolve(world, self.mfa)).credentials
 
 
-def provider_of(given: ProviderLike | None) -> Provider:
+def make_provider(given: ProviderLike | None) -> Provider:
     """Return the provider that `given` stands for, the default chain for None.
 
     Raises `ConstructionError` for an object that is neither credentials nor a source of them.
@@ -58,17 +58,17 @@ def provider_of(given: ProviderLike | None) -> Provider:
     return adapted(given)
 
 
-def fetched(given: ProviderLike | None, world: World) -> Flow[Credentials]:
+def fetched(given: ProviderLike | None, world: ProviderContext) -> Flow[Credentials]:
     """Return the credentials of `given`, or of the default chain for None.
 
     Raises `CredentialsError`.
     """
     from ._provider import provided
 
-    return provided(provider_of(given), world)
+    return provided(make_provider(given), world)
 
 
-def resolve(world: World, mfa: Callable[[str], object] | None = None) -> Flow[Resolution]:
+def resolve(world: ProviderContext, mfa: Callable[[str], object] | None = None) -> Flow[Resolution]:
     """Go through the chain; raises `CredentialsError`, whose `tried` says what each source said."""
     world = world.anew()
     tried: list[tuple[str, str]] = []
@@ -84,7 +84,7 @@ def resolve(world: World, mfa: Callable[[str], object] | None = None) -> Flow[Re
     raise _diagnosis(tried)
 
 
-def overridden(world: World, source: str) -> Flow[tuple[tuple[str, str], ...]]:
+def overridden(world: ProviderContext, source: str) -> Flow[tuple[tuple[str, str], ...]]:
     """Return the sources that are set up but lose against `source`, each with what it stands for.
 
     `source` is the name in a `Resolution`. Reads the shared files, sends nothing and runs nothing.
@@ -109,7 +109,7 @@ def overridden(world: World, source: str) -> Flow[tuple[tuple[str, str], ...]]:
     return tuple(found)
 
 
-def _set_up(world: World, source: str, variable: str) -> list[tuple[str, str]]:
+def _set_up(world: ProviderContext, source: str, variable: str) -> list[tuple[str, str]]:
     return [(source, f"{variable} is set")] if world.variable(variable) else []
 
 
@@ -118,7 +118,7 @@ def _diagnosis(tried: list[tuple[str, str]]) -> CredentialsError:
     return CredentialsError(f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)", tried=tuple(tried))
 
 
-def _sources(world: World, mfa: Callable[[str], object] | None) -> Iterator[Source]:
+def _sources(world: ProviderContext, mfa: Callable[[str], object] | None) -> Iterator[Source]:
     """One after the other, imported when its turn comes."""
     argued = world.profile is not None
     if not argued:

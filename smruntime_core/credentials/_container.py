@@ -10,8 +10,8 @@ from __future__ import annotations
 from ..effects import Flow
 from ..errors import CredentialsError, DispatchFailure
 from ..values._messages import Credentials, Request
-from ..values._url import host_and_port, split
-from ._context import Blaming, Source, Token, World, read_token
+from ..values._url import split_authority, split_url
+from ._context import Blaming, ProviderContext, Source, Token, read_token
 from ._documents import credentials, explained, json_object
 from ._metadata_limits import TIMEOUT, container_limits, described
 from ._services import ask
@@ -28,14 +28,14 @@ class Container(Source):
 
     name = "container"
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The container's credentials, or why there are none here; raises `CredentialsError`."""
         url = address(world)
         if url is None:
             return f"neither {RELATIVE} nor {FULL} is set"
         limits = container_limits(world)
         token = yield from _token(world)
-        server = "://".join(split(url)[:2])  # without the path, which names the task's role
+        server = "://".join(split_url(url)[:2])  # without the path, which names the task's role
 
         def describe(failure: DispatchFailure) -> str:
             return described(failure, server, limits.seconds, BUSY)
@@ -57,7 +57,7 @@ class Container(Source):
         return credentials(json_object(response.body, where), where)
 
 
-def address(world: World) -> str | None:
+def address(world: ProviderContext) -> str | None:
     """Where to ask, None if the environment names no place; raises `CredentialsError` for one that is not to be trusted."""
     relative, full = world.variable(RELATIVE), world.variable(FULL)
     if relative is not None:
@@ -68,8 +68,8 @@ def address(world: World) -> str | None:
         return None
     name = FULL if relative is None else RELATIVE
     with Blaming(name):
-        scheme, authority, _, _ = split(full)
-        host, _ = host_and_port(scheme, authority)
+        scheme, authority, _, _ = split_url(full)
+        host, _ = split_authority(scheme, authority)
     if scheme == "http" and not trusted(host):
         raise CredentialsError(f"{name} must be https, or on a loopback address, or one of {', '.join(sorted(HOSTS))}; its host is none")
     return full
@@ -89,7 +89,7 @@ def trusted(host: str) -> bool:
     return found.is_loopback or str(found) in HOSTS
 
 
-def _token(world: World) -> Flow[Token | None]:
+def _token(world: ProviderContext) -> Flow[Token | None]:
     path, word = world.variable(TOKEN_FILE), world.environ.get(TOKEN)
     if path is not None:
         return (yield from read_token(path, TOKEN_FILE))

@@ -10,7 +10,7 @@ from ..effects import Flow, ReadFile
 from ..errors import ConstructionError, CredentialsError
 from ..values._messages import Credentials
 from ..values._record import Record
-from ..values._redacted import Section, Unpickled
+from ..values._redacted import NeverPickled, RedactedMapping
 
 if TYPE_CHECKING:
     from ..config._settings import Sources
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 64 * 1024  # bytes of an answer or a token
 
 
-class World:
+class ProviderContext:
     """The environment, the time, chance, and what the client was told: its `profile` and `region`, None if it was not.
 
     It is a snapshot: what it has read of the shared files it remembers, so each resolution has one of its own (`anew`).
@@ -35,7 +35,7 @@ class World:
         region: str | None = None,
         windows: bool = False,
     ) -> None:
-        self.environ = environ if isinstance(environ, Section) else Section(environ)  # whose repr shows no values
+        self.environ = environ if isinstance(environ, RedactedMapping) else RedactedMapping(environ)  # whose repr shows no values
         self.home = home
         self.clock = clock
         self.random = random
@@ -44,9 +44,9 @@ class World:
         self.windows = windows
         self._settings: Sources | None = None
 
-    def anew(self) -> World:
+    def anew(self) -> ProviderContext:
         """The same, with nothing remembered."""
-        return World(
+        return ProviderContext(
             self.environ,
             home=self.home,
             clock=self.clock,
@@ -94,11 +94,11 @@ class Source(Record):
 
     name: ClassVar[str]
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """Credentials, or why there are none here."""
         raise NotImplementedError
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """Credentials from here alone; raises `CredentialsError`."""
         found = yield from self.look(world)
         if isinstance(found, str):
@@ -128,7 +128,7 @@ def read_token(path: str, what: str) -> Flow[Token]:
     return Token(text.strip(), f"{what}: {path}")
 
 
-class Token(Unpickled):
+class Token(NeverPickled):
     """A secret word: what shows itself when a frame is looked at is its length."""
 
     def __init__(self, word: bytes | str, where: str) -> None:

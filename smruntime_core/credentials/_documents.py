@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import cast
 
-from ..errors import CredentialsError, printable
+from ..errors import CredentialsError, escape_unprintable
 from ..values._dates import parse_rfc3339
 from ..values._messages import Credentials, Response
-from ..values._redacted import Section
+from ..values._redacted import RedactedMapping
 from ._context import MAX_DOCUMENT, Blaming
 
 _leaf = re.compile(rb"<([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?>([^<>]*)</\1\s*>").finditer
@@ -18,7 +18,7 @@ _reference = re.compile("&(#[0-9]{1,7}|#x[0-9a-fA-F]{1,6}|[a-z]{2,4});").sub
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
-def json_object(body: bytes, where: str) -> Section[object]:
+def json_object(body: bytes, where: str) -> RedactedMapping[object]:
     """Return the JSON object in `body`, whose repr shows no values; raises `CredentialsError`."""
     import json  # 5 ms that keys in the environment do not pay
 
@@ -27,10 +27,10 @@ def json_object(body: bytes, where: str) -> Section[object]:
         found = json.loads(body) if len(body) <= MAX_DOCUMENT else None
     if not isinstance(found, dict):
         raise CredentialsError(f"{where}: the answer is not a JSON object of at most {MAX_DOCUMENT} bytes (it has {len(body)})")
-    return Section(cast("dict[str, object]", found))
+    return RedactedMapping(cast("dict[str, object]", found))
 
 
-def xml_leaves(body: bytes, where: str) -> Section[str]:
+def xml_leaves(body: bytes, where: str) -> RedactedMapping[str]:
     """What stands in the elements of an XML document that hold only text, by name; of equal names the first.
 
     AWS answers in plain elements, so a document that declares or escapes anything beside them is refused: nothing can expand.
@@ -40,7 +40,7 @@ def xml_leaves(body: bytes, where: str) -> Section[str]:
     leaves: dict[str, str] = {}
     for found in _leaf(body):
         leaves.setdefault(found[1].decode(), _reference(_character, found[2].decode()))
-    return Section(leaves)
+    return RedactedMapping(leaves)
 
 
 def _character(found: re.Match[str]) -> str:
@@ -52,9 +52,9 @@ def _character(found: re.Match[str]) -> str:
     return chr(number) if number < 0x110000 else found[0]
 
 
-def credentials(said: Section[object], where: str, *, expires: bool = True) -> Credentials:
+def credentials(said: RedactedMapping[object], where: str, *, expires: bool = True) -> Credentials:
     """What a document says; its names may be in any case, and the token's varies. Raises `CredentialsError`."""
-    named = Section({name.lower(): value for name, value in said.items()})
+    named = RedactedMapping({name.lower(): value for name, value in said.items()})
     if text(named, "code") not in (None, "Success"):
         raise CredentialsError(f"{where}: refused with {brief(named)}")
     for name in ("AccessKeyId", "SecretAccessKey"):
@@ -73,10 +73,10 @@ def credentials(said: Section[object], where: str, *, expires: bool = True) -> C
         )
 
 
-def nested(said: Mapping[str, object], name: str) -> Section[object] | None:
+def nested(said: Mapping[str, object], name: str) -> RedactedMapping[object] | None:
     """The object under `name`, None if there is none."""
     value = said.get(name)
-    return Section(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
+    return RedactedMapping(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
 
 
 def number(said: Mapping[str, object], name: str, most: int) -> int | None:
@@ -93,9 +93,9 @@ def text(said: Mapping[str, object], name: str) -> str | None:
 
 def brief(said: Mapping[str, object]) -> str:
     """The code and the explanation in a refusal, cut short."""
-    named = Section({name.lower(): value for name, value in said.items()})
+    named = RedactedMapping({name.lower(): value for name, value in said.items()})
     words = (text(named, name) for name in ("code", "error", "message", "error_description"))
-    return printable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+    return escape_unprintable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
 
 
 def explained(response: Response) -> str | None:

@@ -22,10 +22,10 @@ from ..errors import ConstructionError, CredentialsError, DispatchFailure
 from ..values._messages import Credentials, Request, Response
 from ..values._record import Record
 from ..values._rules import ENDPOINT_URL
-from ._context import MAX_DOCUMENT, Blaming, Source, Token, World
+from ._context import MAX_DOCUMENT, Blaming, ProviderContext, Source, Token
 from ._documents import credentials, json_object
 from ._metadata_limits import TIMEOUT, InstanceLimits, described, instance_limits
-from ._services import Limits, ask
+from ._services import TimeLimits, ask
 
 DISABLED = "AWS_EC2_METADATA_DISABLED"
 ENDPOINTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
@@ -46,7 +46,7 @@ class InstanceMetadata(Source, kw_only=True):
     endpoint: str | None = None
     endpoint_mode: str | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The instance's credentials, or why there are none here; raises `CredentialsError`."""
         if (world.variable(DISABLED) or "").lower() == "true":
             return f"switched off by {DISABLED}"
@@ -74,7 +74,7 @@ class _Service(Record):
     def request(self, path: str) -> Request:
         return Request("GET", self.url + path, (("x-aws-ec2-metadata-token", self.token.word),))
 
-    def get(self, path: str, world: World, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
+    def get(self, path: str, world: ProviderContext, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
         return ask(
             lambda: self.request(path),
             world,
@@ -90,7 +90,7 @@ class _Service(Record):
         return described(failure, self.url, self.limits.seconds, HOP_LIMIT, NO_INSTANCE)
 
 
-def endpoint(world: World, argued: str | None = None, mode: str | None = None) -> Flow[str]:
+def endpoint(world: ProviderContext, argued: str | None = None, mode: str | None = None) -> Flow[str]:
     """Where the metadata are; raises `CredentialsError` for what is neither a URL nor a mode."""
     settings = yield from world.settings()
     url = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT",), "ec2_metadata_service_endpoint")
@@ -104,7 +104,7 @@ def endpoint(world: World, argued: str | None = None, mode: str | None = None) -
         return known
 
 
-def _open(url: str, world: World, limits: InstanceLimits) -> Flow[Token]:
+def _open(url: str, world: ProviderContext, limits: InstanceLimits) -> Flow[Token]:
     """Return the token.
 
     Raises `DispatchFailure` if there is no answer, `CredentialsError` for one without a token.
@@ -121,7 +121,7 @@ def _open(url: str, world: World, limits: InstanceLimits) -> Flow[Token]:
     return Token(response.body.strip(), f"{WHERE}: the token")
 
 
-def _first_answer(request: Request, limits: Limits) -> Flow[Response]:
+def _first_answer(request: Request, limits: TimeLimits) -> Flow[Response]:
     """Send `request` until there is an answer of any status; raise the last `DispatchFailure`."""
     for _ in range(limits.tries - 1):
         try:
@@ -131,12 +131,12 @@ def _first_answer(request: Request, limits: Limits) -> Flow[Response]:
     return (yield from _send(request, limits))
 
 
-def _send(request: Request, limits: Limits) -> Flow[Response]:
+def _send(request: Request, limits: TimeLimits) -> Flow[Response]:
     seconds, phases = limits.seconds, limits.phases
     return (yield from Send(request, seconds, phases, max_body=MAX_DOCUMENT, direct=True))
 
 
-def _role(service: _Service, world: World) -> Flow[tuple[str, str] | None]:
+def _role(service: _Service, world: ProviderContext) -> Flow[tuple[str, str] | None]:
     """The path to ask under and the name of the role; None if there is none."""
     path = EXTENDED
     try:

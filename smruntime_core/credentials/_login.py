@@ -15,10 +15,10 @@ from contextlib import suppress
 
 from ..effects import Flow
 from ..errors import CredentialsError
-from ..values._dates import rfc3339
+from ..values._dates import format_rfc3339
 from ..values._messages import Credentials, Request
-from ..values._redacted import Section
-from ._context import Source, World
+from ..values._redacted import RedactedMapping
+from ._context import ProviderContext, Source
 from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SIGNIN, ask, url_of
 from ._sso import MAX_SECONDS, json_request, keep, read_cached
@@ -34,7 +34,7 @@ class Login(Source):
 
     session: str
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The keys in the file, or newer ones; raises `CredentialsError`."""
         name = hashlib.sha256(self.session.encode(errors="surrogatepass")).hexdigest()
         folder = world.variable("AWS_LOGIN_CACHE_DIRECTORY")
@@ -60,10 +60,10 @@ def _keys(said: Mapping[str, object]) -> Credentials:
     held = nested(said, "accessToken")
     if held is None:
         raise CredentialsError(f"aws login: the file holds no accessToken; {ADVICE}")
-    return credentials(Section({**held, "expiration": held.get("expiresAt")}), "aws login")
+    return credentials(RedactedMapping({**held, "expiration": held.get("expiresAt")}), "aws login")
 
 
-def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
+def _renewed(said: Mapping[str, object], world: ProviderContext) -> Flow[RedactedMapping[object]]:
     """What the file shall say."""
     for name in ("clientId", "refreshToken", "dpopKey"):
         if text(said, name) is None:
@@ -82,11 +82,11 @@ def _renewed(said: Mapping[str, object], world: World) -> Flow[Section[object]]:
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
     before = nested(said, "accessToken") or keys
-    access = Section({"accountId": before.get("accountId"), **keys, "expiresAt": rfc3339(world.clock.time() + seconds)})
-    return Section({**said, "accessToken": dict(access), "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
+    access = RedactedMapping({"accountId": before.get("accountId"), **keys, "expiresAt": format_rfc3339(world.clock.time() + seconds)})
+    return RedactedMapping({**said, "accessToken": dict(access), "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
 
 
-def _claims(url: str, world: World) -> Mapping[str, object]:
+def _claims(url: str, world: ProviderContext) -> Mapping[str, object]:
     """What is proved: this method and address, now, once."""
     digits = f"{int(world.random() * 2**64):016x}{int(world.random() * 2**64):016x}"
     unique = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from ..config._settings import Found
 from ..effects import Flow
-from ..errors import CredentialsError, DispatchFailure, printable
-from ._context import World
-from ._services import Limits, limits_of
+from ..errors import CredentialsError, DispatchFailure, escape_unprintable
+from ._context import ProviderContext
+from ._services import TimeLimits, limits_of
 
 TIMEOUT, ATTEMPTS = "AWS_METADATA_SERVICE_TIMEOUT", "AWS_METADATA_SERVICE_NUM_ATTEMPTS"
 MAX_SECONDS = 3600
@@ -34,24 +34,24 @@ class InstanceLimits(NamedTuple):
     seconds: float
     attempts: int | None
 
-    def limits(self, tries: int) -> Limits:
+    def limits(self, tries: int) -> TimeLimits:
         """Return the limits of a request that is tried `tries` times unless a setting says else."""
         return limits_of(self.seconds, self.attempts or tries)
 
 
-def container_limits(world: World) -> Limits:
+def container_limits(world: ProviderContext) -> TimeLimits:
     """Return the limits of a container's endpoint; raise `CredentialsError` for a bad variable."""
     seconds = _seconds(_variable(world, TIMEOUT), CONTAINER_SECONDS)
     tries = _attempts(_variable(world, ATTEMPTS)) or CONTAINER_TRIES
     return limits_of(max(CONTAINER_SECONDS, seconds), max(CONTAINER_TRIES, tries))
 
 
-def _variable(world: World, name: str) -> Found | None:
+def _variable(world: ProviderContext, name: str) -> Found | None:
     text = world.variable(name)
     return None if text is None else Found(text, name)
 
 
-def instance_limits(world: World) -> Flow[InstanceLimits]:
+def instance_limits(world: ProviderContext) -> Flow[InstanceLimits]:
     """Return the limits of instance metadata; raise `CredentialsError` for a bad setting."""
     settings = yield from world.settings()
     seconds = settings.find((TIMEOUT,), "metadata_service_timeout")
@@ -79,7 +79,7 @@ def _attempts(found: Found | None) -> int | None:
 
 
 def _refusal(found: Found, setting: str, rule: str) -> CredentialsError:
-    value = printable(found.value[:40])
+    value = escape_unprintable(found.value[:40])
     return CredentialsError(f"{setting}: must be {rule}; {found.where} says {value!r}")
 
 

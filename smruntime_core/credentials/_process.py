@@ -6,7 +6,7 @@ from ..effects import Flow, RunProcess
 from ..errors import CredentialsError
 from ..values._messages import Credentials
 from ..values._record import field
-from ._context import Source, World
+from ._context import ProviderContext, Source
 from ._documents import credentials, json_object, number
 
 
@@ -18,7 +18,7 @@ class Process(Source):
     command: str = field(secret=True)
     account_id: str | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The credentials that it prints; raises `CredentialsError`."""
         finished = yield from RunProcess(_words(self.command, world.windows))
         if len(finished.output) > RunProcess.most:

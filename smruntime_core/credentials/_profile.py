@@ -22,7 +22,7 @@ from ..config._profiles import Profiles, Settings
 from ..effects import Flow
 from ..errors import CredentialsError
 from ..values._messages import Credentials
-from ._context import Source, World
+from ._context import ProviderContext, Source
 from ._provider import fetched
 from ._static import keys
 from ._sts import Role
@@ -42,7 +42,7 @@ class SharedProfile(Source):
     profile: str | None = None
     mfa: Callable[[str], object] | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The profile's credentials, or why there are none here; raises `CredentialsError`."""
         settings = yield from world.settings()
         name = self.profile or settings.name

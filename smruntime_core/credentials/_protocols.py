@@ -7,13 +7,13 @@ from typing import Protocol, TypeAlias
 
 from ..effects import Flow
 from ..values._messages import Credentials
-from ._context import World
+from ._context import ProviderContext
 
 
 class Provider(Protocol):
     """A source of credentials of any kind: a flow that returns them, or raises `CredentialsError`."""
 
-    def provide(self, world: World, /) -> Flow[Credentials]: ...
+    def provide(self, world: ProviderContext, /) -> Flow[Credentials]: ...
 
 
 class Keys(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ..effects import Ask, Effect, Flow
 from ..errors import ConstructionError, CredentialsError, SmRuntimeError
 from ..values._messages import Credentials
-from ._context import Blaming, World
+from ._context import Blaming, ProviderContext
 
 if TYPE_CHECKING:
     from ._protocols import Freezable, Keys, Provider, ProviderLike
@@ -24,21 +24,21 @@ def adapted(given: ProviderLike) -> Provider:
         if callable(getattr(given, "provide", None)):
             return cast("Provider", given)
         if callable(getattr(given, "get_frozen_credentials", None)):
-            return Freezing(cast("Freezable", given))
+            return BotocoreProvider(cast("Freezable", given))
         if isinstance(given, Credentials) or (hasattr(given, "access_key") and hasattr(given, "secret_key")):
-            return Given(cast("Credentials | Keys", given))
+            return StaticProvider(cast("Credentials | Keys", given))
         found = getattr(given, "get_credentials", given)
     if callable(found):
-        return Asked(cast("Callable[[], object]", found))
+        return CallableProvider(cast("Callable[[], object]", found))
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
 
 
-def fetched(given: ProviderLike, world: World) -> Flow[Credentials]:
+def fetched(given: ProviderLike, world: ProviderContext) -> Flow[Credentials]:
     """The credentials that `given` stands for; raises `CredentialsError`, also for a provider that is none after all."""
     return provided(adapted(given), world)
 
 
-def provided(provider: Provider, world: World) -> Flow[Credentials]:
+def provided(provider: Provider, world: ProviderContext) -> Flow[Credentials]:
     """What `provider` provides, if that is credentials and comes by a flow; raises `CredentialsError`."""
     flow: object = provider.provide(world)
     name = f"{type(provider).__name__}.provide"
@@ -52,13 +52,13 @@ def provided(provider: Provider, world: World) -> Flow[Credentials]:
     raise _unfit(name, found)
 
 
-class Given:
+class StaticProvider:
     """Credentials that the caller has, or botocore's frozen ones."""
 
     def __init__(self, credentials: Credentials | Keys) -> None:
         self._credentials = credentials
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """They themselves; raises `CredentialsError` if they cannot sign."""
         yield from ()
         if isinstance(self._credentials, Credentials):
@@ -66,20 +66,20 @@ class Given:
         return _signing(self._credentials, type(self._credentials).__name__, world)
 
 
-class Freezing:
+class BotocoreProvider:
     """Credentials of botocore's, which renew themselves when they are asked for the frozen ones."""
 
     def __init__(self, source: Freezable) -> None:
         self._source = source
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """The frozen ones; raises `CredentialsError` if they cannot sign."""
         keys = yield from Ask(self._source.get_frozen_credentials)
         expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
         return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
 
 
-class Asked:
+class CallableProvider:
     """Something of the caller's that has credentials when it is called.
 
     If they expire, they should say when (`expires_at`): those that do not are kept until the service rejects them.
@@ -88,7 +88,7 @@ class Asked:
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
 
-    def provide(self, world: World) -> Flow[Credentials]:
+    def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
         answer = yield from Ask(self._function)
         try:
@@ -126,7 +126,7 @@ def _unfit(name: str, found: object) -> CredentialsError:
     return CredentialsError(f"the credentials provider {name} must return Credentials, not {type(found).__name__}")
 
 
-def _signing(keys: Keys, name: str, world: World, expiry: object = None) -> Credentials:
+def _signing(keys: Keys, name: str, world: ProviderContext, expiry: object = None) -> Credentials:
     """Keys in the form that botocore has them in. If they do not say when they expire, they are asked for again before long."""
     with Blaming(f"the credentials provider {name}"):
         try:

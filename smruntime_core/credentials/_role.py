@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..effects import Flow
 from ..values._messages import Credentials
 from ._chain import fetched
-from ._context import World
+from ._context import ProviderContext
 from ._sts import Role
 
 
@@ -23,5 +23,5 @@ class AssumeRole(Role, kw_only=True):
     `policy_arns` restrict what the role may do. `region` is where the service is called.
     """
 
-    def _keys(self, world: World) -> Flow[Credentials]:
+    def _keys(self, world: ProviderContext) -> Flow[Credentials]:
         return fetched(self.source, world)

@@ -15,12 +15,12 @@ from ..effects import Flow, Send, Sleep
 from ..errors import CredentialsError, DispatchFailure, ServiceError
 from ..values._messages import Request, Response, Timeouts
 from ..values._rules import ENDPOINT_URL, REGION
-from ._context import MAX_DOCUMENT, Blaming, World
+from ._context import MAX_DOCUMENT, Blaming, ProviderContext
 
 POLICY = RetryPolicy.aws_standard()
 
 
-class Limits(NamedTuple):
+class TimeLimits(NamedTuple):
     """How long one try may take, in seconds, and how many tries there are."""
 
     seconds: float = 15.0
@@ -28,12 +28,12 @@ class Limits(NamedTuple):
     phases: Timeouts = Timeouts(response=10.0, idle=5.0)
 
 
-SERVICE = Limits()
+SERVICE = TimeLimits()
 
 
-def limits_of(seconds: float, tries: int) -> Limits:
+def limits_of(seconds: float, tries: int) -> TimeLimits:
     """Return limits whose phases may each take all of `seconds`."""
-    return Limits(seconds, tries, Timeouts(connect=seconds, response=seconds, idle=seconds))
+    return TimeLimits(seconds, tries, Timeouts(connect=seconds, response=seconds, idle=seconds))
 
 
 class Service(NamedTuple):
@@ -61,7 +61,7 @@ _SIGNIN_SUFFIXES = {
 }
 
 
-def url_of(service: Service, region: str, world: World) -> Flow[str]:
+def url_of(service: Service, region: str, world: ProviderContext) -> Flow[str]:
     """Where `service` is, without a slash at the end; raises `CredentialsError` for what cannot be a region or a URL."""
     settings = yield from world.settings()
     with Blaming(f"the endpoint of {service.name}"):
@@ -85,10 +85,10 @@ def _host(service: Service, region: str, fips: bool, dualstack: bool) -> str:
 
 def ask(
     make: Callable[[], Request],
-    world: World,
+    world: ProviderContext,
     where: str,
     *,
-    limits: Limits = SERVICE,
+    limits: TimeLimits = SERVICE,
     explain: Callable[[Response], str | None] = lambda response: None,
     describe: Callable[[DispatchFailure], str] = str,
     direct: bool = False,

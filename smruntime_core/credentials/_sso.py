@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from ..effects import Flow, ReadFile, WriteFile
 from ..errors import ConstructionError, CredentialsError
 from ..signing._canonical import _encode as percent_encode
-from ..values._dates import parse_rfc3339, rfc3339
+from ..values._dates import format_rfc3339, parse_rfc3339
 from ..values._messages import Credentials, Request
-from ..values._redacted import Section
-from ._context import Blaming, Source, Token, World
+from ..values._redacted import RedactedMapping
+from ._context import Blaming, ProviderContext, Source, Token
 from ._documents import credentials, explained, json_object, nested, number, text
 from ._services import SSO, SSO_OIDC, ask, url_of
 
@@ -38,7 +38,7 @@ class Sso(Source, kw_only=True):
     role_name: str | None = None
     session: str | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The role's keys; raises `CredentialsError`."""
         account_id, role_name = self.account_id, self.role_name
         if account_id is None or role_name is None:
@@ -56,7 +56,7 @@ class Sso(Source, kw_only=True):
             raise CredentialsError("sso: the answer has no roleCredentials")
         return _issued(said, account_id)
 
-    def _token(self, world: World) -> Flow[Token]:
+    def _token(self, world: ProviderContext) -> Flow[Token]:
         """The token in the file, renewed if it is about to expire and can be."""
         name = hashlib.sha1((self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
         path = world.path(".aws", "sso", "cache", f"{name}.json")
@@ -71,11 +71,11 @@ class Sso(Source, kw_only=True):
             raise CredentialsError(f"sso: the sign-in has expired: renew it with `{self._login}`")
         return Token(text(said, "accessToken") or "", "sso: accessToken in the cached file")
 
-    def _renewable(self, said: Mapping[str, object], world: World) -> bool:
+    def _renewable(self, said: Mapping[str, object], world: ProviderContext) -> bool:
         known = self.session is not None and all(text(said, name) for name in RENEWABLE)
         return known and _left(said, "registrationExpiresAt", world) > 0
 
-    def _renewed(self, said: Mapping[str, object], world: World, *, required: bool) -> Flow[Section[object] | None]:
+    def _renewed(self, said: Mapping[str, object], world: ProviderContext, *, required: bool) -> Flow[RedactedMapping[object] | None]:
         """What the file shall say; None if that cannot be had, unless it is `required`."""
         url = yield from url_of(SSO_OIDC, self.region, world)
 
@@ -101,15 +101,15 @@ class Sso(Source, kw_only=True):
             if required:
                 raise
             return None
-        changed = Section({name: answer[name] for name in ("accessToken", "refreshToken") if text(answer, name)})
-        return Section({**said, **changed, "expiresAt": rfc3339(world.clock.time() + seconds)})
+        changed = RedactedMapping({name: answer[name] for name in ("accessToken", "refreshToken") if text(answer, name)})
+        return RedactedMapping({**said, **changed, "expiresAt": format_rfc3339(world.clock.time() + seconds)})
 
     @property
     def _login(self) -> str:
         return f"aws sso login --sso-session {self.session}" if self.session else "aws sso login"
 
 
-def read_cached(path: str, advice: str) -> Flow[Section[object]]:
+def read_cached(path: str, advice: str) -> Flow[RedactedMapping[object]]:
     """The JSON object in the file at `path`; raises `CredentialsError` that ends in `advice` if there is none."""
     with Blaming(path):
         data = yield from ReadFile(path)
@@ -135,7 +135,7 @@ def json_request(url: str, members: Mapping[str, object], *headers: tuple[str, s
     return Request("POST", url, (("content-type", "application/json"), *headers), json.dumps(dict(members)).encode())
 
 
-def _left(said: Mapping[str, object], name: str, world: World) -> float:
+def _left(said: Mapping[str, object], name: str, world: ProviderContext) -> float:
     """Seconds until a moment in a document, 0 if it has none."""
     moment = parse_rfc3339(text(said, name) or "")
     return 0.0 if moment is None else moment - world.clock.time()
@@ -146,5 +146,5 @@ def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     expiry = number(said, "expiration", MAX_MOMENT * 1000)
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
-    made = credentials(Section({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
+    made = credentials(RedactedMapping({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
     return made.replace(expires_at=expiry / 1000, account_id=account_id)

@@ -9,7 +9,7 @@ from ..errors import CredentialsError
 from ..values._dates import parse_rfc3339
 from ..values._messages import Credentials
 from ..values._record import unchecked
-from ._context import Blaming, Source, World
+from ._context import Blaming, ProviderContext, Source
 
 ANONYMOUS = unchecked(Credentials, {"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
 
@@ -19,7 +19,7 @@ class Environment(Source):
 
     name = "the environment"
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """Credentials, or why there are none here; raises `CredentialsError` for half a key."""
         yield from ()
         return keys(world.variable, "the environment", str.upper) or "AWS_ACCESS_KEY_ID is not set"

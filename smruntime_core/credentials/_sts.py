@@ -16,8 +16,8 @@ from ..signing import sign
 from ..signing._canonical import _encode as percent_encode
 from ..values._messages import Credentials, Request, Response, Scope
 from ..values._record import field
-from ..values._redacted import Section
-from ._context import Blaming, Source, Token, World, read_token
+from ..values._redacted import RedactedMapping
+from ._context import Blaming, ProviderContext, Source, Token, read_token
 from ._documents import brief, credentials, xml_leaves
 from ._provider import fetched
 from ._services import STS, ask, url_of
@@ -50,7 +50,7 @@ class Role(Source, kw_only=True):
     source_identity: str | None = None
     region: str | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The role's credentials; raises `CredentialsError`."""
         keys = yield from self._keys(world)
         region = yield from world.called_from(self.region)
@@ -67,13 +67,13 @@ class Role(Source, kw_only=True):
         response = yield from ask(make, world, where, explain=_explained)
         return _issued(response, where)
 
-    def _keys(self, world: World) -> Flow[Credentials]:
+    def _keys(self, world: ProviderContext) -> Flow[Credentials]:
         """Return the credentials that sign the request for the role."""
         if self.source is None:
             raise CredentialsError(f"assume role {self.role_arn}: no credentials to ask with; pass source=")
         return fetched(self.source, world)
 
-    def _members(self, world: World) -> Iterable[Member]:
+    def _members(self, world: ProviderContext) -> Iterable[Member]:
         return (
             ("RoleArn", self.role_arn),
             ("RoleSessionName", session_name(self.session_name, world)),
@@ -111,7 +111,7 @@ class WebIdentity(Source, kw_only=True):
     duration: int | None = None
     region: str | None = None
 
-    def look(self, world: World) -> Flow[Credentials | str]:
+    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
         """The role's credentials, or why there are none here; raises `CredentialsError`."""
         token_file = self.token_file or world.variable("AWS_WEB_IDENTITY_TOKEN_FILE")
         if token_file is None:
@@ -134,7 +134,7 @@ class WebIdentity(Source, kw_only=True):
         return _issued(response, where)
 
 
-def session_name(given: str | None, world: World) -> str:
+def session_name(given: str | None, world: ProviderContext) -> str:
     """The name of a session, made of the time if none is given."""
     return given or f"smruntime-core-{int(world.clock.time() * 1000)}"
 
@@ -158,7 +158,7 @@ def _pair(name: str, value: str | Token | None) -> str:
 def _issued(response: Response, where: str) -> Credentials:
     said = xml_leaves(response.body, where)
     account = said.get("Arn", "").split(":")[4:5]  # arn:aws:sts::ACCOUNT:assumed-role/…
-    found = credentials(Section({name: said[name] for name in ISSUED if name in said}), where)
+    found = credentials(RedactedMapping({name: said[name] for name in ISSUED if name in said}), where)
     return found.replace(account_id=account[0]) if account else found
 
 

@@ -52,7 +52,7 @@ __all__ = [
     "StreamError",
     "TruncatedStream",
     "ValidationError",
-    "printable",
+    "escape_unprintable",
 ]
 
 Kind: TypeAlias = Literal["refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"]
@@ -82,8 +82,8 @@ TRANSIENT_CODES = frozenset(("RequestTimeout", "RequestTimeoutException"))
 TRANSIENT_STATUSES = frozenset((500, 502, 503, 504))
 
 
-def printable(text: str) -> str:
-    """`text` fit for one line of a log: everything but printable characters escaped."""
+def escape_unprintable(text: str) -> str:
+    """`text` fit for one line of a log: everything but escape_unprintable characters escaped."""
     return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -125,7 +125,7 @@ class CredentialsError(SmRuntimeError):
     """
 
     def __init__(self, message: str, *, tried: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(printable(message))
+        super().__init__(escape_unprintable(message))
         self.tried = tried
 
 
@@ -160,7 +160,7 @@ class DispatchFailure(SmRuntimeError):
         bytes_received: int = 0,
         status: int | None = None,
     ) -> None:
-        super().__init__(text := printable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
+        super().__init__(text := escape_unprintable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
         self.args = (text,)  # an OSError, which a timeout is too, has set them before this
         self.kind: Kind = kind
         self.phase: Phase = phase
@@ -172,7 +172,7 @@ class DispatchFailure(SmRuntimeError):
 
     def __str__(self) -> str:
         text = Exception.__str__(self)  # a timeout is an OSError too, whose own speaks of an errno
-        return f"{text}; {printable(self.hint)}" if self.hint else text
+        return f"{text}; {escape_unprintable(self.hint)}" if self.hint else text
 
 
 class DispatchTimeout(DispatchFailure, TimeoutError):
@@ -231,7 +231,7 @@ class ServiceError(SmRuntimeError):
     @property
     def message(self) -> str:
         """The service's explanation, with whatever is not printable escaped."""
-        return printable(self.message_raw)
+        return escape_unprintable(self.message_raw)
 
     @property
     def throttling(self) -> bool:
@@ -263,10 +263,10 @@ class ServiceError(SmRuntimeError):
 
     def __str__(self) -> str:
         request_id = self.metadata.request_id
-        identity = f" [request id {printable(request_id)}]" if request_id else ""
+        identity = f" [request id {escape_unprintable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
-        message = self.message or printable(self._page or "no message")
-        return f"{printable(self.code)} ({self.status}): {message}{advice}{identity}"
+        message = self.message or escape_unprintable(self._page or "no message")
+        return f"{escape_unprintable(self.code)} ({self.status}): {message}{advice}{identity}"
 
 
 class ModelError(ServiceError):

@@ -12,21 +12,21 @@ of bodies can be given as an `Engine`; `smruntime_transports.wire` has one over 
 
 from __future__ import annotations
 
-from ._exchange import MAX_INTERIM, Engine, Exchange
+from ._exchange import MAX_INTERIM_RESPONSES, Engine, Exchange
 from ._framing import Framing, Looked, frame
-from ._head import MAX_HEAD, Head, Violation, read_head
-from ._request_writer import ONE_WRITE, write
+from ._head import MAX_HEAD, Head, ProtocolViolation, read_head
+from ._request_writer import MAX_SINGLE_WRITE, write
 
 __all__ = [
     "MAX_HEAD",
-    "MAX_INTERIM",
-    "ONE_WRITE",
+    "MAX_INTERIM_RESPONSES",
+    "MAX_SINGLE_WRITE",
     "Engine",
     "Exchange",
     "Framing",
     "Head",
     "Looked",
-    "Violation",
+    "ProtocolViolation",
     "frame",
     "read_head",
     "write",

@@ -30,10 +30,10 @@ from ..errors import Delivery, DispatchFailure, Kind, Phase
 from ..values._messages import MAX_ERROR_BODY, Request, Response
 from ._body_buffer import Room
 from ._framing import BODILESS, Framing, frame
-from ._head import MAX_HEAD, Head, Violation, bare_lf, read_head
+from ._head import MAX_HEAD, Head, ProtocolViolation, bare_lf, read_head
 from ._request_writer import write
 
-MAX_INTERIM = 16
+MAX_INTERIM_RESPONSES = 16
 ROOMY = 128 * 1024  # bytes still to come that are worth a buffer of their own
 _END = b"\r\n\r\n"  # of a head
 _MOST = MAX_HEAD - len(_END)  # bytes before it
@@ -117,7 +117,7 @@ class Exchange:
                 self._receive_head(data)
             else:
                 self._receive_body(data)
-        except Violation as violation:
+        except ProtocolViolation as violation:
             raise self.failure(violation.kind, str(violation)) from None
 
     def room(self) -> memoryview | None:
@@ -144,14 +144,14 @@ class Exchange:
         try:
             if self.head is None:
                 if self.bytes_received:
-                    raise Violation("truncated", "the connection was closed inside the head")
+                    raise ProtocolViolation("truncated", "the connection was closed inside the head")
                 if self._deaf:
-                    raise Violation("reset", "the connection broke while the request was sent")
-                raise Violation("closed", "the connection was closed without an answer")
+                    raise ProtocolViolation("reset", "the connection broke while the request was sent")
+                raise ProtocolViolation("closed", "the connection was closed without an answer")
             if self._framing is not None:
                 self._framing.receive_eof()
             self.done = self._last = True
-        except Violation as violation:
+        except ProtocolViolation as violation:
             if not self._salvage():
                 raise self.failure(violation.kind, str(violation)) from None
 
@@ -217,8 +217,8 @@ class Exchange:
             head = read_head(raw)
             if head.status >= 200:
                 return self._receive_final(head, rest)
-            if head.status == 101 or self._interim == MAX_INTERIM:
-                raise Violation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
+            if head.status == 101 or self._interim == MAX_INTERIM_RESPONSES:
+                raise ProtocolViolation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
             self._interim += 1
             data = rest
 
@@ -226,11 +226,11 @@ class Exchange:
         """Of a head: whether it can be one of ours at all."""
         held = self._held
         if not b"HTTP/1.".startswith(held[:7]):
-            raise Violation("protocol", f"not an HTTP/1 response: it begins with {bytes(held[:24])!r}")
+            raise ProtocolViolation("protocol", f"not an HTTP/1 response: it begins with {bytes(held[:24])!r}")
         if bare_lf(held, searched, MAX_HEAD):  # it might never end as we take it
-            raise Violation("protocol", f"a bare LF in the head: {bytes(held[:80])!r}")
+            raise ProtocolViolation("protocol", f"a bare LF in the head: {bytes(held[:80])!r}")
         if len(held) >= MAX_HEAD:
-            raise Violation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
+            raise ProtocolViolation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
         self.head, self.phase = head, "body"
@@ -248,7 +248,7 @@ class Exchange:
         self._receive_body(rest)
 
     def _check_announced(self, length: int, framing: Framing) -> None:
-        """Raise `Violation` at once for a body that will be too large."""
+        """Raise `ProtocolViolation` at once for a body that will be too large."""
         if length > self._bound and not (framing.complete or self._is_error):
             raise self._too_large()
 
@@ -272,8 +272,8 @@ class Exchange:
             self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
             self.done = self._cut_short = self._last = True
 
-    def _too_large(self) -> Violation:
-        return Violation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
+    def _too_large(self) -> ProtocolViolation:
+        return ProtocolViolation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
 
     @property
     def _is_error(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from ._head import FIELD, TOKEN, Head, Violation
+from ._head import FIELD, TOKEN, Head, ProtocolViolation
 
 MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
@@ -30,7 +30,7 @@ class Framing(Protocol):
     def excess(self) -> bool: ...
 
     def receive_data(self, data: bytes) -> bytes:
-        """The part of the body that `data` bears; raises `Violation`."""
+        """The part of the body that `data` bears; raises `ProtocolViolation`."""
         ...
 
     def skip(self, count: int) -> None:
@@ -38,7 +38,7 @@ class Framing(Protocol):
         ...
 
     def receive_eof(self) -> None:
-        """The peer closed: raises `Violation` unless the body may end so."""
+        """The peer closed: raises `ProtocolViolation` unless the body may end so."""
         ...
 
 
@@ -74,7 +74,7 @@ class ByLength:
         self.complete = self.left == 0
 
     def receive_eof(self) -> None:
-        raise Violation("truncated", f"the body ended {self.left} bytes early")
+        raise ProtocolViolation("truncated", f"the body ended {self.left} bytes early")
 
 
 class Looked:
@@ -133,7 +133,7 @@ class Chunked(Looked):
                 position += len(piece)
             elif self._left:
                 if data[position] != b"\r\n"[2 - self._left]:
-                    raise Violation("protocol", "a chunk does not end where its size says")
+                    raise ProtocolViolation("protocol", "a chunk does not end where its size says")
                 self._left -= 1
                 position += 1
             else:
@@ -145,13 +145,13 @@ class Chunked(Looked):
         line, position = self._read_line(data, position, MAX_CHUNK_LINE)
         if line is None:
             if not _half_size(self._line):
-                raise Violation("protocol", f"not a chunk size: {bytes(self._line[:24])!r}")
+                raise ProtocolViolation("protocol", f"not a chunk size: {bytes(self._line[:24])!r}")
             if len(self._line) >= MAX_CHUNK_LINE:
-                raise Violation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
+                raise ProtocolViolation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
             return position
         found = re.fullmatch(_CHUNK_SIZE, line)
         if found is None:
-            raise Violation("protocol", f"not a chunk size: {line[:24]!r}")
+            raise ProtocolViolation("protocol", f"not a chunk size: {line[:24]!r}")
         size = int(found[1], 16)
         self._in_trailers = size == 0
         self._left = size + 2 if size else 0
@@ -162,13 +162,13 @@ class Chunked(Looked):
         line, position = self._read_line(data, position, limit)
         if line is None:
             if len(self._line) >= limit:
-                raise Violation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
+                raise ProtocolViolation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
         elif line == b"\r":
             self.complete = True
         elif re.fullmatch(_TRAILER, line):
             self._trailers_size += len(line) + 1
         else:
-            raise Violation("protocol", "malformed trailers")
+            raise ProtocolViolation("protocol", "malformed trailers")
         return position
 
     def _read_line(self, data: bytes, position: int, limit: int) -> tuple[bytes | None, int]:
@@ -186,4 +186,4 @@ class Chunked(Looked):
         return line, end + 1
 
     def receive_eof(self) -> None:
-        raise Violation("truncated", "the body ended inside its chunks")
+        raise ProtocolViolation("truncated", "the body ended inside its chunks")

@@ -24,7 +24,7 @@ bare_lf = re.compile(rb"(?<!\r)\n").search
 _close = re.compile(r"(?:^|[ \t,])close(?:$|[ \t,])").search
 
 
-class Violation(Exception):
+class ProtocolViolation(Exception):
     """What arrived is not HTTP as this module takes it; `Exchange` makes a `DispatchFailure` of it."""
 
     def __init__(self, kind: Kind, message: str) -> None:
@@ -45,27 +45,27 @@ class Head(NamedTuple):
 
 
 def read_head(raw: bytes) -> Head:
-    """A whole head, without the CRLF CRLF at its end, through the gate; raises `Violation`."""
+    """A whole head, without the CRLF CRLF at its end, through the gate; raises `ProtocolViolation`."""
     found = _head(raw.decode("latin-1"))
     if found is None:
-        raise Violation("protocol", f"a malformed head: {_bad_line(raw)!r}")
+        raise ProtocolViolation("protocol", f"a malformed head: {_bad_line(raw)!r}")
     minor, status, block = found.groups()
     headers = _fields(block)
     if len(headers) > MAX_FIELDS:
-        raise Violation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
+        raise ProtocolViolation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
     named = by_name(headers)
     length: int | None = None
     if "content-length" in named:
         digits = named["content-length"]
         if not digits.isdecimal() or len(digits) > 19:  # of latin-1, only 0 to 9 are
-            raise Violation("protocol", "Content-Length is not one number of 1 to 19 digits")
+            raise ProtocolViolation("protocol", "Content-Length is not one number of 1 to 19 digits")
         length = int(digits)
     chunked = "transfer-encoding" in named
     if chunked:
         if named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
-            raise Violation("protocol", "Transfer-Encoding is not exactly 'chunked'")
+            raise ProtocolViolation("protocol", "Transfer-Encoding is not exactly 'chunked'")
         if length is not None or minor == "0":
-            raise Violation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
+            raise ProtocolViolation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
     close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
     return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 

@@ -9,10 +9,10 @@ from typing import cast
 from ..errors import ConstructionError
 from ..values._bodies import Body, Source, Upload
 from ..values._messages import Headers, Request
-from ..values._url import split
+from ..values._url import split_url
 from ._head import TOKEN
 
-ONE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
+MAX_SINGLE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
 
 _FRAMING = frozenset(("content-length", "host", "transfer-encoding"))
 _PRINTABLE = bytes(range(0x20, 0x7F))
@@ -29,7 +29,7 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     `ConstructionError` for what a peer could read as something else: controls or non-ASCII
     anywhere, a name that is no token, another length, a second host.
     """
-    scheme, authority, path, query = split(request.url)
+    scheme, authority, path, query = split_url(request.url)
     headers, body, size = request.headers, request.body, _size(request.body)
     names = list(map(str.lower, map(_first, headers)))
     tokens = [request.method, *names]
@@ -41,7 +41,7 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     host = [] if "host" in names else [f"Host: {authority}"]
     length = [] if "content-length" in names else [f"Content-Length: {size}"]
     head = _encoded([f"{request.method} {target} HTTP/1.1", *host, *map(": ".join, headers), *length, "", ""], request)
-    if size <= ONE_WRITE and isinstance(body, bytes | bytearray | memoryview):
+    if size <= MAX_SINGLE_WRITE and isinstance(body, bytes | bytearray | memoryview):
         return (scheme, authority), [memoryview(head + body)]  # a memoryview's repr shows no header
     return (scheme, authority), [memoryview(head), *_apart(body)]
 
@@ -49,7 +49,7 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
 def _encoded(lines: list[str], request: Request) -> bytes:
     """Return the head of a request.
 
-    Raises `ConstructionError` unless it is printable ASCII but for the line ends between `lines`, so
+    Raises `ConstructionError` unless it is escape_unprintable ASCII but for the line ends between `lines`, so
     no name or value holds one.
     """
     head = "\r\n".join(lines).encode("utf-8", "surrogatepass")

@@ -22,7 +22,7 @@ from ..errors import (
     ValidationError,
 )
 from ..metadata import Attempt
-from ..values._bodies import STREAMED, Body, Given
+from ..values._bodies import STREAMED, Body, BodyMember
 from ..values._messages import Request, Response
 from ..values._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
 from ..values._url import Endpoint
@@ -67,7 +67,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
         raise _decode.error(self.errors, response, attempts)
 
 
-class Streaming(Operation[OutputT_co]):
+class StreamingOperation(Operation[OutputT_co]):
     """An operation whose answer is an event stream; `stream_errors` may end it."""
 
     stream_errors: ClassVar[tuple[type[ServiceError], ...]]
@@ -139,7 +139,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     )
 
     endpoint_name: str = label("EndpointName", NAME)
-    body: Given = payload("Body", STREAMED)
+    body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("Accept", TEXT, default=None)
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
@@ -174,7 +174,7 @@ class InvokeEndpointWithResponseStreamOutput(Output):
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
 
 
-class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStreamOutput]):
+class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResponseStreamOutput]):
     """A request for an inference whose answer arrives part by part while the model produces it.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
@@ -205,7 +205,7 @@ class InvokeEndpointWithResponseStream(Streaming[InvokeEndpointWithResponseStrea
     stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (ModelStreamError, InternalStreamFailure)
 
     endpoint_name: str = label("EndpointName", NAME)
-    body: Given = payload("Body", STREAMED)
+    body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
     custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)

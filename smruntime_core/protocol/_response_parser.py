@@ -57,7 +57,7 @@ class ResponseEnded(Record):
 ResponseEvent: TypeAlias = ResponseStarted | PayloadPart | UnknownEvent | ResponseEnded
 
 
-class Streamed(Protocol):
+class StreamingOperationType(Protocol):
     """What the parser must know of an operation."""
 
     output: ClassVar[type[Output]]
@@ -68,7 +68,7 @@ class Streamed(Protocol):
 class ResponseParser:
     """One answer to a streaming operation; see the top of this file. An error is final."""
 
-    def __init__(self, operation: Streamed) -> None:
+    def __init__(self, operation: StreamingOperationType) -> None:
         self._operation = operation
         self._frames = EventStreamDecoder()
         self._head: Response | None = None
@@ -183,7 +183,7 @@ def _text(message: Message, name: str) -> str:
     return value
 
 
-def whole(operation: Streamed, response: Response, attempts: Iterable[Attempt]) -> Output:
+def whole(operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]) -> Output:
     """The output of an answer that has been received whole, the bytes of its parts joined; raises the error that it says."""
     parser = ResponseParser(operation)
     parser.receive_head(response, attempts=tuple(attempts))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConstructionError
-from ..values._url import split
+from ..values._url import split_url
 
 
 class Dialect(NamedTuple):
@@ -63,7 +63,7 @@ _blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and 
 
 def canonical_target(url: str, dialect: Dialect) -> tuple[str, str, str]:
     """Authority, canonical path and canonical query of `url`; raises `ConstructionError` if it is no http(s) URL."""
-    _, authority, path, query = split(url)
+    _, authority, path, query = split_url(url)
     try:
         path = canonical_path(path, normalize=dialect.normalize_path, double_encode=dialect.double_encode)
         return authority, path, canonical_query(query, normalize=dialect.normalize_query)

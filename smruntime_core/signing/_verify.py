@@ -15,7 +15,7 @@ from ..errors import ConstructionError
 from ..values._dates import parse_stamp
 from ..values._dates import stamp as stamp_of
 from ..values._messages import Credentials, Request, Scope
-from ..values._url import DEFAULT_PORTS, split
+from ..values._url import DEFAULT_PORTS, split_url
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
 from ._claim import Claim, refusal
 from ._keys import ECDSA
@@ -183,7 +183,7 @@ def _unsigned_url(url: str, claim: Claim, dialect: Dialect) -> str:
     """The URL as it was when it was signed."""
     if claim.expires is None:
         return url
-    split(url)
+    split_url(url)
     added = ("X-Amz-Signature",) if dialect.sign_session_token else ("X-Amz-Signature", "X-Amz-Security-Token")
     address, _, query = url.partition("?")
     return f"{address}?{'&'.join(pair for pair in query.split('&') if pair.partition('=')[0] not in added)}"

@@ -2,8 +2,8 @@
 
     >>> import smruntime_core as sm
     >>> from smruntime_core.effects import GetCredentials, Send, Sleep
-    >>> from smruntime_core.testing import Frozen, script
-    >>> runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=Frozen(), random=lambda: 1.0)
+    >>> from smruntime_core.testing import FrozenClock, script
+    >>> runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=FrozenClock(), random=lambda: 1.0)
     >>> keys = sm.Credentials("AKID", "secret")
     >>> output = (
     ...     script(runtime.call(sm.InvokeEndpoint(endpoint_name="churn", body=b"1")))
@@ -31,7 +31,7 @@ T = TypeVar("T")
 ErrorT = TypeVar("ErrorT", bound=SmRuntimeError)
 
 
-class Frozen:
+class FrozenClock:
     """A clock that stands still until it is moved: `clock.now += seconds`."""
 
     def __init__(self, now: float = 1.8e9) -> None:

@@ -10,7 +10,7 @@ from ._scenario import Answer, Failure, Scenario
 from ._server import LATER, MOMENT, POISON, WELL, Hear, Pause, Reset, Say, Script, answer, first, keep, on_each, saying
 from ._ways import CHUNKED, OK, whole
 
-OPENING = InvokeEndpoint(endpoint_name="iris", body=b"", session_id="NEW_SESSION")
+OPENING_BODY = InvokeEndpoint(endpoint_name="iris", body=b"", session_id="NEW_SESSION")
 BUSY = answer(b"", "408 Request Timeout", "Connection: close")
 ONCE = RetryPolicy(max_attempts=1)
 SURE = RetryPolicy(max_attempts=3, base_delay=0.0, resend=True)
@@ -99,12 +99,12 @@ def _fresh() -> list[Scenario]:
         each = dying(way, served=0, good=False)
         found += [
             Scenario(row="14", name=way, script=each, right=dead),
-            Scenario(row="14", name=f"{way}, opening a session", script=each, operations=(OPENING,), right=dead),
+            Scenario(row="14", name=f"{way}, opening a session", script=each, operations=(OPENING_BODY,), right=dead),
             Scenario(
                 row="14",
                 name=f"{way}, opening a session, though it may be sent again",
                 script=each,
-                operations=(OPENING,),
+                operations=(OPENING_BODY,),
                 right=dead,
                 retries=SURE,
             ),

@@ -18,21 +18,21 @@ from ._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._bodies import Body
-    from ._dates import rfc3339
+    from ._dates import format_rfc3339
     from ._messages import Headers
     from ._record import Record, field
-    from ._rules import flag
-    from ._url import host_and_port, split
+    from ._rules import check_flag
+    from ._url import split_authority, split_url
 
 __all__ = [
     "Body",
     "Headers",
     "Record",
+    "check_flag",
     "field",
-    "flag",
-    "host_and_port",
-    "rfc3339",
-    "split",
+    "format_rfc3339",
+    "split_authority",
+    "split_url",
 ]
 
 __getattr__, __dir__ = lazy_attributes(
@@ -40,10 +40,10 @@ __getattr__, __dir__ = lazy_attributes(
     globals(),
     {
         "_bodies": ("Body",),
-        "_dates": ("rfc3339",),
+        "_dates": ("format_rfc3339",),
         "_messages": ("Headers",),
         "_record": ("Record", "field"),
-        "_rules": ("flag",),
-        "_url": ("host_and_port", "split"),
+        "_rules": ("check_flag",),
+        "_url": ("split_authority", "split_url"),
     },
 )

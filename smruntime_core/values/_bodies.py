@@ -78,7 +78,7 @@ class Upload(Record):
 Sendable: TypeAlias = "Body | Upload"
 
 
-class Streamed(Blob):
+class StreamedBlob(Blob):
     """Bytes in any form, or what gives them."""
 
     def __init__(self) -> None:
@@ -99,10 +99,10 @@ class Streamed(Blob):
         raise ConstructionError(member, self.says, f"found {type(value).__name__}")
 
 
-STREAMED = Streamed()
+STREAMED = StreamedBlob()
 
 
-class Given:
+class BodyMember:
     """For type checkers: what a member that is `STREAMED` takes, and what it is to all who know that they gave bytes."""
 
     def __get__(self, instance: object, owner: type) -> Body: ...  # type: ignore[empty-body]  # never called

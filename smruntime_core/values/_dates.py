@@ -93,7 +93,7 @@ def parse_rfc3339(text: str) -> float | None:
     return whole - offset + float(fraction or 0)
 
 
-def rfc3339(seconds: float) -> str:
+def format_rfc3339(seconds: float) -> str:
     """Seconds since the epoch as `2026-01-31T23:59:59Z`."""
     text = stamp(seconds)
     return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"

@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Unpickled:
+class NeverPickled:
     """What may hold a secret stays in its process."""
 
     __slots__ = ()
@@ -17,7 +17,7 @@ class Unpickled:
         raise TypeError(f"{type(self).__name__} may hold secrets and is not pickled: read it where it is used")
 
 
-class Section(Unpickled, Mapping[str, V_co]):
+class RedactedMapping(NeverPickled, Mapping[str, V_co]):
     """Values by name, which cannot be changed; a repr shows the names only."""
 
     __slots__ = ("_values",)

@@ -136,7 +136,7 @@ ENDPOINT_URL = Rule(
 )
 
 
-def flag(member: str, value: object) -> bool:
+def check_flag(member: str, value: object) -> bool:
     """Return a bool; refuse other truthy values such as "false"."""
     if isinstance(value, bool):
         return value

@@ -14,7 +14,7 @@ _parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-def split(url: str) -> tuple[str, str, str, str]:
+def split_url(url: str) -> tuple[str, str, str, str]:
     """Scheme, authority (a default port left out, as a Host field has it), path ("/" if empty) and query.
 
     Raises `ConstructionError` if `url` is not absolute http or https, or bears a user name or control characters.
@@ -30,7 +30,7 @@ class Endpoint(str):
     """The URL of a service that has been checked, without a slash at its end."""
 
     def __new__(cls, url: str) -> Endpoint:
-        split(url)
+        split_url(url)
         return super().__new__(cls, url.rstrip("/"))
 
 
@@ -43,7 +43,7 @@ def _fault(url: str) -> str:
     return "a URL with a host and without a user name"
 
 
-def host_and_port(scheme: str, authority: str) -> tuple[str, int]:
+def split_authority(scheme: str, authority: str) -> tuple[str, int]:
     """Where to connect to: the host without brackets, and the port; raises `ConstructionError` for what is neither."""
     host, colon, port = authority.rpartition(":")
     if not colon or authority.endswith("]"):

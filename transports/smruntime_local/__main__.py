@@ -8,7 +8,7 @@ import sys
 import threading
 from types import FrameType
 
-from ._limits import Limits
+from ._limits import ServerLimits
 from ._server import Endpoint, serve
 
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     help_text = "an endpoint more: a container that speaks /ping and /invocations, as http://127.0.0.1:8080 (may be repeated)"
     parser.add_argument("--backend", metavar="NAME=URL", type=_named_url, action="append", default=[], help=help_text)
     parser.add_argument("--cut", default="aligned", help="how streams are cut: aligned, bytes, inside or random:SEED")
-    for name, default in Limits()._asdict().items():
+    for name, default in ServerLimits()._asdict().items():
         option, unit = f"--{name.replace('_', '-')}", "bytes" if name == "max_body" else ""
         parser.add_argument(
             option,
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
             help=f"{default} {unit}".strip() + " by default",
         )
     options = parser.parse_args(arguments)
-    limits = {name: getattr(options, name) for name in Limits._fields}
+    limits = {name: getattr(options, name) for name in ServerLimits._fields}
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -21,8 +21,8 @@ except ImportError as missing:
 
 from smruntime_core import Request, Response, ServiceError, service
 
-from ._host import Answer, Streamed
-from ._limits import Limits
+from ._host import Answer, StreamedResponse
+from ._limits import ServerLimits
 from ._received import ReceivedBody, too_large
 from ._service import Service
 from ._slots import Slots
@@ -51,7 +51,7 @@ class Connection:
         connection: socket.socket,
         scheme: str,
         service: Service,
-        limits: Limits,
+        limits: ServerLimits,
         slots: Slots,
     ) -> None:
         self._socket = connection
@@ -150,7 +150,7 @@ class Connection:
     def _respond(self, answer: Answer) -> bool:
         """Send the answer; return whether the connection can serve another request."""
         try:
-            if isinstance(answer, Streamed):
+            if isinstance(answer, StreamedResponse):
                 self._stream(answer)
             else:
                 self._send(answer)
@@ -172,7 +172,7 @@ class Connection:
         # At once: one packet if it fits.
         self._send_bytes(b"".join([self._http.send(event) or b"" for event in events]))
 
-    def _stream(self, answer: Streamed) -> None:
+    def _stream(self, answer: StreamedResponse) -> None:
         with closing(answer.chunks) as chunks:
             self._send_event(_head(answer.head, ("Transfer-Encoding", "chunked")))
             for chunk in chunks:

@@ -44,14 +44,14 @@ ACCOUNT = "000000000000"
 VARIANT = "AllTraffic"
 
 
-class Streamed(NamedTuple):
+class StreamedResponse(NamedTuple):
     """An answer whose head is known, and whose body comes chunk by chunk."""
 
     head: Response
     chunks: Generator[bytes]
 
 
-Answer: TypeAlias = "Response | Streamed"
+Answer: TypeAlias = "Response | StreamedResponse"
 
 
 class Host:
@@ -93,7 +93,7 @@ class Host:
             return head.replace(body=self._joined(reply, call))
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
-        return Streamed(head, _openai.ending_well(part for part in chain((first,), parts) if part))
+        return StreamedResponse(head, _openai.ending_well(part for part in chain((first,), parts) if part))
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         reply = self._asked(call)
@@ -102,7 +102,7 @@ class Host:
     def _done(self, call: InvokeEndpoint, seconds: float) -> bytes:
         return self._joined(self._asked(call), call, seconds)
 
-    def _stream(self, operation: InvokeEndpointWithResponseStream, request_id: str) -> Streamed:
+    def _stream(self, operation: InvokeEndpointWithResponseStream, request_id: str) -> StreamedResponse:
         manner = asked(operation.custom_attributes, self._manner)
         call = unchecked(InvokeEndpoint, vars(operation))  # its members are among those of InvokeEndpoint
         reply = self._asked(call)
@@ -110,7 +110,7 @@ class Host:
         first = next(parts, b"")  # before the head: a container may fail here
         kind = InvokeEndpointWithResponseStreamOutput
         head = service.begin(unchecked(kind, _said(kind, reply)), request_id=request_id)
-        return Streamed(head, frames(chain((first,), parts), manner, self._sleep))
+        return StreamedResponse(head, frames(chain((first,), parts), manner, self._sleep))
 
     def _model(self, name: str) -> Model:
         model = self._models.get(name)

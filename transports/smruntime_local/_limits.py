@@ -15,7 +15,7 @@ MAX_BODY = 64 * 1024 * 1024  # bytes
 MAX_SECONDS = 86_400.0
 
 
-class Limits(NamedTuple):
+class ServerLimits(NamedTuple):
     """The bounds of one endpoint."""
 
     max_connections: int = 256
@@ -25,7 +25,7 @@ class Limits(NamedTuple):
     idle_seconds: float = 300.0
     send_seconds: float = 60.0
 
-    def validated(self) -> Limits:
+    def validated(self) -> ServerLimits:
         """Return these limits; raises `ValueError` that names the first one that cannot be used."""
         for name in ("max_connections", "max_body"):
             value = getattr(self, name)

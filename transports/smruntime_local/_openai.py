@@ -15,7 +15,7 @@ from typing import cast
 
 from smruntime_core import ConstructionError, Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, ValidationError
 from smruntime_core.signing import verify_bearer
-from smruntime_core.values import split
+from smruntime_core.values import split_url
 
 _route = re.compile(r"/endpoints/([^/]*)(?:/inference-components/([^/]*))?/openai/v1/chat/completions").fullmatch
 _bearer = re.compile(r"[Bb]earer +([A-Za-z0-9+/=-]+)").fullmatch
@@ -90,6 +90,6 @@ def _streams(body: bytes) -> bool:
 
 def _path(request: Request) -> str:
     try:
-        return split(request.url)[2]
+        return split_url(request.url)[2]
     except ConstructionError:
         return ""

@@ -20,7 +20,7 @@ from smruntime_core import Credentials, InvokeEndpoint, Scope
 
 from ._connection import LINGER, Connection
 from ._host import Host
-from ._limits import MAX_BODY, Limits
+from ._limits import MAX_BODY, ServerLimits
 from ._service import Service
 from ._sessions import LIFETIME, Sessions
 from ._slots import Slots
@@ -72,7 +72,7 @@ def serve(
     has no signature, or one of other credentials. Raises `ValueError` for what cannot be served.
     """
     seconds = head_seconds, body_seconds, idle_seconds, send_seconds
-    limits = Limits(max_connections, max_body, *seconds).validated()
+    limits = ServerLimits(max_connections, max_body, *seconds).validated()
     manner = how_to_cut(cut, Manner())
     models = _built_in(session_seconds)
     for name, url in (backends or {}).items():
@@ -120,7 +120,7 @@ class Endpoint:
         credentials: Credentials,
         tls: ssl.SSLContext | None,
         manner: Manner,
-        limits: Limits,
+        limits: ServerLimits,
     ) -> None:
         self.region = region
         self.credentials = credentials

@@ -47,7 +47,7 @@ if hasattr(HTTPConnection, "is_multiplexed"):
 from smruntime_core import ConstructionError, DispatchFailure
 from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
-from smruntime_core.values import host_and_port
+from smruntime_core.values import split_authority
 
 from .client._boundary import boundary
 from .client._client import Client as BaseClient
@@ -57,7 +57,7 @@ from .connect._proxies import Proxies, Proxy
 from .connect._tls import TLS
 from .nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from .nonblocking._retry import Left, broken, not_sent
-from .nonblocking._time_limits import Limits
+from .nonblocking._time_limits import TimeLimits
 from .wire._pool import MOST, Pool
 from .wire._wire import Wire, WireSettings, conceal, connector_of
 
@@ -95,7 +95,7 @@ class ManagedConnector(Connector):
             name: value for name, value in settings.items() if not name.startswith("_proxy")
         }
 
-    def connect(self, route: Route, limits: Limits) -> Flow[Connection]:
+    def connect(self, route: Route, limits: TimeLimits) -> Flow[Connection]:
         """Return a new connection; raises like `Connector.connect`."""
         _, _, proxy = route
         if proxy is not None and proxy.scheme == "https" and self._manager.proxy is not None:
@@ -145,7 +145,7 @@ class ManagedConnector(Connector):
             manager.connection_pool_kw = self._settings
             # a ProxyManager's own method would return a pool for the proxy where the scheme is http
             connect_to = urllib3.PoolManager.connection_from_host
-            pool = connect_to(manager, *host_and_port(*origin), scheme)
+            pool = connect_to(manager, *split_authority(*origin), scheme)
             self._pools[origin] = pool
         return pool, cast("HTTPConnection", pool._new_conn())
 

@@ -10,9 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from smruntime_core import ConstructionError, CredentialsError, run
-from smruntime_core.config import Configuration, config_of
-from smruntime_core.credentials import World, resolve
-from smruntime_core.values import rfc3339
+from smruntime_core.config import Configuration, make_config
+from smruntime_core.credentials import ProviderContext, resolve
+from smruntime_core.values import format_rfc3339
 
 from ..client._setup import read_settings, this_process
 from ..connect._tls import TLS
@@ -56,7 +56,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _usable(found: Configuration) -> bool:
     try:
-        _ = config_of(found).url
+        _ = make_config(found).url
         TLS().context(found.ca_bundle)
     except ConstructionError as error:
         print(f"\n{error}", file=sys.stderr)
@@ -64,7 +64,7 @@ def _usable(found: Configuration) -> bool:
     return True
 
 
-def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, str]]]:
+def diagnosis(world: ProviderContext, io: SocketIO) -> tuple[bool, list[tuple[str, str, str]]]:
     """Whether there are credentials that are good for something, and what each source said."""
     try:
         found = run(resolve(world), io)
@@ -72,7 +72,7 @@ def diagnosis(world: World, io: SocketIO) -> tuple[bool, list[tuple[str, str, st
         return False, [("credentials", "NONE", ""), *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried)]
     keys = found.credentials
     token = " with a session token" if keys.session_token else ""
-    until = "" if keys.expires_at is None else f" until {rfc3339(keys.expires_at)}"
+    until = "" if keys.expires_at is None else f" until {format_rfc3339(keys.expires_at)}"
     valid = keys.expires_at is None or keys.expires_at > world.clock.time()
     until += "" if valid else ": EXPIRED"
     return valid, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
@@ -94,7 +94,7 @@ def report(found: Configuration) -> list[tuple[str, str, str]]:
 
 def _endpoint(found: Configuration) -> tuple[str, str]:
     try:
-        return config_of(found).url, found.origins.get("endpoint_url", "by the region's rules")
+        return make_config(found).url, found.origins.get("endpoint_url", "by the region's rules")
     except ConstructionError as error:
         return "NONE", str(error)
 

@@ -21,8 +21,8 @@ from smruntime_core import (
     run,
     sign,
 )
-from smruntime_core.config import config_of
-from smruntime_core.conversation import OPENING, SessionId
+from smruntime_core.config import make_config
+from smruntime_core.conversation import OPENING_BODY, SessionId
 from smruntime_core.credentials import DefaultChain
 
 from ..client._settings import Settings
@@ -110,7 +110,7 @@ def _operation(options: argparse.Namespace) -> InvokeEndpoint | InvokeEndpointWi
     opens = options.session == "new"
     if opens and options.stream is not None:
         raise ConstructionError("session", "opened without --stream", "a streamed invocation cannot open one")
-    body = OPENING if opens and not options.data else _body(options.data)
+    body = OPENING_BODY if opens and not options.data else _body(options.data)
     session_id = NEW_SESSION if opens else options.session
     if options.stream is None:
         return InvokeEndpoint(endpoint_name=options.endpoint, body=body, session_id=session_id, target_model=options.target_model, **given)
@@ -163,7 +163,7 @@ def _write(data: bytes) -> None:
 def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
     world, io = this_process(options.profile), SocketIO.reading()
-    config = config_of(run(read_settings(world), io), region=options.region, endpoint_url=options.endpoint_url)
+    config = make_config(run(read_settings(world), io), region=options.region, endpoint_url=options.endpoint_url)
     world.region = config.region
     credentials = run(DefaultChain().provide(world), io)
     io.wire.close()

@@ -17,9 +17,9 @@ from ..connect._proxies import Proxy
 from ..connect._tls import TLS
 from ._client import AsyncClient, Client
 from ._jobs import AsyncJob, Job
-from ._sessions import AsyncSession, InSession, Session
+from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Observer, Settings, Urllib3Settings, WireClientSettings, WireSettings
-from ._streams import AsyncResponseStream, Opening, ResponseStream
+from ._streams import AsyncResponseStream, OpeningStream, ResponseStream
 
 __all__ = [
     "TLS",
@@ -28,13 +28,13 @@ __all__ = [
     "AsyncResponseStream",
     "AsyncSession",
     "Client",
-    "InSession",
     "Job",
     "Observer",
-    "Opening",
+    "OpeningStream",
     "Proxy",
     "ResponseStream",
     "Session",
+    "SessionMembers",
     "Settings",
     "Urllib3Settings",
     "WireClientSettings",

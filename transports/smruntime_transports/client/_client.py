@@ -30,10 +30,10 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.conversation import CLOSING, OPENING, Changes, Options, changed
-from smruntime_core.credentials import provider_of
-from smruntime_core.credentials._provider import Freezing, Given
-from smruntime_core.effects import Contents, GetCredentials, ReadFile
+from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, OptionChanges, Options, apply_changes
+from smruntime_core.credentials import make_provider
+from smruntime_core.credentials._provider import BotocoreProvider, StaticProvider
+from smruntime_core.effects import FileContents, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
 from ..system._io import BlockingSystem
@@ -41,10 +41,10 @@ from ..wire._wire import Wire, WireSettings
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job
-from ._sessions import AsyncSession, InSession, Session
+from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Settings, WireClientSettings, describe
 from ._setup import Configurable, Setup
-from ._streams import AsyncResponseStream, Opening, ResponseStream
+from ._streams import AsyncResponseStream, OpeningStream, ResponseStream
 
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT", bound="BaseClient")
@@ -77,13 +77,13 @@ def operation_method(
 class BlockingIO(SyncIO, Configurable, Protocol):
     """The methods of an IO that `Client` itself calls."""
 
-    def read_file(self, effect: ReadFile, /) -> Contents | None: ...
+    def read_file(self, effect: ReadFile, /) -> FileContents | None: ...
 
 
 class AwaitedIO(AsyncIO, Configurable, Protocol):
     """The methods of an IO that `AsyncClient` itself calls."""
 
-    def read_file(self, effect: ReadFile, /) -> Awaitable[Contents | None]: ...
+    def read_file(self, effect: ReadFile, /) -> Awaitable[FileContents | None]: ...
     def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
 
 
@@ -111,7 +111,7 @@ class BaseClient:
         self._settings = settings
         self._given_io = io
         self._setup = Setup(settings)
-        self._changes = Changes()
+        self._changes = OptionChanges()
         self._runtime: Runtime | None = None
 
     def _make_wire(self, settings: Settings) -> Wire:
@@ -133,12 +133,12 @@ class BaseClient:
         for name, value in {"io": self._given_io, **self._settings}.items():
             if value is not None and (name in self._settings_of_process or is_context(value)):
                 raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
-        if isinstance(provider_of(self._settings.get("credentials")), Given | Freezing):
+        if isinstance(make_provider(self._settings.get("credentials")), StaticProvider | BotocoreProvider):
             raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
         return _restore, (type(self), self._settings, self._changes)
 
     @boundary
-    def with_options(self, **changes: Unpack[Changes]) -> Self:
+    def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return this client with other options for its calls; it shares connections and all else.
 
             timeout             seconds for a whole call with its retries, None for no limit
@@ -155,7 +155,7 @@ class BaseClient:
         made._changes = self._changes.copy()
         made._changes.update(changes)
         made._runtime = None
-        changed(Options(), made._changes)
+        apply_changes(Options(), made._changes)
         return made
 
     def __repr__(self) -> str:
@@ -169,7 +169,7 @@ class BaseClient:
         return self._runtime
 
 
-def _restore(kind: type[BaseClient], settings: Settings, changes: Changes) -> BaseClient:
+def _restore(kind: type[BaseClient], settings: Settings, changes: OptionChanges) -> BaseClient:
     made = cast("Callable[..., BaseClient]", kind)(**settings)
     return made.with_options(**changes) if changes else made
 
@@ -222,7 +222,9 @@ class Client(BaseClient):
     invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
     invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
-    def session(self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]) -> Session:
+    def session(
+        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
+    ) -> Session:
         """Return a stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
 
         `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads);
@@ -283,7 +285,7 @@ class AsyncClient(BaseClient):
         """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
         return await run_async((await self._ready()).call(operation), self._io)
 
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]:
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
         """Return the answer of `operation`, which `async with` (or `await`) begins; raises like `call` if no answer begins."""
 
         @async_boundary
@@ -291,7 +293,7 @@ class AsyncClient(BaseClient):
             flow = (await self._ready()).stream(operation)
             return AsyncResponseStream(await run_async(flow, self._io), self._io)
 
-        return Opening(begin)
+        return OpeningStream(begin)
 
     @async_boundary
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
@@ -307,7 +309,7 @@ class AsyncClient(BaseClient):
         await self._io.run_shielded(work, seconds)
 
     def session(
-        self, endpoint_name: str, *, opening: bytes = OPENING, closing: bytes = CLOSING, **members: Unpack[InSession]
+        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
     ) -> AsyncSession:
         """Return a stateful session; see `Client.session`."""
         return AsyncSession(self, endpoint_name, opening, closing, members)

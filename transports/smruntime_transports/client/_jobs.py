@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, SyncIO, run, run_async
-from smruntime_core.conversation import Deadline, ObjectReader, result
+from smruntime_core.conversation import Deadline, ObjectReader, wait_for_result
 from smruntime_core.effects import Fetch, Sleep
 
 from ._boundary import async_boundary, boundary
@@ -63,8 +63,8 @@ class Job(_Accepted):
         """
         deadline = Deadline(time, timeout)
         if fetch is None:
-            return run(result(self.output, deadline, _reader(self._runtime).get), self._io)
-        return run(result(self.output, deadline), _Fetching(self._io, fetch))
+            return run(wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io)
+        return run(wait_for_result(self.output, deadline), _Fetching(self._io, fetch))
 
 
 class AsyncJob(_Accepted):
@@ -80,8 +80,8 @@ class AsyncJob(_Accepted):
         """See `Job.wait`; `fetch` is awaited."""
         deadline = Deadline(time, timeout)
         if fetch is None:
-            return await run_async(result(self.output, deadline, _reader(self._runtime).get), self._io)
-        return await run_async(result(self.output, deadline), _AsyncFetching(self._io, fetch))
+            return await run_async(wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io)
+        return await run_async(wait_for_result(self.output, deadline), _AsyncFetching(self._io, fetch))
 
 
 def _reader(runtime: Runtime) -> ObjectReader:

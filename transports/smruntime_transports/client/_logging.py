@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from smruntime_core.errors import printable
+from smruntime_core.errors import escape_unprintable
 from smruntime_core.notices import AttemptEnded, Notice
 
 VARIABLE = "SMRUNTIME_LOG"
@@ -44,11 +44,11 @@ def logging_observer() -> Callable[[Notice], None] | None:
 
 
 def line(notice: Notice) -> str:
-    """`notice` in one printable line."""
+    """`notice` in one escape_unprintable line."""
     told = vars(notice)
     shown = (f"{name}={_short(value)}" for name, value in told.items() if name not in ("operation", "invocation") and value is not None)
     return f"{type(notice).__name__} {notice.operation} {' '.join(shown)} [{notice.invocation}]"
 
 
 def _short(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else printable(str(value))[:200]
+    return f"{value:.3f}" if isinstance(value, float) else escape_unprintable(str(value))[:200]

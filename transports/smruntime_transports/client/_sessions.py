@@ -21,7 +21,7 @@ from smruntime_core import (
 from smruntime_core.conversation import SessionId
 
 from ._boundary import async_boundary, boundary
-from ._streams import Opening, ResponseStream
+from ._streams import OpeningStream, ResponseStream
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,10 +44,10 @@ class AsyncCaller(Protocol):
 
     def call(self, operation: Operation[OutputT]) -> Awaitable[OutputT]: ...
     async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None: ...
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> Opening[InvokeEndpointWithResponseStreamOutput]: ...
+    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]: ...
 
 
-class InSession(TypedDict, total=False):
+class SessionMembers(TypedDict, total=False):
     """The members of any call in a session: all but the endpoint, the session and the body."""
 
     content_type: str | None
@@ -63,7 +63,7 @@ class InSession(TypedDict, total=False):
 class _Named:
     """The calls of one session: `id` and `expires` (an aware time) are known while it is open."""
 
-    def __init__(self, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
+    def __init__(self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
         self._endpoint_name = endpoint_name
         self._opening = opening
         self._closing = closing
@@ -95,24 +95,24 @@ class _Named:
     def _last(self) -> InvokeEndpoint:
         return self._call(self._closing, self.id, {"content_type": "application/json"})
 
-    def _call(self, body: bytes, session_id: str, members: InSession) -> InvokeEndpoint:
-        given: InSession = {**self._members, **members}
+    def _call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
+        given: SessionMembers = {**self._members, **members}
         return InvokeEndpoint(endpoint_name=self._endpoint_name, body=body, session_id=session_id, **given)
 
-    def _streamed(self, body: bytes, members: InSession) -> InvokeEndpointWithResponseStream:
-        given: InSession = {**self._members, **members}
+    def _streamed(self, body: bytes, members: SessionMembers) -> InvokeEndpointWithResponseStream:
+        given: SessionMembers = {**self._members, **members}
         return InvokeEndpointWithResponseStream(endpoint_name=self._endpoint_name, body=body, session_id=self.id, **given)
 
 
 class Session(_Named):
     """A session whose calls block. Leaving the `with` block closes it."""
 
-    def __init__(self, client: Caller, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
+    def __init__(self, client: Caller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @boundary
-    def invoke_endpoint(self, *, body: bytes, **members: Unpack[InSession]) -> InvokeEndpointOutput:
+    def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return self._client.call(self._call(body, self.id, members))
 
@@ -120,7 +120,7 @@ class Session(_Named):
 
     @boundary
     def invoke_endpoint_with_response_stream(
-        self, *, body: bytes, **members: Unpack[InSession]
+        self, *, body: bytes, **members: Unpack[SessionMembers]
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Ask it, and take the answer part by part."""
         return self._client.stream(self._streamed(body, members))
@@ -150,12 +150,12 @@ class Session(_Named):
 class AsyncSession(_Named):
     """A session whose calls are awaited. Leaving the `async with` block closes it."""
 
-    def __init__(self, client: AsyncCaller, endpoint_name: str, opening: bytes, closing: bytes, members: InSession) -> None:
+    def __init__(self, client: AsyncCaller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @async_boundary
-    async def invoke_endpoint(self, *, body: bytes, **members: Unpack[InSession]) -> InvokeEndpointOutput:
+    async def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return await self._client.call(self._call(body, self.id, members))
 
@@ -163,8 +163,8 @@ class AsyncSession(_Named):
 
     @boundary
     def invoke_endpoint_with_response_stream(
-        self, *, body: bytes, **members: Unpack[InSession]
-    ) -> Opening[InvokeEndpointWithResponseStreamOutput]:
+        self, *, body: bytes, **members: Unpack[SessionMembers]
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
         """Ask it, and take the answer part by part."""
         return self._client.stream(self._streamed(body, members))
 

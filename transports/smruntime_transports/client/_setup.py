@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from smruntime_core import Config, ConstructionError, RetryPolicy, Runtime
-from smruntime_core.config import Configuration, config_of, configuration
+from smruntime_core.config import Configuration, load_configuration, make_config
 from smruntime_core.conversation import Options
-from smruntime_core.credentials import World, provider_of
+from smruntime_core.credentials import ProviderContext, make_provider
 from smruntime_core.effects import Flow
 from smruntime_core.notices import Notice
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Configurable(Protocol):
     """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> object: ...
+    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> object: ...
 
 
 class Setup:
@@ -38,7 +38,7 @@ class Setup:
     def __init__(self, settings: Settings) -> None:
         credentials = settings.get("credentials")
         if credentials is not None:
-            provider_of(credentials)
+            make_provider(credentials)
         if not (settings.get("observe") is None or callable(settings.get("observe"))):
             raise ConstructionError("observe", "a callable of one notice")
         if not isinstance(settings.get("profile"), str | None):
@@ -77,7 +77,7 @@ class Setup:
 
     def _config(self, found: Configuration) -> Config:
         settings = self._settings
-        return config_of(
+        return make_config(
             found,
             region=settings.get("region"),
             endpoint_url=settings.get("endpoint_url"),
@@ -88,15 +88,15 @@ class Setup:
         )
 
 
-def this_process(profile: str | None) -> World:
+def this_process(profile: str | None) -> ProviderContext:
     """Return what the flows of credentials may know about this process."""
     home, windows = os.path.expanduser("~"), sys.platform == "win32"
-    return World(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
+    return ProviderContext(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
 
 
-def read_settings(world: World) -> Flow[Configuration]:
+def read_settings(world: ProviderContext) -> Flow[Configuration]:
     """Return the flow that reads the settings of the environment and the shared files."""
-    return configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
+    return load_configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
 
 
 def both(one: Observer | None, other: Observer | None) -> Observer | None:

@@ -200,7 +200,7 @@ class _Each(Generic[T]):
             raise without_internals(error)  # noqa: B904 - it is the same error
 
 
-class Opening(Generic[OutputT]):
+class OpeningStream(Generic[OutputT]):
     """A stream that is opened by `async with` (which closes it too) or by `await`."""
 
     def __init__(self, begin: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from smruntime_core import ConstructionError
 from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
-from smruntime_core.values import host_and_port
+from smruntime_core.values import split_authority
 
 from ..nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from ..nonblocking._retry import Left, not_sent
-from ..nonblocking._time_limits import Limits
+from ..nonblocking._time_limits import TimeLimits
 from ._happy_eyeballs import race
 from ._proxies import Proxies, tunnel
-from ._resolver import Names
+from ._resolver import Resolver
 from ._tls import TLS, is_context
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Connector:
         clock: Callable[[], float],
         tls: ssl.SSLContext | TLS | None = None,
         proxies: Proxies | None = None,
-        names: Names | None = None,
+        names: Resolver | None = None,
         options: Iterable[Option] = OPTIONS,
         source_address: tuple[str, int] | None = None,
     ) -> None:
@@ -49,7 +49,7 @@ class Connector:
         self._proxied = bool(self.proxies)
         self._clock = clock
         self._tls = TLS() if tls is None else tls
-        self._names = names or Names()
+        self._names = names or Resolver()
         self._options = options
         self._source_address = source_address
         self._ca_bundle: str | None = None
@@ -69,10 +69,10 @@ class Connector:
         """Return how to reach `origin`: through no proxy if `direct`."""
         proxy = None
         if self._proxied and not direct:
-            proxy = self.proxies.to(origin[0], *host_and_port(*origin))
+            proxy = self.proxies.to(origin[0], *split_authority(*origin))
         return (*origin, proxy)
 
-    def connect(self, route: Route, limits: Limits) -> Flow[Connection]:
+    def connect(self, route: Route, limits: TimeLimits) -> Flow[Connection]:
         """Return a new connection.
 
         Raises `DispatchFailure`, or `ConstructionError` if the files for TLS cannot be used.
@@ -92,7 +92,7 @@ class Connector:
     def open(self, route: Route, left: Left) -> Flow[Connection]:
         """Return a connection to the origin, or through its proxy, without TLS to the origin."""
         scheme, authority, proxy = route
-        host, port = host_and_port(scheme, authority)
+        host, port = split_authority(scheme, authority)
         if proxy is None:
             return (yield from self.reach(host, port, left))
         connection = yield from self.reach(proxy.host, proxy.port, left, "proxy")
@@ -109,7 +109,7 @@ class Connector:
 
     def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
         """Begin TLS with the origin; return the connection to use from now on."""
-        host, _ = host_and_port(*route[:2])
+        host, _ = split_authority(*route[:2])
         yield from self._handshake(connection, host, left, "tls")
         return connection
 

@@ -20,8 +20,8 @@ from typing import cast
 from smruntime_core import ConstructionError
 from smruntime_core.effects import Flow
 from smruntime_core.errors import Kind
-from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM, Head, Violation, read_head
-from smruntime_core.values import Record, field, host_and_port, split
+from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM_RESPONSES, Head, ProtocolViolation, read_head
+from smruntime_core.values import Record, field, split_authority, split_url
 
 from ..nonblocking._connection import READ, WRITE, Connection
 from ..nonblocking._retry import Left, not_sent, retry_until_ready
@@ -74,7 +74,7 @@ def _read(url: object) -> Proxy | None:
     user, at, where = rest.partition("/")[0].rpartition("@")
     scheme = scheme.lower() or "http"
     try:
-        host, port = host_and_port(scheme, split(f"{scheme}://{where}")[1])
+        host, port = split_authority(scheme, split_url(f"{scheme}://{where}")[1])
     except ConstructionError:
         return None
     pair = b":".join(map(unquote_to_bytes, user.partition(":")[::2]))
@@ -155,7 +155,7 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
         count = yield from retry_until_ready(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
         unsent = unsent[count:]
     held = bytearray()
-    for _ in range(MAX_INTERIM + 1):
+    for _ in range(MAX_INTERIM_RESPONSES + 1):
         searched = 0
         while (end := held.find(b"\r\n\r\n", searched)) < 0:
             searched = max(0, len(held) - 3)
@@ -188,7 +188,7 @@ def _asking(where: str, proxy: Proxy) -> memoryview:
 def _head(raw: bytes, what: str) -> Head:
     try:
         return read_head(raw)
-    except Violation as violation:  # which may quote what was sent, and that our password
+    except ProtocolViolation as violation:  # which may quote what was sent, and that our password
         raise not_sent(violation.kind, "proxy", f"{what}: its answer is not HTTP") from None
 
 

@@ -45,7 +45,7 @@ class Lookup(Latch):
         self.open()
 
 
-class Names:
+class Resolver:
     """Looks names up by `look` (host and port in, addresses out)."""
 
     def __init__(self, look: Callable[[str, int], list[Address]] = system) -> None:

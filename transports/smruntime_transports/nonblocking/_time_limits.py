@@ -12,7 +12,7 @@ LONGEST = 1e6  # seconds; `poll` counts milliseconds in 31 bits, so what is furt
 SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
 
 
-class Limits:
+class TimeLimits:
     """The deadlines of one exchange, on the transport's clock."""
 
     last: float | None = None  # the end of the whole

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, SmRuntimeError
-from smruntime_core.credentials import Cache, World
+from smruntime_core.credentials import Cache, ProviderContext
 from smruntime_core.credentials._chain import fetched
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Renewal(Latch):
+class CredentialRefresh(Latch):
     """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
 
     def __init__(self, home: object) -> None:
@@ -33,14 +33,14 @@ class Renewal(Latch):
         self.error: SmRuntimeError | None = None
 
 
-class Renewals:
+class CredentialRefresher:
     """The credentials of one client, and the renewal in flight if there is one."""
 
-    def __init__(self, given: ProviderLike | None, world: World) -> None:
+    def __init__(self, given: ProviderLike | None, world: ProviderContext) -> None:
         self.cache = Cache(world.clock.time, world.random)
         self._given = given
         self._world = world
-        self._renewal: Renewal | None = None
+        self._renewal: CredentialRefresh | None = None
         self._lock = threading.Lock()
 
     def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
@@ -55,7 +55,7 @@ class Renewals:
                 raise CredentialsError(f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched")
         return self._keys(renewal)
 
-    def _join(self, rejected: Credentials | None, home: object) -> tuple[Renewal | None, Flow[Credentials] | None, bool]:
+    def _join(self, rejected: Credentials | None, home: object) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
         """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
         with self._lock:
             cache, renewal = self.cache, self._renewal
@@ -66,13 +66,13 @@ class Renewals:
                 return None, None, False
             flow = None
             if cache.begin():
-                self._renewal = renewal = Renewal(home)
+                self._renewal = renewal = CredentialRefresh(home)
                 flow = fetched(self._given, self._world.anew())
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
         return renewal, flow, advice == "wait"
 
-    def _settle(self, renewal: Renewal, outcome: object) -> None:
+    def _settle(self, renewal: CredentialRefresh, outcome: object) -> None:
         """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
         with self._lock:
             if self._renewal is renewal:
@@ -80,7 +80,7 @@ class Renewals:
                 renewal.error = self._note(outcome)
         renewal.open()
 
-    def _keys(self, renewal: Renewal | None) -> Credentials:
+    def _keys(self, renewal: CredentialRefresh | None) -> Credentials:
         """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
         found = self.cache.valid()
         if found is not None:
@@ -111,7 +111,7 @@ class Renewals:
         wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
         return wrapped
 
-    def _first_step(self, flow: Flow[Credentials], renewal: Renewal) -> Flow[Credentials] | None:
+    def _first_step(self, flow: Flow[Credentials], renewal: CredentialRefresh) -> Flow[Credentials] | None:
         """What is left of `flow`; None if that was all."""
         try:
             effect = flow.send(None)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 
 from smruntime_core import ConstructionError
-from smruntime_core.effects import Contents, ReadFile, WriteFile
+from smruntime_core.effects import FileContents, ReadFile, WriteFile
 
 _RULE = "a file that can be read"
 _KINDS = {
@@ -27,18 +27,18 @@ _KINDS = {
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
-def read_file(effect: ReadFile) -> Contents | None:
+def read_file(effect: ReadFile) -> FileContents | None:
     """Return the bytes of the regular file at `effect.path`, None if there is none.
 
     Raises `ConstructionError` if it cannot be read or is not a regular file.
     """
     if effect.path == os.devnull:
-        return Contents(b"")
+        return FileContents(b"")
     try:
         _require_regular(effect.path, os.stat(effect.path))  # opening a device may have effects
         with open(effect.path, "rb", opener=_open_without_blocking) as file:
             _require_regular(effect.path, os.fstat(file.fileno()))
-            return Contents(file.read(effect.most + 1))
+            return FileContents(file.read(effect.most + 1))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ConstructionError:

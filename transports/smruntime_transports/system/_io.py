@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import ConstructionError, Credentials, SmRuntimeError, run, run_async
-from smruntime_core.credentials import World
+from smruntime_core.credentials import ProviderContext
 from smruntime_core.credentials._provider import raised
 from smruntime_core.effects import (
     Ask,
-    Contents,
-    Finished,
+    FileContents,
     GetCredentials,
     Measure,
+    ProcessResult,
     ReadFile,
     RunProcess,
     Sendable,
@@ -30,7 +30,7 @@ from smruntime_core.effects import (
 )
 
 from ..nonblocking._waiting import Spawn, WaitTurn
-from ._credential_refresh import Renewals
+from ._credential_refresh import CredentialRefresher
 from ._files import read_file, write_file
 from ._uploads import measure, measure_awaited, supply
 
@@ -44,7 +44,7 @@ T = TypeVar("T")
 class _System:
     """The source of credentials, once the settings are known."""
 
-    renewals: Renewals | None = None
+    renewals: CredentialRefresher | None = None
     completes: object = None  # the user's IO that this one completes, if there is one
 
     @property
@@ -52,12 +52,12 @@ class _System:
         """The IO that flows run on: it has `send` as well."""
         return self if self.completes is None else self.completes
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""
         del ca_bundle  # for adapters with connections
-        self.renewals = self.renewals or Renewals(credentials, world)
+        self.renewals = self.renewals or CredentialRefresher(credentials, world)
 
-    def prepared(self) -> Renewals:
+    def prepared(self) -> CredentialRefresher:
         """Return the source of credentials."""
         assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
         return self.renewals
@@ -101,13 +101,13 @@ class BlockingSystem(_System):
     def supply(self, effect: Supply, /) -> bytes:
         return supply(effect)
 
-    def read_file(self, effect: ReadFile, /) -> Contents | None:
+    def read_file(self, effect: ReadFile, /) -> FileContents | None:
         return read_file(effect)
 
     def write_file(self, effect: WriteFile, /) -> None:
         write_file(effect)
 
-    def run_process(self, effect: RunProcess, /) -> Finished:
+    def run_process(self, effect: RunProcess, /) -> ProcessResult:
         return run_process(effect)
 
     def ask(self, effect: Ask, /) -> object:
@@ -148,13 +148,13 @@ class AsyncSystem(_System):
     async def supply(self, effect: Supply, /) -> bytes:
         return await self.in_thread(supply, effect)
 
-    async def read_file(self, effect: ReadFile, /) -> Contents | None:
+    async def read_file(self, effect: ReadFile, /) -> FileContents | None:
         return await self.in_thread(read_file, effect)
 
     async def write_file(self, effect: WriteFile, /) -> None:
         await self.in_thread(write_file, effect)
 
-    async def run_process(self, effect: RunProcess, /) -> Finished:
+    async def run_process(self, effect: RunProcess, /) -> ProcessResult:
         cancelled = threading.Event()
         try:
             return await self.in_thread(run_process, effect, cancelled)
@@ -211,7 +211,7 @@ def _answer(effect: Ask) -> object:
         raise raised(effect.function, error) from error
 
 
-def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:
     """Run a process; the import of `subprocess` is paid by callers that need it."""
     from ._processes import run_process
 

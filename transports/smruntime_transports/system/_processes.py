@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import IO, TypeAlias
 
 from smruntime_core import CredentialsError
-from smruntime_core.effects import Finished, RunProcess
+from smruntime_core.effects import ProcessResult, RunProcess
 
 PIECE = 8192
 INTERVAL = 0.05  # seconds between two looks at whether the run was cancelled
@@ -27,7 +27,7 @@ INTERVAL = 0.05  # seconds between two looks at whether the run was cancelled
 Remaining: TypeAlias = "Callable[[], float]"
 
 
-def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> Finished:
+def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:
     """Run the program and return its exit status and output.
 
     Another thread sets `cancelled` to give the run up. Raises `CredentialsError` if the program
@@ -40,7 +40,7 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
         read = _read if hasattr(select, "poll") else _read_in_thread
         output = read(program.output, effect.most, remaining)
         status = program.exit_status(remaining) if len(output) <= effect.most else -1
-        return Finished(status, bytes(output))
+        return ProcessResult(status, bytes(output))
     except TimeoutError:
         late = f"credential_process did not end within {effect.seconds:g} s"
         raise CredentialsError(late) from None

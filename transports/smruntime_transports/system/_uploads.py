@@ -14,7 +14,7 @@ from typing import cast
 from smruntime_core import ConstructionError
 from smruntime_core.conversation import MAX_BODY
 from smruntime_core.effects import BinaryFile, Measure, Seekable, Sendable, Source, Supply, Upload
-from smruntime_core.http1 import ONE_WRITE
+from smruntime_core.http1 import MAX_SINGLE_WRITE
 
 PIECE = 512 * 1024
 
@@ -72,7 +72,7 @@ def _measured(source: Source, file: Seekable) -> Sendable:
             digest.update(piece)
             first = first or piece
             size += len(piece)
-    if len(first) == size <= ONE_WRITE:
+    if len(first) == size <= MAX_SINGLE_WRITE:
         return first  # one write with the head, and nothing to read again
     return Upload(file, source.start, size, digest.hexdigest(), _lock(source))
 

@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
-from smruntime_core.http1 import MAX_HEAD, Framing, Head, Looked, Violation, frame
+from smruntime_core.http1 import MAX_HEAD, Framing, Head, Looked, ProtocolViolation, frame
 
 
 class H11Framing(Looked):
@@ -60,7 +60,7 @@ class H11Framing(Looked):
                 elif not isinstance(event, Response):  # NEED_DATA, PAUSED, or the connection is closed
                     break
         except h11.RemoteProtocolError as error:
-            raise Violation("protocol", f"h11: {error}") from None
+            raise ProtocolViolation("protocol", f"h11: {error}") from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

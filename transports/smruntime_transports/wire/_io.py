@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from smruntime_core import Response, run, run_async
-from smruntime_core.credentials import World
+from smruntime_core.credentials import ProviderContext
 from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 
 from ..system._io import AsyncSystem, BlockingSystem
@@ -23,7 +23,7 @@ class BlockingWireIO(BlockingSystem):
         super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 
@@ -48,7 +48,7 @@ class AsyncWireIO(AsyncSystem):
         super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> None:
+    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 

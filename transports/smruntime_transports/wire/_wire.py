@@ -24,13 +24,13 @@ from smruntime_core import ConstructionError, DispatchFailure, Response
 from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
 from smruntime_core.errors import Phase
 from smruntime_core.http1 import Engine, Exchange
-from smruntime_core.values import flag
+from smruntime_core.values import check_flag
 
 from ..connect._connector import Connector
 from ..connect._proxies import Proxies, Proxy
 from ..nonblocking._connection import READ, Connection, Option, Route, options_of
 from ..nonblocking._retry import not_sent
-from ..nonblocking._time_limits import Limits
+from ..nonblocking._time_limits import TimeLimits
 from ..nonblocking._waiting import Wait, WaitTurn
 from ._pool import MOST, Pool, Slot
 from ._pump import AGAIN, pump
@@ -88,7 +88,7 @@ class Wire:
         Raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry.
         """
         exchange = Exchange(effect.request, self._engine, effect.max_body)
-        limits = Limits(self._clock, effect.timeout, effect.phases)
+        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         slot, route = Slot(), self._connector.route(exchange.origin, effect.direct)
         try:
             try:
@@ -111,7 +111,7 @@ class Wire:
         """Send a request and receive the head of its response; raises like `exchange`."""
         exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
-        limits = Limits(self._clock, effect.timeout, effect.phases)
+        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         aside = beside(exchange, effect)
         slot, route = Slot(), self._connector.route(exchange.origin, False)
         try:
@@ -154,7 +154,7 @@ class Wire:
 
     def _piece(self, body: OpenBody, effect: Receive) -> Flow[bytes]:
         exchange = body.exchange
-        limits = Limits(self._clock, effect.timeout, effect.phases)
+        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         if limits.over():
             raise exchange.failure("timeout", "the time for the whole call is over")
         if exchange.hungry():
@@ -170,7 +170,7 @@ class Wire:
         route: Route,
         exchange: Exchange,
         effect: Send | Open,
-        limits: Limits,
+        limits: TimeLimits,
     ) -> Flow[Connection]:
         """Wait until `slot` is granted; return an idle connection or a new one."""
         if not slot.called:
@@ -189,7 +189,7 @@ class Wire:
             raise
         return slot.connection
 
-    def _turn(self, slot: Slot, limits: Limits) -> Flow[None]:
+    def _turn(self, slot: Slot, limits: TimeLimits) -> Flow[None]:
         longest = limits.phases.pool
         yield from WaitTurn(slot, limits.left(limits.end(longest)))
         if not slot.called:
@@ -201,7 +201,7 @@ class Wire:
         self,
         connection: Connection,
         exchange: Exchange,
-        limits: Limits,
+        limits: TimeLimits,
         aside: Beside | None,
         ready: int,
     ) -> Flow[None]:
@@ -307,7 +307,7 @@ def conceal(settings: WireSettings) -> None:
 def proxies_of(settings: WireSettings) -> Proxies:
     """Return the proxies that `settings` allow, after `conceal`."""
     proxy = settings.get("proxy")
-    trusting = flag("trust_env", settings.get("trust_env", False))
+    trusting = check_flag("trust_env", settings.get("trust_env", False))
     try:
         return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
     except ConstructionError as refusal:
