@@ -64,6 +64,7 @@ class Effect(Record, Generic[R_co]):
     """Something to be done outside, by the method of an IO called `method`; the reply is an `R_co`."""
 
     method: ClassVar[str]
+    feature: ClassVar[str] = "this call"  # what needs it, for the error about an IO without the method
 
     def __iter__(self) -> Generator[Effect[object], object, R_co]:
         reply = yield self
@@ -82,6 +83,7 @@ class GetCredentials(Effect[Credentials]):
     """Credentials to sign with, within `timeout` seconds (None: no limit). `rejected` are those that the service refused."""
 
     method = "credentials"
+    feature = "signing"
 
     timeout: float | None = None
     rejected: Credentials | None = None
@@ -109,6 +111,7 @@ class Send(Outgoing[Response]):
     """
 
     method = "send"
+    feature = "every call"
 
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
@@ -118,6 +121,7 @@ class Open(Outgoing[StreamingResponse]):
     """Like `Send`, but the reply comes when the head has arrived, its body unread."""
 
     method = "open"
+    feature = "a streamed answer"
 
 
 class Receive(Effect[bytes]):
@@ -127,6 +131,7 @@ class Receive(Effect[bytes]):
     """
 
     method = "receive"
+    feature = "a streamed answer"
 
     body: ResponseBody
     timeout: float | None = None
@@ -141,6 +146,7 @@ class Measure(Effect[Sendable]):
     """
 
     method = "measure"
+    feature = "a body that is a file or an iterator"
 
     source: Source
 
@@ -149,6 +155,7 @@ class Supply(Effect[bytes]):
     """The `size` bytes of `upload` from `offset` on; the IO raises `ConstructionError` if they are not there any more."""
 
     method = "supply"
+    feature = "a body that is a file"
 
     upload: Upload
     offset: int
@@ -159,6 +166,7 @@ class Sleep(Effect[None]):
     """Wait for `seconds`."""
 
     method = "sleep"
+    feature = "waiting between attempts"
 
     seconds: float
 
@@ -183,6 +191,7 @@ class ReadFile(Effect["FileContents | None"]):
     """
 
     method = "read_file"
+    feature = "the settings and profiles in files"
 
     path: str
     most: int = MAX_FILE
@@ -192,6 +201,7 @@ class WriteFile(Effect[None]):
     """Put `data` at `path`, at once or not at all, for nobody else to read (mode 0600); raises `ConstructionError`."""
 
     method = "write_file"
+    feature = "caching credentials in files"
 
     path: str
     data: bytes
@@ -211,6 +221,7 @@ class RunProcess(Effect[ProcessResult]):
     """
 
     method = "run_process"
+    feature = "credential_process"
 
     arguments: tuple[str, ...] = field(secret=True)
     seconds: float = 30.0
@@ -221,6 +232,7 @@ class Ask(Effect[object]):
     """Call something of the user's, which may block or be awaited, with `arguments`; what it raises comes as `CredentialsError`."""
 
     method = "ask"
+    feature = "credentials from a callable"
 
     function: Callable[..., object]
     arguments: tuple[object, ...] = ()
@@ -230,5 +242,6 @@ class Fetch(Effect["bytes | None"]):
     """The object at `location` (an s3:// or https:// URL), None if there is none yet."""
 
     method = "fetch"
+    feature = "fetching an answer in your own way"
 
     location: str

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
 from urllib.parse import unquote
 
 from .errors import ConstructionError, ServiceError, ValidationError
 from .eventstream import Message, encode
 from .protocol import _encoding as _encode
-from .protocol._bindings import Location, Output
+from .protocol._bindings import Location, MessageRecord, Output
 from .protocol._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, StreamingOperation
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
 from .values._messages import Headers, Request, Response, by_name
+from .values._record import unchecked
 from .values._rules import Blob
 from .values._url import split_url
+
+MessageT = TypeVar("MessageT", bound=MessageRecord)
 
 OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream)
 
@@ -37,6 +40,16 @@ def _route(kind: type[Operation[Output]]) -> Callable[[str], re.Match[str] | Non
 
 
 _ROUTES = tuple((kind, _route(kind), re.findall(r"\{(\w+)\}", kind.path)) for kind in OPERATIONS)
+
+
+def header_names(kind: type[MessageRecord]) -> Mapping[str, str]:
+    """Return the header of each member of an operation or output that travels as one."""
+    return kind._table.header_names
+
+
+def make_unchecked(kind: type[MessageT], values: dict[str, object]) -> MessageT:
+    """Return a record of what a container answered, which the rules for callers do not apply to."""
+    return unchecked(kind, values)
 
 
 def read(request: Request) -> Operation[Output]:
@@ -59,7 +72,7 @@ def read(request: Request) -> Operation[Output]:
 def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Request) -> Operation[Output]:
     headers = by_name(request.headers)
     values: dict[str, object] = {}
-    for binding in kind.bindings:
+    for binding in kind._table.bindings:
         rule, text = binding.rule, None
         if isinstance(rule, Blob):
             if request.body or binding.required or "x-amzn-sagemaker-inputlocation" not in headers:
@@ -88,13 +101,13 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
         return Response(result.status, _identity(request_id) + kind, _document(result))
     kind_of = next(kind for kind in OPERATIONS if isinstance(result, kind.output))
     values = vars(result)
-    body = bytes(next((values[b.name] for b in result.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
+    body = bytes(next((values[b.name] for b in result._table.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
     if issubclass(kind_of, StreamingOperation):
         return begin(result, request_id=request_id).replace(body=event(PayloadPart(body)) if body else b"")
     headers = _identity(request_id) + _encode.headers(result)
-    if result.document:
+    if result._table.document:
         headers += (("Content-Type", "application/json"),)
-        body = json.dumps({b.wire_name: values[b.name] for b in result.document if b.name in values}).encode()
+        body = json.dumps({b.wire_name: values[b.name] for b in result._table.document if b.name in values}).encode()
     return Response(kind_of.success, headers, body)
 
 

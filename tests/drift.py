@@ -48,7 +48,7 @@ def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
 
 def compare(where: str, ours: type[MessageRecord], shape: dict[str, Any], shapes: dict[str, Any]) -> list[str]:
     """The differences between one record and one structure of the model, a line each."""
-    mine = {line[0]: line for line in map(_ours, ours.bindings)}
+    mine = {line[0]: line for line in map(_ours, ours._table.bindings)}
     its = {line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])}
     differing = [name for name in {**mine, **its} if mine.get(name) != its.get(name)]
     return [f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in differing]

@@ -35,7 +35,7 @@ def sent(operation: InvokeEndpoint) -> dict[str, str]:
 
 
 def wire_name(member: str) -> str:
-    return next(binding.wire_name for binding in InvokeEndpoint.bindings if binding.name == member)
+    return next(binding.wire_name for binding in InvokeEndpoint._table.bindings if binding.name == member)
 
 
 def refusal(member: str, value: object) -> ConstructionError:
@@ -45,7 +45,7 @@ def refusal(member: str, value: object) -> ConstructionError:
 
 
 def test_every_member_but_the_body_is_covered_here() -> None:
-    assert set(MEMBERS) | {"body"} == {binding.name for binding in InvokeEndpoint.bindings}
+    assert set(MEMBERS) | {"body"} == {binding.name for binding in InvokeEndpoint._table.bindings}
 
 
 @pytest.mark.parametrize("member", MEMBERS)

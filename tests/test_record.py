@@ -94,7 +94,7 @@ class Range(Record):
     low: int
     high: int = 9
 
-    def check_members(self) -> None:
+    def _check_members(self) -> None:
         if self.low > self.high:
             raise ConstructionError("high", "at least low")
 

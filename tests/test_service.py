@@ -40,8 +40,8 @@ def values(binding: Binding) -> st.SearchStrategy[Any]:
 
 
 def records(kind: type[MessageRecord]) -> st.SearchStrategy[Any]:
-    required = {b.name: values(b) for b in kind.bindings if b.required}
-    optional = {b.name: values(b) for b in kind.bindings if not b.required}
+    required = {b.name: values(b) for b in kind._table.bindings if b.required}
+    optional = {b.name: values(b) for b in kind._table.bindings if not b.required}
     members = st.fixed_dictionaries(required, optional=optional)
     if kind is InvokeEndpointAsync:  # exactly one of the two
         members = members.map(lambda given: {**given, "body": given.get("body", b""), "input_location": None}) | members.map(

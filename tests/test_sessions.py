@@ -118,5 +118,5 @@ def test_what_opens_a_session_is_never_sent_twice(answer: bytes) -> None:
 
 def test_the_members_of_a_call_in_a_session_are_those_of_both_operations() -> None:
     ours = set(get_type_hints(SessionMembers))
-    both = {b.name for b in InvokeEndpoint.bindings} & {b.name for b in InvokeEndpointWithResponseStream.bindings}
+    both = {b.name for b in InvokeEndpoint._table.bindings} & {b.name for b in InvokeEndpointWithResponseStream._table.bindings}
     assert ours == both - {"endpoint_name", "session_id", "body"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from ..effects import Flow, GetCredentials, Open, Receive, Send, Sleep
+from ..effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
 from ..errors import SmRuntimeError
 from ..values._messages import Credentials, Response, StreamingResponse
 
@@ -50,6 +50,9 @@ def run(flow: Flow[T], io: object) -> T:
                 reply = getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
                 reply = failure
+            except AttributeError:
+                raise_if_missing(io, effect)
+                raise
     except BaseException:
         flow.close()
         raise
@@ -69,6 +72,17 @@ async def run_async(flow: Flow[T], io: object) -> T:
                 reply = await getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
                 reply = failure
+            except AttributeError:
+                raise_if_missing(io, effect)
+                raise
     except BaseException:
         flow.close()
         raise
+
+
+def raise_if_missing(io: object, effect: Effect[object]) -> None:
+    """Raise `TypeError` naming the method and the feature if `io` cannot answer `effect` at all."""
+    if not hasattr(io, effect.method):
+        name = type(getattr(io, "given", io)).__name__  # a client completes the IO that it was given
+        message = f"{name} has no method {effect.method}(), which is needed for {effect.feature}"
+        raise TypeError(f"{message}: see smruntime_core.effects.{type(effect).__name__}") from None

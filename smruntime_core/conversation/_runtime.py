@@ -236,7 +236,7 @@ def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> No
 
 def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
     """The request with the caller's extra fields; raises `ConstructionError` for one that is a member."""
-    known = {wire_name.lower(): name for name, wire_name in operation.wire_names.items()}
+    known = {wire_name.lower(): name for name, wire_name in operation._table.header_names.items()}
     names = [name for name, _ in extra if name.lower() in known]
     if names:
         raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")

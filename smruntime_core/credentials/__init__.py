@@ -36,7 +36,7 @@ from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
-    from ._chain import DefaultChain, Resolution, make_provider, overridden, resolve
+    from ._chain import DefaultChain, Resolution, fetch_credentials, make_provider, overridden, resolve
     from ._container import Container
     from ._context import ProviderContext, Source
     from ._imds import InstanceMetadata
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ._process import Process
     from ._profile import SharedProfile
     from ._protocols import Provider, ProviderLike
+    from ._provider import holds_keys, provider_error
     from ._role import AssumeRole
     from ._sso import Sso
     from ._static import ANONYMOUS, Environment
@@ -51,13 +52,14 @@ if TYPE_CHECKING:
 
 _SUBMODULES = {
     "_cache": ("Cache",),
-    "_chain": ("DefaultChain", "Resolution", "overridden", "make_provider", "resolve"),
+    "_chain": ("DefaultChain", "Resolution", "overridden", "fetch_credentials", "make_provider", "resolve"),
     "_container": ("Container",),
     "_imds": ("InstanceMetadata",),
     "_login": ("Login",),
     "_process": ("Process",),
     "_profile": ("SharedProfile",),
     "_protocols": ("Provider", "ProviderLike"),
+    "_provider": ("holds_keys", "provider_error"),
     "_role": ("AssumeRole",),
     "_sso": ("Sso",),
     "_static": ("ANONYMOUS", "Environment"),
@@ -83,8 +85,11 @@ __all__ = [
     "Source",
     "Sso",
     "WebIdentity",
+    "fetch_credentials",
+    "holds_keys",
     "make_provider",
     "overridden",
+    "provider_error",
     "resolve",
 ]
 

@@ -58,7 +58,7 @@ def make_provider(given: ProviderLike | None) -> Provider:
     return adapted(given)
 
 
-def fetched(given: ProviderLike | None, world: ProviderContext) -> Flow[Credentials]:
+def fetch_credentials(given: ProviderLike | None, world: ProviderContext) -> Flow[Credentials]:
     """Return the credentials of `given`, or of the default chain for None.
 
     Raises `CredentialsError`.

@@ -23,7 +23,7 @@ from ..effects import Flow
 from ..errors import CredentialsError
 from ..values._messages import Credentials
 from ._context import ProviderContext, Source
-from ._provider import fetched
+from ._provider import fetch_from
 from ._static import keys
 from ._sts import Role
 
@@ -51,7 +51,7 @@ class SharedProfile(Source):
         found = plan(settings.profiles, name, self.mfa)
         if isinstance(found, str):
             return found
-        return (yield from fetched(found, world))
+        return (yield from fetch_from(found, world))
 
 
 def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = None) -> ProviderLike | str:

@@ -33,7 +33,7 @@ def adapted(given: ProviderLike) -> Provider:
     raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
 
 
-def fetched(given: ProviderLike, world: ProviderContext) -> Flow[Credentials]:
+def fetch_from(given: ProviderLike, world: ProviderContext) -> Flow[Credentials]:
     """The credentials that `given` stands for; raises `CredentialsError`, also for a provider that is none after all."""
     return provided(adapted(given), world)
 
@@ -100,7 +100,7 @@ class CallableProvider:
         except SmRuntimeError:
             raise
         except Exception as error:
-            raise raised(self._function, error) from error
+            raise provider_error(self._function, error) from error
         return (yield from provided(provider, world))
 
 
@@ -109,7 +109,12 @@ def name_of(function: object) -> str:
     return getattr(function, "__qualname__", type(function).__name__)
 
 
-def raised(function: object, error: Exception) -> CredentialsError:
+def holds_keys(provider: object) -> bool:
+    """Return whether `provider` holds credentials itself, and so must not be pickled."""
+    return isinstance(provider, StaticProvider | BotocoreProvider)
+
+
+def provider_error(function: object, error: Exception) -> CredentialsError:
     """What something of the user's raised, without its words: they may hold a secret."""
     return CredentialsError(f"the credentials provider {name_of(function)} raised {type(error).__name__}")
 

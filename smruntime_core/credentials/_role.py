@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..effects import Flow
 from ..values._messages import Credentials
-from ._chain import fetched
+from ._chain import fetch_credentials
 from ._context import ProviderContext
 from ._sts import Role
 
@@ -24,4 +24,4 @@ class AssumeRole(Role, kw_only=True):
     """
 
     def _keys(self, world: ProviderContext) -> Flow[Credentials]:
-        return fetched(self.source, world)
+        return fetch_credentials(self.source, world)

@@ -19,7 +19,7 @@ from ..values._record import field
 from ..values._redacted import RedactedMapping
 from ._context import Blaming, ProviderContext, Source, Token, read_token
 from ._documents import brief, credentials, xml_leaves
-from ._provider import fetched
+from ._provider import fetch_from
 from ._services import STS, ask, url_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Role(Source, kw_only=True):
         """Return the credentials that sign the request for the role."""
         if self.source is None:
             raise CredentialsError(f"assume role {self.role_arn}: no credentials to ask with; pass source=")
-        return fetched(self.source, world)
+        return fetch_from(self.source, world)
 
     def _members(self, world: ProviderContext) -> Iterable[Member]:
         return (

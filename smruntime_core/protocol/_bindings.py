@@ -3,8 +3,8 @@
 The table itself is the class bodies of `_operations`: each line there is a member's Python name and type together with one
 of the bindings below. Serialiser, parser, service side, documentation and property tests all read it from there:
 
-    >>> from smruntime_core import InvokeEndpoint
-    >>> [(b.name, b.wire_name) for b in InvokeEndpoint.bindings][:3]
+    >>> from smruntime_core.protocol._operations import InvokeEndpoint
+    >>> [(binding.name, binding.wire_name) for binding in InvokeEndpoint._table.bindings][:3]
     [('endpoint_name', 'EndpointName'), ('body', 'Body'), ('content_type', 'Content-Type')]
 """
 
@@ -69,24 +69,27 @@ def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
     return Binding(Location.DOCUMENT, wire_name, rule, default)
 
 
+class Table:
+    """The lines of the binding table for one record, sorted by where the members travel."""
+
+    def __init__(self, bindings: tuple[Binding, ...]) -> None:
+        self.bindings = bindings
+        self.labels = [binding for binding in bindings if binding.location is Location.LABEL]
+        self.document = [binding for binding in bindings if binding.location is Location.DOCUMENT]
+        self.header_names = {binding.name: binding.wire_name for binding in bindings if binding.location is Location.HEADER}
+        self.members = {wire_name.lower(): name for name, wire_name in self.header_names.items()}  # by header
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
 class MessageRecord(Record):
     """A record whose members travel in an HTTP message."""
 
-    bindings: ClassVar[tuple[Binding, ...]] = ()
-    labels: ClassVar[tuple[Binding, ...]] = ()
-    document: ClassVar[tuple[Binding, ...]] = ()
-    headers: ClassVar[dict[str, str]] = {}
-    wire_names: ClassVar[dict[str, str]] = {}
+    _table: ClassVar[Table]
 
     def __init_subclass__(cls) -> None:
         """Derive from the table what every call reads of it."""
         super().__init_subclass__(kw_only=True)
-        cls.bindings = tuple(f for f in cls.fields if isinstance(f, Binding))
-        cls.labels = tuple(b for b in cls.bindings if b.location is Location.LABEL)
-        cls.document = tuple(b for b in cls.bindings if b.location is Location.DOCUMENT)
-        cls.wire_names = {b.name: b.wire_name for b in cls.bindings if b.location is Location.HEADER}
-        cls.headers = {wire_name.lower(): member for member, wire_name in cls.wire_names.items()}
+        cls._table = Table(tuple(member for member in cls._fields if isinstance(member, Binding)))
 
 
 class RequestRecord(MessageRecord):

@@ -23,8 +23,8 @@ REQUEST_ID = "x-amzn-requestid"
 
 def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
     """Return the record of `kind` that a successful response holds."""
-    values: dict[str, object] = {} if kind.document else {"body": response.body}
-    request_id, members = None, kind.headers
+    values: dict[str, object] = {} if kind._table.document else {"body": response.body}
+    request_id, members = None, kind._table.members
     for name, value in response.headers:
         key = name.lower()
         if key == REQUEST_ID:
@@ -35,9 +35,9 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
     told = Metadata(request_id, response.status, response.headers, attempts)
     if response.truncated:
         raise ResponseError("the body of a successful answer was cut short").about(told)
-    if kind.document:
+    if kind._table.document:
         said = document(response.body)
-        values |= {b.name: said[b.wire_name] for b in kind.document if isinstance(said.get(b.wire_name), str)}
+        values |= {b.name: said[b.wire_name] for b in kind._table.document if isinstance(said.get(b.wire_name), str)}
     values["metadata"] = told
     return unchecked(kind, values)
 

@@ -19,12 +19,12 @@ def endpoint(member: str, value: object) -> Endpoint:
 def request(operation: RequestRecord, base: Endpoint) -> Request:
     """Return the unsigned request of `operation` to the service at `base`."""
     given, path = vars(operation), operation.path
-    for binding in operation.labels:
+    for binding in operation._table.labels:
         path = path.replace(binding.place, given[binding.name])
     return Request(operation.method, base + path, headers(operation), given.get("body", b""))
 
 
 def headers(record: MessageRecord) -> Headers:
     """Return the header fields of the members that were given, in the order of the table."""
-    names = record.wire_names
+    names = record._table.header_names
     return tuple([(names[member], str(value)) for member, value in vars(record).items() if member in names])

@@ -266,7 +266,7 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
     request_ttl_seconds: int | None = header("X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None)
     invocation_timeout_seconds: int | None = header("X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None)
 
-    def check_members(self) -> None:
+    def _check_members(self) -> None:
         if (self.body is None) == (self.input_location is None):
             both = "both are given" if self.body is not None else "neither is given"
             raise ConstructionError("body", "given, or input_location, and not the other", both)

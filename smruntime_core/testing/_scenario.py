@@ -145,7 +145,7 @@ def _compare(right: Right, outcome: object) -> list[str]:
     found = _aspects(right, outcome)
     if not found:
         return [f"expected {right!r}, found {outcome!r}"]
-    expected = {aspect.name: getattr(right, aspect.name) for aspect in right.fields}
+    expected = {aspect.name: getattr(right, aspect.name) for aspect in right._fields}
     wrong = [f"{name} should be {value!r:.200}, is {found[name]!r:.200}" for name, value in expected.items() if not _is(value, found[name])]
     if isinstance(outcome, SmRuntimeError) and not str(outcome).isprintable():
         wrong.append("str() of the error is not printable")

@@ -19,7 +19,7 @@ def __init__({}):
  values = self.__dict__
  try:
   {}
-  self.check_members()
+  self._check_members()
  except ValueError as refusal:
   del self, values, {}
   raise refusal.with_traceback(None)
@@ -51,20 +51,20 @@ def field(
 class Record:
     """The base of all records: built by position or keyword, equal by value, never assigned to."""
 
-    fields: ClassVar[tuple[Field, ...]] = ()
+    _fields: ClassVar[tuple[Field, ...]] = ()
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         super().__init_subclass__()
         members = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-        cls.fields = (*cls.fields, *(_declare(cls, name) for name in members))
-        if cls.fields:
+        cls._fields = (*cls._fields, *(_declare(cls, name) for name in members))
+        if cls._fields:
             setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - mypy: an override
 
     def replace(self, **changes: object) -> Self:
         """Return a copy with some members changed, checked like a new record."""
         return type(self)(**{**self.__dict__, **changes})
 
-    def check_members(self) -> None:
+    def _check_members(self) -> None:
         """Raise `ConstructionError` if the members do not fit together."""
 
     def __setattr__(self, name: str, value: object = None) -> None:
@@ -79,7 +79,7 @@ class Record:
         return hash((type(self), _compared(self)))
 
     def __repr__(self) -> str:
-        given = [(f, self.__dict__.get(f.name, f.default)) for f in self.fields if f.compare]
+        given = [(f, self.__dict__.get(f.name, f.default)) for f in self._fields if f.compare]
         shown = [f"{f.name}={f.show(value)}" for f, value in given if value is not f.default]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -92,7 +92,7 @@ def unchecked(kind: type[T], values: dict[str, object]) -> T:
 
 
 def _compared(record: Record) -> tuple[object, ...]:
-    return tuple([getattr(record, f.name) for f in record.fields if f.compare])
+    return tuple([getattr(record, f.name) for f in record._fields if f.compare])
 
 
 def _declare(cls: type, name: str) -> Field:
@@ -116,14 +116,14 @@ class _Constructor:
     def __get__(self, instance: object, owner: type | None = None) -> object:
         """Replace itself by a function that checks and stores what is given, or drops it all."""
         scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
-        for f in self._cls.fields:
+        for f in self._cls._fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
             store = f"values[{f.name!r}] = " + (f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name)
             default = "None" if f.default is None else f"default_{f.name}"
             required = f.default is REQUIRED
             parameters.append(f.name if required else f"{f.name}={default}")
             body.append(store if required else f"if {f.name} is not {default}: {store}")
-        names = ", ".join(f.name for f in self._cls.fields)
+        names = ", ".join(f.name for f in self._cls._fields)
         exec(_INIT.format(", ".join(parameters), "\n  ".join(body), names), scope)  # noqa: S102 - our own names
         scope["__init__"].__qualname__ = f"{self._cls.__qualname__}.__init__"
         setattr(self._cls, "__init__", scope["__init__"])  # noqa: B010 - as above

@@ -32,7 +32,6 @@ from smruntime_core import (
     ValidationError,
     service,
 )
-from smruntime_core.values._record import unchecked
 
 from . import _openai
 from ._jobs import Jobs, Store
@@ -97,19 +96,19 @@ class Host:
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         reply = self._asked(call)
-        return unchecked(InvokeEndpointOutput, {"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)})
+        return service.make_unchecked(InvokeEndpointOutput, {"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)})
 
     def _done(self, call: InvokeEndpoint, seconds: float) -> bytes:
         return self._joined(self._asked(call), call, seconds)
 
     def _stream(self, operation: InvokeEndpointWithResponseStream, request_id: str) -> StreamedResponse:
         manner = asked(operation.custom_attributes, self._manner)
-        call = unchecked(InvokeEndpoint, vars(operation))  # its members are among those of InvokeEndpoint
+        call = service.make_unchecked(InvokeEndpoint, vars(operation))  # its members are among those of InvokeEndpoint
         reply = self._asked(call)
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
         kind = InvokeEndpointWithResponseStreamOutput
-        head = service.begin(unchecked(kind, _said(kind, reply)), request_id=request_id)
+        head = service.begin(service.make_unchecked(kind, _said(kind, reply)), request_id=request_id)
         return StreamedResponse(head, frames(chain((first,), parts), manner, self._sleep))
 
     def _model(self, name: str) -> Model:
@@ -168,4 +167,4 @@ class Host:
 def _said(kind: type[Output], reply: Reply) -> dict[str, object]:
     """The members of an output that travel as headers, as far as there are any."""
     values: dict[str, object] = {**reply._asdict(), "invoked_production_variant": VARIANT}
-    return {name: values[name] for name in kind.wire_names if values[name] is not None}
+    return {name: values[name] for name in service.header_names(kind) if values[name] is not None}

@@ -15,6 +15,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from urllib.parse import urlsplit
 
 from smruntime_core import InvokeEndpoint, ServiceUnavailable
+from smruntime_core.service import header_names
 
 from ._container import Refusal, Reply, TimedOut
 
@@ -73,7 +74,7 @@ class Backend:
             connection.connect()
         except OSError as fault:
             raise ServiceUnavailable(f"The container of {call.endpoint_name} does not listen: {fault}.") from fault
-        given = {call.wire_names[name]: value for name, value in vars(call).items() if name in HANDED_ON and value is not None}
+        given = {header_names(type(call))[name]: value for name, value in vars(call).items() if name in HANDED_ON and value is not None}
         try:
             connection.request("POST", f"{self._path}/invocations", call.body, given)
             response = connection.getresponse()

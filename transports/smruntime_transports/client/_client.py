@@ -31,8 +31,7 @@ from smruntime_core import (
     run_async,
 )
 from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, OptionChanges, Options, apply_changes
-from smruntime_core.credentials import make_provider
-from smruntime_core.credentials._provider import BotocoreProvider, StaticProvider
+from smruntime_core.credentials import holds_keys, make_provider
 from smruntime_core.effects import FileContents, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
@@ -133,7 +132,7 @@ class BaseClient:
         for name, value in {"io": self._given_io, **self._settings}.items():
             if value is not None and (name in self._settings_of_process or is_context(value)):
                 raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
-        if isinstance(make_provider(self._settings.get("credentials")), StaticProvider | BotocoreProvider):
+        if holds_keys(make_provider(self._settings.get("credentials"))):
             raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
         return _restore, (type(self), self._settings, self._changes)
 

@@ -1,4 +1,4 @@
-"""A stateful session for the length of a `with` block; what is sent and what it means stands in `smruntime_core._sessions`."""
+"""Stateful sessions, open for the length of a `with` block."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class TLS(Record, kw_only=True):
     password: str | None = field(default=None, secret=True)
     key_log: str | None = field(default=None, check=_path)
 
-    def check_members(self) -> None:
+    def _check_members(self) -> None:
         if self.certificate is None and (self.key or self.password):
             raise ConstructionError("certificate", "given together with its key")
 

@@ -12,8 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, SmRuntimeError
-from smruntime_core.credentials import Cache, ProviderContext
-from smruntime_core.credentials._chain import fetched
+from smruntime_core.credentials import Cache, ProviderContext, fetch_credentials
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
 from ..nonblocking._waiting import Latch, Spawn, WaitTurn
@@ -67,7 +66,7 @@ class CredentialRefresher:
             flow = None
             if cache.begin():
                 self._renewal = renewal = CredentialRefresh(home)
-                flow = fetched(self._given, self._world.anew())
+                flow = fetch_credentials(self._given, self._world.anew())
         if flow is not None and renewal is not None:
             flow = self._first_step(flow, renewal)
         return renewal, flow, advice == "wait"

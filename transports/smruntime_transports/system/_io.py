@@ -13,8 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import ConstructionError, Credentials, SmRuntimeError, run, run_async
-from smruntime_core.credentials import ProviderContext
-from smruntime_core.credentials._provider import raised
+from smruntime_core.credentials import ProviderContext, provider_error
 from smruntime_core.effects import (
     Ask,
     FileContents,
@@ -171,7 +170,7 @@ class AsyncSystem(_System):
         except SmRuntimeError:
             raise
         except Exception as error:
-            raise raised(effect.function, error) from error
+            raise provider_error(effect.function, error) from error
 
     # What an adapter for an event loop adds.
 
@@ -208,7 +207,7 @@ def _answer(effect: Ask) -> object:
     except SmRuntimeError:
         raise
     except Exception as error:
-        raise raised(effect.function, error) from error
+        raise provider_error(effect.function, error) from error
 
 
 def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:

@@ -65,6 +65,6 @@ class H11Framing(Looked):
 
 
 def h11_engine(head: Head, bodiless: bool) -> Framing:
-    """The second engine (see `smruntime_core._http1`). h11 is not told the request, so a bodiless answer is framed by us."""
+    """The second engine (see `smruntime_core.http1`). h11 is not told the request, so a bodiless answer is framed by us."""
     strict = frame(head, bodiless)
     return strict if bodiless else H11Framing(head, strict)
