@@ -1,4 +1,7 @@
-"""The effects that all IOs over connections answer alike. An adapter adds how to wait, sleep, and start threads and tasks."""
+"""The effects that all IOs over connections answer alike.
+
+An adapter adds how to wait, to sleep, and to start threads and tasks.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +52,14 @@ class WireIO:
         self.wire = wire
 
     def configure(self, credentials: ProviderLike | None, world: World, ca_bundle: str | None) -> Cache:
-        """Apply resolved settings. Tasks that start together may each do so: the first one counts."""
+        """Apply resolved settings. Tasks that start together may each do so; the first counts."""
         self.renewals = self.renewals or Renewals(credentials, world)
         self.wire.trust(ca_bundle)
         return self.renewals.cache
 
     def prepared(self) -> Renewals:
         """Return the source of credentials."""
-        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
+        assert self.renewals is not None, "configure() first"  # noqa: S101 - a mistake of ours
         return self.renewals
 
 
@@ -145,7 +148,7 @@ class AwaitedWireIO(WireIO):
         return run_async(self.wire.open(effect), self)
 
     async def receive(self, effect: Receive, /) -> bytes:
-        await self.checkpoint()  # with a fast peer nothing is ever waited for, and other tasks would not run
+        await self.checkpoint()  # with a fast peer nothing is waited for, and others would not run
         return await run_async(self.wire.receive(effect), self)
 
     async def measure(self, effect: Measure, /) -> Sendable:
@@ -177,7 +180,7 @@ class AwaitedWireIO(WireIO):
         except Exception as error:
             raise raised(effect.function, error) from error
 
-    # What an adapter for an event loop has to say, beside the effects `sleep`, `wait`, `wait_any_writable` and `wait_turn`.
+    # Adapters implement these, and the effects `sleep`, `wait`, `wait_any_writable`, `wait_turn`.
 
     async def checkpoint(self) -> None:
         """Let other tasks run."""
