@@ -61,7 +61,7 @@ class LoopWithoutReaders(asyncio.SelectorEventLoop):
     def add_reader(self, *_: object) -> None:
         raise NotImplementedError
 
-    add_writer = remove_reader = remove_writer = add_reader  # type: ignore[assignment]  # they return a bool, if anything
+    add_writer = remove_reader = remove_writer = add_reader  # type: ignore[assignment]  # some return bool
 
 
 def drive_without_readers(main: Callable[[], Any]) -> Any:
@@ -86,7 +86,7 @@ AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
     "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
 if sys.platform != "win32":
-    drive_uvloop(partial(asyncio.sleep, 0))  # libuv keeps a pipe per process from its first loop on, which is no leak
+    drive_uvloop(partial(asyncio.sleep, 0))  # its first loop opens a pipe for good, which is no leak
     AWAITED["uvloop"] = (on_asyncio.AsyncClient, ON_UVLOOP)
 
 

@@ -1,4 +1,4 @@
-"""Waits, deadlines and connections on asyncio, uvloop and a loop that cannot watch sockets; nothing stays behind in any of them."""
+"""Waits and connections on asyncio, uvloop and a loop that cannot watch sockets; nothing stays behind."""
 
 from __future__ import annotations
 
@@ -72,14 +72,18 @@ def answering(peer: Peer) -> None:
 
 
 def timers() -> int:
-    """Return how many timers of the running loop are neither due nor cancelled; uvloop does not tell."""
+    """Return how many timers the running loop has that are not cancelled; uvloop does not tell."""
     scheduled = getattr(asyncio.get_running_loop(), "_scheduled", ())
     return sum(not timer.cancelled() for timer in scheduled)
 
 
 def had_reader(descriptor: int, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-    """Return whether `loop` had a reader of `descriptor`, which is gone now; uvloop does not tell."""
+    """Remove the reader of `descriptor` and return whether there was one; uvloop does not tell."""
     return bool((loop or asyncio.get_running_loop()).remove_reader(descriptor))
+
+
+def call_in_thread(ticket: Ticket) -> None:
+    threading.Thread(target=ticket.call).start()
 
 
 def pair() -> tuple[Connection, socket.socket]:
@@ -105,7 +109,7 @@ def test_each_deadline_is_kept_and_they_expire_in_order(name: str) -> None:
 
     late: list[float] = []
     on(name, main())
-    if name != "without readers":  # threads may be scheduled in another order than that of their deadlines
+    if name != "without readers":  # threads run in any order
         assert late == sorted(late)
 
 
@@ -271,7 +275,7 @@ def test_reset_ends_the_wait_whenever_it_comes(name: str, before: float) -> None
 def test_ticket_is_called_in_the_loop_by_a_thread_or_not_at_all(name: str) -> None:
     async def main() -> None:
         asked = io()
-        calls: list[Callable[[Ticket], object]] = [Ticket.call, lambda ticket: threading.Thread(target=ticket.call).start()]
+        calls: list[Callable[[Ticket], object]] = [Ticket.call, call_in_thread]
         for call in calls:
             ticket = Ticket()
             waiting = asyncio.ensure_future(asked.wait_turn(WaitTurn(ticket, 60.0)))
@@ -329,6 +333,12 @@ def test_hanging_up_in_a_thread_ends_a_wait(name: str) -> None:
     on(name, main())
 
 
+def test_hanging_up_a_dropped_connection_does_nothing() -> None:
+    with connected() as (connection, _):
+        connection.drop()
+        connection.hang_up()
+
+
 def test_coroutine_collected_after_its_loop_was_closed_raises_nothing(watching: str) -> None:
     loop = new_loop(watching)
     with connected(full=True) as (connection, _):
@@ -337,11 +347,11 @@ def test_coroutine_collected_after_its_loop_was_closed_raises_nothing(watching: 
         loop.run_until_complete(asyncio.sleep(0))
         loop.close()
         waiting.close()
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is destroyed on purpose
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # on purpose
         del task
 
 
-# ── a connection ends: its reader goes first, or the next owner of the descriptor would get it ──
+# ── a connection ends: its reader goes first, or the next socket would have it ──
 
 
 async def dropped_here(connection: Connection) -> None:

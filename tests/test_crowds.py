@@ -135,7 +135,8 @@ FORKING = {
 }
 if "uvloop" in AWAITED:
     RUN = "asyncio.Runner(loop_factory=uvloop.new_event_loop).run(awaited(texts))"
-    FORKING["uvloop"] = PROGRAM.format(module="asyncio", kind="AsyncClient", good=AWAITED_GOOD.format(module="asyncio, uvloop", run=RUN))
+    GOOD = AWAITED_GOOD.format(module="asyncio, uvloop", run=RUN)
+    FORKING["uvloop"] = PROGRAM.format(module="asyncio", kind="AsyncClient", good=GOOD)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

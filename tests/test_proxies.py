@@ -164,7 +164,7 @@ def test_through_a_proxy(perform: Performer, server_tls: ssl.SSLContext, trustin
 def test_tls_through_a_proxy_where_there_is_no_poll(
     server_tls: ssl.SSLContext, trusting: ssl.SSLContext, tls_to_proxy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows: `select.select` is asked for the descriptor, which TLS keeps; the socket that it wraps is closed."""
+    """As on Windows: the socket that TLS has wrapped is closed, and its descriptor goes on."""
     monkeypatch.delattr(select, "poll")
     with tunnelling(server_tls if tls_to_proxy else None) as proxy, scripted(OK, OK, tls=server_tls) as server:
         outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)

@@ -1,4 +1,4 @@
-"""Waits and deadlines on trio, on its own clock and on a mock one; nothing stays behind in a run."""
+"""Waits and deadlines on trio, on its own clock and a mock one; nothing stays behind in a run."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ def client(url: str, **settings: Any) -> AsyncClient:
 def answering(peer: Peer) -> None:
     while peer.read():
         peer.send(OK)
+
+
+def call_in_thread(ticket: Ticket) -> None:
+    threading.Thread(target=ticket.call).start()
 
 
 def tasks() -> int:
@@ -79,7 +83,7 @@ def test_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
 
 
 def test_wait_whose_deadline_passes_before_its_task_runs_ends() -> None:
-    """Another task keeps the run busy past the deadline; trio decides at random which task is next."""
+    """Another task keeps the run busy past the deadline; which of them is next is random."""
 
     async def main() -> None:
         with connected(full=True) as (connection, _), trio.fail_after(5):
@@ -167,7 +171,7 @@ def test_hanging_up_in_a_thread_ends_a_wait() -> None:
 
 def test_ticket_is_called_in_the_run_by_a_thread_or_not_at_all() -> None:
     async def main() -> None:
-        calls: list[Callable[[Ticket], object]] = [Ticket.call, lambda ticket: threading.Thread(target=ticket.call).start()]
+        calls: list[Callable[[Ticket], object]] = [Ticket.call, call_in_thread]
         for call in calls:
             ticket = Ticket()
             with trio.fail_after(5.0):

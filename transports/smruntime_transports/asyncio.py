@@ -1,14 +1,17 @@
 """The asynchronous client for asyncio, on any of its loops (uvloop, for instance).
 
-A flow over non-blocking sockets yields effects, and `AsyncioIO` has one method to answer each. To wait for a socket it
-creates a future, has the loop's reader or writer of the socket set the result, and awaits it.
+A flow over non-blocking sockets yields effects, and `AsyncioIO` has one method to answer each. To
+wait for a socket it creates a future, has the loop's reader or writer of the socket set the
+result, and awaits it.
 
-A deadline is a timer: `loop.call_later(seconds, ...)` sets the future's result to 0, of which the flow makes a timeout
-error. When the wait ends the timer is cancelled. (uvloop rounds to milliseconds, so a deadline may be half of one early.)
+A deadline is a timer: `loop.call_later(seconds, ...)` sets the future's result to 0, of which the
+flow makes a timeout error. When the wait ends the timer is cancelled. (uvloop rounds to
+milliseconds, so a deadline may be half of one early.)
 
-Adding and removing a reader for each wait would make a call 25 % dearer, so a connection has a `_Watcher` that keeps its
-reader until the connection is closed. Writers are rarely needed and are added for one wait. Windows' default loop has
-neither readers nor writers; there a thread polls the socket.
+Adding and removing a reader for each wait makes a call 20 % slower (117 µs instead of 97), so a
+connection has a `_Watcher`, which keeps its reader until the connection is closed. Writers are
+rarely needed and are added for one wait. Windows' default loop has neither readers nor writers;
+there a thread polls the socket.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class AsyncioSystem(AsyncSystem):
         await asyncio.sleep(0)
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Use a daemon thread: `asyncio.run` would wait at its end for one of `asyncio.to_thread` that hangs."""
+        """Use a daemon thread: `asyncio.run` waits at its end for those of `asyncio.to_thread`."""
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         outcome.set_running_or_notify_cancel()  # a cancelled task stops waiting; the thread goes on
         context = contextvars.copy_context()
@@ -107,7 +110,7 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
         return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
     async def _until_ready(self, mask: int, seconds: float | None, *connections: Connection) -> int:
-        """Wait until one of `connections` is ready for some of `mask`; return what for, 0 after `seconds`."""
+        """Return what one of `connections` is ready for (some of `mask`), 0 after `seconds`."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[int] = loop.create_future()
         watchers = [_watcher(connection, loop) for connection in connections]
@@ -115,7 +118,7 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
             for watcher in watchers:
                 watcher.start(ready, mask)
             return await _result_within(ready, seconds)
-        except NotImplementedError:
+        except NotImplementedError:  # by `add_reader` or `add_writer`
             return await self._block(mask, seconds, *connections)
         finally:
             for watcher in watchers:
@@ -147,7 +150,7 @@ def _resolve(future: asyncio.Future[int], result: int) -> None:
 
 
 class _Watcher:
-    """The reader of a connection, and its writer during a wait. It does not keep a forgotten connection alive."""
+    """The reader of a connection, and its writer during a wait; not an owner of the connection."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, connection: Connection) -> None:
         self.loop = loop
@@ -177,21 +180,21 @@ class _Watcher:
         """Resolve the wait. The loop calls this for as long as there is something to read."""
         connection = self._connection()
         if connection is None or not connection.poll(READ, 0.0):
-            return  # nothing: a selector loop calls once more, having looked before the task has read
+            return  # a selector loop calls once more, since it looked before the task has read
         if self._waiting is not None:
             _resolve(self._waiting, READ)
-        else:  # nothing waits: the loop would call for ever
+        else:  # nothing waits for it; the next wait adds the reader again
             self.loop.remove_reader(self._descriptor)
             self._has_reader = False
 
     def release(self, close: Callable[[], None]) -> None:
-        """Remove the reader, then close: the next socket with this descriptor would inherit it."""
+        """Remove the reader before closing, or the next socket with this descriptor inherits it."""
         if self._pid != os.getpid():  # a forked child shares its parent's epoll
             close()
         elif self.loop.is_running():  # perhaps in another thread
             try:
                 self.loop.call_soon_threadsafe(self._remove_reader, close)
-            except RuntimeError:  # it was closed in between
+            except RuntimeError:  # the loop was closed in between
                 close()
         else:
             self._remove_reader(close)
@@ -203,7 +206,7 @@ class _Watcher:
 
 
 def _watcher(connection: Connection, loop: asyncio.AbstractEventLoop) -> _Watcher:
-    """Return the connection's watcher on `loop`; the client may have been on another loop before."""
+    """Return the connection's watcher on `loop`; it may have one on a former loop."""
     watcher = connection.watcher
     if isinstance(watcher, _Watcher):
         if watcher.loop is loop:

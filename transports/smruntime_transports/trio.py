@@ -1,11 +1,12 @@
 """The asynchronous client for trio.
 
-A flow over non-blocking sockets yields effects, and `TrioIO` has one method to answer each with what trio offers:
-`wait_readable` and `wait_writable` to wait for a socket, `trio.sleep`, `trio.to_thread`, system tasks.
+A flow over non-blocking sockets yields effects, and `TrioIO` has one method to answer each with
+what trio offers: `wait_readable` and `wait_writable` to wait for a socket, `trio.sleep`,
+`trio.to_thread`, system tasks.
 
-A deadline is a cancel scope, `trio.move_on_after(seconds)`, around the wait. If it expires, `wait` replies 0, and the
-flow makes a timeout error of that. At the end of a run trio cancels what still runs, but a wait inside a shielded scope
-goes on until it is over or its deadline passes.
+A deadline is a cancel scope, `trio.move_on_after(seconds)`, around the wait. If it expires, `wait`
+replies 0, and the flow makes a timeout error of that. At the end of a run trio cancels what still
+runs, but a wait inside a shielded scope goes on until it is over or its deadline passes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Unpack
 try:
     import trio
 except ImportError as error:
-    raise ImportError("smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'") from error
+    remedy = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
+    raise ImportError(remedy) from error
 
 from smruntime_core.effects import Sleep
 
@@ -54,7 +56,10 @@ class TrioSystem(AsyncSystem):
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         # in a tuple, since trio refuses functions that return a coroutine, as a user's provider may
-        (result,) = await trio.to_thread.run_sync(lambda: (function(*args, **kwargs),), abandon_on_cancel=True)
+        def call() -> tuple[T]:
+            return (function(*args, **kwargs),)
+
+        (result,) = await trio.to_thread.run_sync(call, abandon_on_cancel=True)
         return result
 
     def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -107,7 +112,7 @@ def _deadline(seconds: float | None) -> trio.CancelScope:
 
 
 async def _wait_readable_or_writable(connection: Connection) -> int:
-    """Wait in two tasks, since trio waits for one of these per task; return what the first to wake waited for."""
+    """Wait in two tasks until the first wakes; return what the socket is ready for."""
     ready = 0
 
     async def watch(wait: Callable[[int], Awaitable[None]], mask: int) -> None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 READ = 1
 WRITE = 4
 
-MAX_IDLE = 45.0  # seconds: load balancers close at 60, and some NATs forget a connection without telling either end
+MAX_IDLE = 45.0  # seconds: load balancers close at 60, and some NATs forget without telling
 MAX_AGE = 600.0
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 Route: TypeAlias = "tuple[str, str, Proxy | None]"  # all that makes two connections of one client differ
-Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name and value, as `socket.setsockopt` takes them
+Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name, value: see socket.setsockopt
 
 
 class Connection:
@@ -36,7 +36,8 @@ class Connection:
         self.sock: Sock = sock
         self.born = self.idle_since = born
         self.pid = os.getpid()
-        self.pending: Callable[[], int] | None = getattr(sock, "pending", None)  # bytes that TLS holds, decrypted
+        # how many bytes TLS holds, decrypted
+        self.pending: Callable[[], int] | None = getattr(sock, "pending", None)
         self._poll = _new_poll()
         self._registered = 0
 
@@ -45,13 +46,13 @@ class Connection:
         self.sock, self.pending = sock, sock.pending
 
     def poll(self, mask: int, seconds: float | None) -> int:
-        """Block until the socket is ready for some of `mask`; return for what, 0 after `seconds`."""
+        """Block until ready for some of `mask`; return for what, 0 after `seconds`."""
         if self._registered != mask:
             self._register(mask)
         return _ready(self._poll, mask, seconds)
 
     def usable(self, now: float) -> bool:
-        """Return whether it is young and silent: bytes or an end that no request asked for mean that the peer is done."""
+        """Return whether it is young and silent: unasked bytes or an end mean the peer is done."""
         if now - self.idle_since > MAX_IDLE or now - self.born > MAX_AGE:
             return False
         if self._registered != READ:
@@ -63,10 +64,11 @@ class Connection:
         self._registered = mask
 
     def hang_up(self) -> None:
-        """End the connection for both sides, which wakes the task or thread that waits on it; that one calls `drop`."""
+        """End the connection for both sides; the task that waits on it wakes and drops it."""
         if self.pid == os.getpid():
-            with suppress(OSError):  # the peer was faster
-                plain = socket.socket(fileno=self.sock.fileno())  # an `SSLSocket` shut down goes on without TLS
+            with suppress(OSError, ValueError):  # the peer was faster, or it has been dropped
+                # on a plain socket: an `SSLSocket` that is shut down goes on without TLS
+                plain = socket.socket(fileno=self.sock.fileno())
                 try:
                     plain.shutdown(socket.SHUT_RDWR)
                 finally:
@@ -88,12 +90,12 @@ class Connection:
                 os.close(self.sock.detach())
 
     def __del__(self) -> None:
-        if self.watcher is not None:  # a client was forgotten, and the loop still watches the descriptor
+        if self.watcher is not None:  # a client was forgotten; its loop still watches the socket
             self.drop()
 
 
 class Watcher(Protocol):
-    """An event loop's registration of a connection, which has to end before the descriptor is closed."""
+    """An event loop's registration of a connection, to be ended before the socket is closed."""
 
     def release(self, close: Callable[[], None], /) -> None:
         """End the registration, then call `close`; never waits."""
@@ -110,7 +112,7 @@ class _Select:
     """A replacement for `select.poll` where there is none, as on Windows."""
 
     def __init__(self) -> None:
-        self._masks: dict[int, int] = {}  # by descriptor, which stays the same when TLS wraps a socket
+        self._masks: dict[int, int] = {}  # by descriptor: the same after TLS wraps a socket
 
     def register(self, sock: Sock, mask: int) -> None:
         self._masks[sock.fileno()] = mask
@@ -129,12 +131,12 @@ class _Select:
 
 
 def _new_poll() -> _Poll:
-    """Look `select.poll` up when it is needed: gevent and eventlet may replace or remove it after our import."""
+    """Look `select.poll` up late, since gevent and eventlet replace or remove it."""
     return select.poll() if hasattr(select, "poll") else _Select()
 
 
 def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None) -> int:
-    """Block until one of `connections` is ready for some of `mask`; return what for, 0 after `seconds`."""
+    """Block until one is ready for some of `mask`; return for what, 0 after `seconds`."""
     poll = _new_poll()
     for connection in connections:
         poll.register(connection.sock, mask)
@@ -143,26 +145,29 @@ def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None
 
 def _ready(poll: _Poll, mask: int, seconds: float | None) -> int:
     found = poll.poll(None if seconds is None else seconds * 1000)
-    return (found[0][1] & mask or mask) if found else 0  # an error or a hang-up shows when the socket is used
+    # an error or a hang-up shows when the socket is used
+    return (found[0][1] & mask or mask) if found else 0
 
 
-# After a minute of silence ask the peer every ten seconds: a load balancer that dropped a connection does not tell.
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}  # the second is macOS's first
+# After a minute of silence ask the peer every ten seconds: a load balancer does not tell that it
+# dropped a connection. TCP_KEEPALIVE is macOS's name of TCP_KEEPIDLE.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 5}
 
 OPTIONS: tuple[Option, ...] = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # send small packets at once
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     # not every system has all of them
-    *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE.items() if hasattr(socket, name)),
+    *((socket.IPPROTO_TCP, getattr(socket, name), seconds) for name, seconds in _KEEPALIVE.items() if hasattr(socket, name)),
 )
 
 
 def options_of(given: object) -> tuple[Option, ...]:
-    """Return `OPTIONS` and then those `given`; raises `ConstructionError` unless they are socket options."""
+    """Return `OPTIONS` and then those `given`; raises `ConstructionError` for anything else."""
     made: list[Option] = []
     try:
         for level, name, value in cast("Iterable[Option]", given):
-            if not (isinstance(level, int) and isinstance(name, int) and isinstance(value, int | bytes)):
+            numbers = isinstance(level, int) and isinstance(name, int)
+            if not (numbers and isinstance(value, int | bytes)):
                 raise ValueError
             made.append((level, name, value))
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """The effects of waiting: what a flow over a connection asks its IO to wait for.
 
-An IO answers them beside `credentials`, `send` and `sleep`, one method each. None of them raises: a wait that
-took too long is a reply like any other.
+An IO answers them beside `credentials`, `send` and `sleep`, one method each. None of them raises:
+a wait that took too long is a reply like any other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Wait(Effect[int]):
-    """Wait until `connection` is ready for some of `mask` (`READ`, `WRITE`); the reply says for what, 0 after `seconds`."""
+    """Wait until `connection` is ready for some of `mask`; the reply says for what, 0 if late."""
 
     method = "wait"
 
@@ -26,7 +26,7 @@ class Wait(Effect[int]):
 
 
 class WaitAnyWritable(Effect["list[Connection]"]):
-    """Wait until some of `connections` are writable; the reply lists them, and is empty after `seconds`."""
+    """Wait until some of `connections` are writable; the reply lists them, none after `seconds`."""
 
     method = "wait_any_writable"
 
@@ -35,7 +35,7 @@ class WaitAnyWritable(Effect["list[Connection]"]):
 
 
 class Ticket:
-    """A position in a queue, called once when its turn comes. A pool may attach the `connection` that came free."""
+    """A position in a queue, called when its turn comes. A pool may attach a free `connection`."""
 
     connection: Connection | None = None
 
@@ -50,14 +50,14 @@ class Ticket:
             self._wake()
 
     def when_called(self, wake: Callable[[], object]) -> None:
-        """Have `wake` called by `call`, from any thread; at once if the ticket has been called already."""
+        """Have `call` call `wake`, from any thread; at once if the ticket has been called."""
         self._wake = wake
         if self.called:  # perhaps twice, if another thread calls it now
             wake()
 
 
 class Latch:
-    """An event for any number of waiters: it opens once, and a ticket taken later is called at once."""
+    """An event for any number of tickets: it opens once, and later tickets are called at once."""
 
     def __init__(self) -> None:
         self.opened = False
@@ -88,9 +88,9 @@ class WaitTurn(Effect[None]):
 
 
 class Spawn(Effect[None]):
-    """Run `flow` in a thread or task that outlives the caller's, and pass its outcome to `over`: None if it was cut off.
+    """Run `flow` in a thread or task that outlives the caller's, and pass its outcome to `over`.
 
-    The reply comes at once.
+    The outcome is None if the flow was cut off. The reply comes at once.
     """
 
     method = "spawn"

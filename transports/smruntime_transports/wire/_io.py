@@ -59,7 +59,7 @@ class AsyncWireIO(AsyncSystem):
         return run_async(self.wire.open(effect), self)
 
     async def receive(self, effect: Receive, /) -> bytes:
-        await self.checkpoint()  # with a fast peer nothing is ever waited for, and other tasks would not run
+        await self.checkpoint()  # with a fast peer nothing is waited for, and others would not run
         return await run_async(self.wire.receive(effect), self)
 
     def close(self) -> None:
