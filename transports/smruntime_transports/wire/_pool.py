@@ -58,6 +58,7 @@ class Slot(Ticket):
     connection: Connection | None = None
     reusable = False  # the connection may serve another call
     shared: Connections | None = None  # the collections of its route
+    finalizer: object = None  # of the stream that it belongs to
 
 
 class Connections:

@@ -19,6 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from weakref import ref
 
 from smruntime_core import ConstructionError, DispatchFailure, Response
 from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
@@ -239,7 +240,7 @@ class OpenBody:
 
     One task or thread reads; any may abort. While another one reads, `abort` only shuts the
     connection down: the reader wakes up and releases the slot. (If `abort` closed the socket, the
-    reader could wait on another one that got the same number.) A body that is forgotten is aborted.
+    reader could wait on another one that got the same number.) A forgotten body releases its slot.
     """
 
     more = False  # after a read: there may be more to read
@@ -258,7 +259,9 @@ class OpenBody:
         self.exchange = exchange
         self.aside = aside
         self._pool = pool
-        self._lock = threading.RLock()  # reentrant: the garbage collector may run `abort` at any time
+        self._lock = threading.RLock()  # reentrant: the garbage collector may close a flow that reads
+        # no `__del__`, which would run after every stream, and swallow an interrupt
+        slot.finalizer = ref(self, lambda _: pool.release(slot))
 
     def begin(self) -> bool:
         """Begin to read, until `end`; return False if the body is over."""
@@ -275,7 +278,7 @@ class OpenBody:
             self._over = self._over or not self.more
             self._reading = False
         if self._over:
-            self._pool.release(self.slot)
+            self._release()
 
     def abort(self) -> None:
         """Read no more. The connection is closed unless the body was read to its end."""
@@ -284,11 +287,11 @@ class OpenBody:
             if self._reading:
                 self.connection.hang_up()
                 return
-        self._pool.release(self.slot)
+        self._release()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_lock"):  # not if an interrupt cut `__init__` short
-            self.abort()
+    def _release(self) -> None:
+        self._pool.release(self.slot)
+        self.slot.finalizer = None
 
 
 _LATE: dict[Phase, str] = {
