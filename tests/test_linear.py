@@ -1,9 +1,10 @@
 """Every reader of bytes from outside takes steps in proportion to the bytes, whatever they are and however they are cut.
 
-Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice as many bytes may take at most
-2.3 times the steps. What a C function does in one call cannot be counted so. For HTTP's chunks the bytes are counted that each
-operation is given; elsewhere 1 MB has to be read within a time that is ten times what it takes, and a tenth of what it took
-where a reader looked at its bytes again and again.
+Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice as
+many bytes may take at most 2.3 times the steps. What a C function does in one call cannot be
+counted so. For HTTP's chunks the bytes are counted that each operation is given; elsewhere 1 MB has
+to be read within a time that is ten times what it takes, and a tenth of what it took where a reader
+looked at its bytes again and again.
 """
 
 from __future__ import annotations

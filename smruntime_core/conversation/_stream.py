@@ -1,15 +1,16 @@
 """A streamed answer while it is being received: events that are there already, and the flow that fetches more.
 
     while True:
-        yield from stream.decoded(decoder)      # what is there already: no waiting, neither sync nor async
+        yield from stream.decoded(decoder)      # what is there already: no waiting
         if stream.ended: return
         run(stream.more(), io)                  # or: await run_async(stream.more(), io)
 
-So reading costs a flow per piece that arrives, not per event, and a sync or async client is these four lines.
+So reading costs a flow per piece that arrives, not per event, and a sync or async client is these
+four lines.
 
-One part of an answer can hold millions of events, or megabytes without any. So an iterator also stops after `MAX_EVENTS`
-events, after `MAX_BYTES` bytes, and when the deadline of the call has passed; then `more` checks the deadline and lets other
-tasks run (`Sleep(0)`) instead of receiving.
+One part of an answer can hold millions of events, or megabytes without any. So an iterator also
+stops after `MAX_EVENTS` events, after `MAX_BYTES` bytes, and when the deadline of the call has
+passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) instead of receiving.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from ..values._decoder import NEED_DATA, Decoder
 from ..values._messages import ResponseBody, Timeouts
 from ._deadline import Deadline
 
-# An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few milliseconds of decoding at most.
+# An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
+# milliseconds of decoding at most.
 MAX_EVENTS = 256
 MAX_BYTES = 64 * 1024
 
@@ -66,9 +68,10 @@ class Stream(Generic[OutputT_co]):
         return self.output.metadata
 
     def more(self) -> Flow[None]:
-        """Receive some bytes, or let other tasks run if an iterator stopped although there was more.
+        """Receive some bytes, or let other tasks run if an iterator stopped early.
 
-        Raises `DispatchFailure` if the answer breaks off or its time is over, `TruncatedStream` if it was closed before its end.
+        Raises `DispatchFailure` if the answer breaks off or its time is over, `TruncatedStream` if
+        it was closed before its end.
         """
         self._check()
         if self._busy:
@@ -102,7 +105,10 @@ class Stream(Generic[OutputT_co]):
         yield from Sleep(0.0)
 
     def events(self) -> Iterator[ResponseEvent]:
-        """Yield events that are there: parts, what nobody knows, the end. Raises the error that ended the answer."""
+        """Yield events that are there: parts, unknown events, the end.
+
+        Raises the error that ended the answer.
+        """
         self._check()
         next_event, passed_in = self._parser.next_event, self._deadline.passed_in
         if self._part:
@@ -139,7 +145,7 @@ class Stream(Generic[OutputT_co]):
                 yield event.bytes
 
     def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
-        """Yield what `decoder` makes of parts that are there; at the end of the answer, of what it has left."""
+        """Yield what `decoder` makes of parts that are there, and of the end of the answer."""
         self._check()
         next_event, passed_in = decoder.next_event, self._deadline.passed_in
         events, size, ended = 0, 0, False
@@ -169,7 +175,7 @@ class Stream(Generic[OutputT_co]):
             raise self._failed(failure) from None
 
     def _piece(self, size: int) -> bytes:
-        """Return the next bytes of the parts that are there, at most `size`; none if there are none."""
+        """Return the next bytes of parts that are there, at most `size`; empty if there are none."""
         while not self._part:
             event = self._parser.next_event()
             if event is NEED_DATA:

@@ -1,17 +1,19 @@
 """Bytes cut anywhere → messages.
 
-A frame that lies whole in a part is decoded where it is. Only a frame that does not is held, and each byte of it is copied into a
-buffer once. Less than a prelude is held as it is. From the prelude on, which is checked first, the sizes are known, so pieces
-are only counted and appended until none is missing.
+A frame that lies whole in a part is decoded where it is. Only a frame that does not is held, and
+each byte of it is copied into a buffer once. Less than a prelude is held as it is. From the prelude
+on, which is checked first, the sizes are known, so pieces are only counted and appended until none
+is missing.
 
     part ──> frames that are whole ──────────────────────────> next_event
       │  ^                                                          ^
       v  │ 12 bytes now                                             │ whole now
     _start: less than a prelude       _partial: a frame whose prelude is good
 
-A stream repeats the same headers. So the decoder remembers the last header block with its meaning, and for that block the
-preludes it came with: the frame's size and the CRC up to the payload. A frame that begins with such a prelude and that block
-(its *head*) is not parsed again. What is remembered was in a frame whose checksums were right.
+A stream repeats the same headers. So the decoder remembers the last header block with its meaning,
+and for that block the preludes it came with: the frame's size and the CRC up to the payload. A
+frame that begins with such a prelude and that block (its *head*) is not parsed again. What is
+remembered was in a frame whose checksums were right.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, pre
 from ._headers import HeaderValue, decode_headers
 
 MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
-MAX_JOINED: Final = 8192  # bytes; a smaller frame is joined from its pieces in half the time that `_PartialFrame` takes
+MAX_JOINED: Final = 8192  # bytes; joining the pieces of a smaller frame saves 0.5 µs
 MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
 
 _Headers: TypeAlias = Mapping[str, HeaderValue]
@@ -54,17 +56,22 @@ class EventStreamDecoder(PartQueue):
     def next_event(self) -> Message | NeedData:
         """Return the next message, or `NEED_DATA` if there is none (yet).
 
-        Raises `StreamError` after the messages before what breaks the format, and again at each later call. A length that is not
-        allowed is refused as soon as 12 bytes of its frame are there. `TruncatedStream`: the stream ended inside a frame.
+        Raises `StreamError` after the messages before what breaks the format, and again at each
+        later call. A length that is not allowed is refused as soon as 12 bytes of its frame are
+        there. `TruncatedStream`: the stream ended inside a frame.
         """
         while True:
             part, offset = self._part, self._offset
             head, size, total, crc, headers = self._head
             begun = part[offset : offset + size]
             known = begun == head
-            if not known and (found := self._known.get(begun[:PRELUDE])) is not None:
-                head, size, total, crc, headers = self._head = found
-                known = begun == head
+            if not known:
+                if not (begun or self._parts or self._ended):
+                    return NEED_DATA
+                found = self._known.get(begun[:PRELUDE])
+                if found is not None:
+                    head, size, total, crc, headers = self._head = found
+                    known = begun == head
             end = offset + total
             if known and end <= len(part):
                 payload = part[offset + size : end - 4]
@@ -76,7 +83,10 @@ class EventStreamDecoder(PartQueue):
                 return event
 
     def _next_unknown(self) -> Message | NeedData | None:
-        """Do the same where the frame begins with no known head, is not whole, or is broken; None: another part was begun."""
+        """Do the same for a frame with an unknown head, or that is not whole, or broken.
+
+        None: another part was begun.
+        """
         try:
             if self._offset < len(self._part) and (message := self._whole_frame()) is not None:
                 return message
@@ -94,13 +104,14 @@ class EventStreamDecoder(PartQueue):
         return self._at_end()
 
     def _begin(self) -> Message | None:
-        """Go on to the next part; returns the message of the frame that was held if it is whole now."""
+        """Go on to the next part; return the message of a held frame that is whole now."""
         part, offset, start = self._parts.popleft(), self._skip, self._start
         self._position += self._offset
         self._part, self._start, self._offset, self._skip = b"", b"", 0, 0
         message = None
         if start:
-            end = offset + (prelude_at(start, 0)[0] if len(start) >= PRELUDE else PRELUDE) - len(start)
+            wanted = prelude_at(start, 0)[0] if len(start) >= PRELUDE else PRELUDE
+            end = offset + wanted - len(start)
             self._part = start + part[offset:end]
             if end < len(part):
                 self._parts.appendleft(part)
@@ -118,7 +129,7 @@ class EventStreamDecoder(PartQueue):
         return message
 
     def _whole_frame(self) -> Message | None:
-        """Return the message of the next frame if it is whole in this part; else hold what there is of it."""
+        """Return the message of the next frame, or hold it if it is not whole in this part."""
         part, offset = self._part, self._offset
         if len(part) - offset >= PRELUDE:
             size, header_size = _announced(part, offset)
@@ -139,10 +150,15 @@ class EventStreamDecoder(PartQueue):
         """Check that the stream ended between two frames."""
         self._finished = True
         partial = self._partial
-        held = partial.size - partial.missing if partial else len(self._start)
+        if partial is not None:
+            held, whole = partial.size - partial.missing, str(partial.size)
+        else:
+            held, whole = len(self._start), f"at least {OVERHEAD}"
+            if held >= PRELUDE:
+                whole = str(_announced(self._start, 0)[0])
         if held:
-            whole = partial.size if partial else (_announced(self._start, 0)[0] if held >= PRELUDE else f"at least {OVERHEAD}")
-            self._fail(TruncatedStream(f"the stream ended inside the frame at byte {self._position}: {held} of {whole} bytes came"))
+            place = f"inside the frame at byte {self._position}"
+            self._fail(TruncatedStream(f"the stream ended {place}: {held} of {whole} bytes came"))
 
     def _fail(self, error: StreamError) -> None:
         self._part, self._start, self._partial = b"", b"", None
@@ -166,7 +182,10 @@ class EventStreamDecoder(PartQueue):
         return self._remembered(head, partial.payload.getvalue(), crc32(head))
 
     def _remembered(self, head: bytes, payload: bytes, crc: int) -> Message:
-        """Return the message of a frame whose checksums were right, and remember its head, whose CRC is `crc`."""
+        """Return the message of a frame whose checksums were right, and remember its head.
+
+        `crc` is the CRC of the head.
+        """
         block, headers = self._block
         if head[PRELUDE:] != block:
             block = head[PRELUDE:]
@@ -182,7 +201,10 @@ class EventStreamDecoder(PartQueue):
 
 
 class _PartialFrame:
-    """A frame that has not arrived whole. Its payload is collected in the buffer that becomes `Message.payload`, without a copy."""
+    """A frame that has not arrived whole.
+
+    Its payload is collected in the buffer that becomes `Message.payload`, without a copy.
+    """
 
     def __init__(self, size: int, header_size: int) -> None:
         self.size = self.missing = size
@@ -216,7 +238,7 @@ class _PartialFrame:
 
 
 def _announced(data: bytes, offset: int) -> tuple[int, int]:
-    """Return the sizes of the frame at `offset` and of its header block, by its prelude; raises `StreamError`."""
+    """Return the sizes of the frame at `offset` and of its header block; raises `StreamError`."""
     total, length, stated = prelude_at(data, offset)
     check_prelude(total, length, stated, crc32(data[offset : offset + 8]))
     return total, length

@@ -11,7 +11,8 @@ MAX_CHUNK_LINE = 16 * 1024
 MAX_TRAILERS = 64 * 1024
 BODILESS = (204, 304)  # statuses
 
-_TRAILER = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")  # compiled where there are any
+# Compiled where there are any.
+_TRAILER = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")
 _quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 _extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
 _CHUNK_SIZE = rf"([0-9A-Fa-f]{{1,16}}){_extension}\r".encode("latin-1")
@@ -117,7 +118,8 @@ class Chunked(Looked):
         pieces: list[bytes] = []
         position = 0
         while position < len(data) and not self.complete:
-            if self._left == 0 and not self._line and (line := _whole_chunk(data, position)):  # the common case: all of it is there
+            # The common case: all of a chunk is there.
+            if self._left == 0 and not self._line and (line := _whole_chunk(data, position)):
                 begin = line.end()
                 end = begin + int(line[1], 16)
                 if data[end : end + 2] == b"\r\n" and not self._in_trailers and end > begin:
@@ -172,9 +174,10 @@ class Chunked(Looked):
         return position
 
     def _read_line(self, data: bytes, position: int, limit: int) -> tuple[bytes | None, int]:
-        """Return the next line without its LF, and where it ends; None if it goes on after `data`, or after `limit` bytes.
+        """Return the next line without its LF, and where it ends.
 
-        Each byte is looked at once, however few come at a time.
+        The line is None if it goes on after `data`, or after `limit` bytes. Each byte is looked at
+        once, however few come at a time.
         """
         stop = position + limit - len(self._line)
         end = data.find(b"\n", position, stop)

@@ -16,9 +16,10 @@ All have the one shape of this project's decoders, and `decoder.next_event()` gi
     while (event := decoder.next_event()) is not NEED_DATA:
         ...
 
-Decoding is lazy: `receive_data` only keeps the part, and each `next_event` does the work for one event, so a caller can check a
-deadline or yield to other tasks between events. A part may also hold no event at all (blank lines, comments): cut parts of more than
-64 KiB where that would take too long. `smruntime_core.Stream` does both.
+Decoding is lazy: `receive_data` only keeps the part, and each `next_event` does the work for one
+event, so a caller can check a deadline or yield to other tasks between events. A part may also hold
+no event at all (blank lines, comments): cut parts of more than 64 KiB where that would take too
+long. `smruntime_core.Stream` does both.
 
 What breaks the rules of a format raises `StreamError` out of `next_event`, after the events before it; a stream that ended in
 the middle of something raises `TruncatedStream`. Nothing that a server sends raises anything else, or is held without a limit.

@@ -32,8 +32,8 @@ MAX_DEPTH = 256
 _STRING = r'[^"\\]*+(?:\\.[^"\\]*+)*+(?:(")|(\\?))'
 _rest_of_string = re.compile(_STRING, re.DOTALL).match
 _tokens = re.compile(rf'[\[\]{{}}]|"{_STRING}', re.DOTALL).finditer
-# A whole string, or a whole array or object with no more than one level of others in it, after blanks: most records are found by
-# this alone, in 2.2 µs where `_Nesting` takes 11.7.
+# A whole string, or a whole array or object with no more than one level of others in it, after
+# blanks: most records are found by this alone, in 2.2 µs where `_Nesting` takes 11.7.
 _WHOLE_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = rf'[\[{{](?:[^\[\]{{}}"]++|{_WHOLE_STRING})*+[\]}}]'
 _SHALLOW = rf'{_WHOLE_STRING}|[\[{{](?:[^\[\]{{}}"]++|{_WHOLE_STRING}|{_FLAT})*+[\]}}]'
@@ -89,6 +89,8 @@ class JSONRecordDecoder(IncrementalDecoder[JSON]):
 
     Raises `StreamError` for what is not JSON, and for a value of more than `max_record` characters or nested too deeply;
     `TruncatedStream` if the stream ends within a value. A byte order mark at the start is ignored.
+    A value is parsed at once: if it holds a million tiny arrays, that takes 0.1 s for each MiB.
+    Lower `max_record` where nothing may wait so long.
     """
 
     def __init__(self, *, max_record: int = MAX_SIZE) -> None:
@@ -222,7 +224,10 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
 
 
 def _parser() -> Callable[[str], JSON]:
-    """Return a function from text to JSON value that raises `ValueError`. `json` is imported here because that takes 5 ms."""
+    """Return a function from text to JSON value that raises `ValueError`.
+
+    `json` is imported here because that takes 5 ms.
+    """
     from json import JSONDecodeError, JSONDecoder
 
     decoder = JSONDecoder(parse_constant=_refuse)
@@ -233,7 +238,7 @@ def _parser() -> Callable[[str], JSON]:
         try:
             if text[0] in _BLANKS or text[-1] in _BLANKS:
                 return decode(text)
-            value, end = raw_decode(text)  # 1.2 µs less than `decode`, which looks for blanks around the value
+            value, end = raw_decode(text)  # 0.2 µs for `[]`, where `decode` takes 1.5
             return value if end == len(text) else decode(text)  # which raises
         except JSONDecodeError:
             raise

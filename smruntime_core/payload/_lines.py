@@ -15,7 +15,8 @@ from ..errors import StreamError
 from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ._text import Errors, checked_errors, decode_last, not_utf8
 
-BLOCK = 16 * 1024  # bytes of a part that are cut into lines at once: a list of all its lines could be many times the part
+# Bytes of a part that are cut into lines at once: a list of all lines could be many times the part.
+BLOCK = 16 * 1024
 
 
 class LineDecoder(IncrementalDecoder[str]):

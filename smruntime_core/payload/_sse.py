@@ -5,10 +5,11 @@ the value, a line that begins with a colon is a comment, names that nobody knows
 
 In two places this is stricter than that text, which was written for a browser that connects again when anything is wrong:
 
-* An event without a blank line after it is dropped there when the stream ends. Here it is given with `terminated=False` if it
-  has `data`: some containers end their stream right after the last line, which says why the model stopped. It may also have
-  been cut in half, which the missing blank line alone shows. If it has no `data`, `TruncatedStream` is raised. So call
-  `receive_eof` only where the stream around the events (HTTP body, event stream) ended as it must.
+* An event without a blank line after it is dropped there when the stream ends. Here it is given
+  with `terminated=False` if it has `data`: some containers end their stream right after the last
+  line, which says why the model stopped. It may also have been cut in half, which the missing blank
+  line alone shows. If it has no `data`, `TruncatedStream` is raised. So call `receive_eof` only
+  where the stream around the events (HTTP body, event stream) ended as it must.
 * Bytes that are not UTF-8 become U+FFFD there. Here they raise `StreamError` unless `errors="replace"` asks for the same.
 """
 
@@ -27,9 +28,10 @@ from ._text import Errors
 class ServerSentEvent(Record):
     """One event.
 
-    `id` is the last one that the stream has named, in this event or before it, else empty. `retry` is what the server asks a
-    client to wait before it connects again, in milliseconds, if it has said so since the event before. `terminated` is False
-    for the last event of a stream that ended without the blank line after it, so perhaps in the middle of the event.
+    `id` is the last one that the stream has named, in this event or before it, else empty. `retry`
+    is what the server asks a client to wait before it connects again, in milliseconds, if it has
+    said so since the event before. `terminated` is False for the last event of a stream that ended
+    without the blank line after it, so perhaps in the middle of the event.
     """
 
     data: str
@@ -42,10 +44,11 @@ class ServerSentEvent(Record):
 class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
     """A stream of server-sent events in any pieces → `ServerSentEvent`s.
 
-    What ends a stream by agreement (`data: [DONE]`) is an event like any other. Raises `StreamError` for bytes that are not UTF-8
-    (`errors="replace"` puts U+FFFD there), for a line of more than `max_event` bytes, or an event whose `data` has more than
-    `max_event` characters; `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte order mark at the
-    start is ignored.
+    What ends a stream by agreement (`data: [DONE]`) is an event like any other. Raises
+    `StreamError` for bytes that are not UTF-8 (`errors="replace"` puts U+FFFD there), for a line of
+    more than `max_event` bytes, or an event whose `data` has more than `max_event` characters;
+    `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte order mark
+    at the start is ignored.
     """
 
     def __init__(self, *, max_event: int = MAX_SIZE, errors: Errors = "strict") -> None:
@@ -55,7 +58,8 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
         self._at_start = True
         self._in_event = False
         self._data: str | None = None  # the first value
-        self._joined: StringIO | None = None  # all values where there are several; a list of short ones would be 20 times their size
+        # All values where there are several: a list of short ones would be 20 times their size.
+        self._joined: StringIO | None = None
         self._size = 0  # of all values, each with its LF
         self._event = ""
         self._id = ""

@@ -11,11 +11,15 @@ from ..values._incremental import IncrementalDecoder
 
 Errors: TypeAlias = Literal["strict", "replace"]
 
-BLOCK = 64 * 1024  # bytes decoded at once: one character beyond U+FFFF makes the text around it take 4 bytes each
+# Bytes decoded at once: one character beyond U+FFFF makes all of a text take 4 bytes a character.
+BLOCK = 64 * 1024
 
 
 class TextDecoder(IncrementalDecoder[str]):
-    """UTF-8 in any pieces → text in pieces of at most 64 KiB, none of them empty; joined, they are what `bytes.decode` makes of the whole.
+    """Decoder of UTF-8 in any pieces into text.
+
+    The pieces of text have at most 64 Ki characters and are not empty; joined, they are what
+    `bytes.decode` makes of the whole.
 
     A byte that is not UTF-8 raises `StreamError`, and a stream that ends within a character `TruncatedStream`; with
     `errors="replace"`, each becomes U+FFFD instead. A byte order mark is text like any other (U+FEFF), as in `bytes.decode`.
@@ -49,7 +53,10 @@ class TextDecoder(IncrementalDecoder[str]):
 
 
 def decode_last(line: bytes, errors: Errors) -> str:
-    """Return the text of the last line; raises `StreamError`, `TruncatedStream` if the stream ended within a character."""
+    """Return the text of the last line of a stream.
+
+    Raises `StreamError`, `TruncatedStream` if the stream ended within a character.
+    """
     try:
         return line.decode("utf-8", errors)
     except UnicodeDecodeError as error:

@@ -37,7 +37,8 @@ STREAMING_UNSIGNED_PAYLOAD_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 TRAILER_SIGNATURE = "x-amz-trailer-signature"
 ECDSA_WIDTH = 144
 
-# Possessive, so each character is looked at once or twice: the value is words with blanks between them.
+# Possessive, so each character is looked at once or twice: the value is words with blanks between
+# them.
 read_trailer = re.compile(rf"([{TCHAR}]++):[ \t]*+((?:[!-~]++(?: ++(?=[!-~]))?+)*+)[ \t]*+").fullmatch
 
 

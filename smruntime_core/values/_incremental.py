@@ -1,8 +1,8 @@
 """What the decoders of event streams and payloads share.
 
-A part of a few MiB can hold millions of events. To decode them all when the part arrives would take seconds that no
-deadline interrupts, and many times the memory of the part. So `receive_data` only keeps the part, and `next_event` does the
-work for one event.
+A part of a few MiB can hold millions of events. To decode them all when the part arrives would take
+seconds that no deadline interrupts, and many times the memory of the part. So `receive_data` only
+keeps the part, and `next_event` does the work for one event.
 
 Most decoders say how events come out of bytes in two generators, which `next_event` advances:
 
@@ -12,8 +12,8 @@ Most decoders say how events come out of bytes in two generators, which `next_ev
     receive_data ──> _parts ──> _read(part) ──> next_event
     receive_eof ───────────────> _finish() ──────^
 
-A generator that raises `StreamError` has yielded what came before, so the error takes its place after those events. One
-decoder uses another by iterating over the other's generators.
+A generator that raises `StreamError` has yielded what came before, so the error takes its place
+after those events. One decoder uses another by iterating over the other's generators.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ class PartQueue:
     def receive_data(self, data: bytes | bytearray | memoryview, /) -> None:
         """Keep the next part of the stream, of any size, for `next_event` to decode.
 
-        A part that is not `bytes` is copied, so its buffer can be reused. Ask for the events after each part: parts are kept
-        until they are read. Parts after an error are dropped; bytes after `receive_eof` are an error of the stream.
+        A part that is not `bytes` is copied, so its buffer can be reused. Ask for the events after
+        each part: parts are kept until they are read. Parts after an error are dropped; bytes after
+        `receive_eof` are an error of the stream.
         """
-        part = data if type(data) is bytes else bytes(memoryview(data))  # bytes(3) would be three zeros
+        # Not bytes(data), which makes three zeros of a 3.
+        part = data if type(data) is bytes else bytes(memoryview(data))
         if self._ended:
             self._continued = self._continued or bool(part)
         else:
@@ -88,8 +90,8 @@ class IncrementalDecoder(PartQueue, Generic[EventT]):
     def next_event(self) -> EventT | NeedData:
         """Return the next event, or `NEED_DATA` if there is none (yet).
 
-        Raises `StreamError` after the events before the error, and again at each later call; `TruncatedStream` if the error is
-        that the stream ended.
+        Raises `StreamError` after the events before the error, and again at each later call;
+        `TruncatedStream` if the error is that the stream ended.
         """
         try:
             for event in self._events:
