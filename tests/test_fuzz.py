@@ -12,7 +12,7 @@ FUZZ = Path(__file__).parents[1] / "fuzz"
 CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "payload": 20_000, "local": 3_000}
 WITHOUT_A_ROW = "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
 ROW_TOO_MANY = "import http1, disagreements; http1.FULL = 3000; http1.TABLE += (disagreements.Row('the moon', b'moon', ''),)"
-OURS_SLACK = "from smruntime_core._http1 import Exchange; Exchange.reusable = lambda self: True"
+OURS_SLACK = "from smruntime_core.http1 import Exchange; Exchange.reusable = lambda self: True"
 OURS_TRUSTS_HOST = "from smruntime_core.signing import _verify; _verify._check_host = lambda *a: None"
 OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
 _bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""

@@ -19,3 +19,7 @@ from __future__ import annotations
 from .client import TLS, AsyncClient, Client, Proxy, Settings
 
 __all__ = ["TLS", "AsyncClient", "Client", "Proxy", "Settings"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
