@@ -14,8 +14,7 @@ from work import KEYS, REGION, parameters
 async def connect(url: str) -> AsyncIterator[AsyncCall]:
     """Open a client as applications make it, without retries; yield one call."""
     config = import_module("aiobotocore.config").AioConfig(
-        retries={"total_max_attempts": 1},
-        max_pool_connections=100,
+        retries={"total_max_attempts": 1}, max_pool_connections=100
     )
     key, secret, token = KEYS
     made = (

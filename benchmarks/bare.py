@@ -147,12 +147,7 @@ def urlopen(port: int) -> Subject:
     def call(prepared: tuple[dict[str, str], bytes]) -> object:
         headers, body = prepared
         answer = pool.urlopen(
-            "POST",
-            TARGET,
-            body=body,
-            headers=headers,
-            retries=False,
-            redirect=False,
+            "POST", TARGET, body=body, headers=headers, retries=False, redirect=False
         )
         return answer.data
 

@@ -33,7 +33,9 @@ def client(url: str, transport: str = "sockets", **options: object) -> Any:
 def signed_request(url: str, fresh: Members) -> sm.Request:
     """Return the signed request of a call."""
     request = sm.InvokeEndpoint(**fresh).request(url)
-    return request.replace(headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+    return request.replace(
+        headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers
+    )
 
 
 def sign(prepare: Callable[[], Members] = members) -> Subject:
@@ -51,7 +53,9 @@ def without_io(prepare: Callable[[], Members] = members) -> Subject:
     def call(fresh: Members) -> object:
         operation = sm.InvokeEndpoint(**fresh)
         request = operation.request(url)
-        request.replace(headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
+        request.replace(
+            headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers
+        )
         return operation.parse(RESPONSE)
 
     return Subject(call, prepare)

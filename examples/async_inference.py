@@ -14,11 +14,19 @@ from smruntime_transports.sockets import Client
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
         endpoint.put("s3://measurements/today.csv", b"5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n")
-        good = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://measurements/today.csv", content_type="text/csv")
-        bad = client.invoke_endpoint_async(endpoint_name="iris", body=b"five,three", content_type="text/csv")
+        good = client.invoke_endpoint_async(
+            endpoint_name="iris",
+            input_location="s3://measurements/today.csv",
+            content_type="text/csv",
+        )
+        bad = client.invoke_endpoint_async(
+            endpoint_name="iris", body=b"five,three", content_type="text/csv"
+        )
 
         print(good.wait(timeout=20).decode().strip())
         try:

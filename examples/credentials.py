@@ -34,9 +34,16 @@ class Vault(Source):
         token = yield from ReadFile(self.path)
         if token is None:
             return f"there is no file {self.path}"
-        response = yield from Send(sm.Request("GET", self.url, (("x-vault-token", token.decode().strip()),)), timeout=2.0)
+        response = yield from Send(
+            sm.Request("GET", self.url, (("x-vault-token", token.decode().strip()),)), timeout=2.0
+        )
         keys = json.loads(response.body)
-        return sm.Credentials(keys["id"], keys["secret"], keys["token"], expires_at=world.clock.time() + keys["seconds"])
+        return sm.Credentials(
+            keys["id"],
+            keys["secret"],
+            keys["token"],
+            expires_at=world.clock.time() + keys["seconds"],
+        )
 
 
 def vault_of(keys: sm.Credentials) -> HTTPServer:
@@ -44,8 +51,17 @@ def vault_of(keys: sm.Credentials) -> HTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told = {"id": keys.access_key_id, "secret": keys.secret_access_key, "token": keys.session_token, "seconds": 3600}
-            body = json.dumps(told).encode() if self.headers["x-vault-token"] == "open sesame" else b"{}"
+            told = {
+                "id": keys.access_key_id,
+                "secret": keys.secret_access_key,
+                "token": keys.session_token,
+                "seconds": 3600,
+            }
+            body = (
+                json.dumps(told).encode()
+                if self.headers["x-vault-token"] == "open sesame"
+                else b"{}"
+            )
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -68,7 +84,9 @@ def main() -> None:
         path.write_text("open sesame\n")
         vault = Vault(f"http://127.0.0.1:{server.server_port}/keys", str(path))
 
-        with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=lambda: keys) as client:
+        with Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=lambda: keys
+        ) as client:
             print("a callable:", client.call(call).body.decode().strip())
 
         with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault) as client:
@@ -78,7 +96,9 @@ def main() -> None:
             print(f"a flow, blocking: 100 calls in {time.perf_counter() - begun:.2f} s")
 
         async def awaited() -> None:
-            async with AsyncClient(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault) as client:
+            async with AsyncClient(
+                region=endpoint.region, endpoint_url=endpoint.url, credentials=vault
+            ) as client:
                 outputs = await asyncio.gather(*(client.call(call) for _ in range(10)))
                 print("the same, on asyncio:", len(outputs), "calls at once")
 

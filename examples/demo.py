@@ -27,7 +27,9 @@ from smruntime_transports import urllib3 as on_urllib3
 
 # What is asked: values, the same for every transport.
 
-ROWS = list(csv.reader((files("smruntime_local.models") / "iris.csv").read_text("ascii").splitlines()[1:]))
+ROWS = list(
+    csv.reader((files("smruntime_local.models") / "iris.csv").read_text("ascii").splitlines()[1:])
+)
 MOST_ROWS = 140  # of 150: fewer would mean that rows or answers were mixed up
 PROMPTS = ("The import statement", "An exception is raised when", "A class definition")
 DELAY = 0.02  # seconds between two tokens of a stream
@@ -40,11 +42,27 @@ def iris_calls() -> list[sm.InvokeEndpoint]:
     """All 150 rows: the first 50 as CSV one by one, the next 50 as JSON one by one, the rest in one CSV body."""
     rows = [",".join(row[:4]) for row in ROWS]
     lines = [row.encode() for row in rows[:50]]
-    documents = [json.dumps({"instances": [[float(value) for value in row[:4]]]}).encode() for row in ROWS[50:100]]
+    documents = [
+        json.dumps({"instances": [[float(value) for value in row[:4]]]}).encode()
+        for row in ROWS[50:100]
+    ]
     return [
-        *(sm.InvokeEndpoint(endpoint_name="iris", body=line, content_type="text/csv", accept="application/json") for line in lines),
-        *(sm.InvokeEndpoint(endpoint_name="iris", body=body, content_type="application/json") for body in documents),
-        sm.InvokeEndpoint(endpoint_name="iris", body="\n".join(rows[100:]).encode(), content_type="text/csv", accept="application/json"),
+        *(
+            sm.InvokeEndpoint(
+                endpoint_name="iris", body=line, content_type="text/csv", accept="application/json"
+            )
+            for line in lines
+        ),
+        *(
+            sm.InvokeEndpoint(endpoint_name="iris", body=body, content_type="application/json")
+            for body in documents
+        ),
+        sm.InvokeEndpoint(
+            endpoint_name="iris",
+            body="\n".join(rows[100:]).encode(),
+            content_type="text/csv",
+            accept="application/json",
+        ),
     ]
 
 
@@ -54,7 +72,12 @@ def asking(prompt: str) -> bytes:
 
 def prompt_calls() -> list[sm.InvokeEndpoint]:
     return [
-        sm.InvokeEndpoint(endpoint_name="ngram", body=asking(prompt), content_type="application/json", accept="text/plain")
+        sm.InvokeEndpoint(
+            endpoint_name="ngram",
+            body=asking(prompt),
+            content_type="application/json",
+            accept="text/plain",
+        )
         for prompt in PROMPTS
     ]
 
@@ -70,7 +93,12 @@ def streamed_call(attributes: str) -> sm.InvokeEndpointWithResponseStream:
 
 
 LIVE, TRUNCATED = streamed_call(f"delay={DELAY}"), streamed_call(f"fault=truncate@{WHOLE}")
-LATER = sm.InvokeEndpointAsync(endpoint_name="ngram", body=asking(PROMPTS[0]), content_type="application/json", accept="text/plain")
+LATER = sm.InvokeEndpointAsync(
+    endpoint_name="ngram",
+    body=asking(PROMPTS[0]),
+    content_type="application/json",
+    accept="text/plain",
+)
 
 
 # What came of it.
@@ -121,7 +149,9 @@ class Seen(NamedTuple):
 # The calls, blocking and awaited.
 
 
-def blocking(name: str, client: sockets.Client | on_urllib3.Client, fetch: Callable[[str], bytes | None]) -> Seen:
+def blocking(
+    name: str, client: sockets.Client | on_urllib3.Client, fetch: Callable[[str], bytes | None]
+) -> Seen:
     with client:
         begun = time.perf_counter()
         iris = [client.call(call).body for call in iris_calls()]
@@ -135,7 +165,11 @@ def blocking(name: str, client: sockets.Client | on_urllib3.Client, fetch: Calla
     return Seen(iris, texts, flaky, seconds, tokens, cut, answers[-1], later)
 
 
-def stream(client: sockets.Client | on_urllib3.Client, call: sm.InvokeEndpointWithResponseStream, tokens: Tokens) -> Tokens:
+def stream(
+    client: sockets.Client | on_urllib3.Client,
+    call: sm.InvokeEndpointWithResponseStream,
+    tokens: Tokens,
+) -> Tokens:
     try:
         with client.stream(call) as answer:
             for piece in answer.text():
@@ -145,7 +179,11 @@ def stream(client: sockets.Client | on_urllib3.Client, call: sm.InvokeEndpointWi
     return tokens.end()
 
 
-async def awaited(name: str, client: on_trio.AsyncClient | on_asyncio.AsyncClient, fetch: Callable[[str], bytes | None]) -> Seen:
+async def awaited(
+    name: str,
+    client: on_trio.AsyncClient | on_asyncio.AsyncClient,
+    fetch: Callable[[str], bytes | None],
+) -> Seen:
     async def fetching(location: str) -> bytes | None:
         return fetch(location)
 
@@ -155,7 +193,10 @@ async def awaited(name: str, client: on_trio.AsyncClient | on_asyncio.AsyncClien
         texts = [(await client.call(call)).body.decode() for call in prompt_calls()]
         flaky = await client.call(FLAKY)
         seconds = time.perf_counter() - begun
-        tokens, cut = await stream_awaited(client, LIVE, Tokens(name)), await stream_awaited(client, TRUNCATED, Tokens(name))
+        tokens, cut = (
+            await stream_awaited(client, LIVE, Tokens(name)),
+            await stream_awaited(client, TRUNCATED, Tokens(name)),
+        )
         async with client.session("chat", content_type="text/plain") as session:
             answers = [(await session.invoke(body=line)).body.decode() for line in SAID]
         later = await (await client.submit(LATER)).wait(fetch=fetching, timeout=10)
@@ -163,7 +204,9 @@ async def awaited(name: str, client: on_trio.AsyncClient | on_asyncio.AsyncClien
 
 
 async def stream_awaited(
-    client: on_trio.AsyncClient | on_asyncio.AsyncClient, call: sm.InvokeEndpointWithResponseStream, tokens: Tokens
+    client: on_trio.AsyncClient | on_asyncio.AsyncClient,
+    call: sm.InvokeEndpointWithResponseStream,
+    tokens: Tokens,
 ) -> Tokens:
     try:
         async with client.stream(call) as answer:
@@ -180,15 +223,24 @@ def wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> bool:
     wrong = sm.Credentials(right.access_key_id, "not-the-secret", right.session_token)
     call = prompt_calls()[0]
     try:
-        with sockets.Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=wrong) as client:
+        with sockets.Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=wrong
+        ) as client:
             client.call(call)
     except sm.ServiceError as error:
         now = time.time()
-        sent, expected = (sm.sign(call.request(endpoint.url), keys, endpoint.scope, now=now).signature for keys in (wrong, right))
+        sent, expected = (
+            sm.sign(call.request(endpoint.url), keys, endpoint.scope, now=now).signature
+            for keys in (wrong, right)
+        )
         text = error.message_raw.partition("String-to-Sign should have been")[2].strip().strip("'")
-        print(f"\nA wrong secret: {error.status} {error.code}; {error.hint}.\n  The endpoint's string to sign:")
+        print(
+            f"\nA wrong secret: {error.status} {error.code}; {error.hint}.\n  The endpoint's string to sign:"
+        )
         print("    " + text.replace("\n", "\n    "))
-        print(f"  One request, one time, two secrets:\n    sent      {sent}\n    expected  {expected}")
+        print(
+            f"  One request, one time, two secrets:\n    sent      {sent}\n    expected  {expected}"
+        )
         return (error.status, error.code) == (403, "InvalidSignatureException") and sent != expected
     return False
 
@@ -198,7 +250,9 @@ def wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> bool:
 
 def right_answers(iris: list[bytes]) -> int:
     """How many of the 150 species were told correctly."""
-    labels = [prediction["label"] for body in iris for prediction in json.loads(body)["predictions"]]
+    labels = [
+        prediction["label"] for body in iris for prediction in json.loads(body)["predictions"]
+    ]
     return sum(label == row[4] for label, row in zip(labels, ROWS, strict=True))
 
 
@@ -209,9 +263,13 @@ def checks(seen: Seen, first: Seen) -> dict[str, bool]:
     return {
         "150 rows classified": right_answers(seen.iris) >= MOST_ROWS and seen.iris == first.iris,
         "3 prompts continued": all(seen.texts) and seen.texts == first.texts,
-        "a 503 tried again": attempts == ["ServiceUnavailable", "ok"] and seen.flaky.custom_attributes == "trace_id=demo",
-        "tokens streamed live": seen.tokens.failure is None and seen.tokens.live and seen.tokens.text == seen.texts[0],
-        "a cut stream caught": isinstance(seen.cut.failure, sm.TruncatedStream) and seen.cut.pieces == seen.tokens.pieces[:WHOLE],
+        "a 503 tried again": attempts == ["ServiceUnavailable", "ok"]
+        and seen.flaky.custom_attributes == "trace_id=demo",
+        "tokens streamed live": seen.tokens.failure is None
+        and seen.tokens.live
+        and seen.tokens.text == seen.texts[0],
+        "a cut stream caught": isinstance(seen.cut.failure, sm.TruncatedStream)
+        and seen.cut.pieces == seen.tokens.pieces[:WHOLE],
         "a session remembered": seen.remembered == said,
         "an async job awaited": seen.later.decode() == seen.texts[0],
     }
@@ -238,14 +296,22 @@ def report(seen: dict[str, Seen], besides: dict[str, bool]) -> bool:
 
 def main() -> int:
     with smruntime_local.serve() as endpoint:
-        print(f"A SageMaker Runtime on {endpoint.url}, region {endpoint.region}; every signature is verified.")
-        print("\nA language model of Python's own documentation, token by token, then with the answer cut short:")
-        settings = Settings(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials)
+        print(
+            f"A SageMaker Runtime on {endpoint.url}, region {endpoint.region}; every signature is verified."
+        )
+        print(
+            "\nA language model of Python's own documentation, token by token, then with the answer cut short:"
+        )
+        settings = Settings(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        )
         seen = {
             "sockets": blocking("sockets", sockets.Client(**settings), endpoint.fetch),
             "urllib3": blocking("urllib3", on_urllib3.Client(**settings), endpoint.fetch),
             "trio": trio.run(awaited, "trio", on_trio.AsyncClient(**settings), endpoint.fetch),
-            "asyncio": asyncio.run(awaited("asyncio", on_asyncio.AsyncClient(**settings), endpoint.fetch)),
+            "asyncio": asyncio.run(
+                awaited("asyncio", on_asyncio.AsyncClient(**settings), endpoint.fetch)
+            ),
         }
         print("\nA session, as its container remembered it:")
         print("    " + seen["sockets"].remembered.strip().replace("\n", "\n    "))

@@ -20,7 +20,9 @@ from smruntime_core.streaming import Stream
 class AcmeBody:
     """A body that has not been read yet."""
 
-    def __init__(self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse) -> None:
+    def __init__(
+        self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse
+    ) -> None:
         self.reply = reply
         self._connection = connection
 
@@ -43,7 +45,9 @@ class AcmeIO:
         try:
             return sm.Response(body.reply.status, tuple(body.reply.getheaders()), body.reply.read())
         except (OSError, http.client.HTTPException) as error:
-            raise sm.DispatchFailure(str(error), kind="truncated", phase="body", delivery="answered") from error
+            raise sm.DispatchFailure(
+                str(error), kind="truncated", phase="body", delivery="answered"
+            ) from error
         finally:
             body.abort()
 
@@ -57,9 +61,13 @@ class AcmeIO:
         try:
             data = reply.read1(65536)
         except (OSError, http.client.HTTPException) as error:
-            raise sm.DispatchFailure(str(error), kind="truncated", phase="body", delivery="answered") from error
+            raise sm.DispatchFailure(
+                str(error), kind="truncated", phase="body", delivery="answered"
+            ) from error
         if not data and reply.length:  # of the announced bytes; http.client passes over it
-            raise sm.DispatchFailure("the body ended early", kind="truncated", phase="body", delivery="answered")
+            raise sm.DispatchFailure(
+                "the body ended early", kind="truncated", phase="body", delivery="answered"
+            )
         return data
 
     def sleep(self, effect: Sleep, /) -> None:
@@ -68,18 +76,24 @@ class AcmeIO:
     def _begin(self, effect: Send | Open) -> AcmeBody:
         """Send the request exactly as it is; the head of the answer has come. What may have arrived is told from what did not."""
         request, url = effect.request, urlsplit(effect.request.url)
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=effect.timeout or effect.phases.response)
+        connection = http.client.HTTPConnection(
+            url.hostname or "", url.port, timeout=effect.timeout or effect.phases.response
+        )
         try:
             connection.connect()
         except OSError as error:
-            raise sm.DispatchFailure(str(error), kind="refused", phase="connect", delivery="not_sent") from error
+            raise sm.DispatchFailure(
+                str(error), kind="refused", phase="connect", delivery="not_sent"
+            ) from error
         try:
             connection.request(request.method, url.path, request.body, dict(request.headers))
             return AcmeBody(connection, connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             late = isinstance(error, TimeoutError)
-            raise sm.DispatchFailure(str(error), kind="timeout" if late else "reset", phase="head", delivery="maybe_sent") from error
+            raise sm.DispatchFailure(
+                str(error), kind="timeout" if late else "reset", phase="head", delivery="maybe_sent"
+            ) from error
 
 
 def print_stream(stream: Stream[sm.InvokeEndpointWithResponseStreamOutput], io: AcmeIO) -> None:
@@ -99,12 +113,17 @@ def print_stream(stream: Stream[sm.InvokeEndpointWithResponseStreamOutput], io: 
 def main() -> None:
     with smruntime_local.serve() as endpoint:
         config = sm.Config(region=endpoint.region, endpoint_url=endpoint.url)
-        runtime, io = sm.Runtime(config, clock=time, random=random.random), AcmeIO(endpoint.credentials)
+        runtime, io = (
+            sm.Runtime(config, clock=time, random=random.random),
+            AcmeIO(endpoint.credentials),
+        )
 
         output = sm.run(runtime.call(sm.InvokeEndpoint(endpoint_name="flaky", body=b"1,2,3")), io)
         print("attempts:", [attempt.outcome for attempt in output.metadata.attempts])
 
-        question = sm.InvokeEndpointWithResponseStream(endpoint_name="ngram", body=b"The import statement", content_type="text/plain")
+        question = sm.InvokeEndpointWithResponseStream(
+            endpoint_name="ngram", body=b"The import statement", content_type="text/plain"
+        )
         print_stream(sm.run(runtime.stream(question), io), io)
         print()
 

@@ -10,13 +10,17 @@ from smruntime_transports.sockets import Client
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
         with client.session("chat", content_type="text/plain") as session:
             name = session.id
             session.invoke(body=b"My name is Ada.")
             session.invoke(body=b"I like engines.")
-            with session.invoke_endpoint_with_response_stream(body=b"What do you know of me?") as stream:
+            with session.invoke_endpoint_with_response_stream(
+                body=b"What do you know of me?"
+            ) as stream:
                 for line in stream.lines():
                     print(line)
 

@@ -14,20 +14,30 @@ def show(client: Client, attributes: str) -> None:
     body = json.dumps({"prompt": "The import statement", "max_tokens": 24, "seed": 12}).encode()
     try:
         with client.invoke_endpoint_with_response_stream(
-            endpoint_name="ngram", body=body, content_type="application/json", accept="text/event-stream", custom_attributes=attributes
+            endpoint_name="ngram",
+            body=body,
+            content_type="application/json",
+            accept="text/event-stream",
+            custom_attributes=attributes,
         ) as stream:
             for event in stream.sse():
                 if event.data != "[DONE]":
                     print(json.loads(event.data)["token"], end="", flush=True)
         print("\n-- whole, from", stream.invoked_production_variant)
-    except (sm.ServiceError, sm.StreamError, sm.DispatchFailure) as failure:  # what came before it has been printed
+    except (
+        sm.ServiceError,
+        sm.StreamError,
+        sm.DispatchFailure,
+    ) as failure:  # what came before it has been printed
         print(f"\n-- {type(failure).__name__}: {failure}")
 
 
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
         show(client, "delay=0.02")
         show(client, "cut=bytes")

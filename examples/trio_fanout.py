@@ -12,7 +12,9 @@ async def fan_out(client: AsyncClient, prompts: list[str]) -> dict[str, str]:
     answers: dict[str, str] = {}
 
     async def ask(prompt: str) -> None:
-        output = await client.invoke_endpoint(endpoint_name="ngram", body=prompt.encode(), content_type="text/plain")
+        output = await client.invoke_endpoint(
+            endpoint_name="ngram", body=prompt.encode(), content_type="text/plain"
+        )
         answers[prompt] = output.body.decode()
 
     async with trio.open_nursery() as nursery:
@@ -23,7 +25,9 @@ async def fan_out(client: AsyncClient, prompts: list[str]) -> dict[str, str]:
 
 async def main() -> None:
     with smruntime_local.serve() as endpoint:
-        async with AsyncClient(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client:
+        async with AsyncClient(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client:
             with trio.fail_after(20):
                 answers = await fan_out(client, [f"The value of item {i}" for i in range(50)])
     print(len(answers), "answers, one of them:", answers["The value of item 7"].strip()[:80])

@@ -34,18 +34,30 @@ class ToyIO:
     def send(self, effect: Send, /) -> sm.Response:
         request, url = effect.request, urlsplit(effect.request.url)
         try:
-            with closing(http.client.HTTPConnection(url.hostname or "", url.port, timeout=effect.phases.response)) as connection:
+            with closing(
+                http.client.HTTPConnection(
+                    url.hostname or "", url.port, timeout=effect.phases.response
+                )
+            ) as connection:
                 connection.request(request.method, url.path, request.body, dict(request.headers))
                 with connection.getresponse() as reply:
                     return sm.Response(reply.status, tuple(reply.getheaders()), reply.read())
         except (OSError, http.client.HTTPException) as error:
-            raise sm.DispatchFailure(repr(error), kind="protocol", phase="head", delivery="maybe_sent") from None
+            raise sm.DispatchFailure(
+                repr(error), kind="protocol", phase="head", delivery="maybe_sent"
+            ) from None
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)
 
 
-def call(url: str, operations: Iterable[sm.InvokeEndpoint], *, timeouts: sm.Timeouts, retries: sm.RetryPolicy) -> list[object]:
+def call(
+    url: str,
+    operations: Iterable[sm.InvokeEndpoint],
+    *,
+    timeouts: sm.Timeouts,
+    retries: sm.RetryPolicy,
+) -> list[object]:
     """What the contract asks of a transport: all operations, by one client, and what each came to."""
     config = sm.Config(region="us-east-1", endpoint_url=url, timeouts=timeouts)
     runtime, io = sm.Runtime(config, clock=time, random=random.random, retries=retries), ToyIO()
@@ -55,7 +67,9 @@ def call(url: str, operations: Iterable[sm.InvokeEndpoint], *, timeouts: sm.Time
 def verdict(scenario: Scenario) -> str:
     """What is wrong with the transport, in a line; nothing if it is right."""
     try:
-        check(scenario.replace(connections=None, timeouts=sm.Timeouts(response=0.5)), call)  # it makes more connections than it needs
+        check(
+            scenario.replace(connections=None, timeouts=sm.Timeouts(response=0.5)), call
+        )  # it makes more connections than it needs
     except AssertionError as wrong:
         return str(wrong).replace("\n ", "")
     return ""
@@ -63,13 +77,19 @@ def verdict(scenario: Scenario) -> str:
 
 def main() -> None:
     layer = {row.number: row.layer for row in ROWS}
-    asked = [scenario for scenario in CONTRACT if layer[scenario.row] in ("head", "service") and scenario.short | (scenario.row == "72")]
+    asked = [
+        scenario
+        for scenario in CONTRACT
+        if layer[scenario.row] in ("head", "service") and scenario.short | (scenario.row == "72")
+    ]
     with ThreadPoolExecutor(16) as pool:
         verdicts = dict(zip(asked, pool.map(verdict, asked), strict=True))
     right = Counter(layer[scenario.row] for scenario in asked if not verdicts[scenario])
     for name, number in Counter(layer[scenario.row] for scenario in asked).items():
         print(f"{name:9}{right[name]:3} of {number:3}")
-    print(next(wrong for scenario, wrong in verdicts.items() if wrong and scenario.row == "43")[:200])
+    print(
+        next(wrong for scenario, wrong in verdicts.items() if wrong and scenario.row == "43")[:200]
+    )
 
 
 if __name__ == "__main__":

@@ -39,8 +39,18 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
         try:
             target(random)
         except Exception as error:
-            said = "".join(traceback.format_exception(error, limit=None if not isinstance(error, AssertionError) else -1))
-            print("\n".join(line if len(line) < LONG else f"{line[:LONG]} … {line[-99:]}" for line in said.splitlines()), file=sys.stderr)
+            said = "".join(
+                traceback.format_exception(
+                    error, limit=None if not isinstance(error, AssertionError) else -1
+                )
+            )
+            print(
+                "\n".join(
+                    line if len(line) < LONG else f"{line[:LONG]} … {line[-99:]}"
+                    for line in said.splitlines()
+                ),
+                file=sys.stderr,
+            )
             sys.exit(f"\nagain:  python fuzz --seed {options.seed} --case {number} {name}")
         number += 1
         over = number == options.cases if options.cases else monotonic() - begun > options.seconds
@@ -54,7 +64,9 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
 def main() -> None:
     options = _PARSER.parse_args()
     differential = Differential()
-    targets = {"http1": differential.case, "local": local} | {target.__name__: target for target in (*DECODERS, *SIGNATURES)}
+    targets = {"http1": differential.case, "local": local} | {
+        target.__name__: target for target in (*DECODERS, *SIGNATURES)
+    }
     if unknown := set(options.targets) - set(targets):
         _PARSER.error(f"no such target: {', '.join(unknown)}; there are {', '.join(targets)}")
     for name in options.targets or targets:

@@ -13,7 +13,13 @@ from mutation import cut, mutate, place
 import smruntime_core as sm
 from smruntime_core.config._profiles import parse
 from smruntime_core.eventstream import EventStreamDecoder, Long, Message, Timestamp, encode
-from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
+from smruntime_core.payload import (
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    SSEDecoder,
+    TextDecoder,
+)
 from smruntime_core.service import event, read
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._dates import parse_http_date, parse_stamp, stamp
@@ -49,27 +55,43 @@ def _take(decoder: Decoder[object], events: list[object]) -> None:
         events.append(found)
 
 
-def same_however_cut(random: Random, make: Callable[[], Decoder[object]], data: bytes) -> HasMetadata:
+def same_however_cut(
+    random: Random, make: Callable[[], Decoder[object]], data: bytes
+) -> HasMetadata:
     """What `data` comes to, twice the same: equal, and of the same types, which only a repr tells (`True == 1 == Byte(1)`)."""
     whole = joined(drain(make(), [data]))
     pieces = cut(random, data)
     again = joined(drain(make(), pieces))
-    assert (again, repr(again)) == (whole, repr(whole)), f"cut otherwise {whole} becomes {again}: {pieces!r}"
+    assert (again, repr(again)) == (whole, repr(whole)), (
+        f"cut otherwise {whole} becomes {again}: {pieces!r}"
+    )
     return whole
 
 
 def joined(told: HasMetadata) -> HasMetadata:
     """Pieces of text are as long as they happen to be; only their sum counts."""
     events, error = told
-    return (["".join(map(str, events))] if events and all(type(event) is Text for event in events) else events), error
+    return (
+        ["".join(map(str, events))]
+        if events and all(type(event) is Text for event in events)
+        else events
+    ), error
 
 
 # ── event streams ──
 
 HEADERS: list[dict[str, object]] = [
     {},
-    {":message-type": "event", ":event-type": "PayloadPart", ":content-type": "application/octet-stream"},
-    {":message-type": "exception", ":exception-type": "ModelStreamError", ":content-type": "application/json"},
+    {
+        ":message-type": "event",
+        ":event-type": "PayloadPart",
+        ":content-type": "application/octet-stream",
+    },
+    {
+        ":message-type": "exception",
+        ":exception-type": "ModelStreamError",
+        ":content-type": "application/json",
+    },
     {":message-type": "error", ":error-code": "InternalFailure", ":error-message": "x"},
     {":message-type": "event", ":event-type": "initial-response"},
     {"yes": True, "no": False, "n": 7, "l": Long(1), "t": Timestamp(0), "b": b"\xff", "s": "é"},
@@ -91,7 +113,20 @@ BLOCK_WORDS = [
     b"\xff\xff",
     b"\x01a\x07\0\x01b",
 ]
-SIZES = [0, 1, 12, 15, 16, 17, 128 * 1024, 128 * 1024 + 1, 24 << 20, (24 << 20) + 17, 2**31, 2**32 - 1]
+SIZES = [
+    0,
+    1,
+    12,
+    15,
+    16,
+    17,
+    128 * 1024,
+    128 * 1024 + 1,
+    24 << 20,
+    (24 << 20) + 17,
+    2**31,
+    2**32 - 1,
+]
 
 
 def frame(random: Random, block: bytes, payload: bytes) -> bytes:
@@ -116,7 +151,9 @@ def stream(random: Random) -> bytes:
         block = random.choice(_BLOCKS)
         if random.random() < 0.2:
             block = mutate(random, block, BLOCK_WORDS)
-        payload = random.choice((b"", b"a", b'{"Message":"x","OriginalStatusCode":1}', b"0123456789" * 7))
+        payload = random.choice(
+            (b"", b"a", b'{"Message":"x","OriginalStatusCode":1}', b"0123456789" * 7)
+        )
         frames.append(frame(random, block, payload))
     data = b"".join(frames)
     return data[: place(random, data)] if random.random() < 0.1 else data
@@ -151,7 +188,11 @@ def streamed_answer(random: Random) -> None:
         parser.receive_head(head)
         return parser
 
-    data = stream(random) if random.random() < 0.8 else event(PayloadPart(b"x")) * int(random.random() * 9)
+    data = (
+        stream(random)
+        if random.random() < 0.8
+        else event(PayloadPart(b"x")) * int(random.random() * 9)
+    )
     same_however_cut(random, make, data)
 
 
@@ -190,13 +231,27 @@ TEXTS = [
 ]
 TEXT_WORDS = [
     *(bytes((byte,)) for byte in b'\r\n :{}[],"\\0-.eE\0\xe2\xff\xed\xa0\xf0\x80\xef'),
-    *(b"data:", b"\r\n\r\n", b"\xef\xbb\xbf", b"NaN", b"Infinity", b"1e999", b"\\ud800", b"[" * 50, b'{"a":' * 30, b"9" * 40, "€".encode()),
+    *(
+        b"data:",
+        b"\r\n\r\n",
+        b"\xef\xbb\xbf",
+        b"NaN",
+        b"Infinity",
+        b"1e999",
+        b"\\ud800",
+        b"[" * 50,
+        b'{"a":' * 30,
+        b"9" * 40,
+        "€".encode(),
+    ),
 ]
 
 
 def payload(random: Random) -> None:
     """Text, lines, server-sent events and JSON, with wide and narrow limits."""
-    same_however_cut(random, random.choice(PAYLOADS), mutate(random, random.choice(TEXTS), TEXT_WORDS))
+    same_however_cut(
+        random, random.choice(PAYLOADS), mutate(random, random.choice(TEXTS), TEXT_WORDS)
+    )
 
 
 # ── what arrives whole ──
@@ -210,8 +265,26 @@ ERRORS: list[bytes] = [
     b"42",
     b"",
 ]
-FIELDS = ["x-amzn-errortype", "x-amzn-requestid", "content-type", "date", "retry-after", "x-amzn-sagemaker-custom-attributes"]
-VALUES = ["ModelError", "ns#ModelError:http://x/", ":", "#", "", " ", "é\xff", "ThrottlingException", "Sun, 06 Nov 1994 08:49:37 GMT", "1"]
+FIELDS = [
+    "x-amzn-errortype",
+    "x-amzn-requestid",
+    "content-type",
+    "date",
+    "retry-after",
+    "x-amzn-sagemaker-custom-attributes",
+]
+VALUES = [
+    "ModelError",
+    "ns#ModelError:http://x/",
+    ":",
+    "#",
+    "",
+    " ",
+    "é\xff",
+    "ThrottlingException",
+    "Sun, 06 Nov 1994 08:49:37 GMT",
+    "1",
+]
 OPERATIONS = [
     sm.InvokeEndpoint(endpoint_name="e", body=b""),
     sm.InvokeEndpointAsync(endpoint_name="e", input_location="s3://b/k"),
@@ -238,13 +311,28 @@ URLS = [
     "http://h:80/base/endpoints/a%2Fb/async-invocations",
     "https://h/endpoints/%/invocations-response-stream?x=y",
 ]
-MEMBERS = ["X-Amzn-SageMaker-Session-Id", "X-Amzn-SageMaker-InputLocation", "X-Amzn-SageMaker-RequestTTLSeconds", "Content-Type"]
+MEMBERS = [
+    "X-Amzn-SageMaker-Session-Id",
+    "X-Amzn-SageMaker-InputLocation",
+    "X-Amzn-SageMaker-RequestTTLSeconds",
+    "Content-Type",
+]
 
 
 def request(random: Random) -> None:
     """A request from anybody is an operation or an error to answer with."""
-    url = mutate(random, random.choice(URLS).encode(), [b"%", b"/", b"?", b"#", b"@", b":", b" ", b"..", b"\xff", b"[", b"%ff", b"%00"])
-    headers = tuple((random.choice(MEMBERS), random.choice(("NEW_SESSION", "s3://b/k", "60", "0", "x" * 300, "é", "-1"))) for _ in range(2))
+    url = mutate(
+        random,
+        random.choice(URLS).encode(),
+        [b"%", b"/", b"?", b"#", b"@", b":", b" ", b"..", b"\xff", b"[", b"%ff", b"%00"],
+    )
+    headers = tuple(
+        (
+            random.choice(MEMBERS),
+            random.choice(("NEW_SESSION", "s3://b/k", "60", "0", "x" * 300, "é", "-1")),
+        )
+        for _ in range(2)
+    )
     asked = sm.Request(random.choice(("POST", "GET")), url.decode("latin-1"), headers, b"x")
     try:
         operation = read(asked)
@@ -299,11 +387,21 @@ def profiles(random: Random) -> None:
 def dates(random: Random) -> None:
     """A date is a moment or None; what is a moment is written back as it was."""
     text = mutate(
-        random, random.choice((b"20261123T101112Z", b"Sun, 06 Nov 1994 08:49:37 GMT")), [b"0", b"9", b"2", b" ", b"T", b"Z"]
+        random,
+        random.choice((b"20261123T101112Z", b"Sun, 06 Nov 1994 08:49:37 GMT")),
+        [b"0", b"9", b"2", b" ", b"T", b"Z"],
     ).decode("latin-1")
     seconds = parse_stamp(text)
     assert seconds is None or stamp(seconds) == text
     assert parse_http_date(text) is None or len(text) == 29
 
 
-DECODERS: Sequence[Callable[[Random], None]] = (event_stream, streamed_answer, payload, answer, request, profiles, dates)
+DECODERS: Sequence[Callable[[Random], None]] = (
+    event_stream,
+    streamed_answer,
+    payload,
+    answer,
+    request,
+    profiles,
+    dates,
+)

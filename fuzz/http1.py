@@ -49,7 +49,16 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
         return Verdict(failure.kind, failure.phase, failure.delivery, failure.status)
     response = exchange.response()
     reusable = exchange.reusable() and not left_over
-    return Verdict(None, "", "", response.status, tuple(response.headers), bytes(response.body), response.truncated, reusable)
+    return Verdict(
+        None,
+        "",
+        "",
+        response.status,
+        tuple(response.headers),
+        bytes(response.body),
+        response.truncated,
+        reusable,
+    )
 
 
 def receive(exchange: Exchange, piece: bytes) -> bool:
@@ -71,11 +80,14 @@ def difference(ours: Verdict, theirs: Reading) -> str | None:
     """How `theirs` differs from what we accept or refuse; None if it does not."""
     if ours.kind is not None:
         return None if theirs.refused is not None else "refused by us"
-    if ours.truncated != (theirs.refused is not None):  # an error's answer is kept though its body was cut: what came must be the same
+    if ours.truncated != (
+        theirs.refused is not None
+    ):  # an error's answer is kept though its body was cut: what came must be the same
         return "cut by us" if ours.truncated else "refused by them"
     differs = {
         "status": ours.status != theirs.status,
-        "fields": [plain(*field) for field in ours.fields] != [plain(*field) for field in theirs.fields],
+        "fields": [plain(*field) for field in ours.fields]
+        != [plain(*field) for field in theirs.fields],
         "body": ours.body != theirs.body,
         "reuse": ours.reusable and not theirs.keeps,
     }
@@ -101,10 +113,14 @@ class Differential:
             data = data[: len(data) // 2] + random.choice(self._seeds)
         data = mutate(random, data, WORDS)
         ours = judge([data])
-        assert judge([data], h11_engine) == ours, f"with engine='h11' the verdict is another than {ours}: {data!r}"
+        assert judge([data], h11_engine) == ours, (
+            f"with engine='h11' the verdict is another than {ours}: {data!r}"
+        )
         if random.random() < 0.25:
             pieces = cut(random, data)
-            assert judge(pieces) == ours, f"cut otherwise the verdict is another than {ours}: {pieces!r}"
+            assert judge(pieces) == ours, (
+                f"cut otherwise the verdict is another than {ours}: {pieces!r}"
+            )
         for who, read in (("h11", by_h11), ("httptools", by_httptools)):
             theirs = read(data)
             if how := difference(ours, theirs):

@@ -19,7 +19,16 @@ from typing import cast
 
 from mutation import cut, mutate
 
-from smruntime_core import Credentials, InvokeEndpoint, InvokeEndpointWithResponseStream, Operation, Output, Request, Scope, sign
+from smruntime_core import (
+    Credentials,
+    InvokeEndpoint,
+    InvokeEndpointWithResponseStream,
+    Operation,
+    Output,
+    Request,
+    Scope,
+    sign,
+)
 from smruntime_core.signing import bearer_token, presign
 from smruntime_local._connection import MAX_HEAD, Connection
 from smruntime_local._host import Host
@@ -34,7 +43,9 @@ URL = "http://127.0.0.1:8080"
 REGION = "us-east-1"
 KEYS = Credentials("AKIDEXAMPLE", "a secret", "a/token+of=a+session")
 SCOPE = Scope(REGION, "sagemaker")
-TOKEN = bearer_token(KEYS, REGION, now=NOW).encode()  # it covers no body: with it anything may be asked
+TOKEN = bearer_token(
+    KEYS, REGION, now=NOW
+).encode()  # it covers no body: with it anything may be asked
 LIMITS = ServerLimits(max_body=100_000)
 ACCEPTED = {100, 200, 400, 403, 404, 408, 413}
 SIGNED = {("echo", b"1,2,3\n"), ("echo", b'{"stream": true}'), ("echo", bytes(70_000))}
@@ -78,7 +89,9 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes]] = []
-        host = Host({"echo": self._model}, region=REGION, url=URL, manner=Manner(), sleep=lambda _: None)
+        host = Host(
+            {"echo": self._model}, region=REGION, url=URL, manner=Manner(), sleep=lambda _: None
+        )
         self._service = Service(host, KEYS, SCOPE, url=URL, clock=lambda: NOW)
 
     def _model(self, call: InvokeEndpoint) -> Reply:
@@ -100,7 +113,11 @@ class Endpoint:
 def _write(request: Request, *framing: bytes, body: bytes | None = None) -> bytes:
     """Return a request as bytes; without `framing` with a Content-Length."""
     target = request.url.removeprefix(URL)
-    fields = [f"{name}: {value}".encode() for name, value in request.headers if name.lower() not in ("host", "content-length")]
+    fields = [
+        f"{name}: {value}".encode()
+        for name, value in request.headers
+        if name.lower() not in ("host", "content-length")
+    ]
     data = bytes(request.body)
     head = [f"{request.method} {target} HTTP/1.1".encode(), b"Host: 127.0.0.1:8080", *fields]
     head += framing or [b"Content-Length: %d" % len(data)]
@@ -119,13 +136,23 @@ def _signed(operation: Operation[Output]) -> Request:
 
 def _seeds() -> list[bytes]:
     rows = b"1,2,3\n"
-    call = _signed(InvokeEndpoint(endpoint_name="echo", body=rows, content_type="text/csv", custom_attributes="a=b"))
-    stream = _signed(InvokeEndpointWithResponseStream(endpoint_name="echo", body=rows, accept="text/plain", custom_attributes="cut=bytes"))
+    call = _signed(
+        InvokeEndpoint(
+            endpoint_name="echo", body=rows, content_type="text/csv", custom_attributes="a=b"
+        )
+    )
+    stream = _signed(
+        InvokeEndpointWithResponseStream(
+            endpoint_name="echo", body=rows, accept="text/plain", custom_attributes="cut=bytes"
+        )
+    )
     large = _signed(InvokeEndpoint(endpoint_name="echo", body=bytes(70_000)))
     plain = Request("POST", f"{URL}/endpoints/echo/invocations", (), rows)
     in_query = Request("POST", presign(plain, KEYS, SCOPE, now=NOW, expires=60).url, (), rows)
     bearer = ("Authorization", f"Bearer {TOKEN.decode()}")
-    chat = Request("POST", f"{URL}/endpoints/echo/openai/v1/chat/completions", (bearer,), b'{"stream": true}')
+    chat = Request(
+        "POST", f"{URL}/endpoints/echo/openai/v1/chat/completions", (bearer,), b'{"stream": true}'
+    )
     chunks = b"2\r\n1,\r\n4;x=y\r\n2,3\n\r\n0\r\nTrailer: x\r\n\r\n"
     ping = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
     return [
@@ -230,7 +257,9 @@ def _endpoint() -> tuple[Endpoint, list[bytes]]:
     """Return one endpoint for all cases, and the requests that they start from, each of which it answers."""
     endpoint, seeds = Endpoint(), _seeds()
     for seed in seeds:
-        assert endpoint.statuses([seed], closes=True), f"a seed that is not answered: {seed[:200]!r}"
+        assert endpoint.statuses([seed], closes=True), (
+            f"a seed that is not answered: {seed[:200]!r}"
+        )
     assert set(endpoint.asked) == SIGNED, "the seeds are not what they are meant to be"
     return endpoint, seeds
 
@@ -244,7 +273,11 @@ def local(random: Random) -> None:
     whole = endpoint.statuses([data], closes=closes)
     assert set(whole) <= ACCEPTED, f"{whole} to {data!r}"
     again = endpoint.statuses(cut(random, data), closes=closes)
-    too_long = len(data) > MAX_HEAD and again[-1:] == [400]  # h11 refuses what is too long only while it is incomplete
+    too_long = len(data) > MAX_HEAD and again[-1:] == [
+        400
+    ]  # h11 refuses what is too long only while it is incomplete
     assert again == whole or too_long, f"{whole}, cut otherwise {again}, to {data!r}"
     unsigned = set(endpoint.asked) - SIGNED
-    assert not unsigned or TOKEN in data, f"a model was asked what nobody signed: {unsigned} by {data!r}"
+    assert not unsigned or TOKEN in data, (
+        f"a model was asked what nobody signed: {unsigned} by {data!r}"
+    )

@@ -24,7 +24,11 @@ def _span(random: Random, data: bytes) -> tuple[int, int]:
 
 def _flip(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
     at = place(random, data)
-    return data[:at] + bytes((data[at] ^ 1 << int(random.random() * 8),)) + data[at + 1 :] if at < len(data) else data
+    return (
+        data[:at] + bytes((data[at] ^ 1 << int(random.random() * 8),)) + data[at + 1 :]
+        if at < len(data)
+        else data
+    )
 
 
 def _insert(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
@@ -44,7 +48,11 @@ def _delete(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
 
 def _repeat(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
     start, end = _span(random, data)
-    return data[:end] + data[start:end] * (HUGE // (end - start) if random.random() < 0.01 else 1) + data[end:]
+    return (
+        data[:end]
+        + data[start:end] * (HUGE // (end - start) if random.random() < 0.01 else 1)
+        + data[end:]
+    )
 
 
 def _cut(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
@@ -65,7 +73,17 @@ def _case(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:
     return data[:start] + data[start:end].swapcase() + data[end:]
 
 
-MUTATIONS: tuple[Mutation, ...] = (_flip, _insert, _insert, _overwrite, _delete, _repeat, _cut, _lines, _case)
+MUTATIONS: tuple[Mutation, ...] = (
+    _flip,
+    _insert,
+    _insert,
+    _overwrite,
+    _delete,
+    _repeat,
+    _cut,
+    _lines,
+    _case,
+)
 
 
 def mutate(random: Random, data: bytes, words: Sequence[bytes]) -> bytes:

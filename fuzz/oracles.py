@@ -39,15 +39,24 @@ def by_h11(raw: bytes) -> Reading:
                 body.append(bytes(event.data))
             elif type(event) is h11.Response:
                 status = event.status_code
-                fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
+                fields = [
+                    (name.decode("latin-1"), value.decode("latin-1"))
+                    for name, value in event.headers
+                ]
             elif type(event) is h11.EndOfMessage:
-                keeps = connection.their_state is h11.DONE and not connection.trailing_data[0] and not fed
+                keeps = (
+                    connection.their_state is h11.DONE
+                    and not connection.trailing_data[0]
+                    and not fed
+                )
                 return Reading(status, fields, b"".join(body), keeps)
             elif event is h11.NEED_DATA and not fed:
                 fed = True
                 connection.receive_data(b"")
             elif type(event) is not h11.InformationalResponse:
-                return Reading(status, fields, b"".join(body), refused=f"{event} where a response was to be")
+                return Reading(
+                    status, fields, b"".join(body), refused=f"{event} where a response was to be"
+                )
     except h11.RemoteProtocolError as error:
         return Reading(status, fields, b"".join(body), refused=str(error))
 
@@ -71,7 +80,9 @@ class _Told:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not (self.in_body or self.over):
-            self.fields.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
+            self.fields.append(
+                (name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t"))
+            )
 
     def on_headers_complete(self) -> None:
         if not self.over:
@@ -99,14 +110,25 @@ def by_httptools(raw: bytes) -> Reading:
         return Reading(told.status, told.fields, b"".join(told.body))
     except httptools.HttpParserError as error:
         if not told.over:
-            return Reading(told.status, told.fields, b"".join(told.body), refused=str(error) or type(error).__name__)
+            return Reading(
+                told.status,
+                told.fields,
+                b"".join(told.body),
+                refused=str(error) or type(error).__name__,
+            )
         told.more = True
     body = b"".join(told.body)
     if told.over:
         return Reading(told.status, told.fields, body, told.keeps and not told.more)
     names = {name for name, _ in told.fields}
     codings = [value for name, value in told.fields if name == "transfer-encoding"]
-    to_the_end = codings[-1].lower().rpartition(",")[2].strip() != "chunked" if codings else "content-length" not in names
+    to_the_end = (
+        codings[-1].lower().rpartition(",")[2].strip() != "chunked"
+        if codings
+        else "content-length" not in names
+    )
     if told.in_body and to_the_end:
         return Reading(told.status, told.fields, body)
-    return Reading(told.status, told.fields, body, refused="the connection was closed before the end")
+    return Reading(
+        told.status, told.fields, body, refused="the connection was closed before the end"
+    )

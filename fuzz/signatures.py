@@ -116,7 +116,10 @@ def _read(data: bytes) -> sm.Request | None:
 
 
 MADE = _made()
-TOKENS = [bearer_token(keys, SCOPE.region, now=NOW, expires=expires) for keys, expires in ((PLAIN, 43_200), (SESSION, 600))]
+TOKENS = [
+    bearer_token(keys, SCOPE.region, now=NOW, expires=expires)
+    for keys, expires in ((PLAIN, 43_200), (SESSION, 600))
+]
 _PREFIX = "sagemaker-api-key-"
 
 

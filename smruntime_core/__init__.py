@@ -63,54 +63,22 @@ from .values._messages import Credentials, Request, Response, Scope, Timeouts
 from .values._version import VERSION
 
 if TYPE_CHECKING:  # imported when they are first used
-    from . import (
-        codecs as codecs,
-    )
-    from . import (
-        config as config,
-    )
-    from . import (
-        conversation as conversation,
-    )
-    from . import (
-        credentials as credentials,
-    )
-    from . import (
-        effects as effects,
-    )
-    from . import (
-        errors as errors,
-    )
-    from . import (
-        eventstream as eventstream,
-    )
-    from . import (
-        http1 as http1,
-    )
-    from . import (
-        metadata as metadata,
-    )
-    from . import (
-        notices as notices,
-    )
-    from . import (
-        payload as payload,
-    )
-    from . import (
-        service as service,
-    )
-    from . import (
-        signing as signing,
-    )
-    from . import (
-        streaming as streaming,
-    )
-    from . import (
-        testing as testing,
-    )
-    from . import (
-        values as values,
-    )
+    from . import codecs as codecs
+    from . import config as config
+    from . import conversation as conversation
+    from . import credentials as credentials
+    from . import effects as effects
+    from . import errors as errors
+    from . import eventstream as eventstream
+    from . import http1 as http1
+    from . import metadata as metadata
+    from . import notices as notices
+    from . import payload as payload
+    from . import service as service
+    from . import signing as signing
+    from . import streaming as streaming
+    from . import testing as testing
+    from . import values as values
     from .signing import verify
 
 __version__ = VERSION
@@ -162,7 +130,18 @@ __all__ = [
 ]
 
 _PUBLIC_MODULES = (
-    *("codecs", "config", "conversation", "credentials", "effects", "errors", "eventstream", "http1"),
+    *(
+        "codecs",
+        "config",
+        "conversation",
+        "credentials",
+        "effects",
+        "errors",
+        "eventstream",
+        "http1",
+    ),
     *("metadata", "notices", "payload", "service", "signing", "streaming", "testing", "values"),
 )
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES)
+__getattr__, __dir__ = lazy_attributes(
+    __name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES
+)

@@ -25,7 +25,14 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from .errors import SmRuntimeError
 from .values._bodies import BinaryFile, Seekable, Sendable, Source, Upload
-from .values._messages import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
+from .values._messages import (
+    Credentials,
+    Request,
+    Response,
+    ResponseBody,
+    StreamingResponse,
+    Timeouts,
+)
 from .values._record import Record, field
 from .values._redacted import NeverPickled
 
@@ -64,7 +71,9 @@ class Effect(Record, Generic[R_co]):
     """Something to be done outside, by the method of an IO called `method`; the reply is an `R_co`."""
 
     method: ClassVar[str]
-    feature: ClassVar[str] = "this call"  # what needs it, for the error about an IO without the method
+    feature: ClassVar[str] = (
+        "this call"  # what needs it, for the error about an IO without the method
+    )
 
     def __iter__(self) -> Generator[Effect[object], object, R_co]:
         reply = yield self

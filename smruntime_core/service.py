@@ -21,7 +21,13 @@ from .errors import ConstructionError, ServiceError, ValidationError
 from .eventstream import Message, encode
 from .protocol import _encoding as _encode
 from .protocol._bindings import Location, MessageRecord, Output
-from .protocol._operations import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream, Operation, StreamingOperation
+from .protocol._operations import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointWithResponseStream,
+    Operation,
+    StreamingOperation,
+)
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
 from .values._messages import Headers, Request, Response, by_name
 from .values._record import unchecked
@@ -30,7 +36,11 @@ from .values._url import split_url
 
 MessageT = TypeVar("MessageT", bound=MessageRecord)
 
-OPERATIONS: tuple[type[Operation[Output]], ...] = (InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream)
+OPERATIONS: tuple[type[Operation[Output]], ...] = (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointWithResponseStream,
+)
 
 
 def _route(kind: type[Operation[Output]]) -> Callable[[str], re.Match[str] | None]:
@@ -63,20 +73,28 @@ def read(request: Request) -> Operation[Output]:
         for kind, route, labels in _ROUTES:
             found = route(path) if request.method == kind.method else None
             if found:
-                return _build(kind, dict(zip(labels, map(unquote, found.groups()), strict=True)), request)
+                return _build(
+                    kind, dict(zip(labels, map(unquote, found.groups()), strict=True)), request
+                )
     except ConstructionError as refused:
         raise ValidationError(str(refused)) from refused
-    raise ServiceError("No operation has this method and path.", code="UnknownOperationException", status=404)
+    raise ServiceError(
+        "No operation has this method and path.", code="UnknownOperationException", status=404
+    )
 
 
-def _build(kind: type[Operation[Output]], labels: dict[str, str], request: Request) -> Operation[Output]:
+def _build(
+    kind: type[Operation[Output]], labels: dict[str, str], request: Request
+) -> Operation[Output]:
     headers = by_name(request.headers)
     values: dict[str, object] = {}
     for binding in kind._table.bindings:
         rule, text = binding.rule, None
         if isinstance(rule, Blob):
             if request.body or binding.required or "x-amzn-sagemaker-inputlocation" not in headers:
-                values[binding.name] = request.body  # an empty input is one too, unless it stands elsewhere
+                values[binding.name] = (
+                    request.body
+                )  # an empty input is one too, unless it stands elsewhere
             continue
         if binding.location is Location.LABEL:
             text = labels[binding.wire_name]
@@ -101,19 +119,34 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
         return Response(result.status, _identity(request_id) + kind, _document(result))
     kind_of = next(kind for kind in OPERATIONS if isinstance(result, kind.output))
     values = vars(result)
-    body = bytes(next((values[b.name] for b in result._table.bindings if b.location is Location.PAYLOAD and b.name in values), b""))
+    body = bytes(
+        next(
+            (
+                values[b.name]
+                for b in result._table.bindings
+                if b.location is Location.PAYLOAD and b.name in values
+            ),
+            b"",
+        )
+    )
     if issubclass(kind_of, StreamingOperation):
-        return begin(result, request_id=request_id).replace(body=event(PayloadPart(body)) if body else b"")
+        return begin(result, request_id=request_id).replace(
+            body=event(PayloadPart(body)) if body else b""
+        )
     headers = _identity(request_id) + _encode.headers(result)
     if result._table.document:
         headers += (("Content-Type", "application/json"),)
-        body = json.dumps({b.wire_name: values[b.name] for b in result._table.document if b.name in values}).encode()
+        body = json.dumps(
+            {b.wire_name: values[b.name] for b in result._table.document if b.name in values}
+        ).encode()
     return Response(kind_of.success, headers, body)
 
 
 def begin(result: Output, *, request_id: str) -> Response:
     """The head of a streamed answer; its body is what `event` makes."""
-    return Response(200, (*_identity(request_id), ("Content-Type", CONTENT_TYPE), *_encode.headers(result)))
+    return Response(
+        200, (*_identity(request_id), ("Content-Type", CONTENT_TYPE), *_encode.headers(result))
+    )
 
 
 def event(said: PayloadPart | ServiceError) -> bytes:
@@ -121,13 +154,28 @@ def event(said: PayloadPart | ServiceError) -> bytes:
     if isinstance(said, PayloadPart):
         return encode(Message(_PART, said.bytes))
     if said.code in _STREAM_ERRORS:
-        headers = {":exception-type": said.code, ":content-type": "application/json", ":message-type": "exception"}
+        headers = {
+            ":exception-type": said.code,
+            ":content-type": "application/json",
+            ":message-type": "exception",
+        }
         return encode(Message(headers, _document(said)))
-    return encode(Message({":error-code": said.code, ":error-message": said.message, ":message-type": "error"}, b""))
+    return encode(
+        Message(
+            {":error-code": said.code, ":error-message": said.message, ":message-type": "error"},
+            b"",
+        )
+    )
 
 
-_PART = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
-_STREAM_ERRORS = frozenset(error.default_code for error in InvokeEndpointWithResponseStream.stream_errors)
+_PART = {
+    ":event-type": "PayloadPart",
+    ":content-type": "application/octet-stream",
+    ":message-type": "event",
+}
+_STREAM_ERRORS = frozenset(
+    error.default_code for error in InvokeEndpointWithResponseStream.stream_errors
+)
 
 
 def _identity(request_id: str) -> Headers:

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from .conversation._stream import Stream
 from .protocol._operations import StreamingOperation
-from .protocol._response_parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted, UnknownEvent
+from .protocol._response_parser import (
+    PayloadPart,
+    ResponseEnded,
+    ResponseEvent,
+    ResponseParser,
+    ResponseStarted,
+    UnknownEvent,
+)
 from .values._decoder import NEED_DATA, Decoder, NeedData
 
 __all__ = [

@@ -32,7 +32,9 @@ from smruntime_transports.nonblocking._connection import Connection
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
 IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
-STREAMED = InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once", content_type="text/plain")
+STREAMED = InvokeEndpointWithResponseStream(
+    endpoint_name="story", body=b"Once", content_type="text/plain"
+)
 Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 
 
@@ -86,7 +88,9 @@ AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
     "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
 if sys.platform != "win32":
-    drive_uvloop(partial(asyncio.sleep, 0))  # its first loop opens a pipe for good, which is no leak
+    drive_uvloop(
+        partial(asyncio.sleep, 0)
+    )  # its first loop opens a pipe for good, which is no leak
     AWAITED["uvloop"] = (on_asyncio.AsyncClient, ON_UVLOOP)
 
 
@@ -95,7 +99,10 @@ def _settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patience(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
-    return {"timeouts": timeouts, "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01)}
+    return {
+        "timeouts": timeouts,
+        "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01),
+    }
 
 
 # ── the contract's way of calling: `smruntime_local.hostile` says what is asked ──
@@ -104,19 +111,36 @@ Contracted: TypeAlias = Callable[..., list[object]]
 
 
 def _contracted(make: Callable[..., Any]) -> Contracted:
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+    def call(
+        url: str,
+        operations: Iterable[InvokeEndpoint],
+        *,
+        max_body: int | None = None,
+        **settings: Any,
+    ) -> list[object]:
         with make(**_settings(url, settings)) as client:
-            return outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
+            return outcomes(
+                (client.with_options(max_body=max_body) if max_body else client).call, operations
+            )
 
     return call
 
 
 def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+    def call(
+        url: str,
+        operations: Iterable[InvokeEndpoint],
+        *,
+        max_body: int | None = None,
+        **settings: Any,
+    ) -> list[object]:
         async def main() -> list[object]:
             before = loop.tasks()
             async with make(**_settings(url, settings)) as client:
-                found = await awaited_outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
+                found = await awaited_outcomes(
+                    (client.with_options(max_body=max_body) if max_body else client).call,
+                    operations,
+                )
             assert loop.tasks() == before, "a task is left over"
             return found
 
@@ -201,7 +225,9 @@ def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
 
 
 PERFORMERS: dict[str, Performer] = {name: _performer(make) for name, make in BLOCKING.items()}
-PERFORMERS |= {name: _awaited_performer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+PERFORMERS |= {
+    name: _awaited_performer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")
+}
 
 
 # ── the same for plain calls ──
@@ -219,7 +245,9 @@ def _caller(perform: Performer) -> Caller:
         tls: ssl.SSLContext | None = None,
     ) -> list[Outcome]:
         steps = [Step(call) for call in calls]
-        return perform(url, *steps, tls=tls, credentials=credentials, **_patience(timeouts, attempts))
+        return perform(
+            url, *steps, tls=tls, credentials=credentials, **_patience(timeouts, attempts)
+        )
 
     return caller
 
@@ -243,19 +271,37 @@ Streamer: TypeAlias = Callable[..., list[HasMetadata]]
 
 
 def _stream_settings(
-    url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None
+    url: str,
+    *,
+    timeouts: Timeouts | None = None,
+    attempts: int = 1,
+    tls: ssl.SSLContext | None = None,
 ) -> dict[str, object]:
     return {"tls": tls, **_settings(url, _patience(timeouts, attempts))}
 
 
 def _streamer(make: Callable[..., Any]) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
+    def streamer(
+        url: str,
+        *,
+        calls: int = 1,
+        how: str = "bytes",
+        leave_after: int | None = None,
+        **options: Any,
+    ) -> list[HasMetadata]:
         return list(_told(make, url, calls, how, leave_after, **options))
 
     return streamer
 
 
-def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[HasMetadata]:
+def _told(
+    make: Callable[..., Any],
+    url: str,
+    calls: int,
+    how: str,
+    leave_after: int | None,
+    **options: Any,
+) -> Iterator[HasMetadata]:
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
             told = HasMetadata()
@@ -272,7 +318,14 @@ def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after:
 
 
 def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
+    def streamer(
+        url: str,
+        *,
+        calls: int = 1,
+        how: str = "bytes",
+        leave_after: int | None = None,
+        **options: Any,
+    ) -> list[HasMetadata]:
         async def main() -> list[HasMetadata]:
             all_told: list[HasMetadata] = []
             async with make(**_stream_settings(url, **options)) as client:
@@ -296,7 +349,9 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
 
 
 STREAMERS: dict[str, Streamer] = {name: _streamer(make) for name, make in BLOCKING.items()}
-STREAMERS |= {name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+STREAMERS |= {
+    name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")
+}
 
 
 @contextmanager

@@ -19,7 +19,11 @@ settings.load_profile("repeatable")
 # The settings of whoever runs the tests are none of theirs.
 for name in [name for name in os.environ if name.startswith(("AWS_", "SMRUNTIME_LOG"))]:
     del os.environ[name]
-os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 
@@ -31,7 +35,9 @@ def pytest_configure() -> None:
     for name in PACKAGES:
         found = importlib.import_module(name).__file__
         assert found is not None, f"{name} is a namespace package: its __init__.py is missing"
-        assert "site-packages" in Path(found).parts, f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
+        assert "site-packages" in Path(found).parts, (
+            f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
+        )
 
 
 @pytest.fixture

@@ -20,8 +20,10 @@ Line = tuple[str, str, str, bool, int | None]
 
 
 def model() -> dict[str, Any]:
-    """botocore's description of the service, as plain JSON."""
-    loaded: dict[str, Any] = botocore.loaders.Loader().load_service_model("sagemaker-runtime", "service-2")
+    """Botocore's description of the service, as plain JSON."""
+    loaded: dict[str, Any] = botocore.loaders.Loader().load_service_model(
+        "sagemaker-runtime", "service-2"
+    )
     return loaded
 
 
@@ -41,17 +43,25 @@ def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
     location = {"uri": "label"}.get(place, place)
     wire = described.get("locationName", member)
     target = shapes[described["shape"]]
-    longest = None if target["type"] == "blob" else target.get("max")  # a body has no hard limit here, on purpose
+    longest = (
+        None if target["type"] == "blob" else target.get("max")
+    )  # a body has no hard limit here, on purpose
     wire = wire.lower() if location == "header" else wire
     return botocore.xform_name(member), location, wire, member in shape.get("required", ()), longest
 
 
-def compare(where: str, ours: type[MessageRecord], shape: dict[str, Any], shapes: dict[str, Any]) -> list[str]:
+def compare(
+    where: str, ours: type[MessageRecord], shape: dict[str, Any], shapes: dict[str, Any]
+) -> list[str]:
     """The differences between one record and one structure of the model, a line each."""
     mine = {line[0]: line for line in map(_ours, ours._table.bindings)}
-    its = {line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])}
+    its = {
+        line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])
+    }
     differing = [name for name in {**mine, **its} if mine.get(name) != its.get(name)]
-    return [f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in differing]
+    return [
+        f"{where}.{name}: ours {mine.get(name)}, botocore's {its.get(name)}" for name in differing
+    ]
 
 
 def differences() -> list[str]:
@@ -64,10 +74,18 @@ def differences() -> list[str]:
         its = described["operations"][name]
         found += compare(name, ours, shapes[its["input"]["shape"]], shapes)
         found += compare(f"{name}Output", ours.output, shapes[its["output"]["shape"]], shapes)
-        http = (its["http"]["method"], its["http"]["requestUri"], its["http"].get("responseCode", 200))
+        http = (
+            its["http"]["method"],
+            its["http"]["requestUri"],
+            its["http"].get("responseCode", 200),
+        )
         if (ours.method, ours.path, ours.success) != http:
-            found.append(f"{name}: ours {(ours.method, ours.path, ours.success)}, botocore's {http}")
-        errors = {error.__name__ for error in ours.errors} ^ {error["shape"] for error in its["errors"]}
+            found.append(
+                f"{name}: ours {(ours.method, ours.path, ours.success)}, botocore's {http}"
+            )
+        errors = {error.__name__ for error in ours.errors} ^ {
+            error["shape"] for error in its["errors"]
+        }
         found += [f"{name}: only one side knows the error {error}" for error in sorted(errors)]
     return found
 

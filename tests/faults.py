@@ -69,7 +69,9 @@ class Verdicts(NamedTuple):
 
     def cell(self, scenarios: list[Scenario]) -> str:
         """How many of them passed, and what went wrong."""
-        found = [self.letters[str(scenario)] for scenario in scenarios if str(scenario) in self.letters]
+        found = [
+            self.letters[str(scenario)] for scenario in scenarios if str(scenario) in self.letters
+        ]
         if not found:
             return "–"
         letters = "".join(sorted(set("".join(found))))
@@ -81,7 +83,10 @@ def ours(matrix: Matrix) -> dict[str, Verdicts]:
     """A column for each transport."""
     runs = matrix.runs
     return {
-        name: Verdicts({str(s): "W" if runs[name, str(s)].wrong else "" for s in CONTRACT}, runs[name, UNANSWERED].seen[0].requests)
+        name: Verdicts(
+            {str(s): "W" if runs[name, str(s)].wrong else "" for s in CONTRACT},
+            runs[name, UNANSWERED].seen[0].requests,
+        )
         for name in CONTRACTED
     }
 
@@ -93,9 +98,17 @@ def theirs() -> dict[str, Verdicts]:
         if find_spec(name) is None:
             print(f"{name} is not installed: it has no column")
             continue
-        script = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), str(ROOT / "tests" / "peers.py"), name]
+        script = [
+            sys.executable,
+            *(["-P"] if "-P" in sys.orig_argv else []),
+            str(ROOT / "tests" / "peers.py"),
+            name,
+        ]
         workers = [
-            subprocess.Popen([*script, str(k), str(WORKERS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for k in range(WORKERS)
+            subprocess.Popen(
+                [*script, str(k), str(WORKERS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            for k in range(WORKERS)
         ]
         lines = b"".join(worker.communicate()[0] for worker in workers).splitlines()
         found[f"bare {name}" if name in CONTRACTED else name] = _told(list(map(json.loads, lines)))
@@ -104,7 +117,8 @@ def theirs() -> dict[str, Verdicts]:
 
 def _told(lines: list[tuple[str, str, int]]) -> Verdicts:
     return Verdicts(
-        {scenario: letter for scenario, letter, _ in lines}, next(seen for scenario, _, seen in lines if scenario == UNANSWERED)
+        {scenario: letter for scenario, letter, _ in lines},
+        next(seen for scenario, _, seen in lines if scenario == UNANSWERED),
     )
 
 
@@ -128,7 +142,11 @@ def page(matrix: Matrix, peers: dict[str, Verdicts]) -> str:
     for layer in dict.fromkeys(row.layer for row in ROWS):
         parts.append(_table(layer, [row for row in ROWS if row.layer == layer], columns, ways))
     parts.append("## The ways of each row\n")
-    parts += [f"- {row.number}: {'; '.join(f'`{scenario.name}`' for scenario in ways[row.number])}" for row in ROWS if ways[row.number]]
+    parts += [
+        f"- {row.number}: {'; '.join(f'`{scenario.name}`' for scenario in ways[row.number])}"
+        for row in ROWS
+        if ways[row.number]
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -148,17 +166,28 @@ def _head(columns: dict[str, Verdicts], *first: str) -> str:
 
 def _total(columns: dict[str, Verdicts]) -> str:
     cells = [verdicts.cell(list(CONTRACT)).partition(" ")[0] for verdicts in columns.values()]
-    tallies = [Counter(letter for letter in verdicts.letters.values() if letter) for verdicts in columns.values()]
-    wrong = [" ".join(f"{number} {letter}" for letter, number in sorted(tally.items())) for tally in tallies]
+    tallies = [
+        Counter(letter for letter in verdicts.letters.values() if letter)
+        for verdicts in columns.values()
+    ]
+    wrong = [
+        " ".join(f"{number} {letter}" for letter, number in sorted(tally.items()))
+        for tally in tallies
+    ]
     return f"{_head(columns, 'all rows')}\n| passed | {' | '.join(cells)} |\n| letters | {' | '.join(wrong)} |\n"
 
 
-def _table(layer: str, rows: list[Row], columns: dict[str, Verdicts], ways: dict[str, list[Scenario]]) -> str:
+def _table(
+    layer: str, rows: list[Row], columns: dict[str, Verdicts], ways: dict[str, list[Scenario]]
+) -> str:
     lines = [f"## {layer}\n", _head(columns, "row", "fault", "what is right")]
     for row in rows:
         cells = [verdicts.cell(ways[row.number]) for verdicts in columns.values()]
         if row.proved:
-            cells = [f"`{'`, `'.join(proof.partition('::')[2] for proof in row.proved)}`", *[""] * (len(columns) - 1)]
+            cells = [
+                f"`{'`, `'.join(proof.partition('::')[2] for proof in row.proved)}`",
+                *[""] * (len(columns) - 1),
+            ]
         lines.append(f"| {row.number} | {row.fault} | {row.right} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -166,7 +195,11 @@ def _table(layer: str, rows: list[Row], columns: dict[str, Verdicts], ways: dict
 def main() -> int:
     """Run everything, and write the page if ours are right."""
     matrix = run_all((name, scenario) for scenario in CONTRACT for name in CONTRACTED)
-    wrong = [f"{name}, row {scenario}: {run.wrong}" for (name, scenario), run in matrix.runs.items() if run.wrong]
+    wrong = [
+        f"{name}, row {scenario}: {run.wrong}"
+        for (name, scenario), run in matrix.runs.items()
+        if run.wrong
+    ]
     if wrong or matrix.left:
         print(*wrong, *matrix.left, sep="\n")
         return 1

@@ -96,8 +96,7 @@ def write_page(results: list[Result]) -> str:
 def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a short run; print the page")
     quick = parser.parse_args().quick

@@ -36,7 +36,10 @@ def run(transport: str, scenario: Scenario) -> Run:
     for cut in (0, 1) if scenario.short and not transport.endswith("-h11") else (0,):
         found, saw = play(scenario, CONTRACTED[transport], cut=cut)
         seen.append(saw)
-        wrong += [f"{line}{', cut byte by byte' if cut else ''}" for line in differences(scenario, found, saw)]
+        wrong += [
+            f"{line}{', cut byte by byte' if cut else ''}"
+            for line in differences(scenario, found, saw)
+        ]
     return Run("\n".join(wrong), tuple(seen))
 
 
@@ -57,13 +60,20 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
         made = list(pool.map(lambda pair: run(*pair), waiting))
     made += [run(*pair) for pair in counted]
     gc.collect()  # what was forgotten complains of it now
-    runs = {(transport, str(scenario)): run for (transport, scenario), run in zip(waiting + counted, made, strict=True)}
+    runs = {
+        (transport, str(scenario)): run
+        for (transport, scenario), run in zip(waiting + counted, made, strict=True)
+    }
     return Matrix(runs, (open_files() | threads()) - before)
 
 
 def threads() -> set[str]:
     """Those that run, but for trio's, which keeps some at hand for a while."""
-    return {thread.name for thread in threading.enumerate() if not thread.name.lower().startswith("trio")}
+    return {
+        thread.name
+        for thread in threading.enumerate()
+        if not thread.name.lower().startswith("trio")
+    }
 
 
 def open_files() -> set[str]:

@@ -42,7 +42,9 @@ MOST = 1_500_000_000
 PATIENCE = 2.0
 AGAIN = "a"  # the one letter that is no fault
 OF_THE_MESSAGE = frozenset(("76", "77"))
-OF_AN_SDK = frozenset(("67", "68", "69", "70", "71", "72", "76", "77", "79", "80", "81"))  # what a bare HTTP client knows nothing of
+OF_AN_SDK = frozenset(
+    ("67", "68", "69", "70", "71", "72", "76", "77", "79", "80", "81")
+)  # what a bare HTTP client knows nothing of
 
 
 class Got(NamedTuple):
@@ -63,11 +65,17 @@ class Peer(NamedTuple):
 
 def limits(timeouts: Timeouts) -> tuple[float, float]:
     """For connecting and for everything else, in seconds: who knows one limit only has the shortest that matters."""
-    found = [limit for limit in (timeouts.response, timeouts.idle, timeouts.total, PATIENCE) if limit is not None]
+    found = [
+        limit
+        for limit in (timeouts.response, timeouts.idle, timeouts.total, PATIENCE)
+        if limit is not None
+    ]
     return min(timeouts.connect or PATIENCE, PATIENCE), min(found)
 
 
-def collect(one: Callable[[InvokeEndpoint], Got], operations: Iterable[InvokeEndpoint]) -> list[object]:
+def collect(
+    one: Callable[[InvokeEndpoint], Got], operations: Iterable[InvokeEndpoint]
+) -> list[object]:
     found: list[object] = []
     for operation in operations:
         try:
@@ -81,17 +89,34 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 def _boto3() -> Peer:
-    session = import_module("boto3").Session("AKIDEXAMPLE", "wJalrXUtnFEMI", region_name="us-east-1")
-    config, exceptions = import_module("botocore.config").Config, import_module("botocore.exceptions")
+    session = import_module("boto3").Session(
+        "AKIDEXAMPLE", "wJalrXUtnFEMI", region_name="us-east-1"
+    )
+    config, exceptions = (
+        import_module("botocore.config").Config,
+        import_module("botocore.exceptions"),
+    )
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
         connect, read = limits(timeouts)
-        client = session.client("sagemaker-runtime", endpoint_url=url, config=config(connect_timeout=connect, read_timeout=read))
+        client = session.client(
+            "sagemaker-runtime",
+            endpoint_url=url,
+            config=config(connect_timeout=connect, read_timeout=read),
+        )
 
         def one(operation: InvokeEndpoint) -> Got:
             session_id = {"SessionId": operation.session_id} if operation.session_id else {}
-            answer = client.invoke_endpoint(EndpointName=operation.endpoint_name, Body=bytes(operation.body), **session_id)
-            return Got(answer["ResponseMetadata"]["HTTPStatusCode"], answer["Body"].read(), answer.get("CustomAttributes"))
+            answer = client.invoke_endpoint(
+                EndpointName=operation.endpoint_name, Body=bytes(operation.body), **session_id
+            )
+            return Got(
+                answer["ResponseMetadata"]["HTTPStatusCode"],
+                answer["Body"].read(),
+                answer.get("CustomAttributes"),
+            )
 
         try:
             return collect(one, operations)
@@ -104,12 +129,16 @@ def _boto3() -> Peer:
 def _httpx() -> Peer:
     httpx = import_module("httpx")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
         connect, read = limits(timeouts)
         with httpx.Client(timeout=httpx.Timeout(read, connect=connect)) as client:
 
             def one(operation: InvokeEndpoint) -> Got:
-                answer = client.post(f"{url}/endpoints/e/invocations", content=bytes(operation.body))
+                answer = client.post(
+                    f"{url}/endpoints/e/invocations", content=bytes(operation.body)
+                )
                 return Got(answer.status_code, answer.content, answer.headers.get(ATTRIBUTES))
 
             return collect(one, operations)
@@ -120,12 +149,16 @@ def _httpx() -> Peer:
 def _urllib3() -> Peer:
     urllib3 = import_module("urllib3")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
         connect, read = limits(timeouts)
         with urllib3.PoolManager(timeout=urllib3.Timeout(connect=connect, read=read)) as pools:
 
             def one(operation: InvokeEndpoint) -> Got:
-                answer = pools.request("POST", f"{url}/endpoints/e/invocations", body=bytes(operation.body))
+                answer = pools.request(
+                    "POST", f"{url}/endpoints/e/invocations", body=bytes(operation.body)
+                )
                 return Got(answer.status, answer.data, answer.headers.get(ATTRIBUTES))
 
             return collect(one, operations)
@@ -136,16 +169,22 @@ def _urllib3() -> Peer:
 def _aiohttp() -> Peer:
     aiohttp = import_module("aiohttp")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
         connect, read = limits(timeouts)
 
         async def one(client: Any, operation: InvokeEndpoint) -> Got:
-            async with client.post(f"{url}/endpoints/e/invocations", data=bytes(operation.body)) as answer:
+            async with client.post(
+                f"{url}/endpoints/e/invocations", data=bytes(operation.body)
+            ) as answer:
                 return Got(answer.status, await answer.read(), answer.headers.get(ATTRIBUTES))
 
         async def main() -> list[object]:
             found: list[object] = []
-            patience = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=connect, sock_read=read)
+            patience = aiohttp.ClientTimeout(
+                total=timeouts.total, sock_connect=connect, sock_read=read
+            )
             async with aiohttp.ClientSession(timeout=patience) as client:
                 for operation in operations:
                     await asyncio.sleep(0.01)  # its loop hears of what happened meanwhile
@@ -160,7 +199,12 @@ def _aiohttp() -> Peer:
     return Peer(call, (aiohttp.ClientError, TimeoutError))  # it says that it raises that one
 
 
-PEERS: dict[str, Callable[[], Peer]] = {"boto3": _boto3, "httpx": _httpx, "aiohttp": _aiohttp, "urllib3": _urllib3}
+PEERS: dict[str, Callable[[], Peer]] = {
+    "boto3": _boto3,
+    "httpx": _httpx,
+    "aiohttp": _aiohttp,
+    "urllib3": _urllib3,
+}
 
 
 def asked(name: str) -> list[Scenario]:
@@ -170,21 +214,33 @@ def asked(name: str) -> list[Scenario]:
 
 def versions(name: str) -> str:
     """What ran."""
-    beneath = {"boto3": ("botocore", "urllib3"), "httpx": ("httpcore", "h11"), "aiohttp": (), "urllib3": ()}[name]
+    beneath = {
+        "boto3": ("botocore", "urllib3"),
+        "httpx": ("httpcore", "h11"),
+        "aiohttp": (),
+        "urllib3": (),
+    }[name]
     over = f" over {' and '.join(f'{part} {version(part)}' for part in beneath)}" if beneath else ""
     return f"{name} {version(name)}{over}"
 
 
 def verdict(peer: Peer, scenario: Scenario, found: list[object], seen: Seen) -> str:
     """A letter for what is wrong; empty if nothing is."""
-    letters = [_letter(peer, scenario.row, right, outcome) for right, outcome in zip(scenario.right, found, strict=True)]
+    letters = [
+        _letter(peer, scenario.row, right, outcome)
+        for right, outcome in zip(scenario.right, found, strict=True)
+    ]
     if scenario.row == "81" and scenario.requests is not None and seen.requests > scenario.requests:
         letters.append("R")
     return min((letter for letter in letters if letter), default="")  # capitals go first
 
 
 def _letter(peer: Peer, row: str, right: Right, outcome: object) -> str:
-    return _of_error(peer, row, right, outcome) if isinstance(outcome, BaseException) else _of_answer(row, right, cast("Got", outcome))
+    return (
+        _of_error(peer, row, right, outcome)
+        if isinstance(outcome, BaseException)
+        else _of_answer(row, right, cast("Got", outcome))
+    )
 
 
 def _of_error(peer: Peer, row: str, right: Right, error: BaseException) -> str:
@@ -195,13 +251,17 @@ def _of_error(peer: Peer, row: str, right: Right, error: BaseException) -> str:
     if row in OF_THE_MESSAGE and not str(error).isprintable():
         return "P"
     told = getattr(error, "response", None)
-    status = told.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(told, dict) else None
+    status = (
+        told.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(told, dict) else None
+    )
     return "T" if isinstance(right, Refusal) and status != right.status else ""
 
 
 def _of_answer(row: str, right: Right, got: Got) -> str:
     if isinstance(right, Answer):
-        good = got.body == right.body and (right.attributes is None or got.attributes == right.attributes)
+        good = got.body == right.body and (
+            right.attributes is None or got.attributes == right.attributes
+        )
     elif got.body == HEALTHY and row != "78":
         return "T" if isinstance(right, Refusal) and row not in ASKED_TO else AGAIN
     else:

@@ -21,7 +21,9 @@ from smruntime_core.values import Record
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
-NEEDS_OTHER_PACKAGES = ("smruntime_transports.auth.",)  # one HTTP client each; niquests may not be installed beside urllib3
+NEEDS_OTHER_PACKAGES = (
+    "smruntime_transports.auth.",
+)  # one HTTP client each; niquests may not be installed beside urllib3
 
 
 def public_modules() -> list[str]:
@@ -29,8 +31,15 @@ def public_modules() -> list[str]:
     found: list[str] = []
     for package in PACKAGES:
         module = importlib.import_module(package)
-        names = [package, *(info.name for info in pkgutil.walk_packages(module.__path__, f"{package}."))]
-        found += [name for name in names if is_public(name) and hasattr(importlib.import_module(name), "__all__")]
+        names = [
+            package,
+            *(info.name for info in pkgutil.walk_packages(module.__path__, f"{package}.")),
+        ]
+        found += [
+            name
+            for name in names
+            if is_public(name) and hasattr(importlib.import_module(name), "__all__")
+        ]
     return found
 
 
@@ -70,7 +79,9 @@ def annotation(module: ModuleType, name: str, value: object) -> str:
 
 def members(kind: type) -> Iterator[str]:
     """Return the lines of the public attributes that a class defines itself, and how it is made."""
-    if not getattr(kind, "_is_protocol", False) and ("__init__" in vars(kind) or issubclass(kind, Record)):
+    if not getattr(kind, "_is_protocol", False) and (
+        "__init__" in vars(kind) or issubclass(kind, Record)
+    ):
         yield signature(kind.__init__)  # type: ignore[misc]  # only its signature is read
     for name, value in sorted(vars(kind).items()):
         if name.startswith("_"):
@@ -102,4 +113,6 @@ def fingerprint(text: str) -> str:
 if __name__ == "__main__":
     text = "\n".join(lines()) + "\n"
     SNAPSHOT.write_text(text, "utf-8")
-    sys.stdout.write(f"{SNAPSHOT.name}: {text.count(chr(10))} lines; CHANGELOG.md must say: Public API {fingerprint(text)}\n")
+    sys.stdout.write(
+        f"{SNAPSHOT.name}: {text.count(chr(10))} lines; CHANGELOG.md must say: Public API {fingerprint(text)}\n"
+    )

@@ -15,7 +15,17 @@ import trio
 
 from smruntime_core import CredentialsError, DispatchFailure, Response, run, run_async
 from smruntime_core.credentials import ProviderContext
-from smruntime_core.effects import Ask, FileContents, Flow, ProcessResult, ReadFile, RunProcess, Send, Sleep, WriteFile
+from smruntime_core.effects import (
+    Ask,
+    FileContents,
+    Flow,
+    ProcessResult,
+    ReadFile,
+    RunProcess,
+    Send,
+    Sleep,
+    WriteFile,
+)
 from smruntime_core.testing import FrozenClock
 from smruntime_transports.sockets import SocketIO
 
@@ -42,21 +52,37 @@ class Exchange(NamedTuple):
         if self.body is not None:
             theirs, ours = dict(parse_qsl(self.body)), dict(parse_qsl(bytes(request.body).decode()))
             assert ours.keys() == theirs.keys()
-            for name, value in theirs.items():  # what was scrubbed after it was recorded is not what the files say
-                assert ours[name] == value.strip() or value.strip() not in files + "AssumeRoleWithWebIdentity2011-06-15"
+            for (
+                name,
+                value,
+            ) in (
+                theirs.items()
+            ):  # what was scrubbed after it was recorded is not what the files say
+                assert (
+                    ours[name] == value.strip()
+                    or value.strip() not in files + "AssumeRoleWithWebIdentity2011-06-15"
+                )
 
 
 class Recorded:
     """A blocking IO that plays `exchanges` in order, and remembers what it was asked."""
 
-    def __init__(self, files: dict[str, str] | None = None, exchanges: list[Exchange] | None = None, *, said: str = "") -> None:
+    def __init__(
+        self,
+        files: dict[str, str] | None = None,
+        exchanges: list[Exchange] | None = None,
+        *,
+        said: str = "",
+    ) -> None:
         self.files = {path: text.encode() for path, text in (files or {}).items()}
         self.exchanges = list(exchanges or [])
         self.sent: list[Send] = []
         self.slept: list[float] = []
         self.ran: list[tuple[str, ...]] = []
         self.printed = ProcessResult(0, b"")
-        self._said = said + "".join(self.files and [data.decode("latin-1") for data in self.files.values()])
+        self._said = said + "".join(
+            self.files and [data.decode("latin-1") for data in self.files.values()]
+        )
 
     def read_file(self, effect: ReadFile) -> FileContents | None:
         data = self.files.get(effect.path)
@@ -80,9 +106,13 @@ class Recorded:
         if "security-credentials-extended" in effect.request.url and not (
             self.exchanges and "security-credentials-extended" in self.exchanges[0].url
         ):
-            return Response(404)  # as instances did before that path was, when most of these were recorded
+            return Response(
+                404
+            )  # as instances did before that path was, when most of these were recorded
         if not self.exchanges:
-            raise DispatchFailure("the recording is over", kind="refused", phase="connect", delivery="not_sent")
+            raise DispatchFailure(
+                "the recording is over", kind="refused", phase="connect", delivery="not_sent"
+            )
         exchange = self.exchanges.pop(0)
         exchange.check(effect, self._said)
         return exchange.response
@@ -114,8 +144,12 @@ def driven(flow: Flow[Any], io: Recorded, way: str) -> Any:
 WAYS = pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
 
 
-def world(environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any) -> ProviderContext:
-    return ProviderContext(environ or {}, home=HOME, clock=FrozenClock(now), random=lambda: 0.5, **more)
+def world(
+    environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any
+) -> ProviderContext:
+    return ProviderContext(
+        environ or {}, home=HOME, clock=FrozenClock(now), random=lambda: 0.5, **more
+    )
 
 
 def refused(flow: Flow[Any], io: object = None) -> CredentialsError:
@@ -129,8 +163,16 @@ def vectors(name: str, of: Callable[[Any], list[Any]] = list) -> list[Any]:
     """Cases of a file beside the checkout; one that skips if it is not there."""
     path = VECTORS / name
     if not path.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=str(case.get("case", case.get("docs")))) for case in of(json.loads(path.read_bytes()))]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=str(case.get("case", case.get("docs"))))
+        for case in of(json.loads(path.read_bytes()))
+    ]
 
 
 @contextmanager

@@ -74,7 +74,9 @@ class Scripted:
     def close(self) -> None:
         self._answers.clear()
         self._closing.set()
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which would hold the port open
+        self._listener.shutdown(
+            socket.SHUT_RDWR
+        )  # wakes the thread in accept(), which would hold the port open
         self._listener.close()
         for connection in self._open:
             connection.close()
@@ -201,7 +203,9 @@ class Stage:
             with self._counting:
                 self.under_way += 1
             self._open.append(connection)
-            threading.Thread(target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True).start()
+            threading.Thread(
+                target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True
+            ).start()
 
     def _serve(self, peer: Peer) -> None:
         with peer.connection, suppress(OSError):
@@ -240,7 +244,12 @@ def closed_port() -> Iterator[str]:
 @contextmanager
 def moto_server() -> Iterator[str]:
     """A moto server's URL; it checks nothing until it is told to (`authenticate`)."""
-    command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -252,4 +261,6 @@ def moto_server() -> Iterator[str]:
 
 def authenticate(url: str) -> None:
     """From now on the moto server at `url` checks signatures and policies."""
-    urllib3.request("POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"})
+    urllib3.request(
+        "POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"}
+    )

@@ -228,10 +228,7 @@ Cancel: TypeAlias = Callable[[float], AbstractAsyncContextManager[None]]
 
 
 async def work_async(
-    run: Run,
-    client: Any,
-    jobs: Iterator[tuple[int, Job]],
-    cancel: Cancel,
+    run: Run, client: Any, jobs: Iterator[tuple[int, Job]], cancel: Cancel
 ) -> None:
     """Make calls in one task."""
     for number, job in jobs:
@@ -362,8 +359,7 @@ def soak(transport: str, calls: int) -> bool:
 def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calls", type=int, default=80_000, help="for each transport")
     parser.add_argument("--only", action="append", choices=TRANSPORTS, help="repeatable")

@@ -90,9 +90,13 @@ class Front(BaseHTTPRequestHandler):
 def fronting(target: str, away: str = "") -> Iterator[tuple[str, list[dict[str, str]]]]:
     seen: list[dict[str, str]] = []
     parts = urlsplit(target)
-    handler = type("_Front", (Front,), {"target": (parts.hostname, parts.port), "away": away, "seen": seen})
+    handler = type(
+        "_Front", (Front,), {"target": (parts.hostname, parts.port), "away": away, "seen": seen}
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", seen
@@ -109,7 +113,9 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 
 
 @pytest.fixture
-def front(endpoint: smruntime_local.Endpoint) -> Iterator[tuple[str, list[dict[str, str]], list[dict[str, str]]]]:
+def front(
+    endpoint: smruntime_local.Endpoint,
+) -> Iterator[tuple[str, list[dict[str, str]], list[dict[str, str]]]]:
     """The front's URL, what it has seen, and what another has seen to which it sends people away."""
     with fronting(endpoint.url) as (other, elsewhere), fronting(endpoint.url, other) as (url, seen):
         yield url, seen, elsewhere
@@ -119,9 +125,16 @@ def front(endpoint: smruntime_local.Endpoint) -> Iterator[tuple[str, list[dict[s
 
 
 def by_httpx(name: str) -> Caller:
-    def call(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
-        library, glue = importlib.import_module(name), importlib.import_module(f"smruntime_transports.auth.{name}")
-        with library.Client(auth=glue.Auth(signer), follow_redirects=True, trust_env=False) as client:
+    def call(
+        signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+    ) -> tuple[int, bytes]:
+        library, glue = (
+            importlib.import_module(name),
+            importlib.import_module(f"smruntime_transports.auth.{name}"),
+        )
+        with library.Client(
+            auth=glue.Auth(signer), follow_redirects=True, trust_env=False
+        ) as client:
             answer = client.request(method, url, content=body, headers=headers)
             return answer.status_code, answer.content
 
@@ -129,11 +142,18 @@ def by_httpx(name: str) -> Caller:
 
 
 def by_async_httpx(name: str) -> Caller:
-    def call(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
-        library, glue = importlib.import_module(name), importlib.import_module(f"smruntime_transports.auth.{name}")
+    def call(
+        signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+    ) -> tuple[int, bytes]:
+        library, glue = (
+            importlib.import_module(name),
+            importlib.import_module(f"smruntime_transports.auth.{name}"),
+        )
 
         async def main() -> tuple[int, bytes]:
-            async with library.AsyncClient(auth=glue.Auth(signer), follow_redirects=True, trust_env=False) as client:
+            async with library.AsyncClient(
+                auth=glue.Auth(signer), follow_redirects=True, trust_env=False
+            ) as client:
                 answer = await client.request(method, url, content=body, headers=headers)
                 return answer.status_code, answer.content
 
@@ -143,8 +163,13 @@ def by_async_httpx(name: str) -> Caller:
 
 
 def by_requests(name: str) -> Caller:
-    def call(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
-        library, glue = importlib.import_module(name), importlib.import_module(f"smruntime_transports.auth.{name}")
+    def call(
+        signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+    ) -> tuple[int, bytes]:
+        library, glue = (
+            importlib.import_module(name),
+            importlib.import_module(f"smruntime_transports.auth.{name}"),
+        )
         with library.Session() as session:
             session.auth, session.trust_env = glue.Auth(signer), False
             answer = session.request(method, url, data=body, headers=headers)
@@ -153,8 +178,13 @@ def by_requests(name: str) -> Caller:
     return call
 
 
-def by_async_niquests(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
-    library, glue = importlib.import_module("niquests"), importlib.import_module("smruntime_transports.auth.niquests")
+def by_async_niquests(
+    signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+) -> tuple[int, bytes]:
+    library, glue = (
+        importlib.import_module("niquests"),
+        importlib.import_module("smruntime_transports.auth.niquests"),
+    )
 
     async def main() -> tuple[int, bytes]:
         async with library.AsyncSession() as session:
@@ -165,7 +195,14 @@ def by_async_niquests(signer: Signer, method: str, url: str, body: Any = b"", he
     return asyncio.run(main())
 
 
-def by_aiohttp(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None, **more: Any) -> tuple[int, bytes]:
+def by_aiohttp(
+    signer: Signer,
+    method: str,
+    url: str,
+    body: Any = b"",
+    headers: Headers | None = None,
+    **more: Any,
+) -> tuple[int, bytes]:
     import aiohttp
 
     from smruntime_transports.auth.aiohttp import Middleware
@@ -180,7 +217,9 @@ def by_aiohttp(signer: Signer, method: str, url: str, body: Any = b"", headers: 
     return asyncio.run(main())
 
 
-def by_urllib3(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
+def by_urllib3(
+    signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+) -> tuple[int, bytes]:
     from smruntime_transports.auth.urllib3 import PoolManager
 
     with PoolManager(signer) as pool:
@@ -188,14 +227,18 @@ def by_urllib3(signer: Signer, method: str, url: str, body: Any = b"", headers: 
         return answer.status, answer.data
 
 
-def by_http_client(signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None) -> tuple[int, bytes]:
+def by_http_client(
+    signer: Signer, method: str, url: str, body: Any = b"", headers: Headers | None = None
+) -> tuple[int, bytes]:
     from smruntime_transports.auth.http_client import request
 
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port)
     with contextlib.closing(connection):
-        request(connection, signer, method, url.removeprefix(f"http://{parts.netloc}"), body, headers)
+        request(
+            connection, signer, method, url.removeprefix(f"http://{parts.netloc}"), body, headers
+        )
         answer = connection.getresponse()
         return answer.status, answer.read()
 
@@ -217,7 +260,9 @@ FOLLOWING = [name for name in CALLERS if name != "http.client"]
 
 def caller_of(name: str) -> Caller:
     library, call = CALLERS[name]
-    pytest.importorskip(library, reason=f"{library} is not installed here (niquests is where tools/test-apart runs)")
+    pytest.importorskip(
+        library, reason=f"{library} is not installed here (niquests is where tools/test-apart runs)"
+    )
     return call
 
 
@@ -245,20 +290,55 @@ BODIES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_a_call(request: pytest.FixtureRequest, call: Caller, endpoint: smruntime_local.Endpoint, kind: str) -> None:
-    if kind == "a file" and "httpx" in (name := request.node.callspec.params["call"]) and "async" in name:
+def test_a_call(
+    request: pytest.FixtureRequest, call: Caller, endpoint: smruntime_local.Endpoint, kind: str
+) -> None:
+    if (
+        kind == "a file"
+        and "httpx" in (name := request.node.callspec.params["call"])
+        and "async" in name
+    ):
         pytest.skip("httpx's AsyncClient sends no plain file")
-    headers = {"Content-Type": "text/csv", "X-Amzn-SageMaker-Custom-Attributes": "a  b", "Authorization": "stale", "X-Amz-Date": "stale"}
+    headers = {
+        "Content-Type": "text/csv",
+        "X-Amzn-SageMaker-Custom-Attributes": "a  b",
+        "Authorization": "stale",
+        "X-Amz-Date": "stale",
+    }
     status, data = call(signer_of(endpoint), "POST", endpoint.url + PATH, BODIES[kind](), headers)
     assert status == 200, data
     assert json.loads(data)["custom_attributes"] == "a  b"
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?", "?a=1&b=%20&a=0", "?x=a+b&y=%c3%a9&z", "?q=a b", "?p=/x/../y//", "?é=ü", "#part", "?a=1#part", "?=&&="]
+    "query",
+    [
+        "",
+        "?",
+        "?a=1&b=%20&a=0",
+        "?x=a+b&y=%c3%a9&z",
+        "?q=a b",
+        "?p=/x/../y//",
+        "?é=ü",
+        "#part",
+        "?a=1#part",
+        "?=&&=",
+    ],
 )
-@pytest.mark.parametrize("path", [PATH, "/base%2fpath" + PATH, "/a b" + PATH, "/x/../y/./" + PATH, "//" + PATH, "/~!$&'()*+,;=:@é" + PATH])
-def test_urls_of_any_kind(call: Caller, endpoint: smruntime_local.Endpoint, path: str, query: str) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        PATH,
+        "/base%2fpath" + PATH,
+        "/a b" + PATH,
+        "/x/../y/./" + PATH,
+        "//" + PATH,
+        "/~!$&'()*+,;=:@é" + PATH,
+    ],
+)
+def test_urls_of_any_kind(
+    call: Caller, endpoint: smruntime_local.Endpoint, path: str, query: str
+) -> None:
     """Whatever a library makes of a URL when it sends it is what must have been signed: a refusal by signature is our fault."""
     if call is by_http_client and (" " in path + query or "é" in path + query or "#" in query):
         pytest.skip("http.client sends no such target")
@@ -268,9 +348,17 @@ def test_urls_of_any_kind(call: Caller, endpoint: smruntime_local.Endpoint, path
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_a_redirect_within_the_origin(following: Caller, endpoint: smruntime_local.Endpoint, front: Any, code: int) -> None:
+def test_a_redirect_within_the_origin(
+    following: Caller, endpoint: smruntime_local.Endpoint, front: Any, code: int
+) -> None:
     url, seen, _ = front
-    status, data = following(signer_of(endpoint), "POST", f"{url}/{code}/{code}{PATH}", b"1,2,3", {"Content-Type": "text/csv"})
+    status, data = following(
+        signer_of(endpoint),
+        "POST",
+        f"{url}/{code}/{code}{PATH}",
+        b"1,2,3",
+        {"Content-Type": "text/csv"},
+    )
     if code in (307, 308) or (following is by_urllib3 and code != 303):  # urllib3 posts again
         assert status == 200, data
         assert json.loads(data)["body"] == "MSwyLDM="
@@ -279,7 +367,9 @@ def test_a_redirect_within_the_origin(following: Caller, endpoint: smruntime_loc
     assert len(seen) in (3, 4, 5)
 
 
-def test_a_redirect_to_another_origin_is_not_signed(following: Caller, endpoint: smruntime_local.Endpoint, front: Any) -> None:
+def test_a_redirect_to_another_origin_is_not_signed(
+    following: Caller, endpoint: smruntime_local.Endpoint, front: Any
+) -> None:
     url, _, elsewhere = front
     signer = SigV4(endpoint.credentials, endpoint.region, origin=url)
     status, _ = following(signer, "POST", f"{url}/307-away{PATH}", b"1,2,3")
@@ -287,7 +377,9 @@ def test_a_redirect_to_another_origin_is_not_signed(following: Caller, endpoint:
     assert all("authorization" not in headers for headers in elsewhere)
 
 
-def test_requests_and_urllib3_do_not_sign_elsewhere_by_themselves(endpoint: smruntime_local.Endpoint, front: Any) -> None:
+def test_requests_and_urllib3_do_not_sign_elsewhere_by_themselves(
+    endpoint: smruntime_local.Endpoint, front: Any
+) -> None:
     url, _, elsewhere = front
     for name in ("requests", "urllib3", "httpx", "httpx2"):
         status, _ = caller_of(name)(signer_of(endpoint), "POST", f"{url}/307-away{PATH}", b"1,2,3")
@@ -296,13 +388,20 @@ def test_requests_and_urllib3_do_not_sign_elsewhere_by_themselves(endpoint: smru
 
 
 @pytest.mark.parametrize("name", ["requests", "niquests", "niquests, async", "urllib3"])
-def test_nobody_else_sees_the_session_token(endpoint: smruntime_local.Endpoint, front: Any, name: str) -> None:
-    """httpx and httpx2 cannot be held back from it (they follow redirects only on request), aiohttp only by `origin`."""
+def test_nobody_else_sees_the_session_token(
+    endpoint: smruntime_local.Endpoint, front: Any, name: str
+) -> None:
+    """Httpx and httpx2 cannot be held back from it (they follow redirects only on request), aiohttp only by `origin`."""
     url, seen, elsewhere = front
     assert caller_of(name)(signer_of(endpoint), "POST", f"{url}/307-away{PATH}", b"1,2,3")[0] == 403
     assert "x-amz-security-token" in seen[0]
     assert elsewhere
-    assert not [field for headers in elsewhere for field in headers if field.startswith("x-amz-") or field == "authorization"]
+    assert not [
+        field
+        for headers in elsewhere
+        for field in headers
+        if field.startswith("x-amz-") or field == "authorization"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +413,11 @@ def test_nobody_else_sees_the_session_token(endpoint: smruntime_local.Endpoint, 
     ],
 )
 def test_http_client_signs_for_the_host_that_is_asked(
-    endpoint: smruntime_local.Endpoint, front: Any, tunnel: tuple[str, int | None] | None, headers: Headers, host: str
+    endpoint: smruntime_local.Endpoint,
+    front: Any,
+    tunnel: tuple[str, int | None] | None,
+    headers: Headers,
+    host: str,
 ) -> None:
     """That is the far end of a tunnel, or whatever the caller calls it."""
     from smruntime_transports.auth.http_client import request
@@ -329,7 +432,9 @@ def test_http_client_signs_for_the_host_that_is_asked(
     assert seen[-1]["host"] == host
 
 
-def test_a_wrong_secret_is_refused_and_not_tried_for_ever(following: Caller, endpoint: smruntime_local.Endpoint, front: Any) -> None:
+def test_a_wrong_secret_is_refused_and_not_tried_for_ever(
+    following: Caller, endpoint: smruntime_local.Endpoint, front: Any
+) -> None:
     url, seen, _ = front
     signer = SigV4(endpoint.credentials.replace(secret_access_key="wrong"), endpoint.region)
     status, _ = following(signer, "POST", f"{url}/307{PATH}", b"1")
@@ -337,7 +442,9 @@ def test_a_wrong_secret_is_refused_and_not_tried_for_ever(following: Caller, end
     assert len(seen) <= 3
 
 
-def test_header_changes_after_signing_do_no_harm(call: Caller, endpoint: smruntime_local.Endpoint) -> None:
+def test_header_changes_after_signing_do_no_harm(
+    call: Caller, endpoint: smruntime_local.Endpoint
+) -> None:
     headers = {
         "Accept": "text/csv",
         "Accept-Encoding": "gzip",
@@ -349,13 +456,20 @@ def test_header_changes_after_signing_do_no_harm(call: Caller, endpoint: smrunti
     assert call(signer_of(endpoint), "POST", endpoint.url + PATH, b"1", headers)[0] == 200
 
 
-def test_a_client_lends_its_credentials(endpoint: smruntime_local.Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_lends_its_credentials(
+    endpoint: smruntime_local.Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So who signs with an adapter has the default chain too, and what is renewed is renewed once."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoint.credentials.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoint.credentials.secret_access_key)
     monkeypatch.setenv("AWS_SESSION_TOKEN", str(endpoint.credentials.session_token))
     with sockets.Client(region=endpoint.region) as client:
-        assert by_http_client(SigV4(client.credentials, endpoint.region), "POST", endpoint.url + PATH, b"1")[0] == 200
+        assert (
+            by_http_client(
+                SigV4(client.credentials, endpoint.region), "POST", endpoint.url + PATH, b"1"
+            )[0]
+            == 200
+        )
         assert client.credentials() is client.credentials()
 
     async def awaited() -> Credentials:
@@ -376,13 +490,17 @@ def test_a_bearer_token(call: Caller, endpoint: smruntime_local.Endpoint) -> Non
 def test_a_body_in_parts(endpoint: smruntime_local.Endpoint) -> None:
     """Read whole by those that can, refused by the others; sent unread where the payload need not be signed."""
     for name in ("httpx", "httpx2"):
-        status, data = caller_of(name)(signer_of(endpoint), "POST", endpoint.url + PATH, iter([b"1,", b"2"]))
+        status, data = caller_of(name)(
+            signer_of(endpoint), "POST", endpoint.url + PATH, iter([b"1,", b"2"])
+        )
         assert (status, json.loads(data)["body"]) == (200, "MSwy")
     for name in ("requests", "urllib3", "http.client"):
         with pytest.raises(ConstructionError, match="body"):
             caller_of(name)(signer_of(endpoint), "POST", endpoint.url + PATH, iter([b"1,", b"2"]))
         unsigned = SigV4(endpoint.credentials, endpoint.region, payload_hash=UNSIGNED_PAYLOAD)
-        assert caller_of(name)(unsigned, "POST", endpoint.url + PATH, iter([b"1,", b"2"]))[0] == 403  # this service wants it signed
+        assert (
+            caller_of(name)(unsigned, "POST", endpoint.url + PATH, iter([b"1,", b"2"]))[0] == 403
+        )  # this service wants it signed
 
     async def parts() -> Any:
         yield b"1,"
@@ -405,11 +523,16 @@ def test_a_file_is_left_where_it_stood(endpoint: smruntime_local.Endpoint, tmp_p
         file.seek(5)
         signer_of(endpoint).apply("POST", endpoint.url + PATH, {}, file)
         assert file.read() == b"1,2"
-    with open(tmp_path / "f", encoding="ascii") as text, pytest.raises(ConstructionError, match="body"):
+    with (
+        open(tmp_path / "f", encoding="ascii") as text,
+        pytest.raises(ConstructionError, match="body"),
+    ):
         signer_of(endpoint).apply("POST", endpoint.url + PATH, {}, text)
 
 
-def test_credentials_are_asked_for_each_time_or_not_at_all(endpoint: smruntime_local.Endpoint) -> None:
+def test_credentials_are_asked_for_each_time_or_not_at_all(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
     asked: list[Credentials] = []
 
     def source() -> Credentials:
@@ -417,12 +540,17 @@ def test_credentials_are_asked_for_each_time_or_not_at_all(endpoint: smruntime_l
         return endpoint.credentials
 
     for _ in range(2):
-        assert by_http_client(SigV4(source, endpoint.region), "POST", endpoint.url + PATH, b"1")[0] == 200
+        assert (
+            by_http_client(SigV4(source, endpoint.region), "POST", endpoint.url + PATH, b"1")[0]
+            == 200
+        )
     assert len(asked) == 2
     assert by_http_client(SigV4(None, endpoint.region), "POST", endpoint.url + PATH, b"1")[0] == 403
 
 
-def test_a_glue_whose_library_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_glue_whose_library_is_missing_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import sys
 
     for name in ("httpx", "httpx2", "requests", "niquests", "aiohttp", "urllib3"):

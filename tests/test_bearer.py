@@ -30,11 +30,19 @@ graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
     service=st.sampled_from(("sagemaker", "bedrock")),
 )
 def test_same_as_botocore_presigns(token: str | None, now: int, expires: int, service: str) -> None:
-    auth, awsrequest, credentials = (pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials"))
+    auth, awsrequest, credentials = (
+        pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials")
+    )
     host = f"{service}.amazonaws.com"
-    theirs = awsrequest.AWSRequest("POST", f"https://{host}/", headers={"host": host}, params={"Action": "CallWithBearerToken"})
-    with mock.patch.object(auth, "get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
-        auth.SigV4QueryAuth(credentials.Credentials("AKID", "secret", token), service, "eu-west-1", expires=expires).add_auth(theirs)
+    theirs = awsrequest.AWSRequest(
+        "POST", f"https://{host}/", headers={"host": host}, params={"Action": "CallWithBearerToken"}
+    )
+    with mock.patch.object(
+        auth, "get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)
+    ):
+        auth.SigV4QueryAuth(
+            credentials.Credentials("AKID", "secret", token), service, "eu-west-1", expires=expires
+        ).add_auth(theirs)
     inside = theirs.url.removeprefix("https://") + "&Version=1"
     known = Credentials("AKID", "secret", token)
     made = bearer_token(known, "eu-west-1", now=now, expires=expires, service=service)
@@ -48,7 +56,9 @@ def rewritten(old: str, new: str) -> str:
 
 
 TOKEN = bearer_token(KEYS, "eu-west-1", now=NOW, expires=60)
-GET_CALLER = presign(Request("POST", "https://sagemaker.amazonaws.com/?Action=DeleteModel"), KEYS, HERE, now=NOW).url
+GET_CALLER = presign(
+    Request("POST", "https://sagemaker.amazonaws.com/?Action=DeleteModel"), KEYS, HERE, now=NOW
+).url
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,11 @@ GET_CALLER = presign(Request("POST", "https://sagemaker.amazonaws.com/?Action=De
         (rewritten("eu-west-1", "eu-west-2"), NOW),
         (rewritten("sagemaker.amazonaws.com/", "elsewhere/"), NOW),
         (rewritten("Action=CallWithBearerToken&", ""), NOW),
-        ("sagemaker-api-key-" + b64encode(f"{GET_CALLER.removeprefix('https://')}&Version=1".encode()).decode(), NOW),
+        (
+            "sagemaker-api-key-"
+            + b64encode(f"{GET_CALLER.removeprefix('https://')}&Version=1".encode()).decode(),
+            NOW,
+        ),
     ],
 )
 def test_refused(token: str, now: float) -> None:
@@ -80,7 +94,11 @@ def test_refused(token: str, now: float) -> None:
 
 @given(st.text(st.characters(exclude_categories=()), max_size=40), st.booleans())
 def test_any_text_is_only_refused(text: str, coded: bool) -> None:
-    inner = b64encode(f"sagemaker.amazonaws.com/?{text}&Version=1".encode("utf-8", "replace")).decode() if coded else text
+    inner = (
+        b64encode(f"sagemaker.amazonaws.com/?{text}&Version=1".encode("utf-8", "replace")).decode()
+        if coded
+        else text
+    )
     with pytest.raises(ServiceError):
         verify_bearer(f"sagemaker-api-key-{inner}", {"AKID": KEYS}, HERE, now=NOW)
 
@@ -96,7 +114,12 @@ def test_a_token_is_renewed_before_it_ends() -> None:
 
 
 def test_a_token_ends_with_its_credentials() -> None:
-    given = iter([Credentials("A", "b", expires_at=NOW + 1000.0), Credentials("B", "c", expires_at=NOW + 9000.0)])
+    given = iter(
+        [
+            Credentials("A", "b", expires_at=NOW + 1000.0),
+            Credentials("B", "c", expires_at=NOW + 9000.0),
+        ]
+    )
     token = BearerToken(lambda: next(given), "eu-west-1")
     first = token.at(NOW)
     assert token.at(NOW + 699) is first
@@ -161,8 +184,7 @@ def test_token_that_another_signer_makes_is_accepted() -> None:
 )
 @pytest.mark.parametrize("later", [0, 43_201, 604_000])
 def test_no_parameter_is_given_twice_or_lasts_longer_than_twelve_hours(
-    query: str,
-    later: int,
+    query: str, later: int
 ) -> None:
     with pytest.raises(ServiceError) as refused:
         verify_bearer(signed_by_hand(query), {"AKID": KEYS}, HERE, now=NOW + later)

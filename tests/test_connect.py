@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 import trio
 
-from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts, run
+from smruntime_core import (
+    ConstructionError,
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    Timeouts,
+    run,
+)
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -40,7 +47,9 @@ ONCE = RetryPolicy(max_attempts=1)
 
 def outcomes(name: str, url: str, look: Look, *, calls: int = 1, **settings: Any) -> list[Any]:
     """What so many calls at the same time come to, on a transport for which `look` is the resolver."""
-    client = KINDS[name](region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=ONCE, **settings)
+    client = KINDS[name](
+        region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=ONCE, **settings
+    )
     client._wire._connector._names = Resolver(look)
     found: list[Any] = []
 
@@ -116,7 +125,9 @@ def test_a_lookup_that_hangs_has_the_time_of_connecting(name: str) -> None:
 
     begun = time.monotonic()
     (outcome,) = outcomes(name, "http://slow.test:1", look, timeouts=Timeouts(connect=0.2))
-    assert time.monotonic() - begun < 5, "asyncio.run and trio.run did not wait for the thread either"
+    assert time.monotonic() - begun < 5, (
+        "asyncio.run and trio.run did not wait for the thread either"
+    )
     released.set()
     assert isinstance(outcome, TimeoutError)
     assert isinstance(outcome, DispatchFailure)
@@ -155,7 +166,11 @@ def test_a_number_is_not_looked_up(name: str) -> None:
 def test_other_addresses_are_tried_when_one_refuses_or_cannot_be(name: str) -> None:
     with scripted(OK) as server, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        found = [(socket.AddressFamily.AF_UNSPEC, ("nowhere", 1)), at(*closed.getsockname()), at("127.0.0.1", port_of(server.url))]
+        found = [
+            (socket.AddressFamily.AF_UNSPEC, ("nowhere", 1)),
+            at(*closed.getsockname()),
+            at("127.0.0.1", port_of(server.url)),
+        ]
         begun = time.monotonic()
         (outcome,) = outcomes(name, "http://some.test", lambda *_: found)
     assert isinstance(outcome, InvokeEndpointOutput), outcome
@@ -166,7 +181,11 @@ def test_an_address_that_swallows_packets_costs_a_quarter_of_a_second(name: str)
     before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
     with scripted(OK) as server, black_hole("127.0.0.2") as hole:
         begun = time.monotonic()
-        (outcome,) = outcomes(name, "http://some.test", lambda *_: [at("127.0.0.2", hole), at("127.0.0.1", port_of(server.url))])
+        (outcome,) = outcomes(
+            name,
+            "http://some.test",
+            lambda *_: [at("127.0.0.2", hole), at("127.0.0.1", port_of(server.url))],
+        )
         seconds = time.monotonic() - begun
     assert isinstance(outcome, InvokeEndpointOutput), outcome
     assert STAGGER <= seconds < STAGGER + 2
@@ -177,9 +196,13 @@ def test_an_address_that_swallows_packets_costs_a_quarter_of_a_second(name: str)
 
 def test_four_of_them_do_not_cost_more_than_connecting_may(name: str) -> None:
     with ExitStack() as stack:
-        holes = [at(f"127.0.0.{n}", stack.enter_context(black_hole(f"127.0.0.{n}"))) for n in range(2, 6)]
+        holes = [
+            at(f"127.0.0.{n}", stack.enter_context(black_hole(f"127.0.0.{n}"))) for n in range(2, 6)
+        ]
         begun = time.monotonic()
-        (outcome,) = outcomes(name, "http://some.test", lambda *_: holes, timeouts=Timeouts(connect=0.8))
+        (outcome,) = outcomes(
+            name, "http://some.test", lambda *_: holes, timeouts=Timeouts(connect=0.8)
+        )
         assert time.monotonic() - begun < 0.8 + 1.5
     assert isinstance(outcome, TimeoutError)
     assert isinstance(outcome, DispatchFailure)
@@ -198,10 +221,17 @@ def test_a_forked_child_asks_for_itself() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
     names = Resolver(lambda host, port: [at("127.0.0.1", port)])
-    names._under_way[os.getpid(), "some.test", 1] = names._ask("other.test", 1)  # one that will never be answered
+    names._under_way[os.getpid(), "some.test", 1] = names._ask(
+        "other.test", 1
+    )  # one that will never be answered
     child = os.fork()
     if not child:
-        os._exit(0 if names._ask("some.test", 1) is not names._under_way.get((os.getppid(), "some.test", 1)) else 1)
+        os._exit(
+            0
+            if names._ask("some.test", 1)
+            is not names._under_way.get((os.getppid(), "some.test", 1))
+            else 1
+        )
     assert os.waitpid(child, 0)[1] == 0
 
 

@@ -19,8 +19,14 @@ from .servers import OK, scripted
 @pytest.fixture(scope="session")
 def matrix(request: pytest.FixtureRequest) -> Matrix:
     """All scenarios that are asked for are played once, together, since most of them wait."""
-    asked: list[Any] = [item for item in request.session.items if getattr(item, "originalname", "") == "test_contract"]
-    return run_all((item.callspec.params["contracted"], item.callspec.params["scenario"]) for item in asked)
+    asked: list[Any] = [
+        item
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_contract"
+    ]
+    return run_all(
+        (item.callspec.params["contracted"], item.callspec.params["scenario"]) for item in asked
+    )
 
 
 @pytest.mark.parametrize("scenario", CONTRACT, ids=str)
@@ -69,7 +75,11 @@ def test_sends_what_was_signed_and_only_frames_it(call: Caller) -> None:
 
 
 def test_output_and_metadata(call: Caller) -> None:
-    with scripted(answer(b"\xff\x00", "x-amzn-RequestId: q", "X-AMZN-SAGEMAKER-CUSTOM-ATTRIBUTES: a=b", "Date: x")) as server:
+    with scripted(
+        answer(
+            b"\xff\x00", "x-amzn-RequestId: q", "X-AMZN-SAGEMAKER-CUSTOM-ATTRIBUTES: a=b", "Date: x"
+        )
+    ) as server:
         (output,) = call(server.url)
     assert isinstance(output, InvokeEndpointOutput)
     assert (output.body, output.custom_attributes) == (b"\xff\x00", "a=b")
@@ -119,7 +129,10 @@ def test_tls(call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext) ->
     authority.configure_trust(trusting)
     with scripted(OK, answer(b"y" * 300_000), tls=server_tls) as server:
         outcomes = call(server.url, IRIS, IRIS, tls=trusting)
-        assert [len(o.body) for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [3, 300_000]
+        assert [len(o.body) for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [
+            3,
+            300_000,
+        ]
         assert server.connections == 1
 
 

@@ -122,7 +122,9 @@ def test_rejected_credentials_are_waited_out() -> None:
     assert kept.advise(new) == "wait"
     kept.begin()
     kept.failed()
-    assert kept.advise(new) == "use", "there is nothing better, and the caller sees that they are the same"
+    assert kept.advise(new) == "use", (
+        "there is nothing better, and the caller sees that they are the same"
+    )
     clock.now += 1.1
     assert kept.advise(None) == "wait"
 
@@ -166,7 +168,9 @@ class Callers(RuleBasedStateMachine):
     @rule(seconds=st.one_of(st.none(), st.floats(-100, 5000)))
     def it_comes(self, seconds: float | None) -> None:
         self.running -= 1
-        fetched = Credentials("AKID", "s", None, None if seconds is None else self.clock.now + seconds)
+        fetched = Credentials(
+            "AKID", "s", None, None if seconds is None else self.clock.now + seconds
+        )
         try:
             self.kept.done(fetched)
         except CredentialsError:
@@ -190,7 +194,9 @@ class Callers(RuleBasedStateMachine):
 
     def served(self, keys: Credentials | None) -> None:
         assert keys is not None
-        assert keys.expires_at is None or keys.expires_at > self.clock.now, "expired credentials were served"
+        assert keys.expires_at is None or keys.expires_at > self.clock.now, (
+            "expired credentials were served"
+        )
 
     @invariant()
     def one_renewal_at_most(self) -> None:

@@ -17,13 +17,25 @@ from smruntime_core.testing import FrozenClock
 
 from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
 
-COMPARED = {"accept", "content-type", "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds", "x-amz-sso_bearer_token"}
+COMPARED = {
+    "accept",
+    "content-type",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+    "x-amz-sso_bearer_token",
+}
 
 
 def exchange(recorded: Any) -> Exchange:
     request, response = recorded["request"], recorded["response"]
-    headers = {name.lower(): values[0] for name, values in request["headers"].items() if name.lower() in COMPARED}
-    fields = tuple((name, value) for name, values in response["headers"].items() for value in values)
+    headers = {
+        name.lower(): values[0]
+        for name, values in request["headers"].items()
+        if name.lower() in COMPARED
+    }
+    fields = tuple(
+        (name, value) for name, values in response["headers"].items() for value in values
+    )
     answer = Response(response["status"], fields, response["body"].encode())
     return Exchange(request["method"], request["uri"], answer, headers, request["body"] or None)
 
@@ -31,7 +43,11 @@ def exchange(recorded: Any) -> Exchange:
 @WAYS
 @pytest.mark.parametrize("case", vectors("credentials-default-chain.json"))
 def test_recordings(case: Any, way: str) -> None:
-    io = Recorded(case["files"], [exchange(recorded) for recorded in case["http"]], said="".join(case["env"].values()))
+    io = Recorded(
+        case["files"],
+        [exchange(recorded) for recorded in case["http"]],
+        said="".join(case["env"].values()),
+    )
     flow = resolve(world(case["env"]))
     expected = case["result"].get("Ok")
     if expected is None:
@@ -46,7 +62,10 @@ def test_recordings(case: Any, way: str) -> None:
         assert found.account_id == expected.get("account_id")
     assert not io.exchanges, "not all that was recorded was asked for"
     for send in io.sent:
-        signed = any(name == "authorization" and value.startswith("AWS4") for name, value in send.request.headers)
+        signed = any(
+            name == "authorization" and value.startswith("AWS4")
+            for name, value in send.request.headers
+        )
         assert signed == (b"Action=AssumeRole&" in bytes(send.request.body))
 
 
@@ -55,17 +74,36 @@ def test_what_no_source_has_is_a_diagnosis() -> None:
     names = [name for name, _ in error.tried]
     assert names == ["the environment", "profile", "web identity", "container", "instance metadata"]
     said = str(error)
-    for word in ("AWS_ACCESS_KEY_ID", "'default'", "AWS_WEB_IDENTITY_TOKEN_FILE", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
+    for word in (
+        "AWS_ACCESS_KEY_ID",
+        "'default'",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "RELATIVE_URI",
+        "AWS_EC2_METADATA_DISABLED",
+    ):
         assert word in said
     assert said.isprintable()
 
 
 def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() -> None:
-    environ = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "s", "AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"}
-    files = {f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n[empty]\nregion = r-1\n"}
+    environ = {
+        "AWS_ACCESS_KEY_ID": "ENVKEY",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
+        "AWS_ROLE_ARN": "r",
+    }
+    files = {
+        f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n[empty]\nregion = r-1\n"
+    }
     assert run(resolve(world(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
-    assert run(resolve(world(environ, profile="dev")), Recorded(files)).credentials.access_key_id == "DEVKEY"
-    tried = refused(resolve(world({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")), Recorded(files)).tried
+    assert (
+        run(resolve(world(environ, profile="dev")), Recorded(files)).credentials.access_key_id
+        == "DEVKEY"
+    )
+    tried = refused(
+        resolve(world({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
+        Recorded(files),
+    ).tried
     assert [name for name, _ in tried] == ["profile", "container", "instance metadata"]
 
 
@@ -74,25 +112,48 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
     [
         ({"AWS_ACCESS_KEY_ID": "A"}, {}, "AWS_SECRET_ACCESS_KEY is missing"),
         ({"AWS_SECRET_ACCESS_KEY": "hush"}, {}, "AWS_ACCESS_KEY_ID is missing"),
-        ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "hush\n hush"}, {}, "the environment: secret_access_key"),
-        ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "soon"}, {}, "AWS_CREDENTIAL_EXPIRATION"),
+        (
+            {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "hush\n hush"},
+            {},
+            "the environment: secret_access_key",
+        ),
+        (
+            {
+                "AWS_ACCESS_KEY_ID": "A",
+                "AWS_SECRET_ACCESS_KEY": "s",
+                "AWS_CREDENTIAL_EXPIRATION": "soon",
+            },
+            {},
+            "AWS_CREDENTIAL_EXPIRATION",
+        ),
         ({"AWS_PROFILE": "nobody"}, {}, "'nobody' (AWS_PROFILE)"),
         ({}, {".aws/config": "x" * (1 << 20) + "y"}, "at most 1048576 bytes"),
         ({}, {".aws/config": "[profile"}, "line 1"),
-        ({}, {".aws/credentials": "[default]\naws_secret_access_key = hush\n"}, "aws_access_key_id is missing"),
+        (
+            {},
+            {".aws/credentials": "[default]\naws_secret_access_key = hush\n"},
+            "aws_access_key_id is missing",
+        ),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}, {}, "AWS_ROLE_ARN is not"),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"}, {}, "no file /t"),
     ],
 )
-def test_a_source_that_is_set_up_but_fails_ends_the_search(environ: dict[str, str], files: dict[str, str], says: str) -> None:
-    error = refused(resolve(world(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()}))
+def test_a_source_that_is_set_up_but_fails_ends_the_search(
+    environ: dict[str, str], files: dict[str, str], says: str
+) -> None:
+    error = refused(
+        resolve(world(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()})
+    )
     assert says in str(error)
     assert "hush" not in str(error)
 
 
 def test_each_resolution_reads_anew() -> None:
     path = f"{HOME}/.aws/credentials"
-    io, here = Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}), world()
+    io, here = (
+        Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}),
+        world(),
+    )
     assert run(DefaultChain().provide(here), io).access_key_id == "A"
     io.files[path] = io.files[path].replace(b"= A", b"= B")
     assert run(DefaultChain().provide(here), io).access_key_id == "B"
@@ -101,15 +162,47 @@ def test_each_resolution_reads_anew() -> None:
 KEYS = "aws_access_key_id = AKIDFILE\naws_secret_access_key = filesecret\n"
 PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "procsecret", "SessionToken": "t", "AccountId": "1"}'
 SETUPS: dict[str, tuple[dict[str, str], str, str]] = {
-    "the environment": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}, "", f"[default]\n{KEYS}"),
-    "with a token": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, "", ""),
-    "with an old token": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SECURITY_TOKEN": "t"}, "", ""),
-    "an empty environment": ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "", f"[default]\n{KEYS}"),
-    "the default profile": ({}, "[default]\nregion = eu-west-1\n", f"[default]\n{KEYS}aws_session_token = t\n"),
+    "the environment": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"},
+        "",
+        f"[default]\n{KEYS}",
+    ),
+    "with a token": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"},
+        "",
+        "",
+    ),
+    "with an old token": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SECURITY_TOKEN": "t"},
+        "",
+        "",
+    ),
+    "an empty environment": (
+        {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+        "",
+        f"[default]\n{KEYS}",
+    ),
+    "the default profile": (
+        {},
+        "[default]\nregion = eu-west-1\n",
+        f"[default]\n{KEYS}aws_session_token = t\n",
+    ),
     "a named profile": ({"AWS_PROFILE": "dev"}, f"[profile dev]\n{KEYS}", ""),
-    "a named profile, in the older variable": ({"AWS_DEFAULT_PROFILE": "dev"}, f"[profile dev]\n{KEYS}", ""),
-    "credentials before config": ({}, "[default]\naws_access_key_id = X\naws_secret_access_key = Y\n", f"[default]\n{KEYS}"),
-    "a program": ({}, "[default]\ncredential_process = '{here}/keys of mine' --for 'you and me'\n", ""),
+    "a named profile, in the older variable": (
+        {"AWS_DEFAULT_PROFILE": "dev"},
+        f"[profile dev]\n{KEYS}",
+        "",
+    ),
+    "credentials before config": (
+        {},
+        "[default]\naws_access_key_id = X\naws_secret_access_key = Y\n",
+        f"[default]\n{KEYS}",
+    ),
+    "a program": (
+        {},
+        "[default]\ncredential_process = '{here}/keys of mine' --for 'you and me'\n",
+        "",
+    ),
     "nothing": ({}, "[default]\nregion = eu-west-1\n", ""),
     "somebody else's profile": ({}, "", f"[other]\n{KEYS}"),
 }
@@ -138,7 +231,9 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
         return
     with on_sockets() as io:
         ours = run(resolve(here), io).credentials
-    assert ours == Credentials(frozen.access_key, frozen.secret_key, frozen.token, None, frozen.account_id)
+    assert ours == Credentials(
+        frozen.access_key, frozen.secret_key, frozen.token, None, frozen.account_id
+    )
 
 
 def test_every_public_name_has_one_room() -> None:
@@ -150,7 +245,9 @@ def test_every_public_name_has_one_room() -> None:
         credentials.nothing  # noqa: B018 - asking for it is the point
 
 
-ROLE_PROFILE = "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = b\n"
+ROLE_PROFILE = (
+    "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = b\n"
+)
 ENVIRONMENT_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "hush"}
 CONFIG_FILE = f"{HOME}/.aws/config"
 
@@ -173,7 +270,12 @@ def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["sso_session = s", "credential_process = /hush", "aws_access_key_id = hush", "login_session = x"],
+    [
+        "sso_session = s",
+        "credential_process = /hush",
+        "aws_access_key_id = hush",
+        "login_session = x",
+    ],
 )
 def test_other_credentials_that_lose_are_told_without_their_values(setting: str) -> None:
     told = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
@@ -231,12 +333,7 @@ DIFFERING = [
         ("AKIDB", None),
     ),
     Differing(
-        "two tokens",
-        ENVIRONMENT_KEYS | BOTH_TOKENS,
-        "",
-        "",
-        ("AKIDENV", "new"),
-        ("AKIDENV", "old"),
+        "two tokens", ENVIRONMENT_KEYS | BOTH_TOKENS, "", "", ("AKIDENV", "new"), ("AKIDENV", "old")
     ),
 ]
 

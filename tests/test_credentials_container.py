@@ -34,7 +34,9 @@ def asked(environ: dict[str, str]) -> Flow[Any]:
 
 
 @WAYS
-@pytest.mark.parametrize("case", vectors("credentials-container-uri.json", lambda data: data["tests"]))
+@pytest.mark.parametrize(
+    "case", vectors("credentials-container-uri.json", lambda data: data["tests"])
+)
 def test_cases(case: Any, way: str) -> None:
     if "Ok" in case["result"]:
         assert driven(asked(case["env"]), Recorded(), way) == case["result"]["Ok"]
@@ -75,31 +77,46 @@ def test_an_address_that_is_not_to_be_trusted(url: str) -> None:
 
 @pytest.mark.parametrize("path", [".example.com/keys", "@example.com/keys", ":80/keys", "keys"])
 def test_a_relative_address_begins_with_a_slash(path: str) -> None:
-    assert "slash" in str(refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}))))
+    assert "slash" in str(
+        refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})))
+    )
 
 
 ADDRESSES = ["127.0.0.1", "127.255.0.3", "::1", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"]
 
 
-@pytest.mark.parametrize("host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"])
+@pytest.mark.parametrize(
+    "host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"]
+)
 def test_hosts_that_are(host: str) -> None:
     assert trusted(host)
 
 
 def test_the_token_of_the_file_goes_before_the_other() -> None:
-    environ = {**HERE, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "env", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}
+    environ = {
+        **HERE,
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "env",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token",
+    }
     for files, token in (({"/token": "file\n"}, "file"),):
-        io = Recorded(files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})])
+        io = Recorded(
+            files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})]
+        )
         assert run(Container().provide(world(environ)), io).access_key_id == "AKID"
     del environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
     io = Recorded({}, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": "env"})])
     assert run(Container().provide(world(environ)), io).session_token == "t"
 
 
-@pytest.mark.parametrize("token", ["hush\r\nx-evil: 1", "hush\nx", "hush\x00", "hush é", "h" * 70_000])
+@pytest.mark.parametrize(
+    "token", ["hush\r\nx-evil: 1", "hush\nx", "hush\x00", "hush é", "h" * 70_000]
+)
 def test_a_token_that_no_header_can_carry(token: str) -> None:
     io = Recorded({"/token": token})
-    for more in ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": token}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}):
+    for more in (
+        {"AWS_CONTAINER_AUTHORIZATION_TOKEN": token},
+        {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"},
+    ):
         error = refused(Container().provide(world({**HERE, **more})), io)
         assert "AUTHORIZATION_TOKEN" in str(error)
         assert "hush" not in str(error)
@@ -110,7 +127,10 @@ def test_a_token_that_no_header_can_carry(token: str) -> None:
     ("answer", "says"),
     [
         (Response(302, (("location", "http://example.com/"),)), "status 302"),
-        (Response(403, (), b'{"code": "AccessDenied", "message": "not you"}'), "AccessDenied: not you"),
+        (
+            Response(403, (), b'{"code": "AccessDenied", "message": "not you"}'),
+            "AccessDenied: not you",
+        ),
         (Response(404, (), b"<html>"), "status 404"),
         (Response(200, (), b"hush"), "not a JSON object"),
         (Response(200, (), b"[" * 100_000), "not a JSON object"),
@@ -132,7 +152,12 @@ def test_an_answer_that_holds_no_credentials(answer: Response, says: str) -> Non
 
 def test_a_server_that_is_not_well_is_asked_again() -> None:
     io = Recorded(
-        {}, [Exchange("GET", URL, Response(500)), Exchange("GET", URL, Response(503)), Exchange("GET", URL, Response(200, (), KEYS))]
+        {},
+        [
+            Exchange("GET", URL, Response(500)),
+            Exchange("GET", URL, Response(503)),
+            Exchange("GET", URL, Response(200, (), KEYS)),
+        ],
     )
     assert run(Container().provide(world(HERE)), io).access_key_id == "AKID"
     assert len(io.slept) == 2
@@ -144,11 +169,21 @@ def test_a_server_that_is_not_well_is_asked_again() -> None:
 
 
 def over_the_wire(url: str) -> Flow[Any]:
-    return Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k"}))
+    return Container().provide(
+        world(
+            {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k",
+            }
+        )
+    )
 
 
 def test_what_goes_out() -> None:
-    with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)) as server, on_sockets() as io:
+    with (
+        scripted(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)) as server,
+        on_sockets() as io,
+    ):
         assert run(over_the_wire(server.url), io).access_key_id == "AKID"
     (request,) = server.requests
     assert request.startswith(b"GET /keys HTTP/1.1\r\n")
@@ -158,7 +193,9 @@ def test_what_goes_out() -> None:
 @pytest.mark.parametrize("path", ["/ke ys", "/k\xe9ys", "/keys#here", "/\udcff"])
 def test_an_address_that_cannot_be_sent(path: str) -> None:
     with on_sockets() as io:
-        error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io)
+        error = refused(
+            Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io
+        )
     assert "the container's endpoint: url" in str(error)
 
 
@@ -220,9 +257,7 @@ LIMITED = [
 
 @pytest.mark.parametrize(("more", "seconds", "tries"), LIMITED)
 def test_variables_raise_the_limits_and_never_lower_them(
-    more: dict[str, str],
-    seconds: float,
-    tries: int,
+    more: dict[str, str], seconds: float, tries: int
 ) -> None:
     io = Recorded()
     assert f"after {tries} tries" in str(refused(Container().provide(world({**HERE, **more})), io))
@@ -252,7 +287,9 @@ def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch, name: str) -> 
         if name == "urllib3 itself":
             client: Any = on_urllib3.Client(pools=urllib3.ProxyManager(proxy.url), **where)
         else:
-            client = {"urllib3": on_urllib3.Client, "sockets": sockets.Client}[name](proxy=proxy.url, **where)
+            client = {"urllib3": on_urllib3.Client, "sockets": sockets.Client}[name](
+                proxy=proxy.url, **where
+            )
         with client:
             assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
         assert len(here.requests) == len(there.requests) == len(proxy.asked) == 1

@@ -12,16 +12,36 @@ from hypothesis import strategies as st
 from smruntime_core import Credentials, CredentialsError
 from smruntime_core.credentials._documents import brief, credentials, json_object, xml_leaves
 
-NAMES = ["AccessKeyId", "SecretAccessKey", "Token", "SessionToken", "Expiration", "AccountId", "Code", "Message", "accesskeyid", "x"]
+NAMES = [
+    "AccessKeyId",
+    "SecretAccessKey",
+    "Token",
+    "SessionToken",
+    "Expiration",
+    "AccountId",
+    "Code",
+    "Message",
+    "accesskeyid",
+    "x",
+]
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8), lambda inner: st.lists(inner, max_size=2)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2),
 )
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), values | st.sampled_from(["Success", "2099-01-31T00:00:00Z", "AKID"])), st.booleans())
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES),
+        values | st.sampled_from(["Success", "2099-01-31T00:00:00Z", "AKID"]),
+    ),
+    st.booleans(),
+)
 def test_any_document(document: dict[str, Any], expires: bool) -> None:
     try:
-        found = credentials(json_object(json.dumps(document).encode(), "here"), "here", expires=expires)
+        found = credentials(
+            json_object(json.dumps(document).encode(), "here"), "here", expires=expires
+        )
     except CredentialsError as error:
         assert str(error).startswith("here: ")
         assert str(error).isprintable()
@@ -38,7 +58,9 @@ def test_any_bytes(body: bytes) -> None:
 
 def test_names_may_be_in_any_case() -> None:
     body = b'{"accessKeyId": "A", "SECRETACCESSKEY": "s", "sessionToken": "t", "expiration": "2099-01-31T02:00:00+02:00", "AccountID": "1"}'
-    assert credentials(json_object(body, "here"), "here") == Credentials("A", "s", "t", 4073500800.0, "1")
+    assert credentials(json_object(body, "here"), "here") == Credentials(
+        "A", "s", "t", 4073500800.0, "1"
+    )
 
 
 def test_what_is_hidden() -> None:
@@ -55,5 +77,8 @@ def test_a_refusal_is_told_briefly() -> None:
 
 
 def test_references() -> None:
-    said = xml_leaves(b"<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x42;&nope;&#xFFFFFF;&</a><a>second</a><b  c='d' ></b >", "here")
+    said = xml_leaves(
+        b"<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x42;&nope;&#xFFFFFF;&</a><a>second</a><b  c='d' ></b >",
+        "here",
+    )
     assert dict(said) == {"a": "<>&\"'AB&nope;&#xFFFFFF;&", "b": ""}

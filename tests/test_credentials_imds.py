@@ -20,7 +20,12 @@ from .servers import Peer, acting, closed_port
 
 URL = "http://169.254.169.254"
 KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z", "AccountId": "1"}'
-TOKEN = Exchange("PUT", f"{URL}/latest/api/token", Response(200, (), b"tok"), {"x-aws-ec2-metadata-token-ttl-seconds": "21600"})
+TOKEN = Exchange(
+    "PUT",
+    f"{URL}/latest/api/token",
+    Response(200, (), b"tok"),
+    {"x-aws-ec2-metadata-token-ttl-seconds": "21600"},
+)
 
 
 def get(path: str, answer: Response) -> Exchange:
@@ -28,7 +33,9 @@ def get(path: str, answer: Response) -> Exchange:
 
 
 def where(case: Any) -> Flow[str]:
-    url = yield from endpoint(world(case["env"]), case.get("endpoint_override"), case.get("mode_override"))
+    url = yield from endpoint(
+        world(case["env"]), case.get("endpoint_override"), case.get("mode_override")
+    )
     return f"{url}/latest/api/token"
 
 
@@ -53,7 +60,15 @@ def test_the_path_that_knows_the_account_too() -> None:
 @pytest.mark.parametrize("status", [404, 403, 500])
 def test_the_older_path_where_that_is_not_known(status: int) -> None:
     other = get(f"{EXTENDED}/", Response(status))
-    io = Recorded({}, [TOKEN, other, get(f"{ROLES}/", Response(200, (), b"r")), get(f"{ROLES}/r", Response(200, (), KEYS))])
+    io = Recorded(
+        {},
+        [
+            TOKEN,
+            other,
+            get(f"{ROLES}/", Response(200, (), b"r")),
+            get(f"{ROLES}/r", Response(200, (), KEYS)),
+        ],
+    )
     assert run(InstanceMetadata().provide(world()), io).access_key_id == "AKID"
     assert len(io.sent) == 4
 
@@ -86,7 +101,9 @@ def test_instances_that_give_nothing(exchanges: list[Exchange], says: str) -> No
 
 def test_switched_off() -> None:
     io = Recorded()
-    assert "AWS_EC2_METADATA_DISABLED" in str(refused(InstanceMetadata().provide(world({"AWS_EC2_METADATA_DISABLED": "True"})), io))
+    assert "AWS_EC2_METADATA_DISABLED" in str(
+        refused(InstanceMetadata().provide(world({"AWS_EC2_METADATA_DISABLED": "True"})), io)
+    )
     assert not io.sent
 
 
@@ -139,9 +156,7 @@ BAD = [
 
 @pytest.mark.parametrize(("environ", "config", "says"), BAD)
 def test_bad_setting_is_refused_with_its_source(
-    environ: dict[str, str],
-    config: str,
-    says: str,
+    environ: dict[str, str], config: str, says: str
 ) -> None:
     io = Recorded({f"{HOME}/.aws/config": config})
     assert says in str(refused(InstanceMetadata().provide(world(environ)), io))

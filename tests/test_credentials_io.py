@@ -26,7 +26,14 @@ import pytest
 import trio
 
 from smruntime_core import ConstructionError, Credentials, CredentialsError, SmRuntimeError, run
-from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, ProviderContext, make_provider
+from smruntime_core.credentials import (
+    ANONYMOUS,
+    DefaultChain,
+    Environment,
+    Process,
+    ProviderContext,
+    make_provider,
+)
 from smruntime_core.effects import Flow, GetCredentials, ReadFile, RunProcess, Sleep, WriteFile
 from smruntime_core.testing import FrozenClock
 from smruntime_core.values._record import unchecked
@@ -48,7 +55,9 @@ KEYS = Credentials("AKIDGIVEN", "a secret", "token")
 
 def signer(requests: list[bytes]) -> list[str]:
     """Whose key each request is signed with."""
-    return [request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests]
+    return [
+        request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests
+    ]
 
 
 # ── what may be given ──
@@ -80,14 +89,24 @@ GIVEN: dict[str, Callable[[], Any]] = {
     "a flow": lambda: a_flow,
     "a provider": APlainProvider,
     "a session of boto3": lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
-    "credentials of botocore": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
-    "a callable that returns those": lambda: lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
-    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials("AKIDGIVEN", "a secret", "token"),
+    "credentials of botocore": lambda: botocore.credentials.Credentials(
+        "AKIDGIVEN", "a secret", "token"
+    ),
+    "a callable that returns those": lambda: (
+        lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token")
+    ),
+    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials(
+        "AKIDGIVEN", "a secret", "token"
+    ),
     "a class": lambda: APlainProvider,
-    "a callable that returns a session": lambda: lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns a session": lambda: (
+        lambda: boto3.Session("AKIDGIVEN", "a secret", "token")
+    ),
     "a callable that returns a provider": lambda: APlainProvider().itself,
     "a callable that returns a callable": lambda: lambda: lambda: KEYS,
-    "a callable that returns frozen ones": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials,
+    "a callable that returns frozen ones": lambda: (
+        botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials
+    ),
 }
 
 
@@ -105,9 +124,16 @@ def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
 
     def metadata() -> dict[str, str]:
         expiry = datetime.fromtimestamp(clock.now + 3600, UTC).isoformat()
-        return {"access_key": f"AKID{next(made)}", "secret_key": "s", "token": "t", "expiry_time": expiry}
+        return {
+            "access_key": f"AKID{next(made)}",
+            "secret_key": "s",
+            "token": "t",
+            "expiry_time": expiry,
+        }
 
-    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(metadata(), metadata, "test")
+    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(
+        metadata(), metadata, "test"
+    )
     theirs._time_fetcher = lambda: datetime.fromtimestamp(clock.now, UTC)
     for given, ages in ((theirs, 2000), (botocore.credentials.Credentials("AKID0", "s", "t"), 200)):
         here = ProviderContext({}, home="/", clock=clock, random=lambda: 0.0)
@@ -193,30 +219,52 @@ def failing() -> Credentials:
         (lambda: "AKID", "must return Credentials, not str"),
         (Unfit(), "Unfit.provide must return Credentials, not str"),
         (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
-        (NoFlowEither(), "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine"),
+        (
+            NoFlowEither(),
+            "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine",
+        ),
         (botocore.session.Session, "found none"),
-        (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
+        (
+            lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None),
+            "secret_access_key",
+        ),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
-        (lambda: KEYS.replace(expires_at="2030-01-31T00:00:00Z"), "expires_at: found str; must be seconds since the epoch"),
-        (lambda: unchecked(Credentials, {**vars(KEYS), "expires_at": "2030-01-31T00:00:00Z"}), "raised TypeError"),
+        (
+            lambda: KEYS.replace(expires_at="2030-01-31T00:00:00Z"),
+            "expires_at: found str; must be seconds since the epoch",
+        ),
+        (
+            lambda: unchecked(Credentials, {**vars(KEYS), "expires_at": "2030-01-31T00:00:00Z"}),
+            "raised TypeError",
+        ),
         (exiting, "raised SystemExit"),
         (Exits(), "raised SystemExit"),
     ],
 )
 def test_what_comes_to_nothing(perform: Performer, given: Any, says: str) -> None:
-    (error,) = perform("http://127.0.0.1:9", credentials=given() if given is botocore.session.Session else given)
+    (error,) = perform(
+        "http://127.0.0.1:9", credentials=given() if given is botocore.session.Session else given
+    )
     assert isinstance(error, CredentialsError)
     assert says in str(error)
     assert "hush" not in str(error)
 
 
-EXPIRED = b"HTTP/1.1 403 x\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: 2\r\n\r\n{}"
+EXPIRED = (
+    b"HTTP/1.1 403 x\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: 2\r\n\r\n{}"
+)
 
 
 def test_credentials_that_the_service_rejects_are_fetched_anew(perform: Performer) -> None:
     made: Iterator[int] = iter(range(100))
     with scripted(OK, EXPIRED, OK, OK) as server:
-        outcomes = perform(server.url, Step(), Step(), Step(), credentials=lambda: Credentials(f"AKID{next(made)}", "s"))
+        outcomes = perform(
+            server.url,
+            Step(),
+            Step(),
+            Step(),
+            credentials=lambda: Credentials(f"AKID{next(made)}", "s"),
+        )
     assert [outcome.body for outcome in outcomes] == [b"abc"] * 3
     assert signer(server.requests) == ["AKID0", "AKID0", "AKID1", "AKID1"]
 
@@ -272,13 +320,17 @@ class Colour:
         self.source = Source(self.clock)
         wire = Wire(time.monotonic)
         self.io: Any = {"threads": SocketIO, "trio": TrioIO, "asyncio": AsyncioIO}[name](wire)
-        self.io.configure(self.source, ProviderContext({}, home="/", clock=self.clock, random=lambda: 0.0), None)
+        self.io.configure(
+            self.source, ProviderContext({}, home="/", clock=self.clock, random=lambda: 0.0), None
+        )
 
     def rounds(self, *what: Callable[[], object] | int) -> list[Any]:
         """Between rounds of so many calls at once, do something; what the last round came to."""
         if self.name == "threads":
             return self._threads(what)
-        return (trio.run if self.name == "trio" else lambda do: asyncio.run(do()))(lambda: self._awaited(what))
+        return (trio.run if self.name == "trio" else lambda do: asyncio.run(do()))(
+            lambda: self._awaited(what)
+        )
 
     def _threads(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:
         outcomes: list[Any] = []
@@ -410,13 +462,17 @@ def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
         bodies.append((await client.invoke_endpoint(endpoint_name="e", body=b"")).body)
 
     async def on_trio() -> None:
-        client = on_trio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source)
+        client = on_trio_.AsyncClient(
+            region="us-east-1", endpoint_url=server.url, credentials=source
+        )
         async with client, trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(call, client)
 
     async def on_asyncio() -> None:
-        async with on_asyncio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source) as client:
+        async with on_asyncio_.AsyncClient(
+            region="us-east-1", endpoint_url=server.url, credentials=source
+        ) as client:
             await asyncio.gather(*(call(client) for _ in range(20)))
 
     with scripted(*[OK] * 20) as server:
@@ -534,7 +590,15 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
         assert run(Process(f"{command} $HOME;x").provide(world()), io).access_key_id == "AKIDPROC"
 
 
-@pytest.mark.parametrize("text", ["sleep 60", "sleep 60 & exit 0", "exec >&-; sleep 60", "trap '' TERM; while :; do sleep 1; done"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sleep 60",
+        "sleep 60 & exit 0",
+        "exec >&-; sleep 60",
+        "trap '' TERM; while :; do sleep 1; done",
+    ],
+)
 @pytest.mark.usefixtures("pipes")
 def test_a_program_that_does_not_end_is_not_waited_for(tmp_path: Path, text: str) -> None:
     effect = RunProcess((program(tmp_path / "keys", text),), seconds=0.3)
@@ -574,7 +638,12 @@ def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
 
 # The program and a grandchild of it, which keeps the pipe open; both write their ids, then go on for long.
 FAMILY = "echo $$ >> {ids}; sh -c 'echo $$ >> {ids}; sleep 60; true' & "
-LONG_RUNS = {"sleeps": "sleep 60", "leaves its child": "exit 0", "closes its output": "exec >&-; sleep 60", "prints": "exec yes hush"}
+LONG_RUNS = {
+    "sleeps": "sleep 60",
+    "leaves its child": "exit 0",
+    "closes its output": "exec >&-; sleep 60",
+    "prints": "exec yes hush",
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
@@ -599,7 +668,9 @@ def test_program_given_up_is_killed_with_its_children(tmp_path: Path, then: str)
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
 def test_cancelled_program_is_killed_with_its_children(tmp_path: Path, name: str) -> None:
     ids = tmp_path / "ids"
-    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+    effect = RunProcess(
+        (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
+    )
     io: Any = {"trio": TrioIO, "asyncio": AsyncioIO}[name](Wire(time.monotonic))
 
     async def on_trio() -> None:
@@ -624,7 +695,9 @@ def test_cancelled_program_is_killed_with_its_children(tmp_path: Path, name: str
 @pytest.mark.usefixtures("pipes")
 def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None:
     ids = tmp_path / "ids"
-    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+    effect = RunProcess(
+        (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
+    )
 
     def interrupt() -> None:
         written(ids, 2)
@@ -645,7 +718,10 @@ def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) 
     ids = tmp_path / "ids"
     text = f"sh -c 'echo $$ >> {ids}; exec sleep 60' >&- 2>&- & while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
     with on_sockets() as io:
-        assert run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id
+            == "AKIDPROC"
+        )
     (agent,) = written(ids, 1)
     try:
         assert alive(agent)
@@ -713,13 +789,17 @@ def test_write_interrupted_at_any_bytecode_leaves_the_old_file_or_the_new(tmp_pa
         path.write_bytes(b"old")
         hit = interrupted(lambda: files.write_file(WriteFile(str(path), b"new")), moment)
         assert path.read_bytes() in ((b"old", b"new") if hit else (b"new",))
-        assert os.listdir(tmp_path) == ["cache.json"], f"a draft is left after an interrupt at bytecode {moment}"
+        assert os.listdir(tmp_path) == ["cache.json"], (
+            f"a draft is left after an interrupt at bytecode {moment}"
+        )
         if not hit:
             break
     assert moment > 50, "the sweep has not seen the function"
 
 
-def test_write_interrupted_inside_a_system_call_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_interrupted_inside_a_system_call_leaves_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "cache.json"
     path.write_bytes(b"old")
 
@@ -755,7 +835,10 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         begun = time.monotonic()
         with on_sockets() as io:
             for path, kind in unfit.items():
-                with pytest.raises(ConstructionError, match=f"^{re.escape(path)}: it is {kind}.*must be a regular file"):
+                with pytest.raises(
+                    ConstructionError,
+                    match=f"^{re.escape(path)}: it is {kind}.*must be a regular file",
+                ):
                     io.read_file(ReadFile(path))
         assert time.monotonic() - begun < 2
     os.close(reading)
@@ -775,7 +858,9 @@ def test_links_to_files_are_read_and_the_null_device_is_empty(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
-def test_fifo_that_replaces_a_checked_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fifo_that_replaces_a_checked_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "config"
     path.write_bytes(b"[default]")
     checked = os.stat(path)
@@ -799,7 +884,9 @@ def test_settings_file_that_is_a_fifo_fails_every_client_at_once(
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nobody is another user here")
-def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_a_folder_of_somebody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever runs under another user's HOME has no settings there; a file that is seen but may not be read is a mistake."""
     monkeypatch.chdir(tmp_path)  # another user may not come here from above
     tmp_path.chmod(0o755)
@@ -821,7 +908,9 @@ def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytes
         Path("theirs").chmod(0o755)
 
 
-@pytest.mark.parametrize("moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400])
+@pytest.mark.parametrize(
+    "moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400]
+)
 def test_a_moment_that_is_none(moment: Any) -> None:
     with pytest.raises(ConstructionError, match=r"expires_at: .* must be seconds since the epoch"):
         Credentials("AKID", "s", expires_at=moment)

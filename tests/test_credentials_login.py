@@ -48,7 +48,16 @@ def cached(left: float, **more: object) -> str:
         "accountId": "123",
         "expiresAt": format_rfc3339(NOW + left),
     }
-    return json.dumps({"accessToken": keys, "refreshToken": "r1", "clientId": "c", "dpopKey": pem(KEY), "tokenType": "aws_sigv4", **more})
+    return json.dumps(
+        {
+            "accessToken": keys,
+            "refreshToken": "r1",
+            "clientId": "c",
+            "dpopKey": pem(KEY),
+            "tokenType": "aws_sigv4",
+            **more,
+        }
+    )
 
 
 def renewing(answer: object = RENEWED, status: int = 200, url: str = URL) -> Exchange:
@@ -68,12 +77,23 @@ def part(text: str) -> Any:
 @pytest.mark.parametrize("form", [PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8])
 def test_the_proof(form: PrivateFormat) -> None:
     io = Recorded({PATH: cached(100, dpopKey=pem(KEY, form), idToken="kept")}, [renewing()])
-    assert run(Login(ARN).provide(world(HERE)), io) == Credentials("ASIANEW", "new", "t2", NOW + 900, "123")
+    assert run(Login(ARN).provide(world(HERE)), io) == Credentials(
+        "ASIANEW", "new", "t2", NOW + 900, "123"
+    )
     request = io.sent[0].request
-    assert json.loads(bytes(request.body)) == {"clientId": "c", "grantType": "refresh_token", "refreshToken": "r1"}
+    assert json.loads(bytes(request.body)) == {
+        "clientId": "c",
+        "grantType": "refresh_token",
+        "refreshToken": "r1",
+    }
     header, payload, signature = dict(request.headers)["dpop"].split(".")
     told = part(header)
-    assert (told["typ"], told["alg"], told["jwk"]["kty"], told["jwk"]["crv"]) == ("dpop+jwt", "ES256", "EC", "P-256")
+    assert (told["typ"], told["alg"], told["jwk"]["kty"], told["jwk"]["crv"]) == (
+        "dpop+jwt",
+        "ES256",
+        "EC",
+        "P-256",
+    )
     x, y = (int.from_bytes(urlsafe_b64decode(told["jwk"][name] + "="), "big") for name in "xy")
     public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
     assert public.public_numbers() == KEY.public_key().public_numbers()
@@ -93,8 +113,14 @@ def test_what_is_renewed_is_kept_as_botocore_reads_it(tmp_path: Path) -> None:
     ours = run(Login(ARN).provide(world(folder)), io)
     path.write_bytes(io.files[str(path)])
     loader = botocore.utils.LoginTokenLoader(botocore.utils.JSONFileCache(str(tmp_path)))
-    theirs = botocore.credentials.LoginCredentialFetcher(ARN, loader, None).load_cached_credentials()
-    assert (theirs["access_key"], theirs["secret_key"], theirs["token"]) == (ours.access_key_id, ours.secret_access_key, ours.session_token)
+    theirs = botocore.credentials.LoginCredentialFetcher(
+        ARN, loader, None
+    ).load_cached_credentials()
+    assert (theirs["access_key"], theirs["secret_key"], theirs["token"]) == (
+        ours.access_key_id,
+        ours.secret_access_key,
+        ours.session_token,
+    )
     assert (theirs["account_id"], theirs["expiry_time"]) == ("123", format_rfc3339(NOW + 900))
     kept = loader.load_token(ARN)
     assert (kept["refreshToken"], kept["idToken"], kept["dpopKey"]) == ("r2", "kept", pem(KEY))
@@ -102,14 +128,18 @@ def test_what_is_renewed_is_kept_as_botocore_reads_it(tmp_path: Path) -> None:
 
 def test_where_one_signed_in_is_where_it_is_renewed() -> None:
     io = Recorded(
-        {PATH: cached(0, signInRegion="us-gov-west-1")}, [renewing(url="https://us-gov-west-1.signin.amazonaws-us-gov.com/v1/token")]
+        {PATH: cached(0, signInRegion="us-gov-west-1")},
+        [renewing(url="https://us-gov-west-1.signin.amazonaws-us-gov.com/v1/token")],
     )
     assert run(Login(ARN).provide(world(HERE)), io).access_key_id == "ASIANEW"
 
 
 def test_a_renewal_that_fails_matters_only_when_it_must() -> None:
     refusal = renewing({"error": "TOKEN_EXPIRED", "message": "sign in"}, 400)
-    assert run(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(100)}, [refusal])).access_key_id == "ASIAOLD"
+    assert (
+        run(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(100)}, [refusal])).access_key_id
+        == "ASIAOLD"
+    )
     error = refused(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [refusal]))
     assert "TOKEN_EXPIRED" in str(error) and "aws login" in str(error)
 
@@ -140,10 +170,18 @@ def test_files_that_do_not_help(text: str | None, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [{}, {**RENEWED, "expiresIn": "soon"}, {**RENEWED, "expiresIn": 10**400}, {**RENEWED, "accessToken": {"accessKeyId": "hush"}}]
+    "answer",
+    [
+        {},
+        {**RENEWED, "expiresIn": "soon"},
+        {**RENEWED, "expiresIn": 10**400},
+        {**RENEWED, "accessToken": {"accessKeyId": "hush"}},
+    ],
 )
 def test_answers_that_hold_no_keys(answer: object) -> None:
-    error = refused(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [renewing(answer)]))
+    error = refused(
+        Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [renewing(answer)])
+    )
     assert "accessToken" in str(error) or "SecretAccessKey" in str(error)
     assert "hush" not in str(error)
 

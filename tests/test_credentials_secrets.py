@@ -40,30 +40,65 @@ from .test_secrets import CANARY, assert_silent, raised
 KEYS = Credentials("AKID", f"{CANARY}/secret", f"{CANARY}/token")
 REGION = {"AWS_REGION": "eu-west-1"}
 STS = "https://sts.eu-west-1.amazonaws.com/"
-ROLE = AssumeRole(role_arn="r", source=KEYS, external_id=f"{CANARY}-id", mfa_serial="m", mfa=lambda _: f"{CANARY}123")
+ROLE = AssumeRole(
+    role_arn="r",
+    source=KEYS,
+    external_id=f"{CANARY}-id",
+    mfa_serial="m",
+    mfa=lambda _: f"{CANARY}123",
+)
 TOKENS = {"/token": f"{CANARY}.jwt"}
 WEB = WebIdentity(role_arn="r", token_file="/token")
-ECS = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x", "AWS_CONTAINER_AUTHORIZATION_TOKEN": CANARY}
-DOCUMENT = {"AccessKeyId": "A", "SecretAccessKey": CANARY, "Token": CANARY, "Expiration": "2099-01-31T00:00:00Z", "Version": 1}
+ECS = {
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN": CANARY,
+}
+DOCUMENT = {
+    "AccessKeyId": "A",
+    "SecretAccessKey": CANARY,
+    "Token": CANARY,
+    "Expiration": "2099-01-31T00:00:00Z",
+    "Version": 1,
+}
 XML = f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKey><SessionToken>{CANARY}</SessionToken>"
 SSO = Sso(start_url="u", region="eu-west-1", account_id="1", role_name="r", session="s")
 SSO_FILE = f"{HOME}/.aws/sso/cache/{hashlib.sha1(b's').hexdigest()}.json"  # noqa: S324 - how the file is named
 LOGIN_FILE = f"{HOME}/.aws/login/cache/{hashlib.sha256(b'arn').hexdigest()}.json"
-SIGNED_IN = {"accessKeyId": "A", "secretAccessKey": CANARY, "sessionToken": CANARY, "expiresAt": format_rfc3339(NOW - 1)}
+SIGNED_IN = {
+    "accessKeyId": "A",
+    "secretAccessKey": CANARY,
+    "sessionToken": CANARY,
+    "expiresAt": format_rfc3339(NOW - 1),
+}
 
 
-def answering(document: object, status: int = 200, url: str = STS, method: str = "POST") -> Exchange:
+def answering(
+    document: object, status: int = 200, url: str = STS, method: str = "POST"
+) -> Exchange:
     body = document if isinstance(document, str) else json.dumps(document)
     return Exchange(method, url, Response(status, (), body.encode()))
 
 
 def sso_file(left: float, **more: object) -> dict[str, str]:
-    said = {"accessToken": CANARY, "expiresAt": format_rfc3339(NOW + left), "refreshToken": CANARY, "clientId": "c", "clientSecret": CANARY}
-    return {SSO_FILE: json.dumps({**said, "registrationExpiresAt": format_rfc3339(NOW + 1e6), **more})}
+    said = {
+        "accessToken": CANARY,
+        "expiresAt": format_rfc3339(NOW + left),
+        "refreshToken": CANARY,
+        "clientId": "c",
+        "clientSecret": CANARY,
+    }
+    return {
+        SSO_FILE: json.dumps({**said, "registrationExpiresAt": format_rfc3339(NOW + 1e6), **more})
+    }
 
 
 def login_file(**more: object) -> dict[str, str]:
-    said = {"accessToken": SIGNED_IN, "refreshToken": CANARY, "clientId": "c", "dpopKey": f"-----BEGIN {CANARY}-----"}
+    said = {
+        "accessToken": SIGNED_IN,
+        "refreshToken": CANARY,
+        "clientId": "c",
+        "dpopKey": f"-----BEGIN {CANARY}-----",
+    }
     return {LOGIN_FILE: json.dumps({**said, **more})}
 
 
@@ -87,58 +122,117 @@ class ToFreeze:
 
 CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     "half a key": (DefaultChain(), {"AWS_SECRET_ACCESS_KEY": CANARY}, Recorded()),
-    "a bad key": (DefaultChain(), {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": f"{CANARY}\n{CANARY}"}, Recorded()),
+    "a bad key": (
+        DefaultChain(),
+        {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": f"{CANARY}\n{CANARY}"},
+        Recorded(),
+    ),
     "a bad token": (
         Environment(),
-        {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_SESSION_TOKEN": f"{CANARY} x"},
+        {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": CANARY,
+            "AWS_SESSION_TOKEN": f"{CANARY} x",
+        },
         Recorded(),
     ),
     "a bad key in a profile": (
         DefaultChain(),
         {},
-        Recorded({f"{HOME}/.aws/credentials": f"[default]\naws_access_key_id = A\naws_secret_access_key = {CANARY}\n {CANARY}\n"}),
+        Recorded(
+            {
+                f"{HOME}/.aws/credentials": f"[default]\naws_access_key_id = A\naws_secret_access_key = {CANARY}\n {CANARY}\n"
+            }
+        ),
     ),
     "half a key in a profile": (
         DefaultChain(),
         {},
         Recorded({f"{HOME}/.aws/credentials": f"[default]\naws_secret_access_key = {CANARY}\n"}),
     ),
-    "a bad file": (DefaultChain(), {}, Recorded({f"{HOME}/.aws/credentials": f"[default]\n{CANARY}\n"})),
+    "a bad file": (
+        DefaultChain(),
+        {},
+        Recorded({f"{HOME}/.aws/credentials": f"[default]\n{CANARY}\n"}),
+    ),
     "a role, and nobody answers": (ROLE, REGION, Recorded()),
     "a role, and a refusal": (
         ROLE,
         REGION,
-        Recorded({}, [answering(f"<E><Code>No</Code><Message>x-amz-security-token:{CANARY}</Message></E>", 403)]),
+        Recorded(
+            {},
+            [
+                answering(
+                    f"<E><Code>No</Code><Message>x-amz-security-token:{CANARY}</Message></E>", 403
+                )
+            ],
+        ),
     ),
     "a role, and half an answer": (ROLE, REGION, Recorded({}, [answering(XML + "</A>")])),
-    "a role, and no time": (ROLE, REGION, Recorded({}, [answering(f"{XML}<Expiration>{CANARY}</Expiration></A>")])),
+    "a role, and no time": (
+        ROLE,
+        REGION,
+        Recorded({}, [answering(f"{XML}<Expiration>{CANARY}</Expiration></A>")]),
+    ),
     "a role, and no XML": (ROLE, REGION, Recorded({}, [answering(f"<!x>{XML}")])),
     "no region": (ROLE, {}, Recorded()),
     "a web identity, and nobody answers": (WEB, REGION, Recorded(TOKENS)),
-    "a web identity, and a refusal": (WEB, REGION, Recorded(TOKENS, [answering("<E><Code>No</Code></E>", 400)])),
-    "a web identity whose token is none": (WEB, REGION, Recorded({"/token": f"{CANARY}\n{CANARY}"})),
+    "a web identity, and a refusal": (
+        WEB,
+        REGION,
+        Recorded(TOKENS, [answering("<E><Code>No</Code></E>", 400)]),
+    ),
+    "a web identity whose token is none": (
+        WEB,
+        REGION,
+        Recorded({"/token": f"{CANARY}\n{CANARY}"}),
+    ),
     "a web identity without a region": (WEB, {}, Recorded(TOKENS)),
     "a container, and nobody answers": (Container(), ECS, Recorded()),
-    "a container's bad token": (Container(), {**ECS, "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{CANARY}\n"}, Recorded()),
+    "a container's bad token": (
+        Container(),
+        {**ECS, "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{CANARY}\n"},
+        Recorded(),
+    ),
     "a container without a time": (
         Container(),
         ECS,
-        Recorded({}, [answering({**DOCUMENT, "Expiration": CANARY}, url="http://127.0.0.1/x", method="GET")]),
+        Recorded(
+            {},
+            [answering({**DOCUMENT, "Expiration": CANARY}, url="http://127.0.0.1/x", method="GET")],
+        ),
     ),
     "a container, and a bad key": (
         Container(),
         ECS,
-        Recorded({}, [answering({**DOCUMENT, "SecretAccessKey": f"{CANARY}\n"}, url="http://127.0.0.1/x", method="GET")]),
+        Recorded(
+            {},
+            [
+                answering(
+                    {**DOCUMENT, "SecretAccessKey": f"{CANARY}\n"},
+                    url="http://127.0.0.1/x",
+                    method="GET",
+                )
+            ],
+        ),
     ),
     "an instance, and no role": (
         InstanceMetadata(endpoint="http://h"),
         {},
         Recorded({}, [answering(CANARY, 200, "http://h/latest/api/token", "PUT")]),
     ),
-    "a program's half answer": (Process(f"p {CANARY}"), {}, printing(json.dumps({**DOCUMENT, "AccessKeyId": None}).encode())),
+    "a program's half answer": (
+        Process(f"p {CANARY}"),
+        {},
+        printing(json.dumps({**DOCUMENT, "AccessKeyId": None}).encode()),
+    ),
     "a program's long answer": (Process(f"p {CANARY}"), {}, printing(CANARY.encode() * 20_000)),
     "a program that fails": (Process(f"p {CANARY}"), {}, printing(CANARY.encode(), 1)),
-    "a program's version": (Process(f"p {CANARY}"), {}, printing(json.dumps({**DOCUMENT, "Version": 2}).encode())),
+    "a program's version": (
+        Process(f"p {CANARY}"),
+        {},
+        printing(json.dumps({**DOCUMENT, "Version": 2}).encode()),
+    ),
     "a command with an open quote": (Process(f"p '{CANARY}"), {}, Recorded()),
     "sso, and nobody answers": (SSO, {}, Recorded(sso_file(3600))),
     "sso that must be renewed, and nobody answers": (SSO, {}, Recorded(sso_file(-1))),
@@ -147,7 +241,10 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     "sso, and half a renewal": (
         SSO,
         {},
-        Recorded(sso_file(-1), [answering({"accessToken": CANARY}, url="https://oidc.eu-west-1.amazonaws.com/token")]),
+        Recorded(
+            sso_file(-1),
+            [answering({"accessToken": CANARY}, url="https://oidc.eu-west-1.amazonaws.com/token")],
+        ),
     ),
     "sso, and half an answer": (
         SSO,
@@ -164,7 +261,11 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         ),
     ),
     "a login with a bad key": (Login("arn"), REGION, Recorded(login_file())),
-    "a login with half a file": (Login("arn"), REGION, Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None}))),
+    "a login with half a file": (
+        Login("arn"),
+        REGION,
+        Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None})),
+    ),
     "a callable's bad key": (CallableProvider(BadKeys), {}, Recorded()),
     "a callable's bad key, frozen": (CallableProvider(lambda: FROZEN), {}, Recorded()),
     "a bad key, frozen": (make_provider(FROZEN), {}, Recorded()),
@@ -188,7 +289,9 @@ def test_a_login_that_nobody_renews() -> None:
 
 
 @pytest.mark.parametrize("perform", PERFORMERS)
-def test_a_client_whose_environment_is_bad(perform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_client_whose_environment_is_bad(
+    perform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{CANARY}\n{CANARY}")
     (error,) = PERFORMERS[perform]("http://127.0.0.1:9", Step(), credentials=None)
@@ -227,7 +330,9 @@ def test_nothing_shows_what_it_holds(name: str) -> None:
     assert CANARY not in f"{thing} {[thing]}"
 
 
-@pytest.mark.parametrize("name", ["its environment", "what it left", "a token", "a document", "a file", "the files"])
+@pytest.mark.parametrize(
+    "name", ["its environment", "what it left", "a token", "a document", "a file", "the files"]
+)
 def test_nothing_that_was_read_is_pickled(name: str) -> None:
     with pytest.raises(TypeError, match="may hold secrets and is not pickled"):
         pickle.dumps(THINGS[name]())

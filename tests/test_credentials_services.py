@@ -35,18 +35,25 @@ def rules() -> dict[str, Any]:
     partitions = loader.load_data("partitions")
     names = ("sts", "sso", "sso-oidc", "signin")
     rulesets = {name: loader.load_service_model(name, "endpoint-rule-set-1") for name in names}
-    return {name: botocore.endpoint_provider.EndpointProvider(rules, partitions) for name, rules in rulesets.items()}
+    return {
+        name: botocore.endpoint_provider.EndpointProvider(rules, partitions)
+        for name, rules in rulesets.items()
+    }
 
 
 @pytest.mark.parametrize("service", [STS, SSO, SSO_OIDC, SIGNIN], ids=lambda service: service.name)
 @pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize("dualstack", [False, True])
-def test_botocore_goes_to_the_same_place(rules: dict[str, Any], service: Service, fips: bool, dualstack: bool) -> None:
+def test_botocore_goes_to_the_same_place(
+    rules: dict[str, Any], service: Service, fips: bool, dualstack: bool
+) -> None:
     environ = {"AWS_USE_FIPS_ENDPOINT": str(fips), "AWS_USE_DUALSTACK_ENDPOINT": str(dualstack)}
     compared = 0
     for region in REGIONS:
         try:
-            theirs = rules[service.name.replace("_", "-")].resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack)
+            theirs = rules[service.name.replace("_", "-")].resolve_endpoint(
+                Region=region, UseFIPS=fips, UseDualStack=dualstack
+            )
         except botocore.exceptions.EndpointProviderError:
             continue  # there is no such host, and they say so where we let the name be looked up
         compared += 1
@@ -61,4 +68,6 @@ def test_regions_that_are_none(region: str) -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://user@host/", "no url"])
 def test_urls_that_are_none(url: str) -> None:
-    assert "endpoint_url" in str(refused(url_of(STS, "eu-west-1", world({"AWS_ENDPOINT_URL_STS": url}))))
+    assert "endpoint_url" in str(
+        refused(url_of(STS, "eu-west-1", world({"AWS_ENDPOINT_URL_STS": url})))
+    )

@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import Credentials, CredentialsError, InvokeEndpoint, Response, ServiceError, run, verify
+from smruntime_core import (
+    Credentials,
+    CredentialsError,
+    InvokeEndpoint,
+    Response,
+    ServiceError,
+    run,
+    verify,
+)
 from smruntime_core.credentials import AssumeRole, InstanceMetadata, WebIdentity
 from smruntime_core.credentials._documents import xml_leaves
 from smruntime_core.effects import Send
@@ -37,7 +45,9 @@ def form(send: Send) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(bytes(send.request.body).decode()).items()}
 
 
-def assumed(answer: bytes = ANSWER, environ: dict[str, str] = HERE, url: str = URL, **members: Any) -> Send:
+def assumed(
+    answer: bytes = ANSWER, environ: dict[str, str] = HERE, url: str = URL, **members: Any
+) -> Send:
     io = Recorded({}, [Exchange("POST", url, Response(200, (), answer))])
     role: dict[str, Any] = {"role_arn": "arn:aws:iam::1:role/r", "source": KEYS, **members}
     found = run(AssumeRole(**role).provide(world(environ)), io)
@@ -76,7 +86,9 @@ def test_all_that_a_role_may_be_asked_for_with() -> None:
         "PolicyArns.member.1.arn": "arn:p",
         "SourceIdentity": "alice",
     }
-    request = sent.request.replace(headers=(("host", "sts.eu-west-1.amazonaws.com"), *sent.request.headers))
+    request = sent.request.replace(
+        headers=(("host", "sts.eu-west-1.amazonaws.com"), *sent.request.headers)
+    )
     verify(request, {KEYS.access_key_id: KEYS}, Scope("eu-west-1", "sts"), now=NOW)
 
 
@@ -85,8 +97,16 @@ def test_all_that_a_role_may_be_asked_for_with() -> None:
     [
         (HERE, {"region": "us-gov-west-1"}, "https://sts.us-gov-west-1.amazonaws.com/"),
         (HERE, {"region": "cn-north-1"}, "https://sts.cn-north-1.amazonaws.com.cn/"),
-        ({**HERE, "AWS_USE_FIPS_ENDPOINT": "true"}, {}, "https://sts-fips.eu-west-1.amazonaws.com/"),
-        ({**HERE, "AWS_USE_FIPS_ENDPOINT": "true"}, {"region": "us-gov-west-1"}, "https://sts.us-gov-west-1.amazonaws.com/"),
+        (
+            {**HERE, "AWS_USE_FIPS_ENDPOINT": "true"},
+            {},
+            "https://sts-fips.eu-west-1.amazonaws.com/",
+        ),
+        (
+            {**HERE, "AWS_USE_FIPS_ENDPOINT": "true"},
+            {"region": "us-gov-west-1"},
+            "https://sts.us-gov-west-1.amazonaws.com/",
+        ),
         ({**HERE, "AWS_USE_DUALSTACK_ENDPOINT": "true"}, {}, "https://sts.eu-west-1.api.aws/"),
         ({**HERE, "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9/sts"}, {}, "http://127.0.0.1:9/sts/"),
         ({**HERE, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, {}, "http://127.0.0.1:9/"),
@@ -97,10 +117,16 @@ def test_where_it_is_asked(environ: dict[str, str], members: dict[str, Any], url
 
 
 def test_a_device_without_somebody_to_ask() -> None:
-    error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(world(HERE)))
+    error = refused(
+        AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(world(HERE))
+    )
     assert "DefaultChain(mfa=" in str(error)
     for answer in ("", None, "12\n34"):
-        error = refused(AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get).provide(world(HERE)))
+        error = refused(
+            AssumeRole(
+                role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get
+            ).provide(world(HERE))
+        )
         assert "the code that `mfa` returns" in str(error)
 
 
@@ -122,7 +148,9 @@ def test_a_refusal_says_why_and_is_not_repeated() -> None:
 def test_being_slowed_down_is_not_a_refusal() -> None:
     slow = Exchange("POST", URL, Response(400, (), REFUSAL % b"Throttling"))
     io = Recorded({}, [slow, slow, Exchange("POST", URL, Response(200, (), ANSWER))])
-    assert run(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io).access_key_id == "ASIA"
+    assert (
+        run(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io).access_key_id == "ASIA"
+    )
     assert len(io.slept) == 2
 
 
@@ -130,11 +158,21 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>' + ANSWER
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"hush", BOMB, ANSWER.replace(b"ASIA", b"<![CDATA[ASIA]]>"), ANSWER + b" " * 65_536, ANSWER.replace(b"a&amp;", b"\xff")]
+    "body",
+    [
+        b"",
+        b"hush",
+        BOMB,
+        ANSWER.replace(b"ASIA", b"<![CDATA[ASIA]]>"),
+        ANSWER + b" " * 65_536,
+        ANSWER.replace(b"a&amp;", b"\xff"),
+    ],
 )
 def test_xml_that_is_not_plain(body: bytes) -> None:
     io = Recorded({}, [Exchange("POST", URL, Response(200, (), body))])
-    assert "hush" not in str(refused(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io))
+    assert "hush" not in str(
+        refused(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io)
+    )
 
 
 @given(st.one_of(st.binary(max_size=300), st.text("<>/!ab&;# \n", max_size=200).map(str.encode)))
@@ -152,36 +190,65 @@ def test_many_open_brackets_cost_little() -> None:
 
 
 def test_web_identity_of_the_environment_and_of_a_profile() -> None:
-    environ = {**HERE, "AWS_WEB_IDENTITY_TOKEN_FILE": "/env", "AWS_ROLE_ARN": "arn:env", "AWS_ROLE_SESSION_NAME": "env"}
+    environ = {
+        **HERE,
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/env",
+        "AWS_ROLE_ARN": "arn:env",
+        "AWS_ROLE_SESSION_NAME": "env",
+    }
     for source, role, token, session in (
         (WebIdentity(), "arn:env", "of-env", "env"),
-        (WebIdentity(role_arn="arn:own", token_file="/own", session_name="own"), "arn:own", "of-own", "own"),
+        (
+            WebIdentity(role_arn="arn:own", token_file="/own", session_name="own"),
+            "arn:own",
+            "of-own",
+            "own",
+        ),
     ):
-        io = Recorded({"/env": "of-env\n", "/own": "of-own"}, [Exchange("POST", URL, Response(200, (), ANSWER))])
+        io = Recorded(
+            {"/env": "of-env\n", "/own": "of-own"},
+            [Exchange("POST", URL, Response(200, (), ANSWER))],
+        )
         assert run(source.provide(world(environ)), io).access_key_id == "ASIA"
         said = form(io.sent[0])
-        assert (said["RoleArn"], said["WebIdentityToken"], said["RoleSessionName"]) == (role, token, session)
+        assert (said["RoleArn"], said["WebIdentityToken"], said["RoleSessionName"]) == (
+            role,
+            token,
+            session,
+        )
         assert not any(name == "authorization" for name, _ in io.sent[0].request.headers)
 
 
 # ── moto ──
 
-TRUST = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}],
+}
 
 
 def allowing(action: str) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}],
+        }
+    )
 
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[tuple[str, str]]:
     """The URL of a server that checks signatures and policies, and a credentials file: a user who may assume a role that may invoke."""
     with moto_server() as url:
-        iam: Any = boto3.client("iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")
+        iam: Any = boto3.client(
+            "iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
+        )
         iam.create_user(UserName="u")
         key = iam.create_access_key(UserName="u")["AccessKey"]
         iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=allowing("sts:AssumeRole"))
-        role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+        role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(TRUST))[
+            "Role"
+        ]["Arn"]
         iam.put_role_policy(RoleName="reader", PolicyName="p", PolicyDocument=allowing("*"))
         authenticate(url)
         yield (
@@ -206,19 +273,29 @@ def test_a_role_of_a_profile_signs_an_invocation(
         first, second = PERFORMERS[perform](url, call, call, credentials=None, profile=profile)
         assert first.body and second.body
     (refused_call,) = PERFORMERS[perform](url, call, credentials=None, profile="user")
-    assert isinstance(refused_call, ServiceError) and refused_call.status == 403, "the user alone may not invoke"
+    assert isinstance(refused_call, ServiceError) and refused_call.status == 403, (
+        "the user alone may not invoke"
+    )
 
 
 def test_what_sts_refuses_is_no_call(moto: tuple[str, str]) -> None:
     url, _ = moto
-    role = AssumeRole(role_arn="arn:aws:iam::123456789012:role/reader", source=Credentials("AKIANOBODY", "s"))
+    role = AssumeRole(
+        role_arn="arn:aws:iam::123456789012:role/reader", source=Credentials("AKIANOBODY", "s")
+    )
     with on_sockets() as io:
-        error = refused(role.provide(world({**HERE, "AWS_ENDPOINT_URL_STS": url}, now=time.time())), io)
+        error = refused(
+            role.provide(world({**HERE, "AWS_ENDPOINT_URL_STS": url}, now=time.time())), io
+        )
     assert "InvalidClientTokenId" in str(error)
 
 
 def test_instance_metadata(moto: tuple[str, str]) -> None:
     with on_sockets() as io:
         found = run(InstanceMetadata(endpoint=moto[0]).provide(world()), io)
-    assert (found.access_key_id, found.secret_access_key, found.session_token) == ("test-key", "test-secret-key", "test-session-token")
+    assert (found.access_key_id, found.secret_access_key, found.session_token) == (
+        "test-key",
+        "test-secret-key",
+        "test-session-token",
+    )
     assert found.expires_at is not None

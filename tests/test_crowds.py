@@ -45,7 +45,11 @@ def asking(text: str) -> InvokeEndpoint:
 @pytest.mark.parametrize("name", BLOCKING)
 def test_threads_never_get_each_others_answers(name: str) -> None:
     with smruntime_local.serve() as endpoint:
-        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        where = {
+            "region": endpoint.region,
+            "endpoint_url": endpoint.url,
+            "credentials": endpoint.credentials,
+        }
         with BLOCKING[name](**where) as client:
             good: list[bool] = []
 
@@ -128,9 +132,15 @@ AWAITED_GOOD = """
 FORKING = {
     "sockets": PROGRAM.format(module="sockets", kind="Client", good=BLOCKING_GOOD),
     "urllib3": PROGRAM.format(module="urllib3", kind="Client", good=BLOCKING_GOOD),
-    "trio": PROGRAM.format(module="trio", kind="AsyncClient", good=AWAITED_GOOD.format(module="trio", run="trio.run(awaited, texts)")),
+    "trio": PROGRAM.format(
+        module="trio",
+        kind="AsyncClient",
+        good=AWAITED_GOOD.format(module="trio", run="trio.run(awaited, texts)"),
+    ),
     "asyncio": PROGRAM.format(
-        module="asyncio", kind="AsyncClient", good=AWAITED_GOOD.format(module="asyncio", run="asyncio.run(awaited(texts))")
+        module="asyncio",
+        kind="AsyncClient",
+        good=AWAITED_GOOD.format(module="asyncio", run="asyncio.run(awaited(texts))"),
     ),
 }
 if "uvloop" in AWAITED:
@@ -145,8 +155,19 @@ def test_a_forked_child_never_gets_its_parents_answers(name: str) -> None:
     """Parent and child go on with the same client (on an event loop: each on one of its own)."""
     with smruntime_local.serve() as endpoint:
         keys = endpoint.credentials
-        arguments = [endpoint.url, keys.access_key_id, keys.secret_access_key, keys.session_token or ""]
-        line = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), "-c", FORKING[name], *arguments]
+        arguments = [
+            endpoint.url,
+            keys.access_key_id,
+            keys.secret_access_key,
+            keys.session_token or "",
+        ]
+        line = [
+            sys.executable,
+            *(["-P"] if "-P" in sys.orig_argv else []),
+            "-c",
+            FORKING[name],
+            *arguments,
+        ]
         assert subprocess.run(line, timeout=60, check=False).returncode == 0
 
 
@@ -225,7 +246,9 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
             for nth in range(1, 200):
                 if not kept:
                     client.close()
-                was_cancelled = await cancelled_at(name, nth, client.call(IRIS) if what == "call" else streaming(client))
+                was_cancelled = await cancelled_at(
+                    name, nth, client.call(IRIS) if what == "call" else streaming(client)
+                )
                 begun = time.monotonic()
                 assert (await client.call(IRIS)).body == b"abc", f"cancelled at {nth}"
                 assert time.monotonic() - begun < 1.0, f"cancelled at {nth}"
@@ -248,7 +271,12 @@ def test_streams_that_nobody_reads(name: str) -> None:
         peer.send(STREAM + b"%x\r\n%b\r\n" % (len(frame), frame))
         peer.read()
 
-    with acting(act) as stage, BLOCKING[name](region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS) as client:
+    with (
+        acting(act) as stage,
+        BLOCKING[name](
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS
+        ) as client,
+    ):
         with ExitStack() as stack:
             for _ in range(50):
                 stack.enter_context(client.stream(STREAMED))
@@ -267,7 +295,12 @@ def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatc
         while peer.read():
             peer.send(OK)
 
-    with acting(act) as stage, BLOCKING[name](region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS) as client:
+    with (
+        acting(act) as stage,
+        BLOCKING[name](
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS
+        ) as client,
+    ):
         seen = []
         for pause in (0, 44, 46, *[40] * 15, 40):
             now += pause

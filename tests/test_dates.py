@@ -46,7 +46,10 @@ def test_a_stamp_is_read_back(day: int, second: int) -> None:
     assert parse_stamp(date_of(day) + time_of_day(second)) == day * 86400 + second
 
 
-@given(st.from_regex(r"[0-2][0-9]{3}[01][0-9][0-3][0-9]T[0-9]{6}Z", fullmatch=True) | st.from_regex(r"[0-9]{8}T[0-9]{6}Z", fullmatch=True))
+@given(
+    st.from_regex(r"[0-2][0-9]{3}[01][0-9][0-3][0-9]T[0-9]{6}Z", fullmatch=True)
+    | st.from_regex(r"[0-9]{8}T[0-9]{6}Z", fullmatch=True)
+)
 def test_no_other_stamp_is_read(text: str) -> None:
     try:
         moment = datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -57,7 +60,15 @@ def test_no_other_stamp_is_read(text: str) -> None:
         assert parse_stamp(text) == expected
 
 
-NO_STAMPS = ("", "20150830", "20150830T123600", "20150830t123600Z", " 20150830T123600Z", "20150830T123600Z\n", "٢٠١٥٠٨٣٠T123600Z")
+NO_STAMPS = (
+    "",
+    "20150830",
+    "20150830T123600",
+    "20150830t123600Z",
+    " 20150830T123600Z",
+    "20150830T123600Z\n",
+    "٢٠١٥٠٨٣٠T123600Z",
+)
 
 
 @pytest.mark.parametrize("text", NO_STAMPS)
@@ -69,7 +80,9 @@ def test_what_is_no_stamp(text: str) -> None:
 def test_a_date_of_http_is_read_back(day: int, second: int) -> None:
     text = http_date(day * 86400 + second)
     assert parse_http_date(text) == day * 86400 + second
-    assert text == format_datetime(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=second), usegmt=True)
+    assert text == format_datetime(
+        datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=second), usegmt=True
+    )
 
 
 @given(
@@ -81,7 +94,12 @@ def test_a_moment_with_an_offset_is_read(moment: datetime, offset: int, precisio
     aware = moment.replace(tzinfo=timezone(timedelta(seconds=offset)))
     text = aware.isoformat(timespec=precision)
     expected = datetime.fromisoformat(text).timestamp()
-    for form in (text, text.replace("T", " "), text.replace("+00:00", "Z"), text.replace("+00:00", "UTC")):
+    for form in (
+        text,
+        text.replace("T", " "),
+        text.replace("+00:00", "Z"),
+        text.replace("+00:00", "UTC"),
+    ):
         found = parse_rfc3339(form)
         assert found is not None
         assert abs(found - expected) < 1e-4
@@ -90,7 +108,9 @@ def test_a_moment_with_an_offset_is_read(moment: datetime, offset: int, precisio
 @given(st.integers(0, 253402300799))
 def test_a_moment_is_written_as_it_is_read(seconds: int) -> None:
     text = format_rfc3339(seconds)
-    assert text == datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    assert text == datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(
+        20, "0"
+    )
     assert parse_rfc3339(text) == seconds
 
 
@@ -101,5 +121,13 @@ def test_no_other_moment_is_read(text: str) -> None:
 
 
 def test_moments_that_are_none() -> None:
-    for text in ("", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00", "2026-01-01", "soon", "２026-01-01T00:00:00Z"):
+    for text in (
+        "",
+        "2026-02-30T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01",
+        "soon",
+        "２026-01-01T00:00:00Z",
+    ):
         assert parse_rfc3339(text) is None

@@ -51,10 +51,22 @@ def test_an_output() -> None:
     attempts = (Attempt("ok"),)
     output = OPERATION.parse(Response(200, headers, b"0.5\n"), attempts=attempts)
     assert output.body == b"0.5\n"
-    assert (output.content_type, output.invoked_production_variant, output.custom_attributes) == ("text/csv", "blue", "a, caf\xe9")
-    assert (output.new_session_id, output.closed_session_id) == ("s; Expires=2026-01-31T23:59:59Z", "not a session id!")
+    assert (output.content_type, output.invoked_production_variant, output.custom_attributes) == (
+        "text/csv",
+        "blue",
+        "a, caf\xe9",
+    )
+    assert (output.new_session_id, output.closed_session_id) == (
+        "s; Expires=2026-01-31T23:59:59Z",
+        "not a session id!",
+    )
     metadata = output.metadata
-    assert (metadata.request_id, metadata.status, metadata.headers, metadata.attempts) == ("r-1", 200, headers, attempts)
+    assert (metadata.request_id, metadata.status, metadata.headers, metadata.attempts) == (
+        "r-1",
+        200,
+        headers,
+        attempts,
+    )
     assert OPERATION.parse(Response(204)) == InvokeEndpointOutput(body=b"")
     assert "caf" not in repr(output) and "0.5" not in repr(output)
 
@@ -67,39 +79,81 @@ def test_a_truncated_success_is_an_error_that_knows_its_request_id() -> None:
 
 @pytest.mark.parametrize("kind", InvokeEndpoint.errors, ids=lambda kind: str(kind.default_code))
 def test_modelled_errors(kind: type[ServiceError]) -> None:
-    body = json.dumps({"Message": "no", "OriginalStatusCode": 500, "OriginalMessage": "oom", "LogStreamArn": "arn:x"}).encode()
-    error = error_of(kind.default_status, body, x_amzn_errortype=kind.default_code, x_amzn_requestid="r-1")
+    body = json.dumps(
+        {
+            "Message": "no",
+            "OriginalStatusCode": 500,
+            "OriginalMessage": "oom",
+            "LogStreamArn": "arn:x",
+        }
+    ).encode()
+    error = error_of(
+        kind.default_status, body, x_amzn_errortype=kind.default_code, x_amzn_requestid="r-1"
+    )
     assert type(error) is kind
-    assert (error.code, error.status, error.message, error.body) == (kind.default_code, kind.default_status, "no", body)
+    assert (error.code, error.status, error.message, error.body) == (
+        kind.default_code,
+        kind.default_status,
+        "no",
+        body,
+    )
     assert str(error) == f"{kind.default_code} ({kind.default_status}): no [request id r-1]"
     if isinstance(error, ModelError):
-        assert (error.original_status_code, error.original_message, error.log_stream_arn) == (500, "oom", "arn:x")
+        assert (error.original_status_code, error.original_message, error.log_stream_arn) == (
+            500,
+            "oom",
+            "arn:x",
+        )
 
 
 def test_members_of_another_type_are_left_out() -> None:
-    error = error_of(424, b'{"OriginalStatusCode": "500", "OriginalMessage": 1, "Message": []}', x_amzn_errortype="ModelError")
+    error = error_of(
+        424,
+        b'{"OriginalStatusCode": "500", "OriginalMessage": 1, "Message": []}',
+        x_amzn_errortype="ModelError",
+    )
     assert isinstance(error, ModelError)
-    assert (error.original_status_code, error.original_message, error.log_stream_arn, error.message) == (None, None, None, "")
+    assert (
+        error.original_status_code,
+        error.original_message,
+        error.log_stream_arn,
+        error.message,
+    ) == (None, None, None, "")
     true = error_of(424, b'{"OriginalStatusCode": true}', x_amzn_errortype="ModelError")
     assert isinstance(true, ModelError) and true.original_status_code is None
 
 
-CODES = ("ValidationError", " ValidationError ", "ValidationError:http://x/y#z", "aws.x#ValidationError", "a#b#ValidationError:http://x")
+CODES = (
+    "ValidationError",
+    " ValidationError ",
+    "ValidationError:http://x/y#z",
+    "aws.x#ValidationError",
+    "a#b#ValidationError:http://x",
+)
 
 
 @pytest.mark.parametrize("text", CODES)
 @pytest.mark.parametrize("place", ["x-amzn-errortype", "__type", "code", "Code"])
 def test_forms_of_a_code(place: str, text: str) -> None:
     named = place.startswith("x-")
-    error = error_of(400, b"", **{place: text}) if named else error_of(400, json.dumps({place: text}).encode())
+    error = (
+        error_of(400, b"", **{place: text})
+        if named
+        else error_of(400, json.dumps({place: text}).encode())
+    )
     assert type(error) is ValidationError
 
 
 @pytest.mark.parametrize("text", ["", " ", ":", "#", "a#", ":ValidationError", "a#:x"])
 def test_codes_that_say_nothing(text: str) -> None:
     assert error_of(418, x_amzn_errortype=text).code == "418"
-    assert error_of(418, json.dumps({"code": "Other"}).encode(), x_amzn_errortype=text).code == "Other"
-    assert error_of(418, json.dumps({"__type": text, "code": 5, "Code": "Last"}).encode()).code == "Last"
+    assert (
+        error_of(418, json.dumps({"code": "Other"}).encode(), x_amzn_errortype=text).code == "Other"
+    )
+    assert (
+        error_of(418, json.dumps({"__type": text, "code": 5, "Code": "Last"}).encode()).code
+        == "Last"
+    )
 
 
 HOSTILE = {
@@ -118,18 +172,35 @@ def test_hostile_bodies(body: bytes) -> None:
     assert (error.code, error.status, error.message, error.body) == ("502", 502, "", body)
 
 
-json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
-documents = st.dictionaries(st.sampled_from(("__type", "code", "Code", "message", "Message", "OriginalStatusCode")), json_values)
-any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud800\x1b\n\u2028\x85\u202e"), max_size=20)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3),
+)
+documents = st.dictionaries(
+    st.sampled_from(("__type", "code", "Code", "message", "Message", "OriginalStatusCode")),
+    json_values,
+)
+any_text = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("\ud800\x1b\n\u2028\x85\u202e"),
+    max_size=20,
+)
 
 
 @given(
     status=st.integers(100, 999),
-    headers=st.lists(st.tuples(st.sampled_from(("x-amzn-errortype", "X-Amzn-RequestId", "content-type")) | any_text, any_text), max_size=4),
+    headers=st.lists(
+        st.tuples(
+            st.sampled_from(("x-amzn-errortype", "X-Amzn-RequestId", "content-type")) | any_text,
+            any_text,
+        ),
+        max_size=4,
+    ),
     body=st.binary(max_size=60) | documents.map(lambda document: json.dumps(document).encode()),
     truncated=st.booleans(),
 )
-def test_any_response_gives_an_output_or_our_error(status: int, headers: list[tuple[str, str]], body: bytes, truncated: bool) -> None:
+def test_any_response_gives_an_output_or_our_error(
+    status: int, headers: list[tuple[str, str]], body: bytes, truncated: bool
+) -> None:
     try:
         output = OPERATION.parse(Response(status, tuple(headers), body, truncated))
     except SmRuntimeError as error:
@@ -141,8 +212,17 @@ def test_any_response_gives_an_output_or_our_error(status: int, headers: list[tu
 
 def vector_cases() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    cases = [case for case in json.loads(VECTORS.read_bytes()) if case["trait"] == "httpResponseTests" and "Error" in case["id"]]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    cases = [
+        case
+        for case in json.loads(VECTORS.read_bytes())
+        if case["trait"] == "httpResponseTests" and "Error" in case["id"]
+    ]
     return [pytest.param(case, id=case["id"]) for case in cases if case["code"] >= 400]
 
 
@@ -164,12 +244,21 @@ ERRORS = (
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeError) -> None:
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), again.args, vars(again), str(again)) == (type(error), error.args, vars(error), str(error))
+    assert (type(again), again.args, vars(again), str(again)) == (
+        type(error),
+        error.args,
+        vars(error),
+        str(error),
+    )
     assert str(error).isprintable()
 
 
 def test_a_session_token_that_the_service_quotes_is_blotted_out() -> None:
-    body = json.dumps({"message": "The Canonical String should have been\n'POST\nx-amz-security-token:hush/+=\n\nhost'"}).encode()
+    body = json.dumps(
+        {
+            "message": "The Canonical String should have been\n'POST\nx-amz-security-token:hush/+=\n\nhost'"
+        }
+    ).encode()
     error = error_of(403, body, **{"x-amzn-errortype": "SignatureDoesNotMatch"})
     assert "hush" not in str(error) + repr(error.body) + error.message_raw
     assert "x-amz-security-token:<redacted>\n\nhost" in error.message_raw

@@ -19,7 +19,9 @@ def test_a_changed_member_is_noticed() -> None:
     shape["required"].append("TargetModel")
     del shape["members"]["SessionId"]
     found = drift.compare("InvokeEndpoint", sm.InvokeEndpoint, shape, shapes)
-    assert {line.split(":")[0] for line in found} == {f"InvokeEndpoint.{m}" for m in ("accept", "novel", "target_model", "session_id")}
+    assert {line.split(":")[0] for line in found} == {
+        f"InvokeEndpoint.{m}" for m in ("accept", "novel", "target_model", "session_id")
+    }
 
 
 def test_no_operation_is_lacking() -> None:

@@ -33,7 +33,10 @@ def factor(stage: Stage) -> float:
 def ours(name: str) -> float:
     with acting(slow) as stage:
         outcomes = PERFORMERS[name](
-            stage.url, *[Step()] * CALLS, timeouts=sm.Timeouts(response=PATIENCE), retries=sm.RetryPolicy(max_attempts=3)
+            stage.url,
+            *[Step()] * CALLS,
+            timeouts=sm.Timeouts(response=PATIENCE),
+            retries=sm.RetryPolicy(max_attempts=3),
         )
         assert all(isinstance(outcome, TimeoutError) for outcome in outcomes)
         assert [len(outcome.metadata.attempts) for outcome in outcomes] == [1] * CALLS
@@ -41,7 +44,9 @@ def ours(name: str) -> float:
 
 
 def botos() -> float:
-    config = botocore.config.Config(read_timeout=PATIENCE, retries={"total_max_attempts": 3, "mode": "standard"})
+    config = botocore.config.Config(
+        read_timeout=PATIENCE, retries={"total_max_attempts": 3, "mode": "standard"}
+    )
     with acting(slow) as stage:
         client: Any = boto3.client(
             "sagemaker-runtime",

@@ -23,7 +23,10 @@ def stream(request: pytest.FixtureRequest) -> Streamer:
 
 HUGE = {
     "200 MB": (b"Content-Length: 200000000", b"x" * 65536),
-    "without end, in chunks": (b"Transfer-Encoding: chunked", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+    "without end, in chunks": (
+        b"Transfer-Encoding: chunked",
+        b"10000\r\n" + b"x" * 65536 + b"\r\n",
+    ),
     "without end, until the connection is closed": (b"X: y", b"x" * 65536),
 }
 
@@ -84,17 +87,29 @@ def test_a_corrected_clock_is_that_of_every_call(perform: Performer, off: int) -
                 peer.send("\r\n".join(lines).encode())
 
     with acting(act) as stage:
-        first, second, streamed = perform(stage.url, Step(), Step(options={"timeout": 30}), Step(STREAMED))
+        first, second, streamed = perform(
+            stage.url, Step(), Step(options={"timeout": 30}), Step(STREAMED)
+        )
         assert len(stage.requests) == 4
         assert stage.connections == 1
-    assert [attempt.outcome for attempt in first.metadata.attempts] == ["RequestTimeTooSkewed", "ok"]
+    assert [attempt.outcome for attempt in first.metadata.attempts] == [
+        "RequestTimeTooSkewed",
+        "ok",
+    ]
     assert [attempt.outcome for attempt in second.metadata.attempts] == ["ok"]
-    assert type(streamed).__name__ == "StreamError", "a 200 that is no stream, so the signature was taken"
+    assert type(streamed).__name__ == "StreamError", (
+        "a 200 that is no stream, so the signature was taken"
+    )
 
 
-@pytest.mark.parametrize("body", [b'{"message":"a\\r\\n\\u001b[2J \\ud800"}', b'{"__type":"Bad\\u001b[1m"}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b'{"message":"a\\r\\n\\u001b[2J \\ud800"}', b'{"__type":"Bad\\u001b[1m"}', b"\xff\xfe"]
+)
 def test_an_error_survives_being_pickled(body: bytes) -> None:
-    answer = b"HTTP/1.1 400 x\r\nx-amzn-RequestId: r\xff\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    answer = (
+        b"HTTP/1.1 400 x\r\nx-amzn-RequestId: r\xff\r\nContent-Length: %d\r\n\r\n" % len(body)
+        + body
+    )
     with scripted(answer) as server:
         (error,) = CALLERS["sockets"](server.url)
     assert isinstance(error, ServiceError)

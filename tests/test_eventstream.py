@@ -42,7 +42,11 @@ from smruntime_core.eventstream._headers import TYPES
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "event-stream-frames.json"
-PART: dict[str, HeaderValue] = {":event-type": "PayloadPart", ":content-type": "application/octet-stream", ":message-type": "event"}
+PART: dict[str, HeaderValue] = {
+    ":event-type": "PayloadPart",
+    ":content-type": "application/octet-stream",
+    ":message-type": "event",
+}
 
 # ── helpers: any stream, in any pieces, to events and at most one error ──
 
@@ -75,16 +79,25 @@ def cut(data: bytes, places: Iterable[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-def frame(block: bytes = b"", payload: bytes = b"", *, total: int | None = None, length: int | None = None) -> bytes:
+def frame(
+    block: bytes = b"", payload: bytes = b"", *, total: int | None = None, length: int | None = None
+) -> bytes:
     """A frame with good checksums, whatever its sizes say."""
-    sizes = struct.pack(">II", 16 + len(block) + len(payload) if total is None else total, len(block) if length is None else length)
+    sizes = struct.pack(
+        ">II",
+        16 + len(block) + len(payload) if total is None else total,
+        len(block) if length is None else length,
+    )
     body = sizes + struct.pack(">I", zlib.crc32(sizes)) + block + payload
     return body + struct.pack(">I", zlib.crc32(body))
 
 
 def exactly(messages: list[Message]) -> list[Any]:
     """With the types of all values: `True == 1 == Byte(1)` to Python, not on the wire."""
-    return [([(name, type(value), value) for name, value in message.headers.items()], message.payload) for message in messages]
+    return [
+        ([(name, type(value), value) for name, value in message.headers.items()], message.payload)
+        for message in messages
+    ]
 
 
 # ── strategies ──
@@ -104,7 +117,9 @@ value_: st.SearchStrategy[HeaderValue] = st.one_of(
 headers_ = st.dictionaries(name_, value_, max_size=6)
 message_ = st.builds(Message, headers_, st.binary(max_size=80))
 # streams say the same again and again, which is what the decoder remembers: a few heads in any order
-stream_ = st.lists(message_, min_size=1, max_size=3).flatmap(lambda few: st.lists(st.sampled_from(few), max_size=12))
+stream_ = st.lists(message_, min_size=1, max_size=3).flatmap(
+    lambda few: st.lists(st.sampled_from(few), max_size=12)
+)
 places_ = st.lists(st.integers(0, 10_000), max_size=12)
 
 # ── round trips ──
@@ -127,7 +142,9 @@ def test_any_cutting_gives_the_same_messages(messages: list[Message], places: li
     assert decode(stream[i : i + 1] for i in range(len(stream))) == (messages, None)
 
 
-OTHER: dict[str, HeaderValue] = PART | {":event-type": "payloadPart"}  # as many bytes, another block
+OTHER: dict[str, HeaderValue] = PART | {
+    ":event-type": "payloadPart"
+}  # as many bytes, another block
 heads_ = st.sampled_from([PART, OTHER, PART | {"x": True}, {}])
 
 
@@ -155,7 +172,9 @@ def test_subclasses_are_sent_as_what_they_are() -> None:
     class Size(enum.IntEnum):
         SMALL = 3
 
-    assert encode_headers({"w": Word.EVENT, "s": Size.SMALL}) == encode_headers({"w": "event", "s": Integer(3)})
+    assert encode_headers({"w": Word.EVENT, "s": Size.SMALL}) == encode_headers(
+        {"w": "event", "s": Integer(3)}
+    )
 
 
 def test_every_type_has_the_bytes_of_the_specification() -> None:
@@ -171,8 +190,21 @@ def test_every_type_has_the_bytes_of_the_specification() -> None:
         "8": Timestamp(1),
         "9": UUID(int=1),
     }
-    raw = ["", "", "fe", "fffe", "fffffffe", "ff" * 7 + "fe", "00026162", "0002c3a9", "00" * 7 + "01", "00" * 15 + "01"]
-    assert encode_headers(headers).hex() == "".join(f"013{code}0{code}{value}" for code, value in enumerate(raw))
+    raw = [
+        "",
+        "",
+        "fe",
+        "fffe",
+        "fffffffe",
+        "ff" * 7 + "fe",
+        "00026162",
+        "0002c3a9",
+        "00" * 7 + "01",
+        "00" * 15 + "01",
+    ]
+    assert encode_headers(headers).hex() == "".join(
+        f"013{code}0{code}{value}" for code, value in enumerate(raw)
+    )
     assert [row.name for row in TYPES][:6] == ["true", "false", "byte", "short", "integer", "long"]
 
 
@@ -182,7 +214,10 @@ def test_botocore_decodes_what_we_encode(messages: list[Message]) -> None:
     buffer = eventstream.EventStreamBuffer()
     buffer.add_data(b"".join(map(encode, messages)))
     theirs = [(event.headers, event.payload) for event in buffer]
-    ours = [({name: v.bytes if isinstance(v, UUID) else v for name, v in m.headers.items()}, m.payload) for m in messages]
+    ours = [
+        ({name: v.bytes if isinstance(v, UUID) else v for name, v in m.headers.items()}, m.payload)
+        for m in messages
+    ]
     assert theirs == ours
 
 
@@ -191,7 +226,12 @@ def test_botocore_decodes_what_we_encode(messages: list[Message]) -> None:
 
 def vector_cases() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
     return [pytest.param(case, id=case["name"]) for case in json.loads(VECTORS.read_bytes())]
 
 
@@ -203,7 +243,11 @@ def plain(value: HeaderValue) -> object:
 
 @pytest.mark.parametrize("case", vector_cases())
 def test_vectors(case: Any) -> None:
-    data = bytes.fromhex(case["hex"]) if "hex" in case else zlib.decompress(base64.b64decode(case["zlib_b64"]))
+    data = (
+        bytes.fromhex(case["hex"])
+        if "hex" in case
+        else zlib.decompress(base64.b64decode(case["zlib_b64"]))
+    )
     after = encode(Message({"after": True}))
     ways = [[data], [data + after], [encode(Message({})), data]]
     if len(data) < 1000:
@@ -215,7 +259,9 @@ def test_vectors(case: Any) -> None:
             continue
         assert error is None
         [found] = [event for event in events if event.headers != {"after": True}][-1:]
-        assert [[name, plain(value)] for name, value in found.headers.items()] == [[name, value] for name, _, value in case["headers"]]
+        assert [[name, plain(value)] for name, value in found.headers.items()] == [
+            [name, value] for name, _, value in case["headers"]
+        ]
         assert found.payload == base64.b64decode(case["payload_b64"])
         assert encode(found) == data
 
@@ -267,13 +313,22 @@ def test_a_broken_header_block(block: bytes, says: str) -> None:
     stream = BEFORE + frame(block, b"payload") + BEFORE
     whole, error = decode([stream])
     assert whole == GOOD
-    assert error is not None and error.startswith(f"StreamError: the frame at byte {len(BEFORE)}: ") and says in error
-    assert decode(stream[i : i + 1] for i in range(min(len(stream), 2000))) == (GOOD, error) or len(stream) > 2000
+    assert (
+        error is not None
+        and error.startswith(f"StreamError: the frame at byte {len(BEFORE)}: ")
+        and says in error
+    )
+    assert (
+        decode(stream[i : i + 1] for i in range(min(len(stream), 2000))) == (GOOD, error)
+        or len(stream) > 2000
+    )
 
 
 @pytest.mark.parametrize(("total", "length", "says"), PRELUDES.values(), ids=PRELUDES)
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_a_broken_prelude_is_seen_at_its_last_byte(total: int, length: int, says: str, step: int) -> None:
+def test_a_broken_prelude_is_seen_at_its_last_byte(
+    total: int, length: int, says: str, step: int
+) -> None:
     start = frame(total=total, length=length)[:12]
     decoder = EventStreamDecoder()
     early = BEFORE + start[:-1]
@@ -320,9 +375,17 @@ def test_an_end_inside_a_frame(step: int) -> None:
             assert error is not None and error.startswith(says)
 
 
-@given(headers_, st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4), st.data())
+@given(
+    headers_,
+    st.binary(max_size=20),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=4),
+    st.data(),
+)
 def test_hostile_frames_with_good_checksums_raise_nothing_else(
-    headers: dict[str, HeaderValue], payload: bytes, changes: list[tuple[int, int]], data: st.DataObject
+    headers: dict[str, HeaderValue],
+    payload: bytes,
+    changes: list[tuple[int, int]],
+    data: st.DataObject,
 ) -> None:
     block = bytearray(encode_headers(headers))
     for place, byte in changes:
@@ -354,7 +417,11 @@ def test_nothing_is_kept_after_an_error() -> None:
     tracemalloc.stop()
     assert kept < 10_000
     decoder.receive_eof()
-    assert drain(decoder)[1] == error == "StreamError: the frame at byte 108: the prelude's checksum is 6522df69 where 00000000 is stated"
+    assert (
+        drain(decoder)[1]
+        == error
+        == "StreamError: the frame at byte 108: the prelude's checksum is 6522df69 where 00000000 is stated"
+    )
 
 
 def test_a_truncated_stream_lets_go_of_its_frame_and_stays_truncated() -> None:
@@ -462,7 +529,10 @@ def test_what_is_remembered_is_bounded() -> None:
         decoder.receive_data(encode(Message(large, bytes(size))))
     assert decoder._known == {}
     events, error = drain(decoder)
-    assert [len(event.payload) for event in events] == [*range(2 * MAX_KNOWN + 10), *range(10)] and error is None
+    assert [len(event.payload) for event in events] == [
+        *range(2 * MAX_KNOWN + 10),
+        *range(10),
+    ] and error is None
     assert len({id(event.headers) for event in events}) == 2
 
 
@@ -485,8 +555,14 @@ def test_any_kind_of_bytes(kind: Any) -> None:
 
 
 def test_a_message_shows_sizes_not_bytes() -> None:
-    message = Message({":chunk-signature": b"secret", "n": Byte(1), ":date": Timestamp(2), "b": True}, b"sensitive")
-    assert repr(message) == "Message({':chunk-signature': <6 bytes>, 'n': Byte(1), ':date': Timestamp(2), 'b': True}, <9 bytes>)"
+    message = Message(
+        {":chunk-signature": b"secret", "n": Byte(1), ":date": Timestamp(2), "b": True},
+        b"sensitive",
+    )
+    assert (
+        repr(message)
+        == "Message({':chunk-signature': <6 bytes>, 'n': Byte(1), ':date': Timestamp(2), 'b': True}, <9 bytes>)"
+    )
     assert f"{Byte(5)} {Byte(5)!s}" == "5 5"
 
 
@@ -518,14 +594,30 @@ REFUSED: dict[str, tuple[dict[Any, Any], Any, str]] = {
     "a name that is no text": ({b"a": 1}, b"", "header name: found bytes; must be a str"),
     "a name with a surrogate": ({"\ud800": 1}, b"", "header name: it has a lone surrogate"),
     "text with a surrogate": ({"a": "\ud800"}, b"", "header 'a': it has a lone surrogate"),
-    "long text": ({"a": "é" * 16_384}, b"", "header 'a': it has 32768; must be at most 32767 bytes"),
+    "long text": (
+        {"a": "é" * 16_384},
+        b"",
+        "header 'a': it has 32768; must be at most 32767 bytes",
+    ),
     "long bytes": ({"a": bytes(32_768)}, b"", "header 'a': it has 32768"),
     "a large number": ({"a": 2**63}, b"", "header 'a': must be a number of at most 64 bits"),
     "a small number": ({"a": -(2**63) - 1}, b"", "header 'a': must be a number of at most 64 bits"),
-    "no value": ({"a": None}, b"", "header 'a': found NoneType; must be a bool, int, bytes, str, Timestamp or UUID"),
+    "no value": (
+        {"a": None},
+        b"",
+        "header 'a': found NoneType; must be a bool, int, bytes, str, Timestamp or UUID",
+    ),
     "a float": ({"a": 1.5}, b"", "header 'a': found float"),
-    "headers of more than 128 KiB": ({str(i): bytes(32_767) for i in range(4)}, b"", "headers: they have 131088; must be at most 131072"),
-    "a payload of more than 24 MiB": ({}, bytes(MAX_PAYLOAD + 1), "payload: it has 25165825; must be at most 25165824"),
+    "headers of more than 128 KiB": (
+        {str(i): bytes(32_767) for i in range(4)},
+        b"",
+        "headers: they have 131088; must be at most 131072",
+    ),
+    "a payload of more than 24 MiB": (
+        {},
+        bytes(MAX_PAYLOAD + 1),
+        "payload: it has 25165825; must be at most 25165824",
+    ),
     "a payload that is no bytes": ({}, "text", "payload: found str; must be bytes"),
 }
 
@@ -542,7 +634,9 @@ def test_a_number_that_does_not_fit_is_refused_where_it_is_made(kind: Any) -> No
     limit = 2 ** (8 * kind.size - 1)
     assert (kind(limit - 1), kind(-limit)) == (limit - 1, -limit)
     for number in (limit, -limit - 1):
-        with pytest.raises(ConstructionError, match=f"{kind.__name__}: must be {-limit} to {limit - 1}"):
+        with pytest.raises(
+            ConstructionError, match=f"{kind.__name__}: must be {-limit} to {limit - 1}"
+        ):
             kind(number)
 
 

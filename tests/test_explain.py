@@ -12,7 +12,12 @@ from smruntime_core.signing import S3, STANDARD, UNSIGNED_PAYLOAD, explain, hash
 NOW = 1_700_000_000
 KEYS = Credentials("AKID", "secret", "hush-token")
 SCOPE = Scope("eu-west-1", "sagemaker")
-REQUEST = Request("POST", "https://h/a%20b/c?x=1&y=2", (("Host", "h"), ("Content-Type", "text/csv"), ("X-Amz-Acl", "p")), b"1,2,3")
+REQUEST = Request(
+    "POST",
+    "https://h/a%20b/c?x=1&y=2",
+    (("Host", "h"), ("Content-Type", "text/csv"), ("X-Amz-Acl", "p")),
+    b"1,2,3",
+)
 SIGNED = sign(REQUEST, KEYS, SCOPE, now=NOW)
 SENT = REQUEST.replace(headers=REQUEST.headers + SIGNED.headers)
 
@@ -26,7 +31,9 @@ def quoted(arrived: Request) -> str:
 
 def headers(**changes: str) -> Request:
     names = {name.lower().replace("_", "-"): value for name, value in changes.items()}
-    return SENT.replace(headers=tuple((name, names.get(name.lower(), value)) for name, value in SENT.headers))
+    return SENT.replace(
+        headers=tuple((name, names.get(name.lower(), value)) for name, value in SENT.headers)
+    )
 
 
 CHANGES = [
@@ -42,7 +49,9 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("arrived", "part", "hint"), CHANGES, ids=[f"{part}: {hint}" for _, part, hint in CHANGES])
+@pytest.mark.parametrize(
+    ("arrived", "part", "hint"), CHANGES, ids=[f"{part}: {hint}" for _, part, hint in CHANGES]
+)
 def test_what_was_changed_is_named(arrived: Request, part: str, hint: str) -> None:
     said = quoted(arrived)
     for text in (said, json.dumps(said)[1:-1]):
@@ -62,7 +71,9 @@ def test_another_signature() -> None:
     assert [each.part for each in explain(url, other).differences] == ["parameter X-Amz-Expires"]
 
 
-@pytest.mark.parametrize("part", ["The Canonical String for this request should have been 'x ", "<StringToSign>"])
+@pytest.mark.parametrize(
+    "part", ["The Canonical String for this request should have been 'x ", "<StringToSign>"]
+)
 def test_what_a_server_says_costs_what_reading_it_costs(part: str) -> None:
     """This took hours when what it has many beginnings of was looked for from each of them."""
     assert not explain(SIGNED, part * 40_000).compared
@@ -74,7 +85,10 @@ def test_the_token_is_not_shown() -> None:
     found = explain(SIGNED, theirs.canonical_request)
     assert [each.part for each in found.differences] == ["header x-amz-security-token"]
     assert "hush" not in str(found)
-    url, other = (presign(REQUEST, KEYS.replace(session_token=token), SCOPE, now=NOW) for token in ("hush-1", "hush-2"))
+    url, other = (
+        presign(REQUEST, KEYS.replace(session_token=token), SCOPE, now=NOW)
+        for token in ("hush-1", "hush-2")
+    )
     assert "hush" not in str(explain(url, other.canonical_request))
 
 
@@ -93,18 +107,30 @@ def test_s3_quotes_in_xml() -> None:
 
 def test_dialects_are_told_apart() -> None:
     dotted = REQUEST.replace(url="https://h/a//b/../c%20")
-    ours, theirs = (sign(dotted, KEYS, SCOPE, now=NOW, dialect=dialect) for dialect in (S3._replace(add_payload_hash=False), STANDARD))
+    ours, theirs = (
+        sign(dotted, KEYS, SCOPE, now=NOW, dialect=dialect)
+        for dialect in (S3._replace(add_payload_hash=False), STANDARD)
+    )
     assert explain(ours, theirs.canonical_request).differences[0].part == "path"
-    once, twice = (sign(REQUEST, KEYS, SCOPE, now=NOW, dialect=STANDARD._replace(double_encode=double)) for double in (False, True))
+    once, twice = (
+        sign(REQUEST, KEYS, SCOPE, now=NOW, dialect=STANDARD._replace(double_encode=double))
+        for double in (False, True)
+    )
     assert "dialect=STANDARD" in explain(once, twice.canonical_request).differences[0].hint
     assert "dialect=S3" in explain(twice, once.canonical_request).differences[0].hint
 
 
 def test_a_string_to_sign_alone_says_that_the_canonical_requests_differ() -> None:
     other = sign(REQUEST.replace(body=b""), KEYS, SCOPE, now=NOW + 1)
-    assert [each.part for each in explain(SIGNED, other.string_to_sign).differences] == ["time", "hash of the canonical request"]
+    assert [each.part for each in explain(SIGNED, other.string_to_sign).differences] == [
+        "time",
+        "hash of the canonical request",
+    ]
     whole = sign(REQUEST, KEYS, SCOPE, now=NOW, payload_hash=UNSIGNED_PAYLOAD)
-    assert "payload_hash=UNSIGNED_PAYLOAD" in explain(SIGNED, whole.canonical_request).differences[0].hint
+    assert (
+        "payload_hash=UNSIGNED_PAYLOAD"
+        in explain(SIGNED, whole.canonical_request).differences[0].hint
+    )
 
 
 def test_where_nothing_differs_the_key_does() -> None:
@@ -115,7 +141,9 @@ def test_where_nothing_differs_the_key_does() -> None:
     assert "secret access key" in str(made)
 
 
-@pytest.mark.parametrize("text", ["", "no", "\n", "GET\n", "AWS4", "<CanonicalRequest>", "'\n'", "GET\n/", "\ud800\n"])
+@pytest.mark.parametrize(
+    "text", ["", "no", "\n", "GET\n", "AWS4", "<CanonicalRequest>", "'\n'", "GET\n/", "\ud800\n"]
+)
 def test_what_quotes_nothing_is_not_compared(text: str) -> None:
     made = explain(SIGNED, text)
     assert (made.differences, made.compared) == ((), False)

@@ -26,10 +26,14 @@ def test_an_error_instead_of_a_stream_has_to_come_at_a_byte_a_second() -> None:
 
     def act(peer: Peer) -> None:
         peer.read()
-        peer.send(b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 1000000\r\n\r\n")
+        peer.send(
+            b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 1000000\r\n\r\n"
+        )
         peer.drip(itertools.repeat(b".", 8), 1.6)
 
-    ways: list[Callable[..., Any]] = [partial(streamer, timeouts=Timeouts(idle=2.0)) for streamer in STREAMERS.values()]
+    ways: list[Callable[..., Any]] = [
+        partial(streamer, timeouts=Timeouts(idle=2.0)) for streamer in STREAMERS.values()
+    ]
     with acting(act) as stage:
         for (told,) in at_once(ways, stage.url):
             assert isinstance(told.error, ServiceError), told.error
@@ -41,9 +45,17 @@ PARTS = [b"a" * 6_000_000, b"b" * 6_000_000]
 
 
 def stream_of(parts: list[bytes]) -> bytes:
-    head = service.begin(InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
+    head = service.begin(
+        InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q"
+    )
     body = b"".join(service.event(PayloadPart(part)) for part in parts)
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in head.headers), f"Content-Length: {len(body)}", "", ""]
+    lines = [
+        "HTTP/1.1 200 OK",
+        *(f"{name}: {value}" for name, value in head.headers),
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -57,9 +69,17 @@ def test_a_slow_reader_is_no_fault_of_the_server() -> None:
 
     step = Step(STREAMED, pause=1.2)
     with acting(act) as stage:
-        ways: list[Callable[..., Any]] = [lambda url, do=do: do(url, step, timeouts=Timeouts(idle=1.0)) for do in PERFORMERS.values()]
+        ways: list[Callable[..., Any]] = [
+            lambda url, do=do: do(url, step, timeouts=Timeouts(idle=1.0))
+            for do in PERFORMERS.values()
+        ]
         assert all(parts == PARTS for (parts,) in at_once(ways, stage.url))
 
 
 def test_limits_are_finite_unless_told_otherwise() -> None:
-    assert (Timeouts().connect, Timeouts().response, Timeouts().idle, Timeouts().total) == (3.1, 70.0, 20.0, None)
+    assert (Timeouts().connect, Timeouts().response, Timeouts().idle, Timeouts().total) == (
+        3.1,
+        70.0,
+        20.0,
+        None,
+    )

@@ -9,11 +9,21 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
-CASES = {"http1": 100_000, "event_stream": 20_000, "streamed_answer": 20_000, "payload": 20_000, "local": 3_000}
-WITHOUT_A_ROW = "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
+CASES = {
+    "http1": 100_000,
+    "event_stream": 20_000,
+    "streamed_answer": 20_000,
+    "payload": 20_000,
+    "local": 3_000,
+}
+WITHOUT_A_ROW = (
+    "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
+)
 ROW_TOO_MANY = "import http1, disagreements; http1.FULL = 3000; http1.TABLE += (disagreements.Row('the moon', b'moon', ''),)"
 OURS_SLACK = "from smruntime_core.http1 import Exchange; Exchange.reusable = lambda self: True"
-OURS_TRUSTS_HOST = "from smruntime_core.signing import _verify; _verify._check_host = lambda *a: None"
+OURS_TRUSTS_HOST = (
+    "from smruntime_core.signing import _verify; _verify._check_host = lambda *a: None"
+)
 OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
 _bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""
 OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
@@ -22,12 +32,25 @@ OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
 def fuzz(*arguments: str, first: str = "") -> subprocess.CompletedProcess[str]:
     code = f"import runpy, sys; sys.path.insert(0, {str(FUZZ)!r}); {first}\nrunpy.run_path({str(FUZZ)!r}, run_name='__main__')"
     return subprocess.run(
-        [sys.executable, "-P", "-W", "error", "-c", code, *arguments], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, "-P", "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 
 TARGETS = [
-    *("http1", "local", "event_stream", "streamed_answer", "payload", "answer", "request", "profiles"),
+    *(
+        "http1",
+        "local",
+        "event_stream",
+        "streamed_answer",
+        "payload",
+        "answer",
+        "request",
+        "profiles",
+    ),
     *("dates", "signature", "bearer", "clock"),
 ]
 

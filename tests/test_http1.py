@@ -25,9 +25,24 @@ OK = b"HTTP/1.1 200 OK\r\n"
 GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "length": (OK + b"Content-Length: 3\r\n\r\nabc", 200, b"abc"),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
-    "chunks": (OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n', 200, b"abc0123456789"),
-    "trailers": (OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", 200, b"a"),
-    "interim": (b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\n!", 200, b"!"),
+    "chunks": (
+        OK
+        + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
+        200,
+        b"abc0123456789",
+    ),
+    "trailers": (
+        OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n",
+        200,
+        b"a",
+    ),
+    "interim": (
+        b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n"
+        + OK
+        + b"Content-Length: 1\r\n\r\n!",
+        200,
+        b"!",
+    ),
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
     "latin-1 value": (OK + b"A: caf\xe9\r\nContent-Length: 0\r\n\r\n", 200, b""),
 }
@@ -41,8 +56,16 @@ SET_ASIDE = {
 
 def vectors() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})") for case in json.loads(VECTORS.read_bytes())]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})")
+        for case in json.loads(VECTORS.read_bytes())
+    ]
 
 
 @pytest.mark.parametrize("case", vectors())
@@ -53,7 +76,9 @@ def test_vectors(case: Any) -> None:
         cut = whole(raw, step)
         assert cut == verdict if isinstance(verdict, str) else cut[:2] == verdict[:2]
     if case["error"] and case["title"] not in SET_ASIDE:
-        assert isinstance(verdict, str), "what must be refused is refused; being stricter is allowed"
+        assert isinstance(verdict, str), (
+            "what must be refused is refused; being stricter is allowed"
+        )
     elif case["title"] in SET_ASIDE:
         assert not isinstance(verdict, str) and not verdict[2]
 
@@ -102,10 +127,19 @@ BAD: dict[str, tuple[bytes, str]] = {
     "non-ASCII digits": (OK + b"Content-Length: \xb2\r\n\r\nabc", "protocol"),
     "empty length": (OK + b"Content-Length:\r\n\r\n", "protocol"),
     "length of 20 digits": (OK + b"Content-Length: " + b"9" * 20 + b"\r\n\r\n", "protocol"),
-    "length and chunks": (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "length and chunks": (
+        OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
     "gzip, chunked": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "protocol"),
-    "chunked twice": (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
-    "chunks in HTTP/1.0": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "chunked twice": (
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
+    "chunks in HTTP/1.0": (
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
     "chunk size +3": (CHUNKED + b"+3\r\nabc\r\n0\r\n\r\n", "protocol"),
     "chunk size 0x3": (CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n", "protocol"),
     "chunk size blank": (CHUNKED + b" 3\r\nabc\r\n0\r\n\r\n", "protocol"),
@@ -182,7 +216,11 @@ def test_bad(name: str, engine: str) -> None:
         assert verdict(raw, every(step, raw), engine)[0] == kind
 
 
-ALL = [raw for raw in (*(case[0] for case in GOOD.values()), *(case[0] for case in BAD.values())) if len(raw) < 2000]
+ALL = [
+    raw
+    for raw in (*(case[0] for case in GOOD.values()), *(case[0] for case in BAD.values()))
+    if len(raw) < 2000
+]
 
 
 @given(st.sampled_from(ALL), st.data())
@@ -198,7 +236,9 @@ def test_any_bytes_raise_only_our_error(raw: bytes, prefixed: bool) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=50)), st.data())
 def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
-    raw = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    raw = (
+        CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
     for engine in ("native", "h11"):
         assert exchange(raw, cuts, engine).response().body == b"".join(pieces)
@@ -210,7 +250,9 @@ def test_close_delimited() -> None:
     assert not made.reusable()
 
 
-@pytest.mark.parametrize("value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"])
+@pytest.mark.parametrize(
+    "value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"]
+)
 def test_who_says_close_is_not_asked_again(value: str) -> None:
     made = exchange(OK + f"Connection: {value}\r\nContent-Length: 0\r\n\r\n".encode(), [])
     assert made.done
@@ -274,7 +316,9 @@ def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> Non
     assert raw.endswith(b"\r\n\r\n" + body)
 
 
-@pytest.mark.parametrize("value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"])
+@pytest.mark.parametrize(
+    "value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"]
+)
 def test_what_http_cannot_carry_is_refused(value: str) -> None:
     for request in (
         Request("POST", "http://h/", (("A", value),)),
@@ -286,11 +330,20 @@ def test_what_http_cannot_carry_is_refused(value: str) -> None:
             write(request)
 
 
-ANY_TEXT = st.text(st.sampled_from("aZ0-_:/ ,;\t\r\n\0#?%é\ud800\x7f") | st.characters(), max_size=8)
-FIELD = st.tuples(st.sampled_from(("Host", "content-length", "Transfer-Encoding", "x-a")) | ANY_TEXT, ANY_TEXT)
+ANY_TEXT = st.text(
+    st.sampled_from("aZ0-_:/ ,;\t\r\n\0#?%é\ud800\x7f") | st.characters(), max_size=8
+)
+FIELD = st.tuples(
+    st.sampled_from(("Host", "content-length", "Transfer-Encoding", "x-a")) | ANY_TEXT, ANY_TEXT
+)
 
 
-@given(method=st.just("POST") | ANY_TEXT, path=ANY_TEXT, headers=st.lists(FIELD, max_size=4), body=st.binary(max_size=3))
+@given(
+    method=st.just("POST") | ANY_TEXT,
+    path=ANY_TEXT,
+    headers=st.lists(FIELD, max_size=4),
+    body=st.binary(max_size=3),
+)
 def test_written_head_has_the_lines_of_the_request_and_no_other(
     method: str, path: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
@@ -311,10 +364,15 @@ def test_written_head_has_the_lines_of_the_request_and_no_other(
     assert sorted(fields) == sorted(expected)
     assert all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) for name, _ in fields)
     assert [value for name, value in fields if name.lower() == "content-length"] == [str(len(body))]
-    assert [name.lower() for name, _ in fields].count("host") == 1 and "transfer-encoding" not in names
+    assert [name.lower() for name, _ in fields].count(
+        "host"
+    ) == 1 and "transfer-encoding" not in names
 
 
-@pytest.mark.parametrize(("method", "headers"), [("", ()), ("", (("A", "b"),)), ("POST", (("", "b"),)), ("POST", (("A", "b"), ("", "")))])
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("", ()), ("", (("A", "b"),)), ("POST", (("", "b"),)), ("POST", (("A", "b"), ("", "")))],
+)
 def test_empty_token_is_refused(method: str, headers: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(ConstructionError):
         write(Request(method, "http://h/", headers))

@@ -53,23 +53,44 @@ def told(
     """A response written out, its meaning beside it."""
     head = b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n" * interim + b"HTTP/1.%d %d X\r\n" % (minor, status)
     head += b"Connection: close\r\n" * close
-    head += {"length": b"Content-Length: %d\r\n" % len(body), "chunks": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing] + b"\r\n"
+    head += {
+        "length": b"Content-Length: %d\r\n" % len(body),
+        "chunks": b"Transfer-Encoding: chunked\r\n",
+        "close": b"",
+    }[framing] + b"\r\n"
     if status == 204:
         return HasMetadata(head + after, 204, len(head), (), len(head), not close and minor == 1)
     raw, places = head, list[int]()
-    for piece in (body[i : i + chunk] for i in range(0, len(body), chunk)) if framing == "chunks" else (body,):
+    for piece in (
+        (body[i : i + chunk] for i in range(0, len(body), chunk))
+        if framing == "chunks"
+        else (body,)
+    ):
         raw += b"%x\r\n" % len(piece) if framing == "chunks" else b""
         places += range(len(raw), len(raw) + len(piece))
         raw += piece + (b"\r\n" if framing == "chunks" else b"")
     raw += b"0\r\nA: b\r\n\r\n" if framing == "chunks" else b""
     end = None if framing == "close" else len(raw)
-    return HasMetadata(raw + (after if framing != "close" else b""), status, len(head), tuple(places), end, not close and minor == 1)
+    return HasMetadata(
+        raw + (after if framing != "close" else b""),
+        status,
+        len(head),
+        tuple(places),
+        end,
+        not close and minor == 1,
+    )
 
 
 class Pair:
     """An exchange and the model of it. Each method is an event, which it makes happen to both."""
 
-    def __init__(self, response: HasMetadata, size: int = 2, max_body: int | None = None, engine: str = "native") -> None:
+    def __init__(
+        self,
+        response: HasMetadata,
+        size: int = 2,
+        max_body: int | None = None,
+        engine: str = "native",
+    ) -> None:
         request = Request("POST", "http://h/x", (), bytes(size))
         self.exchange = Exchange(request, engine=ENGINES[engine])
         self.exchange.max_body = max_body
@@ -144,7 +165,9 @@ class Pair:
         limit = self.max_body
         announced = self.response.end is not None and b"chunked" not in self.response.raw
         size = len(self.response.places if announced else self.response.body(self.received))
-        too_large = limit is not None and self.has_head and self.response.status < 300 and size > limit
+        too_large = (
+            limit is not None and self.has_head and self.response.status < 300 and size > limit
+        )
         self._expect("too_large" if too_large else None, lambda: self.exchange.receive_data(data))
 
     def eof(self) -> None:
@@ -158,7 +181,9 @@ class Pair:
 
     def fail(self) -> None:
         self.cut = self.has_head and self.response.status >= 300
-        self._expect(None if self.cut else "timeout", lambda: self.exchange.fail("timeout", "too late"))
+        self._expect(
+            None if self.cut else "timeout", lambda: self.exchange.fail("timeout", "too late")
+        )
 
     def end(self) -> None:
         """The end of the connection, if it is not over: nothing can be stuck."""
@@ -226,7 +251,9 @@ class Exchanges(RuleBasedStateMachine):
     def stop_sending(self) -> None:
         self.pair.stop_sending()
 
-    @precondition(lambda self: not self.pair.over and self.pair.received < len(self.pair.response.raw))
+    @precondition(
+        lambda self: not self.pair.over and self.pair.received < len(self.pair.response.raw)
+    )
     @rule(most=st.integers(1, 9) | st.just(1 << 16))
     def receive(self, most: int) -> None:
         self.pair.receive(most)
@@ -267,9 +294,18 @@ EVENTS: dict[str, tuple[Callable[[Pair], bool], Callable[[Pair], None]]] = {
     "send one": (lambda pair: pair.unsent > 0, lambda pair: pair.send(1)),
     "send all": (lambda pair: pair.unsent > 0, lambda pair: pair.send(1 << 20)),
     "stop sending": (lambda pair: pair.unsent > 0, Pair.stop_sending),
-    "receive one": (lambda pair: pair.received < len(pair.response.raw), lambda pair: pair.receive(1)),
-    "receive the head": (lambda pair: not pair.has_head, lambda pair: pair.receive(pair.response.head_end - pair.received)),
-    "receive all": (lambda pair: pair.received < len(pair.response.raw), lambda pair: pair.receive(1 << 16)),
+    "receive one": (
+        lambda pair: pair.received < len(pair.response.raw),
+        lambda pair: pair.receive(1),
+    ),
+    "receive the head": (
+        lambda pair: not pair.has_head,
+        lambda pair: pair.receive(pair.response.head_end - pair.received),
+    ),
+    "receive all": (
+        lambda pair: pair.received < len(pair.response.raw),
+        lambda pair: pair.receive(1 << 16),
+    ),
     "eof": (lambda pair: True, Pair.eof),
     "fail": (lambda pair: True, Pair.fail),
 }
@@ -296,7 +332,9 @@ def test_every_order_of_six_events(name: str) -> None:
         if pair.over:
             ended += 1
         elif len(order) < 6:
-            orders += [(*order, event) for event, (can_happen, _) in EVENTS.items() if can_happen(pair)]
+            orders += [
+                (*order, event) for event, (can_happen, _) in EVENTS.items() if can_happen(pair)
+            ]
         else:
             pair.end()
     assert ended > 100
@@ -327,7 +365,9 @@ def every_cutting(data: bytes) -> Iterator[list[bytes]]:
     """All 2^(n-1) ways to cut `data` in pieces that are not empty."""
     inner = range(1, len(data))
     for places in chain.from_iterable(combinations(inner, count) for count in range(len(data))):
-        yield [data[start:end] for start, end in zip((0, *places), (*places, len(data)), strict=True)]
+        yield [
+            data[start:end] for start, end in zip((0, *places), (*places, len(data)), strict=True)
+        ]
 
 
 def outcome(pieces: list[bytes], engine: str) -> tuple[object, ...]:
@@ -346,7 +386,13 @@ def outcome(pieces: list[bytes], engine: str) -> tuple[object, ...]:
     except DispatchFailure as failure:
         return failure.kind, failure.phase, failure.delivery
     response = exchange.response()
-    return response.status, response.headers, bytes(response.body), response.truncated, exchange.reusable() and not left_over
+    return (
+        response.status,
+        response.headers,
+        bytes(response.body),
+        response.truncated,
+        exchange.reusable() and not left_over,
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -363,15 +409,26 @@ def test_every_cutting_says_the_same(head: bytes, tail: bytes, engine: str) -> N
 LONG = bytes(range(256)) * 8192  # 2 MiB: room grows once
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1 << 20)), max_size=8), st.sampled_from((0, 1, 70)), st.booleans())
-def test_a_body_is_the_same_in_room_and_out_of_it(pieces: list[tuple[bool, int]], excess: int, whole: bool) -> None:
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 1 << 20)), max_size=8),
+    st.sampled_from((0, 1, 70)),
+    st.booleans(),
+)
+def test_a_body_is_the_same_in_room_and_out_of_it(
+    pieces: list[tuple[bool, int]], excess: int, whole: bool
+) -> None:
     """Bytes go where there is room or come in pieces, in turns; what is left over comes in a piece, and a cut is told."""
     raw = HEAD + b"Content-Length: %d\r\n\r\n" % len(LONG) + LONG + b"!" * excess
     exchange = Exchange(Request("POST", "http://h/x", (), b""))
     while (data := exchange.data_to_send()) is not None:
         exchange.sent(len(data))
     taken = 0
-    for into_room, size in [(False, 99), *pieces, *[(True, 1 << 20)] * 3 * whole, *[(False, len(raw))] * whole]:
+    for into_room, size in [
+        (False, 99),
+        *pieces,
+        *[(True, 1 << 20)] * 3 * whole,
+        *[(False, len(raw))] * whole,
+    ]:
         room = exchange.room() if into_room else None
         if exchange.done:
             break
@@ -402,13 +459,25 @@ ENDLESS: dict[str, tuple[bytes, bytes, str | None]] = {
     "a field": (HEAD + b"A: ", b"x" * 4096, "too_large"),
     "fields": (HEAD, b"A: b\r\n" * 700, "too_large"),
     "interim responses": (b"", b"HTTP/1.1 102 P\r\n\r\n" * 200, "protocol"),
-    "long interim responses": (b"", b"HTTP/1.1 102 P\r\nA: " + b"x" * 60_000 + b"\r\n\r\n", "protocol"),
+    "long interim responses": (
+        b"",
+        b"HTTP/1.1 102 P\r\nA: " + b"x" * 60_000 + b"\r\n\r\n",
+        "protocol",
+    ),
     "blank lines": (b"", b"\r\n" * 2048, "protocol"),
     "a chunk's size": (CHUNKED, b"0" * 4096, "protocol"),
     "a chunk's extension": (CHUNKED + b"1;", b"x" * 4096, "too_large"),
     "trailers": (CHUNKED + b"0\r\n", b"A: b\r\n" * 700, "too_large"),
-    "an error's body": (b"HTTP/1.1 500 E\r\nContent-Length: 1000000000000\r\n\r\n", b"x" * 4096, None),
-    "an error's chunks": (b"HTTP/1.1 500 E\r\nTransfer-Encoding: chunked\r\n\r\n", b"40\r\n%b\r\n" % (b"x" * 64) * 60, None),
+    "an error's body": (
+        b"HTTP/1.1 500 E\r\nContent-Length: 1000000000000\r\n\r\n",
+        b"x" * 4096,
+        None,
+    ),
+    "an error's chunks": (
+        b"HTTP/1.1 500 E\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"40\r\n%b\r\n" % (b"x" * 64) * 60,
+        None,
+    ),
     "a body": (HEAD + b"Content-Length: 1000000000000000000\r\n\r\n", b"x" * 4096, "too_large"),
     "chunks": (CHUNKED, b"40\r\n%b\r\n" % (b"x" * 64) * 60, "too_large"),
     "one chunk": (CHUNKED + b"ffffffffffffffff\r\n", b"x" * 4096, "too_large"),

@@ -31,7 +31,10 @@ from .callers import CREDENTIALS, IRIS, STREAMED
 from .servers import OK, Peer, acting
 from .test_streams import FRAMES, chunked
 
-OURS = tuple(os.path.dirname(module.__file__ or "") + os.sep for module in (smruntime_core, smruntime_transports))
+OURS = tuple(
+    os.path.dirname(module.__file__ or "") + os.sep
+    for module in (smruntime_core, smruntime_transports)
+)
 BY_OPCODE = {"_pool.py", "_connection.py", "_wire.py", "_connect.py", "_race.py", "urllib3.py"}
 VISITS = 1  # of a place that is passed in a loop
 STEPS = 20_000  # more events than anything here has
@@ -154,7 +157,9 @@ def sweep(client: Any, do: Callable[[Any], None], *, kept: bool) -> Iterator[str
         if not kept:
             client.close()
         place = interrupted(partial(do, client), at)
-        assert not any(shared.in_use for shared in client._wire._pool._routes.values()), f"{place} left a slot in use"
+        assert not any(shared.in_use for shared in client._wire._pool._routes.values()), (
+            f"{place} left a slot in use"
+        )
         try:
             call(client)
         except DispatchFailure as failure:
@@ -174,7 +179,12 @@ def test_the_next_call_works_after_an_interrupt_anywhere(
 ) -> None:
     if secure and (kept or kind != "call"):
         pytest.skip("what differs with TLS is how a connection is opened")
-    given: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS, "max_connections": 1, "tls": tls.trusting}
+    given: dict[str, Any] = {
+        "region": "us-east-1",
+        "credentials": CREDENTIALS,
+        "max_connections": 1,
+        "tls": tls.trusting,
+    }
     given |= {"timeouts": Timeouts(pool=POOL), "retries": RetryPolicy(max_attempts=1)}
     act = partial(secured, tls.context) if secure else serve
     with acting(act) as stage:
@@ -184,6 +194,8 @@ def test_the_next_call_works_after_an_interrupt_anywhere(
             before = open_files()
             places = list(sweep(client, KINDS[kind], kept=kept))
             gc.collect()
-            assert open_files() <= before + 4, "connections were left open"  # the server's ends of some live a little longer
+            assert open_files() <= before + 4, (
+                "connections were left open"
+            )  # the server's ends of some live a little longer
     assert len(set(places)) > 100
     assert not unraisable

@@ -15,7 +15,9 @@ from smruntime_transports import trio as on_trio
 from .servers import scripted
 
 OUT, BAD = "s3://b/out", "s3://b/bad"
-ACCEPTED = sm.InvokeEndpointAsyncOutput(inference_id="i-1", output_location=OUT, failure_location=BAD)
+ACCEPTED = sm.InvokeEndpointAsyncOutput(
+    inference_id="i-1", output_location=OUT, failure_location=BAD
+)
 ANSWER = (
     b"HTTP/1.1 202 Accepted\r\nX-Amzn-SageMaker-OutputLocation: s3://b/out\r\nX-Amzn-SageMaker-FailureLocation: s3://b/bad\r\n"
     b'Content-Length: 22\r\n\r\n{"InferenceId": "i-1"}'
@@ -67,7 +69,10 @@ def test_a_failure_object_is_a_model_error() -> None:
     assert flow.send(None) == Fetch(BAD)
     with pytest.raises(sm.ModelError) as caught:
         flow.send(FAILED)
-    assert (caught.value.original_status_code, caught.value.original_message) == (500, "out of memory")
+    assert (caught.value.original_status_code, caught.value.original_message) == (
+        500,
+        "out of memory",
+    )
     assert caught.value.body == FAILED
 
 
@@ -85,7 +90,9 @@ def test_a_job_that_blocks() -> None:
         return next(store)
 
     with scripted(ANSWER) as server, sockets.Client(**settings(server.url)) as client:
-        job = client.invoke_endpoint_async(endpoint_name="slow", body=b"x", invocation_timeout_seconds=60)
+        job = client.invoke_endpoint_async(
+            endpoint_name="slow", body=b"x", invocation_timeout_seconds=60
+        )
         assert (job.inference_id, job.output_location, job.failure_location) == ("i-1", OUT, BAD)
         assert job.metadata.status == 202
         assert job.wait(fetch=fetch) == b"done"
@@ -101,7 +108,9 @@ def test_a_job_that_is_awaited() -> None:
 
     async def main(url: str) -> None:
         async with on_trio.AsyncClient(**settings(url)) as client:
-            job = await client.invoke_endpoint_async(endpoint_name="slow", input_location="s3://b/in.csv")
+            job = await client.invoke_endpoint_async(
+                endpoint_name="slow", input_location="s3://b/in.csv"
+            )
             with pytest.raises(sm.ModelError, match="out of memory"):
                 await job.wait(fetch=fetch, timeout=5)
 
@@ -111,4 +120,8 @@ def test_a_job_that_is_awaited() -> None:
 
 
 def settings(url: str) -> Settings:
-    return {"region": "us-east-1", "endpoint_url": url, "credentials": sm.Credentials("AKID", "secret")}
+    return {
+        "region": "us-east-1",
+        "endpoint_url": url,
+        "credentials": sm.Credentials("AKID", "secret"),
+    }

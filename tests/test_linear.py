@@ -37,8 +37,22 @@ from smruntime_core import (
 from smruntime_core.config._profiles import parse
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
 from smruntime_core.http1 import Exchange
-from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
-from smruntime_core.signing import S3, STREAMING_EVENTS, ChunkSigner, ChunkVerifier, EventSigner, EventVerifier, sign
+from smruntime_core.payload import (
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    SSEDecoder,
+    TextDecoder,
+)
+from smruntime_core.signing import (
+    S3,
+    STREAMING_EVENTS,
+    ChunkSigner,
+    ChunkVerifier,
+    EventSigner,
+    EventVerifier,
+    sign,
+)
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 from smruntime_local._connection import Connection as ServerConnection
@@ -121,38 +135,68 @@ def profiles(pieces: Iterable[bytes]) -> None:
 
 
 def verified_url(pieces: Iterable[bytes]) -> None:
-    verified(Request("GET", "https://h/" + b"".join(pieces).decode(), (("Host", "h"), ("Authorization", AUTHORIZATION + "host"))))
+    verified(
+        Request(
+            "GET",
+            "https://h/" + b"".join(pieces).decode(),
+            (("Host", "h"), ("Authorization", AUTHORIZATION + "host")),
+        )
+    )
 
 
 def verified_names(pieces: Iterable[bytes]) -> None:
     text = b"".join(pieces).decode()
     fields = [(name, "x") for name in text.split(";")]
-    verified(Request("GET", "https://h/", (("Host", "h"), *fields, ("Authorization", AUTHORIZATION + text))))
+    verified(
+        Request(
+            "GET", "https://h/", (("Host", "h"), *fields, ("Authorization", AUTHORIZATION + text))
+        )
+    )
 
 
 def verified_value(pieces: Iterable[bytes]) -> None:
     text = b"".join(pieces).decode()
-    verified(Request("GET", "https://h/", (("Host", "h"), ("X-A", text), ("Authorization", AUTHORIZATION + "host;x-a"))))
+    verified(
+        Request(
+            "GET",
+            "https://h/",
+            (("Host", "h"), ("X-A", text), ("Authorization", AUTHORIZATION + "host;x-a")),
+        )
+    )
 
 
 def verified_authorization(pieces: Iterable[bytes]) -> None:
-    verified(Request("GET", "https://h/", (("Host", "h"), ("Authorization", b"".join(pieces).decode()))))
+    verified(
+        Request("GET", "https://h/", (("Host", "h"), ("Authorization", b"".join(pieces).decode())))
+    )
 
 
-AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=AKID/20270115/us-east-1/s3/aws4_request, SignedHeaders="
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=AKID/20270115/us-east-1/s3/aws4_request, SignedHeaders="
+)
 
 
 def verified(request: Request) -> None:
-    headers = [(name, value + f", Signature={'0' * 64}" * (name == "Authorization")) for name, value in request.headers]
+    headers = [
+        (name, value + f", Signature={'0' * 64}" * (name == "Authorization"))
+        for name, value in request.headers
+    ]
     with suppress(ServiceError):
-        verify(Request(request.method, request.url, (*headers, ("X-Amz-Date", "20270115T080000Z"))), {"AKID": KEYS}, HERE, now=NOW)
+        verify(
+            Request(request.method, request.url, (*headers, ("X-Amz-Date", "20270115T080000Z"))),
+            {"AKID": KEYS},
+            HERE,
+            now=NOW,
+        )
 
 
 def error_answers(pieces: Iterable[bytes]) -> None:
     body = b"".join(pieces)
     for kind in ("", "ModelError"):
         try:
-            InvokeEndpoint(endpoint_name="e", body=b"").parse(Response(424, (("x-amzn-errortype", kind),), body))
+            InvokeEndpoint(endpoint_name="e", body=b"").parse(
+                Response(424, (("x-amzn-errortype", kind),), body)
+            )
         except ServiceError as error:
             str(error)
 
@@ -235,30 +279,54 @@ def blocks(size: int, block: Callable[[int], bytes], limit: int = 60_000) -> byt
 
 def header_blocks(size: int) -> bytes:
     """Header blocks that are never the one before."""
-    return b"".join(encode(Message({"a": bytes(10), "n": number % 2 == 0})) for number in range(size // 40))
+    return b"".join(
+        encode(Message({"a": bytes(10), "n": number % 2 == 0})) for number in range(size // 40)
+    )
 
 
 SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("event stream", "one frame"): lambda size: encode(Message({}, bytes(size))),
-    ("event stream", "one header block"): lambda size: blocks(size, lambda part: encode(Message({"a": bytes(min(part, 30_000))})), 30_000),
+    ("event stream", "one header block"): lambda size: blocks(
+        size, lambda part: encode(Message({"a": bytes(min(part, 30_000))})), 30_000
+    ),
     ("event stream", "empty frames"): times(encode(Message({}))),
     ("event stream", "parts"): times(service.event(PayloadPart(b"token"))),
     ("event stream", "header blocks that alternate"): header_blocks,
-    ("streamed answer", "events that are skipped"): times(encode(Message({":message-type": "event", ":event-type": "initial-response"}))),
+    ("streamed answer", "events that are skipped"): times(
+        encode(Message({":message-type": "event", ":event-type": "initial-response"}))
+    ),
     ("streamed answer", "parts"): times(service.event(PayloadPart(b"token"))),
-    ("exchange", "one field"): lambda size: blocks(size, times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")),
-    ("exchange", "blanks"): lambda size: blocks(size, times(b" ", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")),
-    ("exchange", "many fields"): lambda size: blocks(size, times(b"A:b\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\n\r\n"), 1000),
-    ("exchange", "a field that is none"): lambda size: blocks(size, times(b" \t", b"HTTP/1.1 200 OK\r\nA: ", b"\0\r\n\r\n")),
-    ("exchange", "interim responses"): times(b"HTTP/1.1 103 E\r\nA: b\r\n\r\n" * 15 + b"HTTP/1.1 204 N\r\n\r\n"),
+    ("exchange", "one field"): lambda size: blocks(
+        size, times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")
+    ),
+    ("exchange", "blanks"): lambda size: blocks(
+        size, times(b" ", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")
+    ),
+    ("exchange", "many fields"): lambda size: blocks(
+        size, times(b"A:b\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\n\r\n"), 1000
+    ),
+    ("exchange", "a field that is none"): lambda size: blocks(
+        size, times(b" \t", b"HTTP/1.1 200 OK\r\nA: ", b"\0\r\n\r\n")
+    ),
+    ("exchange", "interim responses"): times(
+        b"HTTP/1.1 103 E\r\nA: b\r\n\r\n" * 15 + b"HTTP/1.1 204 N\r\n\r\n"
+    ),
     ("exchange", "one chunk"): lambda size: CHUNKED + b"%x\r\n" % size + bytes(size),
     ("exchange", "chunks"): times(b"1\r\nx\r\n", CHUNKED),
     ("exchange", "an extension"): times(b"1;a=" + b"x" * 16_000 + b"\r\nx\r\n", CHUNKED),
     ("exchange", "extensions"): times(b"1" + b';a="\\""' * 2000 + b"\r\nx\r\n", CHUNKED),
-    ("exchange", "one trailer"): lambda size: blocks(size, times(b"x", CHUNKED + b"0\r\nA: ", b"\r\n\r\n")),
-    ("exchange", "trailers"): lambda size: blocks(size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\r\n")),
-    ("exchange", "trailers that are none"): lambda size: blocks(size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\0\r\n\r\n")),
-    ("exchange", "a body"): lambda size: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size),
+    ("exchange", "one trailer"): lambda size: blocks(
+        size, times(b"x", CHUNKED + b"0\r\nA: ", b"\r\n\r\n")
+    ),
+    ("exchange", "trailers"): lambda size: blocks(
+        size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\r\n")
+    ),
+    ("exchange", "trailers that are none"): lambda size: blocks(
+        size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\0\r\n\r\n")
+    ),
+    ("exchange", "a body"): lambda size: (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    ),
     ("text", "ASCII"): times(b"text "),
     ("text", "characters of 4 bytes"): times("𝄞".encode()),
     ("lines", "one"): times(b"x"),
@@ -287,7 +355,9 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("ChunkVerifier", "one chunk"): lambda size: b"%x\r\n" % size + bytes(size) + b"\r\n",
     ("EventVerifier", "events"): signed_events,
     ("profiles", "sections"): times(b"[profile x]\na=b\n"),
-    ("profiles", "many sections"): lambda size: b"".join(b"[profile %d]\na=b\n" % number for number in range(size // 20)),
+    ("profiles", "many sections"): lambda size: b"".join(
+        b"[profile %d]\na=b\n" % number for number in range(size // 20)
+    ),
     ("profiles", "one value"): times(b" #", b"[default]\na="),
     ("profiles", "a value of many lines"): times(b" b\n", b"[default]\na=b\n"),
     ("profiles", "nested settings"): times(b" b=c\n", b"[default]\na=\n"),
@@ -297,7 +367,9 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("verify, URL", "a path of slashes"): times(b"/"),
     ("verify, URL", "a query"): times(b"a=%41&", b"?"),
     ("verify, URL", "ampersands"): times(b"&", b"?"),
-    ("verify, names", "of headers"): lambda size: b";".join(b"a%d" % number for number in range(size // 8)),
+    ("verify, names", "of headers"): lambda size: b";".join(
+        b"a%d" % number for number in range(size // 8)
+    ),
     ("verify, names", "one again and again"): times(b";a", b"a"),
     ("verify, value", "blanks"): times(b" ", b"a", b"a"),
     ("verify, value", "words"): times(b"a  "),
@@ -305,19 +377,37 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("verify, authorization", "slashes"): times(b"/", b"AWS4-HMAC-SHA256 Credential="),
     ("errors", "JSON"): times(b'"a":1,', b"{", b'"message":"x"}'),
     ("errors", "a message"): times(b"\\u0000", b'{"message":"', b'"}'),
-    ("errors", "relayed messages"): times(RELAYED.replace('"', '\\"').encode(), b'{"message":"', b'"}'),
+    ("errors", "relayed messages"): times(
+        RELAYED.replace('"', '\\"').encode(), b'{"message":"', b'"}'
+    ),
     ("errors", "tokens"): times(b"x-amz-security-token:"),
     ("errors", "a page"): times(b"<html>"),
     ("CONNECT", "one field"): times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\n\r\n"),
     ("CONNECT", "interim responses"): times(b"HTTP/1.1 103 E\r\nA: b\r\n\r\n"),
-    ("local endpoint", "a body"): lambda size: POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size),
-    ("local endpoint", "chunks"): times(b"1\r\nx\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n"),
+    ("local endpoint", "a body"): lambda size: (
+        POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size)
+    ),
+    ("local endpoint", "chunks"): times(
+        b"1\r\nx\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    ),
     ("local endpoint", "fields"): times(b"A: b\r\n", POST),
     ("local endpoint", "requests"): times(POST + b"Content-Length: 0\r\n\r\n"),
 }
 # What reads no more than that at once, or only what is whole, which then cannot be cut
-LIMITS = {"CONNECT": 64 * 1024, "local endpoint": 250_000, "verify, names": 64 * 1024, "verify, authorization": 64 * 1024}
-WHOLE = {"profiles", "errors", "verify, URL", "verify, names", "verify, value", "verify, authorization"}
+LIMITS = {
+    "CONNECT": 64 * 1024,
+    "local endpoint": 250_000,
+    "verify, names": 64 * 1024,
+    "verify, authorization": 64 * 1024,
+}
+WHOLE = {
+    "profiles",
+    "errors",
+    "verify, URL",
+    "verify, names",
+    "verify, value",
+    "verify, authorization",
+}
 names = [pytest.param(reader, shape, id=f"{reader}: {shape}") for reader, shape in SHAPES]
 
 
@@ -387,7 +477,9 @@ def test_a_megabyte_is_read_in_seconds(reader: str, shape: str) -> None:
     assert time.process_time() - began < 20
 
 
-FIRST_SHAPES = {reader: make for (reader, _), make in reversed(SHAPES.items()) if reader not in WHOLE}
+FIRST_SHAPES = {
+    reader: make for (reader, _), make in reversed(SHAPES.items()) if reader not in WHOLE
+}
 
 
 @pytest.mark.parametrize("reader", FIRST_SHAPES)
@@ -433,15 +525,27 @@ class Counted(bytes):
         found = bytes(self)[key]
         return self._made(found) if isinstance(found, bytes) else found
 
-    def find(self, wanted: Any, start: SupportsIndex | None = None, end: SupportsIndex | None = None, /) -> int:
+    def find(
+        self, wanted: Any, start: SupportsIndex | None = None, end: SupportsIndex | None = None, /
+    ) -> int:
         Counted.looked_at += len(bytes(self)[start:end])
         return bytes(self).find(wanted, start, end)
 
 
-@pytest.mark.parametrize("shape", ["one chunk", "chunks", "an extension", "extensions", "one trailer", "trailers"])
+@pytest.mark.parametrize(
+    "shape", ["one chunk", "chunks", "an extension", "extensions", "one trailer", "trailers"]
+)
 @pytest.mark.parametrize("step", [1, 7])
 def test_each_byte_of_chunks_and_trailers_is_looked_at_a_few_times(shape: str, step: int) -> None:
     data = SHAPES["exchange", shape](50_000)
     Counted.looked_at = 0
-    exchanges([data[: len(CHUNKED)], *(Counted(data[start : start + step]) for start in range(len(CHUNKED), len(data), step))])
+    exchanges(
+        [
+            data[: len(CHUNKED)],
+            *(
+                Counted(data[start : start + step])
+                for start in range(len(CHUNKED), len(data), step)
+            ),
+        ]
+    )
     assert Counted.looked_at <= 5 * len(data)

@@ -21,7 +21,10 @@ import smruntime_local
 from smruntime_core import Credentials, InvokeEndpoint, Request, sign
 from smruntime_core.signing import RegionSet, presign
 
-IRIS = [line.rsplit(",", 1) for line in (files("smruntime_local.models") / "iris.csv").read_text().splitlines()[1:]]
+IRIS = [
+    line.rsplit(",", 1)
+    for line in (files("smruntime_local.models") / "iris.csv").read_text().splitlines()[1:]
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +50,41 @@ def ask(endpoint: smruntime_local.Endpoint, name: str, body: bytes, **members: s
 
 
 def test_iris_by_boto3_in_csv_and_json(endpoint: smruntime_local.Endpoint) -> None:
-    answer = ask(endpoint, "iris", "\n".join(row for row, _ in IRIS).encode(), ContentType="text/csv", CustomAttributes="t=1")
-    rows = [[float(x) for x in line.split(",")] for line in answer["Body"].read().decode().splitlines()]
-    assert (answer["ContentType"], answer["InvokedProductionVariant"], answer["CustomAttributes"]) == ("text/csv", "AllTraffic", "t=1")
+    answer = ask(
+        endpoint,
+        "iris",
+        "\n".join(row for row, _ in IRIS).encode(),
+        ContentType="text/csv",
+        CustomAttributes="t=1",
+    )
+    rows = [
+        [float(x) for x in line.split(",")] for line in answer["Body"].read().decode().splitlines()
+    ]
+    assert (
+        answer["ContentType"],
+        answer["InvokedProductionVariant"],
+        answer["CustomAttributes"],
+    ) == ("text/csv", "AllTraffic", "t=1")
     assert all(abs(sum(row) - 1) < 1e-9 for row in rows)
     measured = [[float(x) for x in row.split(",")] for row, _ in IRIS]
     bare, named = json.dumps(measured).encode(), json.dumps({"instances": measured}).encode()
-    found = json.loads(ask(endpoint, "iris", named, ContentType="application/json")["Body"].read())["predictions"]
-    assert json.loads(ask(endpoint, "iris", bare, ContentType="application/json")["Body"].read())["predictions"] == found
+    found = json.loads(ask(endpoint, "iris", named, ContentType="application/json")["Body"].read())[
+        "predictions"
+    ]
+    assert (
+        json.loads(ask(endpoint, "iris", bare, ContentType="application/json")["Body"].read())[
+            "predictions"
+        ]
+        == found
+    )
     assert [prediction["probabilities"] for prediction in found] == rows
-    assert sum(prediction["label"] == species for prediction, (_, species) in zip(found, IRIS, strict=True)) >= 143
+    assert (
+        sum(
+            prediction["label"] == species
+            for prediction, (_, species) in zip(found, IRIS, strict=True)
+        )
+        >= 143
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,11 +97,17 @@ def test_iris_by_boto3_in_csv_and_json(endpoint: smruntime_local.Endpoint) -> No
         ("ngram", b'{"prompt": "a", "max_tokens": 0}', "application/json"),
     ],
 )
-def test_bad_input_is_the_models_error(endpoint: smruntime_local.Endpoint, name: str, body: bytes, content_type: str) -> None:
+def test_bad_input_is_the_models_error(
+    endpoint: smruntime_local.Endpoint, name: str, body: bytes, content_type: str
+) -> None:
     with pytest.raises(ClientError) as caught:
         ask(endpoint, name, body, ContentType=content_type)
     said = caught.value.response
-    assert (said["Error"]["Code"], said["ResponseMetadata"]["HTTPStatusCode"], said["OriginalStatusCode"]) == ("ModelError", 424, 400)
+    assert (
+        said["Error"]["Code"],
+        said["ResponseMetadata"]["HTTPStatusCode"],
+        said["OriginalStatusCode"],
+    ) == ("ModelError", 424, 400)
     assert said["OriginalMessage"] in said["Error"]["Message"]
     assert said["LogStreamArn"].endswith(f"/{name}")
 
@@ -81,7 +115,11 @@ def test_bad_input_is_the_models_error(endpoint: smruntime_local.Endpoint, name:
 def test_ngram_depends_on_its_seed_alone(endpoint: smruntime_local.Endpoint) -> None:
     def text(seed: int) -> str:
         body = json.dumps({"prompt": "The for statement", "max_tokens": 30, "seed": seed}).encode()
-        return str(json.loads(ask(endpoint, "ngram", body, ContentType="application/json")["Body"].read())["text"])
+        return str(
+            json.loads(ask(endpoint, "ngram", body, ContentType="application/json")["Body"].read())[
+                "text"
+            ]
+        )
 
     assert text(1) == text(1) != text(2)
     assert len(ask(endpoint, "ngram", b"A class", ContentType="text/plain")["Body"].read()) > 64
@@ -101,28 +139,47 @@ def test_echo_and_flaky(endpoint: smruntime_local.Endpoint) -> None:
 def test_boto3_streams(endpoint: smruntime_local.Endpoint, cut: str) -> None:
     body = json.dumps({"prompt": "The for statement", "max_tokens": 30}).encode()
     answer = client(endpoint).invoke_endpoint_with_response_stream(
-        EndpointName="ngram", Body=body, ContentType="application/json", CustomAttributes=f"cut={cut}"
+        EndpointName="ngram",
+        Body=body,
+        ContentType="application/json",
+        CustomAttributes=f"cut={cut}",
     )
-    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
+    assert (answer["ContentType"], answer["InvokedProductionVariant"]) == (
+        "application/json",
+        "AllTraffic",
+    )
     streamed = b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"])
     assert streamed == ask(endpoint, "ngram", body, ContentType="application/json")["Body"].read()
 
 
 def test_boto3_sees_a_stream_fail(endpoint: smruntime_local.Endpoint) -> None:
     attributes = "fault=ModelStreamError:StreamBroken@2"
-    answer = client(endpoint).invoke_endpoint_with_response_stream(EndpointName="ngram", Body=b"The", CustomAttributes=attributes)
-    with closing(answer["Body"]) as events, pytest.raises(EventStreamError, match="ModelStreamError") as caught:
+    answer = client(endpoint).invoke_endpoint_with_response_stream(
+        EndpointName="ngram", Body=b"The", CustomAttributes=attributes
+    )
+    with (
+        closing(answer["Body"]) as events,
+        pytest.raises(EventStreamError, match="ModelStreamError") as caught,
+    ):
         list(events)
     assert "asked to fail" in str(caught.value)
 
 
 def test_boto3_opens_uses_and_closes_a_session(endpoint: smruntime_local.Endpoint) -> None:
     before = endpoint.sessions_opened
-    opened = ask(endpoint, "chat", b'{"requestType":"NEW_SESSION"}', ContentType="application/json", SessionId="NEW_SESSION")
+    opened = ask(
+        endpoint,
+        "chat",
+        b'{"requestType":"NEW_SESSION"}',
+        ContentType="application/json",
+        SessionId="NEW_SESSION",
+    )
     name = opened["NewSessionId"].partition(";")[0]
     assert ask(endpoint, "chat", b"one", SessionId=name)["Body"].read() == b"1 one\n"
     assert ask(endpoint, "chat", b"two", SessionId=name)["Body"].read() == b"1 one\n2 two\n"
-    assert ask(endpoint, "chat", b'{"requestType":"CLOSE"}', SessionId=name)["ClosedSessionId"] == name
+    assert (
+        ask(endpoint, "chat", b'{"requestType":"CLOSE"}', SessionId=name)["ClosedSessionId"] == name
+    )
     with pytest.raises(ClientError, match=r"ValidationError.*session not found"):
         ask(endpoint, "chat", b"three", SessionId=name)
     assert endpoint.sessions_opened == before + 1
@@ -130,10 +187,14 @@ def test_boto3_opens_uses_and_closes_a_session(endpoint: smruntime_local.Endpoin
 
 def test_boto3_asks_and_comes_back_later(endpoint: smruntime_local.Endpoint) -> None:
     endpoint.put("s3://bucket/rows", b"5.1,3.5,1.4,0.2")
-    accepted = client(endpoint).invoke_endpoint_async(EndpointName="iris", InputLocation="s3://bucket/rows")
+    accepted = client(endpoint).invoke_endpoint_async(
+        EndpointName="iris", InputLocation="s3://bucket/rows"
+    )
     assert accepted["ResponseMetadata"]["HTTPStatusCode"] == 202
     deadline = time.monotonic() + 5
-    while (answer := endpoint.fetch(accepted["OutputLocation"])) is None and time.monotonic() < deadline:
+    while (
+        answer := endpoint.fetch(accepted["OutputLocation"])
+    ) is None and time.monotonic() < deadline:
         time.sleep(0.005)
     assert (answer or b"").startswith(b"1.0,")
 
@@ -149,34 +210,77 @@ def test_a_wrong_secret_is_refused(endpoint: smruntime_local.Endpoint) -> None:
 @pytest.mark.parametrize(("secret", "status"), [(None, "200"), ("wrong", "403")])
 def test_curl(endpoint: smruntime_local.Endpoint, secret: str | None, status: str) -> None:
     c = endpoint.credentials
-    command = ["curl", "-s", "--noproxy", "*", "--aws-sigv4", f"aws:amz:{endpoint.region}:sagemaker"]
-    command += ["--user", f"{c.access_key_id}:{secret or c.secret_access_key}", "-H", f"x-amz-security-token: {c.session_token}"]
-    command += ["-w", "\n%{http_code}", "--data-binary", "5.1,3.5,1.4,0.2", "-H", "content-type: text/csv"]
-    done = subprocess.run([*command, f"{endpoint.url}/endpoints/iris/invocations"], capture_output=True, text=True, timeout=20, check=False)
+    command = [
+        "curl",
+        "-s",
+        "--noproxy",
+        "*",
+        "--aws-sigv4",
+        f"aws:amz:{endpoint.region}:sagemaker",
+    ]
+    command += [
+        "--user",
+        f"{c.access_key_id}:{secret or c.secret_access_key}",
+        "-H",
+        f"x-amz-security-token: {c.session_token}",
+    ]
+    command += [
+        "-w",
+        "\n%{http_code}",
+        "--data-binary",
+        "5.1,3.5,1.4,0.2",
+        "-H",
+        "content-type: text/csv",
+    ]
+    done = subprocess.run(
+        [*command, f"{endpoint.url}/endpoints/iris/invocations"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     assert done.stdout.splitlines()[-1] == status, done.stdout
 
 
 def exchange(endpoint: smruntime_local.Endpoint, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", int(endpoint.url.rpartition(":")[2])), 5) as connection:
+    with socket.create_connection(
+        ("127.0.0.1", int(endpoint.url.rpartition(":")[2])), 5
+    ) as connection:
         connection.sendall(sent)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"1,2", b"200"), (b"1,3", b"403")])
-def test_a_flipped_byte_is_refused(endpoint: smruntime_local.Endpoint, body: bytes, status: bytes) -> None:
+def test_a_flipped_byte_is_refused(
+    endpoint: smruntime_local.Endpoint, body: bytes, status: bytes
+) -> None:
     request = InvokeEndpoint(endpoint_name="echo", body=b"1,2").request(endpoint.url)
-    headers = (*request.headers, *sign(request, endpoint.credentials, endpoint.scope, now=time.time()).headers)
-    head = "".join(f"{n}: {v}\r\n" for n, v in headers if n.lower() not in ("host", "content-length"))
+    headers = (
+        *request.headers,
+        *sign(request, endpoint.credentials, endpoint.scope, now=time.time()).headers,
+    )
+    head = "".join(
+        f"{n}: {v}\r\n" for n, v in headers if n.lower() not in ("host", "content-length")
+    )
     head = f"POST /endpoints/echo/invocations HTTP/1.1\r\nHost: {endpoint.url[7:]}\r\nConnection: close\r\nContent-Length: 3\r\n{head}\r\n"
     assert exchange(endpoint, head.encode() + body).startswith(b"HTTP/1.1 " + status)
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"1,2", b"200"), (b"1,3", b"403")])
 @pytest.mark.parametrize("sigv4a", [False, True])
-def test_a_presigned_url_is_accepted(endpoint: smruntime_local.Endpoint, body: bytes, status: bytes, sigv4a: bool) -> None:
+def test_a_presigned_url_is_accepted(
+    endpoint: smruntime_local.Endpoint, body: bytes, status: bytes, sigv4a: bool
+) -> None:
     scope = RegionSet("*", "sagemaker") if sigv4a else endpoint.scope
-    request = Request("POST", f"{endpoint.url}/endpoints/echo/invocations", (("Content-Type", "text/csv"),), b"1,2")
-    target = presign(request, endpoint.credentials, scope, now=time.time(), expires=60).url.removeprefix(endpoint.url)
+    request = Request(
+        "POST",
+        f"{endpoint.url}/endpoints/echo/invocations",
+        (("Content-Type", "text/csv"),),
+        b"1,2",
+    )
+    target = presign(
+        request, endpoint.credentials, scope, now=time.time(), expires=60
+    ).url.removeprefix(endpoint.url)
     head = f"POST {target} HTTP/1.1\r\nHost: {endpoint.url[7:]}\r\nConnection: close\r\nContent-Type: text/csv\r\nContent-Length: 3\r\n\r\n"
     assert exchange(endpoint, head.encode() + body).startswith(b"HTTP/1.1 " + status)
 
@@ -189,7 +293,10 @@ def test_a_presigned_url_is_accepted(endpoint: smruntime_local.Endpoint, body: b
         (b"POST / HTTP/1.0\r\n\r\n", b"400"),
         (b"POST / HTTP/1.1\r\nHost: a/b\r\n\r\n", b"400"),
         (b"nonsense\r\n\r\n", b"400"),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 67108865\r\nExpect: 100-continue\r\n\r\n", b"413"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 67108865\r\nExpect: 100-continue\r\n\r\n",
+            b"413",
+        ),
     ],
 )
 def test_plain_http(endpoint: smruntime_local.Endpoint, sent: bytes, status: bytes) -> None:

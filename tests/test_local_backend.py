@@ -16,7 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import smruntime_local
-from smruntime_core import Credentials, InvokeEndpoint, ModelError, ModelStreamError, RetryPolicy, ServiceUnavailable
+from smruntime_core import (
+    Credentials,
+    InvokeEndpoint,
+    ModelError,
+    ModelStreamError,
+    RetryPolicy,
+    ServiceUnavailable,
+)
 from smruntime_local.models._backend import Backend
 from smruntime_local.models._container import Refusal, TimedOut
 from smruntime_transports.sockets import Client
@@ -42,7 +49,9 @@ class Container(BaseHTTPRequestHandler):
             self._stream()
         else:
             seen = {name.lower(): value for name, value in self.headers.items()}
-            self._answer(200, json.dumps({"path": self.path, "body": body.decode(), **seen}).encode())
+            self._answer(
+                200, json.dumps({"path": self.path, "body": body.decode(), **seen}).encode()
+            )
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -80,7 +89,12 @@ def client_of(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
     once = RetryPolicy(max_attempts=1)
     with (
         endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials, retries=once) as client,
+        Client(
+            region=endpoint.region,
+            endpoint_url=endpoint.url,
+            credentials=endpoint.credentials,
+            retries=once,
+        ) as client,
     ):
         yield client
 
@@ -121,7 +135,10 @@ def test_a_container_sees_what_sagemaker_hands_on(container: str) -> None:
 
 
 def test_its_error_is_the_models(container: str) -> None:
-    with client_of(serve(container)) as client, pytest.raises(ModelError, match="a teapot") as caught:
+    with (
+        client_of(serve(container)) as client,
+        pytest.raises(ModelError, match="a teapot") as caught,
+    ):
         client.invoke_endpoint(endpoint_name="mine", body=b"", content_type="text/fail")
     assert (caught.value.original_status_code, caught.value.original_message) == (418, "a teapot")
     assert str(caught.value.log_stream_arn).endswith("/mine")
@@ -131,7 +148,9 @@ def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
     Container.paused.clear()
     with (
         client_of(serve(container)) as client,
-        client.invoke_endpoint_with_response_stream(endpoint_name="mine", body=b"", content_type="text/stream") as stream,
+        client.invoke_endpoint_with_response_stream(
+            endpoint_name="mine", body=b"", content_type="text/stream"
+        ) as stream,
     ):
         events = stream.sse()
         assert (stream.content_type, next(events).data) == ("text/event-stream", "first")
@@ -141,7 +160,9 @@ def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
 
 def test_one_that_does_not_listen_is_warned_of_and_unavailable() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses, and nobody else gets the port
+        taken.bind(
+            ("127.0.0.1", 0)
+        )  # bound and not listening: refuses, and nobody else gets the port
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.warns(RuntimeWarning, match=r"mine at .* is not ready: it does not answer"):
             endpoint = serve(url)
@@ -160,7 +181,10 @@ CALL = InvokeEndpoint(endpoint_name="e", body=b"1")
         (b"", "closed connection without response"),
         (b"nonsense\r\n\r\n", "nonsense"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf", "cut short"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nhalf\r\n", "IncompleteRead"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nhalf\r\n",
+            "IncompleteRead",
+        ),
     ],
 )
 def test_one_that_breaks_off_is_told_from_one_that_ends(answer: bytes, error: str) -> None:
@@ -198,7 +222,13 @@ def broken(endpoint: smruntime_local.Endpoint) -> None:
 
 @pytest.mark.parametrize(
     ("name", "url"),
-    [("mine", "127.0.0.1:8080"), ("mine", "ftp://a"), ("mine", "http://"), ("mine", "http://a?b"), ("no_name", "http://127.0.0.1:1")],
+    [
+        ("mine", "127.0.0.1:8080"),
+        ("mine", "ftp://a"),
+        ("mine", "http://"),
+        ("mine", "http://a?b"),
+        ("no_name", "http://127.0.0.1:1"),
+    ],
 )
 def test_what_is_no_backend_is_refused(name: str, url: str) -> None:
     with pytest.raises(ValueError, match="must be"):
@@ -206,18 +236,39 @@ def test_what_is_no_backend_is_refused(name: str, url: str) -> None:
 
 
 def test_the_command_line(container: str) -> None:
-    command = [sys.executable, "-m", "smruntime_local", "--backend", f"mine={container}", "--cut", "bytes"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "smruntime_local",
+        "--backend",
+        f"mine={container}",
+        "--cut",
+        "bytes",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}
+    ) as process:
         try:
             assert process.stdout is not None
             lines = [process.stdout.readline().removeprefix("export ").rstrip() for _ in range(6)]
             exported = dict(line.split("=", 1) for line in lines)
-            credentials = Credentials(exported["AWS_ACCESS_KEY_ID"], exported["AWS_SECRET_ACCESS_KEY"], exported["AWS_SESSION_TOKEN"])
+            credentials = Credentials(
+                exported["AWS_ACCESS_KEY_ID"],
+                exported["AWS_SECRET_ACCESS_KEY"],
+                exported["AWS_SESSION_TOKEN"],
+            )
             with Client(
-                region=exported["AWS_REGION"], endpoint_url=exported["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"], credentials=credentials
+                region=exported["AWS_REGION"],
+                endpoint_url=exported["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
+                credentials=credentials,
             ) as client:
-                assert json.loads(client.invoke_endpoint(endpoint_name="mine", body=b"1").body)["body"] == "1"
-                with client.invoke_endpoint_with_response_stream(endpoint_name="chat", body=b"abc") as stream:
+                assert (
+                    json.loads(client.invoke_endpoint(endpoint_name="mine", body=b"1").body)["body"]
+                    == "1"
+                )
+                with client.invoke_endpoint_with_response_stream(
+                    endpoint_name="chat", body=b"abc"
+                ) as stream:
                     assert list(stream.bytes()) == [b"1", b" ", b"a", b"b", b"c", b"\n"]
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
@@ -225,9 +276,17 @@ def test_the_command_line(container: str) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("arguments", [["--backend", "mine"], ["--backend", "mine=nonsense"], ["--cut", "half"]])
+@pytest.mark.parametrize(
+    "arguments", [["--backend", "mine"], ["--backend", "mine=nonsense"], ["--cut", "half"]]
+)
 def test_the_command_line_refuses_nonsense(arguments: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "smruntime_local", *arguments], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "smruntime_local", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     assert done.returncode == 2
     assert "must be" in done.stderr
     assert "Traceback" not in done.stderr

@@ -62,11 +62,15 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[smruntime_loc
     folder: Path = tmp_path_factory.mktemp("sessions")
     told = {"SAGEMAKER_ENABLE_STATEFUL_SESSIONS": "true", "SAGEMAKER_SESSIONS_PATH": str(folder)}
     command = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **told}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **told}
+    ) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())
-            with smruntime_local.serve(backends={"standard": f"http://127.0.0.1:{port}"}) as running:
+            with smruntime_local.serve(
+                backends={"standard": f"http://127.0.0.1:{port}"}
+            ) as running:
                 yield running
         finally:
             process.terminate()
@@ -74,7 +78,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[smruntime_loc
 
 @pytest.fixture
 def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
-    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+    with Client(
+        region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+    ) as running:
         yield running
 
 
@@ -84,7 +90,9 @@ def test_open_use_close_and_no_more(endpoint: smruntime_local.Endpoint, client: 
         assert session.expires is not None
         assert session.invoke_endpoint(body=b'{"say":"one"}').body == b'["one"]'
         assert session.invoke_endpoint(body=b'{"say":"two"}').body == b'["one","two"]'
-        with session.invoke_endpoint_with_response_stream(body=b'{"say":"three"}', accept="text/event-stream") as stream:
+        with session.invoke_endpoint_with_response_stream(
+            body=b'{"say":"three"}', accept="text/event-stream"
+        ) as stream:
             assert [event.data for event in stream.sse()] == ["one", "two", "three"]
     assert endpoint.sessions_opened == 1
     with pytest.raises(ModelError, match="session not found") as caught:
@@ -93,9 +101,14 @@ def test_open_use_close_and_no_more(endpoint: smruntime_local.Endpoint, client: 
 
 
 def test_without_a_session(client: Client) -> None:
-    assert client.invoke_endpoint(endpoint_name="standard", body=b'{"say":"one"}').body == b'["one"]'
+    assert (
+        client.invoke_endpoint(endpoint_name="standard", body=b'{"say":"one"}').body == b'["one"]'
+    )
     with client.invoke_endpoint_with_response_stream(
-        endpoint_name="standard", body=b'{"say":"one"}', accept="text/event-stream", custom_attributes="cut=bytes"
+        endpoint_name="standard",
+        body=b'{"say":"one"}',
+        accept="text/event-stream",
+        custom_attributes="cut=bytes",
     ) as stream:
         assert stream.content_type == "text/event-stream; charset=utf-8"
         assert [event.data for event in stream.sse()] == ["one"]

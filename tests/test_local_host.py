@@ -44,7 +44,9 @@ def hosting(parts: Callable[[], Iterator[bytes]], reply: Reply = TEXT) -> Host:
     def model(call: InvokeEndpoint) -> Reply:
         return reply._replace(parts=parts())
 
-    return Host({"m": model}, region="eu-west-1", url="http://here", manner=Manner(), sleep=lambda _: None)
+    return Host(
+        {"m": model}, region="eu-west-1", url="http://here", manner=Manner(), sleep=lambda _: None
+    )
 
 
 def raising(fault: Exception, *before: bytes) -> Host:
@@ -62,7 +64,12 @@ def raising(fault: Exception, *before: bytes) -> Host:
         (ZeroDivisionError("b"), 500, "ZeroDivisionError: b", "server"),
         (Refusal(418, "c"), 418, "c", "client"),
         (Refusal(302, "d"), 302, "d", "server"),
-        (TimedOut(60), 0, "Your invocation timed out: the container said nothing for 60 seconds.", "server"),
+        (
+            TimedOut(60),
+            0,
+            "Your invocation timed out: the container said nothing for 60 seconds.",
+            "server",
+        ),
     ],
 )
 @pytest.mark.parametrize("operation", [CALL, STREAMED])
@@ -71,14 +78,28 @@ def test_a_container_that_fails_is_a_model_error(
 ) -> None:
     with pytest.raises(ModelError) as caught:
         said(raising(fault), operation)
-    assert (caught.value.status, caught.value.original_status_code, caught.value.original_message) == (424, status, message)
-    assert caught.value.message == f'Received {side} error ({status}) from primary with message "{message}".'
-    assert caught.value.log_stream_arn == "arn:aws:logs:eu-west-1:000000000000:log-group:/aws/sagemaker/Endpoints/m"
+    assert (
+        caught.value.status,
+        caught.value.original_status_code,
+        caught.value.original_message,
+    ) == (424, status, message)
+    assert (
+        caught.value.message
+        == f'Received {side} error ({status}) from primary with message "{message}".'
+    )
+    assert (
+        caught.value.log_stream_arn
+        == "arn:aws:logs:eu-west-1:000000000000:log-group:/aws/sagemaker/Endpoints/m"
+    )
 
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(TimedOut(60), "ModelInvocationTimeExceeded"), (Refusal(0, "gone"), "StreamBroken"), (KeyError("x"), "StreamBroken")],
+    [
+        (TimedOut(60), "ModelInvocationTimeExceeded"),
+        (Refusal(0, "gone"), "StreamBroken"),
+        (KeyError("x"), "StreamBroken"),
+    ],
 )
 def test_one_that_fails_on_the_way(fault: Exception, code: str) -> None:
     with pytest.raises(ModelStreamError, match="Received server error") as caught:
@@ -98,7 +119,11 @@ def test_headers_and_sessions() -> None:
     name = "s; Expires=2026-01-31T23:59:59Z"
     host = hosting(lambda: iter([b"a", b"", b"b"]), Reply(None, (), "c=d", name, "t"))
     assert said(host, CALL) == InvokeEndpointOutput(
-        body=b"ab", invoked_production_variant="AllTraffic", custom_attributes="c=d", new_session_id=name, closed_session_id="t"
+        body=b"ab",
+        invoked_production_variant="AllTraffic",
+        custom_attributes="c=d",
+        new_session_id=name,
+        closed_session_id="t",
     )
     assert host.sessions_opened == 1
 

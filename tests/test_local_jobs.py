@@ -12,7 +12,13 @@ from collections.abc import Iterator
 import pytest
 
 import smruntime_local
-from smruntime_core import InvokeEndpoint, InvokeEndpointAsync, ModelError, ServiceUnavailable, ValidationError
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    ModelError,
+    ServiceUnavailable,
+    ValidationError,
+)
 from smruntime_local._jobs import Jobs, Store
 from smruntime_transports.sockets import Client
 
@@ -25,7 +31,9 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 
 @pytest.fixture
 def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
-    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+    with Client(
+        region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+    ) as running:
         yield running
 
 
@@ -41,34 +49,58 @@ def get(location: str | None) -> tuple[int, bytes]:
             return refused.code, refused.read()
 
 
-def test_an_answer_by_python_and_by_http(endpoint: smruntime_local.Endpoint, client: Client) -> None:
-    job = client.invoke_endpoint_async(endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine")
+def test_an_answer_by_python_and_by_http(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
+    job = client.invoke_endpoint_async(
+        endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine"
+    )
     answer = job.wait(timeout=10)
     assert job.wait(fetch=endpoint.fetch, timeout=10) == answer
-    assert json.loads(answer) == {"endpoint_name": "echo", "body": "eA==", "content_type": "text/plain", "inference_id": "mine"}
+    assert json.loads(answer) == {
+        "endpoint_name": "echo",
+        "body": "eA==",
+        "content_type": "text/plain",
+        "inference_id": "mine",
+    }
     assert (job.metadata.status, job.inference_id) == (202, "mine")
     assert get(job.output_location) == (200, answer)
     assert get(job.failure_location)[0] == 404
 
 
-def test_a_failure_stands_where_failures_do(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_a_failure_stands_where_failures_do(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     job = client.invoke_endpoint_async(endpoint_name="iris", body=b"1")
     with pytest.raises(ModelError) as caught:
         job.wait(fetch=endpoint.fetch, timeout=10)
-    assert (caught.value.original_status_code, caught.value.original_message) == (400, "row 1 must have 4 measurements")
-    assert get(job.failure_location)[1] == b'Received client error (400) from primary with message "row 1 must have 4 measurements".'
+    assert (caught.value.original_status_code, caught.value.original_message) == (
+        400,
+        "row 1 must have 4 measurements",
+    )
+    assert (
+        get(job.failure_location)[1]
+        == b'Received client error (400) from primary with message "row 1 must have 4 measurements".'
+    )
     assert get(job.output_location)[0] == 404
 
 
-def test_the_input_may_be_stored_and_the_output_named(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_the_input_may_be_stored_and_the_output_named(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     endpoint.put("s3://bucket/rows.csv", b"5.1,3.5,1.4,0.2")
     job = client.invoke_endpoint_async(
-        endpoint_name="iris", input_location="s3://bucket/rows.csv", filename="out.csv", s3_output_path_extension="a/b"
+        endpoint_name="iris",
+        input_location="s3://bucket/rows.csv",
+        filename="out.csv",
+        s3_output_path_extension="a/b",
     )
     assert job.wait(fetch=endpoint.fetch, timeout=10).startswith(b"1.0,")
     assert str(job.output_location).endswith("/a/b/out.csv")
     assert str(job.failure_location).endswith("/a/b/out-error.out")
-    nothing = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://bucket/nothing")
+    nothing = client.invoke_endpoint_async(
+        endpoint_name="iris", input_location="s3://bucket/nothing"
+    )
     with pytest.raises(ModelError, match="There is no object at s3://bucket/nothing"):
         nothing.wait(fetch=endpoint.fetch, timeout=10)
 
@@ -90,7 +122,9 @@ def test_a_store_keeps_the_newest() -> None:
     assert [store.get(name) for name in "bcde"] == [None] * 4
 
 
-CALL = InvokeEndpointAsync(endpoint_name="e", body=b"1", request_ttl_seconds=60, invocation_timeout_seconds=7)
+CALL = InvokeEndpointAsync(
+    endpoint_name="e", body=b"1", request_ttl_seconds=60, invocation_timeout_seconds=7
+)
 
 
 class Slow:

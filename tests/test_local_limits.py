@@ -60,9 +60,15 @@ def signed_head(
     request = Request("POST", f"{url}{path}", (("Content-Type", "text/csv"),), body)
     fields = (
         *request.headers,
-        *sign(request, credentials, scope or Scope("us-east-1", "sagemaker"), now=time.time()).headers,
+        *sign(
+            request, credentials, scope or Scope("us-east-1", "sagemaker"), now=time.time()
+        ).headers,
     )
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields if name.lower() not in ("host", "content-length"))
+    lines = "".join(
+        f"{name}: {value}\r\n"
+        for name, value in fields
+        if name.lower() not in ("host", "content-length")
+    )
     return f"POST {path} HTTP/1.1\r\nHost: {url.partition('://')[2]}\r\n{lines}{extra}".encode()
 
 
@@ -88,10 +94,15 @@ def server(*arguments: str) -> Iterator[Server]:
     """Start the endpoint as a shell does; it is alive at the end, or the test fails."""
     line = [sys.executable, "-m", "smruntime_local", *arguments]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True) as process:
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
         try:
             assert process.stdout is not None and process.stderr is not None
-            told = [process.stdout.readline().strip().removeprefix("export ").partition("=")[::2] for _ in range(6)]
+            told = [
+                process.stdout.readline().strip().removeprefix("export ").partition("=")[::2]
+                for _ in range(6)
+            ]
             variables = dict(told)
             keys = Credentials(
                 variables["AWS_ACCESS_KEY_ID"],
@@ -106,7 +117,9 @@ def server(*arguments: str) -> Iterator[Server]:
             process.kill()
 
 
-measurable = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")
+measurable = pytest.mark.skipif(
+    not os.path.exists("/proc/self/status"), reason="memory is read from /proc"
+)
 HALF_OPEN = (
     b"",
     b"POST /endpoints/echo/invocations HTTP/1.1\r\nHost: a\r\n",
@@ -138,7 +151,9 @@ def test_300_half_open_connections_leave_the_endpoint_alive_and_are_closed_in_ti
         assert running.measured("Threads") <= 10, "threads outlive their connections"
 
 
-def upload(url: str, head: bytes, body: bytes, answers: list[bytes], *, pieces: int = 1 << 20) -> None:
+def upload(
+    url: str, head: bytes, body: bytes, answers: list[bytes], *, pieces: int = 1 << 20
+) -> None:
     """Send a head and as much of a body as the server takes, and keep the answer."""
     with connect(url, 30.0) as connection:
         with suppress(ConnectionError, TimeoutError):
@@ -161,7 +176,9 @@ def test_8_large_bodies_without_a_valid_signature_are_refused_within_100_mb(kind
         if kind == "chunked":
             head = UNSIGNED + f"Transfer-Encoding: chunked\r\n\r\n{LARGE:x}\r\n".encode()
         if kind == "wrong secret":
-            wrong = Credentials(running.credentials.access_key_id, "wrong", running.credentials.session_token)
+            wrong = Credentials(
+                running.credentials.access_key_id, "wrong", running.credentials.session_token
+            )
             head = signed_head(
                 running.url,
                 wrong,
@@ -169,11 +186,18 @@ def test_8_large_bodies_without_a_valid_signature_are_refused_within_100_mb(kind
                 extra=f"Connection: close\r\nContent-Length: {LARGE}\r\n\r\n",
             )
         answers: list[bytes] = []
-        threads = [threading.Thread(target=upload, args=(running.url, head, body, answers)) for _ in range(8)]
+        threads = [
+            threading.Thread(target=upload, args=(running.url, head, body, answers))
+            for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         with client_of(running.url, running.credentials) as client:
-            assert client.with_options(timeout=10.0).invoke_endpoint(endpoint_name="echo", body=b"abc").body
+            assert (
+                client.with_options(timeout=10.0)
+                .invoke_endpoint(endpoint_name="echo", body=b"abc")
+                .body
+            )
         for thread in threads:
             thread.join()
         grown = running.measured("VmHWM") - before
@@ -186,7 +210,9 @@ def test_8_large_bodies_without_a_valid_signature_are_refused_within_100_mb(kind
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[smruntime_local.Endpoint]:
-    with smruntime_local.serve(head_seconds=0.5, body_seconds=0.5, idle_seconds=0.5, send_seconds=0.5) as running:
+    with smruntime_local.serve(
+        head_seconds=0.5, body_seconds=0.5, idle_seconds=0.5, send_seconds=0.5
+    ) as running:
         yield running
 
 
@@ -257,7 +283,9 @@ def test_limits_do_not_stand_in_the_way_of_large_signed_bodies(
         token = bearer_token(endpoint.credentials, endpoint.region, now=time.time())
     head = f"POST /endpoints/echo/openai/v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n"
     with connect(endpoint.url) as connection:
-        connection.sendall(head.encode() + b"Connection: close\r\nContent-Length: 3000000\r\n\r\n" + body)
+        connection.sendall(
+            head.encode() + b"Connection: close\r\nContent-Length: 3000000\r\n\r\n" + body
+        )
         assert read_all(connection).startswith(b"HTTP/1.1 200")
 
 
@@ -265,7 +293,9 @@ def test_body_that_is_refused_after_it_came_is_counted_once(
     endpoint: smruntime_local.Endpoint,
 ) -> None:
     seen = endpoint.requests_seen
-    wrong = Credentials(endpoint.credentials.access_key_id, "wrong", endpoint.credentials.session_token)
+    wrong = Credentials(
+        endpoint.credentials.access_key_id, "wrong", endpoint.credentials.session_token
+    )
     answers: list[bytes] = []
     upload(
         endpoint.url,
@@ -295,7 +325,9 @@ SLOW = {
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_what_comes_byte_by_byte_is_closed_in_time(endpoint: smruntime_local.Endpoint, slow: str) -> None:
+def test_what_comes_byte_by_byte_is_closed_in_time(
+    endpoint: smruntime_local.Endpoint, slow: str
+) -> None:
     first, drip, status = SLOW[slow]
     with connect(endpoint.url) as connection:
         connection.settimeout(0.05)
@@ -314,7 +346,9 @@ def test_what_comes_byte_by_byte_is_closed_in_time(endpoint: smruntime_local.End
 
 def test_chunks_that_drip_are_closed_in_time(endpoint: smruntime_local.Endpoint) -> None:
     body = b"x" * 100
-    head = signed_head(endpoint.url, endpoint.credentials, body, extra="Transfer-Encoding: chunked\r\n\r\n")
+    head = signed_head(
+        endpoint.url, endpoint.credentials, body, extra="Transfer-Encoding: chunked\r\n\r\n"
+    )
     begun = time.monotonic()
     with connect(endpoint.url) as connection:
         connection.sendall(head)
@@ -365,7 +399,11 @@ def test_peer_that_does_not_read_its_answer_is_closed(endpoint: smruntime_local.
 
 
 def open_connections(endpoint: smruntime_local.Endpoint) -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if getattr(getattr(thread, "_target", None), "__self__", None) is endpoint][1:]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if getattr(getattr(thread, "_target", None), "__self__", None) is endpoint
+    ][1:]
 
 
 def test_silent_tls_handshake_is_closed() -> None:
@@ -374,7 +412,9 @@ def test_silent_tls_handshake_is_closed() -> None:
     authority.issue_cert("localhost").configure_cert(context)
     with smruntime_local.serve(tls=context, head_seconds=0.3) as secured:
         begun = time.monotonic()
-        with socket.create_connection(("localhost", int(secured.url.rpartition(":")[2])), 5) as connection:
+        with socket.create_connection(
+            ("localhost", int(secured.url.rpartition(":")[2])), 5
+        ) as connection:
             connection.sendall(b"\x16\x03\x01")
             assert read_all(connection) == b""
         assert 0.2 < time.monotonic() - begun < 2
@@ -470,7 +510,9 @@ def test_limit_that_cannot_be_used_is_named(limits: dict[str, int], says: str) -
 # ── what models and the protocol make of odd input ──
 
 
-@pytest.mark.parametrize("text", [" " * 1_000_000, "a" + "\t\n " * 400_000, "a " * 400_000 + " " * 400_000 + "."])
+@pytest.mark.parametrize(
+    "text", [" " * 1_000_000, "a" + "\t\n " * 400_000, "a " * 400_000 + " " * 400_000 + "."]
+)
 def test_tokens_are_found_in_linear_time(text: str) -> None:
     begun = time.monotonic()
     tokens = _tokens(text)
@@ -481,13 +523,17 @@ def test_tokens_are_found_in_linear_time(text: str) -> None:
 def test_ngram_answers_a_prompt_of_blanks(endpoint: smruntime_local.Endpoint) -> None:
     with client_of(endpoint.url, endpoint.credentials) as client:
         begun = time.monotonic()
-        assert client.invoke_endpoint(endpoint_name="ngram", body=b"The import" + b" " * 500_000, content_type="text/plain").body
+        assert client.invoke_endpoint(
+            endpoint_name="ngram", body=b"The import" + b" " * 500_000, content_type="text/plain"
+        ).body
         assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("operation", ["invoke_endpoint", "invoke_endpoint_with_response_stream"])
-def test_empty_header_value_is_an_absent_member(endpoint: smruntime_local.Endpoint, operation: str) -> None:
-    """botocore's model lets these members be empty, and botocore sends and signs the empty values."""
+def test_empty_header_value_is_an_absent_member(
+    endpoint: smruntime_local.Endpoint, operation: str
+) -> None:
+    """Botocore's model lets these members be empty, and botocore sends and signs the empty values."""
     theirs = boto3.client(
         "sagemaker-runtime",
         region_name=endpoint.region,
@@ -497,15 +543,27 @@ def test_empty_header_value_is_an_absent_member(endpoint: smruntime_local.Endpoi
         aws_session_token=endpoint.credentials.session_token,
         config=Config(retries={"total_max_attempts": 1}, proxies={}),
     )
-    answer = getattr(theirs, operation)(EndpointName="echo", Body=b"x", Accept="", ContentType="", CustomAttributes="")
-    body = answer["Body"].read() if operation == "invoke_endpoint" else b"".join(e["PayloadPart"]["Bytes"] for e in answer["Body"])
+    answer = getattr(theirs, operation)(
+        EndpointName="echo", Body=b"x", Accept="", ContentType="", CustomAttributes=""
+    )
+    body = (
+        answer["Body"].read()
+        if operation == "invoke_endpoint"
+        else b"".join(e["PayloadPart"]["Bytes"] for e in answer["Body"])
+    )
     assert body == b'{"endpoint_name": "echo", "body": "eA=="}'
 
 
 def test_every_empty_header_value_is_an_absent_member(endpoint: smruntime_local.Endpoint) -> None:
-    names = [binding.wire_name for binding in InvokeEndpoint._table.bindings if binding.wire_name.lower().startswith(("x-amzn", "accept"))]
+    names = [
+        binding.wire_name
+        for binding in InvokeEndpoint._table.bindings
+        if binding.wire_name.lower().startswith(("x-amzn", "accept"))
+    ]
     assert len(names) > 8
-    extra = "".join(f"{name}:{blank}\r\n" for name, blank in zip(names, ["", " ", "\t"] * 9, strict=False))
+    extra = "".join(
+        f"{name}:{blank}\r\n" for name, blank in zip(names, ["", " ", "\t"] * 9, strict=False)
+    )
     head = signed_head(
         endpoint.url,
         endpoint.credentials,

@@ -23,18 +23,31 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
         yield running
 
 
-def post(url: str, authorization: str | None, body: bytes = BODY, method: str = "POST") -> tuple[int, Any, Any]:
-    headers = {"Content-Type": "application/json"} | ({} if authorization is None else {"Authorization": authorization})
+def post(
+    url: str, authorization: str | None, body: bytes = BODY, method: str = "POST"
+) -> tuple[int, Any, Any]:
+    headers = {"Content-Type": "application/json"} | (
+        {} if authorization is None else {"Authorization": authorization}
+    )
     answer = urllib3.request(method, url, body=body, headers=headers, retries=False)
     return answer.status, answer.headers, answer.data
 
 
-def url_of(endpoint: smruntime_local.Endpoint, name: str = "echo", component: str | None = None) -> str:
+def url_of(
+    endpoint: smruntime_local.Endpoint, name: str = "echo", component: str | None = None
+) -> str:
     return Config(region=endpoint.region, endpoint_url=endpoint.url).openai_url(name, component)
 
 
 def token(endpoint: smruntime_local.Endpoint, **changes: Any) -> str:
-    return "Bearer " + bearer_token(**{"credentials": endpoint.credentials, "region": endpoint.region, "now": time.time(), **changes})
+    return "Bearer " + bearer_token(
+        **{
+            "credentials": endpoint.credentials,
+            "region": endpoint.region,
+            "now": time.time(),
+            **changes,
+        }
+    )
 
 
 def test_a_token_is_accepted(endpoint: smruntime_local.Endpoint) -> None:
@@ -53,14 +66,24 @@ def test_a_stream_comes_part_by_part(endpoint: smruntime_local.Endpoint) -> None
 
 def test_refusals_have_openais_form(endpoint: smruntime_local.Endpoint) -> None:
     now = time.time()
-    signed = dict(sign(Request("POST", url_of(endpoint), (), BODY), endpoint.credentials, endpoint.scope, now=now).headers)
+    signed = dict(
+        sign(
+            Request("POST", url_of(endpoint), (), BODY),
+            endpoint.credentials,
+            endpoint.scope,
+            now=now,
+        ).headers
+    )
     for authorization, code in (
         (None, "MissingAuthenticationTokenException"),
         (signed["authorization"], "MissingAuthenticationTokenException"),
         ("Bearer sk-1", "UnrecognizedClientException"),
         (token(endpoint, region="eu-west-1"), "InvalidSignatureException"),
         (token(endpoint, now=now - 4000, expires=3600), "InvalidSignatureException"),
-        (token(endpoint, credentials=endpoint.credentials.replace(secret_access_key="x")), "InvalidSignatureException"),
+        (
+            token(endpoint, credentials=endpoint.credentials.replace(secret_access_key="x")),
+            "InvalidSignatureException",
+        ),
     ):
         status, _, data = post(url_of(endpoint), authorization)
         assert (status, json.loads(data)["error"]["code"]) == (403, code)

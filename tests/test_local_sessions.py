@@ -21,16 +21,22 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 
 @pytest.fixture
 def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
-    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+    with Client(
+        region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+    ) as running:
         yield running
 
 
-def test_a_session_remembers_and_is_opened_once(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_a_session_remembers_and_is_opened_once(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     before = endpoint.sessions_opened
     with client.session("chat") as session, client.session("chat") as other:
         assert session.invoke_endpoint(body=b"one").body == b"1 one\n"
         assert other.invoke_endpoint(body=b"two").body == b"1 two\n"
-        with session.invoke_endpoint_with_response_stream(body="drüben".encode(), custom_attributes="cut=bytes") as stream:
+        with session.invoke_endpoint_with_response_stream(
+            body="drüben".encode(), custom_attributes="cut=bytes"
+        ) as stream:
             assert "".join(stream.text()) == "1 one\n2 drüben\n"
         assert session.expires is not None
         assert timedelta(0) < session.expires - datetime.now(UTC) <= timedelta(seconds=100)
@@ -47,7 +53,9 @@ def test_without_a_session_nothing_is_remembered(client: Client) -> None:
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", b'{"requestType": "CLOSE"}'])
-def test_a_session_is_opened_by_the_words_of_the_protocol(endpoint: smruntime_local.Endpoint, client: Client, body: bytes) -> None:
+def test_a_session_is_opened_by_the_words_of_the_protocol(
+    endpoint: smruntime_local.Endpoint, client: Client, body: bytes
+) -> None:
     before = endpoint.sessions_opened
     with pytest.raises(ModelError, match="a session is opened by"):
         client.invoke_endpoint(endpoint_name="chat", body=body, session_id="NEW_SESSION")

@@ -34,20 +34,36 @@ PROMPT = b'{"prompt": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x8c\xb1", "max_tokens": 9}'
 def client() -> Iterator[Client]:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as running,
     ):
         yield running
 
 
-def parts(client: Client, attributes: str | None = None, *, name: str = "ngram", accept: str = "application/json") -> list[bytes]:
-    members = {"content_type": "application/json", "accept": accept, "custom_attributes": attributes}
-    with client.invoke_endpoint_with_response_stream(endpoint_name=name, body=PROMPT, **members) as stream:
+def parts(
+    client: Client,
+    attributes: str | None = None,
+    *,
+    name: str = "ngram",
+    accept: str = "application/json",
+) -> list[bytes]:
+    members = {
+        "content_type": "application/json",
+        "accept": accept,
+        "custom_attributes": attributes,
+    }
+    with client.invoke_endpoint_with_response_stream(
+        endpoint_name=name, body=PROMPT, **members
+    ) as stream:
         return list(stream.bytes())
 
 
 @pytest.mark.parametrize("cut", ["aligned", "bytes", "inside", "random", "random:7"])
 def test_a_stream_is_the_answer_however_it_is_cut(client: Client, cut: str) -> None:
-    whole = client.invoke_endpoint(endpoint_name="ngram", body=PROMPT, content_type="application/json").body
+    whole = client.invoke_endpoint(
+        endpoint_name="ngram", body=PROMPT, content_type="application/json"
+    ).body
     got = parts(client, f"trace=1; cut={cut}")
     assert b"".join(got) == whole
     if cut == "aligned":
@@ -63,10 +79,18 @@ def test_a_stream_is_the_answer_however_it_is_cut(client: Client, cut: str) -> N
 def test_text_json_lines_and_server_sent_events(client: Client) -> None:
     text = b"".join(parts(client, accept="text/plain")).decode()
     with client.invoke_endpoint_with_response_stream(
-        endpoint_name="ngram", body=PROMPT, content_type="application/json", accept="text/event-stream", custom_attributes="cut=bytes"
+        endpoint_name="ngram",
+        body=PROMPT,
+        content_type="application/json",
+        accept="text/event-stream",
+        custom_attributes="cut=bytes",
     ) as stream:
         *events, last = [event.data for event in stream.sse()]
-    assert (stream.content_type, stream.custom_attributes, last) == ("text/event-stream", "cut=bytes", "[DONE]")
+    assert (stream.content_type, stream.custom_attributes, last) == (
+        "text/event-stream",
+        "cut=bytes",
+        "[DONE]",
+    )
     assert "".join(json.loads(event)["token"] for event in events) == text
     lines = b"".join(parts(client, accept="application/jsonlines")).splitlines()
     assert "".join(json.loads(line)["token"] for line in lines) == text
@@ -75,10 +99,15 @@ def test_text_json_lines_and_server_sent_events(client: Client) -> None:
 def test_every_model_streams(client: Client) -> None:
     seen = json.loads(b"".join(parts(client, "cut=random:1", name="echo")))
     assert (seen["endpoint_name"], seen["accept"]) == ("echo", "application/json")
-    with client.invoke_endpoint_with_response_stream(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2\n" * 3) as rows:
+    with client.invoke_endpoint_with_response_stream(
+        endpoint_name="iris", body=b"5.1,3.5,1.4,0.2\n" * 3
+    ) as rows:
         assert len(list(rows.bytes())) == 3
     with client.invoke_endpoint_with_response_stream(endpoint_name="flaky", body=b"") as stream:
-        assert [attempt.outcome for attempt in stream.metadata.attempts] == ["ServiceUnavailable", "ok"]
+        assert [attempt.outcome for attempt in stream.metadata.attempts] == [
+            "ServiceUnavailable",
+            "ok",
+        ]
         assert json.loads(b"".join(stream.bytes()))["endpoint_name"] == "flaky"
 
 
@@ -103,7 +132,9 @@ def test_a_model_that_fails_before_its_first_part_answers_an_error(client: Clien
     ],
 )
 @pytest.mark.parametrize("after", [0, 3, 1000])
-def test_a_fault_comes_after_as_many_events_as_asked(client: Client, fault: str, error: type[Exception], says: str, after: int) -> None:
+def test_a_fault_comes_after_as_many_events_as_asked(
+    client: Client, fault: str, error: type[Exception], says: str, after: int
+) -> None:
     came = list[bytes]()
     with client.invoke_endpoint_with_response_stream(
         endpoint_name="ngram", body=b"The for", custom_attributes=f"fault={fault}@{after}"
@@ -128,8 +159,12 @@ def test_closing_ends_a_stall() -> None:
     begun = time.monotonic()
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
-        client.invoke_endpoint_with_response_stream(endpoint_name="ngram", body=b"The", custom_attributes="fault=stall:60@1") as stream,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
+        client.invoke_endpoint_with_response_stream(
+            endpoint_name="ngram", body=b"The", custom_attributes="fault=stall:60@1"
+        ) as stream,
     ):
         assert next(stream.bytes())
     assert time.monotonic() - begun < 10
@@ -137,7 +172,17 @@ def test_closing_ends_a_stall() -> None:
 
 @pytest.mark.parametrize(
     "attributes",
-    ["cut=", "cut=half", "cut=bytes:x", "delay=-1", "delay=nan", "delay=1e9", "fault=fire", "fault=stall:x", "fault=flip@-1"],
+    [
+        "cut=",
+        "cut=half",
+        "cut=bytes:x",
+        "delay=-1",
+        "delay=nan",
+        "delay=1e9",
+        "fault=fire",
+        "fault=stall:x",
+        "fault=flip@-1",
+    ],
 )
 def test_what_is_misspelt_is_refused(client: Client, attributes: str) -> None:
     with pytest.raises(ValidationError, match=r"custom_attributes: (cut|delay|fault)"):
@@ -146,7 +191,9 @@ def test_what_is_misspelt_is_refused(client: Client, attributes: str) -> None:
 
 def test_attributes_of_other_names_are_left_alone() -> None:
     assert asked("trace_id=1; haircut=short; fault tolerance", Manner()) == Manner()
-    assert asked("a=b,cut=random:7;fault=stall:0.5@3, delay=2", Manner()) == Manner("random", 7, 2.0, "stall", "0.5", 3)
+    assert asked("a=b,cut=random:7;fault=stall:0.5@3, delay=2", Manner()) == Manner(
+        "random", 7, 2.0, "stall", "0.5", 3
+    )
     assert asked(None, how_to_cut("bytes", Manner())).cut == "bytes"
     with pytest.raises(ValueError, match="cut must be"):
         smruntime_local.serve(cut="half")

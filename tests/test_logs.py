@@ -27,26 +27,40 @@ def refusal(code: str, status: int = 503) -> bytes:
 
 
 def test_one_line_an_attempt(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, LOGGER), scripted(refusal("ServiceUnavailable"), OK, 5.0) as server:
+    with (
+        caplog.at_level(logging.INFO, LOGGER),
+        scripted(refusal("ServiceUnavailable"), OK, 5.0) as server,
+    ):
         perform(server.url, Step(), Step(options={"timeout": 0.2}), retries=EAGER)
     assert {(record.name, record.levelno) for record in caplog.records} == {(LOGGER, logging.INFO)}
-    shape = r"AttemptEnded InvokeEndpoint number=%s outcome=%s seconds=\d+\.\d{3}%s \[[0-9a-f-]{36}\]"
+    shape = (
+        r"AttemptEnded InvokeEndpoint number=%s outcome=%s seconds=\d+\.\d{3}%s \[[0-9a-f-]{36}\]"
+    )
     for message, told in zip(
         caplog.messages,
-        (("1", "ServiceUnavailable", " status=503"), ("2", "ok", " status=200 request_id=r-1"), ("1", "timeout", "")),
+        (
+            ("1", "ServiceUnavailable", " status=503"),
+            ("2", "ok", " status=200 request_id=r-1"),
+            ("1", "timeout", ""),
+        ),
         strict=True,
     ):
         assert re.fullmatch(shape % told, message), message
 
 
 def test_everything_at_debug(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, LOGGER), scripted(refusal("ServiceUnavailable"), OK) as server:
+    with (
+        caplog.at_level(logging.DEBUG, LOGGER),
+        scripted(refusal("ServiceUnavailable"), OK) as server,
+    ):
         perform(server.url, retries=EAGER)
     ours = [record for record in caplog.records if record.name == LOGGER]
     told = [record.getMessage().split()[0] for record in ours]
     attempt = ["AttemptStarted", "FirstByte", "AttemptEnded"]
     assert told == ["RequestBuilt", *attempt, "Waiting", *attempt, "CallEnded"]
-    assert [record.levelname for record in ours] == ["INFO" if name == "AttemptEnded" else "DEBUG" for name in told]
+    assert [record.levelname for record in ours] == [
+        "INFO" if name == "AttemptEnded" else "DEBUG" for name in told
+    ]
     assert "method=POST path=/endpoints/iris/invocations size=15" in ours[0].getMessage()
 
 
@@ -54,7 +68,9 @@ def test_a_stream_is_logged_too(perform: Performer, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO, LOGGER), scripted(refusal("ValidationError", 400)) as server:
         perform(server.url, Step(STREAMED))
     (message,) = caplog.messages
-    assert message.startswith("AttemptEnded InvokeEndpointWithResponseStream number=1 outcome=ValidationError ")
+    assert message.startswith(
+        "AttemptEnded InvokeEndpointWithResponseStream number=1 outcome=ValidationError "
+    )
 
 
 def test_an_observer_and_a_log(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
@@ -73,18 +89,35 @@ def test_no_line_can_be_forged(perform: Performer, caplog: pytest.LogCaptureFixt
     for record in caplog.records:
         assert record.getMessage().isprintable()
         assert len(record.getMessage()) < 1000
-    assert any(r"outcome=Bad\r\nAttemptEnded forged\x1b[31m\u2028\ud800" in message for message in caplog.messages)
+    assert any(
+        r"outcome=Bad\r\nAttemptEnded forged\x1b[31m\u2028\ud800" in message
+        for message in caplog.messages
+    )
 
 
-def test_nothing_of_the_answer_or_the_request_is_logged(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
-    operation = sm.InvokeEndpoint(endpoint_name="e", body=b"the body", custom_attributes="the attributes")
+def test_nothing_of_the_answer_or_the_request_is_logged(
+    perform: Performer, caplog: pytest.LogCaptureFixture
+) -> None:
+    operation = sm.InvokeEndpoint(
+        endpoint_name="e", body=b"the body", custom_attributes="the attributes"
+    )
     with caplog.at_level(logging.DEBUG), scripted(refusal("ValidationError", 400)) as server:
         perform(server.url, Step(operation, {"extra_headers": {"x-a": "more"}}))
-    for said in ("the message", "the body", "the attributes", "AKIDEXAMPLE", "a-session-token", "more", "Signature"):
+    for said in (
+        "the message",
+        "the body",
+        "the attributes",
+        "AKIDEXAMPLE",
+        "a-session-token",
+        "more",
+        "Signature",
+    ):
         assert said not in caplog.text, said
 
 
-def test_nothing_is_logged_unless_somebody_listens(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_unless_somebody_listens(
+    perform: Performer, caplog: pytest.LogCaptureFixture
+) -> None:
     with scripted(OK) as server:
         perform(server.url)
     assert not [record for record in caplog.records if record.name == LOGGER]
@@ -102,7 +135,10 @@ with Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=keys) as c
 """
 
 
-@pytest.mark.parametrize(("wanted", "lines"), [("info", 2), ("DEBUG", 10), (" Debug ", 10), ("", 0), ("loud", 0), (None, 0)])
+@pytest.mark.parametrize(
+    ("wanted", "lines"),
+    [("info", 2), ("DEBUG", 10), (" Debug ", 10), ("", 0), ("loud", 0), (None, 0)],
+)
 def test_the_environment_turns_it_on(wanted: str | None, lines: int) -> None:
     """On standard error, each line once, however many clients there are."""
     environment = {name: value for name, value in os.environ.items() if name != "SMRUNTIME_LOG"}
@@ -110,22 +146,32 @@ def test_the_environment_turns_it_on(wanted: str | None, lines: int) -> None:
         environment["SMRUNTIME_LOG"] = wanted
     with scripted(OK, OK) as server:
         command = [sys.executable, "-c", PROGRAM, server.url]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     found = done.stderr.splitlines()
     assert len(found) == lines
     for line in found:
-        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (INFO|DEBUG) smruntime [A-Z]\w+ InvokeEndpoint ", line), line
+        assert re.match(
+            r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (INFO|DEBUG) smruntime [A-Z]\w+ InvokeEndpoint ",
+            line,
+        ), line
         assert "secret" not in line
         assert "token" not in line
 
 
 def test_a_program_that_logs_already_keeps_its_handlers() -> None:
-    logged = "import logging; logging.getLogger('smruntime').addHandler(logging.NullHandler())\n" + PROGRAM
+    logged = (
+        "import logging; logging.getLogger('smruntime').addHandler(logging.NullHandler())\n"
+        + PROGRAM
+    )
     with scripted(OK, OK) as server:
         command = [sys.executable, "-c", logged, server.url]
         environment = {**os.environ, "SMRUNTIME_LOG": "info"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -134,5 +180,7 @@ def test_a_program_that_does_not_log_does_not_import_logging() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "SMRUNTIME_LOG"}
     with scripted(OK, OK) as server:
         command = [sys.executable, "-c", asked, server.url]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,7 +10,16 @@ import pytest
 
 import smruntime_core as sm
 from smruntime_core import service
-from smruntime_core.notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from smruntime_core.notices import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    FirstByte,
+    Notice,
+    PieceReceived,
+    RequestBuilt,
+    Waiting,
+)
 from smruntime_core.streaming import PayloadPart
 
 from .callers import IRIS, STREAMED, Performer, Step
@@ -18,7 +27,12 @@ from .servers import OK, Peer, acting, scripted
 
 BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\nContent-Length: 2\r\n\r\n{}"
 EAGER = sm.RetryPolicy(base_delay=0.0)
-DETAIL = sm.InvokeEndpoint(endpoint_name="iris", body=b"the body", custom_attributes="the attributes", inference_id="the-id")
+DETAIL = sm.InvokeEndpoint(
+    endpoint_name="iris",
+    body=b"the body",
+    custom_attributes="the attributes",
+    inference_id="the-id",
+)
 
 
 def kinds(notices: list[Notice]) -> list[type[Notice]]:
@@ -30,10 +44,15 @@ def one(notices: list[Notice], kind: type[Any], number: int = 0) -> Any:
 
 
 def streamed(*parts: bytes) -> bytes:
-    head = service.begin(sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
+    head = service.begin(
+        sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q"
+    )
     body = b"".join(service.event(PayloadPart(part)) for part in parts)
     fields = [f"{name}: {value}" for name, value in head.headers]
-    return "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return (
+        "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode()
+        + body
+    )
 
 
 def test_a_call_that_succeeds(perform: Performer) -> None:
@@ -45,9 +64,18 @@ def test_a_call_that_succeeds(perform: Performer) -> None:
     assert len({notice.invocation for notice in notices}) == 1
     assert f"amz-sdk-invocation-id: {notices[0].invocation}".encode() in server.requests[0]
     built, started, first, attempt, call = (vars(notice) for notice in notices)
-    assert (built["method"], built["path"], built["size"]) == ("POST", "/endpoints/iris/invocations", len(IRIS.body))
+    assert (built["method"], built["path"], built["size"]) == (
+        "POST",
+        "/endpoints/iris/invocations",
+        len(IRIS.body),
+    )
     assert (started["number"], started["most"]) == (1, 3)
-    assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (1, "ok", 200, "r-1")
+    assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (
+        1,
+        "ok",
+        200,
+        "r-1",
+    )
     assert (call["outcome"], call["attempts"]) == ("ok", 1)
     assert 0 <= first["seconds"] <= attempt["seconds"] <= call["seconds"]
 
@@ -61,16 +89,23 @@ def test_a_call_that_is_retried(perform: Performer) -> None:
     assert [one(notices, AttemptStarted, n).number for n in (0, 1)] == [1, 2]
     assert [one(notices, AttemptEnded, n).outcome for n in (0, 1)] == ["ServiceUnavailable", "ok"]
     assert one(notices, AttemptEnded).request_id == "r-0"
-    assert (one(notices, Waiting).reason, one(notices, Waiting).seconds) == ("ServiceUnavailable", 0.0)
+    assert (one(notices, Waiting).reason, one(notices, Waiting).seconds) == (
+        "ServiceUnavailable",
+        0.0,
+    )
     assert one(notices, CallEnded).attempts == 2
 
 
 def test_a_call_that_fails(perform: Performer) -> None:
     notices: list[Notice] = []
-    with scripted(b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: 2\r\n\r\n{}") as server:
+    with scripted(
+        b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: 2\r\n\r\n{}"
+    ) as server:
         perform(server.url, observe=notices.append)
     assert kinds(notices) == [RequestBuilt, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
-    assert one(notices, AttemptEnded).outcome == one(notices, CallEnded).outcome == "ValidationError"
+    assert (
+        one(notices, AttemptEnded).outcome == one(notices, CallEnded).outcome == "ValidationError"
+    )
 
 
 def test_a_call_that_nobody_answers(perform: Performer) -> None:
@@ -95,9 +130,23 @@ def test_a_dead_connection_that_is_replaced_waits_for_nothing(perform: Performer
         peer.read()
 
     with acting(act) as stage:
-        perform(stage.url, Step(), Step(), observe=notices.append, retries=sm.RetryPolicy(max_attempts=1))
+        perform(
+            stage.url,
+            Step(),
+            Step(),
+            observe=notices.append,
+            retries=sm.RetryPolicy(max_attempts=1),
+        )
     second = notices[5:]
-    assert kinds(second) == [RequestBuilt, AttemptStarted, AttemptEnded, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
+    assert kinds(second) == [
+        RequestBuilt,
+        AttemptStarted,
+        AttemptEnded,
+        AttemptStarted,
+        FirstByte,
+        AttemptEnded,
+        CallEnded,
+    ]
     assert [one(second, AttemptEnded, n).outcome for n in (0, 1)] == ["closed", "ok"]
     assert [one(second, AttemptStarted, n).most for n in (0, 1)] == [1, 2]
 
@@ -145,14 +194,35 @@ def test_the_first_byte_is_told_when_it_comes(perform: Performer) -> None:
 def test_an_observer_is_told_nothing_else(perform: Performer) -> None:
     """Numbers, names and ids: of the operation, the model's endpoint and the service, none of what the caller and the model say."""
     notices: list[Notice] = []
-    answer = OK.replace(b"Content-Type", b"X-Amzn-SageMaker-Custom-Attributes: their attributes\r\nContent-Type")
+    answer = OK.replace(
+        b"Content-Type", b"X-Amzn-SageMaker-Custom-Attributes: their attributes\r\nContent-Type"
+    )
     with scripted(BUSY, answer) as server:
-        perform(server.url, Step(DETAIL, {"extra_headers": {"x-a": "more"}}), observe=notices.append, retries=EAGER)
+        perform(
+            server.url,
+            Step(DETAIL, {"extra_headers": {"x-a": "more"}}),
+            observe=notices.append,
+            retries=EAGER,
+        )
     for notice in notices:
         for name, value in vars(notice).items():
-            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (name, value)
-    told = repr([notice.replace(invocation="random") for notice in notices])  # its hexadecimal digits may spell anything
-    for secret in ("the body", "attributes", "the-id", "AKIDEXAMPLE", "a-session-token", "more", "text/csv", "abc"):
+            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (
+                name,
+                value,
+            )
+    told = repr(
+        [notice.replace(invocation="random") for notice in notices]
+    )  # its hexadecimal digits may spell anything
+    for secret in (
+        "the body",
+        "attributes",
+        "the-id",
+        "AKIDEXAMPLE",
+        "a-session-token",
+        "more",
+        "text/csv",
+        "abc",
+    ):
         assert secret not in told, secret
 
 

@@ -11,18 +11,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointWithResponseStream
+from smruntime_core import (
+    ConstructionError,
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointWithResponseStream,
+)
 
 TEXTS = {"content_type": 1024, "accept": 1024, "custom_attributes": 1024, "target_model": 1024}
 SHORT_TEXTS = {"inference_id": 64, "enable_explanations": 64, "prefix_aware_id": 64}
-NAMES = {"endpoint_name": 63, "target_variant": 63, "target_container_hostname": 63, "inference_component_name": 63, "session_id": 256}
+NAMES = {
+    "endpoint_name": 63,
+    "target_variant": 63,
+    "target_container_hostname": 63,
+    "inference_component_name": 63,
+    "session_id": 256,
+}
 MEMBERS = {**TEXTS, **SHORT_TEXTS, **NAMES}
 
-NEVER = ("", "\r", "a\rb", "a\nb", "a\r\nX-Evil: 1", "a\0b", "a\x7fb", "a\tb", "é", "\ud800", "日本", " a", "a ", " ", "a\x1bb", "a\n")
+NEVER = (
+    "",
+    "\r",
+    "a\rb",
+    "a\nb",
+    "a\r\nX-Evil: 1",
+    "a\0b",
+    "a\x7fb",
+    "a\tb",
+    "é",
+    "\ud800",
+    "日本",
+    " a",
+    "a ",
+    " ",
+    "a\x1bb",
+    "a\n",
+)
 NO_NAME = ("..", ".", "a/b", "-a", "a-", "a_b", "a b", "a%2Fb", "a?b", "a.b", "-", "NEW_SESSION2")
 
 any_text = (
-    st.text(max_size=80) | st.text("ab- \t\r\n\x7f\ud800é~!/._", max_size=8) | st.from_regex(r"[!-~]([ -~]{0,70}[!-~])?", fullmatch=True)
+    st.text(max_size=80)
+    | st.text("ab- \t\r\n\x7f\ud800é~!/._", max_size=8)
+    | st.from_regex(r"[!-~]([ -~]{0,70}[!-~])?", fullmatch=True)
 )
 
 
@@ -35,7 +65,9 @@ def sent(operation: InvokeEndpoint) -> dict[str, str]:
 
 
 def wire_name(member: str) -> str:
-    return next(binding.wire_name for binding in InvokeEndpoint._table.bindings if binding.name == member)
+    return next(
+        binding.wire_name for binding in InvokeEndpoint._table.bindings if binding.name == member
+    )
 
 
 def refusal(member: str, value: object) -> ConstructionError:
@@ -136,7 +168,9 @@ def test_bodies(body: Any, expected: bytes) -> None:
     assert len(request.body) == len(expected)
 
 
-@pytest.mark.parametrize("body", ["text", 1, None, [1], array.array("B"), memoryview(b"abcd")[::2], object()])
+@pytest.mark.parametrize(
+    "body", ["text", 1, None, [1], array.array("B"), memoryview(b"abcd")[::2], object()]
+)
 def test_refused_bodies(body: object) -> None:
     error = refusal("body", body)
     assert error.member == "body"
@@ -145,7 +179,10 @@ def test_refused_bodies(body: object) -> None:
 
 def test_a_repr_shows_neither_body_nor_custom_attributes() -> None:
     shown = repr(made(body=b"hush", custom_attributes="hush", accept="text/csv"))
-    assert shown == "InvokeEndpoint(endpoint_name='churn', body=<4 bytes>, accept='text/csv', custom_attributes=<redacted>)"
+    assert (
+        shown
+        == "InvokeEndpoint(endpoint_name='churn', body=<4 bytes>, accept='text/csv', custom_attributes=<redacted>)"
+    )
 
 
 def test_frozen_and_equal_by_value() -> None:
@@ -161,7 +198,19 @@ def test_frozen_and_equal_by_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "h", "ftp://h", "https://", "https://u@h", "https://h?a", "https://h#f", "https://h/ x", "https://é", "x\nhttps://h"]
+    "url",
+    [
+        "",
+        "h",
+        "ftp://h",
+        "https://",
+        "https://u@h",
+        "https://h?a",
+        "https://h#f",
+        "https://h/ x",
+        "https://é",
+        "x\nhttps://h",
+    ],
 )
 def test_refused_endpoints(url: str) -> None:
     with pytest.raises(ConstructionError):
@@ -188,12 +237,22 @@ def asynchronous(**members: Any) -> InvokeEndpointAsync:
     [
         ("request_ttl_seconds", (60, 21_600), (59, 21_601, True, "60", 60.0, 10**30)),
         ("invocation_timeout_seconds", (1, 3_600), (0, 3_601, -1)),
-        ("filename", ("a", "a.csv", "A-1_b.x", "9" * 32), ("", "a.b.c", ".a", "-a", "a/b", "a b", "9" * 33)),
-        ("s3_output_path_extension", ("a/b", "x!_.*'()/-", "s3", "a" * 512), ("", "s3:x", "https:x", "a b", "a:b", "a" * 513)),
+        (
+            "filename",
+            ("a", "a.csv", "A-1_b.x", "9" * 32),
+            ("", "a.b.c", ".a", "-a", "a/b", "a b", "9" * 33),
+        ),
+        (
+            "s3_output_path_extension",
+            ("a/b", "x!_.*'()/-", "s3", "a" * 512),
+            ("", "s3:x", "https:x", "a b", "a:b", "a" * 513),
+        ),
         ("custom_attributes", ("a b",), ("a\r\nb",)),
     ],
 )
-def test_members_of_asynchronous_invocations(member: str, good: tuple[object, ...], bad: tuple[object, ...]) -> None:
+def test_members_of_asynchronous_invocations(
+    member: str, good: tuple[object, ...], bad: tuple[object, ...]
+) -> None:
     for value in good:
         ((_, text),) = asynchronous(**{member: value}).request("https://h").headers
         assert text == str(value)
@@ -219,17 +278,32 @@ def test_an_asynchronous_invocation_has_one_input() -> None:
 
 
 def test_the_same_member_has_other_names_on_the_wire() -> None:
-    members: dict[str, Any] = {"endpoint_name": "e", "body": b"x", "content_type": "a/b", "accept": "c/d"}
-    assert InvokeEndpoint(**members).request("https://h").headers == (("Content-Type", "a/b"), ("Accept", "c/d"))
+    members: dict[str, Any] = {
+        "endpoint_name": "e",
+        "body": b"x",
+        "content_type": "a/b",
+        "accept": "c/d",
+    }
+    assert InvokeEndpoint(**members).request("https://h").headers == (
+        ("Content-Type", "a/b"),
+        ("Accept", "c/d"),
+    )
     streamed = InvokeEndpointWithResponseStream(**members).request("https://h")
     assert streamed.headers == (("Content-Type", "a/b"), ("X-Amzn-SageMaker-Accept", "c/d"))
     assert streamed.url == "https://h/endpoints/e/invocations-response-stream"
     later = InvokeEndpointAsync(**members).request("https://h")
-    assert later.headers == (("X-Amzn-SageMaker-Content-Type", "a/b"), ("X-Amzn-SageMaker-Accept", "c/d"))
+    assert later.headers == (
+        ("X-Amzn-SageMaker-Content-Type", "a/b"),
+        ("X-Amzn-SageMaker-Accept", "c/d"),
+    )
     assert later.url == "https://h/endpoints/e/async-invocations"
 
 
 def test_a_session_is_opened_by_one_operation_only() -> None:
-    assert made(session_id="NEW_SESSION").send_once and not made(session_id="s-1").send_once and not made().send_once
+    assert (
+        made(session_id="NEW_SESSION").send_once
+        and not made(session_id="s-1").send_once
+        and not made().send_once
+    )
     with pytest.raises(ConstructionError):
         InvokeEndpointWithResponseStream(endpoint_name="e", body=b"", session_id="NEW_SESSION")

@@ -17,7 +17,10 @@ from .servers import OK, Peer, acting, scripted
 
 BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nContent-Length: 2\r\n\r\n{}"
 NO_CAPACITY = b'{"Message":"Inference component ic has no capacity to serve requests"}'
-SCALED_TO_ZERO = b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: %d\r\n\r\n%b" % (len(NO_CAPACITY), NO_CAPACITY)
+SCALED_TO_ZERO = (
+    b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(NO_CAPACITY), NO_CAPACITY)
+)
 EAGER = sm.RetryPolicy(base_delay=0.0, throttling_delay=0.0)
 
 
@@ -48,26 +51,37 @@ def test_timeout_bounds_the_whole_call_with_its_retries(perform: Performer) -> N
 
     with acting(act) as stage:
         begun = time.monotonic()
-        (outcome,) = perform(stage.url, Step(options={"timeout": 0.6, "retries": EAGER.replace(max_attempts=100)}))
+        (outcome,) = perform(
+            stage.url, Step(options={"timeout": 0.6, "retries": EAGER.replace(max_attempts=100)})
+        )
         took = time.monotonic() - begun
         assert len(stage.requests) <= 3
     assert took < 0.6 + 2.0
-    assert isinstance(outcome, TimeoutError | sm.ServiceUnavailable), outcome  # the last answer may have come at the last moment
+    assert isinstance(outcome, TimeoutError | sm.ServiceUnavailable), (
+        outcome
+    )  # the last answer may have come at the last moment
 
 
 def test_timeout_goes_before_the_total_of_the_client(perform: Performer) -> None:
     with scripted(0.4, OK) as server:
-        (patient,) = perform(server.url, Step(options={"timeout": 20.0}), timeouts=sm.Timeouts(total=0.2))
+        (patient,) = perform(
+            server.url, Step(options={"timeout": 20.0}), timeouts=sm.Timeouts(total=0.2)
+        )
         assert patient.body == b"abc"
     with scripted(5.0) as server:
-        (outcome,) = perform(server.url, Step(options={"timeout": None}), timeouts=sm.Timeouts(total=0.2))
+        (outcome,) = perform(
+            server.url, Step(options={"timeout": None}), timeouts=sm.Timeouts(total=0.2)
+        )
         assert isinstance(outcome, TimeoutError)
 
 
 def test_retries_are_the_calls_own(perform: Performer) -> None:
     with scripted(*[BUSY] * 5, OK) as server:
         once, often = perform(
-            server.url, Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), Step(), retries=EAGER.replace(max_attempts=9)
+            server.url,
+            Step(options={"retries": sm.RetryPolicy(max_attempts=1)}),
+            Step(),
+            retries=EAGER.replace(max_attempts=9),
         )
     assert isinstance(once, sm.ServiceUnavailable)
     assert len(once.metadata.attempts) == 1
@@ -82,16 +96,26 @@ def test_idempotent_sends_a_timeout_again(perform: Performer) -> None:
 
     timeouts = sm.Timeouts(response=0.4)
     with acting(act) as stage:
-        (twice,) = perform(stage.url, Step(options={"idempotent": True}), timeouts=timeouts, retries=EAGER)
+        (twice,) = perform(
+            stage.url, Step(options={"idempotent": True}), timeouts=timeouts, retries=EAGER
+        )
         assert len(stage.requests) == 2
-        assert stage.requests[0].partition(b"\r\n\r\n")[2] == stage.requests[1].partition(b"\r\n\r\n")[2]
+        assert (
+            stage.requests[0].partition(b"\r\n\r\n")[2]
+            == stage.requests[1].partition(b"\r\n\r\n")[2]
+        )
     assert [attempt.outcome for attempt in twice.metadata.attempts] == ["timeout", "ok"]
 
 
 def test_what_opens_a_session_is_not_sent_twice_even_so(perform: Performer) -> None:
     opening = sm.InvokeEndpoint(endpoint_name="e", body=b"", session_id="NEW_SESSION")
     with scripted(5.0) as server:
-        (outcome,) = perform(server.url, Step(opening, {"idempotent": True}), timeouts=sm.Timeouts(response=0.2), retries=EAGER)
+        (outcome,) = perform(
+            server.url,
+            Step(opening, {"idempotent": True}),
+            timeouts=sm.Timeouts(response=0.2),
+            retries=EAGER,
+        )
         assert len(server.requests) == 1
     assert isinstance(outcome, TimeoutError)
 
@@ -100,7 +124,9 @@ def test_wait_for_capacity(perform: Performer) -> None:
     """Not without being asked; and then within the time allowed, in waits that cost no retries."""
     once = sm.RetryPolicy(max_attempts=1)
     with scripted(SCALED_TO_ZERO, SCALED_TO_ZERO, OK) as server:
-        impatient, patient = perform(server.url, Step(), Step(options={"wait_for_capacity": 0.5}), retries=once)
+        impatient, patient = perform(
+            server.url, Step(), Step(options={"wait_for_capacity": 0.5}), retries=once
+        )
         assert len(server.requests) == 3
     assert isinstance(impatient, sm.ValidationError)
     assert "wait_for_capacity" in str(impatient)
@@ -117,14 +143,26 @@ def test_extra_headers_are_signed_and_sent(perform: Performer) -> None:
 
     extra = {"X-Amzn-SageMaker-Novel": "a  b,c", "tenant": "7"}
     with scripted(OK, OK, OK) as server:
-        perform(server.url, Step(options={"extra_headers": extra}), Step(), Step(STREAMED, {"extra_headers": extra}))
+        perform(
+            server.url,
+            Step(options={"extra_headers": extra}),
+            Step(),
+            Step(STREAMED, {"extra_headers": extra}),
+        )
         first, second, third = server.requests
     for request in (first, third):
-        assert fields(request).items() >= {"x-amzn-sagemaker-novel": "a  b,c", "tenant": "7"}.items()
+        assert (
+            fields(request).items() >= {"x-amzn-sagemaker-novel": "a  b,c", "tenant": "7"}.items()
+        )
         assert {"x-amzn-sagemaker-novel", "tenant"} <= signed_names(request)
     assert not fields(second).keys() & {"x-amzn-sagemaker-novel", "tenant"}
     with smruntime_local.serve() as endpoint:
-        (output,) = perform(endpoint.url, Step(options={"extra_headers": extra}), region=endpoint.region, credentials=endpoint.credentials)
+        (output,) = perform(
+            endpoint.url,
+            Step(options={"extra_headers": extra}),
+            region=endpoint.region,
+            credentials=endpoint.credentials,
+        )
     assert isinstance(output, sm.InvokeEndpointOutput), output
 
 
@@ -151,7 +189,10 @@ REFUSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_extra_headers_that_are_refused(name: str) -> None:
-    with sockets.Client(region="us-east-1", credentials=CREDENTIALS) as client, pytest.raises(sm.ConstructionError) as refused:
+    with (
+        sockets.Client(region="us-east-1", credentials=CREDENTIALS) as client,
+        pytest.raises(sm.ConstructionError) as refused,
+    ):
         client.with_options(extra_headers=REFUSED[name])
     assert refused.value.member.startswith("extra_headers")
     assert "evil" not in str(refused.value)
@@ -191,9 +232,19 @@ def test_options_are_checked_where_they_are_given(changes: dict[str, Any]) -> No
 def test_a_copy_shares_connections_and_options_add_up(perform: Performer) -> None:
     """Clock correction, too: see `test_error_answers`."""
     with scripted(OK, OK, OK) as server:
-        perform(server.url, Step(), Step(options={"timeout": 5.0}), Step(options={"extra_headers": {"x-a": "b"}}))
+        perform(
+            server.url,
+            Step(),
+            Step(options={"timeout": 5.0}),
+            Step(options={"extra_headers": {"x-a": "b"}}),
+        )
         assert server.connections == 1
-    with scripted(OK) as server, sockets.Client(region="us-east-1", credentials=CREDENTIALS, endpoint_url=server.url) as client:
+    with (
+        scripted(OK) as server,
+        sockets.Client(
+            region="us-east-1", credentials=CREDENTIALS, endpoint_url=server.url
+        ) as client,
+    ):
         copy = client.with_options(extra_headers={"x-a": "b"}).with_options(timeout=9.0)
         copy.call(IRIS)
         assert fields(server.requests[0])["x-a"] == "b"
@@ -205,17 +256,35 @@ def test_a_copy_shares_connections_and_options_add_up(perform: Performer) -> Non
 
 def test_identity_and_attempts_are_told_and_not_signed(perform: Performer) -> None:
     with scripted(BUSY, BUSY, OK, OK) as server:
-        perform(server.url, Step(), Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), retries=EAGER)
+        perform(
+            server.url,
+            Step(),
+            Step(options={"retries": sm.RetryPolicy(max_attempts=1)}),
+            retries=EAGER,
+        )
         told = [fields(request) for request in server.requests]
         for request in server.requests:
-            assert not signed_names(request) & {"amz-sdk-invocation-id", "amz-sdk-request", "user-agent"}
-            assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= signed_names(request)
+            assert not signed_names(request) & {
+                "amz-sdk-invocation-id",
+                "amz-sdk-request",
+                "user-agent",
+            }
+            assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= signed_names(
+                request
+            )
     *calls, other = (one["amz-sdk-invocation-id"] for one in told)
     assert len(set(calls)) == 1, "one id for all attempts at a call"
     assert other != calls[0]
     for identity in (other, calls[0]):
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", identity)
-    assert [one["amz-sdk-request"] for one in told] == ["attempt=1; max=3", "attempt=2; max=3", "attempt=3; max=3", "attempt=1; max=1"]
+        assert re.fullmatch(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", identity
+        )
+    assert [one["amz-sdk-request"] for one in told] == [
+        "attempt=1; max=3",
+        "attempt=2; max=3",
+        "attempt=3; max=3",
+        "attempt=1; max=1",
+    ]
     assert {one["user-agent"] for one in told} == {told[0]["user-agent"]}
     assert told[0]["user-agent"].split()[:2] == [f"smruntime-core/{sm.__version__}", "ua/2.1"]
 
@@ -225,7 +294,9 @@ def test_the_time_that_is_left_is_told(perform: Performer) -> None:
         before = time.time()
         perform(server.url, Step(options={"timeout": 100.0}))
         after = time.time()
-        (found,) = re.findall(r"^ttl=(\d{8}T\d{6}Z); attempt=1; max=3$", fields(server.requests[0])["amz-sdk-request"])
+        (found,) = re.findall(
+            r"^ttl=(\d{8}T\d{6}Z); attempt=1; max=3$", fields(server.requests[0])["amz-sdk-request"]
+        )
     ttl = time.mktime(time.strptime(found, "%Y%m%dT%H%M%SZ")) - time.timezone
     assert before + 99 <= ttl <= after + 101
 
@@ -234,7 +305,13 @@ def test_progress_is_told_of_both_directions(perform: Performer) -> None:
     told: list[tuple[int, int]] = []
     upload = sm.InvokeEndpoint(endpoint_name="iris", body=bytes(4_000_000))
     with scripted(OK, OK) as server:
-        (outcome,) = perform(server.url, Step(operation=upload, options={"progress": lambda sent, received: told.append((sent, received))}))
+        (outcome,) = perform(
+            server.url,
+            Step(
+                operation=upload,
+                options={"progress": lambda sent, received: told.append((sent, received))},
+            ),
+        )
     assert outcome.body == b"abc"
     assert told == sorted(told)
     assert told[-1][0] == len(server.requests[0]) > 4_000_000
@@ -243,7 +320,9 @@ def test_progress_is_told_of_both_directions(perform: Performer) -> None:
         sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]  # no callable
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+)
 
 
 def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> None:
@@ -255,7 +334,9 @@ def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> No
         assert (outcome.kind, outcome.delivery, outcome.status) == ("too_large", "answered", 200)
     with scripted(OK, BUSY) as server:
         fits, busy = perform(
-            server.url, Step(options={"max_body": 3}), Step(options={"max_body": 1, "retries": EAGER.replace(max_attempts=1)})
+            server.url,
+            Step(options={"max_body": 3}),
+            Step(options={"max_body": 1, "retries": EAGER.replace(max_attempts=1)}),
         )
     assert fits.body == b"abc"
     assert isinstance(busy, sm.ServiceUnavailable), "an error's body has a limit of its own"

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 from smruntime_core import service
-from smruntime_core.streaming import NEED_DATA, PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, UnknownEvent
+from smruntime_core.streaming import (
+    NEED_DATA,
+    PayloadPart,
+    ResponseEnded,
+    ResponseParser,
+    ResponseStarted,
+    UnknownEvent,
+)
 
 OPERATION = sm.InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once")
-OUTPUT = sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain", custom_attributes="a=b")
+OUTPUT = sm.InvokeEndpointWithResponseStreamOutput(
+    content_type="text/plain", custom_attributes="a=b"
+)
 HEAD = service.begin(OUTPUT, request_id="q")
 
 OURS = (sm.ServiceError, sm.ResponseError)
@@ -33,7 +42,11 @@ def read(pieces: list[bytes], head: sm.Response = HEAD) -> list[object]:
     parser.receive_head(head)
     found = events(parser)
     for piece in pieces:
-        if found and isinstance(found[-1], tuple) and not isinstance(found[-1], PayloadPart | UnknownEvent):
+        if (
+            found
+            and isinstance(found[-1], tuple)
+            and not isinstance(found[-1], PayloadPart | UnknownEvent)
+        ):
             return found
         parser.receive_data(piece)
         found += events(parser)
@@ -56,17 +69,28 @@ def test_any_cutting_gives_the_same_events(parts: list[bytes], places: list[int]
     assert read([stream[i : i + 1] for i in range(len(stream))]) == expected
 
 
-@given(part_bodies, st.integers(0, 5000), st.integers(0, 255), st.lists(st.integers(0, 5000), max_size=5))
-def test_damage_gives_the_same_error_at_any_cutting(parts: list[bytes], place: int, value: int, places: list[int]) -> None:
+@given(
+    part_bodies,
+    st.integers(0, 5000),
+    st.integers(0, 255),
+    st.lists(st.integers(0, 5000), max_size=5),
+)
+def test_damage_gives_the_same_error_at_any_cutting(
+    parts: list[bytes], place: int, value: int, places: list[int]
+) -> None:
     stream = bytearray(b"".join(service.event(PayloadPart(part)) for part in parts) or b"\0")
     stream[place % len(stream)] = value
     assert read(cut(bytes(stream), places)) == read([bytes(stream)])
 
 
 @given(
-    st.binary(max_size=200), st.integers(200, 599), st.lists(st.tuples(st.sampled_from(["content-type", "x-amzn-errortype"]), st.text()))
+    st.binary(max_size=200),
+    st.integers(200, 599),
+    st.lists(st.tuples(st.sampled_from(["content-type", "x-amzn-errortype"]), st.text())),
 )
-def test_any_answer_raises_only_our_errors(body: bytes, status: int, headers: list[tuple[str, str]]) -> None:
+def test_any_answer_raises_only_our_errors(
+    body: bytes, status: int, headers: list[tuple[str, str]]
+) -> None:
     found = read([body], sm.Response(status, tuple(headers)))
     assert found
     if status >= 300:
@@ -78,7 +102,9 @@ def test_events_before_an_error_come_first_and_the_error_is_final() -> None:
     parser.receive_head(HEAD)
     error = sm.ModelStreamError("broke")
     error.error_code = "E"
-    parser.receive_data(service.event(PayloadPart(b"a")) + service.event(error) + service.event(PayloadPart(b"b")))
+    parser.receive_data(
+        service.event(PayloadPart(b"a")) + service.event(error) + service.event(PayloadPart(b"b"))
+    )
     assert parser.next_event() == ResponseStarted(OUTPUT)
     assert parser.next_event() == PayloadPart(b"a")
     for _ in range(2):

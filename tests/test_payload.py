@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, StreamError, TruncatedStream
-from smruntime_core.payload import NEED_DATA, JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+from smruntime_core.payload import (
+    NEED_DATA,
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    ServerSentEvent,
+    SSEDecoder,
+    TextDecoder,
+)
 from smruntime_core.values._decoder import Decoder
 
 from .test_purity import modules_after
@@ -75,7 +83,9 @@ def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-def decode(decoder: Decoder[object], parts: Iterable[bytes]) -> tuple[list[object], StreamError | None]:
+def decode(
+    decoder: Decoder[object], parts: Iterable[bytes]
+) -> tuple[list[object], StreamError | None]:
     """Every event, then the error that came after them, if one did."""
     events: list[object] = []
     try:
@@ -102,7 +112,9 @@ def outcome(name: str, parts: Iterable[bytes]) -> tuple[list[object], object, st
 
 @pytest.mark.parametrize("name", DECODERS)
 @given(data=hostile, at=places)
-def test_any_cutting_gives_the_same_events_and_then_the_same_error(name: str, data: bytes, at: list[int]) -> None:
+def test_any_cutting_gives_the_same_events_and_then_the_same_error(
+    name: str, data: bytes, at: list[int]
+) -> None:
     whole = outcome(name, [data])
     assert outcome(name, cut(data, at)) == whole
     assert outcome(name, cut(data, range(len(data)))) == whole
@@ -129,9 +141,15 @@ def test_an_error_is_final_and_one_printable_line(name: str, data: bytes) -> Non
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("kind", [TextDecoder, LineDecoder, SSEDecoder, JSONLinesDecoder, JSONRecordDecoder])
+@pytest.mark.parametrize(
+    "kind", [TextDecoder, LineDecoder, SSEDecoder, JSONLinesDecoder, JSONRecordDecoder]
+)
 def test_a_buffer_can_be_used_again(
-    kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder] | type[JSONLinesDecoder] | type[JSONRecordDecoder],
+    kind: type[TextDecoder]
+    | type[LineDecoder]
+    | type[SSEDecoder]
+    | type[JSONLinesDecoder]
+    | type[JSONRecordDecoder],
 ) -> None:
     decoder, expected = kind(), kind()
     buffer = bytearray(5)
@@ -194,7 +212,9 @@ def test_a_limit_is_a_whole_number(name: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [TextDecoder, LineDecoder, SSEDecoder])
-def test_how_to_treat_bad_bytes_is_one_of_two(kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder]) -> None:
+def test_how_to_treat_bad_bytes_is_one_of_two(
+    kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder],
+) -> None:
     with pytest.raises(ConstructionError, match="errors"):
         kind(errors="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
@@ -237,16 +257,18 @@ def test_a_last_line_without_newline_ends_the_loop() -> None:
 def test_a_part_without_bytes_changes_nothing(name: str) -> None:
     """A keep-alive, or an event of another kind, has no bytes; to treat it as text is a TypeError."""
     parts = [b'"\xe2', b'\x82\xac\\"', b'\\"', b'"\r', b"\n\r", b"\n7\n"]
-    assert outcome(name, [padded for part in parts for padded in (b"", part, b"")]) == outcome(name, parts)
+    assert outcome(name, [padded for part in parts for padded in (b"", part, b"")]) == outcome(
+        name, parts
+    )
 
 
 def test_a_character_cut_in_two_is_one_character() -> None:
     """To decode each part by itself fails on the half of a character."""
     data = 'data: "naïve 東京 🦉"\n\n'.encode()
     for make in (TextDecoder, LineDecoder):
-        assert "".join(map(str, decode(make(), cut(data, range(len(data))))[0])) == data.decode().replace(
-            "\n", "\n" * (make is TextDecoder)
-        )
+        assert "".join(
+            map(str, decode(make(), cut(data, range(len(data))))[0])
+        ) == data.decode().replace("\n", "\n" * (make is TextDecoder))
     events, error = decode(SSEDecoder(), cut(data, range(len(data))))
     assert (events, error) == ([ServerSentEvent('"naïve 東京 🦉"')], None)
 
@@ -262,7 +284,10 @@ def test_several_events_in_one_part_are_all_given() -> None:
     """To take one event from each part drops all but one of them."""
     events, _ = decode(SSEDecoder(), [b"data: a\n\ndata: b\n\ndata: c\n", b"\ndata: d\n\n"])
     assert [getattr(event, "data", None) for event in events] == ["a", "b", "c", "d"]
-    assert decode(JSONRecordDecoder(), [b'{"a":1}{"a":2}\n[3]4 ', b"5"]) == ([{"a": 1}, {"a": 2}, [3], 4, 5], None)
+    assert decode(JSONRecordDecoder(), [b'{"a":1}{"a":2}\n[3]4 ', b"5"]) == (
+        [{"a": 1}, {"a": 2}, [3], 4, 5],
+        None,
+    )
 
 
 def test_an_event_that_nobody_knows_is_given_and_a_field_that_nobody_knows_ignored() -> None:
@@ -274,7 +299,9 @@ def test_an_event_that_nobody_knows_is_given_and_a_field_that_nobody_knows_ignor
 @pytest.mark.parametrize("name", ["text", "lines", "events", "JSON lines", "JSON records"])
 def test_bytes_of_another_format_are_an_error_and_not_silence(name: str) -> None:
     """A binary stream that is searched for text gives nothing at all, and nobody hears of it."""
-    events, error = decode(DECODERS[name](), [b"\x00\x00\x00\x85\x00\x00\x00\x71\xfe\x01\x02\x03\n\n"])
+    events, error = decode(
+        DECODERS[name](), [b"\x00\x00\x00\x85\x00\x00\x00\x71\xfe\x01\x02\x03\n\n"]
+    )
     assert isinstance(error, StreamError) and not isinstance(error, TruncatedStream)
     assert "".join(map(str, events)) in ("", "\x00\x00\x00\x85\x00\x00\x00\x71"[:3])
 
@@ -282,7 +309,10 @@ def test_bytes_of_another_format_are_an_error_and_not_silence(name: str) -> None
 def test_a_record_cut_in_two_parts_is_one_record() -> None:
     """To parse each part by itself fails on the half of a record."""
     for decoder in (JSONLinesDecoder(), JSONRecordDecoder()):
-        assert decode(decoder, [b'{"text": "a', b'b"}\n{"te', b'xt": "}\\"{"}']) == ([{"text": "ab"}, {"text": '}"{'}], None)
+        assert decode(decoder, [b'{"text": "a', b'b"}\n{"te', b'xt": "}\\"{"}']) == (
+            [{"text": "ab"}, {"text": '}"{'}],
+            None,
+        )
 
 
 def test_an_answer_cut_in_half_does_not_look_complete() -> None:
@@ -318,7 +348,10 @@ def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
 
 def test_a_line_end_cut_in_two_is_one_line_end() -> None:
     """To count CR and LF apart when they come apart makes a blank line, which ends an event too early."""
-    assert decode(LineDecoder(), [b"a\r", b"\nb\r", b"", b"\n\r", b"\nc"]) == (["a", "b", "", "c"], None)
+    assert decode(LineDecoder(), [b"a\r", b"\nb\r", b"", b"\n\r", b"\nc"]) == (
+        ["a", "b", "", "c"],
+        None,
+    )
     events, _ = decode(SSEDecoder(), [b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n"])
     assert [getattr(event, "data", None) for event in events] == ["a\nb"]
 
@@ -327,7 +360,10 @@ def test_only_cr_and_lf_end_a_line() -> None:
     """To split text at everything that Unicode calls a line end cuts JSON strings in half."""
     text = "a\x0bb\x0cc\x1cd\x1de\x1ef\x85g\u2028h\u2029i"
     assert decode(LineDecoder(), [text.encode()]) == ([text], None)
-    assert decode(JSONLinesDecoder(), ['"\x85\u2028\u2029"\n'.encode()]) == (["\x85\u2028\u2029"], None)
+    assert decode(JSONLinesDecoder(), ['"\x85\u2028\u2029"\n'.encode()]) == (
+        ["\x85\u2028\u2029"],
+        None,
+    )
 
 
 def test_blanks_around_a_token_stay() -> None:
@@ -341,7 +377,10 @@ def test_blanks_around_a_token_stay() -> None:
 def test_the_word_that_ends_a_stream_by_agreement_is_an_event() -> None:
     """To parse every event as JSON fails on it; that is for the caller to know, and what follows it is still read."""
     events, error = decode(SSEDecoder(), [b'data: {"a":1}\n\ndata: [DONE]\n\n: bye\n\n'])
-    assert [getattr(event, "data", None) for event in events] == ['{"a":1}', "[DONE]"] and error is None
+    assert [getattr(event, "data", None) for event in events] == [
+        '{"a":1}',
+        "[DONE]",
+    ] and error is None
 
 
 def test_decoders_do_not_share_state() -> None:

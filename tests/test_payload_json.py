@@ -18,10 +18,20 @@ text = st.text(st.characters(codec="utf-8")) | st.text('"\\{}[]/u', max_size=9)
 number = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 scalar: st.SearchStrategy[JSON] = st.none() | st.booleans() | number | text
 values: st.SearchStrategy[JSON] = st.recursive(
-    scalar, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=8
+    scalar,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
 )
 # Each with how it is written and what follows it.
-written = st.lists(st.tuples(values, st.booleans(), st.sampled_from([None, 1]), st.sampled_from(["", " ", "\n", "\r\n\t "])), max_size=5)
+written = st.lists(
+    st.tuples(
+        values,
+        st.booleans(),
+        st.sampled_from([None, 1]),
+        st.sampled_from(["", " ", "\n", "\r\n\t "]),
+    ),
+    max_size=5,
+)
 blanks = st.sampled_from(["", " ", "\n", "\r", "\r\n \n"])
 
 
@@ -31,7 +41,9 @@ def is_bare(value: JSON) -> bool:
 
 
 @given(records=written, start=blanks, at=places)
-def test_records_come_back_whatever_is_between_them(records: list[tuple[JSON, bool, int | None, str]], start: str, at: list[int]) -> None:
+def test_records_come_back_whatever_is_between_them(
+    records: list[tuple[JSON, bool, int | None, str]], start: str, at: list[int]
+) -> None:
     data = start
     previous: JSON = ""
     for value, escape, indent, gap in records:
@@ -42,14 +54,30 @@ def test_records_come_back_whatever_is_between_them(records: list[tuple[JSON, bo
     assert decode(JSONRecordDecoder(), cut(data.encode(), at)) == (expected, None)
 
 
-@given(expected=st.lists(values), end=st.sampled_from(["\n", "\r", "\r\n", "\n \t\n"]), escape=st.booleans(), last=st.booleans(), at=places)
-def test_lines_come_back(expected: list[JSON], end: str, escape: bool, last: bool, at: list[int]) -> None:
+@given(
+    expected=st.lists(values),
+    end=st.sampled_from(["\n", "\r", "\r\n", "\n \t\n"]),
+    escape=st.booleans(),
+    last=st.booleans(),
+    at=places,
+)
+def test_lines_come_back(
+    expected: list[JSON], end: str, escape: bool, last: bool, at: list[int]
+) -> None:
     data = end.join(json.dumps(value, ensure_ascii=escape) for value in expected) + end * last
     assert decode(JSONLinesDecoder(), cut(data.encode(), at)) == (expected, None)
 
 
-@given(expected=st.lists(st.lists(values, max_size=3) | st.dictionaries(text, values, max_size=3), min_size=1, max_size=3))
-def test_a_stream_cut_anywhere_gives_the_whole_values_and_says_that_it_was_cut(expected: list[JSON]) -> None:
+@given(
+    expected=st.lists(
+        st.lists(values, max_size=3) | st.dictionaries(text, values, max_size=3),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_a_stream_cut_anywhere_gives_the_whole_values_and_says_that_it_was_cut(
+    expected: list[JSON],
+) -> None:
     encoded = [json.dumps(value, ensure_ascii=False).encode() for value in expected]
     for decoder, end in ((JSONRecordDecoder, b""), (JSONLinesDecoder, b"\n")):
         data = end.join(encoded) + end
@@ -79,10 +107,66 @@ def test_a_word_cut_anywhere_is_truncated_unless_it_is_one(word: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        *("NaN", "Infinity", "-Infinity", "[NaN]", '{"a": -Infinity}', "nan", "undefined", "None", "True"),
-        *("}", "]", ",", ":", "'a'", "#", "[1]]", "{}}", "{]", "[}", "[1,]", "{,}", "{1:2}", '{"a"}', '["a" "b"]', "[1 2]"),
-        *("01", "-01", "+1", ".5", "1.e5", "1ee5", "--1", "1-", "truefalse", "trux", "nul ", "tru{}", "-a", "1a", "1.5.2"),
-        *('"\x01"', '"\n"', '"\\x"', '"\\u12"', "\0", "\x1e{}", "\x0b1", "\xa01", "\u20281", "1 \ufeff2", "/* a */ 1", "// a"),
+        *(
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "[NaN]",
+            '{"a": -Infinity}',
+            "nan",
+            "undefined",
+            "None",
+            "True",
+        ),
+        *(
+            "}",
+            "]",
+            ",",
+            ":",
+            "'a'",
+            "#",
+            "[1]]",
+            "{}}",
+            "{]",
+            "[}",
+            "[1,]",
+            "{,}",
+            "{1:2}",
+            '{"a"}',
+            '["a" "b"]',
+            "[1 2]",
+        ),
+        *(
+            "01",
+            "-01",
+            "+1",
+            ".5",
+            "1.e5",
+            "1ee5",
+            "--1",
+            "1-",
+            "truefalse",
+            "trux",
+            "nul ",
+            "tru{}",
+            "-a",
+            "1a",
+            "1.5.2",
+        ),
+        *(
+            '"\x01"',
+            '"\n"',
+            '"\\x"',
+            '"\\u12"',
+            "\0",
+            "\x1e{}",
+            "\x0b1",
+            "\xa01",
+            "\u20281",
+            "1 \ufeff2",
+            "/* a */ 1",
+            "// a",
+        ),
     ],
 )
 def test_what_is_not_json_is_an_error(data: str) -> None:
@@ -110,14 +194,25 @@ def test_a_backslash_after_a_string_is_no_part_of_it() -> None:
 
 def test_a_number_ends_where_something_else_begins_or_the_stream_ends() -> None:
     decoder = JSONRecordDecoder()
-    for part, expected in ((b"1", NEED_DATA), (b"2", NEED_DATA), (b" ", 12), (b"3", NEED_DATA), (b'"', 3), (b'"', ""), (b"4", NEED_DATA)):
+    for part, expected in (
+        (b"1", NEED_DATA),
+        (b"2", NEED_DATA),
+        (b" ", 12),
+        (b"3", NEED_DATA),
+        (b'"', 3),
+        (b'"', ""),
+        (b"4", NEED_DATA),
+    ):
         decoder.receive_data(part)
         assert decoder.next_event() == expected
     assert decode(decoder, []) == ([4], None)
 
 
 def test_words_and_numbers_may_touch_what_shows_its_own_end() -> None:
-    assert decode(JSONRecordDecoder(), [b'1"a"2[3]4{"b":5}true"c"null{}']) == ([1, "a", 2, [3], 4, {"b": 5}, True, "c", None, {}], None)
+    assert decode(JSONRecordDecoder(), [b'1"a"2[3]4{"b":5}true"c"null{}']) == (
+        [1, "a", 2, [3], 4, {"b": 5}, True, "c", None, {}],
+        None,
+    )
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
@@ -156,10 +251,15 @@ def test_a_number_of_too_many_digits_is_an_error_and_not_half_a_number() -> None
 def test_a_record_has_a_limit_in_characters() -> None:
     fits = '["€€€"]'
     assert decode(JSONRecordDecoder(max_record=7), [(fits * 3).encode()])[0] == [["€€€"]] * 3
-    events, error = decode(JSONRecordDecoder(max_record=7), [(f"{fits}  {'[1,   2]'}{fits}").encode()])
+    events, error = decode(
+        JSONRecordDecoder(max_record=7), [(f"{fits}  {'[1,   2]'}{fits}").encode()]
+    )
     assert events == [["€€€"]]
     assert str(error) == "a JSON value is longer than 7 characters"
-    assert decode(JSONRecordDecoder(max_record=1), [b" " * 1000 + b"1" + b" " * 1000]) == ([1], None)
+    assert decode(JSONRecordDecoder(max_record=1), [b" " * 1000 + b"1" + b" " * 1000]) == (
+        [1],
+        None,
+    )
 
 
 def test_a_byte_order_mark_at_the_start_is_ignored() -> None:

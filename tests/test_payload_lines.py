@@ -50,7 +50,10 @@ def test_lines_are_what_splitting_the_whole_gives(text: str, at: list[int]) -> N
 
 @given(data=hostile | st.binary(), at=places)
 def test_replaced_lines_are_what_splitting_the_whole_gives(data: bytes, at: list[int]) -> None:
-    assert decode(LineDecoder(errors="replace"), cut(data, at)) == (split(data.decode(errors="replace")), None)
+    assert decode(LineDecoder(errors="replace"), cut(data, at)) == (
+        split(data.decode(errors="replace")),
+        None,
+    )
 
 
 @given(text=lines)

@@ -24,20 +24,28 @@ events = st.builds(
 def encode(event: ServerSentEvent, end: str) -> bytes:
     """The lines of one event, with one kind of line end."""
     written = [f"data: {line}" for line in event.data.split("\n")]
-    written += [": a comment", f"event:{' ' * event.event.startswith(' ')}{event.event}", f"id: {event.id}"]
+    written += [
+        ": a comment",
+        f"event:{' ' * event.event.startswith(' ')}{event.event}",
+        f"id: {event.id}",
+    ]
     if event.retry is not None:
         written.append(f"retry: {event.retry}")
     return "".join(f"{line}{end}" for line in [*written, ""]).encode()
 
 
 @given(expected=st.lists(events, max_size=4), end=st.sampled_from(["\n", "\r", "\r\n"]), at=places)
-def test_what_is_written_comes_back(expected: list[ServerSentEvent], end: str, at: list[int]) -> None:
+def test_what_is_written_comes_back(
+    expected: list[ServerSentEvent], end: str, at: list[int]
+) -> None:
     data = b"".join(encode(event, end) for event in expected)
     assert decode(SSEDecoder(), cut(data, at)) == (expected, None)
 
 
 @given(expected=st.lists(events, min_size=1, max_size=3))
-def test_a_stream_cut_anywhere_gives_the_whole_events_and_says_that_it_was_cut(expected: list[ServerSentEvent]) -> None:
+def test_a_stream_cut_anywhere_gives_the_whole_events_and_says_that_it_was_cut(
+    expected: list[ServerSentEvent],
+) -> None:
     encoded = [encode(event, "\n") for event in expected]
     data = b"".join(encoded)
     whole = {len(b"".join(encoded[:count])): count for count in range(len(encoded) + 1)}
@@ -50,15 +58,23 @@ def test_a_stream_cut_anywhere_gives_the_whole_events_and_says_that_it_was_cut(e
         if end in whole:
             assert (len(found), error) == (count, None)
         elif error is None:
-            assert terminated == [True] * count + [False], "an event that may have been cut looks like a whole one"
+            assert terminated == [True] * count + [False], (
+                "an event that may have been cut looks like a whole one"
+            )
         else:
             assert isinstance(error, TruncatedStream) and terminated == [True] * count
 
 
 E = ServerSentEvent
 RULES: dict[str, tuple[str, list[ServerSentEvent]]] = {
-    "data lines are joined by LF": ("data: first\ndata:second\ndata\ndata: fourth\n\n", [E("first\nsecond\n\nfourth")]),
-    "one blank is removed": ("data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n", [E("a"), E("a"), E(" a"), E("\ta")]),
+    "data lines are joined by LF": (
+        "data: first\ndata:second\ndata\ndata: fourth\n\n",
+        [E("first\nsecond\n\nfourth")],
+    ),
+    "one blank is removed": (
+        "data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n",
+        [E("a"), E("a"), E(" a"), E("\ta")],
+    ),
     "a blank before the colon is part of the name": ("data : a\n\n", []),
     "names are case-sensitive": ("Data: a\nDATA: b\ndata: c\n\n", [E("c")]),
     "only the first colon counts": ("data: a: b:c\n\n", [E("a: b:c")]),
@@ -66,10 +82,16 @@ RULES: dict[str, tuple[str, list[ServerSentEvent]]] = {
     "an empty field with colon as well": ("data:\n\n", [E("")]),
     "a comment is nothing": (": hello\n\n:\n\ndata: a\n:data: b\n\n", [E("a")]),
     "no data, no event": ("event: ping\n\nevent: pong\nid: 4\n\n", []),
-    "the event's name does not last": ("event: ping\n\ndata: a\n\nevent: x\ndata: b\n\ndata: c\n\n", [E("a"), E("b", "x"), E("c")]),
+    "the event's name does not last": (
+        "event: ping\n\ndata: a\n\nevent: x\ndata: b\n\ndata: c\n\n",
+        [E("a"), E("b", "x"), E("c")],
+    ),
     "an empty name is no name": ("event: x\nevent:\ndata: a\n\n", [E("a")]),
     "the last name counts": ("event: x\ndata: a\nevent: y\n\n", [E("a", "y")]),
-    "an id lasts": ("id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", [E("a", id="1"), E("b", id="1"), E("c")]),
+    "an id lasts": (
+        "id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n",
+        [E("a", id="1"), E("b", id="1"), E("c")],
+    ),
     "an id lasts from where no event was": ("id: 1\n\ndata: b\n\n", [E("b", id="1")]),
     "an id with NUL is ignored": ("id: 1\nid: 2\0\ndata: a\n\n", [E("a", id="1")]),
     "retry is digits": ("retry: 10\ndata: a\n\n", [E("a", retry=10)]),
@@ -96,7 +118,15 @@ def test_a_retry_that_is_not_ascii_digits_is_ignored(value: str) -> None:
     assert decode(SSEDecoder(), [f"retry: {value}\ndata: a\n\n".encode()]) == ([E("a")], None)
 
 
-REST = {"data": "", "data: b": "b", "data: b\n": "b", "data: b\r\n": "b", "data: b\r": "b", "data: b\nev": "b", "data: b\n: c": "b"}
+REST = {
+    "data": "",
+    "data: b": "b",
+    "data: b\n": "b",
+    "data: b\r\n": "b",
+    "data: b\r": "b",
+    "data: b\nev": "b",
+    "data: b\n: c": "b",
+}
 
 
 @pytest.mark.parametrize(("rest", "value"), REST.items())

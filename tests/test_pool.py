@@ -36,7 +36,9 @@ COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "1"])
-@pytest.mark.parametrize("client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient])
+@pytest.mark.parametrize(
+    "client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+)
 def test_what_is_no_number_of_connections(client: Any, number: object) -> None:
     with pytest.raises(sm.ConstructionError, match="max_connections"):
         client(region="eu-west-1", max_connections=number)
@@ -49,7 +51,9 @@ def slow(peer: Peer) -> None:
         peer.send(OK)
 
 
-def tasks(colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any) -> list[object]:
+def tasks(
+    colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
+) -> list[object]:
     """What `count` calls made at once by one client come to, and in which order they end; if `warm`, it has made one before."""
     client, drive, _ = COLOURS[colour]
     ended: list[object] = []
@@ -62,7 +66,13 @@ def tasks(colour: str, url: str, count: int, most: int, *, warm: bool = False, *
             ended.append(failure)
 
     async def on_loop() -> None:
-        async with client(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=most, **settings) as made:
+        async with client(
+            region="us-east-1",
+            endpoint_url=url,
+            credentials=CREDENTIALS,
+            max_connections=most,
+            **settings,
+        ) as made:
             if warm:
                 await made.invoke_endpoint(endpoint_name="e", body=b"")
             if colour == "asyncio":
@@ -91,10 +101,17 @@ def test_tasks_stand_in_line(colour: str) -> None:
 def test_threads_stand_in_line(make: Any) -> None:
     with (
         acting(slow) as stage,
-        make(region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS, max_connections=2) as client,
+        make(
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS, max_connections=2
+        ) as client,
         ThreadPoolExecutor(12) as threads,
     ):
-        answers = list(threads.map(lambda number: client.invoke_endpoint(endpoint_name="e", body=b"%d" % number).body, range(24)))
+        answers = list(
+            threads.map(
+                lambda number: client.invoke_endpoint(endpoint_name="e", body=b"%d" % number).body,
+                range(24),
+            )
+        )
         assert stage.connections == 2
         assert len(stage.requests) == 24
     assert answers == [b"abc"] * 24
@@ -134,15 +151,28 @@ def test_who_waits_for_too_long_hears_so(colour: str) -> None:
 def test_a_thread_that_waits_for_too_long_hears_so(make: Any) -> None:
     held = threading.Event()
     timeouts = sm.Timeouts(pool=0.1)
-    settings = {"region": "us-east-1", "credentials": CREDENTIALS, "timeouts": timeouts, "retries": sm.RetryPolicy(max_attempts=1)}
-    with occupied(held) as act, acting(act) as stage, make(endpoint_url=stage.url, max_connections=1, **settings) as client:
+    settings = {
+        "region": "us-east-1",
+        "credentials": CREDENTIALS,
+        "timeouts": timeouts,
+        "retries": sm.RetryPolicy(max_attempts=1),
+    }
+    with (
+        occupied(held) as act,
+        acting(act) as stage,
+        make(endpoint_url=stage.url, max_connections=1, **settings) as client,
+    ):
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(client.invoke_endpoint, endpoint_name="e", body=b"")
             while not stage.requests:
                 time.sleep(0.005)
             with pytest.raises(sm.DispatchFailure) as caught:
                 client.invoke_endpoint(endpoint_name="e", body=b"")
-            assert (caught.value.kind, caught.value.phase, caught.value.delivery) == ("timeout", "pool", "not_sent")
+            assert (caught.value.kind, caught.value.phase, caught.value.delivery) == (
+                "timeout",
+                "pool",
+                "not_sent",
+            )
             held.set()
             assert answer.result(10).body == b"abc"
         assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
@@ -154,7 +184,9 @@ def test_who_is_cancelled_in_line_leaves_no_gap(colour: str) -> None:
     held = threading.Event()
 
     async def on_loop(url: str) -> bytes:
-        async with client(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=1) as made:
+        async with client(
+            region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=1
+        ) as made:
 
             async def ask() -> bytes:
                 return bytes((await made.invoke_endpoint(endpoint_name="e", body=b"")).body)
@@ -211,7 +243,10 @@ def test_the_connection_that_was_idle_for_longest_serves_next() -> None:
         two.drop()
 
 
-@pytest.mark.parametrize(("idle_for", "age", "serves"), [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)])
+@pytest.mark.parametrize(
+    ("idle_for", "age", "serves"),
+    [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)],
+)
 def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
@@ -284,8 +319,19 @@ def test_a_connection_that_is_released_while_the_pool_closes_is_not_kept() -> No
 def test_connections_that_take_different_routes_are_not_exchanged() -> None:
     """A call that may not be seen by a proxy does not use a connection through it, nor the reverse."""
     pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
-    routes: list[Route] = [("http", "h:80", None), ("http", "h:80", proxy), ("https", "h:80", None), ("http", "h:81", None)]
-    routes += [("http", "h:80", Proxy("http", "proxy.test", 3128, (("Proxy-Authorization", "Basic YTpi"),)))]
+    routes: list[Route] = [
+        ("http", "h:80", None),
+        ("http", "h:80", proxy),
+        ("https", "h:80", None),
+        ("http", "h:81", None),
+    ]
+    routes += [
+        (
+            "http",
+            "h:80",
+            Proxy("http", "proxy.test", 3128, (("Proxy-Authorization", "Basic YTpi"),)),
+        )
+    ]
     with connected() as connection:
         slot = acquired(pool, routes[0])
         slot.connection, slot.reusable = connection, True
@@ -381,7 +427,9 @@ def test_a_connection_from_before_a_fork_is_not_kept_after_it() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of 3.12 and later: a thread does not survive
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # of 3.12 and later: a thread does not survive
 def test_a_forked_child_begins_with_an_empty_pool_whichever_thread_held_its_lock() -> None:
     pool = Pool(time.monotonic, 1)
     held, done = threading.Event(), threading.Event()

@@ -28,7 +28,9 @@ from smruntime_transports.wire._wire import Wire
 READ = 1
 PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
 LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
-_REQUEST = re.compile(rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
+_REQUEST = re.compile(
+    rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n"
+)
 
 
 class Peer:
@@ -67,7 +69,9 @@ class Peer:
             return
         assert self.spent is None, f"a request on a connection that is spent: {self.spent}"
         assert self.asked is None, "a request before the answer to the one before"
-        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, "a request on a connection that is too old"
+        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, (
+            "a request on a connection that is too old"
+        )
         self.asked = int(found[1])
         self.missing = max(0, int(found[2]) - (len(self._held) - found.end()))
         assert len(self._held) <= found.end() + int(found[2]), "bytes that belong to no request"
@@ -81,7 +85,10 @@ class Peer:
         """The answer, in one of several ways; after most of them the connection may serve again."""
         assert self.asked is not None
         body = b"%d" % self.asked
-        length, chunk = b"Content-Length: %d\r\n" % len(body), b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        length, chunk = (
+            b"Content-Length: %d\r\n" % len(body),
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        )
         head = b"HTTP/1.1 200 OK\r\n"
         wire = {
             "length": head + length + b"\r\n" + body,
@@ -119,7 +126,9 @@ class Peer:
 class Caller:
     """A call as a flow, and the effect that it waits for."""
 
-    def __init__(self, stage: Stage, number: int, flow: Generator[Effect[object], object, Any]) -> None:
+    def __init__(
+        self, stage: Stage, number: int, flow: Generator[Effect[object], object, Any]
+    ) -> None:
         self.number, self._stage, self._flow = number, stage, flow
         self.waits: Effect[object] | None = None
         self.over = False
@@ -212,7 +221,11 @@ class Stage:
     def reply(self, effect: Any) -> tuple[object] | None:
         """What an IO would say now; None if it would go on waiting."""
         if effect.method == "wait_any_writable":
-            opened = [connection for connection in effect.connections if connection.poll(select.POLLOUT, 0.0)]
+            opened = [
+                connection
+                for connection in effect.connections
+                if connection.poll(select.POLLOUT, 0.0)
+            ]
             return (opened,) if opened else None
         if effect.method == "wait_turn":
             return (None,) if effect.ticket.called else None
@@ -234,14 +247,24 @@ class Stage:
         self.accept()
         for peer in self.peers:
             peer.read()
-        assert sum(peer.asked is not None and not peer.closed for peer in self.peers) <= len(self.callers)
+        assert sum(peer.asked is not None and not peer.closed for peer in self.peers) <= len(
+            self.callers
+        )
 
     def asked(self) -> list[Peer]:
         return [peer for peer in self.peers if peer.asked is not None and not peer.closed]
 
     def __repr__(self) -> str:
-        callers = [f"{caller.number} waits for {caller.waits}" for caller in self.callers if not caller.over]
-        peers = [f"{peer.asked} lacks {peer.missing}, owes {peer.owed!r}, {peer.spent}" for peer in self.peers if not peer.closed]
+        callers = [
+            f"{caller.number} waits for {caller.waits}"
+            for caller in self.callers
+            if not caller.over
+        ]
+        peers = [
+            f"{peer.asked} lacks {peer.missing}, owes {peer.owed!r}, {peer.spent}"
+            for peer in self.peers
+            if not peer.closed
+        ]
         return f"{callers}, {peers}"
 
     # ── the end ──
@@ -293,7 +316,17 @@ def stage(most: int = 2) -> Iterator[Stage]:
 
 # ── three callers and whatever can happen ──
 
-ANSWERS = ["length", "length", "chunks", "interim", "error", "close", "left over", "to the end", "cut"]
+ANSWERS = [
+    "length",
+    "length",
+    "chunks",
+    "interim",
+    "error",
+    "close",
+    "left over",
+    "to the end",
+    "cut",
+]
 
 
 class Pools(RuleBasedStateMachine):
@@ -311,10 +344,16 @@ class Pools(RuleBasedStateMachine):
         alive = [caller for caller in self.stage.callers if not caller.over]
         return alive[index % len(alive)] if alive else None
 
-    @rule(streamed=st.booleans(), long=st.sampled_from((False, False, False, True)), fresh=st.sampled_from((False, False, False, True)))
+    @rule(
+        streamed=st.booleans(),
+        long=st.sampled_from((False, False, False, True)),
+        fresh=st.sampled_from((False, False, False, True)),
+    )
     def come(self, streamed: bool, long: bool, fresh: bool) -> None:
         if sum(not caller.over for caller in self.stage.callers) < 4:
-            self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x", fresh=fresh).go_on()
+            self.stage.call(
+                streamed=streamed, body=LONG_BODY if long else b"x", fresh=fresh
+            ).go_on()
 
     @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
@@ -393,7 +432,11 @@ class Pools(RuleBasedStateMachine):
     def speak_unasked(self, index: int) -> None:
         """To a connection that nobody uses; on one in use it cannot be told from an answer (HTTP/1.1 has no way)."""
         self.stage.read()
-        if idle := [peer for peer in self.stage.peers if not peer.closed and peer.asked is None and not self.in_use()]:
+        if idle := [
+            peer
+            for peer in self.stage.peers
+            if not peer.closed and peer.asked is None and not self.in_use()
+        ]:
             peer = idle[index % len(idle)]
             peer.spent = peer.spent or "it spoke unasked"
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
@@ -462,14 +505,18 @@ def test_every_interleaving_of_two(most: int, streamed: bool) -> None:
                 steps[who]()
             made.settle()
             assert len(made.peers) <= 2 * most
-            assert [caller.outcome for caller in made.callers] == [b"%d" % caller.number for caller in made.callers]
+            assert [caller.outcome for caller in made.callers] == [
+                b"%d" % caller.number for caller in made.callers
+            ]
         count += 1
     assert count == 924
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
 @pytest.mark.parametrize("how", ["length", "left over"])
-def test_cancelled_at_every_step_while_another_waits(error: type[BaseException] | None, how: str) -> None:
+def test_cancelled_at_every_step_while_another_waits(
+    error: type[BaseException] | None, how: str
+) -> None:
     for streamed in (False, True):
         for at in range(8):
             for other_begins in range(at + 1):
@@ -510,7 +557,9 @@ def test_after_any_answer_the_next_one_is_right(how: str, streamed: bool, body: 
         second = made.call()
         made.settle()
         assert second.outcome == b"%d" % second.number
-        assert len(made.peers) == (1 if how in ("length", "chunks", "interim", "error") and body == b"x" else 2)
+        assert len(made.peers) == (
+            1 if how in ("length", "chunks", "interim", "error") and body == b"x" else 2
+        )
 
 
 def test_who_waits_is_served_in_turn() -> None:
@@ -521,7 +570,11 @@ def test_who_waits_is_served_in_turn() -> None:
         callers[2].cancel()
         callers[4].time_out()
         assert isinstance(callers[4].outcome, DispatchFailure)
-        assert (callers[4].outcome.kind, callers[4].outcome.phase, callers[4].outcome.delivery) == ("timeout", "pool", "not_sent")
+        assert (callers[4].outcome.kind, callers[4].outcome.phase, callers[4].outcome.delivery) == (
+            "timeout",
+            "pool",
+            "not_sent",
+        )
         served: list[int] = []
         while not all(caller.over for caller in callers):
             for caller in callers:

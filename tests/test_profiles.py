@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError
-from smruntime_core.config._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse
+from smruntime_core.config._profiles import (
+    MAX_LINES,
+    MAX_SIZE,
+    Profiles,
+    Settings,
+    locations,
+    parse,
+)
 from smruntime_core.config._settings import Sources
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
@@ -35,8 +42,16 @@ FAULTS = {
 
 def cases(file: str) -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=case["name"]) for case in json.loads((VECTORS / file).read_bytes())["tests"]]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=case["name"])
+        for case in json.loads((VECTORS / file).read_bytes())["tests"]
+    ]
 
 
 def plain(settings: Settings | None) -> Any:
@@ -46,7 +61,11 @@ def plain(settings: Settings | None) -> Any:
 
 
 def as_lines(value: str | Mapping[str, str]) -> str:
-    return value if isinstance(value, str) else "".join(f"\n{f'{name} = {inner}'.strip()}" for name, inner in value.items())
+    return (
+        value
+        if isinstance(value, str)
+        else "".join(f"\n{f'{name} = {inner}'.strip()}" for name, inner in value.items())
+    )
 
 
 @pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
@@ -60,14 +79,21 @@ def test_vectors(case: Any, encode: Any) -> None:
         return
     found = parse(*files)
     sessions = [name for kind, name in found.sections if kind == "sso-session"]
-    assert {name: plain(found.profile(name)) for name in found.names} == expected["config"]["profiles"]
-    assert {name: plain(found.sso_session(name)) for name in sessions} == expected["config"].get("sso_sessions", {})
+    assert {name: plain(found.profile(name)) for name in found.names} == expected["config"][
+        "profiles"
+    ]
+    assert {name: plain(found.sso_session(name)) for name in sessions} == expected["config"].get(
+        "sso_sessions", {}
+    )
 
 
 @pytest.mark.parametrize("case", cases("profile-locations.json"))
 def test_location_vectors(case: Any) -> None:
     environ = case["environment"]
-    assert locations(environ, windows=case["platform"] == "windows") == (case["configLocation"], case["credentialsLocation"])
+    assert locations(environ, windows=case["platform"] == "windows") == (
+        case["configLocation"],
+        case["credentialsLocation"],
+    )
     profile = case.get("profile", "default")
     assert Sources(environ, parse(f"[profile {profile}]"), None).name == profile
 
@@ -91,7 +117,11 @@ def test_every_kind_of_section() -> None:
     assert found.names == ("default",)
     assert found.services("here") == {"s3": {"endpoint_url": "http://a", "b": "1"}}
     assert found.sso_session("s") == {"sso_region": "r"}
-    assert found.profile("s") is None and found.services("default") is None and found.sso_session("here") is None
+    assert (
+        found.profile("s") is None
+        and found.services("default") is None
+        and found.sso_session("here") is None
+    )
 
 
 @pytest.mark.parametrize("title", ['profile "my own"', "profile 'my own'", "\tprofile  'my own' "])
@@ -99,13 +129,26 @@ def test_a_name_in_quotes_may_have_blanks(title: str) -> None:
     assert parse(f"[{title}]\na = b").profile("my own") == {"a": "b"}
 
 
-@pytest.mark.parametrize("title", ["profile \"my own'", 'profile "my', 'profile ""', "profile a#b", "profile 'a\u00a0b'", "profile é", ""])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "profile \"my own'",
+        'profile "my',
+        'profile ""',
+        "profile a#b",
+        "profile 'a\u00a0b'",
+        "profile é",
+        "",
+    ],
+)
 def test_other_names_are_passed_over(title: str) -> None:
     assert parse(f"[{title}]\na = b\n c").names == ()
 
 
 def test_what_editors_leave_behind() -> None:
-    assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {"a": "b\nc"}
+    assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {
+        "a": "b\nc"
+    }
     assert parse("\ufeff[default]\na = b\u2028c\x0bd").profile("default") == {"a": "b\u2028c\x0bd"}
 
 
@@ -147,10 +190,17 @@ def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) 
 
 
 @pytest.mark.parametrize(
-    "data", [b"[default]\na = \xff" + SECRET.encode(), "[default]\na = \ud800" + SECRET, b"[default]\na = \xed\xa0\x80"]
+    "data",
+    [
+        b"[default]\na = \xff" + SECRET.encode(),
+        "[default]\na = \ud800" + SECRET,
+        b"[default]\na = \xed\xa0\x80",
+    ],
 )
 def test_what_is_not_utf8_is_refused_with_its_line(data: bytes | str) -> None:
-    with pytest.raises(ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$") as raised:
+    with pytest.raises(
+        ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$"
+    ) as raised:
         parse(b"", data)
     assert raised.value.__context__ is None
 
@@ -194,7 +244,9 @@ def test_the_worst_of_a_mebibyte_is_read_or_refused_soon(data: bytes) -> None:
     assert len(data) <= MAX_SIZE
     start = time.process_time()
     outcome(data)
-    assert time.process_time() - start < 1.0  # it takes a quarter of this at most; what is quadratic takes minutes
+    assert (
+        time.process_time() - start < 1.0
+    )  # it takes a quarter of this at most; what is quadratic takes minutes
 
 
 def outcome(config: bytes, credentials: bytes = b"") -> Profiles | str:
@@ -256,7 +308,10 @@ def test_no_repr_shows_a_value() -> None:
     settings = found.profile("default")
     assert settings is not None
     assert repr(found) == "Profiles(profile default)"
-    assert repr(settings) == "Section(s3, aws_session_token)" and repr(settings["s3"]) == "Section(key)"
+    assert (
+        repr(settings) == "Section(s3, aws_session_token)"
+        and repr(settings["s3"]) == "Section(key)"
+    )
     assert SECRET not in f"{found} {found.sections} {settings} {settings['s3']}"
 
 
@@ -268,30 +323,51 @@ def test_settings_cannot_be_changed() -> None:
 
 words = st.text("abcdefgh_0123456789", min_size=1, max_size=8)
 values = (
-    st.text([chr(n) for n in range(0x21, 0x7F) if chr(n) not in "#;"] + [" ", "é"], min_size=1, max_size=20).map(str.strip).filter(bool)
+    st.text(
+        [chr(n) for n in range(0x21, 0x7F) if chr(n) not in "#;"] + [" ", "é"],
+        min_size=1,
+        max_size=20,
+    )
+    .map(str.strip)
+    .filter(bool)
 )
-entries = st.dictionaries(words, values | st.lists(values, min_size=2, max_size=3) | st.dictionaries(words, values, min_size=1, max_size=3))
+entries = st.dictionaries(
+    words,
+    values
+    | st.lists(values, min_size=2, max_size=3)
+    | st.dictionaries(words, values, min_size=1, max_size=3),
+)
 files = st.dictionaries(st.sampled_from(["default"]) | words, entries, max_size=4)
 
 
 def written(name: str, value: Any) -> str:
     """A property as a person would write it: text on one line, a list on several, a mapping nested."""
     if isinstance(value, dict):
-        value = ["", *(f"{inner} = {text}" for inner, text in cast("dict[str, str]", value).items())]
+        value = [
+            "",
+            *(f"{inner} = {text}" for inner, text in cast("dict[str, str]", value).items()),
+        ]
     return f"{name} = " + (value if isinstance(value, str) else "\n    ".join(value))
 
 
 @given(files)
-def test_botocore_reads_the_same(tmp_path_factory: pytest.TempPathFactory, profiles: dict[str, dict[str, Any]]) -> None:
+def test_botocore_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, profiles: dict[str, dict[str, Any]]
+) -> None:
     loader = pytest.importorskip("botocore.configloader")
     lines: list[str] = []
     for profile, properties in profiles.items():
-        lines += ["[default]" if profile == "default" else f"[profile {profile}]", *(written(*item) for item in properties.items())]
+        lines += [
+            "[default]" if profile == "default" else f"[profile {profile}]",
+            *(written(*item) for item in properties.items()),
+        ]
     text = "\n".join(lines)
     path = tmp_path_factory.getbasetemp() / "config"
     path.write_text(text, encoding="utf-8")
     found = parse(text)
-    assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))["profiles"]
+    assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))[
+        "profiles"
+    ]
     assert set(found.names) == set(profiles)
 
 
@@ -308,10 +384,7 @@ REPEATED = {
 @pytest.mark.parametrize("file", ["config", "credentials"])
 @pytest.mark.parametrize(("text", "line", "first"), REPEATED.values(), ids=REPEATED)
 def test_property_set_twice_in_a_section_is_refused_with_file_and_line(
-    text: str,
-    line: int,
-    first: int,
-    file: str,
+    text: str, line: int, first: int, file: str
 ) -> None:
     if file == "config":
         text = text.replace("[x]", "[profile x]").replace("[y]", "[profile y]")
@@ -355,10 +428,7 @@ IGNORED = [
 
 @pytest.mark.parametrize(("name", "config", "credentials", "why"), IGNORED)
 def test_missing_profile_is_explained_by_the_section_that_is_ignored(
-    name: str,
-    config: str,
-    credentials: str,
-    why: str,
+    name: str, config: str, credentials: str, why: str
 ) -> None:
     with pytest.raises(ConstructionError) as caught:
         Sources({"AWS_PROFILE": name}, parse(config, credentials), None)

@@ -19,7 +19,13 @@ import pytest
 import trustme
 import urllib3
 
-from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_core import (
+    ConstructionError,
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    Timeouts,
+)
 from smruntime_transports import sockets
 from smruntime_transports.connect._proxies import Proxies, Proxy, exempt
 
@@ -136,7 +142,10 @@ def move(source: socket.socket | Shared, sink: socket.socket | Shared) -> None:
 
 
 @contextmanager
-def tunnelling(tls: ssl.SSLContext | None = None, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> Iterator[Tunnels]:
+def tunnelling(
+    tls: ssl.SSLContext | None = None,
+    answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
+) -> Iterator[Tunnels]:
     proxy = Tunnels(tls, answer)
     try:
         yield proxy
@@ -148,48 +157,71 @@ def tunnelling(tls: ssl.SSLContext | None = None, answer: bytes = b"HTTP/1.1 200
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_through_a_proxy(perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool) -> None:
+def test_through_a_proxy(
+    perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
+) -> None:
     with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
         outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
         assert len(proxy.asked) == 1, "the connection through it is kept"
-        assert b"authorization" not in proxy.asked[0].lower(), "neither its own nor that of the call"
+        assert b"authorization" not in proxy.asked[0].lower(), (
+            "neither its own nor that of the call"
+        )
         line = server.requests[0].partition(b"\r\n")[0]
     assert line == b"POST /endpoints/iris/invocations HTTP/1.1"
     host = "localhost" if secure else "127.0.0.1"
-    assert proxy.asked[0].startswith(f"CONNECT {host}:{server.port} HTTP/1.1\r\nHost: {host}:{server.port}\r\n".encode())
+    assert proxy.asked[0].startswith(
+        f"CONNECT {host}:{server.port} HTTP/1.1\r\nHost: {host}:{server.port}\r\n".encode()
+    )
 
 
 @pytest.mark.parametrize("tls_to_proxy", [False, True])
 def test_tls_through_a_proxy_where_there_is_no_poll(
-    server_tls: ssl.SSLContext, trusting: ssl.SSLContext, tls_to_proxy: bool, monkeypatch: pytest.MonkeyPatch
+    server_tls: ssl.SSLContext,
+    trusting: ssl.SSLContext,
+    tls_to_proxy: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As on Windows: the socket that TLS has wrapped is closed, and its descriptor goes on."""
     monkeypatch.delattr(select, "poll")
-    with tunnelling(server_tls if tls_to_proxy else None) as proxy, scripted(OK, OK, tls=server_tls) as server:
+    with (
+        tunnelling(server_tls if tls_to_proxy else None) as proxy,
+        scripted(OK, OK, tls=server_tls) as server,
+    ):
         outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
         assert len(proxy.asked) == 1
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_through_a_proxy_that_speaks_tls(perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool) -> None:
+def test_through_a_proxy_that_speaks_tls(
+    perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
+) -> None:
     big = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(range(250)) * 12_000
-    with tunnelling(server_tls) as proxy, scripted(big, OK, tls=server_tls if secure else None) as server:
+    with (
+        tunnelling(server_tls) as proxy,
+        scripted(big, OK, tls=server_tls if secure else None) as server,
+    ):
         outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting, retries=ONCE)
         assert [len(outcome.body) for outcome in outcomes] == [3_000_000, 3]
         assert outcomes[0].body == bytes(range(250)) * 12_000
         assert len(proxy.asked) == 1
 
 
-def test_a_long_body_through_tls_in_tls(server_tls: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+def test_a_long_body_through_tls_in_tls(
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
     from smruntime_core import InvokeEndpoint
 
     body = bytes(range(251)) * 40_000
     for name in ("sockets", "trio", "asyncio", "urllib3"):
         with tunnelling(server_tls) as proxy, scripted(OK, tls=server_tls) as server:
             (outcome,) = PERFORMERS[name](
-                server.url, Step(InvokeEndpoint(endpoint_name="e", body=body)), proxy=proxy.url, tls=trusting, retries=ONCE
+                server.url,
+                Step(InvokeEndpoint(endpoint_name="e", body=body)),
+                proxy=proxy.url,
+                tls=trusting,
+                retries=ONCE,
             )
             assert isinstance(outcome, InvokeEndpointOutput), outcome
             assert server.requests[0].endswith(body)
@@ -207,13 +239,22 @@ def test_a_user_and_a_password(perform: Performer) -> None:
 
 OLD = b"HTTP/1.0 200 Connection established\r\n\r\n"
 ANSWERS: dict[str, tuple[bytes, str]] = {
-    "407": (b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno", "protocol"),
+    "407": (
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno",
+        "protocol",
+    ),
     "403": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "protocol"),
-    "502": (b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>no</html>", "refused"),
+    "502": (
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>no</html>",
+        "refused",
+    ),
     "garbage": (b"\x00\x01\x02 what?\r\n\r\n", "protocol"),
     "nothing": (b"", "closed"),
     "half a head": (b"HTTP/1.1 200 Conn", "closed"),
-    "more than was asked": (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX", "protocol"),
+    "more than was asked": (
+        b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX",
+        "protocol",
+    ),
     "interim for ever": (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, "protocol"),
     "a head without end": (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20_000, "too_large"),
 }
@@ -238,7 +279,9 @@ def test_a_proxy_that_does_not_let_through(perform: Performer, name: str) -> Non
     assert (outcome.kind, outcome.phase, outcome.delivery) == (kind, "proxy", "not_sent")
     assert asked == (1 if kind == "protocol" else 3), "what it would say again is not asked again"
     assert all(head.startswith(b"CONNECT ") for head in heads), "the request itself was never sent"
-    assert PASSWORD not in "".join(traceback.format_exception(outcome)) + repr(outcome) + repr(vars(outcome))
+    assert PASSWORD not in "".join(traceback.format_exception(outcome)) + repr(outcome) + repr(
+        vars(outcome)
+    )
 
 
 def test_a_head_of_64_mb_is_not_read(perform: Performer) -> None:
@@ -265,7 +308,12 @@ SLOW: dict[str, Callable[[Peer], None]] = {"stall": Peer.idle, "drip": drip}
 def test_a_slow_proxy_has_the_time_of_connecting(perform: Performer, name: str) -> None:
     with acting(SLOW[name]) as stage:
         begun = time.monotonic()
-        (outcome,) = perform("https://unreachable.invalid", proxy=stage.url, retries=ONCE, timeouts=Timeouts(connect=0.4))
+        (outcome,) = perform(
+            "https://unreachable.invalid",
+            proxy=stage.url,
+            retries=ONCE,
+            timeouts=Timeouts(connect=0.4),
+        )
         assert time.monotonic() - begun < 4
     assert isinstance(outcome, TimeoutError), outcome
     assert isinstance(outcome, DispatchFailure)
@@ -281,7 +329,9 @@ def test_a_proxy_that_is_not_there(perform: Performer) -> None:
     assert PASSWORD not in "".join(traceback.format_exception(outcome))
 
 
-def test_a_proxy_without_a_certificate_to_trust(perform: Performer, server_tls: ssl.SSLContext) -> None:
+def test_a_proxy_without_a_certificate_to_trust(
+    perform: Performer, server_tls: ssl.SSLContext
+) -> None:
     with tunnelling(server_tls) as proxy:
         (outcome,) = perform("https://unreachable.invalid", proxy=proxy.url, retries=THRICE)
         assert not proxy.asked
@@ -291,7 +341,9 @@ def test_a_proxy_without_a_certificate_to_trust(perform: Performer, server_tls: 
 # ── which proxy ──
 
 
-def test_the_environment_is_asked_only_if_allowed(perform: Performer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_asked_only_if_allowed(
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with tunnelling() as proxy, scripted(OK, OK, OK) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         for settings, asked in (({}, 0), ({"trust_env": True}, 1)):
@@ -303,7 +355,9 @@ def test_the_environment_is_asked_only_if_allowed(perform: Performer, monkeypatc
         assert len(proxy.asked) == 1
 
 
-def found(environ: dict[str, str], scheme: str = "https", host: str = "runtime.test", port: int = 443) -> str | None:
+def found(
+    environ: dict[str, str], scheme: str = "https", host: str = "runtime.test", port: int = 443
+) -> str | None:
     proxy = Proxies(None, environ).to(scheme, host, port)
     return None if proxy is None else proxy.host
 
@@ -377,7 +431,9 @@ def test_a_url_that_is_no_proxys(url: Any) -> None:
         sockets.Client(region="us-east-1", proxy=url)
     assert caught.value.member == "proxy"
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    shown.stack = traceback.StackSummary.from_list([frame for frame in shown.stack if "test_" not in frame.filename])
+    shown.stack = traceback.StackSummary.from_list(
+        [frame for frame in shown.stack if "test_" not in frame.filename]
+    )
     assert PASSWORD not in "".join(shown.format())
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
     if url:
@@ -395,9 +451,14 @@ def test_a_password_is_nowhere() -> None:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_manager_of_a_proxy_that_speaks_tls_says_what_to_do(server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool) -> None:
+def test_a_manager_of_a_proxy_that_speaks_tls_says_what_to_do(
+    server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
+) -> None:
     """urllib3 would speak TLS inside TLS without a socket that can be waited for."""
-    with tunnelling(server_tls) as proxy, scripted(OK, tls=server_tls if secure else None) as server:
+    with (
+        tunnelling(server_tls) as proxy,
+        scripted(OK, tls=server_tls if secure else None) as server,
+    ):
         pools = urllib3.ProxyManager(proxy.url, proxy_ssl_context=trusting, ssl_context=trusting)
         (outcome,) = PERFORMERS["urllib3"](server.url, pools=pools, retries=ONCE)
     assert isinstance(outcome, DispatchFailure), outcome

@@ -35,7 +35,9 @@ IMPURE = [
 def modules_after(statement: str) -> set[str]:
     """What a fresh, isolated interpreter holds after `statement` and did not hold before."""
     code = f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
@@ -58,7 +60,15 @@ def test_who_only_signs_pays_for_nothing_else(core: set[str]) -> None:
     """The rooms of signing that are asked for by name only, and what they need."""
     rooms = {
         f"smruntime_core.signing.{room}"
-        for room in ("_bearer", "_chunk_signer", "_chunk_verifier", "_events", "_explain", "_presign", "_sigv4a")
+        for room in (
+            "_bearer",
+            "_chunk_signer",
+            "_chunk_verifier",
+            "_events",
+            "_explain",
+            "_presign",
+            "_sigv4a",
+        )
     }
     assert not rooms & core
     assert not rooms & modules_after("from smruntime_core.signing import sign, verify")
@@ -82,6 +92,8 @@ run(DefaultChain().provide(ProviderContext(environ, home="/", clock=time, random
 
 def test_credentials_of_the_environment_load_no_other_source(core: set[str]) -> None:
     loaded = modules_after(f"exec({FROM_THE_ENVIRONMENT!r})") - core
-    rooms = {name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")}
+    rooms = {
+        name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")
+    }
     assert rooms <= {"_chain", "_static", "_context", "_provider"}
     assert {name for name in loaded if not name.startswith("smruntime_core.")} <= {"time"}

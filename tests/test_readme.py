@@ -18,7 +18,9 @@ def test_the_python_of_a_page_runs(page: Path) -> None:
     namespace: dict[str, object] = {"__name__": page.stem}
     for block in BLOCK.finditer(text):
         above = text.count("\n", 0, block.start(1))
-        code = compile("\n" * above + block[1], str(page), "exec")  # so that a traceback names the page's own line
+        code = compile(
+            "\n" * above + block[1], str(page), "exec"
+        )  # so that a traceback names the page's own line
         exec(code, namespace)  # noqa: S102 - the page's own code is what is tested
 
 

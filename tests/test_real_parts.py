@@ -117,14 +117,29 @@ def half(peer: Peer) -> None:
 
 
 @pytest.fixture(scope="module")
-def nginx(endpoint: Any, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def nginx(
+    endpoint: Any, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Its URL. It says TLS, serves two requests a connection, takes 1 MB, hangs up on the endpoint `cut` and breaks off at `half`."""
     binary, where, port = program("nginx"), tmp_path_factory.mktemp("nginx"), free_port()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(where / "server.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        str(where / "server.pem")
+    )
     with acting(half) as dying:
-        text = NGINX.format(where=where, port=port, upstream=endpoint.url, dying=dying.url.rpartition(":")[2])
+        text = NGINX.format(
+            where=where, port=port, upstream=endpoint.url, dying=dying.url.rpartition(":")[2]
+        )
         (where / "nginx.conf").write_text(text)
-        with running(port, binary, "-p", str(where), "-c", str(where / "nginx.conf"), "-e", str(where / "error.log")):
+        with running(
+            port,
+            binary,
+            "-p",
+            str(where),
+            "-c",
+            str(where / "nginx.conf"),
+            "-e",
+            str(where / "error.log"),
+        ):
             yield f"https://localhost:{port}"
 
 
@@ -139,40 +154,65 @@ def tinyproxy(where: Path, auth: str = "") -> Iterator[str]:
 # ── nginx ──
 
 
-def test_calls_through_nginx(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext) -> None:
+def test_calls_through_nginx(
+    perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
+) -> None:
     """More than it serves on one connection, each with a signature that the endpoint verifies."""
     outcomes = perform(nginx, *[Step(ECHO)] * 5, credentials=endpoint.credentials, tls=trusting)
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
 
 
-def test_a_stream_through_nginx(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext) -> None:
+def test_a_stream_through_nginx(
+    perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
+) -> None:
     told = InvokeEndpointWithResponseStream(endpoint_name="echo", body=b"once upon a time")
-    parts, again = perform(nginx, Step(told), Step(told), credentials=endpoint.credentials, tls=trusting)
+    parts, again = perform(
+        nginx, Step(told), Step(told), credentials=endpoint.credentials, tls=trusting
+    )
     assert b"".join(parts)
     assert not isinstance(again, Exception), again
 
 
-def test_nginx_hangs_up(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext) -> None:
+def test_nginx_hangs_up(
+    perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
+) -> None:
     step = Step(InvokeEndpoint(endpoint_name="cut", body=b"1"))
-    (outcome,) = perform(nginx, step, credentials=endpoint.credentials, tls=trusting, retries=THRICE)
+    (outcome,) = perform(
+        nginx, step, credentials=endpoint.credentials, tls=trusting, retries=THRICE
+    )
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("closed", "head", "maybe_sent")
     assert len(outcome.metadata.attempts) == 1
 
 
-def test_nginx_loses_what_is_behind_it(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext) -> None:
+def test_nginx_loses_what_is_behind_it(
+    perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
+) -> None:
     step = Step(InvokeEndpoint(endpoint_name="half", body=b"1"))
-    (outcome,) = perform(nginx, step, credentials=endpoint.credentials, tls=trusting, retries=THRICE)
+    (outcome,) = perform(
+        nginx, step, credentials=endpoint.credentials, tls=trusting, retries=THRICE
+    )
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("truncated", "body", "answered")
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_nginx_takes_no_25_mb(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext, tmp_path: Path, kind: str) -> None:
+def test_nginx_takes_no_25_mb(
+    perform: Performer,
+    nginx: str,
+    endpoint: Any,
+    trusting: ssl.SSLContext,
+    tmp_path: Path,
+    kind: str,
+) -> None:
     (tmp_path / "big").write_bytes(bytes(25_000_000))
     with (tmp_path / "big").open("rb") as file:
-        step = Step(InvokeEndpoint(endpoint_name="echo", body=file if kind == "file" else bytes(25_000_000)))
-        refused, taken = perform(nginx, step, Step(ECHO), credentials=endpoint.credentials, tls=trusting, retries=THRICE)
+        step = Step(
+            InvokeEndpoint(endpoint_name="echo", body=file if kind == "file" else bytes(25_000_000))
+        )
+        refused, taken = perform(
+            nginx, step, Step(ECHO), credentials=endpoint.credentials, tls=trusting, retries=THRICE
+        )
     assert isinstance(refused, ServiceError), refused
     assert refused.status == 413
     assert len(refused.metadata.attempts) == 1
@@ -182,33 +222,51 @@ def test_nginx_takes_no_25_mb(perform: Performer, nginx: str, endpoint: Any, tru
 # ── tinyproxy ──
 
 
-def test_through_tinyproxy_to_nginx(perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext, tmp_path: Path) -> None:
+def test_through_tinyproxy_to_nginx(
+    perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext, tmp_path: Path
+) -> None:
     with tinyproxy(tmp_path) as where:
-        outcomes = perform(nginx, *[Step(ECHO)] * 3, credentials=endpoint.credentials, tls=trusting, proxy=f"http://{where}")
+        outcomes = perform(
+            nginx,
+            *[Step(ECHO)] * 3,
+            credentials=endpoint.credentials,
+            tls=trusting,
+            proxy=f"http://{where}",
+        )
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
 
 
 def test_through_tinyproxy_without_tls(perform: Performer, endpoint: Any, tmp_path: Path) -> None:
     with tinyproxy(tmp_path) as where:
-        (outcome,) = perform(endpoint.url, Step(ECHO), credentials=endpoint.credentials, proxy=f"http://{where}")
+        (outcome,) = perform(
+            endpoint.url, Step(ECHO), credentials=endpoint.credentials, proxy=f"http://{where}"
+        )
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
 def test_tinyproxy_wants_a_password(perform: Performer, endpoint: Any, tmp_path: Path) -> None:
     with tinyproxy(tmp_path, f"BasicAuth me {PASSWORD}") as where:
         settings = {"credentials": endpoint.credentials, "retries": THRICE}
-        (right,) = perform(endpoint.url, Step(ECHO), proxy=f"http://me:{PASSWORD}@{where}", **settings)
+        (right,) = perform(
+            endpoint.url, Step(ECHO), proxy=f"http://me:{PASSWORD}@{where}", **settings
+        )
         assert isinstance(right, InvokeEndpointOutput), right
         for user in ("", f"other:{PASSWORD}@"):
             (wrong,) = perform(endpoint.url, Step(ECHO), proxy=f"http://{user}{where}", **settings)
             assert isinstance(wrong, DispatchFailure), wrong
-            assert (wrong.phase, wrong.delivery, len(wrong.metadata.attempts)) == ("proxy", "not_sent", 1)
+            assert (wrong.phase, wrong.delivery, len(wrong.metadata.attempts)) == (
+                "proxy",
+                "not_sent",
+                1,
+            )
             assert PASSWORD not in str(wrong)
 
 
 def test_tinyproxy_finds_nobody(perform: Performer, tmp_path: Path) -> None:
     with tinyproxy(tmp_path) as where:
-        (outcome,) = perform("https://nobody.invalid", proxy=f"http://{where}", retries=RetryPolicy(max_attempts=1))
+        (outcome,) = perform(
+            "https://nobody.invalid", proxy=f"http://{where}", retries=RetryPolicy(max_attempts=1)
+        )
     assert isinstance(outcome, DispatchFailure)
     assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")
 

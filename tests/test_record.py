@@ -47,7 +47,10 @@ class Deep(Point, kw_only=True):
 
 
 def test_construction_is_that_of_a_function() -> None:
-    assert str(inspect.signature(Point)) in {"(x, y=0, hidden=None, note='')", "(x, y=0, hidden=None, note='') -> None"}
+    assert str(inspect.signature(Point)) in {
+        "(x, y=0, hidden=None, note='')",
+        "(x, y=0, hidden=None, note='') -> None",
+    }
     assert (Point(1, 2).x, Point(x=1).y, Deep(x=1, z=b"a").z) == (1, 0, b"a")
     refused: tuple[dict[str, Any], ...] = ({}, {"x": 1, "w": 2})
     for wrong in refused:
@@ -84,7 +87,10 @@ def test_equality_and_hash() -> None:
 
 
 def test_repr() -> None:
-    assert repr(Deep(x=1, hidden="hush", z=b"hush", note="hush")) == "Deep(x=1, hidden=<redacted>, z=<4 bytes>)"
+    assert (
+        repr(Deep(x=1, hidden="hush", z=b"hush", note="hush"))
+        == "Deep(x=1, hidden=<redacted>, z=<4 bytes>)"
+    )
     assert repr(Point(1)) == "Point(x=1)"
 
 
@@ -140,12 +146,19 @@ def test_refused_value_is_in_no_frame_of_the_constructor() -> None:
     assert "hush" not in repr(frames[-1].f_locals) and "10" not in repr(frames[-1].f_locals)
 
 
-RECORDS = (Point(1, hidden="a"), Request("GET", "https://h/", (("a", "b"),)), Scope("r", "s"), Timeouts(total=None))
+RECORDS = (
+    Point(1, hidden="a"),
+    Request("GET", "https://h/", (("a", "b"),)),
+    Scope("r", "s"),
+    Timeouts(total=None),
+)
 
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_copies_and_pickles_are_equal(record: Record) -> None:
-    assert copy.copy(record) == copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
+    assert (
+        copy.copy(record) == copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
+    )
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "1", float("nan"), float("inf"), 1e9])

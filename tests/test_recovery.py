@@ -27,12 +27,18 @@ def http_date(seconds: float) -> str:
 
 
 def a_runtime(clock: FrozenClock | None = None, **options: Any) -> sm.Runtime:
-    runtime = sm.Runtime(sm.Config(region="eu-west-1"), clock=clock or FrozenClock(), random=lambda: 0.5)
+    runtime = sm.Runtime(
+        sm.Config(region="eu-west-1"), clock=clock or FrozenClock(), random=lambda: 0.5
+    )
     return runtime.with_options(**options)
 
 
-def refused(code: str, *headers: tuple[str, str], status: int = 403, message: str = "no") -> sm.Response:
-    return sm.Response(status, (("x-amzn-errortype", code), *headers), b'{"Message": "%b"}' % message.encode())
+def refused(
+    code: str, *headers: tuple[str, str], status: int = 403, message: str = "no"
+) -> sm.Response:
+    return sm.Response(
+        status, (("x-amzn-errortype", code), *headers), b'{"Message": "%b"}' % message.encode()
+    )
 
 
 def signed_at(flow: ScriptedIO[Any]) -> str:
@@ -42,7 +48,15 @@ def signed_at(flow: ScriptedIO[Any]) -> str:
 
 
 @pytest.mark.parametrize("off", [600.0, -600.0, 86_400.0])
-@pytest.mark.parametrize("code", ["RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch", "RequestInTheFuture"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "RequestTimeTooSkewed",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "RequestInTheFuture",
+    ],
+)
 def test_a_clock_that_is_off_is_corrected_and_stays_so(code: str, off: float) -> None:
     clock = FrozenClock()
     runtime = a_runtime(clock)
@@ -76,7 +90,9 @@ def test_the_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None
         ((("Date", http_date(1.8e9 + 6000)),), 901.0),
     ],
 )
-def test_a_clock_is_not_corrected_without_good_reason(headers: tuple[tuple[str, str], ...], took: float) -> None:
+def test_a_clock_is_not_corrected_without_good_reason(
+    headers: tuple[tuple[str, str], ...], took: float
+) -> None:
     clock = FrozenClock()
     flow = script(a_runtime(clock).call(OPERATION)).replies(KEYS)
     clock.now += took
@@ -86,7 +102,9 @@ def test_a_clock_is_not_corrected_without_good_reason(headers: tuple[tuple[str, 
 def test_the_clock_is_corrected_once_a_call() -> None:
     flow = script(a_runtime().call(OPERATION)).replies(KEYS)
     flow.replies(refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 + 600)))).replies(KEYS)
-    error = flow.replies(refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 - 600)))).raises(sm.ServiceError)
+    error = flow.replies(refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 - 600)))).raises(
+        sm.ServiceError
+    )
     assert len(error.metadata.attempts) == 2
 
 
@@ -108,7 +126,9 @@ def test_the_same_credentials_again_are_not_tried() -> None:
 
 
 def dead(silence: float | None) -> sm.DispatchFailure:
-    failure = sm.DispatchFailure("x", kind="closed", phase="head", delivery="maybe_sent", reused=True, bytes_sent=9)
+    failure = sm.DispatchFailure(
+        "x", kind="closed", phase="head", delivery="maybe_sent", reused=True, bytes_sent=9
+    )
     failure.silence = silence
     return failure
 
@@ -126,7 +146,11 @@ def test_a_kept_connection_that_died_late_is_not_replaced() -> None:
     slow.replies(dead(None)).raises(sm.DispatchFailure)
 
 
-NO_CAPACITY = refused("ValidationError", status=400, message="Inference component ic has no capacity to serve requests")
+NO_CAPACITY = refused(
+    "ValidationError",
+    status=400,
+    message="Inference component ic has no capacity to serve requests",
+)
 NOT_READY = refused("ModelNotReadyException", status=429)
 
 
@@ -161,7 +185,9 @@ def test_waiting_for_capacity_ends() -> None:
     error = flow.raises(sm.ValidationError)
     assert sum(attempt.waited for attempt in error.metadata.attempts) == pytest.approx(20, abs=2)
     assert "wait_for_capacity" in str(error)
-    script(a_runtime().call(OPERATION)).replies(KEYS).replies(NO_CAPACITY).raises(sm.ValidationError)
+    script(a_runtime().call(OPERATION)).replies(KEYS).replies(NO_CAPACITY).raises(
+        sm.ValidationError
+    )
 
 
 failures = st.sampled_from(
@@ -179,12 +205,21 @@ failures = st.sampled_from(
 )
 
 
-@given(st.lists(failures, max_size=6), st.booleans(), st.sampled_from([0.0, 30.0]), st.sampled_from([None, 5.0]))
+@given(
+    st.lists(failures, max_size=6),
+    st.booleans(),
+    st.sampled_from([0.0, 30.0]),
+    st.sampled_from([None, 5.0]),
+)
 def test_what_opens_a_session_is_sent_once_unless_it_never_arrived(
     script_of: list[Any], idempotent: bool, capacity: float, timeout: float | None
 ) -> None:
     clock = FrozenClock()
-    flow = script(a_runtime(clock, idempotent=idempotent, wait_for_capacity=capacity, timeout=timeout).call(OPENING_BODY))
+    flow = script(
+        a_runtime(clock, idempotent=idempotent, wait_for_capacity=capacity, timeout=timeout).call(
+            OPENING_BODY
+        )
+    )
     replies = iter([*script_of, OK])
     arrived = 0
     while not flow.ended:
@@ -192,7 +227,9 @@ def test_what_opens_a_session_is_sent_once_unless_it_never_arrived(
         if isinstance(effect, Send):
             reply = next(replies, OK)
             mended = isinstance(reply, sm.Response) and reply.status == 403
-            arrived += not mended and not (isinstance(reply, sm.DispatchFailure) and reply.delivery == "not_sent")
+            arrived += not mended and not (
+                isinstance(reply, sm.DispatchFailure) and reply.delivery == "not_sent"
+            )
             flow.replies(reply)
         else:
             clock.now += effect.seconds if isinstance(effect, Sleep) else 0.0

@@ -225,9 +225,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("code", "message", "hint"), REFUSED)
 def test_validation_error_has_its_finer_code_and_a_hint(
-    code: str | None,
-    message: str,
-    hint: str,
+    code: str | None, message: str, hint: str
 ) -> None:
     document = {"Message": message} | ({"ErrorCode": code} if code else {})
     error = error_of(400, json.dumps(document).encode(), x_amzn_ErrorType="ValidationError")

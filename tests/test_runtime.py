@@ -31,22 +31,30 @@ class FakeClock:
 
 
 def failure(delivery: str = "maybe_sent", kind: str = "timeout", **more: Any) -> sm.DispatchFailure:
-    return sm.DispatchFailure("x", kind=cast("Any", kind), phase="head", delivery=cast("Any", delivery), **more)
+    return sm.DispatchFailure(
+        "x", kind=cast("Any", kind), phase="head", delivery=cast("Any", delivery), **more
+    )
 
 
 KEPT: dict[str, Any] = {"kind": "reset", "reused": True}
 
 
-def a_runtime(total: float | None = None, random: float = 0.5, **policy: Any) -> tuple[sm.Runtime, FakeClock]:
+def a_runtime(
+    total: float | None = None, random: float = 0.5, **policy: Any
+) -> tuple[sm.Runtime, FakeClock]:
     clock = FakeClock()
     config = sm.Config(region="eu-west-1", timeouts=sm.Timeouts(total=total))
-    return sm.Runtime(config, clock=clock, random=lambda: random, retries=sm.RetryPolicy(**policy)), clock
+    return sm.Runtime(
+        config, clock=clock, random=lambda: random, retries=sm.RetryPolicy(**policy)
+    ), clock
 
 
 class Play:
     """Answers a flow's sends from a script, the last reply for ever, each taking `seconds`; keeps the effects."""
 
-    def __init__(self, runtime: sm.Runtime, clock: FakeClock, script: Sequence[object], seconds: float = 0.0) -> None:
+    def __init__(
+        self, runtime: sm.Runtime, clock: FakeClock, script: Sequence[object], seconds: float = 0.0
+    ) -> None:
         self.effects: list[Effect[Any]] = []
         self.result: sm.InvokeEndpointOutput | None = None
         self.error: sm.SmRuntimeError | None = None
@@ -79,14 +87,25 @@ def test_a_call_is_signed_and_sent_whole() -> None:
     done = play(OK)
     assert [type(effect) for effect in done.effects] == [GetCredentials, Send]
     request = done.sends[0].request
-    assert request.url == "https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations"
-    received = request.replace(headers=(*request.headers, ("host", "runtime.sagemaker.eu-west-1.amazonaws.com")))
-    assert sm.verify(received, {"AKID": KEYS}, sm.Scope("eu-west-1", "sagemaker"), now=1.7e9) is KEYS
+    assert (
+        request.url
+        == "https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations"
+    )
+    received = request.replace(
+        headers=(*request.headers, ("host", "runtime.sagemaker.eu-west-1.amazonaws.com"))
+    )
+    assert (
+        sm.verify(received, {"AKID": KEYS}, sm.Scope("eu-west-1", "sagemaker"), now=1.7e9) is KEYS
+    )
     assert done.result == sm.InvokeEndpointOutput(body=b"0.5")
     assert done.attempts == (sm.Attempt("ok", 0.0, 0.0, 200, "r"),)
 
 
-RETRIED = [*map(sm.Response, (429, 500, 502, 503, 504)), failure("not_sent", "refused"), failure("not_sent", "timeout")]
+RETRIED = [
+    *map(sm.Response, (429, 500, 502, 503, 504)),
+    failure("not_sent", "refused"),
+    failure("not_sent", "timeout"),
+]
 CODE = (("x-amzn-errortype", "ThrottlingException"),)
 
 
@@ -120,7 +139,12 @@ def test_a_kept_connection_that_died_is_replaced_once_for_free() -> None:
 
 
 def test_attempts_are_told_in_order() -> None:
-    done = play(sm.Response(503, (("x-amzn-requestid", "a"),)), failure("not_sent", "refused"), sm.Response(424), random=1.0)
+    done = play(
+        sm.Response(503, (("x-amzn-requestid", "a"),)),
+        failure("not_sent", "refused"),
+        sm.Response(424),
+        random=1.0,
+    )
     assert [(a.outcome, a.waited, a.status, a.request_id) for a in done.attempts] == [
         ("503", 0.0, 503, "a"), ("refused", 0.05, None, None), ("424", 0.1, 424, None),
     ]  # fmt: skip
@@ -132,7 +156,9 @@ def test_nothing_is_waited_for_past_the_total(seconds: float) -> None:
     begun = clock.now
     done = Play(runtime, clock, [sm.Response(503)], seconds)
     assert done.error is not None and clock.now <= begun + 2.0
-    limits = [effect.timeout for effect in done.effects if isinstance(effect, (Send, GetCredentials))]
+    limits = [
+        effect.timeout for effect in done.effects if isinstance(effect, (Send, GetCredentials))
+    ]
     assert all(limit is not None and 0 < limit <= 2 for limit in limits)
 
 
@@ -146,15 +172,28 @@ def test_an_error_of_the_credentials_ends_the_call() -> None:
 dispatch = st.builds(
     failure,
     st.sampled_from(("not_sent", "maybe_sent", "answered")),
-    st.sampled_from(("refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated")),
+    st.sampled_from(
+        ("refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated")
+    ),
     reused=st.booleans(),
     bytes_received=st.integers(0, 1),
 )
-replies = st.lists(st.sampled_from((200, 400, 424, 429, 500, 503)).map(sm.Response) | dispatch, min_size=1, max_size=8)
+replies = st.lists(
+    st.sampled_from((200, 400, 424, 429, 500, 503)).map(sm.Response) | dispatch,
+    min_size=1,
+    max_size=8,
+)
 
 
-@given(st.lists(replies, min_size=1, max_size=5), st.integers(1, 6), st.none() | st.floats(0.01, 9), st.floats(0, 1, exclude_max=True))
-def test_every_script_ends_within_its_attempts(scripts: list[list[object]], most: int, total: float | None, draw: float) -> None:
+@given(
+    st.lists(replies, min_size=1, max_size=5),
+    st.integers(1, 6),
+    st.none() | st.floats(0.01, 9),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_every_script_ends_within_its_attempts(
+    scripts: list[list[object]], most: int, total: float | None, draw: float
+) -> None:
     runtime, clock = a_runtime(total, draw, max_attempts=most)
     for script in scripts:
         done = Play(runtime, clock, script, 0.01)

@@ -56,7 +56,11 @@ CANARY = "Canary"
 KEYS = sm.Credentials("AKIDEXAMPLE", f"{CANARY}/secret+key", f"{CANARY}/session+token")
 SCOPE = sm.Scope("us-east-1", "sagemaker")
 BODY = f"{CANARY} body".encode()
-MEMBERS: dict[str, Any] = {"endpoint_name": "e", "body": BODY, "custom_attributes": f"{CANARY} attributes"}
+MEMBERS: dict[str, Any] = {
+    "endpoint_name": "e",
+    "body": BODY,
+    "custom_attributes": f"{CANARY} attributes",
+}
 OPERATION = sm.InvokeEndpoint(**MEMBERS)
 LARGE = sm.InvokeEndpoint(**{**MEMBERS, "body": BODY * 2_000_000})
 STREAMING = sm.InvokeEndpointWithResponseStream(**MEMBERS)
@@ -70,12 +74,17 @@ def shown(error: BaseException) -> Iterator[tuple[str, str]]:
     yield "str", str(error)
     yield "attributes", repr(vars(error))
     yield "pickle", pickle.dumps(error).decode("latin-1")
-    told: traceback.TracebackException | None = traceback.TracebackException.from_exception(error, capture_locals=True)
+    told: traceback.TracebackException | None = traceback.TracebackException.from_exception(
+        error, capture_locals=True
+    )
     while told is not None:
         for frame in told.stack:
             if not Path(frame.filename).is_relative_to(HERE):
                 for name, value in (frame.locals or {}).items():
-                    yield f"{Path(frame.filename).name}:{frame.lineno} {frame.name}, local {name}", value
+                    yield (
+                        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}, local {name}",
+                        value,
+                    )
         told = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
 
 
@@ -86,7 +95,13 @@ def assert_silent(error: BaseException) -> None:
 
 def assert_message_silent(error: BaseException) -> None:
     """Frames of core functions that are called directly may show header values, not keys."""
-    found = sorted({where for where, text in shown(error) if ("local" not in where and CANARY in text) or KEYS.secret_access_key in text})
+    found = sorted(
+        {
+            where
+            for where, text in shown(error)
+            if ("local" not in where and CANARY in text) or KEYS.secret_access_key in text
+        }
+    )
     assert not found, "\n".join(found)
 
 
@@ -113,18 +128,40 @@ def test_the_password_of_a_proxy_that_says_no(perform: Performer, instead: str) 
         (failure,) = perform("http://h", proxy=url, retries=sm.RetryPolicy(max_attempts=1))
     assert isinstance(failure, sm.DispatchFailure)
     assert failure.phase == "proxy"
-    heard = re.compile("local (held|raw|data)$")  # what the proxy itself said is seen there, and told nowhere
-    assert not [where for where, text in shown(failure) if (CANARY in text or CODED.decode() in text) and not heard.search(where)]
+    heard = re.compile(
+        "local (held|raw|data)$"
+    )  # what the proxy itself said is seen there, and told nowhere
+    assert not [
+        where
+        for where, text in shown(failure)
+        if (CANARY in text or CODED.decode() in text) and not heard.search(where)
+    ]
 
 
 @pytest.mark.parametrize(
-    "refused", [{"max_connections": 0}, {"engine": "x"}, {"socket_options": 5}, {"tls": 5}, {"trust_env": 5}, {"region": 5}]
+    "refused",
+    [
+        {"max_connections": 0},
+        {"engine": "x"},
+        {"socket_options": 5},
+        {"tls": 5},
+        {"trust_env": 5},
+        {"region": 5},
+    ],
 )
 def test_the_password_of_a_proxy_beside_a_setting_that_is_refused(refused: dict[str, Any]) -> None:
-    assert_silent(raised(lambda: sockets.Client(**{"region": "eu-west-1", "proxy": f"http://me:{CANARY}@h", **refused})))
+    assert_silent(
+        raised(
+            lambda: sockets.Client(
+                **{"region": "eu-west-1", "proxy": f"http://me:{CANARY}@h", **refused}
+            )
+        )
+    )
 
 
-def test_the_password_of_a_proxy_in_an_environment_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_of_a_proxy_in_an_environment_that_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"ftp://me:{CANARY}@h")
     assert_silent(raised(lambda: sockets.Client(region="eu-west-1", trust_env=True)))
 
@@ -133,9 +170,14 @@ def test_the_password_of_a_proxy_in_an_environment_that_is_refused(monkeypatch: 
 
 
 def streamed(body: bytes) -> bytes:
-    head = service.begin(sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
+    head = service.begin(
+        sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q"
+    )
     fields = [f"{name}: {value}" for name, value in head.headers]
-    return "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return (
+        "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode()
+        + body
+    )
 
 
 def answering(data: bytes) -> Callable[[Peer], None]:
@@ -163,9 +205,21 @@ def reset(peer: Peer) -> None:
 
 FRAME = service.event(PayloadPart(b"abc"))
 CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRuntimeError]]] = {
-    "a refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\n{}"), sm.ServiceError),
-    "a cut refusal": (OPERATION, answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"), sm.ServiceError),
-    "a redirect": (OPERATION, answering(b"HTTP/1.1 307 x\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), sm.ServiceError),
+    "a refusal": (
+        OPERATION,
+        answering(b"HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\n{}"),
+        sm.ServiceError,
+    ),
+    "a cut refusal": (
+        OPERATION,
+        answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"),
+        sm.ServiceError,
+    ),
+    "a redirect": (
+        OPERATION,
+        answering(b"HTTP/1.1 307 x\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"),
+        sm.ServiceError,
+    ),
     "closed without an answer": (OPERATION, answering(b""), sm.DispatchFailure),
     "reset without an answer": (OPERATION, reset, sm.DispatchFailure),
     "reset while it is sent": (LARGE, reset_while_sent, sm.DispatchFailure),
@@ -175,13 +229,29 @@ CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRunt
     "a malformed head": (OPERATION, answering(b"HTTP/1.1 200 OK\r\nA\r\n\r\n"), sm.DispatchFailure),
     "a cut head": (OPERATION, answering(OK[:30]), sm.DispatchFailure),
     "a cut body": (OPERATION, answering(OK[:-1]), sm.DispatchFailure),
-    "no chunk": (OPERATION, answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), sm.DispatchFailure),
-    "a refused stream": (STREAMING, answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"), sm.ServiceError),
+    "no chunk": (
+        OPERATION,
+        answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+        sm.DispatchFailure,
+    ),
+    "a refused stream": (
+        STREAMING,
+        answering(b"HTTP/1.1 403 x\r\nContent-Length: 9\r\n\r\n{}"),
+        sm.ServiceError,
+    ),
     "no stream": (STREAMING, answering(OK), sm.StreamError),
-    "no event": (STREAMING, answering(streamed(FRAME + FRAME[:20] + b"\xff" + FRAME[21:])), sm.StreamError),
+    "no event": (
+        STREAMING,
+        answering(streamed(FRAME + FRAME[:20] + b"\xff" + FRAME[21:])),
+        sm.StreamError,
+    ),
     "a cut event": (STREAMING, answering(streamed(FRAME + FRAME[:20])), sm.TruncatedStream),
     "a cut stream": (STREAMING, answering(streamed(FRAME + FRAME)[:-9]), sm.DispatchFailure),
-    "a model that fails": (STREAMING, answering(streamed(FRAME + service.event(sm.ModelStreamError("no")))), sm.ModelStreamError),
+    "a model that fails": (
+        STREAMING,
+        answering(streamed(FRAME + service.event(sm.ModelStreamError("no")))),
+        sm.ModelStreamError,
+    ),
 }
 
 
@@ -191,7 +261,13 @@ def test_a_call_that_fails(perform: Performer, caplog: pytest.LogCaptureFixture,
     notices: list[Notice] = []
     timeouts = sm.Timeouts(response=0.3, idle=0.3)
     with caplog.at_level(logging.DEBUG), acting(act) as stage:
-        (error,) = perform(stage.url, Step(operation, EXTRA), credentials=KEYS, timeouts=timeouts, observe=notices.append)
+        (error,) = perform(
+            stage.url,
+            Step(operation, EXTRA),
+            credentials=KEYS,
+            timeouts=timeouts,
+            observe=notices.append,
+        )
     assert isinstance(error, kind), error
     assert_silent(error)
     assert CANARY not in caplog.text
@@ -205,7 +281,12 @@ def test_a_call_that_is_not_sent(perform: Performer) -> None:
         closed = server.url
     with acting(lambda peer: peer.send(b"no TLS")) as stage:
         for url in (closed, "http://no-such-host.invalid", stage.url.replace("http:", "https:")):
-            (error,) = perform(url, Step(OPERATION, EXTRA), credentials=KEYS, retries=sm.RetryPolicy(max_attempts=1))
+            (error,) = perform(
+                url,
+                Step(OPERATION, EXTRA),
+                credentials=KEYS,
+                retries=sm.RetryPolicy(max_attempts=1),
+            )
             assert isinstance(error, sm.DispatchFailure)
             assert error.delivery == "not_sent"
             assert_silent(error)
@@ -226,14 +307,26 @@ def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
             raise LookupError
 
     with scripted(OK) as server:
-        assert_silent(raised(lambda: perform(server.url, Step(OPERATION, EXTRA), credentials=KEYS, observe=observe)))
+        assert_silent(
+            raised(
+                lambda: perform(
+                    server.url, Step(OPERATION, EXTRA), credentials=KEYS, observe=observe
+                )
+            )
+        )
 
 
 # ── what is refused where it is given ──
 
 
 @pytest.mark.parametrize(
-    "changes", [{"endpoint_name": "no/name"}, {"custom_attributes": f"{CANARY}\r\n"}, {"session_id": " "}, {"body": CANARY}]
+    "changes",
+    [
+        {"endpoint_name": "no/name"},
+        {"custom_attributes": f"{CANARY}\r\n"},
+        {"session_id": " "},
+        {"body": CANARY},
+    ],
 )
 def test_an_operation_that_is_refused(changes: dict[str, Any]) -> None:
     """Made by hand, and by a method of a client of either colour."""
@@ -253,13 +346,27 @@ def test_a_misspelt_member() -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [("AKID", f"{CANARY}\n"), ("AKID", f"{CANARY}", f"{CANARY}\n"), ("\n", f"{CANARY}", f"{CANARY}"), ("AKID", CANARY.encode())]
+    "keys",
+    [
+        ("AKID", f"{CANARY}\n"),
+        ("AKID", f"{CANARY}", f"{CANARY}\n"),
+        ("\n", f"{CANARY}", f"{CANARY}"),
+        ("AKID", CANARY.encode()),
+    ],
 )
 def test_credentials_that_are_refused(keys: tuple[Any, ...]) -> None:
     assert_silent(raised(lambda: sm.Credentials(*keys)))
 
 
-@pytest.mark.parametrize("extra", [{"x-a": f"{CANARY}\n"}, {"x-b": CANARY, "x-a": "\n"}, {"x-b": CANARY, "host": "h"}, {"x b": CANARY}])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"x-a": f"{CANARY}\n"},
+        {"x-b": CANARY, "x-a": "\n"},
+        {"x-b": CANARY, "host": "h"},
+        {"x b": CANARY},
+    ],
+)
 def test_options_that_are_refused(extra: Any) -> None:
     assert_silent(raised(lambda: sm.Options(extra_headers=extra)))
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
@@ -270,7 +377,9 @@ def test_options_that_are_refused(extra: Any) -> None:
 
 HEADERS = (("x-amz-security-token", f"{CANARY} token"), ("authorization", f"{CANARY} signature"))
 UNWRITABLE = {
-    "a line end in a value": sm.Request("POST", "http://h/", (*HEADERS, ("x", f"{CANARY}\r\n")), BODY),
+    "a line end in a value": sm.Request(
+        "POST", "http://h/", (*HEADERS, ("x", f"{CANARY}\r\n")), BODY
+    ),
     "a name that is no token": sm.Request("POST", "http://h/", (*HEADERS, ("x y", CANARY)), BODY),
     "not ASCII": sm.Request("POST", "http://h/", (*HEADERS, ("x", f"{CANARY} é")), BODY),
     "another length": sm.Request("POST", "http://h/", (*HEADERS, ("content-length", "1")), BODY),
@@ -284,7 +393,10 @@ UNWRITABLE = {
 
 @pytest.mark.parametrize("name", UNWRITABLE)
 def test_a_request_that_cannot_be_written(name: str) -> None:
-    for error in (raised(lambda: write(UNWRITABLE[name])), raised(lambda: Exchange(UNWRITABLE[name]))):
+    for error in (
+        raised(lambda: write(UNWRITABLE[name])),
+        raised(lambda: Exchange(UNWRITABLE[name])),
+    ):
         assert isinstance(error, sm.ConstructionError)
         assert_message_silent(error)
 
@@ -313,7 +425,9 @@ def test_what_else_signing_refuses() -> None:
         raised(lambda: presign(sm.Request("GET", "https://h/"), KEYS, SCOPE, now=1.8e9, expires=0)),
         raised(lambda: bearer_token(KEYS, "no region", now=1.8e9)),
         raised(lambda: bearer_token(KEYS, "us-east-1", now=1.8e9, expires=0)),
-        raised(lambda: EventSigner(KEYS, SCOPE, "0").sign(sm.eventstream.Message({"": 1}), now=1.8e9)),
+        raised(
+            lambda: EventSigner(KEYS, SCOPE, "0").sign(sm.eventstream.Message({"": 1}), now=1.8e9)
+        ),
     ):
         assert isinstance(error, sm.ConstructionError)
         assert_message_silent(error)
@@ -324,12 +438,23 @@ def test_what_verifying_refuses_shows_no_token() -> None:
     request = sm.Request("POST", "https://h/", (("host", "h"),), b"1")
     url = presign(request, KEYS, SCOPE, now=1.8e9).url
     token = bearer_token(KEYS, "us-east-1", now=1.8e9)
-    signed = request.replace(headers=request.headers + sign(request, KEYS, SCOPE, now=1.8e9).headers)
+    signed = request.replace(
+        headers=request.headers + sign(request, KEYS, SCOPE, now=1.8e9).headers
+    )
     chunks = signed.replace(headers=(*signed.headers, ("x-amz-content-sha256", "STREAMING")))
     dateless = signed.replace(headers=signed.headers[:1] + signed.headers[2:])
-    arrived = [request.replace(url=url, body=b""), signed.replace(body=b""), dateless, signed.replace(url=url)]
+    arrived = [
+        request.replace(url=url, body=b""),
+        signed.replace(body=b""),
+        dateless,
+        signed.replace(url=url),
+    ]
     for error in (
-        *[raised(partial(sm.verify, each, known, SCOPE, now=now)) for each in arrived for now in (1.8e9, late)],
+        *[
+            raised(partial(sm.verify, each, known, SCOPE, now=now))
+            for each in arrived
+            for now in (1.8e9, late)
+        ],
         raised(lambda: verify_bearer(token, known, SCOPE, now=late)),
         raised(lambda: verify_bearer(f"{token}!", known, SCOPE, now=1.8e9)),
         raised(lambda: ChunkVerifier(chunks, KEYS, SCOPE)),
@@ -337,13 +462,17 @@ def test_what_verifying_refuses_shows_no_token() -> None:
         assert isinstance(error, sm.ServiceError | sm.ConstructionError)
         assert_message_silent(error)
         told = [text for where, text in shown(error) if "local" not in where]
-        assert not [text for text in told if token[30:50] in text or quote(CANARY, safe="") + "%2F" in text]
+        assert not [
+            text for text in told if token[30:50] in text or quote(CANARY, safe="") + "%2F" in text
+        ]
 
 
 def test_sigv4a_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
     keys = KEYS.replace(account_id="1")  # a key is kept with those that signed before
-    error = raised(lambda: sign(sm.Request("GET", "https://h/"), keys, RegionSet("*", "s3"), now=1.8e9))
+    error = raised(
+        lambda: sign(sm.Request("GET", "https://h/"), keys, RegionSet("*", "s3"), now=1.8e9)
+    )
     assert isinstance(error, ImportError)
     assert_silent(error)
 

@@ -37,7 +37,9 @@ def output(new_session_id: str | None) -> InvokeEndpointOutput:
     return unchecked(InvokeEndpointOutput, {"body": b"", "new_session_id": new_session_id})
 
 
-@pytest.mark.parametrize("text", ["s-1; Expires=2026-01-31T23:59:59Z", "s-1;Expires=2026-01-31T23:59:59Z"])
+@pytest.mark.parametrize(
+    "text", ["s-1; Expires=2026-01-31T23:59:59Z", "s-1;Expires=2026-01-31T23:59:59Z"]
+)
 def test_the_name_and_the_time(text: str) -> None:
     assert SessionId.of(output(text)) == SessionId("s-1", EXPIRES)
 
@@ -46,7 +48,17 @@ def test_a_name_alone() -> None:
     assert SessionId.of(output("s-1")) == SessionId("s-1", None)
 
 
-@pytest.mark.parametrize("text", [None, "", "; Expires=2026-01-31T23:59:59Z", "s; Expires=soon", "s; Expires=2026-02-31T23:59:59Z", "a b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "; Expires=2026-01-31T23:59:59Z",
+        "s; Expires=soon",
+        "s; Expires=2026-02-31T23:59:59Z",
+        "a b",
+    ],
+)
 def test_what_names_no_session(text: str | None) -> None:
     with pytest.raises(ResponseError):
         SessionId.of(output(text))
@@ -93,21 +105,33 @@ def test_a_session_that_is_awaited() -> None:
 
 
 def test_other_words_for_other_containers() -> None:
-    with scripted(OPENED, CLOSED) as server, blocking(server.url) as client, client.session("chat", opening=b"open", closing=b"bye"):
+    with (
+        scripted(OPENED, CLOSED) as server,
+        blocking(server.url) as client,
+        client.session("chat", opening=b"open", closing=b"bye"),
+    ):
         pass
     assert [sent(request)[1] for request in server.requests] == [b"open", b"bye"]
 
 
 def test_the_first_failure_is_the_one_that_is_told() -> None:
     once = RetryPolicy(max_attempts=1)
-    with scripted(OPENED, BUSY) as server, blocking(server.url, once) as client, pytest.raises(ZeroDivisionError), client.session("chat"):
+    with (
+        scripted(OPENED, BUSY) as server,
+        blocking(server.url, once) as client,
+        pytest.raises(ZeroDivisionError),
+        client.session("chat"),
+    ):
         raise ZeroDivisionError
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("answer", [BUSY, CLOSE])
 def test_what_opens_a_session_is_never_sent_twice(answer: bytes) -> None:
-    with scripted(OK, answer, OPENED, OPENED) as server, blocking(server.url, retries=EAGER) as client:
+    with (
+        scripted(OK, answer, OPENED, OPENED) as server,
+        blocking(server.url, retries=EAGER) as client,
+    ):
         client.invoke_endpoint(endpoint_name="chat", body=b"warms the connection")
         with pytest.raises(Exception, match=r"503|closed") as caught, client.session("chat"):
             pass
@@ -118,5 +142,7 @@ def test_what_opens_a_session_is_never_sent_twice(answer: bytes) -> None:
 
 def test_the_members_of_a_call_in_a_session_are_those_of_both_operations() -> None:
     ours = set(get_type_hints(SessionMembers))
-    both = {b.name for b in InvokeEndpoint._table.bindings} & {b.name for b in InvokeEndpointWithResponseStream._table.bindings}
+    both = {b.name for b in InvokeEndpoint._table.bindings} & {
+        b.name for b in InvokeEndpointWithResponseStream._table.bindings
+    }
     assert ours == both - {"endpoint_name", "session_id", "body"}

@@ -26,7 +26,9 @@ HERE = Scope("eu-west-1", "s3")
 
 def public(case: Any) -> Any:
     """The published public key, not ours."""
-    numbers = ec.EllipticCurvePublicNumbers(int(case["public_key"]["X"], 16), int(case["public_key"]["Y"], 16), ec.SECP256R1())
+    numbers = ec.EllipticCurvePublicNumbers(
+        int(case["public_key"]["X"], 16), int(case["public_key"]["Y"], 16), ec.SECP256R1()
+    )
     return numbers.public_key()
 
 
@@ -36,37 +38,69 @@ def test_vectors(case: Any) -> None:
     scope = RegionSet(given.scope.region, given.scope.service)
     hash_ = sign(given.request, given.credentials, scope, now=NOW).canonical_request[-64:]
     made = sign(given.request, given.credentials, scope, now=NOW, dialect=given.dialect)
-    asked = presign(given.request, given.credentials, scope, now=NOW, expires=given.expires, dialect=given.dialect, payload_hash=hash_)
+    asked = presign(
+        given.request,
+        given.credentials,
+        scope,
+        now=NOW,
+        expires=given.expires,
+        dialect=given.dialect,
+        payload_hash=hash_,
+    )
     key, _ = signing_key(given.credentials, scope, NOW)
     for ours, expected in ((made, case["header"]), (asked, case["query"])):
         assert ours.canonical_request == expected["canonical_request"]
         assert ours.string_to_sign == expected["string_to_sign"]
         assert key.matches(expected["string_to_sign"], expected["signature"])
-        theirs.verify(bytes.fromhex(ours.signature), ours.string_to_sign.encode(), ec.ECDSA(hashes.SHA256()))
+        theirs.verify(
+            bytes.fromhex(ours.signature), ours.string_to_sign.encode(), ec.ECDSA(hashes.SHA256())
+        )
 
 
 def test_the_private_key_is_a_number_of_the_curve() -> None:
-    with mock.patch("hmac.digest", side_effect=[b"\xff" * 32, (ORDER - 1).to_bytes(32, "big"), (ORDER - 2).to_bytes(32, "big")]):
+    with mock.patch(
+        "hmac.digest",
+        side_effect=[
+            b"\xff" * 32,
+            (ORDER - 1).to_bytes(32, "big"),
+            (ORDER - 2).to_bytes(32, "big"),
+        ],
+    ):
         assert private_number(AKID) == ORDER - 1
     assert private_key(AKID).private_numbers().private_value == private_number(AKID)
 
 
-@given(regions=st.sampled_from(("*", "eu-west-1", "us-east-1,eu-west-1", "eu-*", "*-1", "e*w*1")), token=st.none() | st.just("tok"))
+@given(
+    regions=st.sampled_from(("*", "eu-west-1", "us-east-1,eu-west-1", "eu-*", "*-1", "e*w*1")),
+    token=st.none() | st.just("tok"),
+)
 def test_what_was_signed_is_accepted(regions: str, token: str | None) -> None:
     known = Credentials("AKID", "secret", token)
     request = Request("POST", URL, (("Host", "h"), ("X-Amz-Region-Set", "old")), b"body")
     scope = RegionSet(regions, "s3")
-    headers = tuple(pair for pair in request.headers if pair[0] == "Host") + sign(request, known, scope, now=NOW).headers
+    headers = (
+        tuple(pair for pair in request.headers if pair[0] == "Host")
+        + sign(request, known, scope, now=NOW).headers
+    )
     assert verify(request.replace(headers=headers), {"AKID": known}, HERE, now=NOW) is known
     url = presign(request.replace(headers=(("Host", "h"),)), known, scope, now=NOW).url
-    assert verify(Request("POST", url, (("Host", "h"),), b"body"), {"AKID": known}, HERE, now=NOW) is known
+    assert (
+        verify(Request("POST", url, (("Host", "h"),), b"body"), {"AKID": known}, HERE, now=NOW)
+        is known
+    )
 
 
-SIGNED = Request("POST", URL, (("Host", "h"), *sign(Request("POST", URL), AKID, RegionSet("eu-*", "s3"), now=NOW).headers))
+SIGNED = Request(
+    "POST",
+    URL,
+    (("Host", "h"), *sign(Request("POST", URL), AKID, RegionSet("eu-*", "s3"), now=NOW).headers),
+)
 
 
 def replaced(old: str, new: str) -> Request:
-    return SIGNED.replace(headers=tuple((name, value.replace(old, new)) for name, value in SIGNED.headers))
+    return SIGNED.replace(
+        headers=tuple((name, value.replace(old, new)) for name, value in SIGNED.headers)
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +113,12 @@ def replaced(old: str, new: str) -> Request:
         (replaced("Signature=30", "Signature=31"), HERE),
         (replaced("Signature=", "Signature=00"), HERE),
         (replaced("/s3/", "/eu-west-1/s3/"), HERE),
-        (SIGNED.replace(headers=tuple(pair for pair in SIGNED.headers if pair[0] != "x-amz-region-set")), HERE),
+        (
+            SIGNED.replace(
+                headers=tuple(pair for pair in SIGNED.headers if pair[0] != "x-amz-region-set")
+            ),
+            HERE,
+        ),
     ],
 )
 def test_refused(request_: Request, scope: Scope) -> None:
@@ -91,7 +130,14 @@ def test_refused(request_: Request, scope: Scope) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "region", "covers"),
-    [("*", "", True), ("a*a", "a", False), ("a*b*c", "abc", True), ("a*b*c", "acb", False), ("a", "ab", False), ("", "a", False)],
+    [
+        ("*", "", True),
+        ("a*a", "a", False),
+        ("a*b*c", "abc", True),
+        ("a*b*c", "acb", False),
+        ("a", "ab", False),
+        ("", "a", False),
+    ],
 )
 def test_which_regions_a_pattern_covers(pattern: str, region: str, covers: bool) -> None:
     assert _covers(pattern, region) is covers
@@ -102,7 +148,12 @@ def test_without_cryptography_it_says_what_to_install() -> None:
         with pytest.raises(ImportError, match=r"smruntime-core\[sigv4a\]"):
             sign(Request("GET", URL), Credentials("A", "b"), RegionSet("*", "s3"), now=NOW)
         with pytest.raises(ServiceError, match="not supported here"):
-            verify(SIGNED, {"AKIDEXAMPLE": Credentials(AKID.access_key_id, AKID.secret_access_key)}, HERE, now=NOW)
+            verify(
+                SIGNED,
+                {"AKIDEXAMPLE": Credentials(AKID.access_key_id, AKID.secret_access_key)},
+                HERE,
+                now=NOW,
+            )
 
 
 @pytest.mark.parametrize("regions", ["", "a,", "a b", "a\n"])

@@ -27,8 +27,21 @@ from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._stream import MAX_BYTES, MAX_EVENTS
 from smruntime_core.effects import Receive, Sleep
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
-from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
-from smruntime_core.streaming import PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, Stream
+from smruntime_core.payload import (
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    ServerSentEvent,
+    SSEDecoder,
+    TextDecoder,
+)
+from smruntime_core.streaming import (
+    PayloadPart,
+    ResponseEnded,
+    ResponseParser,
+    ResponseStarted,
+    Stream,
+)
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 from .callers import AWAITED, BLOCKING, CREDENTIALS, STREAMED
@@ -116,7 +129,9 @@ def test_a_large_payload_is_collected_where_it_stays() -> None:
 
 
 @tiny
-def test_an_interrupt_inside_a_decoder_is_no_silent_gap(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_inside_a_decoder_is_no_silent_gap(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A signal handler that raises may lose the rest of a part, never make a part look whole."""
     make, unit = TINY[name]
     decoder = make()
@@ -184,16 +199,26 @@ class ScriptedIO:
         self.asked.append("pause")
 
 
-def opened(*pieces: bytes, timeout: float | None = None) -> tuple[Stream[InvokeEndpointWithResponseStreamOutput], Body, Clock]:
+def opened(
+    *pieces: bytes, timeout: float | None = None
+) -> tuple[Stream[InvokeEndpointWithResponseStreamOutput], Body, Clock]:
     parser = ResponseParser(InvokeEndpointWithResponseStream(endpoint_name="e", body=b""))
     parser.receive_head(Response(200, (("Content-Type", "application/vnd.amazon.eventstream"),)))
     head = parser.next_event()
-    assert isinstance(head, ResponseStarted) and isinstance(head.output, InvokeEndpointWithResponseStreamOutput)
+    assert isinstance(head, ResponseStarted) and isinstance(
+        head.output, InvokeEndpointWithResponseStreamOutput
+    )
     body, clock = Body(*pieces), Clock()
-    return Stream(head.output, body, parser, Deadline(clock, timeout), Timeouts(), lambda size: None), body, clock
+    return (
+        Stream(head.output, body, parser, Deadline(clock, timeout), Timeouts(), lambda size: None),
+        body,
+        clock,
+    )
 
 
-def batches(stream: Stream[Any], read: Callable[[], Iterator[object]], io: ScriptedIO) -> list[list[object]]:
+def batches(
+    stream: Stream[Any], read: Callable[[], Iterator[object]], io: ScriptedIO
+) -> list[list[object]]:
     """Events between two effects."""
     found: list[list[object]] = []
     while True:
@@ -232,7 +257,9 @@ def test_small_parts_come_in_batches_too(way: str) -> None:
     io = ScriptedIO()
     found = batches(stream, getattr(stream, way), io)
     assert max(map(len, found)) == MAX_EVENTS
-    expected: list[object] = [b"x"] * 1000 if way == "parts" else [PayloadPart(b"x")] * 1000 + [ResponseEnded()]
+    expected: list[object] = (
+        [b"x"] * 1000 if way == "parts" else [PayloadPart(b"x")] * 1000 + [ResponseEnded()]
+    )
     assert [event for batch in found for event in batch] == expected
 
 
@@ -257,7 +284,12 @@ def test_a_deadline_that_passes_between_two_events_ends_the_stream(way: str) -> 
     with pytest.raises(DispatchFailure) as caught:
         run(stream.more(), io)
     failure = caught.value
-    assert (failure.kind, failure.phase, failure.delivery, failure.status) == ("timeout", "body", "answered", 200)
+    assert (failure.kind, failure.phase, failure.delivery, failure.status) == (
+        "timeout",
+        "body",
+        "answered",
+        200,
+    )
     assert body.aborted and io.asked == ["receive"]
     with pytest.raises(DispatchFailure):
         next(stream.parts())
@@ -275,7 +307,9 @@ def test_a_deadline_that_passes_while_there_are_no_events_ends_the_stream() -> N
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_there(end: bytes) -> None:
+def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_there(
+    end: bytes,
+) -> None:
     data = b'data: 1\n\ndata: {"finish_reason": "stop"}' + end
     stream, _, _ = opened(part(data))
     decoder = SSEDecoder()
@@ -297,8 +331,16 @@ def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_ther
 
 def answer(data: bytes) -> bytes:
     body = part(data)
-    head = service.begin(InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q-1")
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in head.headers), f"Content-Length: {len(body)}", "", ""]
+    head = service.begin(
+        InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q-1"
+    )
+    lines = [
+        "HTTP/1.1 200 OK",
+        *(f"{name}: {value}" for name, value in head.headers),
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -388,7 +430,10 @@ def slowly(items: Iterator[object]) -> None:
 def test_a_reader_that_is_slow_does_not_outlive_the_deadline(name: str) -> None:
     with scripted(answer(b"[]" * 1000)) as server, BLOCKING[name](**settings(server.url)) as client:
         began = time.monotonic()
-        with client.with_options(timeout=0.5).stream(STREAMED) as stream, pytest.raises(DispatchFailure) as caught:
+        with (
+            client.with_options(timeout=0.5).stream(STREAMED) as stream,
+            pytest.raises(DispatchFailure) as caught,
+        ):
             slowly(stream.json())
         assert caught.value.kind == "timeout"
         assert time.monotonic() - began < 0.5 + 0.25 + 0.02

@@ -29,7 +29,9 @@ from smruntime_transports import sockets
 from .callers import AWAITED, BLOCKING, CREDENTIALS, IRIS, STREAMED, STREAMERS, Streamer
 from .servers import OK, cutting, scripted
 
-HEAD = InvokeEndpointWithResponseStreamOutput(content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b")
+HEAD = InvokeEndpointWithResponseStreamOutput(
+    content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b"
+)
 TEXT = "Once — upon\na time. "
 PARTS = [TEXT.encode()[:6], TEXT.encode()[6:9], TEXT.encode()[9:]]  # cut inside the dash
 FRAMES = [service.event(PayloadPart(part)) for part in PARTS]
@@ -42,7 +44,13 @@ def stream(request: pytest.FixtureRequest) -> Streamer:
 
 def head(*fields: str) -> bytes:
     response = service.begin(HEAD, request_id="q-1")
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in response.headers), *fields, "", ""]
+    lines = [
+        "HTTP/1.1 200 OK",
+        *(f"{name}: {value}" for name, value in response.headers),
+        *fields,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 
@@ -60,7 +68,13 @@ def by_length(*pieces: bytes) -> bytes:
 
 
 def json_error(status: str, kind: str, body: bytes = b'{"Message":"no"}') -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"x-amzn-errortype: {kind}", f"Content-Length: {len(body)}", "", ""]
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"x-amzn-errortype: {kind}",
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -109,7 +123,9 @@ def test_leaving_early_closes_the_connection(stream: Streamer) -> None:
 
 
 @pytest.mark.parametrize("framed", [chunked, by_length])
-def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(stream: Streamer, framed: object) -> None:
+def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(
+    stream: Streamer, framed: object
+) -> None:
     answer = chunked(*FRAMES) if framed is chunked else by_length(*FRAMES)
     with cutting(answer) as url:
         outcomes = stream(url, calls=len(answer))
@@ -117,7 +133,9 @@ def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(stream: Stream
     assert (whole.error, whole.items) == (None, PARTS)
     ends = [answer.index(frame) + len(frame) for frame in FRAMES]
     for length, told in enumerate(cut, 1):
-        assert told.error is not None, f"{length} bytes of {len(answer)} were taken for the whole answer"
+        assert told.error is not None, (
+            f"{length} bytes of {len(answer)} were taken for the whole answer"
+        )
         if told.items != PARTS or framed is by_length:
             assert told.items == PARTS[: sum(length >= end for end in ends)]
 
@@ -137,7 +155,12 @@ def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None
     html = {":message-type": "exception", ":exception-type": "ModelStreamError"}
     for frame, kind, code, message in (
         (service.event(model), ModelStreamError, "ModelStreamError", "it broke"),
-        (service.event(InternalStreamFailure("we broke")), InternalStreamFailure, "InternalStreamFailure", "we broke"),
+        (
+            service.event(InternalStreamFailure("we broke")),
+            InternalStreamFailure,
+            "InternalStreamFailure",
+            "we broke",
+        ),
         (service.event(ServiceError("odd", code="Unheard")), ServiceError, "Unheard", "odd"),
         (encode(Message({**html, ":exception-type": "Novel"}, b"{}")), ServiceError, "Novel", ""),
         (encode(Message(html, b"<html>")), ModelStreamError, "ModelStreamError", ""),
@@ -158,7 +181,9 @@ def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None
 def test_unknown_events_are_handed_on(stream: Streamer) -> None:
     novel = Message({":message-type": "event", ":event-type": "Usage"}, b"{}")
     opening = Message({":message-type": "event", ":event-type": "initial-response"}, b"{}")
-    with scripted(chunked(encode(opening), FRAMES[0], encode(novel)), chunked(encode(novel), FRAMES[0])) as server:
+    with scripted(
+        chunked(encode(opening), FRAMES[0], encode(novel)), chunked(encode(novel), FRAMES[0])
+    ) as server:
         (told,) = stream(server.url, how="events")
         (parts,) = stream(server.url, how="bytes")
     assert told.items == [PayloadPart(PARTS[0]), UnknownEvent("Usage", novel), ResponseEnded()]
@@ -184,7 +209,9 @@ def test_what_is_no_event_is_a_stream_error(stream: Streamer, frame: bytes) -> N
 
 
 def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
-    with scripted(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi") as server:
+    with scripted(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
+    ) as server:
         (told,) = stream(server.url)
     assert isinstance(told.error, StreamError)
     assert told.items == told.heads == []
@@ -192,10 +219,17 @@ def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
 
 def test_errors_before_the_stream_are_typed_and_retried(stream: Streamer) -> None:
     busy = json_error("503 x", "ServiceUnavailable")
-    with scripted(busy, chunked(*FRAMES), json_error("424 x", "ModelError", b'{"Message":"bad","OriginalStatusCode":500}')) as server:
+    with scripted(
+        busy,
+        chunked(*FRAMES),
+        json_error("424 x", "ModelError", b'{"Message":"bad","OriginalStatusCode":500}'),
+    ) as server:
         again, refused = stream(server.url, calls=2, attempts=2)
         assert again.items == PARTS
-        assert [attempt.outcome for attempt in again.heads[0].metadata.attempts] == ["ServiceUnavailable", "ok"]
+        assert [attempt.outcome for attempt in again.heads[0].metadata.attempts] == [
+            "ServiceUnavailable",
+            "ok",
+        ]
         assert isinstance(refused.error, ModelError)
         assert (refused.error.original_status_code, refused.error.message) == (500, "bad")
         assert server.connections == 1
@@ -208,11 +242,17 @@ def test_a_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
         (told,) = stream(server.url, timeouts=Timeouts(idle=0.2, response=0.2))
     assert told.items == PARTS[:1]
     assert isinstance(told.error, DispatchFailure)
-    assert (told.error.kind, told.error.phase, told.error.delivery) == ("timeout", "body", "answered")
+    assert (told.error.kind, told.error.phase, told.error.delivery) == (
+        "timeout",
+        "body",
+        "answered",
+    )
 
 
 def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> None:
-    with scripted(b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{") as server:
+    with scripted(
+        b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{"
+    ) as server:
         (told,) = stream(server.url)
     assert isinstance(told.error, ServiceError)
     assert (told.error.code, told.error.truncated) == ("InternalFailure", True)
@@ -220,7 +260,9 @@ def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> Non
 
 def test_what_was_left_early_is_no_whole_answer() -> None:
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        client = sockets.Client(
+            endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
+        )
         with client.stream(STREAMED) as left:
             assert next(left.bytes()) == PARTS[0]
         with pytest.raises(TruncatedStream):
@@ -245,7 +287,9 @@ def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
 
 def test_two_readers_of_one_stream_are_told_so() -> None:
     with scripted(chunked(*FRAMES)[:300], 2.0) as server:
-        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        client = sockets.Client(
+            endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
+        )
         with client, client.stream(STREAMED) as one:
             flow = one._stream.more()
             next(flow)
@@ -261,7 +305,13 @@ BEGUN = head("Transfer-Encoding: chunked")
 
 def _alone(url: str) -> dict[str, Any]:
     timeouts = Timeouts(pool=1.0, idle=20.0)
-    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, "max_connections": 1, "timeouts": timeouts}
+    return {
+        "region": "us-east-1",
+        "endpoint_url": url,
+        "credentials": CREDENTIALS,
+        "max_connections": 1,
+        "timeouts": timeouts,
+    }
 
 
 @pytest.mark.filterwarnings("error")

@@ -8,8 +8,25 @@ from typing import Any
 
 import pytest
 
-from smruntime_core import DispatchFailure, InvokeEndpointOutput, RetryPolicy, ServiceError, ValidationError
-from smruntime_core.testing import CONTRACT, ROWS, Answer, Failure, Refusal, Right, Scenario, Seen, differences, outcomes
+from smruntime_core import (
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    ServiceError,
+    ValidationError,
+)
+from smruntime_core.testing import (
+    CONTRACT,
+    ROWS,
+    Answer,
+    Failure,
+    Refusal,
+    Right,
+    Scenario,
+    Seen,
+    differences,
+    outcomes,
+)
 from smruntime_core.testing._server import WELL, first
 from smruntime_local.hostile import check, play, stage
 
@@ -33,10 +50,14 @@ def test_every_row_is_proved() -> None:
         assert bool(row.proved) != (row.number in shown), row
         for proof in row.proved:
             path, _, test = proof.partition("::")
-            assert re.search(rf"^(async )?def {test}\(", (TESTS.parent / path).read_text("utf-8"), re.MULTILINE), proof
+            assert re.search(
+                rf"^(async )?def {test}\(", (TESTS.parent / path).read_text("utf-8"), re.MULTILINE
+            ), proof
 
 
-def failure(kind: str = "reset", phase: str = "head", delivery: str = "maybe_sent") -> DispatchFailure:
+def failure(
+    kind: str = "reset", phase: str = "head", delivery: str = "maybe_sent"
+) -> DispatchFailure:
     chosen: Any = {"kind": kind, "phase": phase, "delivery": delivery}
     return DispatchFailure("x", **chosen)
 
@@ -80,13 +101,26 @@ def test_so_is_what_the_server_saw() -> None:
     assert "expected 1 outcomes, found 0" in differences(scenario, [], Seen(1, 1, 0.1))
 
 
-@pytest.mark.parametrize("name", ["13 FIN", "14 RST", "31 two, different", "60 the body unread", "74 200 MB", "80 ten minutes ahead"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "13 FIN",
+        "14 RST",
+        "31 two, different",
+        "60 the body unread",
+        "74 200 MB",
+        "80 ten minutes ahead",
+    ],
+)
 def test_a_transport_that_is_wrong_does_not_pass(name: str) -> None:
     """One that takes whatever comes for an answer, and makes connections of its own."""
     scenario = BY_NAME[name]
 
     def call(url: str, operations: Any, **_: object) -> list[object]:
-        return [CONTRACTED["sockets"](url, [operation], retries=RetryPolicy(max_attempts=1))[0] and None for operation in operations]
+        return [
+            CONTRACTED["sockets"](url, [operation], retries=RetryPolicy(max_attempts=1))[0] and None
+            for operation in operations
+        ]
 
     with pytest.raises(AssertionError, match=re.escape(f"row {name}:")):
         check(scenario, call)
@@ -123,6 +157,8 @@ def test_the_page_of_faults_names_the_same() -> None:
         told = lines[row.number]
         assert told.startswith(f"| {row.number} | {row.fault} | {row.right} | "), told
         if ways:
-            assert told.split(" | ")[3 : 3 + len(CONTRACTED)] == [f"{len(ways)}/{len(ways)}"] * len(CONTRACTED), told
+            assert told.split(" | ")[3 : 3 + len(CONTRACTED)] == [f"{len(ways)}/{len(ways)}"] * len(
+                CONTRACTED
+            ), told
             assert f"- {row.number}: {'; '.join(f'`{way}`' for way in ways)}" in lines
     assert f"all {len(CONTRACT)} scenarios" in page

@@ -26,7 +26,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_core import (
+    ConstructionError,
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    Timeouts,
+)
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports.connect._tls import TLS
@@ -53,13 +59,28 @@ class Authority:
         self.good = trustme.CA()
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
+        self.certificate = self._sign(
+            self._name, self._key, x509.BasicConstraints(ca=True, path_length=None)
+        )
 
-    def _sign(self, name: x509.Name, key: rsa.RSAPrivateKey, *extensions: x509.ExtensionType, days: int = 1) -> x509.Certificate:
+    def _sign(
+        self,
+        name: x509.Name,
+        key: rsa.RSAPrivateKey,
+        *extensions: x509.ExtensionType,
+        days: int = 1,
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
-        builder = x509.CertificateBuilder().subject_name(name).issuer_name(self._name).public_key(key.public_key())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+        )
         builder = builder.serial_number(x509.random_serial_number())
-        builder = builder.not_valid_before(now - datetime.timedelta(days=3)).not_valid_after(now + datetime.timedelta(days=days))
+        builder = builder.not_valid_before(now - datetime.timedelta(days=3)).not_valid_after(
+            now + datetime.timedelta(days=days)
+        )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(self._key, hashes.SHA256())
@@ -68,18 +89,47 @@ class Authority:
         """Key and certificate in PEM."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         usage = how.pop("usage", ExtendedKeyUsageOID.SERVER_AUTH)
-        extensions = x509.SubjectAlternativeName([x509.DNSName(host)]), x509.ExtendedKeyUsage([usage])
+        extensions = (
+            x509.SubjectAlternativeName([x509.DNSName(host)]),
+            x509.ExtendedKeyUsage([usage]),
+        )
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        return private(key) + self._sign(name, key, *extensions, **how).public_bytes(serialization.Encoding.PEM)
+        return private(key) + self._sign(name, key, *extensions, **how).public_bytes(
+            serialization.Encoding.PEM
+        )
 
     def weak(self, where: Path) -> bytes:
         """The same, signed with SHA-1; by OpenSSL's own tool, since nothing else does it any more."""
         (where / "ca.pem").write_bytes(self.pem)
         (where / "ca.key").write_bytes(private(self._key))
         (where / "san").write_text("subjectAltName=DNS:localhost\n")
-        openssl = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "weak.key", "-out", "weak.csr", "-subj", "/CN=localhost"]
+        openssl = [
+            "openssl",
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-keyout",
+            "weak.key",
+            "-out",
+            "weak.csr",
+            "-subj",
+            "/CN=localhost",
+        ]
         subprocess.run(openssl, cwd=where, check=True, capture_output=True)
-        sign = ["openssl", "x509", "-req", "-in", "weak.csr", "-sha1", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"]
+        sign = [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            "weak.csr",
+            "-sha1",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+        ]
         sign += ["-days", "2", "-extfile", "san", "-out", "weak.pem"]
         subprocess.run(sign, cwd=where, check=True, capture_output=True)
         return (where / "weak.key").read_bytes() + (where / "weak.pem").read_bytes()
@@ -90,7 +140,11 @@ class Authority:
 
 
 def private(key: rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +191,9 @@ def refused(outcome: object, kind: str = "tls") -> DispatchFailure:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_certificate_is_refused_once(perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, name: str) -> None:
+def test_a_bad_certificate_is_refused_once(
+    perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, name: str
+) -> None:
     context = server_context(authority.issue(**BAD[name]), tmp_path)
     with scripted(OK, tls=context) as server:
         (outcome,) = perform(server.url, tls=TLS(ca_bundle=str(bundle)), retries=THRICE)
@@ -146,8 +202,12 @@ def test_a_bad_certificate_is_refused_once(perform: Performer, authority: Author
     refused(outcome)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with the openssl command")
-def test_a_certificate_signed_with_sha_1_is_refused(perform: Performer, authority: Authority, bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="makes its certificate with the openssl command"
+)
+def test_a_certificate_signed_with_sha_1_is_refused(
+    perform: Performer, authority: Authority, bundle: Path, tmp_path: Path
+) -> None:
     with scripted(OK, tls=server_context(authority.weak(tmp_path), tmp_path)) as server:
         (outcome,) = perform(server.url, tls=TLS(ca_bundle=str(bundle)), retries=THRICE)
         assert not server.requests
@@ -158,12 +218,16 @@ def test_an_unknown_authority_is_refused(perform: Performer, good_tls: ssl.SSLCo
     with scripted(OK, tls=good_tls) as server:
         (outcome,) = perform(server.url, retries=THRICE)
         assert server.connections == 1
-    assert re.search("certificate|issuer|authority", str(refused(outcome)).partition("failed: ")[2]), "it says why"
+    assert re.search(
+        "certificate|issuer|authority", str(refused(outcome)).partition("failed: ")[2]
+    ), "it says why"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_an_old_version_is_refused(perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, version: ssl.TLSVersion) -> None:
+def test_an_old_version_is_refused(
+    perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
     context = server_context(authority.issue(), tmp_path)
     context.minimum_version = context.maximum_version = version
     with scripted(OK, tls=context) as server:
@@ -200,10 +264,16 @@ def drip(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("act", [Peer.idle, drip])
-def test_a_handshake_has_the_time_of_connecting(perform: Performer, act: Callable[[Peer], None]) -> None:
+def test_a_handshake_has_the_time_of_connecting(
+    perform: Performer, act: Callable[[Peer], None]
+) -> None:
     with acting(act) as stage:
         begun = time.monotonic()
-        (outcome,) = perform(stage.url.replace("http", "https"), retries=RetryPolicy(max_attempts=1), timeouts=Timeouts(connect=0.4))
+        (outcome,) = perform(
+            stage.url.replace("http", "https"),
+            retries=RetryPolicy(max_attempts=1),
+            timeouts=Timeouts(connect=0.4),
+        )
         assert time.monotonic() - begun < 4
     assert isinstance(outcome, TimeoutError), outcome
     refused(outcome, "timeout")
@@ -242,16 +312,22 @@ def cutting_tls(context: ssl.SSLContext, answer: bytes, *, farewell: bool) -> It
         thread.join(5)
 
 
-def test_an_end_without_close_notify_is_a_cut(perform: Performer, good_tls: ssl.SSLContext, bundle: Path) -> None:
+def test_an_end_without_close_notify_is_a_cut(
+    perform: Performer, good_tls: ssl.SSLContext, bundle: Path
+) -> None:
     with cutting_tls(good_tls, CUT, farewell=False) as url:
-        whole, streamed = perform(url, Step(), Step(STREAMED), tls=TLS(ca_bundle=str(bundle)), retries=THRICE)
+        whole, streamed = perform(
+            url, Step(), Step(STREAMED), tls=TLS(ca_bundle=str(bundle)), retries=THRICE
+        )
     for outcome in (whole,):
         assert isinstance(outcome, DispatchFailure), outcome
         assert (outcome.kind, outcome.phase, outcome.delivery) == ("truncated", "body", "answered")
     assert isinstance(streamed, Exception), streamed
 
 
-def test_an_end_with_it_is_an_end(perform: Performer, good_tls: ssl.SSLContext, bundle: Path) -> None:
+def test_an_end_with_it_is_an_end(
+    perform: Performer, good_tls: ssl.SSLContext, bundle: Path
+) -> None:
     with cutting_tls(good_tls, CUT, farewell=True) as url:
         (outcome,) = perform(url, tls=TLS(ca_bundle=str(bundle)))
     assert isinstance(outcome, InvokeEndpointOutput), outcome
@@ -266,7 +342,9 @@ def long(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [3, 200_000])
-def test_bytes_left_over_in_tls_are_nobodys_answer(perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int) -> None:
+def test_bytes_left_over_in_tls_are_nobodys_answer(
+    perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int
+) -> None:
     with scripted(long(size) + long(1), OK, tls=good_tls) as server:
         first, second = perform(server.url, Step(), Step(), tls=TLS(ca_bundle=str(bundle)))
         assert server.connections == 2
@@ -282,14 +360,22 @@ def test_a_long_answer_does_not_wait_for_what_has_come(
         pytest.importorskip("truststore", reason="the extra is not installed")
     tls = TLS(ca_bundle=str(bundle), truststore=truststore)
     with scripted(*[long(size)] * 4, tls=good_tls) as server:
-        found = perform(server.url, *[Step()] * 4, tls=tls, timeouts=Timeouts(idle=2.0), retries=RetryPolicy(max_attempts=1))
+        found = perform(
+            server.url,
+            *[Step()] * 4,
+            tls=tls,
+            timeouts=Timeouts(idle=2.0),
+            retries=RetryPolicy(max_attempts=1),
+        )
     assert [isinstance(one, InvokeEndpointOutput) and len(one.body) for one in found] == [size] * 4
 
 
 # ── what a `TLS` says ──
 
 
-def test_whom_to_trust(perform: Performer, good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whom_to_trust(
+    perform: Performer, good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with scripted(OK, OK, OK, tls=good_tls) as server:
         assert isinstance(perform(server.url, tls=TLS(ca_bundle=bundle))[0], InvokeEndpointOutput)  # type: ignore[arg-type]  # a Path too
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
@@ -299,11 +385,16 @@ def test_whom_to_trust(perform: Performer, good_tls: ssl.SSLContext, bundle: Pat
         assert outcome.member == "ca_bundle"
 
 
-def test_a_directory_of_certificates(good_tls: ssl.SSLContext, authority: Authority, tmp_path: Path) -> None:
+def test_a_directory_of_certificates(
+    good_tls: ssl.SSLContext, authority: Authority, tmp_path: Path
+) -> None:
     (tmp_path / "0.pem").write_bytes(authority.good.cert_pem.bytes())
     os.symlink(tmp_path / "0.pem", tmp_path / f"{hash_of(authority.good.cert_pem.bytes())}.0")
     with scripted(OK, tls=good_tls) as server:
-        assert isinstance(PERFORMERS["sockets"](server.url, tls=TLS(ca_bundle=str(tmp_path)))[0], InvokeEndpointOutput)
+        assert isinstance(
+            PERFORMERS["sockets"](server.url, tls=TLS(ca_bundle=str(tmp_path)))[0],
+            InvokeEndpointOutput,
+        )
 
 
 def hash_of(pem: bytes) -> str:
@@ -330,7 +421,9 @@ def _oid(dotted: str) -> bytes:
     return bytes([first * 40 + second, *rest])
 
 
-def test_a_client_certificate(perform: Performer, authority: Authority, good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path) -> None:
+def test_a_client_certificate(
+    perform: Performer, authority: Authority, good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path
+) -> None:
     good_tls.verify_mode = ssl.CERT_REQUIRED
     authority.good.configure_trust(good_tls)
     mine = authority.good.issue_cert("client.test")
@@ -339,18 +432,30 @@ def test_a_client_certificate(perform: Performer, authority: Authority, good_tls
     with scripted(OK, OK, tls=good_tls) as server:
         with_it = TLS(ca_bundle=str(bundle), certificate=str(pem))
         assert isinstance(perform(server.url, tls=with_it)[0], InvokeEndpointOutput)
-        (outcome,) = perform(server.url, tls=TLS(ca_bundle=str(bundle)), retries=RetryPolicy(max_attempts=1))
+        (outcome,) = perform(
+            server.url, tls=TLS(ca_bundle=str(bundle)), retries=RetryPolicy(max_attempts=1)
+        )
         assert isinstance(outcome, DispatchFailure)
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"certificate": "/nowhere"}, {"key": "/k"}, {"certificate": 5}, {"key_log": "/nowhere/at/all"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"certificate": "/nowhere"},
+        {"key": "/k"},
+        {"certificate": 5},
+        {"key_log": "/nowhere/at/all"},
+    ],
+)
 def test_files_that_are_none(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConstructionError):
         TLS(**wrong).context(None)
 
 
-def test_keys_are_logged_only_if_asked(good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_logged_only_if_asked(
+    good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stray, asked = tmp_path / "stray", tmp_path / "asked"
     monkeypatch.setenv("SSLKEYLOGFILE", str(stray))
     with scripted(OK, OK, tls=good_tls) as server:
@@ -361,12 +466,16 @@ def test_keys_are_logged_only_if_asked(good_tls: ssl.SSLContext, bundle: Path, t
     assert not stray.exists()
 
 
-def test_the_operating_system_is_asked_for_trust(good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operating_system_is_asked_for_trust(
+    good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("truststore", reason="the extra is not installed")
     if sys.platform != "linux":
         pytest.skip("elsewhere the system's store cannot be told for a test")
     with scripted(OK, OK, tls=good_tls) as server:
-        (outcome,) = PERFORMERS["sockets"](server.url, tls=TLS(truststore=True), retries=RetryPolicy(max_attempts=1))
+        (outcome,) = PERFORMERS["sockets"](
+            server.url, tls=TLS(truststore=True), retries=RetryPolicy(max_attempts=1)
+        )
         refused(outcome)
         monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
         (outcome,) = PERFORMERS["sockets"](server.url, tls=TLS(truststore=True))
@@ -381,7 +490,12 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
 
 def test_one_context_made_late(good_tls: ssl.SSLContext, bundle: Path) -> None:
     with scripted(OK, OK, OK, OK, tls=good_tls) as server:
-        where: Any = {"region": "us-east-1", "endpoint_url": server.url, "credentials": CREDENTIALS, "tls": TLS(ca_bundle=str(bundle))}
+        where: Any = {
+            "region": "us-east-1",
+            "endpoint_url": server.url,
+            "credentials": CREDENTIALS,
+            "tls": TLS(ca_bundle=str(bundle)),
+        }
         for make in (sockets.Client, on_urllib3.Client):
             with make(**where) as client:
                 assert client._wire is not None
@@ -393,7 +507,9 @@ def test_one_context_made_late(good_tls: ssl.SSLContext, bundle: Path) -> None:
                 assert connector.tls is made
 
 
-def test_the_system_is_trusted_as_openssl_would(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> None:
+def test_the_system_is_trusted_as_openssl_would(
+    monkeypatch: pytest.MonkeyPatch, bundle: Path
+) -> None:
     """A file that the environment names is what counts, and nothing beside it."""
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     monkeypatch.setenv("SSL_CERT_DIR", str(bundle.parent / "none"))
@@ -407,7 +523,9 @@ def test_a_directory_of_the_systems_is_searched_late(
         (tmp_path / name).write_bytes(authority.good.cert_pem.bytes())
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
-    paths = ssl.get_default_verify_paths()._replace(cafile=str(tmp_path / "all.crt"), capath=str(tmp_path))
+    paths = ssl.get_default_verify_paths()._replace(
+        cafile=str(tmp_path / "all.crt"), capath=str(tmp_path)
+    )
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
     assert not TLS().context(None).get_ca_certs(), "nothing has been read"
     with scripted(OK, tls=good_tls) as server:
@@ -424,5 +542,11 @@ def test_a_password_is_nowhere() -> None:
 
 def test_who_calls_by_plain_http_pays_for_neither_tls_nor_streams() -> None:
     with scripted(OK) as server:
-        done = subprocess.run([sys.executable, "-c", PLAINLY, server.url], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", PLAINLY, server.url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert (done.returncode, done.stderr) == (0, "")

@@ -28,7 +28,13 @@ def io() -> TrioIO:
 
 
 def client(url: str, **settings: Any) -> AsyncClient:
-    return AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=RetryPolicy(max_attempts=1), **settings)
+    return AsyncClient(
+        region="us-east-1",
+        endpoint_url=url,
+        credentials=CREDENTIALS,
+        retries=RetryPolicy(max_attempts=1),
+        **settings,
+    )
 
 
 def answering(peer: Peer) -> None:
@@ -291,7 +297,12 @@ def test_as_a_guest_of_another_loop() -> None:
     async def host(url: str) -> bytes:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[Any] = loop.create_future()
-        trio.lowlevel.start_guest_run(guest, url, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=over.set_result)
+        trio.lowlevel.start_guest_run(
+            guest,
+            url,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=over.set_result,
+        )
         return bytes((await asyncio.wait_for(over, 10.0)).unwrap())
 
     with acting(answering) as stage:

@@ -41,8 +41,7 @@ def failed(perform: Performer, url: str, **settings: Any) -> DispatchFailure:
 
 
 def test_unresolved_host_names_the_proxy_variable(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     error = failed(perform, "https://models.invalid")
@@ -53,8 +52,7 @@ def test_unresolved_host_names_the_proxy_variable(
 
 
 def test_refused_connection_names_the_variable_of_its_scheme(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     with closed_port() as url:
@@ -66,8 +64,7 @@ def test_refused_connection_names_the_variable_of_its_scheme(
 
 
 def test_untrusted_certificate_names_the_bundle_variable(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/corp.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

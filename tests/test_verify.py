@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, Credentials, Request, Scope, ServiceError, sign, verify
+from smruntime_core import (
+    ConstructionError,
+    Credentials,
+    Request,
+    Scope,
+    ServiceError,
+    sign,
+    verify,
+)
 from smruntime_core.signing import Dialect, presign
 
 NOW = 1_700_000_000
@@ -21,43 +29,80 @@ KNOWN = {"AKID": PLAIN, "ASIA": SESSION}
 URL = "https://h/endpoints/churn/invocations?b=2&a=%20"
 
 graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=30)
-any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("\ud800\xa0\0\n ,="), max_size=40)
+any_text = st.text(
+    st.characters(exclude_categories=()) | st.sampled_from("\ud800\xa0\0\n ,="), max_size=40
+)
 
 
-def signed(credentials: Credentials = PLAIN, request: Request | None = None, *, now: float = NOW, scope: Scope = SCOPE) -> Request:
-    request = request or Request("POST", URL, (("Host", "h"), ("X-Amz-Target", "t"), ("Content-Type", "text/csv")), b"1,2,3")
-    return request.replace(headers=request.headers + sign(request, credentials, scope, now=now).headers)
+def signed(
+    credentials: Credentials = PLAIN,
+    request: Request | None = None,
+    *,
+    now: float = NOW,
+    scope: Scope = SCOPE,
+) -> Request:
+    request = request or Request(
+        "POST", URL, (("Host", "h"), ("X-Amz-Target", "t"), ("Content-Type", "text/csv")), b"1,2,3"
+    )
+    return request.replace(
+        headers=request.headers + sign(request, credentials, scope, now=now).headers
+    )
 
 
 def with_header(request: Request, name: str, change: Callable[[str], str]) -> Request:
-    return request.replace(headers=tuple((key, change(value) if key.lower() == name else value) for key, value in request.headers))
+    return request.replace(
+        headers=tuple(
+            (key, change(value) if key.lower() == name else value) for key, value in request.headers
+        )
+    )
 
 
 def without(request: Request, name: str) -> Request:
-    return request.replace(headers=tuple(pair for pair in request.headers if pair[0].lower() != name))
+    return request.replace(
+        headers=tuple(pair for pair in request.headers if pair[0].lower() != name)
+    )
 
 
 @given(
-    path=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="?#"), max_size=20),
-    query=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"), max_size=20),
-    headers=st.lists(st.tuples(st.from_regex(r"X-H[A-Za-z0-9-]{0,5}", fullmatch=True), st.text(max_size=10)), max_size=5),
+    path=st.text(
+        st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="?#"), max_size=20
+    ),
+    query=st.text(
+        st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"), max_size=20
+    ),
+    headers=st.lists(
+        st.tuples(st.from_regex(r"X-H[A-Za-z0-9-]{0,5}", fullmatch=True), st.text(max_size=10)),
+        max_size=5,
+    ),
     body=st.binary(max_size=50),
     token=st.none() | graphic,
     secret=graphic,
     skew=st.integers(-300, 300),
 )
 def test_what_was_signed_is_accepted(
-    path: str, query: str, headers: list[tuple[str, str]], body: bytes, token: str | None, secret: str, skew: int
+    path: str,
+    query: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    token: str | None,
+    secret: str,
+    skew: int,
 ) -> None:
     credentials = Credentials("AKID", secret, token)
     request = Request("POST", f"https://h/{path}?{query}", (("host", "h"), *headers), body)
     known = {"AKID": Credentials("AKID", secret, token)}
-    assert verify(signed(credentials, request, now=NOW + skew), known, SCOPE, now=NOW) is known["AKID"]
+    assert (
+        verify(signed(credentials, request, now=NOW + skew), known, SCOPE, now=NOW) is known["AKID"]
+    )
 
 
-@pytest.mark.parametrize("url", ["https://h/a", "https://h:443/a", "http://h:80", "http://h:8080/?q", "https://[::1]:9/"])
+@pytest.mark.parametrize(
+    "url", ["https://h/a", "https://h:443/a", "http://h:80", "http://h:8080/?q", "https://[::1]:9/"]
+)
 def test_the_host_may_stand_in_the_url_alone(url: str) -> None:
-    assert verify(signed(request=Request("POST", url, (), b"1,2,3")), KNOWN, SCOPE, now=NOW) is PLAIN
+    assert (
+        verify(signed(request=Request("POST", url, (), b"1,2,3")), KNOWN, SCOPE, now=NOW) is PLAIN
+    )
 
 
 def test_time_of_signing_counts_across_midnight() -> None:
@@ -69,12 +114,17 @@ def test_time_of_signing_counts_across_midnight() -> None:
 def test_an_unsigned_token_is_compared_too() -> None:
     request = Request("POST", URL, (("Host", "h"),))
     bare = request.replace(
-        headers=request.headers + sign(request, SESSION, SCOPE, now=NOW, dialect=Dialect(sign_session_token=False)).headers
+        headers=request.headers
+        + sign(request, SESSION, SCOPE, now=NOW, dialect=Dialect(sign_session_token=False)).headers
     )
     assert verify(bare, KNOWN, SCOPE, now=NOW) is SESSION
 
 
-INVALID, INCOMPLETE, UNKNOWN = "InvalidSignatureException", "IncompleteSignatureException", "UnrecognizedClientException"
+INVALID, INCOMPLETE, UNKNOWN = (
+    "InvalidSignatureException",
+    "IncompleteSignatureException",
+    "UnrecognizedClientException",
+)
 AUTH = "authorization"
 REFUSED: list[tuple[str, Request, str]] = [
     ("wrong secret", signed(Credentials("AKID", "Secret")), INVALID),
@@ -90,26 +140,64 @@ REFUSED: list[tuple[str, Request, str]] = [
     ("no Authorization", without(signed(), AUTH), "MissingAuthenticationTokenException"),
     ("empty Authorization", with_header(signed(), AUTH, lambda _: ""), INCOMPLETE),
     ("Bearer", with_header(signed(), AUTH, lambda _: "Bearer xyz"), INCOMPLETE),
-    ("no signature", with_header(signed(), AUTH, lambda value: value.rpartition(", ")[0]), INCOMPLETE),
+    (
+        "no signature",
+        with_header(signed(), AUTH, lambda value: value.rpartition(", ")[0]),
+        INCOMPLETE,
+    ),
     ("two Authorizations", signed(request=signed()), INCOMPLETE),
-    ("upper-case signature", with_header(signed(), AUTH, lambda value: value[:-64] + value[-64:].upper()), INCOMPLETE),
+    (
+        "upper-case signature",
+        with_header(signed(), AUTH, lambda value: value[:-64] + value[-64:].upper()),
+        INCOMPLETE,
+    ),
     ("no date", without(signed(), "x-amz-date"), INCOMPLETE),
-    ("malformed date", with_header(signed(), "x-amz-date", lambda _: "20231399T000000Z"), INCOMPLETE),
-    ("date of another day", with_header(signed(), "x-amz-date", lambda _: "20231113T221320Z"), INCOMPLETE),
-    ("unsigned x-amz-*", signed().replace(headers=(*signed().headers, ("X-Amz-Extra", "1"))), INVALID),
+    (
+        "malformed date",
+        with_header(signed(), "x-amz-date", lambda _: "20231399T000000Z"),
+        INCOMPLETE,
+    ),
+    (
+        "date of another day",
+        with_header(signed(), "x-amz-date", lambda _: "20231113T221320Z"),
+        INCOMPLETE,
+    ),
+    (
+        "unsigned x-amz-*",
+        signed().replace(headers=(*signed().headers, ("X-Amz-Extra", "1"))),
+        INVALID,
+    ),
     ("signed header missing", without(signed(), "content-type"), INVALID),
-    ("another host, in the URL only", without(signed(), "host").replace(url=URL.replace("//h", "//g")), INVALID),
-    ("a header signed twice", with_header(signed(), AUTH, lambda value: value.replace("host;", "host;host;")), INCOMPLETE),
-    ("host not signed", with_header(signed(), AUTH, lambda value: value.replace("host;", "")), INVALID),
+    (
+        "another host, in the URL only",
+        without(signed(), "host").replace(url=URL.replace("//h", "//g")),
+        INVALID,
+    ),
+    (
+        "a header signed twice",
+        with_header(signed(), AUTH, lambda value: value.replace("host;", "host;host;")),
+        INCOMPLETE,
+    ),
+    (
+        "host not signed",
+        with_header(signed(), AUTH, lambda value: value.replace("host;", "")),
+        INVALID,
+    ),
     ("wrong token", signed(SESSION.replace(session_token="nekot")), UNKNOWN),
     ("missing token", signed(SESSION.replace(session_token=None)), UNKNOWN),
     ("token too many", signed(PLAIN.replace(session_token="token")), UNKNOWN),
-    ("token of a lone surrogate", with_header(signed(SESSION), "x-amz-security-token", lambda _: "\ud800"), UNKNOWN),
+    (
+        "token of a lone surrogate",
+        with_header(signed(SESSION), "x-amz-security-token", lambda _: "\ud800"),
+        UNKNOWN,
+    ),
     ("unknown key", signed(Credentials("NOBODY", "secret")), UNKNOWN),
 ]
 
 
-@pytest.mark.parametrize(("request_", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("request_", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_refused(request_: Request, code: str) -> None:
     with pytest.raises(ServiceError) as caught:
         verify(request_, KNOWN, SCOPE, now=NOW)
@@ -128,7 +216,10 @@ def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
     made = signed(SESSION)
     with pytest.raises(ServiceError) as caught:
         verify(made.replace(body=b""), KNOWN, SCOPE, now=NOW)
-    assert "The Canonical String for this request should have been\n'POST\n/endpoints/churn/invocations" in caught.value.message_raw
+    assert (
+        "The Canonical String for this request should have been\n'POST\n/endpoints/churn/invocations"
+        in caught.value.message_raw
+    )
     assert "token:<redacted>" in caught.value.message_raw
     assert "token:token" not in caught.value.message_raw
     assert "secret" not in caught.value.message_raw.lower().replace("secret access key", "")
@@ -137,19 +228,27 @@ def test_a_mismatch_quotes_its_canonical_request_but_not_the_token() -> None:
 def test_what_is_hashed_is_no_longer_than_what_came() -> None:
     """A long header that is named many times over would be 40 GB of canonical request."""
     names, value = "big;" * 200_000, "v" * 200_000
-    made = with_header(signed(), AUTH, lambda text: text.replace("SignedHeaders=", f"SignedHeaders={names}"))
+    made = with_header(
+        signed(), AUTH, lambda text: text.replace("SignedHeaders=", f"SignedHeaders={names}")
+    )
     with pytest.raises(ServiceError, match="more than once"):
         verify(made.replace(headers=(*made.headers, ("Big", value))), KNOWN, SCOPE, now=NOW)
 
 
 def test_many_headers() -> None:
     """As many as nobody sends, each signed, and one that comes in many parts: in linear time, or this would take minutes."""
-    headers = (("Host", "h"), *((f"x-{number}", "1") for number in range(50_000)), *[("x-parts", "1" * 1000)] * 20_000)
+    headers = (
+        ("Host", "h"),
+        *((f"x-{number}", "1") for number in range(50_000)),
+        *[("x-parts", "1" * 1000)] * 20_000,
+    )
     request = Request("POST", URL, headers)
     assert verify(signed(request=request), KNOWN, SCOPE, now=NOW) is PLAIN
 
 
-@given(st.sampled_from((AUTH, "x-amz-date", "host", "x-amz-security-token", "content-type")), any_text)
+@given(
+    st.sampled_from((AUTH, "x-amz-date", "host", "x-amz-security-token", "content-type")), any_text
+)
 def test_any_header_text_is_only_refused(name: str, text: str) -> None:
     with pytest.raises(ServiceError) as caught:
         verify(with_header(signed(SESSION), name, lambda _: f"{text}!"), KNOWN, SCOPE, now=NOW)
@@ -162,9 +261,16 @@ def test_any_header_text_is_only_refused(name: str, text: str) -> None:
     st.text("abhost;-xz.", max_size=20),
     st.from_regex(r"[0-9]{8}T[0-9]{6}Z", fullmatch=True),
 )
-def test_any_wellformed_authorization_is_only_refused(key: str, date: str, names: str, stamp: str) -> None:
+def test_any_wellformed_authorization_is_only_refused(
+    key: str, date: str, names: str, stamp: str
+) -> None:
     text = f"AWS4-HMAC-SHA256 Credential={key}/{date}/eu-west-1/sagemaker/aws4_request, SignedHeaders={names}, Signature={'0' * 64}"
-    headers = (("host", "h"), (AUTH, text), ("x-amz-date", stamp), ("x-amz-security-token", "token"))
+    headers = (
+        ("host", "h"),
+        (AUTH, text),
+        ("x-amz-date", stamp),
+        ("x-amz-security-token", "token"),
+    )
     with pytest.raises(ServiceError):
         verify(Request("POST", URL, headers), KNOWN, SCOPE, now=NOW, max_skew=1e15)
 
@@ -245,9 +351,7 @@ PARAMETERS = [name for name, _ in parse_qsl(urlsplit(PRESIGNED).query) if name !
 @pytest.mark.parametrize("encoded", ["", "X", "-"])
 @pytest.mark.parametrize("first", [False, True])
 def test_parameter_of_the_signature_that_is_given_twice_is_refused(
-    name: str,
-    encoded: str,
-    first: bool,
+    name: str, encoded: str, first: bool
 ) -> None:
     again = name.replace(encoded, f"%{ord(encoded):x}", 1) if encoded else name
     address, _, query = PRESIGNED.partition("?")

@@ -106,7 +106,9 @@ def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performe
         peer.reset()
 
     with acting(act) as stage:
-        (outcome,) = perform(stage.url.replace("http://", "https://"), retries=sm.RetryPolicy(max_attempts=1))
+        (outcome,) = perform(
+            stage.url.replace("http://", "https://"), retries=sm.RetryPolicy(max_attempts=1)
+        )
     assert isinstance(outcome, sm.DispatchFailure), outcome
     assert outcome.delivery == "not_sent"
     gc.collect()
@@ -114,7 +116,9 @@ def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performe
 
 def test_no_more_connections_are_kept_than_that() -> None:
     async def main(url: str) -> int:
-        async with on_asyncio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS) as client:
+        async with on_asyncio.AsyncClient(
+            region="us-east-1", endpoint_url=url, credentials=CREDENTIALS
+        ) as client:
             await asyncio.gather(*(client.call(IRIS) for _ in range(MOST + 20)))
             assert client._wire is not None
             return client._wire._pool.idle
@@ -126,7 +130,9 @@ def test_no_more_connections_are_kept_than_that() -> None:
 
 def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
+        client = sockets.Client(
+            region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS
+        )
         with client.stream(STREAMED) as stream:
             client.close()
             list(stream.bytes())
@@ -178,7 +184,9 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
             raise ZeroDivisionError
 
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe)
+        client = sockets.Client(
+            region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe
+        )
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
         assert client._wire is not None
@@ -187,7 +195,11 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
 def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
-    where: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS, "timeouts": sm.Timeouts(response=0.2)}
+    where: dict[str, Any] = {
+        "region": "us-east-1",
+        "credentials": CREDENTIALS,
+        "timeouts": sm.Timeouts(response=0.2),
+    }
 
     async def talk(client: Any) -> None:
         async with client, client.session("chat"):
@@ -212,13 +224,24 @@ def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
     """poll() cannot count so many milliseconds."""
     years = 9e8
     with scripted(OK) as server:
-        (outcome,) = perform(server.url, timeouts=sm.Timeouts(connect=years, pool=years, response=years, idle=years, total=years))
+        (outcome,) = perform(
+            server.url,
+            timeouts=sm.Timeouts(
+                connect=years, pool=years, response=years, idle=years, total=years
+            ),
+        )
     assert isinstance(outcome, sm.InvokeEndpointOutput), outcome
 
 
-@pytest.mark.parametrize("wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str
+)
 def test_settings_that_cannot_work_are_refused_at_once(wrong: dict[str, Any]) -> None:
-    clients = [on_urllib3.Client] if "pools" in wrong else [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+    clients = (
+        [on_urllib3.Client]
+        if "pools" in wrong
+        else [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+    )
     for client in clients:
         with pytest.raises(sm.ConstructionError, match=next(iter(wrong))):
             client(region="eu-west-1", **wrong)

@@ -23,7 +23,12 @@ def cases(name: str, pick: Callable[[Any], list[Any]] = list) -> list[Any]:
     """Parameters for the cases of a file, or one that is skipped."""
     path = FOLDER / name
     if not path.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
     return [pytest.param(case, id=case["name"]) for case in pick(json.loads(path.read_bytes()))]
 
 
@@ -33,7 +38,9 @@ class Case:
     def __init__(self, case: Any) -> None:
         context = case["context"]
         keys = context["credentials"]
-        self.credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys.get("token"))
+        self.credentials = Credentials(
+            keys["access_key_id"], keys["secret_access_key"], keys.get("token")
+        )
         self.scope = Scope(context["region"], context["service"])
         self.expires: int = context["expiration_in_seconds"]
         self.dialect = Dialect(
@@ -46,7 +53,9 @@ class Case:
 
 def _read(case: Any) -> Request:
     headers = tuple((name, value) for name, value in case["headers"])
-    return Request(case["method"], HOST + case["target"], headers, base64.b64decode(case["body_b64"]))
+    return Request(
+        case["method"], HOST + case["target"], headers, base64.b64decode(case["body_b64"])
+    )
 
 
 def _parsed(text: str) -> Request:

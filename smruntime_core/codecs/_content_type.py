@@ -69,7 +69,9 @@ _READABLE: dict[Method, frozenset[Format]] = {
     "json": frozenset(("unstated", "plain", "json")),
     "jsonl": frozenset(("unstated", "plain", "jsonl")),
     "csv": frozenset(("unstated", "plain", "csv")),
-    "text": frozenset(("unstated", "plain", "json", "jsonl", "csv", "sse", "html", "text", "unknown")),
+    "text": frozenset(
+        ("unstated", "plain", "json", "jsonl", "csv", "sse", "html", "text", "unknown")
+    ),
     "numpy": frozenset(("unstated", "npy", "json", "csv")),
     "pandas": frozenset(("unstated", "parquet", "json", "jsonl", "csv")),
 }
@@ -95,7 +97,9 @@ def format_for(content_type: str | None, method: Method) -> Format:
     stated = _FORMATS.get(essence) or _format_by_structure(essence)
     if stated not in _READABLE[method]:
         remedy = _REMEDIES.get(stated, "use the bytes in .body")
-        raise ResponseError(f"{method}() does not read the content type {shown(content_type)}; {remedy}")
+        raise ResponseError(
+            f"{method}() does not read the content type {shown(content_type)}; {remedy}"
+        )
     return stated
 
 

@@ -80,7 +80,9 @@ def read_csv(
     return parse_rows(text, "csv", delimiter, dialect)
 
 
-def parse_rows(text: str, method: str, delimiter: str | None = None, dialect: DialectLike | None = None) -> list[list[str]]:
+def parse_rows(
+    text: str, method: str, delimiter: str | None = None, dialect: DialectLike | None = None
+) -> list[list[str]]:
     """Return the cells of CSV; raise `ResponseError` for wrong quotes and cells that are too long."""
     import csv
 
@@ -93,7 +95,11 @@ def parse_rows(text: str, method: str, delimiter: str | None = None, dialect: Di
     try:
         return list(reader)
     except csv.Error as error:
-        remedy = "raise csv.field_size_limit" if "field limit" in str(error) else "call .text() to see it"
+        remedy = (
+            "raise csv.field_size_limit"
+            if "field limit" in str(error)
+            else "call .text() to see it"
+        )
         problem = f"line {reader.line_num} is not CSV: {error}"
         raise ResponseError(f"{method}(): {problem}; {remedy}") from None
 

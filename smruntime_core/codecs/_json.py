@@ -43,8 +43,12 @@ def as_json(
 @overload
 def read_json(body: bytes, content_type: str | None, *, loads: None = None) -> JSON: ...
 @overload
-def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]) -> ValueT: ...
-def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None) -> JSON | ValueT:
+def read_json(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]
+) -> ValueT: ...
+def read_json(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None
+) -> JSON | ValueT:
     """Return the JSON value of an answer.
 
     `loads` is called with the JSON as UTF-8 and may be another parser (`orjson.loads`); what it
@@ -84,10 +88,14 @@ def dumper(
             raise ConstructionError(member, "nested less deeply", "it is nested too deep") from None
         except TypeError as error:
             rule = "made of JSON values with str keys; pass default= for other values"
-            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+            raise ConstructionError(
+                member, rule, f"found {type(value).__name__}: {error}"
+            ) from error
         except ValueError as error:
             rule = "finite and without cycles; allow_nan=True writes NaN, which is not JSON"
-            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+            raise ConstructionError(
+                member, rule, f"found {type(value).__name__}: {error}"
+            ) from error
 
     return dump
 
@@ -95,8 +103,12 @@ def dumper(
 @overload
 def parser(method: Method, loads: None) -> Callable[[bytes], JSON]: ...
 @overload
-def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]: ...
-def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]:
+def parser(
+    method: Method, loads: Callable[[bytes], ValueT] | None
+) -> Callable[[bytes], JSON | ValueT]: ...
+def parser(
+    method: Method, loads: Callable[[bytes], ValueT] | None
+) -> Callable[[bytes], JSON | ValueT]:
     """Return `loads`, or a function that reads JSON and raises `ResponseError` for the rest."""
     if loads is not None:
         check_callable("loads", loads, "bytes to a value, for instance json.loads")
@@ -110,11 +122,17 @@ def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[
         try:
             return decode(body.decode())
         except UnicodeDecodeError as error:
-            raise ResponseError(f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}") from None
+            raise ResponseError(
+                f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}"
+            ) from None
         except ValueError as error:
-            raise ResponseError(f"{method}(): the body is not JSON: {error}; call .text() to see it") from None
+            raise ResponseError(
+                f"{method}(): the body is not JSON: {error}; call .text() to see it"
+            ) from None
         except RecursionError:
-            raise ResponseError(f"{method}(): the JSON is nested too deep; use the bytes in .body") from None
+            raise ResponseError(
+                f"{method}(): the JSON is nested too deep; use the bytes in .body"
+            ) from None
 
     return parse
 

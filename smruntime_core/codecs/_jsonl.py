@@ -39,7 +39,9 @@ def as_jsonl(
     if not is_collection(records):
         rule = "an iterable of records; put a single record into a list: [record]"
         raise ConstructionError("records", rule, f"found {type(records).__name__}")
-    if separators is not None and any("\n" in str(part) or "\r" in str(part) for part in separators):
+    if separators is not None and any(
+        "\n" in str(part) or "\r" in str(part) for part in separators
+    ):
         raise ConstructionError("separators", "without line breaks: each record is one line")
     dump = dumper("records", default, separators, ensure_ascii, sort_keys, allow_nan)
     text = "".join(f"{dump(record)}\n" for record in records)
@@ -49,7 +51,9 @@ def as_jsonl(
 @overload
 def read_jsonl(body: bytes, content_type: str | None, *, loads: None = None) -> list[JSON]: ...
 @overload
-def read_jsonl(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]) -> list[ValueT]: ...
+def read_jsonl(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]
+) -> list[ValueT]: ...
 def read_jsonl(
     body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None
 ) -> list[JSON] | list[ValueT] | list[JSON | ValueT]:

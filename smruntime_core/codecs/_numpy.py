@@ -44,7 +44,9 @@ def as_npy(
         made = numpy.asarray(array, dtype=wanted)
     except (TypeError, ValueError, OverflowError):
         rule = "numbers, or nested lists of numbers with the same length at each level"
-        raise ConstructionError("array", rule, f"numpy cannot convert this {type(array).__name__}") from None
+        raise ConstructionError(
+            "array", rule, f"numpy cannot convert this {type(array).__name__}"
+        ) from None
     if made.dtype.hasobject:
         rule = "numbers, bools, strings or dates; convert it, for instance with dtype='float64'"
         found = f"found {type(array).__name__} of Python objects, which would be pickled"
@@ -77,7 +79,9 @@ def read_numpy(  # pyright: ignore[reportUnknownParameterType]  # where numpy is
             array = _from_npy(numpy, body, wanted)
     except ResponseError:
         raise
-    except Exception as error:  # numpy reads a header with ast and tokenize, whose errors have no common class
+    except (
+        Exception
+    ) as error:  # numpy reads a header with ast and tokenize, whose errors have no common class
         raise ResponseError(f"numpy(): the body is not an array: {reason(error)}") from None
     return cast("ndarray", array)  # pyright: ignore[reportUnknownVariableType]
 
@@ -97,7 +101,9 @@ def _from_npy(numpy: ModuleType, body: bytes, wanted: object) -> object:
     claimed = prod(shape) * dtype.itemsize
     found = len(body) - header.tell()
     if min(shape, default=0) < 0 or claimed != found or (not dtype.itemsize and prod(shape)):
-        raise ResponseError(f"numpy(): the header claims {claimed} bytes of {str(dtype)[:40]}, and {found} follow")
+        raise ResponseError(
+            f"numpy(): the header claims {claimed} bytes of {str(dtype)[:40]}, and {found} follow"
+        )
     array = layout.read_array(BytesIO(body), allow_pickle=False)
     return cast("object", array if wanted is None else array.astype(wanted))
 
@@ -136,7 +142,9 @@ def _from_csv(numpy: ModuleType, rows: list[list[str]], wanted: object) -> objec
             table.append([number(cell) for cell in row])
         except ValueError:
             kind = "whole numbers" if number is int else "numbers"
-            raise ResponseError(f"numpy(): row {line} has cells that are not {kind}; call .csv() or .pandas()") from None
+            raise ResponseError(
+                f"numpy(): row {line} has cells that are not {kind}; call .csv() or .pandas()"
+            ) from None
     filled = [row for row in table if row]
     width = len(filled[0]) if filled else 0
     if any(len(row) != width for row in filled):

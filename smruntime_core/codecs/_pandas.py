@@ -99,11 +99,17 @@ def read_pandas(  # pyright: ignore[reportUnknownParameterType]  # where pandas 
     if stated == "unstated":
         stated = _guess_format(body)
     pandas = load("pandas", "pandas", "pandas")
-    frame = _from_parquet(body) if stated == "parquet" else _from_text(pandas, body, content_type, stated, header)
+    frame = (
+        _from_parquet(body)
+        if stated == "parquet"
+        else _from_text(pandas, body, content_type, stated, header)
+    )
     return cast("DataFrame", frame)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _from_text(pandas: ModuleType, body: bytes, content_type: str | None, stated: Format, header: bool) -> object:
+def _from_text(
+    pandas: ModuleType, body: bytes, content_type: str | None, stated: Format, header: bool
+) -> object:
     text = decode_text(body, content_type, "pandas").removeprefix("\ufeff")
     if stated == "csv":
         _check_csv(text, len(body))
@@ -116,8 +122,12 @@ def _from_text(pandas: ModuleType, body: bytes, content_type: str | None, stated
             made = pandas.read_csv(StringIO(text, newline=""), header=0 if header else None)
         else:
             made = _read_json(pandas, text, lines=stated == "jsonl")
-    except Exception as error:  # pandas raises its parser's errors, but also TypeError, KeyError and others
-        raise ResponseError(f"pandas(): {stated} is not a table: {reason(error)}; call .{stated}()") from None
+    except (
+        Exception
+    ) as error:  # pandas raises its parser's errors, but also TypeError, KeyError and others
+        raise ResponseError(
+            f"pandas(): {stated} is not a table: {reason(error)}; call .{stated}()"
+        ) from None
     return cast("object", made)
 
 
@@ -158,7 +168,9 @@ def _from_parquet(body: bytes) -> object:
         return cast("object", table.to_pandas())
     except ResponseError:
         raise
-    except Exception as error:  # Arrow's errors, OSError for broken Thrift, and what its metadata provokes
+    except (
+        Exception
+    ) as error:  # Arrow's errors, OSError for broken Thrift, and what its metadata provokes
         raise ResponseError(f"pandas(): the body is not Parquet: {reason(error)}") from None
 
 
@@ -171,7 +183,9 @@ def _rows_per_batch(file: ParquetFile, size: int) -> int:
     metadata = file.metadata
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     columns = [group.column(index) for group in groups for index in range(group.num_columns)]
-    largest = max((c.total_uncompressed_size for c in columns if c.physical_type == "BYTE_ARRAY"), default=0)
+    largest = max(
+        (c.total_uncompressed_size for c in columns if c.physical_type == "BYTE_ARRAY"), default=0
+    )
     if largest > max(MAX_BATCH_SIZE // 4, 20 * size):
         raise ResponseError(f"pandas(): a body of {size} bytes claims a column of {largest} bytes")
     return max(64, min(65_536, MAX_BATCH_SIZE // max(1, largest)))

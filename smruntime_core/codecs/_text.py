@@ -54,7 +54,9 @@ def read_text(body: bytes, content_type: str | None, *, encoding: str | None = N
     return decode_text(body, content_type, "text", encoding)
 
 
-def encode_text(member: str, text: str, encoding: str, content_type: str, accept: str) -> EncodedBody:
+def encode_text(
+    member: str, text: str, encoding: str, content_type: str, accept: str
+) -> EncodedBody:
     """Return `text` in an encoding, and a content type that names it; errors name `member`."""
     check_encoding(encoding)
     try:
@@ -80,7 +82,9 @@ def check_encoding(encoding: str) -> None:
         raise ConstructionError("encoding", _RULE, f"found {encoding[:40]!r}") from None
 
 
-def decode_text(body: bytes, content_type: str | None, method: Method, encoding: str | None = None) -> str:
+def decode_text(
+    body: bytes, content_type: str | None, method: Method, encoding: str | None = None
+) -> str:
     """Return the text of a body; raise `ResponseError` if its charset is unknown or does not fit."""
     if encoding is not None:
         check_encoding(encoding)
@@ -91,7 +95,9 @@ def decode_text(body: bytes, content_type: str | None, method: Method, encoding:
         return body.decode("utf-8" if charset in _UTF_8 else charset)
     except LookupError:
         remedy = "call .text(encoding=...) with the right one, or use the bytes in .body"
-        raise ResponseError(f"{method}() does not know the charset in {shown(content_type)}; {remedy}") from None
+        raise ResponseError(
+            f"{method}() does not know the charset in {shown(content_type)}; {remedy}"
+        ) from None
     except UnicodeDecodeError as error:
         raise ResponseError(
             f"{method}(): the body is not {charset}: {error.reason} at byte {error.start}; "

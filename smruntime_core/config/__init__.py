@@ -16,4 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Configuration", "load_configuration", "make_config"]
 
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")})
+__getattr__, __dir__ = lazy_attributes(
+    __name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")}
+)

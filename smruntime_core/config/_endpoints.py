@@ -67,7 +67,9 @@ class Config(Record, kw_only=True):
         if self.endpoint_url is None:
             return Endpoint(f"https://{_host(self.region, self.use_fips, self.use_dualstack)}")
         if self.use_fips or self.use_dualstack:
-            raise ConstructionError("endpoint_url", "left out", "FIPS and dual stack choose the host themselves")
+            raise ConstructionError(
+                "endpoint_url", "left out", "FIPS and dual stack choose the host themselves"
+            )
         return endpoint("endpoint_url", self.endpoint_url)
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
@@ -95,7 +97,9 @@ def _host(region: str, fips: bool, dualstack: bool) -> str:
 def partition(region: str) -> tuple[str, str, str]:
     """The partition's name and suffixes; a region nobody knows yet is taken for one of `aws`."""
     for name, pattern, suffix, dualstack_suffix in PARTITIONS:
-        if re.fullmatch(pattern, region, re.ASCII) or (name != "aws-eusc" and region == f"{name}-global"):
+        if re.fullmatch(pattern, region, re.ASCII) or (
+            name != "aws-eusc" and region == f"{name}-global"
+        ):
             return name, suffix, dualstack_suffix
     name, _, suffix, dualstack_suffix = PARTITIONS[0]
     return name, suffix, dualstack_suffix

@@ -179,7 +179,9 @@ def parse(
     return Profiles(finished, ignored)
 
 
-def locations(environ: Mapping[str, str], *, home: str = "~", windows: bool = False) -> tuple[str, str]:
+def locations(
+    environ: Mapping[str, str], *, home: str = "~", windows: bool = False
+) -> tuple[str, str]:
     """Where the config and the credentials file are. An empty variable counts as none.
 
     `home` is what the system says, for an environment that tells of no home directory; left alone, the paths keep their `~`.
@@ -316,7 +318,9 @@ def _lines(file: str, data: bytes | str) -> list[str]:
     text = given if isinstance(given, str) else str(given, "utf-8", "surrogateescape")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if found := re.search(_NOT_UTF8, text):
-        raise ConstructionError(file, "UTF-8", f"line {text.count(chr(10), 0, found.start()) + 1} holds other bytes")
+        raise ConstructionError(
+            file, "UTF-8", f"line {text.count(chr(10), 0, found.start()) + 1} holds other bytes"
+        )
     lines = text.split("\n")
     if len(lines) > MAX_LINES:
         raise ConstructionError(file, f"at most {MAX_LINES} lines", f"it has {len(lines)}")

@@ -58,7 +58,9 @@ class Configuration(Record, kw_only=True):
     files: tuple[tuple[str, bool], ...] = ()
 
 
-def load_configuration(environ: Mapping[str, str], *, profile: str | None = None, home: str, windows: bool = False) -> Flow[Configuration]:
+def load_configuration(
+    environ: Mapping[str, str], *, profile: str | None = None, home: str, windows: bool = False
+) -> Flow[Configuration]:
     """Read the files that `environ` names and find out what holds.
 
     Raises `ConstructionError` for a file or value that cannot be used, naming the place and not the value.
@@ -67,7 +69,9 @@ def load_configuration(environ: Mapping[str, str], *, profile: str | None = None
     return Sources(environ, profiles, profile).configuration(files)
 
 
-def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flow[tuple[Profiles, tuple[tuple[str, bool], ...]]]:
+def shared_files(
+    environ: Mapping[str, str], *, home: str, windows: bool
+) -> Flow[tuple[Profiles, tuple[tuple[str, bool], ...]]]:
     """What the shared files say, and which there are; raises `ConstructionError` for one that cannot be used."""
     paths = locations(environ, home=home, windows=windows)
     texts: list[FileContents | None] = []
@@ -77,7 +81,9 @@ def shared_files(environ: Mapping[str, str], *, home: str, windows: bool) -> Flo
             raise ConstructionError(path, f"at most {MAX_FILE} bytes long")
         texts.append(text)
     profiles = parse(texts[0] or b"", texts[1] or b"", paths, unique=True)
-    return profiles, tuple((path, text is not None) for path, text in zip(paths, texts, strict=True))
+    return profiles, tuple(
+        (path, text is not None) for path, text in zip(paths, texts, strict=True)
+    )
 
 
 class Sources:
@@ -86,7 +92,11 @@ class Sources:
     def __init__(self, environ: Mapping[str, str], profiles: Profiles, profile: str | None) -> None:
         self._environ = environ
         self.profiles = profiles
-        named = Found(profile, "the argument `profile`") if profile is not None else self._variable("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+        named = (
+            Found(profile, "the argument `profile`")
+            if profile is not None
+            else self._variable("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+        )
         self.name = named.value if named else "default"
         found = profiles.profile(self.name)
         if found is None and named is not None:
@@ -103,7 +113,9 @@ class Sources:
             endpoint_url=self._kept("endpoint_url", self.endpoint(SERVICE)),
             s3_endpoint_url=self._kept("s3_endpoint_url", self.endpoint("s3")),
             use_fips=self.flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-            use_dualstack=self.flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+            use_dualstack=self.flag(
+                "use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"
+            ),
             max_attempts=self._attempts(),
             app_id=self._app_id(),
             ca_bundle=self._kept("ca_bundle", self.find(("AWS_CA_BUNDLE",), "ca_bundle")),
@@ -112,7 +124,14 @@ class Sources:
         )
 
     def _variable(self, *names: str) -> Found | None:
-        return next((Found(value, name) for name in names if (value := self._environ.get(name, "").strip())), None)
+        return next(
+            (
+                Found(value, name)
+                for name in names
+                if (value := self._environ.get(name, "").strip())
+            ),
+            None,
+        )
 
     def _property(self, name: str) -> Found | None:
         value = self._profile.get(name)
@@ -133,12 +152,18 @@ class Sources:
         found = self.find((variable,), name)
         text = (self._kept(member, found) or "false").lower()
         if text not in ("true", "false"):
-            raise ConstructionError(member, "true or false", f"that in {self.origins[member]} is neither")
+            raise ConstructionError(
+                member, "true or false", f"that in {self.origins[member]} is neither"
+            )
         return text == "true"
 
     def endpoint(self, service: str) -> Found | None:
         """The URL that is set for `service`, by the name that it has in the files."""
-        if self.flag("ignore_configured_endpoint_urls", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls"):
+        if self.flag(
+            "ignore_configured_endpoint_urls",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+            "ignore_configured_endpoint_urls",
+        ):
             return None
         return (
             self._variable(f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
@@ -156,19 +181,31 @@ class Sources:
     def _attempts(self) -> int | None:
         mode = self.find(("AWS_RETRY_MODE",), "retry_mode")
         if mode is not None and mode.value.lower() not in RETRY_MODES:
-            raise ConstructionError("retry_mode", f"one of {', '.join(RETRY_MODES)}", f"that in {mode.where} is none of them")
+            raise ConstructionError(
+                "retry_mode",
+                f"one of {', '.join(RETRY_MODES)}",
+                f"that in {mode.where} is none of them",
+            )
         self._kept("retry_mode", mode)
         text = self._kept("max_attempts", self.find(("AWS_MAX_ATTEMPTS",), "max_attempts"))
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= 100):
-            raise ConstructionError("max_attempts", "a number from 1 to 100", f"that in {self.origins['max_attempts']} is not one")
+            raise ConstructionError(
+                "max_attempts",
+                "a number from 1 to 100",
+                f"that in {self.origins['max_attempts']} is not one",
+            )
         return int(text)
 
     def _app_id(self) -> str | None:
         found = self._kept("app_id", self.find(("AWS_SDK_UA_APP_ID",), "sdk_ua_app_id"))
         if found is not None and len(found) > MAX_APP_ID:
-            raise ConstructionError("app_id", f"at most {MAX_APP_ID} characters", f"that in {self.origins['app_id']} has {len(found)}")
+            raise ConstructionError(
+                "app_id",
+                f"at most {MAX_APP_ID} characters",
+                f"that in {self.origins['app_id']} has {len(found)}",
+            )
         return found
 
 
@@ -185,7 +222,9 @@ def make_config(
     """Where to call, from what was found and what was given (None: nothing); raises `ConstructionError` if there is no region."""
     region = found.region if region is None else region
     if region is None:
-        raise ConstructionError("region", "given, in AWS_REGION, or in the profile", "there is none")
+        raise ConstructionError(
+            "region", "given, in AWS_REGION, or in the profile", "there is none"
+        )
     return Config(
         region=region,
         endpoint_url=found.endpoint_url if endpoint_url is None else endpoint_url,

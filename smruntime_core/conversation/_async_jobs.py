@@ -24,7 +24,9 @@ def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
 
 
 def wait_for_result(
-    accepted: InvokeEndpointAsyncOutput, deadline: Deadline, look: Callable[[str, Deadline], Flow[bytes | None]] = fetched
+    accepted: InvokeEndpointAsyncOutput,
+    deadline: Deadline,
+    look: Callable[[str, Deadline], Flow[bytes | None]] = fetched,
 ) -> Flow[bytes]:
     """The model's answer to an accepted invocation, as soon as it is there; `look` reads an object, None if there is none.
 
@@ -32,18 +34,26 @@ def wait_for_result(
     `DispatchFailure` of kind timeout if neither is there by the deadline.
     """
     if accepted.output_location is None:
-        raise ResponseError("the service did not say where the answer will be").about(accepted.metadata)
+        raise ResponseError("the service did not say where the answer will be").about(
+            accepted.metadata
+        )
     wait = FIRST_WAIT
     while True:
         answer = yield from look(accepted.output_location, deadline)
         if answer is not None:
             return answer
-        failure = None if accepted.failure_location is None else (yield from look(accepted.failure_location, deadline))
+        failure = (
+            None
+            if accepted.failure_location is None
+            else (yield from look(accepted.failure_location, deadline))
+        )
         if failure is not None:
             raise _failed(accepted, failure)
         if deadline.passed_in(0.0):
             message = f"neither answer nor failure of {accepted.inference_id or 'the invocation'} is there yet"
-            raise DispatchFailure(message, kind="timeout", phase="body", delivery="answered").about(accepted.metadata)
+            raise DispatchFailure(message, kind="timeout", phase="body", delivery="answered").about(
+                accepted.metadata
+            )
         left = deadline.left()
         yield from Sleep(wait if left is None else min(wait, left))
         wait = min(wait * GROWTH, LONGEST_WAIT)

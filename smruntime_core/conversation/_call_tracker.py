@@ -7,7 +7,16 @@ from typing import TypeAlias
 
 from ..errors import SmRuntimeError
 from ..metadata import Attempt
-from ..notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from ..notices import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    FirstByte,
+    Notice,
+    PieceReceived,
+    RequestBuilt,
+    Waiting,
+)
 from ..protocol._bindings import Output
 from ..protocol._decoding import request_id_of
 from ..protocol._operations import Operation
@@ -23,11 +32,19 @@ class CallTracker(Deadline):
 
     attempts: tuple[Attempt, ...] = ()
     waited = 0.0  # seconds before the attempt under way
-    notify: Callable[[], None] | None = None  # the IO calls it when the first byte of an answer has arrived
+    notify: Callable[[], None] | None = (
+        None  # the IO calls it when the first byte of an answer has arrived
+    )
     _attempt_began = 0.0
 
     def __init__(
-        self, observe: Observer | None, operation: Operation[Output], request: Request, invocation: str, clock: Clock, seconds: float | None
+        self,
+        observe: Observer | None,
+        operation: Operation[Output],
+        request: Request,
+        invocation: str,
+        clock: Clock,
+        seconds: float | None,
     ) -> None:
         super().__init__(clock, seconds)
         self.invocation = invocation
@@ -36,7 +53,9 @@ class CallTracker(Deadline):
         self._began = clock.monotonic()
         if observe is not None:
             path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            observe(RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body)))
+            observe(
+                RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body))
+            )
 
     @property
     def _name(self) -> str:
@@ -71,7 +90,9 @@ class CallTracker(Deadline):
         """Return all attempts, the last of them answered by `response`, which is yet to be parsed."""
         return self._with_attempt("ok", response.status, request_id_of(response.headers))
 
-    def _with_attempt(self, outcome: str, status: int | None, request_id: str | None) -> tuple[Attempt, ...]:
+    def _with_attempt(
+        self, outcome: str, status: int | None, request_id: str | None
+    ) -> tuple[Attempt, ...]:
         seconds = self._clock.monotonic() - self._attempt_began
         return (*self.attempts, Attempt(outcome, seconds, self.waited, status, request_id))
 
@@ -84,14 +105,20 @@ class CallTracker(Deadline):
     def failed(self, failure: SmRuntimeError) -> None:
         """Note that an attempt ended in `failure`, whose metadata lists all attempts from now on."""
         metadata = failure.metadata
-        self._end_attempt(self._with_attempt(outcome(failure), metadata.status, metadata.request_id))
+        self._end_attempt(
+            self._with_attempt(outcome(failure), metadata.status, metadata.request_id)
+        )
         failure.metadata = metadata._replace(attempts=self.attempts)
 
     def _end_attempt(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         if self._observe is not None:
             how, seconds, _, status, request_id = attempts[-1]
-            self._observe(AttemptEnded(self._name, self.invocation, len(attempts), how, seconds, status, request_id))
+            self._observe(
+                AttemptEnded(
+                    self._name, self.invocation, len(attempts), how, seconds, status, request_id
+                )
+            )
 
     def wait(self, again: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
@@ -103,4 +130,6 @@ class CallTracker(Deadline):
         """Note that the call is over, because of `failure` if no attempt says why."""
         if self._observe is not None:
             last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
-            self._observe(CallEnded(self._name, self.invocation, last, len(self.attempts), self.seconds))
+            self._observe(
+                CallEnded(self._name, self.invocation, last, len(self.attempts), self.seconds)
+            )

@@ -83,6 +83,8 @@ async def run_async(flow: Flow[T], io: object) -> T:
 def raise_if_missing(io: object, effect: Effect[object]) -> None:
     """Raise `TypeError` naming the method and the feature if `io` cannot answer `effect` at all."""
     if not hasattr(io, effect.method):
-        name = type(getattr(io, "given", io)).__name__  # a client completes the IO that it was given
+        name = type(
+            getattr(io, "given", io)
+        ).__name__  # a client completes the IO that it was given
         message = f"{name} has no method {effect.method}(), which is needed for {effect.feature}"
         raise TypeError(f"{message}: see smruntime_core.effects.{type(effect).__name__}") from None

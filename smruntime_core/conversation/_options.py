@@ -70,15 +70,27 @@ def _is_pair(value: object) -> bool:
 
 def _headers(member: str, value: object) -> Headers:
     """Header fields under the rules of members, as pairs."""
-    given = list(cast("Mapping[object, object]", value).items()) if isinstance(value, Mapping) else value
-    if not isinstance(given, list | tuple) or not all(map(_is_pair, cast("Iterable[object]", given))):
+    given = (
+        list(cast("Mapping[object, object]", value).items())
+        if isinstance(value, Mapping)
+        else value
+    )
+    if not isinstance(given, list | tuple) or not all(
+        map(_is_pair, cast("Iterable[object]", given))
+    ):
         raise ConstructionError(member, "a mapping of names to values, or pairs of them")
     made: dict[str, tuple[str, str]] = {}
     for name, text in cast("Iterable[tuple[object, object]]", given):
         if not (isinstance(name, str) and _token(name)):
-            raise ConstructionError(member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-")
+            raise ConstructionError(
+                member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-"
+            )
         if name.lower() in RESERVED or name.lower() in made:
-            raise ConstructionError(member, "each name once, and none that frames, signs or names the caller", f"{name} is not allowed")
+            raise ConstructionError(
+                member,
+                "each name once, and none that frames, signs or names the caller",
+                f"{name} is not allowed",
+            )
         made[name.lower()] = name, _text.check(f"{member}[{name!r}]", text)
     return tuple(made.values())
 
@@ -123,5 +135,7 @@ def apply_changes(options: Options, changes: OptionChanges) -> Options:
     """`options` with `changes`, all of them checked; raises `ConstructionError`, and `TypeError` for what is no option."""
     for name in changes:
         if name not in OptionChanges.__annotations__:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(OptionChanges.__annotations__)}")
+            raise TypeError(
+                f"there is no option {name!r}; there are {', '.join(OptionChanges.__annotations__)}"
+            )
     return options.replace(**changes)

@@ -64,7 +64,9 @@ class Recovery:
         repaired = self._repaired(failure, failed) if isinstance(failure, ServiceError) else None
         if repaired is not None:
             return RetryDecision(None, 0, repaired)
-        if self._send_once and not (isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"):
+        if self._send_once and not (
+            isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"
+        ):
             return None
         if not self.fresh and died_while_kept(failure, failed.received - failed.sent):
             self.fresh = True
@@ -73,7 +75,9 @@ class Recovery:
             left = self._options.wait_for_capacity - failed.seconds
             if left > 0:
                 self._waits += 1
-                return RetryDecision(min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity")
+                return RetryDecision(
+                    min(left, capacity_delay(self._waits - 1, draw)), 0, "waiting for capacity"
+                )
         self._retries += 1
         retry = self._options.policy.plan(self._retries, failure, tokens, draw)
         return retry and RetryDecision(retry.delay, retry.cost, outcome(failure))

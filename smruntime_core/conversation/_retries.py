@@ -27,7 +27,9 @@ from ..errors import ConstructionError, DispatchFailure, ResponseError, ServiceE
 from ..values._record import Record, field
 from ..values._rules import check_flag
 
-SERVER_ASKS_AT_MOST = 5.0  # seconds on top of our own delay: x-amz-retry-after beyond that is not believed
+SERVER_ASKS_AT_MOST = (
+    5.0  # seconds on top of our own delay: x-amz-retry-after beyond that is not believed
+)
 DIED_AT_ONCE = 1.0  # seconds: later, a proxy that gives up on a slow model looks the same as a stale connection
 CAPACITY_FIRST_WAIT = 1.0
 CAPACITY_LONGEST_WAIT = 15.0
@@ -74,7 +76,9 @@ class RetryPolicy(Record):
         """What the AWS SDKs do: any failure of the network is tried again, though the model may have run."""
         return cls(max_attempts, resend=True)
 
-    def plan(self, attempt: int, failure: SmRuntimeError, tokens: float, draw: float) -> Retry | None:
+    def plan(
+        self, attempt: int, failure: SmRuntimeError, tokens: float, draw: float
+    ) -> Retry | None:
         """What to do after `attempt` (the first is 1) came to `failure`; None is to give up.
 
         `tokens` are those left in the bucket, `draw` is a random number in [0, 1) for the jitter.
@@ -114,7 +118,9 @@ def died_while_kept(failure: SmRuntimeError, seconds: float) -> bool:
 
     `seconds` is how long the attempt took, for a transport that does not say how long after the request it happened.
     """
-    if not (isinstance(failure, DispatchFailure) and failure.reused and failure.bytes_received == 0):
+    if not (
+        isinstance(failure, DispatchFailure) and failure.reused and failure.bytes_received == 0
+    ):
         return False
     silence = seconds if failure.silence is None else failure.silence
     return failure.kind in ("reset", "closed") and silence <= DIED_AT_ONCE
@@ -123,13 +129,16 @@ def died_while_kept(failure: SmRuntimeError, seconds: float) -> bool:
 def coming_up(failure: SmRuntimeError) -> bool:
     """The model is not there yet: still loading, or scaled to zero (which this very call ends)."""
     return isinstance(failure, ServiceError) and (
-        failure.code == "ModelNotReadyException" or (failure.status == 400 and "has no capacity" in failure.message_raw)
+        failure.code == "ModelNotReadyException"
+        or (failure.status == 400 and "has no capacity" in failure.message_raw)
     )
 
 
 def capacity_delay(waits: int, draw: float) -> float:
     """Seconds before looking once more whether the model has come up, after `waits` times: growing, with a little jitter."""
-    return min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT) * (0.75 + draw / 4)
+    return min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT) * (
+        0.75 + draw / 4
+    )
 
 
 def _throttling(failure: SmRuntimeError) -> bool:

@@ -46,7 +46,15 @@ from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
 from ..values._dates import stamp
-from ..values._messages import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
+from ..values._messages import (
+    MAX_ERROR_BODY,
+    Credentials,
+    Headers,
+    Request,
+    Response,
+    ResponseBody,
+    Timeouts,
+)
 from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
@@ -122,7 +130,9 @@ class Runtime:
         """
         return self._attempts(operation, self._open)
 
-    def _attempts(self, operation: OperationT, exchange: Exchange[OperationT, ResultT]) -> Flow[ResultT]:
+    def _attempts(
+        self, operation: OperationT, exchange: Exchange[OperationT, ResultT]
+    ) -> Flow[ResultT]:
         """Build, then sign and exchange until that succeeds or the failure is final."""
         request = self._build(operation)
         body: object = request.body
@@ -167,7 +177,14 @@ class Runtime:
         limit = self.config.timeouts.total if timeout is None else timeout
         return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
 
-    def _sign(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, tracker: CallTracker) -> Request:
+    def _sign(
+        self,
+        request: Request,
+        credentials: Credentials,
+        payload_hash: str,
+        sent: float,
+        tracker: CallTracker,
+    ) -> Request:
         """Return the request of one attempt.
 
         The fields that say which attempt it is are not signed: a proxy may change them.
@@ -176,24 +193,39 @@ class Runtime:
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
         number, limit = tracker.start_attempt(self.options.retries.max_attempts)
         ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        called, attempt = ("amz-sdk-invocation-id", tracker.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}")
+        called, attempt = (
+            ("amz-sdk-invocation-id", tracker.invocation),
+            ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}"),
+        )
         headers = (*request.headers, *signed.headers, self._user_agent, called, attempt)
         return Request(request.method, request.url, headers, request.body)
 
-    def _exchange(self, operation: Operation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[OutputT]:
+    def _exchange(
+        self, operation: Operation[OutputT], request: Request, tracker: CallTracker, fresh: bool
+    ) -> Flow[OutputT]:
         """Send, and parse the whole answer."""
         options = self.options
         timeouts, left = self.config.timeouts, tracker.left()
-        response = yield from Send(request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body)
+        response = yield from Send(
+            request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body
+        )
         return operation.parse(response, attempts=tracker.answered(response))
 
-    def _open(self, operation: StreamingOperation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[Stream[OutputT]]:
+    def _open(
+        self,
+        operation: StreamingOperation[OutputT],
+        request: Request,
+        tracker: CallTracker,
+        fresh: bool,
+    ) -> Flow[Stream[OutputT]]:
         """Send, and parse the head of the answer."""
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
         from ._stream import Stream, started
 
         timeouts = self.config.timeouts
-        opened = yield from Open(request, tracker.left(), timeouts, fresh, tracker.notify, self.options.progress)
+        opened = yield from Open(
+            request, tracker.left(), timeouts, fresh, tracker.notify, self.options.progress
+        )
         parser, head = ResponseParser(operation), Response(opened.status, opened.headers)
         try:
             parser.receive_head(head, attempts=tracker.answered(head))
@@ -205,7 +237,9 @@ class Runtime:
             raise
         return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
 
-    def _recover(self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
+    def _recover(
+        self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker
+    ) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
 
         Raises the failure if there is no other attempt.
@@ -215,7 +249,11 @@ class Runtime:
             failure.metadata = Metadata(status=failure.status)
         tracker.failed(failure)
         again = recovery.after(failed, self.tokens.tokens, self._random())
-        if again is None or tracker.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+        if (
+            again is None
+            or tracker.passed_in(again.delay or 0.0)
+            or not self.tokens.take(again.cost)
+        ):
             tracker.end()
             raise failure
         tracker.wait(again)
@@ -239,7 +277,10 @@ def _with_fields(request: Request, extra: Headers, operation: Operation[Output])
     known = {wire_name.lower(): name for name, wire_name in operation._table.header_names.items()}
     names = [name for name, _ in extra if name.lower() in known]
     if names:
-        raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")
+        raise ConstructionError(
+            "extra_headers",
+            f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}",
+        )
     return request.replace(headers=request.headers + extra)
 
 
@@ -249,7 +290,9 @@ def _uuid_beginning(draw: Callable[[], float]) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
 
 
-def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts) -> Flow[None]:
+def _read_error(
+    parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts
+) -> Flow[None]:
     """The body of an error, as far as it comes and is not too long; what is cut still makes an error."""
     received, truncated = 0, False
     while received <= MAX_ERROR_BODY:

@@ -35,7 +35,9 @@ _LABEL = "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 class ObjectReader:
     """Reads objects for one waiting caller; what it learns about the bucket's region it remembers."""
 
-    def __init__(self, config: Config, clock: Clock, skew: ClockSkew, *, max_body: int | None = None) -> None:
+    def __init__(
+        self, config: Config, clock: Clock, skew: ClockSkew, *, max_body: int | None = None
+    ) -> None:
         self._config = config
         self._clock = clock
         self._skew = skew
@@ -71,9 +73,17 @@ class ObjectReader:
                 credentials = yield from GetCredentials(deadline.left())
             sent = self._clock.time()
             request = Request("GET", url)
-            made = sign(request, credentials, Scope(self._region, "s3"), now=sent + self._skew.seconds, dialect=S3)
+            made = sign(
+                request,
+                credentials,
+                Scope(self._region, "s3"),
+                now=sent + self._skew.seconds,
+                dialect=S3,
+            )
             request = request.replace(headers=made.headers)
-            response = yield from Send(request, deadline.left(), self._config.timeouts, max_body=self._max_body)
+            response = yield from Send(
+                request, deadline.left(), self._config.timeouts, max_body=self._max_body
+            )
             if response.status == 200:
                 return response.body
             refusal = _refusal(response)
@@ -86,7 +96,9 @@ class ObjectReader:
 
     def _mend(self, refusal: ServiceError, sent: float) -> str | None:
         """What was wrong and may be right the next time."""
-        region = {name.lower(): value for name, value in refusal.metadata.headers}.get("x-amz-bucket-region", self._region)
+        region = {name.lower(): value for name, value in refusal.metadata.headers}.get(
+            "x-amz-bucket-region", self._region
+        )
         if region != self._region and re.fullmatch("[a-z0-9-]{1,63}", region):
             self._region = region
             return "region"
@@ -121,7 +133,9 @@ def _refusal(response: Response) -> ServiceError:
     """S3's error: an XML document, or nothing but the status."""
     text = response.body[: 64 * 1024].decode("utf-8", "replace")
     code, message = (re.search(rf"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
-    request_id = next((value for name, value in response.headers if name.lower() == "x-amz-request-id"), None)
+    request_id = next(
+        (value for name, value in response.headers if name.lower() == "x-amz-request-id"), None
+    )
     return ServiceError(
         message[1] if message else "",
         code=code[1] if code else None,

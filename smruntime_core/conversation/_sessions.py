@@ -41,7 +41,9 @@ class SessionId(Record):
                 raise ValueError
             return cls(found[1], _moment(found[2]))
         except ValueError:
-            message = "no session was opened: the answer names none, or not as '<id>; Expires=<time>'"
+            message = (
+                "no session was opened: the answer names none, or not as '<id>; Expires=<time>'"
+            )
             raise ResponseError(message).about(output.metadata) from None
 
 

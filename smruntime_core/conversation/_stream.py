@@ -22,7 +22,13 @@ from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
 from ..metadata import Metadata
 from ..protocol._bindings import Output
-from ..protocol._response_parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted
+from ..protocol._response_parser import (
+    PayloadPart,
+    ResponseEnded,
+    ResponseEvent,
+    ResponseParser,
+    ResponseStarted,
+)
 from ..values._decoder import NEED_DATA, Decoder
 from ..values._messages import ResponseBody, Timeouts
 from ._deadline import Deadline
@@ -134,7 +140,9 @@ class Stream(Generic[OutputT_co]):
             raise self._failure.with_traceback(None)
 
     def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
-        self._failure = self._failure or failure.about(self.metadata)  # closing it from elsewhere breaks what is being read
+        self._failure = self._failure or failure.about(
+            self.metadata
+        )  # closing it from elsewhere breaks what is being read
         self._body.abort()
         return self._failure
 

@@ -12,7 +12,13 @@ from ..values._rules import TCHAR
 from ..values._version import VERSION
 
 _not_in_a_token = re.compile(f"[^{TCHAR}]")
-_SYSTEMS = {"linux": "linux", "darwin": "macos", "win32": "windows", "ios": "ios", "android": "android"}
+_SYSTEMS = {
+    "linux": "linux",
+    "darwin": "macos",
+    "win32": "windows",
+    "ios": "ios",
+    "android": "android",
+}
 STANDARD_RETRIES = "E"  # AWS's letter for this retry mode
 
 

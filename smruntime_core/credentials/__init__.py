@@ -36,7 +36,14 @@ from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
-    from ._chain import DefaultChain, Resolution, fetch_credentials, make_provider, overridden, resolve
+    from ._chain import (
+        DefaultChain,
+        Resolution,
+        fetch_credentials,
+        make_provider,
+        overridden,
+        resolve,
+    )
     from ._container import Container
     from ._context import ProviderContext, Source
     from ._imds import InstanceMetadata
@@ -52,7 +59,14 @@ if TYPE_CHECKING:
 
 _SUBMODULES = {
     "_cache": ("Cache",),
-    "_chain": ("DefaultChain", "Resolution", "overridden", "fetch_credentials", "make_provider", "resolve"),
+    "_chain": (
+        "DefaultChain",
+        "Resolution",
+        "overridden",
+        "fetch_credentials",
+        "make_provider",
+        "resolve",
+    ),
     "_container": ("Container",),
     "_imds": ("InstanceMetadata",),
     "_login": ("Login",),

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Resolution:
     """Credentials, the name of the source that had them, and what those before it said."""
 
-    def __init__(self, credentials: Credentials, source: str, tried: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, credentials: Credentials, source: str, tried: tuple[tuple[str, str], ...]
+    ) -> None:
         self.credentials = credentials
         self.source = source
         self.tried = tried
@@ -93,7 +95,9 @@ def overridden(world: ProviderContext, source: str) -> Flow[tuple[tuple[str, str
     """
     found: list[tuple[str, str]] = []
     if world.profile is not None and world.variable("AWS_ACCESS_KEY_ID"):
-        found.append(("the environment", "AWS_ACCESS_KEY_ID is set; a given profile goes before it"))
+        found.append(
+            ("the environment", "AWS_ACCESS_KEY_ID is set; a given profile goes before it")
+        )
     if source == "the environment":
         from ._profile import stands_for
 
@@ -114,8 +118,13 @@ def _set_up(world: ProviderContext, source: str, variable: str) -> list[tuple[st
 
 
 def _diagnosis(tried: list[tuple[str, str]]) -> CredentialsError:
-    said = "; ".join(reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in tried)
-    return CredentialsError(f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)", tried=tuple(tried))
+    said = "; ".join(
+        reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in tried
+    )
+    return CredentialsError(
+        f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)",
+        tried=tuple(tried),
+    )
 
 
 def _sources(world: ProviderContext, mfa: Callable[[str], object] | None) -> Iterator[Source]:

@@ -41,18 +41,15 @@ class Container(Source):
             return described(failure, server, limits.seconds, BUSY)
 
         def make() -> Request:
-            headers = (("accept", "application/json"), *((("authorization", token.word),) if token else ()))
+            headers = (
+                ("accept", "application/json"),
+                *((("authorization", token.word),) if token else ()),
+            )
             return Request("GET", url, headers)
 
         where = "the container's endpoint"
         response = yield from ask(
-            make,
-            world,
-            where,
-            limits=limits,
-            explain=explained,
-            describe=describe,
-            direct=True,
+            make, world, where, limits=limits, explain=explained, describe=describe, direct=True
         )
         return credentials(json_object(response.body, where), where)
 
@@ -71,7 +68,9 @@ def address(world: ProviderContext) -> str | None:
         scheme, authority, _, _ = split_url(full)
         host, _ = split_authority(scheme, authority)
     if scheme == "http" and not trusted(host):
-        raise CredentialsError(f"{name} must be https, or on a loopback address, or one of {', '.join(sorted(HOSTS))}; its host is none")
+        raise CredentialsError(
+            f"{name} must be https, or on a loopback address, or one of {', '.join(sorted(HOSTS))}; its host is none"
+        )
     return full
 
 
@@ -85,7 +84,9 @@ def trusted(host: str) -> bool:
         found = ipaddress.ip_address(host)
     except ValueError:
         return False
-    found = getattr(found, "ipv4_mapped", None) or found  # from Python 3.13 on `is_loopback` looks there itself
+    found = (
+        getattr(found, "ipv4_mapped", None) or found
+    )  # from Python 3.13 on `is_loopback` looks there itself
     return found.is_loopback or str(found) in HOSTS
 
 

@@ -35,7 +35,9 @@ class ProviderContext:
         region: str | None = None,
         windows: bool = False,
     ) -> None:
-        self.environ = environ if isinstance(environ, RedactedMapping) else RedactedMapping(environ)  # whose repr shows no values
+        self.environ = (
+            environ if isinstance(environ, RedactedMapping) else RedactedMapping(environ)
+        )  # whose repr shows no values
         self.home = home
         self.clock = clock
         self.random = random
@@ -63,10 +65,15 @@ class ProviderContext:
     def settings(self) -> Flow[Sources]:
         """The environment and the shared files, to be asked for values; raises `CredentialsError` if they cannot be used."""
         if self._settings is None:
-            from ..config._settings import Sources, shared_files  # a client has it loaded; somebody with other plans may not
+            from ..config._settings import (
+                Sources,
+                shared_files,
+            )  # a client has it loaded; somebody with other plans may not
 
             with Blaming("the shared files"):
-                profiles, _ = yield from shared_files(self.environ, home=self.home, windows=self.windows)
+                profiles, _ = yield from shared_files(
+                    self.environ, home=self.home, windows=self.windows
+                )
                 self._settings = Sources(self.environ, profiles, self.profile)
         return self._settings
 
@@ -74,7 +81,9 @@ class ProviderContext:
         """The region to call a service in: the source's own, the client's, or the one that is set."""
         region = argued or self.region
         if region is None:
-            found = (yield from self.settings()).find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")
+            found = (yield from self.settings()).find(
+                ("AWS_REGION", "AWS_DEFAULT_REGION"), "region"
+            )
             region = found and found.value
         if region is None:
             raise CredentialsError("no region to call: set AWS_REGION, or region in the profile")
@@ -102,7 +111,9 @@ class Source(Record):
         """Credentials from here alone; raises `CredentialsError`."""
         found = yield from self.look(world)
         if isinstance(found, str):
-            raise CredentialsError(f"no credentials: {self.name}: {found}", tried=((self.name, found),))
+            raise CredentialsError(
+                f"no credentials: {self.name}: {found}", tried=((self.name, found),)
+            )
         return found
 
 
@@ -134,7 +145,9 @@ class Token(NeverPickled):
     def __init__(self, word: bytes | str, where: str) -> None:
         self.word = word if isinstance(word, str) else word.decode("latin-1")
         if not (0 < len(word) <= MAX_DOCUMENT and self.word.isascii() and self.word.isprintable()):
-            raise CredentialsError(f"{where} must hold 1 to {MAX_DOCUMENT} printable ASCII characters in one line")
+            raise CredentialsError(
+                f"{where} must hold 1 to {MAX_DOCUMENT} printable ASCII characters in one line"
+            )
 
     def __repr__(self) -> str:
         return f"<token of {len(self.word)} characters>"

@@ -26,7 +26,9 @@ def json_object(body: bytes, where: str) -> RedactedMapping[object]:
     with suppress(ValueError, RecursionError):
         found = json.loads(body) if len(body) <= MAX_DOCUMENT else None
     if not isinstance(found, dict):
-        raise CredentialsError(f"{where}: the answer is not a JSON object of at most {MAX_DOCUMENT} bytes (it has {len(body)})")
+        raise CredentialsError(
+            f"{where}: the answer is not a JSON object of at most {MAX_DOCUMENT} bytes (it has {len(body)})"
+        )
     return RedactedMapping(cast("dict[str, object]", found))
 
 
@@ -36,7 +38,9 @@ def xml_leaves(body: bytes, where: str) -> RedactedMapping[str]:
     AWS answers in plain elements, so a document that declares or escapes anything beside them is refused: nothing can expand.
     """
     if len(body) > MAX_DOCUMENT or b"<!" in body or not body.isascii():
-        raise CredentialsError(f"{where}: the answer is not plain XML of at most {MAX_DOCUMENT} bytes")
+        raise CredentialsError(
+            f"{where}: the answer is not plain XML of at most {MAX_DOCUMENT} bytes"
+        )
     leaves: dict[str, str] = {}
     for found in _leaf(body):
         leaves.setdefault(found[1].decode(), _reference(_character, found[2].decode()))
@@ -76,13 +80,19 @@ def credentials(said: RedactedMapping[object], where: str, *, expires: bool = Tr
 def nested(said: Mapping[str, object], name: str) -> RedactedMapping[object] | None:
     """The object under `name`, None if there is none."""
     value = said.get(name)
-    return RedactedMapping(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
+    return (
+        RedactedMapping(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
+    )
 
 
 def number(said: Mapping[str, object], name: str, most: int) -> int | None:
     """The whole number from 0 to `most` under `name`, None if there is none."""
     value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+    return (
+        value
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+        else None
+    )
 
 
 def text(said: Mapping[str, object], name: str) -> str | None:
@@ -95,7 +105,9 @@ def brief(said: Mapping[str, object]) -> str:
     """The code and the explanation in a refusal, cut short."""
     named = RedactedMapping({name.lower(): value for name, value in said.items()})
     words = (text(named, name) for name in ("code", "error", "message", "error_description"))
-    return escape_unprintable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+    return (
+        escape_unprintable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+    )
 
 
 def explained(response: Response) -> str | None:

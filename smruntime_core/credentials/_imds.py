@@ -74,7 +74,9 @@ class _Service(Record):
     def request(self, path: str) -> Request:
         return Request("GET", self.url + path, (("x-aws-ec2-metadata-token", self.token.word),))
 
-    def get(self, path: str, world: ProviderContext, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
+    def get(
+        self, path: str, world: ProviderContext, *, tries: int = 4, allowed: tuple[int, ...] = ()
+    ) -> Flow[Response]:
         return ask(
             lambda: self.request(path),
             world,
@@ -90,14 +92,18 @@ class _Service(Record):
         return described(failure, self.url, self.limits.seconds, HOP_LIMIT, NO_INSTANCE)
 
 
-def endpoint(world: ProviderContext, argued: str | None = None, mode: str | None = None) -> Flow[str]:
+def endpoint(
+    world: ProviderContext, argued: str | None = None, mode: str | None = None
+) -> Flow[str]:
     """Where the metadata are; raises `CredentialsError` for what is neither a URL nor a mode."""
     settings = yield from world.settings()
     url = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT",), "ec2_metadata_service_endpoint")
     with Blaming(WHERE):
         if argued is not None or url is not None:
             return ENDPOINT_URL.check("endpoint", argued or (url and url.value)).rstrip("/")
-        found = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",), "ec2_metadata_service_endpoint_mode")
+        found = settings.find(
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",), "ec2_metadata_service_endpoint_mode"
+        )
         known = ENDPOINTS.get((mode or (found.value if found else "IPv4")).lower())
         if known is None:
             raise ConstructionError("endpoint_mode", "IPv4 or IPv6")
@@ -109,7 +115,9 @@ def _open(url: str, world: ProviderContext, limits: InstanceLimits) -> Flow[Toke
 
     Raises `DispatchFailure` if there is no answer, `CredentialsError` for one without a token.
     """
-    request = Request("PUT", f"{url}/latest/api/token", (("x-aws-ec2-metadata-token-ttl-seconds", TTL),))
+    request = Request(
+        "PUT", f"{url}/latest/api/token", (("x-aws-ec2-metadata-token-ttl-seconds", TTL),)
+    )
     response = yield from _first_answer(request, limits.limits(1))
     if response.status >= 500:
         tries = limits.limits(3)

@@ -38,7 +38,11 @@ class Login(Source):
         """The keys in the file, or newer ones; raises `CredentialsError`."""
         name = hashlib.sha256(self.session.encode(errors="surrogatepass")).hexdigest()
         folder = world.variable("AWS_LOGIN_CACHE_DIRECTORY")
-        path = f"{folder}/{name}.json" if folder else world.path(".aws", "login", "cache", f"{name}.json")
+        path = (
+            f"{folder}/{name}.json"
+            if folder
+            else world.path(".aws", "login", "cache", f"{name}.json")
+        )
         said = yield from read_cached(path, f"aws login: {ADVICE}")
         found = _keys(said)
         left = (found.expires_at or 0.0) - world.clock.time()
@@ -73,7 +77,11 @@ def _renewed(said: Mapping[str, object], world: ProviderContext) -> Flow[Redacte
     url = f"{(yield from url_of(SIGNIN, region, world))}/v1/token"
 
     def make() -> Request:
-        members = {"clientId": said["clientId"], "grantType": "refresh_token", "refreshToken": said["refreshToken"]}
+        members = {
+            "clientId": said["clientId"],
+            "grantType": "refresh_token",
+            "refreshToken": said["refreshToken"],
+        }
         return json_request(url, members, ("dpop", prove(_claims(url, world))))
 
     where = f"aws login: renewing the sign-in (else: {ADVICE})"
@@ -82,8 +90,20 @@ def _renewed(said: Mapping[str, object], world: ProviderContext) -> Flow[Redacte
     if keys is None or seconds is None:
         raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
     before = nested(said, "accessToken") or keys
-    access = RedactedMapping({"accountId": before.get("accountId"), **keys, "expiresAt": format_rfc3339(world.clock.time() + seconds)})
-    return RedactedMapping({**said, "accessToken": dict(access), "refreshToken": text(answer, "refreshToken") or said["refreshToken"]})
+    access = RedactedMapping(
+        {
+            "accountId": before.get("accountId"),
+            **keys,
+            "expiresAt": format_rfc3339(world.clock.time() + seconds),
+        }
+    )
+    return RedactedMapping(
+        {
+            **said,
+            "accessToken": dict(access),
+            "refreshToken": text(answer, "refreshToken") or said["refreshToken"],
+        }
+    )
 
 
 def _claims(url: str, world: ProviderContext) -> Mapping[str, object]:
@@ -101,14 +121,21 @@ def _prover(said: Mapping[str, object]) -> Callable[[Mapping[str, object]], str]
         from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        raise CredentialsError("aws login needs cryptography to renew a sign-in: pip install 'smruntime-core[login]'") from None
+        raise CredentialsError(
+            "aws login needs cryptography to renew a sign-in: pip install 'smruntime-core[login]'"
+        ) from None
     key: object = None
     with suppress(ValueError, TypeError):
         key = load_pem_private_key(str(said["dpopKey"]).encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise CredentialsError(f"aws login: the file holds no ECDSA key on P-256; {ADVICE}")
     private, numbers = key, key.public_key().public_numbers()
-    jwk = {"kty": "EC", "crv": "P-256", "x": _base64(numbers.x.to_bytes(32, "big")), "y": _base64(numbers.y.to_bytes(32, "big"))}
+    jwk = {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": _base64(numbers.x.to_bytes(32, "big")),
+        "y": _base64(numbers.y.to_bytes(32, "big")),
+    }
 
     def prove(claims: Mapping[str, object]) -> str:
         signed = f"{_part({'typ': 'dpop+jwt', 'alg': 'ES256', 'jwk': jwk})}.{_part(claims)}"

@@ -84,11 +84,7 @@ def _refusal(found: Found, setting: str, rule: str) -> CredentialsError:
 
 
 def described(
-    failure: DispatchFailure,
-    server: str,
-    seconds: float,
-    advice: str,
-    cause: str = "",
+    failure: DispatchFailure, server: str, seconds: float, advice: str, cause: str = ""
 ) -> str:
     """Say whether there was no connection to `server` or no answer on it.
 

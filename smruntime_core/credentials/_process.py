@@ -24,12 +24,18 @@ class Process(Source):
         if len(finished.output) > RunProcess.most:
             raise CredentialsError(f"credential_process printed more than {RunProcess.most} bytes")
         if finished.status != 0:
-            raise CredentialsError(f"credential_process ended with status {finished.status}; run it by hand to see what it says")
+            raise CredentialsError(
+                f"credential_process ended with status {finished.status}; run it by hand to see what it says"
+            )
         said = json_object(finished.output, "credential_process")
         if number(said, "Version", 1) != 1:
             raise CredentialsError('credential_process: the answer must have "Version": 1')
         made = credentials(said, "credential_process", expires=False)
-        return made if made.account_id or not self.account_id else made.replace(account_id=self.account_id)
+        return (
+            made
+            if made.account_id or not self.account_id
+            else made.replace(account_id=self.account_id)
+        )
 
 
 def _words(command: str, windows: bool) -> tuple[str, ...]:
@@ -45,5 +51,7 @@ def _words(command: str, windows: bool) -> tuple[str, ...]:
     except ValueError:
         words = ()
     if not words:
-        raise CredentialsError("credential_process must be a program and its arguments, with every quote closed")
+        raise CredentialsError(
+            "credential_process must be a program and its arguments, with every quote closed"
+        )
     return words

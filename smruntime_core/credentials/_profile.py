@@ -54,7 +54,9 @@ class SharedProfile(Source):
         return (yield from fetch_from(found, world))
 
 
-def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = None) -> ProviderLike | str:
+def plan(
+    profiles: Profiles, name: str, mfa: Callable[[str], object] | None = None
+) -> ProviderLike | str:
     """What the profile `name` stands for, or why it stands for nothing; raises `CredentialsError` for one that contradicts itself."""
     visited: list[str] = []
     roles: list[Profile] = []
@@ -62,17 +64,16 @@ def plan(profiles: Profiles, name: str, mfa: Callable[[str], object] | None = No
     if isinstance(base, str):
         if len(visited) == 1 and not roles:
             return base
-        raise CredentialsError(f"profile {visited[0]!r}: its source, profile {visited[-1]!r}, stands for no credentials: {base}")
+        raise CredentialsError(
+            f"profile {visited[0]!r}: its source, profile {visited[-1]!r}, stands for no credentials: {base}"
+        )
     for profile in reversed(roles):
         base = profile.role(base, mfa)
     return base
 
 
 def _first_source(
-    profiles: Profiles,
-    name: str,
-    visited: list[str],
-    roles: list[Profile],
+    profiles: Profiles, name: str, visited: list[str], roles: list[Profile]
 ) -> ProviderLike | str:
     """Return what signs the first request, or why there is nothing.
 
@@ -141,9 +142,13 @@ class Profile:
             return None
         profile, source = self.get("source_profile"), self.get("credential_source")
         if profile and source:
-            raise CredentialsError(f"{self.where}: source_profile and credential_source contradict each other")
+            raise CredentialsError(
+                f"{self.where}: source_profile and credential_source contradict each other"
+            )
         if not (profile or source):
-            raise CredentialsError(f"{self.where}: role_arn needs a source_profile or a credential_source")
+            raise CredentialsError(
+                f"{self.where}: role_arn needs a source_profile or a credential_source"
+            )
         return profile or self.name
 
     def role(self, source: ProviderLike, mfa: Callable[[str], object] | None) -> Role:
@@ -174,7 +179,10 @@ class Profile:
             from ._process import Process
 
             return Process(command, self.get("aws_account_id"))
-        return self.keys() or f"profile {self.name!r} has none of role_arn, sso_session, login_session, credential_process and keys"
+        return (
+            self.keys()
+            or f"profile {self.name!r} has none of role_arn, sso_session, login_session, credential_process and keys"
+        )
 
     def has_keys(self) -> bool:
         """Return whether both halves of a key are set."""
@@ -197,7 +205,9 @@ class Profile:
             from ._imds import InstanceMetadata
 
             return InstanceMetadata()
-        raise CredentialsError(f"{self.where}: credential_source must be Environment, EcsContainer or Ec2InstanceMetadata")
+        raise CredentialsError(
+            f"{self.where}: credential_source must be Environment, EcsContainer or Ec2InstanceMetadata"
+        )
 
     def _web_identity(self, token_file: str) -> ProviderLike:
         from ._sts import WebIdentity
@@ -206,7 +216,12 @@ class Profile:
         if role_arn is None:
             raise CredentialsError(f"{self.where}: web_identity_token_file needs a role_arn")
         session_name = self.get("role_session_name")
-        return WebIdentity(role_arn=role_arn, token_file=token_file, session_name=session_name, duration=self._duration())
+        return WebIdentity(
+            role_arn=role_arn,
+            token_file=token_file,
+            session_name=session_name,
+            duration=self._duration(),
+        )
 
     def _sso(self, profiles: Profiles) -> ProviderLike:
         from ._sso import Sso
@@ -221,17 +236,32 @@ class Profile:
             session = Profile(f"[sso-session {name}]", settings)
         account_id, role_name = self.get("sso_account_id"), self.get("sso_role_name")
         if (account_id is None) != (role_name is None):
-            raise CredentialsError(f"{self.where}: sso_account_id and sso_role_name belong together")
-        start_url, region = self._sso_setting("sso_start_url", session), self._sso_setting("sso_region", session)
-        return Sso(start_url=start_url, region=region, account_id=account_id, role_name=role_name, session=name)
+            raise CredentialsError(
+                f"{self.where}: sso_account_id and sso_role_name belong together"
+            )
+        start_url, region = (
+            self._sso_setting("sso_start_url", session),
+            self._sso_setting("sso_region", session),
+        )
+        return Sso(
+            start_url=start_url,
+            region=region,
+            account_id=account_id,
+            role_name=role_name,
+            session=name,
+        )
 
     def _sso_setting(self, name: str, session: Profile | None) -> str:
         """A property of the session; where there is none, as it once was, the profile's own."""
         value = (session or self).get(name)
         if value is None:
-            raise CredentialsError(f"{self.where}: {name} is missing{f' in {session.name}' if session else ''}")
+            raise CredentialsError(
+                f"{self.where}: {name} is missing{f' in {session.name}' if session else ''}"
+            )
         if (self.get(name) or value) != value:
-            raise CredentialsError(f"{self.where}: its {name} contradicts {session.name if session else 'itself'}")
+            raise CredentialsError(
+                f"{self.where}: its {name} contradicts {session.name if session else 'itself'}"
+            )
         return value
 
     def _duration(self) -> int | None:
@@ -239,5 +269,7 @@ class Profile:
         if text is None:
             return None
         if not (text.isascii() and text.isdigit() and len(text) < 6 and 900 <= int(text) <= 43200):
-            raise CredentialsError(f"{self.where}: duration_seconds must be a number from 900 to 43200")
+            raise CredentialsError(
+                f"{self.where}: duration_seconds must be a number from 900 to 43200"
+            )
         return int(text)

@@ -40,4 +40,6 @@ class Session(Protocol):
 
 
 # What a callable returns is any of these once more, or something to be awaited; typed as `object`, as botocore has no types.
-ProviderLike: TypeAlias = "Credentials | Provider | Keys | Freezable | Session | Callable[[], object]"
+ProviderLike: TypeAlias = (
+    "Credentials | Provider | Keys | Freezable | Session | Callable[[], object]"
+)

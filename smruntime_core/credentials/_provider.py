@@ -25,7 +25,9 @@ def adapted(given: ProviderLike) -> Provider:
             return cast("Provider", given)
         if callable(getattr(given, "get_frozen_credentials", None)):
             return BotocoreProvider(cast("Freezable", given))
-        if isinstance(given, Credentials) or (hasattr(given, "access_key") and hasattr(given, "secret_key")):
+        if isinstance(given, Credentials) or (
+            hasattr(given, "access_key") and hasattr(given, "secret_key")
+        ):
             return StaticProvider(cast("Credentials | Keys", given))
         found = getattr(given, "get_credentials", given)
     if callable(found):
@@ -45,7 +47,9 @@ def provided(provider: Provider, world: ProviderContext) -> Flow[Credentials]:
     if not isinstance(flow, Generator):
         if callable(close := getattr(flow, "close", None)):  # a coroutine, which nobody will await
             close()
-        raise CredentialsError(f"the credentials provider {name} must be a flow, that is a generator; it returns {type(flow).__name__}")
+        raise CredentialsError(
+            f"the credentials provider {name} must be a flow, that is a generator; it returns {type(flow).__name__}"
+        )
     found: object = yield from cast("Flow[object]", flow)
     if isinstance(found, Credentials):
         return found
@@ -75,7 +79,9 @@ class BotocoreProvider:
     def provide(self, world: ProviderContext) -> Flow[Credentials]:
         """The frozen ones; raises `CredentialsError` if they cannot sign."""
         keys = yield from Ask(self._source.get_frozen_credentials)
-        expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
+        expiry = getattr(
+            self._source, "_expiry_time", None
+        )  # after they were asked for, since some know it only then
         return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
 
 
@@ -95,7 +101,9 @@ class CallableProvider:
             if isinstance(answer, Generator):
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
             if answer is None:
-                raise CredentialsError(f"the credentials provider {name_of(self._function)} found none")
+                raise CredentialsError(
+                    f"the credentials provider {name_of(self._function)} found none"
+                )
             provider = _once_more(answer, name_of(self._function))
         except SmRuntimeError:
             raise
@@ -116,7 +124,9 @@ def holds_keys(provider: object) -> bool:
 
 def provider_error(function: object, error: Exception) -> CredentialsError:
     """What something of the user's raised, without its words: they may hold a secret."""
-    return CredentialsError(f"the credentials provider {name_of(function)} raised {type(error).__name__}")
+    return CredentialsError(
+        f"the credentials provider {name_of(function)} raised {type(error).__name__}"
+    )
 
 
 def _once_more(answer: object, name: str) -> Provider:
@@ -128,7 +138,9 @@ def _once_more(answer: object, name: str) -> Provider:
 
 
 def _unfit(name: str, found: object) -> CredentialsError:
-    return CredentialsError(f"the credentials provider {name} must return Credentials, not {type(found).__name__}")
+    return CredentialsError(
+        f"the credentials provider {name} must return Credentials, not {type(found).__name__}"
+    )
 
 
 def _signing(keys: Keys, name: str, world: ProviderContext, expiry: object = None) -> Credentials:
@@ -136,8 +148,16 @@ def _signing(keys: Keys, name: str, world: ProviderContext, expiry: object = Non
     with Blaming(f"the credentials provider {name}"):
         try:
             soon = world.clock.time() + FOREIGN if keys.token else None
-            moment: Callable[[], float] | None = getattr(expiry, "timestamp", None)  # a `datetime` has one
+            moment: Callable[[], float] | None = getattr(
+                expiry, "timestamp", None
+            )  # a `datetime` has one
             expires_at = moment() if moment else soon
-            return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
+            return Credentials(
+                keys.access_key or "",
+                keys.secret_key or "",
+                keys.token,
+                expires_at,
+                getattr(keys, "account_id", None),
+            )
         except AttributeError:
             raise _unfit(name, keys) from None

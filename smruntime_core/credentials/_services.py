@@ -70,7 +70,9 @@ def url_of(service: Service, region: str, world: ProviderContext) -> Flow[str]:
         if set_to is not None:
             return ENDPOINT_URL.check("endpoint_url", set_to.value).rstrip("/")
         fips = settings.flag("use_fips", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")
-        dualstack = settings.flag("use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint")
+        dualstack = settings.flag(
+            "use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"
+        )
         return f"https://{_host(service, region, fips, dualstack)}"
 
 
@@ -79,7 +81,9 @@ def _host(service: Service, region: str, fips: bool, dualstack: bool) -> str:
     if service is SIGNIN and not dualstack and (not fips or name == "aws-us-gov"):
         place = "" if fips and region == "us-gov-west-1" else f"{region}."
         return f"{place}signin{'-fips' * fips}.{_SIGNIN_SUFFIXES.get(name, suffix)}"
-    beyond = fips and (dualstack or name != "aws-us-gov")  # there, the plain host is the one with FIPS
+    beyond = fips and (
+        dualstack or name != "aws-us-gov"
+    )  # there, the plain host is the one with FIPS
     return f"{service.host}{'-fips' * beyond}.{region}.{dualstack_suffix if dualstack else suffix}"
 
 
@@ -106,16 +110,14 @@ def ask(
         try:
             with Blaming(where):  # an IO refuses what it cannot send
                 response = yield from Send(
-                    make(),
-                    limits.seconds,
-                    limits.phases,
-                    max_body=MAX_DOCUMENT,
-                    direct=direct,
+                    make(), limits.seconds, limits.phases, max_body=MAX_DOCUMENT, direct=direct
                 )
         except DispatchFailure as error:
             failure: DispatchFailure | ServiceError = error
         else:
-            if (200 <= response.status < 300 and not response.truncated) or response.status in allowed:
+            if (
+                200 <= response.status < 300 and not response.truncated
+            ) or response.status in allowed:
                 return response
             failure = refusal(response, explain(response))
         retry = policy.plan(attempt, failure, policy.capacity, world.random())
@@ -127,7 +129,9 @@ def ask(
 
 def refusal(response: Response, said: str | None) -> ServiceError:
     """An answer that refuses, as the retry policy understands it; where it says a code in JSON, that is in a header too."""
-    code = (said or "").partition(":")[0] or response.named.get("x-amzn-errortype", "").partition(":")[0]
+    code = (said or "").partition(":")[0] or response.named.get("x-amzn-errortype", "").partition(
+        ":"
+    )[0]
     return ServiceError(said or "", code=code or None, status=response.status)
 
 

@@ -42,13 +42,19 @@ class Sso(Source, kw_only=True):
         """The role's keys; raises `CredentialsError`."""
         account_id, role_name = self.account_id, self.role_name
         if account_id is None or role_name is None:
-            raise CredentialsError("sso: the profile has no sso_account_id and sso_role_name, so it stands for a token only")
+            raise CredentialsError(
+                "sso: the profile has no sso_account_id and sso_role_name, so it stands for a token only"
+            )
         token = yield from self._token(world)
         url = yield from url_of(SSO, self.region, world)
 
         def make() -> Request:
             query = f"account_id={percent_encode(account_id)}&role_name={percent_encode(role_name)}"
-            return Request("GET", f"{url}/federation/credentials?{query}", (("x-amz-sso_bearer_token", token.word),))
+            return Request(
+                "GET",
+                f"{url}/federation/credentials?{query}",
+                (("x-amz-sso_bearer_token", token.word),),
+            )
 
         response = yield from ask(make, world, f"sso, role {role_name}", explain=explained)
         said = nested(json_object(response.body, "sso"), "roleCredentials")
@@ -58,7 +64,9 @@ class Sso(Source, kw_only=True):
 
     def _token(self, world: ProviderContext) -> Flow[Token]:
         """The token in the file, renewed if it is about to expire and can be."""
-        name = hashlib.sha1((self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+        name = hashlib.sha1(
+            (self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False
+        ).hexdigest()
         path = world.path(".aws", "sso", "cache", f"{name}.json")
         said = yield from read_cached(path, f"sso: sign in with `{self._login}`")
         left = _left(said, "expiresAt", world)
@@ -75,7 +83,9 @@ class Sso(Source, kw_only=True):
         known = self.session is not None and all(text(said, name) for name in RENEWABLE)
         return known and _left(said, "registrationExpiresAt", world) > 0
 
-    def _renewed(self, said: Mapping[str, object], world: ProviderContext, *, required: bool) -> Flow[RedactedMapping[object] | None]:
+    def _renewed(
+        self, said: Mapping[str, object], world: ProviderContext, *, required: bool
+    ) -> Flow[RedactedMapping[object] | None]:
         """What the file shall say; None if that cannot be had, unless it is `required`."""
         url = yield from url_of(SSO_OIDC, self.region, world)
 
@@ -101,8 +111,12 @@ class Sso(Source, kw_only=True):
             if required:
                 raise
             return None
-        changed = RedactedMapping({name: answer[name] for name in ("accessToken", "refreshToken") if text(answer, name)})
-        return RedactedMapping({**said, **changed, "expiresAt": format_rfc3339(world.clock.time() + seconds)})
+        changed = RedactedMapping(
+            {name: answer[name] for name in ("accessToken", "refreshToken") if text(answer, name)}
+        )
+        return RedactedMapping(
+            {**said, **changed, "expiresAt": format_rfc3339(world.clock.time() + seconds)}
+        )
 
     @property
     def _login(self) -> str:
@@ -132,7 +146,12 @@ def json_request(url: str, members: Mapping[str, object], *headers: tuple[str, s
     """A POST of a JSON object."""
     import json
 
-    return Request("POST", url, (("content-type", "application/json"), *headers), json.dumps(dict(members)).encode())
+    return Request(
+        "POST",
+        url,
+        (("content-type", "application/json"), *headers),
+        json.dumps(dict(members)).encode(),
+    )
 
 
 def _left(said: Mapping[str, object], name: str, world: ProviderContext) -> float:
@@ -146,5 +165,9 @@ def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
     expiry = number(said, "expiration", MAX_MOMENT * 1000)
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
-    made = credentials(RedactedMapping({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
+    made = credentials(
+        RedactedMapping({name: value for name, value in said.items() if name != "expiration"}),
+        "sso",
+        expires=False,
+    )
     return made.replace(expires_at=expiry / 1000, account_id=account_id)

@@ -11,7 +11,9 @@ from ..values._messages import Credentials
 from ..values._record import unchecked
 from ._context import Blaming, ProviderContext, Source
 
-ANONYMOUS = unchecked(Credentials, {"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
+ANONYMOUS = unchecked(
+    Credentials, {"access_key_id": "", "secret_access_key": ""}
+)  # what is signed with these is not signed
 
 
 class Environment(Source):
@@ -25,7 +27,9 @@ class Environment(Source):
         return keys(world.variable, "the environment", str.upper) or "AWS_ACCESS_KEY_ID is not set"
 
 
-def keys(look: Callable[[str], str | None], where: str, case: Callable[[str], str] = str.lower) -> Credentials | None:
+def keys(
+    look: Callable[[str], str | None], where: str, case: Callable[[str], str] = str.lower
+) -> Credentials | None:
     """The keys that `look` finds by their names; None if there are none. Raises `CredentialsError` for half of them."""
     key_id, secret = case("aws_access_key_id"), case("aws_secret_access_key")
     if look(key_id) is None and look(secret) is None:
@@ -36,7 +40,9 @@ def keys(look: Callable[[str], str | None], where: str, case: Callable[[str], st
     expiry = look(case("aws_credential_expiration"))
     expires_at = None if expiry is None else parse_rfc3339(expiry)
     if expiry is not None and expires_at is None:
-        raise CredentialsError(f"{where}: {case('aws_credential_expiration')} is not a time like 2026-01-31T23:59:59Z")
+        raise CredentialsError(
+            f"{where}: {case('aws_credential_expiration')} is not a time like 2026-01-31T23:59:59Z"
+        )
     with Blaming(where):
         return Credentials(
             look(key_id) or "",

@@ -59,7 +59,9 @@ class Role(Source, kw_only=True):
         where = f"assume role {self.role_arn}"
 
         def make() -> Request:
-            request = Request("POST", f"{url}/", HEADERS, _form("AssumeRole", (*self._members(world), *code)))
+            request = Request(
+                "POST", f"{url}/", HEADERS, _form("AssumeRole", (*self._members(world), *code))
+            )
             with Blaming(where):
                 signed = sign(request, keys, Scope(region, "sts"), now=world.clock.time())
                 return request.replace(headers=request.headers + signed.headers)
@@ -70,7 +72,9 @@ class Role(Source, kw_only=True):
     def _keys(self, world: ProviderContext) -> Flow[Credentials]:
         """Return the credentials that sign the request for the role."""
         if self.source is None:
-            raise CredentialsError(f"assume role {self.role_arn}: no credentials to ask with; pass source=")
+            raise CredentialsError(
+                f"assume role {self.role_arn}: no credentials to ask with; pass source="
+            )
         return fetch_from(self.source, world)
 
     def _members(self, world: ProviderContext) -> Iterable[Member]:
@@ -82,8 +86,15 @@ class Role(Source, kw_only=True):
             ("Policy", self.policy),
             ("SourceIdentity", self.source_identity),
             *((f"PolicyArns.member.{n}.arn", arn) for n, arn in enumerate(self.policy_arns, 1)),
-            *(pair for n, (key, value) in enumerate(self.tags.items(), 1) for pair in _tag(n, key, value)),
-            *((f"TransitiveTagKeys.member.{n}", key) for n, key in enumerate(self.transitive_tags, 1)),
+            *(
+                pair
+                for n, (key, value) in enumerate(self.tags.items(), 1)
+                for pair in _tag(n, key, value)
+            ),
+            *(
+                (f"TransitiveTagKeys.member.{n}", key)
+                for n, key in enumerate(self.transitive_tags, 1)
+            ),
         )
 
     def _code(self) -> Flow[tuple[Member, ...]]:
@@ -96,7 +107,9 @@ class Role(Source, kw_only=True):
                 "a function that asks for it"
             )
         answer = yield from Ask(self.mfa, (self.mfa_serial,))
-        code = Token(answer.strip() if isinstance(answer, str) else "", "the code that `mfa` returns, a str,")
+        code = Token(
+            answer.strip() if isinstance(answer, str) else "", "the code that `mfa` returns, a str,"
+        )
         return ("SerialNumber", self.mfa_serial), ("TokenCode", code)
 
 
@@ -118,16 +131,25 @@ class WebIdentity(Source, kw_only=True):
             return "AWS_WEB_IDENTITY_TOKEN_FILE is not set"
         role_arn = self.role_arn or world.variable("AWS_ROLE_ARN")
         if role_arn is None:
-            raise CredentialsError("web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not")
+            raise CredentialsError(
+                "web identity: AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not"
+            )
         where = f"web identity, role {role_arn}"
         token = yield from read_token(token_file, "the token of the web identity")
         url = yield from url_of(STS, (yield from world.called_from(self.region)), world)
-        named = self.session_name or (None if self.token_file else world.variable("AWS_ROLE_SESSION_NAME"))
+        named = self.session_name or (
+            None if self.token_file else world.variable("AWS_ROLE_SESSION_NAME")
+        )
         session = session_name(named, world)
 
         def make() -> Request:
             duration = None if self.duration is None else str(self.duration)
-            members = (("RoleArn", role_arn), ("RoleSessionName", session), ("WebIdentityToken", token), ("DurationSeconds", duration))
+            members = (
+                ("RoleArn", role_arn),
+                ("RoleSessionName", session),
+                ("WebIdentityToken", token),
+                ("DurationSeconds", duration),
+            )
             return Request("POST", f"{url}/", HEADERS, _form("AssumeRoleWithWebIdentity", members))
 
         response = yield from ask(make, world, where, explain=_explained)
@@ -145,7 +167,13 @@ def _tag(number: int, key: str, value: str) -> Iterable[Member]:
 
 def _form(action: str, members: Iterable[Member]) -> bytes:
     """The body of a request: names as they are, values percent-encoded, what is None left out."""
-    return "&".join((f"Action={action}", f"Version={VERSION}", *(_pair(*member) for member in members if member[1] is not None))).encode()
+    return "&".join(
+        (
+            f"Action={action}",
+            f"Version={VERSION}",
+            *(_pair(*member) for member in members if member[1] is not None),
+        )
+    ).encode()
 
 
 def _pair(name: str, value: str | Token | None) -> str:
@@ -158,7 +186,9 @@ def _pair(name: str, value: str | Token | None) -> str:
 def _issued(response: Response, where: str) -> Credentials:
     said = xml_leaves(response.body, where)
     account = said.get("Arn", "").split(":")[4:5]  # arn:aws:sts::ACCOUNT:assumed-role/…
-    found = credentials(RedactedMapping({name: said[name] for name in ISSUED if name in said}), where)
+    found = credentials(
+        RedactedMapping({name: said[name] for name in ISSUED if name in said}), where
+    )
     return found.replace(account_id=account[0]) if account else found
 
 

@@ -55,7 +55,9 @@ __all__ = [
     "escape_unprintable",
 ]
 
-Kind: TypeAlias = Literal["refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"]
+Kind: TypeAlias = Literal[
+    "refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"
+]
 Phase: TypeAlias = Literal["pool", "resolve", "connect", "proxy", "tls", "send", "head", "body"]
 Delivery: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]
 
@@ -84,7 +86,11 @@ TRANSIENT_STATUSES = frozenset((500, 502, 503, 504))
 
 def escape_unprintable(text: str) -> str:
     """`text` fit for one line of a log: everything but escape_unprintable characters escaped."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    )
 
 
 class SmRuntimeError(Exception):
@@ -145,7 +151,11 @@ class DispatchFailure(SmRuntimeError):
 
     # Unpickling gives the message alone, so `kind` may be lacking here.
     def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
-        made = cast("type[Self]", DispatchTimeout) if kind == "timeout" and cls is DispatchFailure else cls
+        made = (
+            cast("type[Self]", DispatchTimeout)
+            if kind == "timeout" and cls is DispatchFailure
+            else cls
+        )
         return super(DispatchFailure, made).__new__(made, *args)
 
     def __init__(  # pyright: ignore[reportInconsistentConstructor]  # see above
@@ -160,7 +170,11 @@ class DispatchFailure(SmRuntimeError):
         bytes_received: int = 0,
         status: int | None = None,
     ) -> None:
-        super().__init__(text := escape_unprintable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
+        super().__init__(
+            text := escape_unprintable(
+                f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"
+            )
+        )
         self.args = (text,)  # an OSError, which a timeout is too, has set them before this
         self.kind: Kind = kind
         self.phase: Phase = phase

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ..values._decoder import NEED_DATA
 from ._decoder import EventStreamDecoder
 from ._frames import MAX_PAYLOAD, Message, encode
-from ._headers import MAX_HEADERS, Byte, HeaderValue, Integer, Long, Short, Timestamp, encode_headers
+from ._headers import (
+    MAX_HEADERS,
+    Byte,
+    HeaderValue,
+    Integer,
+    Long,
+    Short,
+    Timestamp,
+    encode_headers,
+)
 
 __all__ = [
     "MAX_HEADERS",

@@ -30,7 +30,9 @@ MAX_PAYLOAD: Final = 24 * 1024 * 1024
 
 _sizes = struct.Struct(">II")
 _checksum = struct.Struct(">I")
-prelude_at: Callable[[bytes, int], tuple[int, int, int]] = struct.Struct(">III").unpack_from  # total size, headers size, prelude CRC
+prelude_at: Callable[[bytes, int], tuple[int, int, int]] = struct.Struct(
+    ">III"
+).unpack_from  # total size, headers size, prelude CRC
 checksum_at: Callable[[bytes, int], tuple[int]] = _checksum.unpack_from
 
 
@@ -69,9 +71,13 @@ def check_prelude(total: int, length: int, stated: int, computed: int) -> None:
     if stated != computed:
         raise StreamError(f"the prelude's checksum is {computed:08x} where {stated:08x} is stated")
     if length > MAX_HEADERS:
-        raise StreamError(f"a header block of {length} bytes is announced; {MAX_HEADERS} are allowed")
+        raise StreamError(
+            f"a header block of {length} bytes is announced; {MAX_HEADERS} are allowed"
+        )
     payload = total - OVERHEAD - length
     if payload < 0:
-        raise StreamError(f"a frame of {total} bytes cannot hold {length} bytes of headers and {OVERHEAD} of its own")
+        raise StreamError(
+            f"a frame of {total} bytes cannot hold {length} bytes of headers and {OVERHEAD} of its own"
+        )
     if payload > MAX_PAYLOAD:
         raise StreamError(f"a payload of {payload} bytes is announced; {MAX_PAYLOAD} are allowed")

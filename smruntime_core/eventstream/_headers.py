@@ -86,7 +86,9 @@ class Timestamp(_Sized):
         try:
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(self))
         except OverflowError:
-            raise ResponseError(f"a timestamp of {int(self)} ms lies outside the years 1 to 9999") from None
+            raise ResponseError(
+                f"a timestamp of {int(self)} ms lies outside the years 1 to 9999"
+            ) from None
 
 
 # ── the ten types ──
@@ -162,7 +164,9 @@ def _uncommon(value: object) -> int | None:
         if isinstance(value, kind):
             return code
     if isinstance(value, int):
-        return _INTEGER if _fits(value, Integer.size) else _LONG if _fits(value, Long.size) else None
+        return (
+            _INTEGER if _fits(value, Integer.size) else _LONG if _fits(value, Long.size) else None
+        )
     from uuid import UUID
 
     return _UUID if isinstance(value, UUID) else None
@@ -178,7 +182,9 @@ def encode_headers(headers: Mapping[str, HeaderValue]) -> bytes:
     """
     block = b"".join([_encode_header(name, value) for name, value in headers.items()])
     if len(block) > MAX_HEADERS:
-        raise ConstructionError("headers", f"at most {MAX_HEADERS} bytes when encoded", f"they have {len(block)}")
+        raise ConstructionError(
+            "headers", f"at most {MAX_HEADERS} bytes when encoded", f"they have {len(block)}"
+        )
     return block
 
 
@@ -191,11 +197,15 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
     try:
         raw = row.write(value)
     except UnicodeEncodeError:
-        raise ConstructionError(f"header {name!r}", "text that UTF-8 can carry", "it has a lone surrogate") from None
+        raise ConstructionError(
+            f"header {name!r}", "text that UTF-8 can carry", "it has a lone surrogate"
+        ) from None
     if row.size is not None:
         return b"%c%b%c%b" % (len(key), key, code, raw)
     if len(raw) > MAX_VALUE:
-        raise ConstructionError(f"header {name!r}", f"at most {MAX_VALUE} bytes", f"it has {len(raw)}")
+        raise ConstructionError(
+            f"header {name!r}", f"at most {MAX_VALUE} bytes", f"it has {len(raw)}"
+        )
     return b"%c%b%c%b%b" % (len(key), key, code, len(raw).to_bytes(2, "big"), raw)
 
 
@@ -215,7 +225,11 @@ def _encode_name(name: str) -> bytes:
 def _refuse_value(name: str, value: object) -> NoReturn:
     if isinstance(value, int):
         raise ConstructionError(f"header {name!r}", "a number of at most 64 bits with its sign")
-    raise ConstructionError(f"header {name!r}", "a bool, int, bytes, str, Timestamp or UUID", f"found {type(value).__name__}")
+    raise ConstructionError(
+        f"header {name!r}",
+        "a bool, int, bytes, str, Timestamp or UUID",
+        f"found {type(value).__name__}",
+    )
 
 
 # ── reading ──
@@ -243,7 +257,9 @@ def decode_headers(block: bytes) -> Mapping[str, HeaderValue]:
             start += 2
         position = start + size
         if position > end:
-            raise StreamError(f"the header {name!r} ({row.name}) runs past the end of the header block")
+            raise StreamError(
+                f"the header {name!r} ({row.name}) runs past the end of the header block"
+            )
         if size > MAX_VALUE:
             raise StreamError(f"the header {name!r} has {size} bytes; {MAX_VALUE} are allowed")
         try:

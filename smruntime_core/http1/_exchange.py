@@ -69,7 +69,9 @@ class Exchange:
     _cut_short = False  # an error's body was not read to its end
     _last = False  # nothing may follow on this connection
 
-    def __init__(self, request: Request, engine: Engine | None = None, max_body: int | None = None) -> None:
+    def __init__(
+        self, request: Request, engine: Engine | None = None, max_body: int | None = None
+    ) -> None:
         self.origin, self._unsent = write(request)
         self._bodiless = request.method == "HEAD"
         self._engine = engine
@@ -144,9 +146,13 @@ class Exchange:
         try:
             if self.head is None:
                 if self.bytes_received:
-                    raise ProtocolViolation("truncated", "the connection was closed inside the head")
+                    raise ProtocolViolation(
+                        "truncated", "the connection was closed inside the head"
+                    )
                 if self._deaf:
-                    raise ProtocolViolation("reset", "the connection broke while the request was sent")
+                    raise ProtocolViolation(
+                        "reset", "the connection broke while the request was sent"
+                    )
                 raise ProtocolViolation("closed", "the connection was closed without an answer")
             if self._framing is not None:
                 self._framing.receive_eof()
@@ -162,7 +168,9 @@ class Exchange:
 
     def failure(self, kind: Kind, message: str, phase: Phase | None = None) -> DispatchFailure:
         """All that this exchange knows of its failure."""
-        delivery: Delivery = "answered" if self.head else "maybe_sent" if self.bytes_sent else "not_sent"
+        delivery: Delivery = (
+            "answered" if self.head else "maybe_sent" if self.bytes_sent else "not_sent"
+        )
         return DispatchFailure(
             message,
             kind=kind,
@@ -179,7 +187,9 @@ class Exchange:
     def hungry(self) -> bool:
         """There is more to receive before anybody need look."""
         until = self.until
-        return not self.done and (until == "end" or (self.head is None if until == "head" else not self._pieces))
+        return not self.done and (
+            until == "end" or (self.head is None if until == "head" else not self._pieces)
+        )
 
     def take(self) -> bytes:
         """What has been received of the body since the last time; raises `DispatchFailure` where an error's body was cut short."""
@@ -193,7 +203,9 @@ class Exchange:
         """The response, once `done`."""
         head, pieces = self.head, self._pieces
         assert head is not None, "not done yet"  # noqa: S101 - a caller's mistake, not a peer's
-        body = self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = (
+            self._room.take() if self._room else pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        )
         return Response(head.status, head.headers, body, self._cut_short)
 
     def reusable(self) -> bool:
@@ -218,7 +230,12 @@ class Exchange:
             if head.status >= 200:
                 return self._receive_final(head, rest)
             if head.status == 101 or self._interim == MAX_INTERIM_RESPONSES:
-                raise ProtocolViolation("protocol", "unasked change of protocol" if head.status == 101 else "too many interim responses")
+                raise ProtocolViolation(
+                    "protocol",
+                    "unasked change of protocol"
+                    if head.status == 101
+                    else "too many interim responses",
+                )
             self._interim += 1
             data = rest
 
@@ -226,11 +243,15 @@ class Exchange:
         """Of a head: whether it can be one of ours at all."""
         held = self._held
         if not b"HTTP/1.".startswith(held[:7]):
-            raise ProtocolViolation("protocol", f"not an HTTP/1 response: it begins with {bytes(held[:24])!r}")
+            raise ProtocolViolation(
+                "protocol", f"not an HTTP/1 response: it begins with {bytes(held[:24])!r}"
+            )
         if bare_lf(held, searched, MAX_HEAD):  # it might never end as we take it
             raise ProtocolViolation("protocol", f"a bare LF in the head: {bytes(held[:80])!r}")
         if len(held) >= MAX_HEAD:
-            raise ProtocolViolation("too_large", f"the head of the response is longer than {MAX_HEAD} bytes")
+            raise ProtocolViolation(
+                "too_large", f"the head of the response is longer than {MAX_HEAD} bytes"
+            )
 
     def _receive_final(self, head: Head, rest: bytes) -> None:
         self.head, self.phase = head, "body"
@@ -239,7 +260,9 @@ class Exchange:
             self._last = True
         limit = MAX_ERROR_BODY if status >= 300 else self.max_body
         self._bound = inf if limit is None else limit
-        if length == len(rest) <= self._bound and not (self._engine or self._bodiless or status in BODILESS):
+        if length == len(rest) <= self._bound and not (
+            self._engine or self._bodiless or status in BODILESS
+        ):
             self._pieces.append(rest)
             self.done = True  # as most answers are: whole at once, and nothing to frame
             return
@@ -273,7 +296,9 @@ class Exchange:
             self.done = self._cut_short = self._last = True
 
     def _too_large(self) -> ProtocolViolation:
-        return ProtocolViolation("too_large", f"the body has more than the {self.max_body} bytes allowed by max_body")
+        return ProtocolViolation(
+            "too_large", f"the body has more than the {self.max_body} bytes allowed by max_body"
+        )
 
     @property
     def _is_error(self) -> bool:

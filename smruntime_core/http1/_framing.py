@@ -149,7 +149,9 @@ class Chunked(Looked):
             if not _half_size(self._line):
                 raise ProtocolViolation("protocol", f"not a chunk size: {bytes(self._line[:24])!r}")
             if len(self._line) >= MAX_CHUNK_LINE:
-                raise ProtocolViolation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
+                raise ProtocolViolation(
+                    "too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes"
+                )
             return position
         found = re.fullmatch(_CHUNK_SIZE, line)
         if found is None:
@@ -164,7 +166,9 @@ class Chunked(Looked):
         line, position = self._read_line(data, position, limit)
         if line is None:
             if len(self._line) >= limit:
-                raise ProtocolViolation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
+                raise ProtocolViolation(
+                    "too_large", f"the trailers are longer than {MAX_TRAILERS} bytes"
+                )
         elif line == b"\r":
             self.complete = True
         elif re.fullmatch(_TRAILER, line):

@@ -18,8 +18,12 @@ MAX_FIELDS = 256
 
 TOKEN = f"[{TCHAR}]+"
 FIELD = rf"{TOKEN}+:[\t -~\x80-\xff]*+"  # possessive: there is one way to read a field, so none is tried again
-_head = re.compile(rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?((?:\r\n{FIELD})*+)").fullmatch
-_fields = re.compile(r"\r\n([^:]++):[\t ]*+([^\r]*(?<![\t ])|)[\t ]*+").findall  # values without the blanks around them
+_head = re.compile(
+    rf"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?((?:\r\n{FIELD})*+)"
+).fullmatch
+_fields = re.compile(
+    r"\r\n([^:]++):[\t ]*+([^\r]*(?<![\t ])|)[\t ]*+"
+).findall  # values without the blanks around them
 bare_lf = re.compile(rb"(?<!\r)\n").search
 _close = re.compile(r"(?:^|[ \t,])close(?:$|[ \t,])").search
 
@@ -52,21 +56,29 @@ def read_head(raw: bytes) -> Head:
     minor, status, block = found.groups()
     headers = _fields(block)
     if len(headers) > MAX_FIELDS:
-        raise ProtocolViolation("too_large", f"the head of the response has more than {MAX_FIELDS} fields")
+        raise ProtocolViolation(
+            "too_large", f"the head of the response has more than {MAX_FIELDS} fields"
+        )
     named = by_name(headers)
     length: int | None = None
     if "content-length" in named:
         digits = named["content-length"]
         if not digits.isdecimal() or len(digits) > 19:  # of latin-1, only 0 to 9 are
-            raise ProtocolViolation("protocol", "Content-Length is not one number of 1 to 19 digits")
+            raise ProtocolViolation(
+                "protocol", "Content-Length is not one number of 1 to 19 digits"
+            )
         length = int(digits)
     chunked = "transfer-encoding" in named
     if chunked:
         if named["transfer-encoding"].lower() != "chunked":  # a repeated field is joined by a comma
             raise ProtocolViolation("protocol", "Transfer-Encoding is not exactly 'chunked'")
         if length is not None or minor == "0":
-            raise ProtocolViolation("protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0")
-    close = minor == "0" or ("connection" in named and _close(named["connection"].lower()) is not None)
+            raise ProtocolViolation(
+                "protocol", "Transfer-Encoding together with Content-Length, or in HTTP/1.0"
+            )
+    close = minor == "0" or (
+        "connection" in named and _close(named["connection"].lower()) is not None
+    )
     return Head(raw, int(status), tuple(headers), named, chunked, length, close)
 
 

@@ -12,7 +12,9 @@ from ..values._messages import Headers, Request
 from ..values._url import split_url
 from ._head import TOKEN
 
-MAX_SINGLE_WRITE = 64 * 1024  # up to here head and body leave together; a larger body is never copied
+MAX_SINGLE_WRITE = (
+    64 * 1024
+)  # up to here head and body leave together; a larger body is never copied
 
 _FRAMING = frozenset(("content-length", "host", "transfer-encoding"))
 _PRINTABLE = bytes(range(0x20, 0x7F))
@@ -40,7 +42,10 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     target = f"{path}?{query}" if query else path
     host = [] if "host" in names else [f"Host: {authority}"]
     length = [] if "content-length" in names else [f"Content-Length: {size}"]
-    head = _encoded([f"{request.method} {target} HTTP/1.1", *host, *map(": ".join, headers), *length, "", ""], request)
+    head = _encoded(
+        [f"{request.method} {target} HTTP/1.1", *host, *map(": ".join, headers), *length, "", ""],
+        request,
+    )
     if size <= MAX_SINGLE_WRITE and isinstance(body, bytes | bytearray | memoryview):
         return (scheme, authority), [memoryview(head + body)]  # a memoryview's repr shows no header
     return (scheme, authority), [memoryview(head), *_apart(body)]
@@ -53,7 +58,11 @@ def _encoded(lines: list[str], request: Request) -> bytes:
     no name or value holds one.
     """
     head = "\r\n".join(lines).encode("utf-8", "surrogatepass")
-    if head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1) or lines[0].count(" ") != 2 or "#" in lines[0]:
+    if (
+        head.translate(None, _PRINTABLE) != b"\r\n" * (len(lines) - 1)
+        or lines[0].count(" ") != 2
+        or "#" in lines[0]
+    ):
         raise _misfit(request)
     return head
 
@@ -77,7 +86,9 @@ def _check_framing(names: list[str], headers: Headers, size: int) -> None:
         raise ConstructionError("host", "there once")
     if "transfer-encoding" in names:
         raise ConstructionError("transfer-encoding", "left out: the body's length is known")
-    if "content-length" in names and [value for name, value in headers if name.lower() == "content-length"] != [str(size)]:
+    if "content-length" in names and [
+        value for name, value in headers if name.lower() == "content-length"
+    ] != [str(size)]:
         raise ConstructionError("content-length", "the length of the body, once")
 
 
@@ -86,4 +97,6 @@ def _misfit(request: Request) -> ConstructionError:
     for name, value in request.headers:
         if not (_token(name) and value.isascii() and value.isprintable()):
             return ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
-    return ConstructionError("url", "printable ASCII without blanks or fragment, percent-encoded where needed")
+    return ConstructionError(
+        "url", "printable ASCII without blanks or fragment, percent-encoded where needed"
+    )

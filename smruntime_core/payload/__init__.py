@@ -33,4 +33,13 @@ from ._lines import LineDecoder
 from ._sse import ServerSentEvent, SSEDecoder
 from ._text import TextDecoder
 
-__all__ = ["JSON", "NEED_DATA", "JSONLinesDecoder", "JSONRecordDecoder", "LineDecoder", "SSEDecoder", "ServerSentEvent", "TextDecoder"]
+__all__ = [
+    "JSON",
+    "NEED_DATA",
+    "JSONLinesDecoder",
+    "JSONRecordDecoder",
+    "LineDecoder",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "TextDecoder",
+]

@@ -40,7 +40,9 @@ _SHALLOW = rf'{_WHOLE_STRING}|[\[{{](?:[^\[\]{{}}"]++|{_WHOLE_STRING}|{_FLAT})*+
 _shallow = re.compile(rf"[ \t\r\n]*+({_SHALLOW})", re.DOTALL).match
 _gap = re.compile(r"[ \t\r\n]*+")
 _scalar = re.compile(r"[-+.0-9A-Za-z]*+")
-_half_scalar = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][+-]?))?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?").fullmatch
+_half_scalar = re.compile(
+    r"-?(?:(?:0|[1-9][0-9]*)(?:\.|(?:\.[0-9]+)?[eE][+-]?))?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?"
+).fullmatch
 _BLANKS = frozenset(" \t\r\n")
 _FIRST_OF_SCALAR = frozenset("-0123456789tfn")
 _FIRST_OF_NESTED = frozenset('"[{')
@@ -72,7 +74,9 @@ class JSONLinesDecoder(IncrementalDecoder[JSON]):
             try:
                 yield self._parse(line)
             except ValueError:
-                raise TruncatedStream("the stream ended within a line, and what there is of it is not JSON") from None
+                raise TruncatedStream(
+                    "the stream ended within a line, and what there is of it is not JSON"
+                ) from None
 
     def _filled(self, lines: Iterator[str]) -> Iterator[str]:
         for line in lines:
@@ -245,7 +249,9 @@ def _parser() -> Callable[[str], JSON]:
         except ValueError:
             raise StreamError("a number of JSON has more digits than Python converts") from None
         except RecursionError:
-            raise StreamError("JSON nested deeper than what is left of the caller's stack") from None
+            raise StreamError(
+                "JSON nested deeper than what is left of the caller's stack"
+            ) from None
 
     return parse
 

@@ -74,7 +74,9 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
             last = self._complete()
             yield ServerSentEvent(last.data, last.event, last.id, last.retry, terminated=False)
         elif self._in_event:
-            raise TruncatedStream("the stream ended within a server-sent event: there is no blank line after it")
+            raise TruncatedStream(
+                "the stream ended within a server-sent event: there is no blank line after it"
+            )
 
     def _events_of(self, lines: Iterator[str]) -> Iterator[ServerSentEvent]:
         for line in lines:
@@ -96,7 +98,9 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
         if name == "data":
             self._size += len(value) + 1
             if self._size > self._max_event + 1:
-                raise StreamError(f"a server-sent event is longer than {self._max_event} characters")
+                raise StreamError(
+                    f"a server-sent event is longer than {self._max_event} characters"
+                )
             if self._data is None:
                 self._data = value
             else:
@@ -108,7 +112,9 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
         elif name == "id":
             if "\0" not in value:
                 self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= 18:  # more would be 30 million years
+        elif (
+            name == "retry" and value.isascii() and value.isdigit() and len(value) <= 18
+        ):  # more would be 30 million years
             self._retry = int(value)
 
     def _complete(self) -> ServerSentEvent:

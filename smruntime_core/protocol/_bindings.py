@@ -31,7 +31,12 @@ class Binding(Field):
     """One line of the table: a member of an operation or output and its place on the wire."""
 
     def __init__(
-        self, location: Location, wire_name: str, rule: Rule | WholeNumber | Blob, default: object = REQUIRED, secret: bool = False
+        self,
+        location: Location,
+        wire_name: str,
+        rule: Rule | WholeNumber | Blob,
+        default: object = REQUIRED,
+        secret: bool = False,
     ) -> None:
         super().__init__(default, rule.check, secret, compare=True)
         self.location = location
@@ -47,7 +52,9 @@ def label(wire_name: str, rule: Rule) -> Any:
     return Binding(Location.LABEL, wire_name, rule)
 
 
-def header(wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False) -> Any:
+def header(
+    wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False
+) -> Any:
     """A member that travels as a header field."""
     return Binding(Location.HEADER, wire_name, rule, default, secret)
 
@@ -76,11 +83,21 @@ class Table:
         self.bindings = bindings
         self.labels = [binding for binding in bindings if binding.location is Location.LABEL]
         self.document = [binding for binding in bindings if binding.location is Location.DOCUMENT]
-        self.header_names = {binding.name: binding.wire_name for binding in bindings if binding.location is Location.HEADER}
-        self.members = {wire_name.lower(): name for name, wire_name in self.header_names.items()}  # by header
+        self.header_names = {
+            binding.name: binding.wire_name
+            for binding in bindings
+            if binding.location is Location.HEADER
+        }
+        self.members = {
+            wire_name.lower(): name for name, wire_name in self.header_names.items()
+        }  # by header
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
+@dataclass_transform(
+    frozen_default=True,
+    kw_only_default=True,
+    field_specifiers=(field, label, header, payload, stream, document),
+)
 class MessageRecord(Record):
     """A record whose members travel in an HTTP message."""
 

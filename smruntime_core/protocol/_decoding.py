@@ -37,14 +37,22 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
         raise ResponseError("the body of a successful answer was cut short").about(told)
     if kind._table.document:
         said = document(response.body)
-        values |= {b.name: said[b.wire_name] for b in kind._table.document if isinstance(said.get(b.wire_name), str)}
+        values |= {
+            b.name: said[b.wire_name]
+            for b in kind._table.document
+            if isinstance(said.get(b.wire_name), str)
+        }
     values["metadata"] = told
     return unchecked(kind, values)
 
 
-def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
+def error(
+    modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]
+) -> ServiceError:
     """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
-    if b"x-amz-security-token" in response.body.lower():  # a mismatch quotes what was signed, and so a secret of the caller's
+    if (
+        b"x-amz-security-token" in response.body.lower()
+    ):  # a mismatch quotes what was signed, and so a secret of the caller's
         response = response.replace(body=_quoted_token(b"<redacted>", response.body))
     found = response.named
     said = document(response.body)
@@ -52,7 +60,9 @@ def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: 
         filter(None, (_shape_name(said.get(key)) for key in ("__type", "code", "Code"))), None
     )
     kind = next((known for known in modelled if known.default_code == code), ServiceError)
-    message = next((text for key in ("message", "Message") if isinstance(text := said.get(key), str)), "")
+    message = next(
+        (text for key in ("message", "Message") if isinstance(text := said.get(key), str)), ""
+    )
     made = kind(
         message,
         code=code,
@@ -78,7 +88,9 @@ def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
         error.read_message()
 
 
-def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
+def metadata(
+    response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]
+) -> Metadata:
     """Return what every answer says of itself."""
     return Metadata(request_id_of(response.headers), response.status, response.headers, attempts)
 
@@ -104,6 +116,9 @@ def document(body: bytes) -> dict[str, object]:
 
     try:
         found = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
+    except (
+        ValueError,
+        RecursionError,
+    ):  # not JSON, not UTF-8, a number with too many digits; nested too deep
         return {}
     return cast("dict[str, object]", found) if isinstance(found, dict) else {}

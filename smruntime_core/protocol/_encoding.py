@@ -27,4 +27,6 @@ def request(operation: RequestRecord, base: Endpoint) -> Request:
 def headers(record: MessageRecord) -> Headers:
     """Return the header fields of the members that were given, in the order of the table."""
     names = record._table.header_names
-    return tuple([(names[member], str(value)) for member, value in vars(record).items() if member in names])
+    return tuple(
+        [(names[member], str(value)) for member, value in vars(record).items() if member in names]
+    )

@@ -24,7 +24,18 @@ from ..errors import (
 from ..metadata import Attempt
 from ..values._bodies import STREAMED, Body, BodyMember
 from ..values._messages import Request, Response
-from ..values._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
+from ..values._rules import (
+    FILENAME,
+    LOCATION,
+    NAME,
+    NEW_SESSION_ID,
+    OUTPUT_PATH,
+    SESSION_ID,
+    Blob,
+    WholeNumber,
+    header_text,
+    name,
+)
 from ..values._url import Endpoint
 from . import _decoding as _decode
 from . import _encoding as _encode
@@ -55,7 +66,9 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is no such URL.
         """
-        return _encode.request(self, endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint))
+        return _encode.request(
+            self, endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint)
+        )
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """The output that `response` says; raises the `ServiceError` that it says otherwise.
@@ -96,10 +109,18 @@ class InvokeEndpointOutput(Output):
 
     body: bytes = payload("Body")
     content_type: str | None = header("Content-Type", TEXT, default=None)
-    invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
-    new_session_id: str | None = header("X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None)
-    closed_session_id: str | None = header("X-Amzn-SageMaker-Closed-Session-Id", name(256), default=None)
+    invoked_production_variant: str | None = header(
+        "x-Amzn-Invoked-Production-Variant", TEXT, default=None
+    )
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
+    new_session_id: str | None = header(
+        "X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None
+    )
+    closed_session_id: str | None = header(
+        "X-Amzn-SageMaker-Closed-Session-Id", name(256), default=None
+    )
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
@@ -142,15 +163,25 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     target_model: str | None = header("X-Amzn-SageMaker-Target-Model", TEXT, default=None)
     target_variant: str | None = header("X-Amzn-SageMaker-Target-Variant", NAME, default=None)
-    target_container_hostname: str | None = header("X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None)
+    target_container_hostname: str | None = header(
+        "X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
-    enable_explanations: str | None = header("X-Amzn-SageMaker-Enable-Explanations", SHORT_TEXT, default=None)
-    inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
+    enable_explanations: str | None = header(
+        "X-Amzn-SageMaker-Enable-Explanations", SHORT_TEXT, default=None
+    )
+    inference_component_name: str | None = header(
+        "X-Amzn-SageMaker-Inference-Component", NAME, default=None
+    )
     session_id: str | None = header("X-Amzn-SageMaker-Session-Id", SESSION_ID, default=None)
-    prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+    prefix_aware_id: str | None = header(
+        "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
+    )
 
     @property
     def send_once(self) -> bool:
@@ -170,8 +201,12 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 
     body: bytes = stream("Body", default=b"")
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
-    invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    invoked_production_variant: str | None = header(
+        "x-Amzn-Invoked-Production-Variant", TEXT, default=None
+    )
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
 
 
 class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResponseStreamOutput]):
@@ -202,19 +237,30 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
         ModelStreamError,
         InternalStreamFailure,
     )
-    stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (ModelStreamError, InternalStreamFailure)
+    stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        ModelStreamError,
+        InternalStreamFailure,
+    )
 
     endpoint_name: str = label("EndpointName", NAME)
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     target_variant: str | None = header("X-Amzn-SageMaker-Target-Variant", NAME, default=None)
-    target_container_hostname: str | None = header("X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None)
+    target_container_hostname: str | None = header(
+        "X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
-    inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
+    inference_component_name: str | None = header(
+        "X-Amzn-SageMaker-Inference-Component", NAME, default=None
+    )
     session_id: str | None = header("X-Amzn-SageMaker-Session-Id", name(256), default=None)
-    prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+    prefix_aware_id: str | None = header(
+        "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
+    )
 
 
 class InvokeEndpointAsyncOutput(Output):
@@ -258,13 +304,21 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
     body: Body | None = payload("Body", Blob(128_000), default=None)
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
     input_location: str | None = header("X-Amzn-SageMaker-InputLocation", LOCATION, default=None)
-    s3_output_path_extension: str | None = header("X-Amzn-SageMaker-S3OutputPathExtension", OUTPUT_PATH, default=None)
+    s3_output_path_extension: str | None = header(
+        "X-Amzn-SageMaker-S3OutputPathExtension", OUTPUT_PATH, default=None
+    )
     filename: str | None = header("X-Amzn-SageMaker-Filename", FILENAME, default=None)
-    request_ttl_seconds: int | None = header("X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None)
-    invocation_timeout_seconds: int | None = header("X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None)
+    request_ttl_seconds: int | None = header(
+        "X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None
+    )
+    invocation_timeout_seconds: int | None = header(
+        "X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None
+    )
 
     def _check_members(self) -> None:
         if (self.body is None) == (self.input_location is None):

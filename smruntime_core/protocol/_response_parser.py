@@ -89,9 +89,13 @@ class ResponseParser:
             return
         said = head.named.get("content-type", "")
         if said.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            self._failure = StreamError(f"a {head.status} whose Content-Type is not {CONTENT_TYPE}").about(self._metadata)
+            self._failure = StreamError(
+                f"a {head.status} whose Content-Type is not {CONTENT_TYPE}"
+            ).about(self._metadata)
         else:
-            output = _decode.output(self._operation.output, Response(head.status, head.headers), attempts)
+            output = _decode.output(
+                self._operation.output, Response(head.status, head.headers), attempts
+            )
             self._ready.append(ResponseStarted(output))
 
     def receive_data(self, data: bytes) -> None:
@@ -123,7 +127,9 @@ class ResponseParser:
         if self._ready:
             return self._ready.pop()
         if self._failure is not None:
-            raise self._failure.with_traceback(None)  # else each raise would add to the traceback of the one before
+            raise self._failure.with_traceback(
+                None
+            )  # else each raise would add to the traceback of the one before
         try:
             message = self._frames.next_event()
             while message is not NEED_DATA:
@@ -139,7 +145,9 @@ class ResponseParser:
         if self._whole:
             self._whole = False
             if self._cut:
-                self._failure = TruncatedStream("the body of the answer was cut short").about(self._metadata)
+                self._failure = TruncatedStream("the body of the answer was cut short").about(
+                    self._metadata
+                )
                 raise self._failure
             return ResponseEnded()
         return NEED_DATA
@@ -160,18 +168,28 @@ class ResponseParser:
             raise self._exception(_text(message, ":exception-type"), message)
         if kind == "error":
             said = message.headers.get(":error-message", "")
-            raise self._error(ServiceError, _text(message, ":error-code"), said if isinstance(said, str) else "", message)
+            raise self._error(
+                ServiceError,
+                _text(message, ":error-code"),
+                said if isinstance(said, str) else "",
+                message,
+            )
         raise StreamError("an event whose :message-type is none of event, exception, error")
 
     def _exception(self, code: str, message: Message) -> ServiceError:
-        kind = next((known for known in self._operation.stream_errors if known.default_code == code), ServiceError)
+        kind = next(
+            (known for known in self._operation.stream_errors if known.default_code == code),
+            ServiceError,
+        )
         said = _decode.document(message.payload)
         text = said.get("Message", said.get("message", ""))
         made = self._error(kind, code, text if isinstance(text, str) else "", message)
         _decode.set_members(made, said)
         return made
 
-    def _error(self, kind: type[ServiceError], code: str, text: str, message: Message) -> ServiceError:
+    def _error(
+        self, kind: type[ServiceError], code: str, text: str, message: Message
+    ) -> ServiceError:
         status = self._head.status if self._head else 200
         return kind(text, code=code, status=status, body=message.payload, metadata=self._metadata)
 
@@ -183,7 +201,9 @@ def _text(message: Message, name: str) -> str:
     return value
 
 
-def whole(operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]) -> Output:
+def whole(
+    operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]
+) -> Output:
     """The output of an answer that has been received whole, the bytes of its parts joined; raises the error that it says."""
     parser = ResponseParser(operation)
     parser.receive_head(response, attempts=tuple(attempts))

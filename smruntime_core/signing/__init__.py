@@ -42,7 +42,13 @@ from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
 
 if TYPE_CHECKING:
     from ._bearer import BearerToken, bearer_token, verify_bearer
-    from ._chunk_signer import STREAMING_PAYLOAD, STREAMING_PAYLOAD_TRAILER, STREAMING_UNSIGNED_PAYLOAD_TRAILER, ChunkSigner, encoded_length
+    from ._chunk_signer import (
+        STREAMING_PAYLOAD,
+        STREAMING_PAYLOAD_TRAILER,
+        STREAMING_UNSIGNED_PAYLOAD_TRAILER,
+        ChunkSigner,
+        encoded_length,
+    )
     from ._chunk_verifier import ChunkVerifier, Trailers
     from ._events import STREAMING_EVENTS, EventSigner, EventVerifier
     from ._explain import Difference, Explanation, explain

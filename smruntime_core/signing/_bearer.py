@@ -26,7 +26,14 @@ EARLY = 300  # seconds before its end that a token is replaced
 _VERSION = "&Version=1"
 
 
-def bearer_token(credentials: Credentials, region: str, *, now: float, expires: int = MAX_EXPIRES, service: str = "sagemaker") -> str:
+def bearer_token(
+    credentials: Credentials,
+    region: str,
+    *,
+    now: float,
+    expires: int = MAX_EXPIRES,
+    service: str = "sagemaker",
+) -> str:
     """A token for `service` ("sagemaker", "bedrock") in `region`, good for `expires` seconds from `now`, or as long as the credentials.
 
     Raises `ConstructionError` if `expires` is not 1 to 43200 or `now` is not finite.
@@ -34,19 +41,32 @@ def bearer_token(credentials: Credentials, region: str, *, now: float, expires: 
     check_clock(now)
     if type(expires) is not int or not 1 <= expires <= MAX_EXPIRES:
         raise ConstructionError("expires", f"whole seconds from 1 to {MAX_EXPIRES}")
-    url = presign(_request(service), credentials, Scope(region, service), now=now, expires=expires).url
-    return _prefix(service) + b64encode(f"{url.removeprefix('https://')}{_VERSION}".encode()).decode()
+    url = presign(
+        _request(service), credentials, Scope(region, service), now=now, expires=expires
+    ).url
+    return (
+        _prefix(service) + b64encode(f"{url.removeprefix('https://')}{_VERSION}".encode()).decode()
+    )
 
 
 def verify_bearer(
-    token: str, credentials_by_id: Mapping[str, Credentials], scope: Scope, *, now: float, max_skew: float = MAX_SKEW
+    token: str,
+    credentials_by_id: Mapping[str, Credentials],
+    scope: Scope,
+    *,
+    now: float,
+    max_skew: float = MAX_SKEW,
 ) -> Credentials:
     """Return the credentials that made `token`; raises like `verify`."""
     check_clock(now, max_skew)
     made = _url(token, scope.service)
     if made is None:
-        raise refusal("UnrecognizedClientException", "The bearer token included in the request is invalid.")
-    request = _request(scope.service).replace(url=made, headers=(("host", f"{scope.service}.amazonaws.com"),))
+        raise refusal(
+            "UnrecognizedClientException", "The bearer token included in the request is invalid."
+        )
+    request = _request(scope.service).replace(
+        url=made, headers=(("host", f"{scope.service}.amazonaws.com"),)
+    )
     return verify(request, credentials_by_id, scope, now=now, max_skew=max_skew)
 
 
@@ -74,9 +94,15 @@ class BearerToken:
         if not first <= now < last:
             source = self._credentials
             credentials = source if isinstance(source, Credentials) else source()
-            token = bearer_token(credentials, self._region, now=now, expires=self._expires, service=self._service)
+            token = bearer_token(
+                credentials, self._region, now=now, expires=self._expires, service=self._service
+            )
             end = min(now + self._expires, credentials.expires_at or now + self._expires)
-            self._kept = token, now, end - min(EARLY, (end - now) / 2)  # in one step: threads share it
+            self._kept = (
+                token,
+                now,
+                end - min(EARLY, (end - now) / 2),
+            )  # in one step: threads share it
         return token
 
     def __repr__(self) -> str:

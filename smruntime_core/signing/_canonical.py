@@ -58,14 +58,18 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.
 _ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
 _plain_path = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
-_blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
+_blanks = re.compile(
+    r"[ \t\n\v\f\r]+"
+)  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
 
 
 def canonical_target(url: str, dialect: Dialect) -> tuple[str, str, str]:
     """Authority, canonical path and canonical query of `url`; raises `ConstructionError` if it is no http(s) URL."""
     _, authority, path, query = split_url(url)
     try:
-        path = canonical_path(path, normalize=dialect.normalize_path, double_encode=dialect.double_encode)
+        path = canonical_path(
+            path, normalize=dialect.normalize_path, double_encode=dialect.double_encode
+        )
         return authority, path, canonical_query(query, normalize=dialect.normalize_query)
     except UnicodeEncodeError:
         raise ConstructionError("url", "text without lone surrogates") from None
@@ -80,7 +84,9 @@ def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
         return path
     if normalize:
         path = _resolve(path)
-    return "/".join(_encode(segment if double_encode else _decoded(segment)) for segment in path.split("/"))
+    return "/".join(
+        _encode(segment if double_encode else _decoded(segment)) for segment in path.split("/")
+    )
 
 
 def _resolve(path: str) -> str:
@@ -100,7 +106,10 @@ def canonical_query(query: str, *, normalize: bool = True) -> str:
         return ""
     encoded = strictly if normalize else str
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    return "&".join(f"{name}={value}" for name, value in sorted((encoded(name), encoded(value)) for name, _, value in pairs))
+    return "&".join(
+        f"{name}={value}"
+        for name, value in sorted((encoded(name), encoded(value)) for name, _, value in pairs)
+    )
 
 
 def strictly(text: str) -> str:
@@ -130,7 +139,9 @@ def _decoded(text: str) -> bytes:
 def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return canonical values by lower-case name: blanks folded, repeated fields joined by commas."""
     found = {name.lower(): value for name, value in headers}
-    text = " | ".join(["", *found.values(), ""])  # a blank at either end of a value is now one of two
+    text = " | ".join(
+        ["", *found.values(), ""]
+    )  # a blank at either end of a value is now one of two
     if len(found) == len(headers) and "  " not in text and text.isprintable():
         return found
     folded: dict[str, list[str]] = {}
@@ -150,7 +161,14 @@ def signed_names(headers: Mapping[str, str], chosen: Collection[str] | None) -> 
     return sorted([name for name in headers if name in wanted or name.startswith("x-amz-")])
 
 
-def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], names: Sequence[str], payload_hash: str) -> str:
+def canonical_request(
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    names: Sequence[str],
+    payload_hash: str,
+) -> str:
     """Return the canonical request, in which the headers called `names` are signed."""
     lines = "".join([f"{name}:{headers[name]}\n" for name in names])
     return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{payload_hash}"

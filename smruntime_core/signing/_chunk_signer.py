@@ -39,7 +39,9 @@ ECDSA_WIDTH = 144
 
 # Possessive, so each character is looked at once or twice: the value is words with blanks between
 # them.
-read_trailer = re.compile(rf"([{TCHAR}]++):[ \t]*+((?:[!-~]++(?: ++(?=[!-~]))?+)*+)[ \t]*+").fullmatch
+read_trailer = re.compile(
+    rf"([{TCHAR}]++):[ \t]*+((?:[!-~]++(?: ++(?=[!-~]))?+)*+)[ \t]*+"
+).fullmatch
 
 
 class ChunkSigner:
@@ -76,7 +78,9 @@ class ChunkSigner:
         said = word(key.algorithm, bool(trailers), sign_chunks)
         added = _describing(request, length, self._trailers)
         dialect = dialect._replace(add_payload_hash=True)
-        made = sign(_with(request, added), credentials, scope, now=now, payload_hash=said, dialect=dialect)
+        made = sign(
+            _with(request, added), credentials, scope, now=now, payload_hash=said, dialect=dialect
+        )
         self.headers = added + made.headers
         self.signature = made.signature
         self._chain = Chain(credentials, scope, made.signature)
@@ -92,10 +96,14 @@ class ChunkSigner:
     def end(self, trailers: Mapping[str, str] | None = None) -> bytes:
         """What ends the body; raises `ConstructionError` unless it is whole and `trailers` are those that were announced."""
         if self._left:
-            raise ConstructionError("length", "the length of the body", f"{self._left} bytes are missing")
+            raise ConstructionError(
+                "length", "the length of the body", f"{self._left} bytes are missing"
+            )
         given = {name.lower(): value for name, value in (trailers or {}).items()}
         if sorted(given) != sorted(self._trailers):
-            raise ConstructionError("trailers", f"those announced: {', '.join(self._trailers) or 'none'}")
+            raise ConstructionError(
+                "trailers", f"those announced: {', '.join(self._trailers) or 'none'}"
+            )
         lines = [f"{name}:{_checked_trailer(name, given[name])}" for name in self._trailers]
         last = self._framed(b"", end=b"")
         if lines and self._signed:
@@ -111,7 +119,12 @@ class ChunkSigner:
 
 
 def encoded_length(
-    length: int, chunk_size: int, *, trailers: Mapping[str, int] | None = None, sign_chunks: bool = True, sigv4a: bool = False
+    length: int,
+    chunk_size: int,
+    *,
+    trailers: Mapping[str, int] | None = None,
+    sign_chunks: bool = True,
+    sigv4a: bool = False,
 ) -> int:
     """How many bytes a body of `length` has in chunks of `chunk_size`: what Content-Length says.
 
@@ -121,7 +134,13 @@ def encoded_length(
     signature = len(";chunk-signature=") + width if sign_chunks else 0
     whole, rest = divmod(length, checked_limit("chunk_size", chunk_size))
     sizes = [(chunk_size, whole), (rest, int(rest > 0))]
-    total = sum(count * (len(f"{size:x}") + signature + size + 4) for size, count in sizes) + 1 + signature + 2 + 2
+    total = (
+        sum(count * (len(f"{size:x}") + signature + size + 4) for size, count in sizes)
+        + 1
+        + signature
+        + 2
+        + 2
+    )
     total += sum(len(name) + 1 + size + 2 for name, size in (trailers or {}).items())
     return total + (len(TRAILER_SIGNATURE) + 1 + width + 2 if trailers and sign_chunks else 0)
 
@@ -145,7 +164,9 @@ def _describing(request: Request, length: int, names: Sequence[str]) -> Headers:
 def _with(request: Request, added: Headers) -> Request:
     """`request` with the fields `added`, in place of those of the same name."""
     names = {name for name, _ in added}
-    return request.replace(headers=tuple(pair for pair in request.headers if pair[0].lower() not in names) + added)
+    return request.replace(
+        headers=tuple(pair for pair in request.headers if pair[0].lower() not in names) + added
+    )
 
 
 def _checked_trailer(name: str, value: str) -> str:
@@ -156,4 +177,8 @@ def _checked_trailer(name: str, value: str) -> str:
 
 def trailers_said(lines: Sequence[str]) -> str:
     """Canonical trailers: a line each, sorted by name."""
-    return trailers("".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.partition(":")[0])).encode())
+    return trailers(
+        "".join(
+            f"{line}\n" for line in sorted(lines, key=lambda line: line.partition(":")[0])
+        ).encode()
+    )

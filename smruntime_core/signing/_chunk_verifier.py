@@ -11,7 +11,13 @@ from ..values._dates import parse_stamp
 from ..values._incremental import IncrementalDecoder, checked_limit
 from ..values._messages import Credentials, Headers, Request
 from ._canonical import canonical_headers
-from ._chunk_signer import STREAMING_UNSIGNED_PAYLOAD_TRAILER, TRAILER_SIGNATURE, read_trailer, trailers_said, word
+from ._chunk_signer import (
+    STREAMING_UNSIGNED_PAYLOAD_TRAILER,
+    TRAILER_SIGNATURE,
+    read_trailer,
+    trailers_said,
+    word,
+)
 from ._claim import Claim
 from ._keys import AnyScope
 from ._signature_chain import Chain, piece
@@ -42,7 +48,14 @@ class ChunkVerifier(IncrementalDecoder[Event]):
     `TruncatedStream` if it ends early. Raises `ConstructionError` if `request` announces no such body.
     """
 
-    def __init__(self, request: Request, credentials: Credentials, scope: AnyScope, *, max_chunk: int = MAX_CHUNK) -> None:
+    def __init__(
+        self,
+        request: Request,
+        credentials: Credentials,
+        scope: AnyScope,
+        *,
+        max_chunk: int = MAX_CHUNK,
+    ) -> None:
         super().__init__()
         claim, find = Claim.of(request), canonical_headers(request.headers).get
         said = find("x-amz-content-sha256", "")
@@ -50,7 +63,9 @@ class ChunkVerifier(IncrementalDecoder[Event]):
         self._trailing = said.endswith("-TRAILER")
         if self._signed and said != word(claim.algorithm, self._trailing, sign_chunks=True):
             raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
-        self._announced = sorted(name.strip().lower() for name in find("x-amz-trailer", "").split(",") if name.strip())
+        self._announced = sorted(
+            name.strip().lower() for name in find("x-amz-trailer", "").split(",") if name.strip()
+        )
         self._length = find("x-amz-decoded-content-length")
         self._now = parse_stamp(claim.stamp) or 0
         self._chain = Chain(credentials, claim.key_scope(scope), claim.signature)
@@ -76,7 +91,9 @@ class ChunkVerifier(IncrementalDecoder[Event]):
             count += len(data)
             yield data
         if self._length is not None and self._length != str(count):
-            raise StreamError(f"the body has {count} bytes, which is not the length that was announced")
+            raise StreamError(
+                f"the body has {count} bytes, which is not the length that was announced"
+            )
         fields = yield from self._fields()
         if self._trailing:
             yield Trailers(fields)

@@ -45,15 +45,26 @@ class Claim(NamedTuple):
         if query is None and authorization is None:
             raise refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
         if query is not None and authorization is not None:
-            raise refusal("IncompleteSignatureException", "A request is signed in its headers or in its query, not in both.")
+            raise refusal(
+                "IncompleteSignatureException",
+                "A request is signed in its headers or in its query, not in both.",
+            )
         made = _of_headers(authorization, headers) if query is None else _of_query(query)
-        if made is None or (made.region is None) is not (made.algorithm == ECDSA) or (made.algorithm == HMAC and len(made.signature) != 64):
+        if (
+            made is None
+            or (made.region is None) is not (made.algorithm == ECDSA)
+            or (made.algorithm == HMAC and len(made.signature) != 64)
+        ):
             raise refusal("IncompleteSignatureException", _FORM)
         return made
 
     def key_scope(self, scope: AnyScope) -> AnyScope:
         """`scope`, with the algorithm of this signature."""
-        return RegionSet(scope.region, scope.service) if self.algorithm == ECDSA else Scope(scope.region, scope.service)
+        return (
+            RegionSet(scope.region, scope.service)
+            if self.algorithm == ECDSA
+            else Scope(scope.region, scope.service)
+        )
 
 
 _FORM = (
@@ -73,7 +84,18 @@ def _of_headers(authorization: str | None, headers: dict[str, str]) -> Claim | N
         return None
     algorithm, key_id, date, region, service, signed, signature = found.groups()
     token, region_set = headers.get("x-amz-security-token"), headers.get("x-amz-region-set")
-    return Claim(algorithm, key_id, date, region, service, signed, signature, headers.get("x-amz-date", ""), token, region_set)
+    return Claim(
+        algorithm,
+        key_id,
+        date,
+        region,
+        service,
+        signed,
+        signature,
+        headers.get("x-amz-date", ""),
+        token,
+        region_set,
+    )
 
 
 def _of_query(query: dict[str, str]) -> Claim | None:
@@ -84,7 +106,19 @@ def _of_query(query: dict[str, str]) -> Claim | None:
     key_id, date, region, service = found.groups()
     signed, stamp, expires = (query.get(name, "") for name in ("SignedHeaders", "Date", "Expires"))
     token, region_set = query.get("Security-Token"), query.get("Region-Set")
-    return Claim(algorithm, key_id, date, region, service, signed, signature, stamp, token, region_set, expires)
+    return Claim(
+        algorithm,
+        key_id,
+        date,
+        region,
+        service,
+        signed,
+        signature,
+        stamp,
+        token,
+        region_set,
+        expires,
+    )
 
 
 def _parameters(url: str) -> dict[str, str] | None:

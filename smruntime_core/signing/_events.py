@@ -62,7 +62,9 @@ class EventVerifier:
             raise StreamError(f"a signed event has the headers {DATE} and {SIGNATURE}")
         seconds = date / 1000
         if not abs(seconds - now) <= max_skew:
-            raise SignatureMismatch(f"an event was signed more than {max_skew / 60:g} min from {stamp_of(now)}")
+            raise SignatureMismatch(
+                f"an event was signed more than {max_skew / 60:g} min from {stamp_of(now)}"
+            )
         try:
             headers = encode_headers({DATE: date})
             right = self._chain.accepts(signature.hex(), piece(message.payload, headers), seconds)

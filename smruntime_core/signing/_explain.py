@@ -60,13 +60,22 @@ def explain(signed: Signature | Presigned, other: str | Signature | Presigned = 
     `other` is another signature, or an error's message (`ServiceError.message_raw`) or body that quotes a canonical request, a string
     to sign or both, or one of those texts itself. A text that is neither is not compared.
     """
-    canonical, text = _quoted(other) if isinstance(other, str) else (other.canonical_request, other.string_to_sign)
+    canonical, text = (
+        _quoted(other)
+        if isinstance(other, str)
+        else (other.canonical_request, other.string_to_sign)
+    )
     found: list[Difference] = []
     if canonical is not None:
         found += _canonical_differences(signed.canonical_request, canonical)
     if text is not None:
         found += _string_differences(signed.string_to_sign, text, known=canonical is not None)
-    return Explanation(redacted(signed.canonical_request), signed.string_to_sign, tuple(found), canonical is not None or text is not None)
+    return Explanation(
+        redacted(signed.canonical_request),
+        signed.string_to_sign,
+        tuple(found),
+        canonical is not None or text is not None,
+    )
 
 
 def _quoted(text: str) -> tuple[str | None, str | None]:
@@ -105,7 +114,9 @@ def _parts(canonical: str) -> dict[str, str]:
     for pair in lines[2].split("&") if lines[2] else ():
         name, _, value = pair.partition("=")
         parameters.setdefault(f"parameter {name}", []).append(value)
-    found = {"method": lines[0], "path": lines[1]} | {name: ", ".join(values) for name, values in parameters.items()}
+    found = {"method": lines[0], "path": lines[1]} | {
+        name: ", ".join(values) for name, values in parameters.items()
+    }
     for line in lines[3:blank]:
         name, _, value = line.partition(":")
         found[f"header {name}"] = value
@@ -169,7 +180,9 @@ def _string_differences(ours: str, theirs: str, *, known: bool) -> Iterator[Diff
         "It was signed for another date, region or service.",
         "The canonical requests differ: compare those.",
     )
-    for name, hint, mine, yours in zip(names, hints, (*ours.split("\n"), *[""] * 4), (*theirs.split("\n"), *[""] * 4), strict=False):
+    for name, hint, mine, yours in zip(
+        names, hints, (*ours.split("\n"), *[""] * 4), (*theirs.split("\n"), *[""] * 4), strict=False
+    ):
         if mine != yours and not (known and name == names[3]):
             yield Difference(name, mine, yours, hint)
 

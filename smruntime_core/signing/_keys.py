@@ -17,7 +17,9 @@ from ..values._rules import SCOPE_PART, Rule
 HMAC = "AWS4-HMAC-SHA256"
 ECDSA = "AWS4-ECDSA-P256-SHA256"
 _PATTERN = r"[a-zA-Z0-9*._-]+"
-REGIONS = Rule("regions joined by commas, '*' for any characters", rf"{_PATTERN}(?:,{_PATTERN})*", 1024)
+REGIONS = Rule(
+    "regions joined by commas, '*' for any characters", rf"{_PATTERN}(?:,{_PATTERN})*", 1024
+)
 _sha256 = hashlib.sha256
 
 

@@ -23,7 +23,17 @@ from ._sigv4 import TEXT, UNSIGNED_PAYLOAD, hash_payload, signing_key, string_to
 from ._verify import MAX_EXPIRES
 
 WRITTEN = frozenset(
-    f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Security-Token", "Region-Set", "Signature")
+    f"X-Amz-{name}"
+    for name in (
+        "Algorithm",
+        "Credential",
+        "Date",
+        "Expires",
+        "SignedHeaders",
+        "Security-Token",
+        "Region-Set",
+        "Signature",
+    )
 )
 _DROPPED = ("x-amz-date", "x-amz-security-token")  # in the query form they are parameters
 
@@ -69,24 +79,40 @@ def presign(
     address, _, query = request.url.partition("?")
     authority, path, _ = canonical_target(address, dialect)
     try:
-        own = canonical_headers([pair for pair in request.headers if pair[0].lower() not in _DROPPED])
+        own = canonical_headers(
+            [pair for pair in request.headers if pair[0].lower() not in _DROPPED]
+        )
         headers = {"host": authority, **own}
         names = signed_names(headers, signed_headers)
         query = _parameters(query, credentials, key, stamp, expires, names)
-        token = "" if credentials.session_token is None else f"&X-Amz-Security-Token={encode_value(credentials.session_token)}"
+        token = (
+            ""
+            if credentials.session_token is None
+            else f"&X-Amz-Security-Token={encode_value(credentials.session_token)}"
+        )
         signed = f"{query}{token}" if dialect.sign_session_token else query
         sorted_query = canonical_query(signed, normalize=dialect.normalize_query)
-        canonical = canonical_request(request.method, path, sorted_query, headers, names, payload_hash)
+        canonical = canonical_request(
+            request.method, path, sorted_query, headers, names, payload_hash
+        )
         text = string_to_sign(canonical, stamp, key)
     except (TypeError, ValueError):  # UnicodeEncodeError is one
         raise ConstructionError("request", TEXT) from None
     signature = key.sign(text)
-    return Presigned(f"{address}?{query}{token}&X-Amz-Signature={signature}", signature, canonical, text)
+    return Presigned(
+        f"{address}?{query}{token}&X-Amz-Signature={signature}", signature, canonical, text
+    )
 
 
-def _parameters(query: str, credentials: Credentials, key: Key, stamp: str, expires: int, names: list[str]) -> str:
+def _parameters(
+    query: str, credentials: Credentials, key: Key, stamp: str, expires: int, names: list[str]
+) -> str:
     """Return `query` with the parameters of a signature in place of those that it may have."""
-    kept = [pair for pair in query.split("&") if pair and strictly(pair.partition("=")[0]) not in WRITTEN]
+    kept = [
+        pair
+        for pair in query.split("&")
+        if pair and strictly(pair.partition("=")[0]) not in WRITTEN
+    ]
     added = {
         "Algorithm": key.algorithm,
         "Credential": f"{credentials.access_key_id}/{key.scope}",
@@ -95,4 +121,13 @@ def _parameters(query: str, credentials: Credentials, key: Key, stamp: str, expi
         "Region-Set": key.region_set,
         "SignedHeaders": ";".join(names),
     }
-    return "&".join([*kept, *(f"X-Amz-{name}={encode_value(value)}" for name, value in added.items() if value is not None)])
+    return "&".join(
+        [
+            *kept,
+            *(
+                f"X-Amz-{name}={encode_value(value)}"
+                for name, value in added.items()
+                if value is not None
+            ),
+        ]
+    )

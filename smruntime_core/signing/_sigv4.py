@@ -14,7 +14,14 @@ from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
 from ..values._dates import date_of, time_of_day
 from ..values._messages import Credentials, Headers, Request, Scope
-from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target, signed_names
+from ._canonical import (
+    STANDARD,
+    Dialect,
+    canonical_headers,
+    canonical_request,
+    canonical_target,
+    signed_names,
+)
 from ._keys import AnyScope, HmacKey, Key
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -88,7 +95,9 @@ def sign(
     if token is not None:
         written["x-amz-security-token"] = token
     credential = f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}"
-    written["authorization"] = f"{credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    written["authorization"] = (
+        f"{credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    )
     return Signature(tuple(written.items()), signature, canonical, text)
 
 

@@ -47,7 +47,9 @@ class EcdsaKey(Key):
         from cryptography.hazmat.primitives.asymmetric import ec
 
         try:
-            self._private.public_key().verify(bytes.fromhex(signature), text.encode(), ec.ECDSA(hashes.SHA256()))
+            self._private.public_key().verify(
+                bytes.fromhex(signature), text.encode(), ec.ECDSA(hashes.SHA256())
+            )
         except (InvalidSignature, ValueError):
             return False
         return True
@@ -58,15 +60,26 @@ def private_key(credentials: Credentials) -> EllipticCurvePrivateKey:
     try:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as missing:
-        raise ImportError("SigV4a needs cryptography: pip install 'smruntime-core[sigv4a]'") from missing
+        raise ImportError(
+            "SigV4a needs cryptography: pip install 'smruntime-core[sigv4a]'"
+        ) from missing
     return ec.derive_private_key(private_number(credentials), ec.SECP256R1())
 
 
 def private_number(credentials: Credentials) -> int:
     """The private key as a number from 1 to the curve's order less one."""
     for counter in range(1, 255):
-        block = b"\0\0\0\1" + ECDSA.encode() + b"\0" + credentials.access_key_id.encode() + bytes((counter,)) + b"\0\0\1\0"
-        candidate = int.from_bytes(hmac.digest(b"AWS4A" + credentials.secret_access_key.encode(), block, "sha256"), "big")
+        block = (
+            b"\0\0\0\1"
+            + ECDSA.encode()
+            + b"\0"
+            + credentials.access_key_id.encode()
+            + bytes((counter,))
+            + b"\0\0\1\0"
+        )
+        candidate = int.from_bytes(
+            hmac.digest(b"AWS4A" + credentials.secret_access_key.encode(), block, "sha256"), "big"
+        )
         if candidate <= ORDER - 2:
             return candidate + 1
     raise AssertionError("254 numbers of 256 bits, and all above the order of the curve")

@@ -52,7 +52,9 @@ def verify(
     claim, headers = Claim.of(request), canonical_headers(request.headers)
     credentials = credentials_by_id.get(claim.key_id)
     if credentials is None:
-        raise refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+        raise refusal(
+            "UnrecognizedClientException", "The security token included in the request is invalid."
+        )
     _check_scope(claim, scope)
     signed_at = _signing_time(claim, now, max_skew)
     names = claim.signed.split(";")
@@ -66,9 +68,14 @@ def verify(
         canonical = canonical_request(request.method, path, query, headers, names, hashed)
         text = string_to_sign(canonical, stamp, key)
     except (ConstructionError, UnicodeEncodeError):
-        raise refusal("IncompleteSignatureException", "The request holds a URL or text that nobody could have signed.") from None
+        raise refusal(
+            "IncompleteSignatureException",
+            "The request holds a URL or text that nobody could have signed.",
+        ) from None
     except ImportError:  # of cryptography
-        raise refusal("IncompleteSignatureException", f"{claim.algorithm} is not supported here.") from None
+        raise refusal(
+            "IncompleteSignatureException", f"{claim.algorithm} is not supported here."
+        ) from None
     if not key.matches(text, claim.signature):
         raise refusal("InvalidSignatureException", _mismatch(canonical, text))
     _check_host(request.url, host, headers["host"])
@@ -98,10 +105,18 @@ def _check_scope(claim: Claim, scope: Scope) -> None:
     wanted = f"{scope.region}/{scope.service}"
     if claim.algorithm == ECDSA:
         regions = claim.region_set or ""
-        if claim.service != scope.service or not any(_covers(pattern.strip(), scope.region) for pattern in regions.split(",")):
-            raise refusal("InvalidSignatureException", f"Credential should be scoped to {wanted}, not to {regions}/{claim.service}.")
+        if claim.service != scope.service or not any(
+            _covers(pattern.strip(), scope.region) for pattern in regions.split(",")
+        ):
+            raise refusal(
+                "InvalidSignatureException",
+                f"Credential should be scoped to {wanted}, not to {regions}/{claim.service}.",
+            )
     elif (claim.region, claim.service) != (scope.region, scope.service):
-        raise refusal("InvalidSignatureException", f"Credential should be scoped to {wanted}, not to {claim.region}/{claim.service}.")
+        raise refusal(
+            "InvalidSignatureException",
+            f"Credential should be scoped to {wanted}, not to {claim.region}/{claim.service}.",
+        )
 
 
 def _covers(pattern: str, region: str) -> bool:
@@ -110,7 +125,11 @@ def _covers(pattern: str, region: str) -> bool:
     if not inner:
         return first == region
     last = inner.pop()
-    if len(region) < len(first) + len(last) or not region.startswith(first) or not region.endswith(last):
+    if (
+        len(region) < len(first) + len(last)
+        or not region.startswith(first)
+        or not region.endswith(last)
+    ):
         return False
     start, end = len(first), len(region) - len(last)
     for part in inner:
@@ -130,19 +149,27 @@ def _signing_time(claim: Claim, now: float, max_skew: float) -> int:
         return _presigning_time(claim.expires, signed_at, now, max_skew)
     if abs(now - signed_at) > max_skew:
         when = "expired" if signed_at < now else "not yet current"
-        message = f"Signature {when}: {stamp} is more than {max_skew / 60:g} min from {stamp_of(now)}."
+        message = (
+            f"Signature {when}: {stamp} is more than {max_skew / 60:g} min from {stamp_of(now)}."
+        )
         raise refusal("InvalidSignatureException", message)
     return signed_at
 
 
 def _presigning_time(expires: str, signed_at: int, now: float, max_skew: float) -> int:
     if not re.fullmatch("[0-9]{1,6}", expires) or not 1 <= int(expires) <= MAX_EXPIRES:
-        raise refusal("IncompleteSignatureException", f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.")
+        raise refusal(
+            "IncompleteSignatureException",
+            f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.",
+        )
     if signed_at - now > max_skew:
         message = f"Signature not yet current: {stamp_of(signed_at)} is more than {max_skew / 60:g} min from {stamp_of(now)}."
         raise refusal("InvalidSignatureException", message)
     if now > signed_at + int(expires):
-        raise refusal("InvalidSignatureException", f"Signature expired: it is {stamp_of(now)}, past {stamp_of(signed_at + int(expires))}.")
+        raise refusal(
+            "InvalidSignatureException",
+            f"Signature expired: it is {stamp_of(now)}, past {stamp_of(signed_at + int(expires))}.",
+        )
     return signed_at
 
 
@@ -161,22 +188,37 @@ def _check_signed(names: list[str], headers: Mapping[str, str]) -> None:
     """A signed header that is not there, or one that must be signed and is not, voids the signature."""
     signed = set(names)
     if len(signed) < len(names):  # so what is hashed is never longer than what came
-        raise refusal("IncompleteSignatureException", "SignedHeaders names a header more than once.")
+        raise refusal(
+            "IncompleteSignatureException", "SignedHeaders names a header more than once."
+        )
     for name in names:
         if name not in headers:
-            raise refusal("InvalidSignatureException", f"'{name}' is a signed header, but the request has none.")
+            raise refusal(
+                "InvalidSignatureException",
+                f"'{name}' is a signed header, but the request has none.",
+            )
     for name in headers:
-        if name not in signed and (name == "host" or name.startswith("x-amz-")) and name != "x-amz-security-token":
+        if (
+            name not in signed
+            and (name == "host" or name.startswith("x-amz-"))
+            and name != "x-amz-security-token"
+        ):
             raise refusal("InvalidSignatureException", f"'{name}' must be a signed header.")
     if "host" not in signed:
         raise refusal("InvalidSignatureException", "'host' must be a signed header.")
 
 
 def _check_token(token: str | None, credentials: Credentials, now: float) -> None:
-    if not compare_digest((token or "").encode("utf-8", "surrogatepass"), (credentials.session_token or "").encode()):
-        raise refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
+    if not compare_digest(
+        (token or "").encode("utf-8", "surrogatepass"), (credentials.session_token or "").encode()
+    ):
+        raise refusal(
+            "UnrecognizedClientException", "The security token included in the request is invalid."
+        )
     if credentials.expires_at is not None and credentials.expires_at <= now:
-        raise refusal("ExpiredTokenException", "The security token included in the request is expired")
+        raise refusal(
+            "ExpiredTokenException", "The security token included in the request is expired"
+        )
 
 
 def _unsigned_url(url: str, claim: Claim, dialect: Dialect) -> str:
@@ -184,13 +226,22 @@ def _unsigned_url(url: str, claim: Claim, dialect: Dialect) -> str:
     if claim.expires is None:
         return url
     split_url(url)
-    added = ("X-Amz-Signature",) if dialect.sign_session_token else ("X-Amz-Signature", "X-Amz-Security-Token")
+    added = (
+        ("X-Amz-Signature",)
+        if dialect.sign_session_token
+        else ("X-Amz-Signature", "X-Amz-Security-Token")
+    )
     address, _, query = url.partition("?")
     return f"{address}?{'&'.join(pair for pair in query.split('&') if pair.partition('=')[0] not in added)}"
 
 
 def _payload_hash(
-    request: Request, headers: Mapping[str, str], claim: Claim, dialect: Dialect, given: str | None, accept: Collection[str]
+    request: Request,
+    headers: Mapping[str, str],
+    claim: Claim,
+    dialect: Dialect,
+    given: str | None,
+    accept: Collection[str],
 ) -> str:
     declared = headers.get("x-amz-content-sha256")
     if declared is None and claim.expires is not None and dialect.add_payload_hash:
@@ -213,4 +264,6 @@ def _mismatch(canonical: str, text: str) -> str:
 
 def redacted(canonical: str) -> str:
     """A canonical request without its session token."""
-    return re.sub("(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*", rf"\1\2{BLOT}", canonical)
+    return re.sub(
+        "(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*", rf"\1\2{BLOT}", canonical
+    )

@@ -20,7 +20,17 @@ from __future__ import annotations
 from ._contract import CONTRACT
 from ._conversation import FrozenClock, ScriptedIO, script
 from ._rows import ROWS, Row
-from ._scenario import Answer, Failure, Refusal, Right, Scenario, Seen, awaited_outcomes, differences, outcomes
+from ._scenario import (
+    Answer,
+    Failure,
+    Refusal,
+    Right,
+    Scenario,
+    Seen,
+    awaited_outcomes,
+    differences,
+    outcomes,
+)
 from ._server import Finish, Hear, Now, Pause, Reset, Say, Script
 
 __all__ = [

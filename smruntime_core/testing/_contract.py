@@ -12,4 +12,8 @@ from ._service import SERVICE
 from ._time import TIME
 
 _order = {row.number: place for place, row in enumerate(ROWS)}
-CONTRACT: tuple[Scenario, ...] = tuple(sorted((*POOL, *FRAMING, *HEAD, *TIME, *EARLY, *SERVICE), key=lambda scenario: _order[scenario.row]))
+CONTRACT: tuple[Scenario, ...] = tuple(
+    sorted(
+        (*POOL, *FRAMING, *HEAD, *TIME, *EARLY, *SERVICE), key=lambda scenario: _order[scenario.row]
+    )
+)

@@ -100,7 +100,11 @@ class ScriptedIO(Generic[T]):
     def _end(self) -> str:
         if self._result:
             return f"has returned {self._result[0]!r}"
-        return f"asks for {self.effects[-1]!r}" if self._error is None else f"has raised {self._error!r}"
+        return (
+            f"asks for {self.effects[-1]!r}"
+            if self._error is None
+            else f"has raised {self._error!r}"
+        )
 
 
 def script(flow: Flow[T]) -> ScriptedIO[T]:

@@ -5,7 +5,21 @@ from __future__ import annotations
 from ..effects import Flow
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Refusal, Scenario
-from ._server import WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer, fin, first, keep, rst
+from ._server import (
+    WELL,
+    End,
+    Finish,
+    Hear,
+    Pause,
+    Reset,
+    Say,
+    Script,
+    answer,
+    fin,
+    first,
+    keep,
+    rst,
+)
 from ._time import BIG
 
 PART = 1_000_000
@@ -45,16 +59,37 @@ def refusal(row: str, name: str, status: str, end: End, part: int = PART) -> Sce
     """Uploading stops, the refusal is what the caller gets, and 30 MB are not sent again."""
     said = answer(b'{"Message":"no"}', status)
     right = (Refusal(status[:3], int(status[:3]), "no"), Answer())
-    return Scenario(row=row, name=name, script=early(said, end, part), operations=(BIG, SMALL), right=right, connections=2)
+    return Scenario(
+        row=row,
+        name=name,
+        script=early(said, end, part),
+        operations=(BIG, SMALL),
+        right=right,
+        connections=2,
+    )
 
 
 def success(name: str, end: End, said: bytes = WELL) -> Scenario:
     right = (Answer(), Answer())
-    return Scenario(row="64", name=name, script=early(said, end), operations=(BIG, SMALL), right=right, connections=2)
+    return Scenario(
+        row="64",
+        name=name,
+        script=early(said, end),
+        operations=(BIG, SMALL),
+        right=right,
+        connections=2,
+    )
 
 
 def broken(name: str, end: End, right: Failure, part: int = PART) -> Scenario:
-    return Scenario(row="65", name=name, script=early(b"", end, part), operations=(BIG, SMALL), right=(right, Answer()), connections=2)
+    return Scenario(
+        row="65",
+        name=name,
+        script=early(b"", end, part),
+        operations=(BIG, SMALL),
+        right=(right, Answer()),
+        connections=2,
+    )
 
 
 def hinting(name: str, right: Failure, end: End, kept: int = 0) -> Scenario:
@@ -78,7 +113,11 @@ EARLY: list[Scenario] = [
     refusal("63", "400, closed for sending", "400 x", linger),
     success("kept open, the body unread", hold_unread),
     success("closed for sending, the body read", linger),
-    success("in chunks", hold_unread, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\n0\r\n\r\n"),
+    success(
+        "in chunks",
+        hold_unread,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\n0\r\n\r\n",
+    ),
     success("after an interim response", hold_unread, INTERIM["100"] + WELL),
     broken("RST", reset, Failure("reset", "send", "maybe_sent", reused=False)),
     broken("RST at once", reset, Failure("reset", "send", "maybe_sent", reused=False), part=1),

@@ -21,14 +21,26 @@ def length(value: bytes) -> bytes:
 
 
 def coding(*lines: bytes) -> bytes:
-    return OK + b"".join(b"Transfer-Encoding: " + line + b"\r\n" for line in lines) + b"\r\n3\r\nabc\r\n0\r\n\r\n"
+    return (
+        OK
+        + b"".join(b"Transfer-Encoding: " + line + b"\r\n" for line in lines)
+        + b"\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
 
 
 def chunk(size: bytes) -> bytes:
     return CHUNKED + size + b"\r\nabcdefghijklm\r\n0\r\n\r\n"
 
 
-def endless(row: str, name: str, head: bytes, piece: bytes, right: Failure, memory: int, max_body: int | None = None) -> Scenario:
+def endless(
+    row: str,
+    name: str,
+    head: bytes,
+    piece: bytes,
+    right: Failure,
+    memory: int,
+    max_body: int | None = None,
+) -> Scenario:
     """`piece` again and again, until the client has enough."""
 
     def script(number: int) -> Flow[None]:
@@ -39,7 +51,15 @@ def endless(row: str, name: str, head: bytes, piece: bytes, right: Failure, memo
         while True:
             yield from Say(piece)
 
-    return Scenario(row=row, name=name, script=script, right=(right, Answer()), connections=2, memory=memory, max_body=max_body)
+    return Scenario(
+        row=row,
+        name=name,
+        script=script,
+        right=(right, Answer()),
+        connections=2,
+        memory=memory,
+        max_body=max_body,
+    )
 
 
 def unholdable(name: str, raw: bytes) -> list[Scenario]:
@@ -48,7 +68,17 @@ def unholdable(name: str, raw: bytes) -> list[Scenario]:
     for way, kind, end in (("FIN", "truncated", fin), ("RST", "reset", rst)):
         right, limited = ANSWERED.replace(kind=kind), ANSWERED.replace(kind=f"{kind}|too_large")
         found.append(fails("32b", f"{name}, {way}", length(raw), limited, end=end, memory=LIMITED))
-        found.append(fails("32b", f"{name}, {way}, no limit", length(raw), right, end=end, memory=LIMITED, max_body=10**19))
+        found.append(
+            fails(
+                "32b",
+                f"{name}, {way}, no limit",
+                length(raw),
+                right,
+                end=end,
+                memory=LIMITED,
+                max_body=10**19,
+            )
+        )
     return found
 
 
@@ -105,7 +135,8 @@ NOT_HTTP = {
 CONFLICTING = {
     "two, different": OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
     "two, the same": OK + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-    "two, apart and in other letters": OK + b"Content-Length: 3\r\nA: b\r\ncontent-length: 5\r\n\r\nabcde",
+    "two, apart and in other letters": OK
+    + b"Content-Length: 3\r\nA: b\r\ncontent-length: 5\r\n\r\nabcde",
     "a list of equals": length(b"3, 3"),
     "a list": length(b"3, 4"),
     "a list in reverse": length(b"4,3"),
@@ -176,7 +207,13 @@ BARE_LF_AT_THE_END = {
     "after the last size": CHUNKED + b"3\r\nabc\r\n0\n\r\n",
     "inside a trailer": CHUNKED + b"3\r\nabc\r\n0\r\nA: b\nC: d\r\n\r\n",
 }
-BAD_TRAILERS = {"no colon": b"abc", "folded": b"A: b\r\n c", "no name": b": b", "NUL": b"A: \0", "bare CR": b"A: b\rC: d"}
+BAD_TRAILERS = {
+    "no colon": b"abc",
+    "folded": b"A: b\r\n c",
+    "no name": b": b",
+    "NUL": b"A: \0",
+    "bare CR": b"A: b\rC: d",
+}
 
 GOOD = {
     "by length": (OK + b"Content-Length: 3\r\n\r\nabc", b"abc"),
@@ -204,30 +241,122 @@ FRAMING: list[Scenario] = [
     *several(refused, "31", CONFLICTING),
     *[refused("32", name, length(value)) for name, value in NO_LENGTHS.items()],
     *[way for name, raw in HUGE.items() for way in unholdable(name, raw)],
-    fails("32b", "10^12, more than max_body", length(b"1000000000000"), ANSWERED.replace(kind="too_large"), max_body=1000),
-    endless("32b", "chunks without end, more than max_body", CHUNKED, b"10000\r\n" + MANY + b"\r\n", ENDLESS, SPARE + 2_000_000, 1_000_000),
-    endless("32b", "no end at all, more than max_body", OK + b"\r\n", MANY, ENDLESS, SPARE + 2_000_000, 1_000_000),
-    fails("32b", "a chunk of 10^18", CHUNKED + b"de0b6b3a7640000\r\nabc", ANSWERED, end=fin, memory=LIMITED),
-    refused("33", "both", OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
-    refused("33", "both, the other way round", OK + b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    fails(
+        "32b",
+        "10^12, more than max_body",
+        length(b"1000000000000"),
+        ANSWERED.replace(kind="too_large"),
+        max_body=1000,
+    ),
+    endless(
+        "32b",
+        "chunks without end, more than max_body",
+        CHUNKED,
+        b"10000\r\n" + MANY + b"\r\n",
+        ENDLESS,
+        SPARE + 2_000_000,
+        1_000_000,
+    ),
+    endless(
+        "32b",
+        "no end at all, more than max_body",
+        OK + b"\r\n",
+        MANY,
+        ENDLESS,
+        SPARE + 2_000_000,
+        1_000_000,
+    ),
+    fails(
+        "32b",
+        "a chunk of 10^18",
+        CHUNKED + b"de0b6b3a7640000\r\nabc",
+        ANSWERED,
+        end=fin,
+        memory=LIMITED,
+    ),
+    refused(
+        "33",
+        "both",
+        OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ),
+    refused(
+        "33",
+        "both, the other way round",
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ),
     *[refused("34", name, coding(*lines)) for name, lines in NO_CODINGS.items()],
     refused("34", "chunked in HTTP/1.0", coding(b"chunked").replace(b"HTTP/1.1", b"HTTP/1.0")),
     *[misframed("35", name, chunk(size)) for name, size in NO_SIZES.items()],
     *several(misframed, "36", NO_CHUNK_ENDS),
     *several(misframed, "37", BARE_LF | BARE_LF_AT_THE_END),
-    endless("38", "an extension without end", CHUNKED + b"3;", MANY, ANSWERED.replace(kind="too_large"), LIMITED),
-    endless("38", "extensions without end", CHUNKED, b"1;" + b"x" * 60_000 + b"\r\nx\r\n", ANSWERED.replace(kind="too_large"), LIMITED),
-    endless("38", "a size without end", CHUNKED, b"0" * 65536, ANSWERED.replace(kind="protocol|too_large"), LIMITED),
     endless(
-        "38", "trailers without end", CHUNKED + b"3\r\nabc\r\n0\r\n", b"A: b\r\n" * 10_000, ANSWERED.replace(kind="too_large"), LIMITED
+        "38",
+        "an extension without end",
+        CHUNKED + b"3;",
+        MANY,
+        ANSWERED.replace(kind="too_large"),
+        LIMITED,
     ),
-    endless("38", "a trailer without end", CHUNKED + b"0\r\nA: ", MANY, ANSWERED.replace(kind="too_large"), LIMITED),
-    *[misframed("38", f"a bad trailer: {name}", CHUNKED + b"0\r\n" + raw + b"\r\n\r\n") for name, raw in BAD_TRAILERS.items()],
+    endless(
+        "38",
+        "extensions without end",
+        CHUNKED,
+        b"1;" + b"x" * 60_000 + b"\r\nx\r\n",
+        ANSWERED.replace(kind="too_large"),
+        LIMITED,
+    ),
+    endless(
+        "38",
+        "a size without end",
+        CHUNKED,
+        b"0" * 65536,
+        ANSWERED.replace(kind="protocol|too_large"),
+        LIMITED,
+    ),
+    endless(
+        "38",
+        "trailers without end",
+        CHUNKED + b"3\r\nabc\r\n0\r\n",
+        b"A: b\r\n" * 10_000,
+        ANSWERED.replace(kind="too_large"),
+        LIMITED,
+    ),
+    endless(
+        "38",
+        "a trailer without end",
+        CHUNKED + b"0\r\nA: ",
+        MANY,
+        ANSWERED.replace(kind="too_large"),
+        LIMITED,
+    ),
+    *[
+        misframed("38", f"a bad trailer: {name}", CHUNKED + b"0\r\n" + raw + b"\r\n\r\n")
+        for name, raw in BAD_TRAILERS.items()
+    ],
     whole("39", "compressed", answer(ZIPPED, "200 OK", "Content-Encoding: gzip"), ZIPPED),
     whole("39", "a bomb", answer(BOMB, "200 OK", "Content-Encoding: gzip"), BOMB, memory=SPARE),
-    whole("39", "said to be compressed", answer(b"\x1f\x8bno", "200 OK", "Content-Encoding: br, gzip"), b"\x1f\x8bno"),
+    whole(
+        "39",
+        "said to be compressed",
+        answer(b"\x1f\x8bno", "200 OK", "Content-Encoding: br, gzip"),
+        b"\x1f\x8bno",
+    ),
     *[whole("26", f"whole: {name}", raw, body) for name, (raw, body) in GOOD.items()],
-    whole("26", "whole: until the connection is closed", OK + b"\r\nabc", b"abc", kept=False, end=fin),
-    whole("26", "whole: HTTP/1.0", b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False),
-    whole("26", "whole: the server says close", OK + b"Connection: x, Close\r\nContent-Length: 3\r\n\r\nabc", b"abc", kept=False),
+    whole(
+        "26", "whole: until the connection is closed", OK + b"\r\nabc", b"abc", kept=False, end=fin
+    ),
+    whole(
+        "26",
+        "whole: HTTP/1.0",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+        b"abc",
+        kept=False,
+    ),
+    whole(
+        "26",
+        "whole: the server says close",
+        OK + b"Connection: x, Close\r\nContent-Length: 3\r\n\r\nabc",
+        b"abc",
+        kept=False,
+    ),
 ]

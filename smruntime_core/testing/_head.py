@@ -27,10 +27,20 @@ def pouring(row: str, name: str, pieces: Iterable[bytes], right: Failure = UNREA
 
 def dripping(row: str, name: str, piece: bytes, every: float) -> Scenario:
     """`piece` for ever, so slowly that no pause is a long one."""
-    return _streaming(row, name, itertools.repeat(piece), every, LATE, takes=0.3, timeouts=Timeouts(response=0.3, idle=0.3))
+    return _streaming(
+        row,
+        name,
+        itertools.repeat(piece),
+        every,
+        LATE,
+        takes=0.3,
+        timeouts=Timeouts(response=0.3, idle=0.3),
+    )
 
 
-def _streaming(row: str, name: str, pieces: Iterable[bytes], every: float, right: Failure, **more: Any) -> Scenario:
+def _streaming(
+    row: str, name: str, pieces: Iterable[bytes], every: float, right: Failure, **more: Any
+) -> Scenario:
     def script(number: int) -> Flow[None]:
         if number > 1:
             return (yield from keep())
@@ -42,7 +52,9 @@ def _streaming(row: str, name: str, pieces: Iterable[bytes], every: float, right
         yield from Pause()
         return None
 
-    return Scenario(row=row, name=name, script=script, right=(right, Answer()), connections=2, **more)
+    return Scenario(
+        row=row, name=name, script=script, right=(right, Answer()), connections=2, **more
+    )
 
 
 def status(line: bytes) -> bytes:
@@ -100,8 +112,33 @@ BARE_LF = {
     "the last line": OK + b"Content-Length: 3\r\n\nabc",
     "before the blank line": OK + b"Content-Length: 3\n\r\nabc",
 }
-BAD_STATUS = ["abc", "99", "000", "2000", "20", "2 0", "+20", "-20", "0200", "200.0", "2OO", "\xb2\xb9\xb2", ""]
-BAD_VERSIONS = ["HTTP/2.0", "HTTP/2", "HTTP/3", "HTTP/1.2", "HTTP/1.10", "HTTP/0.9", "HTTP/11", "HTTP/01.1", "HTTPS/1.1", " HTTP/1.1"]
+BAD_STATUS = [
+    "abc",
+    "99",
+    "000",
+    "2000",
+    "20",
+    "2 0",
+    "+20",
+    "-20",
+    "0200",
+    "200.0",
+    "2OO",
+    "\xb2\xb9\xb2",
+    "",
+]
+BAD_VERSIONS = [
+    "HTTP/2.0",
+    "HTTP/2",
+    "HTTP/3",
+    "HTTP/1.2",
+    "HTTP/1.10",
+    "HTTP/0.9",
+    "HTTP/11",
+    "HTTP/01.1",
+    "HTTPS/1.1",
+    " HTTP/1.1",
+]
 
 HEAD: list[Scenario] = [
     pouring("40", "a field of 100 MB", [OK + b"A: ", *[MEGABYTE] * 100, b"\r\n\r\n"]),
@@ -109,13 +146,37 @@ HEAD: list[Scenario] = [
     pouring("40", "a reason of 100 MB", [b"HTTP/1.1 200 ", *[MEGABYTE] * 100, b"\r\n\r\n"]),
     pouring("40", "a million fields", [OK, *[b"A: b\r\n" * 1000] * 1000, b"\r\n"]),
     pouring("40", "a field without end", [OK + b"A: ", *[MEGABYTE] * 10_000]),
-    pouring("40", "an interim response of 100 MB", [b"HTTP/1.1 103 x\r\nA: ", *[MEGABYTE] * 100, b"\r\n\r\n", OK + NO_BODY]),
+    pouring(
+        "40",
+        "an interim response of 100 MB",
+        [b"HTTP/1.1 103 x\r\nA: ", *[MEGABYTE] * 100, b"\r\n\r\n", OK + NO_BODY],
+    ),
     refused("40", "257 fields", OK + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
-    refused("40", "64 KiB and a byte", OK + b"A: " + b"x" * (MAX_HEAD - len(OK) - 6) + b"\r\n\r\n", "too_large"),
-    whole("41", "150 fields", answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(149)]), b"abc"),
-    whole("41", "256 fields", answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(255)]), b"abc"),
+    refused(
+        "40",
+        "64 KiB and a byte",
+        OK + b"A: " + b"x" * (MAX_HEAD - len(OK) - 6) + b"\r\n\r\n",
+        "too_large",
+    ),
+    whole(
+        "41",
+        "150 fields",
+        answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(149)]),
+        b"abc",
+    ),
+    whole(
+        "41",
+        "256 fields",
+        answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(255)]),
+        b"abc",
+    ),
     whole("41", "60 KiB", answer(b"abc", "200 OK", "A: " + "x" * 60 * 1024), b"abc"),
-    pouring("42", "without end", itertools.repeat(b"\r\n" * 10_000), UNREAD.replace(kind="protocol|too_large")),
+    pouring(
+        "42",
+        "without end",
+        itertools.repeat(b"\r\n" * 10_000),
+        UNREAD.replace(kind="protocol|too_large"),
+    ),
     refused("42", "one", b"\r\n" + OK + NO_BODY),
     *several(refused, "43", BARE_CR),
     *[refused("44", name, field(raw)) for name, raw in BAD_FIELDS.items()],
@@ -125,13 +186,33 @@ HEAD: list[Scenario] = [
     attributes("café".encode(), "caf\xc3\xa9"),
     attributes(b"\xff\xfe\x80", "\xff\xfe\x80"),
     attributes(b"a=b; c", "a=b; c"),
-    *[refused("47", f"status {code!a}", status(f"HTTP/1.1 {code} OK".encode("latin-1"))) for code in BAD_STATUS],
+    *[
+        refused("47", f"status {code!a}", status(f"HTTP/1.1 {code} OK".encode("latin-1")))
+        for code in BAD_STATUS
+    ],
     refused("47", "no status", status(b"HTTP/1.1")),
     *[refused("48", version, status(f"{version} 200 OK".encode())) for version in BAD_VERSIONS],
-    refused("49", "101", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
+    refused(
+        "49",
+        "101",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+    ),
     refused("49", "101 and a response", b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK + NO_BODY),
-    *[pouring("50", f"{name} without end", itertools.repeat(raw * 100), UNREAD.replace(kind="protocol")) for name, raw in INTERIM.items()],
+    *[
+        pouring(
+            "50",
+            f"{name} without end",
+            itertools.repeat(raw * 100),
+            UNREAD.replace(kind="protocol"),
+        )
+        for name, raw in INTERIM.items()
+    ],
     refused("50", "17, then a response", INTERIM["100"] * 17 + OK + NO_BODY),
-    whole("50", "16, then a response", INTERIM["100"] * 16 + OK + b"Content-Length: 3\r\n\r\nabc", b"abc"),
+    whole(
+        "50",
+        "16, then a response",
+        INTERIM["100"] * 16 + OK + b"Content-Length: 3\r\n\r\nabc",
+        b"abc",
+    ),
     *[dripping("51", f"{name} every 0.1 s", raw, 0.1) for name, raw in INTERIM.items()],
 ]

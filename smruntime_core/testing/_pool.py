@@ -7,7 +7,22 @@ from ..effects import Flow
 from ..protocol._operations import InvokeEndpoint
 from ._head import INTERIM
 from ._scenario import Answer, Failure, Scenario
-from ._server import LATER, MOMENT, POISON, WELL, Hear, Pause, Reset, Say, Script, answer, first, keep, on_each, saying
+from ._server import (
+    LATER,
+    MOMENT,
+    POISON,
+    WELL,
+    Hear,
+    Pause,
+    Reset,
+    Say,
+    Script,
+    answer,
+    first,
+    keep,
+    on_each,
+    saying,
+)
 from ._ways import CHUNKED, OK, whole
 
 OPENING_BODY = InvokeEndpoint(endpoint_name="iris", body=b"", session_id="NEW_SESSION")
@@ -46,7 +61,9 @@ def left_over(name: str, raw: bytes, body: bytes = b"abc") -> Scenario:
 def unasked(row: str, name: str, *said: bytes | float) -> Scenario:
     """What is `said` when nobody has asked anything; the next call comes later, and on another connection."""
     right = (Answer(attempts=("ok",)), Answer(attempts=("ok",)))
-    return Scenario(row=row, name=name, script=first(WELL, *said), right=right, gap=LATER, connections=2)
+    return Scenario(
+        row=row, name=name, script=first(WELL, *said), right=right, gap=LATER, connections=2
+    )
 
 
 def closing(*said: bytes | float) -> Script:
@@ -80,12 +97,29 @@ def _reused() -> list[Scenario]:
         right = (Answer(attempts=("ok",)), Answer(attempts=(kind, "ok")))
         dead = Failure(kind, reused=False, attempts=(kind, kind))
         found += [
-            Scenario(row="13", name=f"{way}", script=dying(way, served=1), right=right, requests=3, connections=2),
             Scenario(
-                row="13", name=f"{way}, one attempt", script=dying(way, served=1), right=right, requests=3, connections=2, retries=ONCE
+                row="13",
+                name=f"{way}",
+                script=dying(way, served=1),
+                right=right,
+                requests=3,
+                connections=2,
             ),
             Scenario(
-                row="13", name=f"{way}, and so does the next", script=dying(way, served=1, good=False), right=(Answer(), dead), requests=3
+                row="13",
+                name=f"{way}, one attempt",
+                script=dying(way, served=1),
+                right=right,
+                requests=3,
+                connections=2,
+                retries=ONCE,
+            ),
+            Scenario(
+                row="13",
+                name=f"{way}, and so does the next",
+                script=dying(way, served=1, good=False),
+                right=(Answer(), dead),
+                requests=3,
             ),
         ]
     return found
@@ -99,7 +133,13 @@ def _fresh() -> list[Scenario]:
         each = dying(way, served=0, good=False)
         found += [
             Scenario(row="14", name=way, script=each, right=dead),
-            Scenario(row="14", name=f"{way}, opening a session", script=each, operations=(OPENING_BODY,), right=dead),
+            Scenario(
+                row="14",
+                name=f"{way}, opening a session",
+                script=each,
+                operations=(OPENING_BODY,),
+                right=dead,
+            ),
             Scenario(
                 row="14",
                 name=f"{way}, opening a session, though it may be sent again",
@@ -124,18 +164,57 @@ def _fresh() -> list[Scenario]:
                 requests=1,
             ),
         ]
-    found.append(Scenario(row="14", name="closed unread", script=lambda number: leave("FIN"), right=(UNREAD,), requests=0, retries=ONCE))
-    found.append(Scenario(row="14", name="broken unread", script=lambda number: leave("RST"), right=(UNREAD,), requests=0, retries=ONCE))
+    found.append(
+        Scenario(
+            row="14",
+            name="closed unread",
+            script=lambda number: leave("FIN"),
+            right=(UNREAD,),
+            requests=0,
+            retries=ONCE,
+        )
+    )
+    found.append(
+        Scenario(
+            row="14",
+            name="broken unread",
+            script=lambda number: leave("RST"),
+            right=(UNREAD,),
+            requests=0,
+            retries=ONCE,
+        )
+    )
     return found
 
 
 UNREAD = Failure("closed|reset|refused", "connect|send|head", "maybe_sent|not_sent", reused=False)
 
 POOL: list[Scenario] = [
-    Scenario(row="12", name="FIN", script=closing(), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
+    Scenario(
+        row="12",
+        name="FIN",
+        script=closing(),
+        right=(Answer(attempts=("ok",)),) * 3,
+        gap=LATER,
+        connections=3,
+    ),
     Scenario(row="12", name="FIN at once", script=on_each(at_once), right=(Answer(),) * 3),
-    Scenario(row="12", name="RST", script=on_each(breaking), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
-    Scenario(row="12", name="408 and FIN", script=closing(BUSY), right=(Answer(attempts=("ok",)),) * 3, gap=LATER, connections=3),
+    Scenario(
+        row="12",
+        name="RST",
+        script=on_each(breaking),
+        right=(Answer(attempts=("ok",)),) * 3,
+        gap=LATER,
+        connections=3,
+    ),
+    Scenario(
+        row="12",
+        name="408 and FIN",
+        script=closing(BUSY),
+        right=(Answer(attempts=("ok",)),) * 3,
+        gap=LATER,
+        connections=3,
+    ),
     Scenario(
         row="12",
         name="the server says close and does not",
@@ -156,11 +235,33 @@ POOL: list[Scenario] = [
     left_over("CRLF, after chunks", CHUNKED + b"3\r\nabc\r\n0\r\n\r\n\r\n"),
     left_over("a response, after no body", OK + b"Content-Length: 0\r\n\r\n" + POISON, b""),
     left_over("a body, after 204", b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\nabc", b""),
-    left_over("chunks, after 204", b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b""),
+    left_over(
+        "chunks, after 204",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"",
+    ),
     *[
-        Scenario(row="18", name=f"{name}, then a late 200", script=first(raw, LATER, WELL), right=(Answer(),) * 3, connections=1)
+        Scenario(
+            row="18",
+            name=f"{name}, then a late 200",
+            script=first(raw, LATER, WELL),
+            right=(Answer(),) * 3,
+            connections=1,
+        )
         for name, raw in INTERIM.items()
     ],
-    Scenario(row="18", name="all of them at once", script=first(b"".join(INTERIM.values()) + WELL), right=(Answer(),) * 3, short=True),
-    Scenario(row="18", name="100 before each of two", script=first(INTERIM["100"] + WELL, kept=1), right=(Answer(),) * 3, connections=1),
+    Scenario(
+        row="18",
+        name="all of them at once",
+        script=first(b"".join(INTERIM.values()) + WELL),
+        right=(Answer(),) * 3,
+        short=True,
+    ),
+    Scenario(
+        row="18",
+        name="100 before each of two",
+        script=first(INTERIM["100"] + WELL, kept=1),
+        right=(Answer(),) * 3,
+        connections=1,
+    ),
 ]

@@ -20,20 +20,34 @@ class Row(NamedTuple):
 
 
 def _rows(layer: str, *rows: tuple[str, ...]) -> list[Row]:
-    return [Row(number, layer, fault, right, tuple(proved)) for number, fault, right, *proved in rows]
+    return [
+        Row(number, layer, fault, right, tuple(proved)) for number, fault, right, *proved in rows
+    ]
 
 
 ROWS: tuple[Row, ...] = (
     *_rows(
         "pool",
-        ("12", "the server ends a connection while it is idle", "it is let go of, the call goes out on a new one, without an error"),
-        ("13", "a kept connection dies of a request", "the request is sent once more, on a new one; then the failure is told"),
+        (
+            "12",
+            "the server ends a connection while it is idle",
+            "it is let go of, the call goes out on a new one, without an error",
+        ),
+        (
+            "13",
+            "a kept connection dies of a request",
+            "the request is sent once more, on a new one; then the failure is told",
+        ),
         (
             "14",
             "a fresh connection dies of a request",
             "told as maybe sent; sent again only if the caller allows it, a session's opening never",
         ),
-        ("15", "an answer that nobody asked for", "the connection is let go of, the answer given to nobody"),
+        (
+            "15",
+            "an answer that nobody asked for",
+            "the connection is let go of, the answer given to nobody",
+        ),
         ("16", "bytes after a whole answer", "the answer stands, its connection is not used again"),
         (
             "17",
@@ -41,7 +55,11 @@ ROWS: tuple[Row, ...] = (
             "HTTP/1.1 cannot tell; no connection is kept on which an answer began before the request was sent",
             "tests/test_http1.py::test_early_answer_leaves_the_connection_unusable",
         ),
-        ("18", "an interim response, then a late answer", "the interim response is nobody's answer"),
+        (
+            "18",
+            "an interim response, then a late answer",
+            "the interim response is nobody's answer",
+        ),
         (
             "19",
             "a process forks after its first call",
@@ -88,20 +106,36 @@ ROWS: tuple[Row, ...] = (
     ),
     *_rows(
         "framing",
-        ("26", "a body shorter than its length", "truncated; not sent again, for the model has run"),
+        (
+            "26",
+            "a body shorter than its length",
+            "truncated; not sent again, for the model has run",
+        ),
         ("27", "a body cut inside or between its chunks", "truncated"),
         ("28", "a body without the end of its chunks", "truncated"),
         ("29", "a head cut short", "no answer at all"),
         ("30", "what is no HTTP/1 response", "refused, and not sent again"),
         ("31", "two lengths, or a list of them", "refused"),
         ("32", "a length that is no plain number", "refused"),
-        ("32b", "a length that nobody can hold", "nothing is set aside for what has not come; truncated, late or too large"),
+        (
+            "32b",
+            "a length that nobody can hold",
+            "nothing is set aside for what has not come; truncated, late or too large",
+        ),
         ("33", "a length and chunks", "refused"),
-        ("34", "a transfer coding that is not exactly `chunked`", "refused; the framing of chunks is nobody's body"),
+        (
+            "34",
+            "a transfer coding that is not exactly `chunked`",
+            "refused; the framing of chunks is nobody's body",
+        ),
         ("35", "the size of a chunk is no plain hexadecimal number", "refused"),
         ("36", "junk where a chunk ends", "refused"),
         ("37", "lines of chunks that end with LF alone", "refused"),
-        ("38", "extensions or trailers without end", "too large at 16 KiB a line, 64 KiB of trailers"),
+        (
+            "38",
+            "extensions or trailers without end",
+            "too large at 16 KiB a line, 64 KiB of trailers",
+        ),
         ("39", "a compressed body, or a bomb", "handed on byte for byte"),
     ),
     *_rows(
@@ -110,7 +144,11 @@ ROWS: tuple[Row, ...] = (
         ("41", "a head of many fields", "read"),
         ("42", "blank lines before the status line", "refused"),
         ("43", "a bare CR", "refused: nobody else's header comes out of a value"),
-        ("44", "a field with NUL, without a colon, with a blank before it, without a name", "refused"),
+        (
+            "44",
+            "a field with NUL, without a colon, with a blank before it, without a name",
+            "refused",
+        ),
         ("45", "a folded field; lines that end with LF alone", "refused"),
         ("46", "a field that is not ASCII", "its bytes, read as latin-1"),
         ("47", "a status that is no three digits", "refused"),
@@ -133,25 +171,46 @@ ROWS: tuple[Row, ...] = (
             "no fault of the server's",
             "tests/test_faults.py::test_a_slow_reader_is_no_fault_of_the_server",
         ),
-        ("59", "no time limits given", "finite ones", "tests/test_faults.py::test_limits_are_finite_unless_told_otherwise"),
+        (
+            "59",
+            "no time limits given",
+            "finite ones",
+            "tests/test_faults.py::test_limits_are_finite_unless_told_otherwise",
+        ),
     ),
     *_rows(
         "early",
-        ("60", "413, then closed with the body unread", "the upload stops, 413 is heard, nothing is sent again"),
+        (
+            "60",
+            "413, then closed with the body unread",
+            "the upload stops, 413 is heard, nothing is sent again",
+        ),
         ("61", "413, then closed for sending", "413 is heard"),
         ("62", "413, then neither read nor closed", "413 is heard while sending"),
         ("63", "a refusal after a megabyte", "it is heard"),
-        ("64", "a success before the upload is through", "an answer; its connection is not used again"),
+        (
+            "64",
+            "a success before the upload is through",
+            "an answer; its connection is not used again",
+        ),
         ("65", "an end in the middle of the upload", "told as maybe sent"),
         ("66", "100 Continue, then the end", "no answer at all"),
     ),
     *_rows(
         "service",
         ("67", "the six modelled errors", "six types, with all that they say"),
-        ("68", "an error type with namespace, URL, blanks, or nothing in it", "the plain name, else what the body says, else the status"),
+        (
+            "68",
+            "an error type with namespace, URL, blanks, or nothing in it",
+            "the plain name, else what the body says, else the status",
+        ),
         ("69", "a code in the body only", "known by it"),
         ("70", "a code that is no text", "the status"),
-        ("71", "a body that is no JSON object", "the error that the header names, else the status; tried again as that is"),
+        (
+            "71",
+            "a body that is no JSON object",
+            "the error that the header names, else the status; tried again as that is",
+        ),
         ("72", "a body that is no JSON", "the same"),
         ("73", "an error's body cut short", "that error, and `truncated`"),
         ("74", "an error of 200 MB", "that error, of whose body a megabyte is read"),
@@ -159,8 +218,20 @@ ROWS: tuple[Row, ...] = (
         ("76", "control characters in a message or code", "escaped where an error is shown"),
         ("77", "a lone surrogate in a message", "escaped"),
         ("78", "a redirect", "an error; never followed"),
-        ("79", "Retry-After of a day, or nonsense", "five seconds at most are waited, nonsense not at all"),
-        ("80", "a clock ten minutes off", "corrected by the server's, signed again once, kept for the calls to come"),
-        ("81", "a storm of refusals", "35 retries of a client for 503, 100 for throttling; then none"),
+        (
+            "79",
+            "Retry-After of a day, or nonsense",
+            "five seconds at most are waited, nonsense not at all",
+        ),
+        (
+            "80",
+            "a clock ten minutes off",
+            "corrected by the server's, signed again once, kept for the calls to come",
+        ),
+        (
+            "81",
+            "a storm of refusals",
+            "35 retries of a client for 503, 100 for throttling; then none",
+        ),
     ),
 )

@@ -96,7 +96,9 @@ class Seen(Record):
     peak: int | None = None
 
 
-def outcomes(call: Callable[[OperationT], object], operations: Iterable[OperationT]) -> list[object]:
+def outcomes(
+    call: Callable[[OperationT], object], operations: Iterable[OperationT]
+) -> list[object]:
     """What `call` comes to with each of `operations`: what it returns, or what it raises."""
     found: list[object] = []
     for operation in operations:
@@ -107,7 +109,9 @@ def outcomes(call: Callable[[OperationT], object], operations: Iterable[Operatio
     return found
 
 
-async def awaited_outcomes(call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]) -> list[object]:
+async def awaited_outcomes(
+    call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]
+) -> list[object]:
     """The same, awaited. Waiting for an operation to be due blocks the loop: if yours tells a transport of a connection that was closed,
     let it turn once before each call.
     """
@@ -131,7 +135,9 @@ def differences(scenario: Scenario, found: list[object], seen: Seen) -> list[str
     if seen.requests != requests:
         wrong.append(f"the server may see {requests} requests, it saw {seen.requests}")
     if scenario.connections is not None and seen.connections != scenario.connections:
-        wrong.append(f"the server may see {scenario.connections} connections, it saw {seen.connections}")
+        wrong.append(
+            f"the server may see {scenario.connections} connections, it saw {seen.connections}"
+        )
     if seen.seconds > scenario.takes + LATEST:
         wrong.append(f"it should take {scenario.takes} s, it took {seen.seconds:.2f} s")
     if scenario.memory is not None and seen.peak is not None and seen.peak > scenario.memory:
@@ -146,7 +152,11 @@ def _compare(right: Right, outcome: object) -> list[str]:
     if not found:
         return [f"expected {right!r}, found {outcome!r}"]
     expected = {aspect.name: getattr(right, aspect.name) for aspect in right._fields}
-    wrong = [f"{name} should be {value!r:.200}, is {found[name]!r:.200}" for name, value in expected.items() if not _is(value, found[name])]
+    wrong = [
+        f"{name} should be {value!r:.200}, is {found[name]!r:.200}"
+        for name, value in expected.items()
+        if not _is(value, found[name])
+    ]
     if isinstance(outcome, SmRuntimeError) and not str(outcome).isprintable():
         wrong.append("str() of the error is not printable")
     return [f"{line} ({outcome!s:.200})" for line in wrong]
@@ -164,9 +174,16 @@ def _aspects(right: Right, outcome: object) -> dict[str, object]:
     """What of `outcome` is to be compared; empty if it is something else altogether."""
     match right, outcome:
         case Answer(), InvokeEndpointOutput():
-            return {"body": outcome.body, "attributes": outcome.custom_attributes, "attempts": _attempts(outcome)}
+            return {
+                "body": outcome.body,
+                "attributes": outcome.custom_attributes,
+                "attempts": _attempts(outcome),
+            }
         case Failure(), DispatchFailure():
-            same: dict[str, object] = {name: getattr(outcome, name) for name in ("kind", "phase", "delivery", "status", "reused")}
+            same: dict[str, object] = {
+                name: getattr(outcome, name)
+                for name in ("kind", "phase", "delivery", "status", "reused")
+            }
             return same | {"attempts": _attempts(outcome)}
         case Refusal(), ServiceError():
             return {

@@ -19,7 +19,9 @@ from ..effects import Effect, Flow
 Script: TypeAlias = "Callable[[int], Flow[None]]"
 
 WELL = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\nContent-Length: 4\r\n\r\nwell"
-POISON = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"POISON":1}'
+POISON = (
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"POISON":1}'
+)
 MOMENT = 0.1  # seconds in which what was sent is there, on loopback and on a busy machine
 LATER = 0.5
 
@@ -68,7 +70,12 @@ class Now(Effect[float]):
 
 def answer(body: bytes = b"{}", status: str = "200 OK", *fields: str) -> bytes:
     """A whole and harmless answer."""
-    return "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]).encode("latin-1") + body
+    return (
+        "\r\n".join([f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}", "", ""]).encode(
+            "latin-1"
+        )
+        + body
+    )
 
 
 # ── how a connection ends ──

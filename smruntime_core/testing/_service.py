@@ -25,16 +25,28 @@ from ._server import WELL, Hear, Now, Pause, Say, Script, answer, fin, keep, rst
 from ._ways import no
 
 EAGER = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
-MEMBERS = b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
+MEMBERS = (
+    b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
+)
 TOLD = (("original_status_code", 500), ("original_message", "boom"), ("log_stream_arn", "arn:x"))
 
 
-def refusal(body: bytes = b'{"Message":"no"}', kind: str | None = None, status: int = 400, *lines: str) -> bytes:
+def refusal(
+    body: bytes = b'{"Message":"no"}', kind: str | None = None, status: int = 400, *lines: str
+) -> bytes:
     named = () if kind is None else (f"x-amzn-ErrorType: {kind}",)
     return answer(body, f"{status} x", "x-amzn-RequestId: r-1", *named, *lines)
 
 
-def says(row: str, name: str, body: bytes, code: str, kind: str | None = None, status: int = 400, **right: Any) -> Scenario:
+def says(
+    row: str,
+    name: str,
+    body: bytes,
+    code: str,
+    kind: str | None = None,
+    status: int = 400,
+    **right: Any,
+) -> Scenario:
     return no(row, name, refusal(body, kind, status), Refusal(code, status, **right))
 
 
@@ -55,7 +67,12 @@ def modelled(kind: type[ServiceError], members: tuple[tuple[str, object], ...]) 
     right = Refusal(code, status, "no", type=kind, members=members, attempts=(code,) * times)
     said: list[bytes | float] = [refusal(MEMBERS, code, status)]
     return Scenario(
-        row="67", name=f"{code}, {status}", script=each(said * times), right=(right, Answer()), requests=times + 1, connections=1
+        row="67",
+        name=f"{code}, {status}",
+        script=each(said * times),
+        right=(right, Answer()),
+        requests=times + 1,
+        connections=1,
     )
 
 
@@ -122,7 +139,15 @@ def unreadable(row: str, name: str, body: bytes) -> list[Scenario]:
     """The header names the error, or else the status; and by that it is tried again."""
     failing = [refusal(body, None, 500), refusal(body, None, 502)]
     return [
-        says(row, f"{name}, the header names the error", body, "ModelError", "ModelError", 424, type=ModelError),
+        says(
+            row,
+            f"{name}, the header names the error",
+            body,
+            "ModelError",
+            "ModelError",
+            424,
+            type=ModelError,
+        ),
         says(row, f"{name}, nothing names the error", body, "403", None, 403),
         Scenario(
             row=row,
@@ -139,25 +164,46 @@ def cut() -> list[Scenario]:
     """An error's body cut in every place; the error is known by its header, and the connection not used again."""
     body = b'{"Message":"the instance count"}'
     whole = refusal(body, "ValidationError")
-    chunked = whole.replace(b"Content-Length: 32\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n20\r\n")
-    ways = {"before the body": whole[: -len(body)], "in the body": whole[:-3], "in a chunk": chunked[:-9], "before the last chunk": chunked}
-    ways |= {"before the last chunk's size": chunked + b"\r\n", "before the final CRLF": chunked + b"\r\n0\r\n"}
+    chunked = whole.replace(
+        b"Content-Length: 32\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n20\r\n"
+    )
+    ways = {
+        "before the body": whole[: -len(body)],
+        "in the body": whole[:-3],
+        "in a chunk": chunked[:-9],
+        "before the last chunk": chunked,
+    }
+    ways |= {
+        "before the last chunk's size": chunked + b"\r\n",
+        "before the final CRLF": chunked + b"\r\n0\r\n",
+    }
     right = Refusal("ValidationError", 400, truncated=True, type=ValidationError)
-    found = [no("73", f"{name}, FIN", raw, right, kept=False, end=fin) for name, raw in ways.items()]
-    found += [no("73", f"{name}, RST", raw, right, kept=False, end=rst) for name, raw in ways.items()]
+    found = [
+        no("73", f"{name}, FIN", raw, right, kept=False, end=fin) for name, raw in ways.items()
+    ]
+    found += [
+        no("73", f"{name}, RST", raw, right, kept=False, end=rst) for name, raw in ways.items()
+    ]
     impatient = Timeouts(connect=5.0, response=5.0, idle=0.3)
-    found += [no("73", f"{name}, silence", raw, right, kept=False, timeouts=impatient, takes=0.3) for name, raw in ways.items()]
+    found += [
+        no("73", f"{name}, silence", raw, right, kept=False, timeouts=impatient, takes=0.3)
+        for name, raw in ways.items()
+    ]
     return found
 
 
-def huge(row: str, name: str, line: bytes, piece: bytes, times: int | None, every: float = 0.0) -> Scenario:
+def huge(
+    row: str, name: str, line: bytes, piece: bytes, times: int | None, every: float = 0.0
+) -> Scenario:
     """An error of which a megabyte is read, however long it is."""
 
     def script(number: int) -> Flow[None]:
         if number > 1:
             return (yield from keep())
         yield from Hear()
-        yield from Say(b"HTTP/1.1 400 x\r\nx-amzn-ErrorType: ValidationError\r\n" + line + b"\r\n\r\n")
+        yield from Say(
+            b"HTTP/1.1 400 x\r\nx-amzn-ErrorType: ValidationError\r\n" + line + b"\r\n\r\n"
+        )
         for _ in itertools.repeat(None) if times is None else range(times):
             if every:
                 yield from Pause(every)
@@ -191,14 +237,25 @@ def asking(name: str, line: str, waits: float) -> Scenario:
     """A server that is busy says when to come again; no more than five seconds of that are believed."""
     busy = refusal(b"{}", "ServiceUnavailable", 503, line)
     right = (Answer(attempts=("ServiceUnavailable", "ok")), Answer())
-    return Scenario(row="79", name=name, script=each([busy]), right=right, requests=3, connections=1, takes=waits, retries=EAGER)
+    return Scenario(
+        row="79",
+        name=name,
+        script=each([busy]),
+        right=right,
+        requests=3,
+        connections=1,
+        takes=waits,
+        retries=EAGER,
+    )
 
 
 def impatient(name: str, line: str) -> Scenario:
     """Nothing is waited for that would come too late: the answer that is there is worth more than a timeout later."""
     right = (Refusal("ServiceUnavailable", 503, attempts=("ServiceUnavailable",)), Answer())
     script = each([refusal(b"{}", "ServiceUnavailable", 503, line)])
-    return Scenario(row="79", name=name, script=script, right=right, connections=1, timeouts=Timeouts(total=4.0))
+    return Scenario(
+        row="79", name=name, script=script, right=right, connections=1, timeouts=Timeouts(total=4.0)
+    )
 
 
 def skewed(name: str, off: float, code: str = "RequestTimeTooSkewed") -> Scenario:
@@ -207,14 +264,24 @@ def skewed(name: str, off: float, code: str = "RequestTimeTooSkewed") -> Scenari
     def script(number: int) -> Flow[None]:
         while request := (yield from Hear()):
             now = (yield from Now()) + off
-            signed = parse_stamp(request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper())
+            signed = parse_stamp(
+                request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
+            )
             if signed is not None and abs(now - signed) < 300:
                 yield from Say(WELL)
             else:
                 yield from Say(refusal(b"{}", code, 403, f"Date: {http_date(now)}"))
 
     right = (Answer(attempts=(code, "ok")), Answer(attempts=("ok",)), Answer(attempts=("ok",)))
-    return Scenario(row="80", name=name, script=script, right=right, requests=4, connections=1, retries=RetryPolicy(max_attempts=1))
+    return Scenario(
+        row="80",
+        name=name,
+        script=script,
+        right=right,
+        requests=4,
+        connections=1,
+        retries=RetryPolicy(max_attempts=1),
+    )
 
 
 def incorrigible(name: str, *lines: str) -> Scenario:
@@ -223,7 +290,9 @@ def incorrigible(name: str, *lines: str) -> Scenario:
     return no("80", name, refusal(b"{}", code, 403, *lines), Refusal(code, 403, attempts=(code,)))
 
 
-def storm(name: str, said: bytes, code: str, status: int, calls: int, retries: int, attempts: list[int]) -> Scenario:
+def storm(
+    name: str, said: bytes, code: str, status: int, calls: int, retries: int, attempts: list[int]
+) -> Scenario:
     """Everything fails: a client soon stops adding to the trouble, and then every call is one request."""
 
     def script(number: int) -> Flow[None]:
@@ -232,15 +301,43 @@ def storm(name: str, said: bytes, code: str, status: int, calls: int, retries: i
 
     right = tuple(Refusal(code, status, attempts=(code,) * times) for times in attempts)
     assert len(right) == calls  # noqa: S101 - the table's own sums
-    return Scenario(row="81", name=name, script=script, right=right, requests=calls + retries, connections=1, retries=EAGER, takes=3.0)
+    return Scenario(
+        row="81",
+        name=name,
+        script=script,
+        right=right,
+        requests=calls + retries,
+        connections=1,
+        retries=EAGER,
+        takes=3.0,
+    )
 
 
 SERVICE: list[Scenario] = [
     *[modelled(kind, members) for kind, members in MODELLED],
-    *[says("68", repr(kind), b'{"__type":"x#ModelError"}', code, kind) for kind, code in TYPES.items()],
-    *[says("69", key, b'{"%s":"ns#ValidationError:u"}' % key.encode(), "ValidationError", type=ValidationError) for key in CODE_KEYS],
     *[
-        says("70", value, '{{"__type":{0},"code":{0},"message":{0}}}'.format(value).encode(), "418", None, 418)  # noqa: UP032 - shorter so
+        says("68", repr(kind), b'{"__type":"x#ModelError"}', code, kind)
+        for kind, code in TYPES.items()
+    ],
+    *[
+        says(
+            "69",
+            key,
+            b'{"%s":"ns#ValidationError:u"}' % key.encode(),
+            "ValidationError",
+            type=ValidationError,
+        )
+        for key in CODE_KEYS
+    ],
+    *[
+        says(
+            "70",
+            value,
+            f'{{"__type":{value},"code":{value},"message":{value}}}'.encode(),
+            "418",
+            None,
+            418,
+        )
         for value in NO_TEXTS
     ],
     *[scenario for name, body in NO_OBJECTS.items() for scenario in unreadable("71", name, body)],
@@ -257,13 +354,20 @@ SERVICE: list[Scenario] = [
         for name, (row, raw, message) in MESSAGES.items()
     ],
     says("76", "in the code", b'{"__type":"Bad\\u001b[1m"}', "Bad\x1b[1m"),
-    no("76", "in the request id", refusal().replace(b"r-1", b"\xff\xfe\x85\xad"), Refusal("400", 400, "no")),
+    no(
+        "76",
+        "in the request id",
+        refusal().replace(b"r-1", b"\xff\xfe\x85\xad"),
+        Refusal("400", 400, "no"),
+    ),
     *[redirect(status, "http://localhost:$PORT/evil") for status in (301, 302, 303, 307, 308)],
     redirect(307, "/endpoints/iris/invocations"),
     redirect(307, "//localhost:$PORT/evil"),
     asking("150 ms", "x-amz-retry-after: 150", 0.15),
     asking("a day, and five seconds are waited", "Retry-After: 86400", 5.0),
-    asking("a day in milliseconds, and five seconds are waited", "x-amz-retry-after: 86400000", 5.0),
+    asking(
+        "a day in milliseconds, and five seconds are waited", "x-amz-retry-after: 86400000", 5.0
+    ),
     *[asking(line, line, 0.0) for line in NO_TIMES],
     impatient("a minute, which the call has not", "Retry-After: 60"),
     impatient("eleven days, which the call has not", "Retry-After: 999999999"),
@@ -282,5 +386,13 @@ SERVICE: list[Scenario] = [
         35,
         [3] * 17 + [2] + [1] * 22,
     ),
-    storm("of throttling", refusal(b"{}", "ThrottlingException"), "ThrottlingException", 400, 60, 100, [3] * 50 + [1] * 10),
+    storm(
+        "of throttling",
+        refusal(b"{}", "ThrottlingException"),
+        "ThrottlingException",
+        400,
+        60,
+        100,
+        [3] * 50 + [1] * 10,
+    ),
 ]

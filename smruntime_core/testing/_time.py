@@ -20,10 +20,25 @@ STALLED = Failure("timeout", "body", "answered", 200)
 MILLION = OK + b"Content-Length: 1000000\r\n\r\n"
 
 
-def late(name: str, *said: bytes | float, right: Failure = LATE, timeouts: Timeouts = SOON, row: str, takes: float = 0.0) -> Scenario:
+def late(
+    name: str,
+    *said: bytes | float,
+    right: Failure = LATE,
+    timeouts: Timeouts = SOON,
+    row: str,
+    takes: float = 0.0,
+) -> Scenario:
     """What is `said` to the first request, by which time the client has given up; the next call is well."""
     takes = takes or timeouts.total or 0.3
-    return Scenario(row=row, name=name, script=first(*said), right=(right, Answer()), connections=2, timeouts=timeouts, takes=takes)
+    return Scenario(
+        row=row,
+        name=name,
+        script=first(*said),
+        right=(right, Answer()),
+        connections=2,
+        timeouts=timeouts,
+        takes=takes,
+    )
 
 
 def drip(pieces: Iterable[bytes], every: float) -> list[bytes | float]:
@@ -53,7 +68,9 @@ def out_of_step(number: int) -> Flow[None]:
         yield from Say(OK + b"Content-Length: 1\r\n\r\n%d" % number)
 
 
-HEAD_BYTES = [bytes((byte,)) for byte in WELL.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))]
+HEAD_BYTES = [
+    bytes((byte,)) for byte in WELL.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))
+]
 TEXT = WELL.partition(b"\r\n\r\n")[0]
 
 TIME: list[Scenario] = [
@@ -81,13 +98,46 @@ TIME: list[Scenario] = [
     late("after the timeout", 1.2, WELL, row="53"),
     late("after the timeout of the whole call", 1.2, WELL, row="53", timeouts=WHOLE),
     late("a byte each 50 ms", *drip(HEAD_BYTES, 0.05), row="54"),
-    late("a byte each 50 ms, within the whole call", *drip(HEAD_BYTES, 0.05), row="54", timeouts=WHOLE),
+    late(
+        "a byte each 50 ms, within the whole call",
+        *drip(HEAD_BYTES, 0.05),
+        row="54",
+        timeouts=WHOLE,
+    ),
     late("a field each 0.1 s", OK, *drip([b"A: b\r\n"] * 100, 0.1), row="54"),
     late("half of it, then silence", TEXT, row="54"),
-    late("a byte each 50 ms", MILLION, *drip([b"."] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("chunks each 50 ms", CHUNKED, *drip([b"1\r\n.\r\n"] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("the size of a chunk each 50 ms", CHUNKED, *drip([b"0"] * 14, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("until the end, each 50 ms", OK + b"\r\n", *drip([b"."] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
+    late(
+        "a byte each 50 ms",
+        MILLION,
+        *drip([b"."] * 200, 0.05),
+        row="55",
+        right=STALLED,
+        timeouts=WHOLE,
+    ),
+    late(
+        "chunks each 50 ms",
+        CHUNKED,
+        *drip([b"1\r\n.\r\n"] * 200, 0.05),
+        row="55",
+        right=STALLED,
+        timeouts=WHOLE,
+    ),
+    late(
+        "the size of a chunk each 50 ms",
+        CHUNKED,
+        *drip([b"0"] * 14, 0.05),
+        row="55",
+        right=STALLED,
+        timeouts=WHOLE,
+    ),
+    late(
+        "until the end, each 50 ms",
+        OK + b"\r\n",
+        *drip([b"."] * 200, 0.05),
+        row="55",
+        right=STALLED,
+        timeouts=WHOLE,
+    ),
     late(
         "less than a byte a second",
         MILLION,
@@ -105,7 +155,13 @@ TIME: list[Scenario] = [
     late("between chunks", CHUNKED + b"3\r\nabc\r\n", row="56", right=STALLED),
     late("before the final CRLF", CHUNKED + b"3\r\nabc\r\n0\r\n", row="56", right=STALLED),
     late("without a length", OK + b"\r\nabc", row="56", right=STALLED),
-    late("within the whole call", OK + b"Content-Length: 9\r\n\r\nabc", row="56", right=STALLED, timeouts=WHOLE),
+    late(
+        "within the whole call",
+        OK + b"Content-Length: 9\r\n\r\nabc",
+        row="56",
+        right=STALLED,
+        timeouts=WHOLE,
+    ),
     Scenario(
         row="57",
         name="never",
@@ -125,5 +181,11 @@ TIME: list[Scenario] = [
         timeouts=WHOLE.replace(total=1.5),  # signing 30 MB takes its time too
         takes=1.5,
     ),
-    Scenario(row="57", name="late, but in time", script=first(LATER, WELL), right=(Answer(), Answer()), connections=1),
+    Scenario(
+        row="57",
+        name="late, but in time",
+        script=first(LATER, WELL),
+        right=(Answer(), Answer()),
+        connections=1,
+    ),
 ]

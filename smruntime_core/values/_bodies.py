@@ -93,7 +93,11 @@ class StreamedBlob(Blob):
 
     def _source(self, member: str, value: object) -> Source:
         # the files of event loops have a `read` that must be awaited: they are the iterators that they are too
-        for name, kind in (("__anext__", "async iterator"), ("read", "file"), ("__next__", "iterator")):
+        for name, kind in (
+            ("__anext__", "async iterator"),
+            ("read", "file"),
+            ("__next__", "iterator"),
+        ):
             if callable(getattr(value, name, None)) and not isinstance(value, type):
                 return Source(value, kind)  # type: ignore[arg-type]  # it has what this kind must have
         raise ConstructionError(member, self.says, f"found {type(value).__name__}")

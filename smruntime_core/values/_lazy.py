@@ -10,7 +10,10 @@ from typing import cast
 
 
 def lazy_attributes(
-    package: str, namespace: dict[str, object], submodules: Mapping[str, tuple[str, ...]], modules: tuple[str, ...] = ()
+    package: str,
+    namespace: dict[str, object],
+    submodules: Mapping[str, tuple[str, ...]],
+    modules: tuple[str, ...] = (),
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` for `package`, which has the names listed by submodule in `submodules`.
 
@@ -19,7 +22,9 @@ def lazy_attributes(
 
     def get_attribute(name: str) -> object:
         if name in modules:
-            return __import__(f"{package}.{name}", fromlist=("__name__",))  # `importlib` may not be loaded yet
+            return __import__(
+                f"{package}.{name}", fromlist=("__name__",)
+            )  # `importlib` may not be loaded yet
         submodule = next((module for module, names in submodules.items() if name in names), None)
         if submodule is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")

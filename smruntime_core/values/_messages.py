@@ -52,7 +52,9 @@ def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-MAX_ERROR_BODY = 1024 * 1024  # bytes of an error's body that are read; what is cut there is `truncated`
+MAX_ERROR_BODY = (
+    1024 * 1024
+)  # bytes of an error's body that are read; what is cut there is `truncated`
 
 
 class Response(Record):
@@ -99,10 +101,14 @@ def _optional_key(member: str, value: object) -> str | None:
 
 
 def _moment(member: str, value: object) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12):
+    if value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+    ):
         return value
     raise ConstructionError(
-        member, "seconds since the epoch (as `datetime.timestamp()` gives them) or None", f"found {type(value).__name__}"
+        member,
+        "seconds since the epoch (as `datetime.timestamp()` gives them) or None",
+        f"found {type(value).__name__}",
     )
 
 
@@ -134,7 +140,9 @@ class Scope(Record):
 
 def seconds(member: str, value: object) -> float | None:
     """A length of time, None for one without end; raises `ConstructionError`."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9):
+    if value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+    ):
         return value
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
 

@@ -41,7 +41,11 @@ class Field:
 
 
 def field(
-    *, default: Any = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True
+    *,
+    default: Any = REQUIRED,
+    check: Check | None = None,
+    secret: bool = False,
+    compare: bool = True,
 ) -> Any:  # it stands in for the type of the member
     """Describe a member where a bare default is not enough."""
     return Field(default, check, secret, compare)
@@ -55,7 +59,9 @@ class Record:
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         super().__init_subclass__()
-        members = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
+        members = [
+            name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)
+        ]
         cls._fields = (*cls._fields, *(_declare(cls, name) for name in members))
         if cls._fields:
             setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - mypy: an override
@@ -118,7 +124,9 @@ class _Constructor:
         scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
         for f in self._cls._fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
-            store = f"values[{f.name!r}] = " + (f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name)
+            store = f"values[{f.name!r}] = " + (
+                f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
+            )
             default = "None" if f.default is None else f"default_{f.name}"
             required = f.default is REQUIRED
             parameters.append(f.name if required else f"{f.name}={default}")

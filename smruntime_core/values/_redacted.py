@@ -14,7 +14,9 @@ class NeverPickled:
     __slots__ = ()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} may hold secrets and is not pickled: read it where it is used")
+        raise TypeError(
+            f"{type(self).__name__} may hold secrets and is not pickled: read it where it is used"
+        )
 
 
 class RedactedMapping(NeverPickled, Mapping[str, V_co]):

@@ -76,7 +76,9 @@ class WholeNumber:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ConstructionError(member, self.says, f"found {type(value).__name__}")
         if not self.minimum <= value <= self.maximum:
-            raise ConstructionError(member, self.says, f"found {int(value)}" if abs(value) < 10**18 else "")
+            raise ConstructionError(
+                member, self.says, f"found {int(value)}" if abs(value) < 10**18 else ""
+            )
         return int(value)
 
     def read(self, member: str, text: str) -> int:
@@ -90,7 +92,9 @@ class Blob:
     """Bytes in any form that can be hashed and sent without a copy, at most `maximum` of them (None: the service knows)."""
 
     def __init__(self, maximum: int | None = None) -> None:
-        self.says = "bytes, bytearray or memoryview" + (f" of at most {maximum} bytes" if maximum else "")
+        self.says = "bytes, bytearray or memoryview" + (
+            f" of at most {maximum} bytes" if maximum else ""
+        )
         self.maximum = maximum
 
     def check(self, member: str, value: object) -> bytes | bytearray | memoryview:
@@ -104,7 +108,9 @@ class Blob:
 def header_text(maximum: int) -> Rule:
     """Text that a header carries unchanged."""
     pattern = f"[!-~](?:[ -~]{{0,{maximum - 2}}}[!-~])?"
-    return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", pattern, maximum)
+    return Rule(
+        f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", pattern, maximum
+    )
 
 
 def name(maximum: int) -> Rule:
@@ -114,19 +120,35 @@ def name(maximum: int) -> Rule:
 
 
 NAME = name(63)
-SESSION_ID = Rule("NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256)
+SESSION_ID = Rule(
+    "NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256
+)
 NEW_SESSION_ID = Rule(
     "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
     _NAME + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     256,
 )
-LOCATION = Rule("an s3:// or https:// URL of at most 1024 characters", "(?:https|s3)://[ -.0-~]+(?:/[ -~]*)?(?<! )", 1024)
-OUTPUT_PATH = Rule("1 to 512 letters, digits and !_.*'()/-, not beginning with s3: or https:", r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+", 512)
+LOCATION = Rule(
+    "an s3:// or https:// URL of at most 1024 characters",
+    "(?:https|s3)://[ -.0-~]+(?:/[ -~]*)?(?<! )",
+    1024,
+)
+OUTPUT_PATH = Rule(
+    "1 to 512 letters, digits and !_.*'()/-, not beginning with s3: or https:",
+    r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+",
+    512,
+)
 FILENAME = Rule(
-    "1 to 32 letters, digits, '-', '_' and at most one '.', the first a letter or digit", r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*", 32
+    "1 to 32 letters, digits, '-', '_' and at most one '.', the first a letter or digit",
+    r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*",
+    32,
 )
 KEY = Rule("printable ASCII without blanks", "[!-~]+", 16384)
-SECRET = Rule("1 to 1024 characters without blanks at either end or control characters", "[!-~](?:[ -~]*[!-~])?", 1024)
+SECRET = Rule(
+    "1 to 1024 characters without blanks at either end or control characters",
+    "[!-~](?:[ -~]*[!-~])?",
+    1024,
+)
 REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME, 63)
 SCOPE_PART = Rule("letters, digits, '.', '_' and '-'", "[a-zA-Z0-9._-]+", 128)
 ENDPOINT_URL = Rule(
@@ -153,7 +175,9 @@ def blob(member: str, value: object) -> bytes | bytearray | memoryview:
         view = cast("memoryview[int]", value)
         return view if view.format == "B" and view.ndim == 1 else view.cast("B")
     hint = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
-    raise ConstructionError(member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}")
+    raise ConstructionError(
+        member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}"
+    )
 
 
 ANY_BYTES = Blob()

@@ -10,7 +10,9 @@ import re
 from ..errors import ConstructionError
 
 _controls = re.compile(r"[\0-\x1f\x7f-\x9f]").search
-_parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?").fullmatch
+_parts = re.compile(
+    r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?"
+).fullmatch
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 

@@ -39,8 +39,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0, the default, for any free one")
     parser.add_argument("--region", default="us-east-1")
     help_text = "an endpoint more: a container that speaks /ping and /invocations, as http://127.0.0.1:8080 (may be repeated)"
-    parser.add_argument("--backend", metavar="NAME=URL", type=_named_url, action="append", default=[], help=help_text)
-    parser.add_argument("--cut", default="aligned", help="how streams are cut: aligned, bytes, inside or random:SEED")
+    parser.add_argument(
+        "--backend",
+        metavar="NAME=URL",
+        type=_named_url,
+        action="append",
+        default=[],
+        help=help_text,
+    )
+    parser.add_argument(
+        "--cut",
+        default="aligned",
+        help="how streams are cut: aligned, bytes, inside or random:SEED",
+    )
     for name, default in ServerLimits()._asdict().items():
         option, unit = f"--{name.replace('_', '-')}", "bytes" if name == "max_body" else ""
         parser.add_argument(
@@ -61,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, stop)
     try:
         backends, port = dict(options.backend), options.port
-        serving = serve(port=port, region=options.region, backends=backends, cut=options.cut, **limits)
+        serving = serve(
+            port=port, region=options.region, backends=backends, cut=options.cut, **limits
+        )
     except (OSError, ValueError) as refused:
         parser.error(str(refused))
     with serving as endpoint:

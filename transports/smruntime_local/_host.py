@@ -59,7 +59,9 @@ class Host:
     `url` is where stored answers will be found, `manner` how streams come unless a call says otherwise, `sleep` how they wait.
     """
 
-    def __init__(self, models: Mapping[str, Model], *, region: str, url: str, manner: Manner, sleep: Sleep) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], *, region: str, url: str, manner: Manner, sleep: Sleep
+    ) -> None:
         self.store = Store()
         self.sessions_opened = 0
         self._models = models
@@ -87,28 +89,45 @@ class Host:
     def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> Answer:
         """What the container itself says to `call`; raises the `ServiceError` that it says otherwise."""
         reply = self._asked(call)
-        head = Response(200, (("x-amzn-RequestId", request_id), ("Content-Type", reply.content_type or "application/octet-stream")))
+        head = Response(
+            200,
+            (
+                ("x-amzn-RequestId", request_id),
+                ("Content-Type", reply.content_type or "application/octet-stream"),
+            ),
+        )
         if not streamed:
             return head.replace(body=self._joined(reply, call))
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
-        return StreamedResponse(head, _openai.ending_well(part for part in chain((first,), parts) if part))
+        return StreamedResponse(
+            head, _openai.ending_well(part for part in chain((first,), parts) if part)
+        )
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         reply = self._asked(call)
-        return service.make_unchecked(InvokeEndpointOutput, {"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)})
+        return service.make_unchecked(
+            InvokeEndpointOutput,
+            {"body": self._joined(reply, call), **_said(InvokeEndpointOutput, reply)},
+        )
 
     def _done(self, call: InvokeEndpoint, seconds: float) -> bytes:
         return self._joined(self._asked(call), call, seconds)
 
-    def _stream(self, operation: InvokeEndpointWithResponseStream, request_id: str) -> StreamedResponse:
+    def _stream(
+        self, operation: InvokeEndpointWithResponseStream, request_id: str
+    ) -> StreamedResponse:
         manner = asked(operation.custom_attributes, self._manner)
-        call = service.make_unchecked(InvokeEndpoint, vars(operation))  # its members are among those of InvokeEndpoint
+        call = service.make_unchecked(
+            InvokeEndpoint, vars(operation)
+        )  # its members are among those of InvokeEndpoint
         reply = self._asked(call)
         parts = self._blamed(reply, call)
         first = next(parts, b"")  # before the head: a container may fail here
         kind = InvokeEndpointWithResponseStreamOutput
-        head = service.begin(service.make_unchecked(kind, _said(kind, reply)), request_id=request_id)
+        head = service.begin(
+            service.make_unchecked(kind, _said(kind, reply)), request_id=request_id
+        )
         return StreamedResponse(head, frames(chain((first,), parts), manner, self._sleep))
 
     def _model(self, name: str) -> Model:
@@ -153,11 +172,15 @@ class Host:
         except ValueError as fault:
             raise self._model_error(endpoint_name, 400, str(fault)) from fault
         except Exception as fault:  # a container that fails does not take the service down
-            raise self._model_error(endpoint_name, 500, f"{type(fault).__name__}: {fault}") from fault
+            raise self._model_error(
+                endpoint_name, 500, f"{type(fault).__name__}: {fault}"
+            ) from fault
 
     def _model_error(self, endpoint_name: str, status: int, message: str) -> ModelError:
         side = "client" if 400 <= status < 500 else "server"
-        error = ModelError(f'Received {side} error ({status}) from primary with message "{message}".')
+        error = ModelError(
+            f'Received {side} error ({status}) from primary with message "{message}".'
+        )
         error.original_status_code = status
         error.original_message = message
         error.log_stream_arn = f"arn:aws:logs:{self._region}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint_name}"

@@ -15,7 +15,13 @@ import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
-from smruntime_core import InvokeEndpoint, InvokeEndpointAsync, InvokeEndpointAsyncOutput, ServiceError, ServiceUnavailable
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointAsyncOutput,
+    ServiceError,
+    ServiceUnavailable,
+)
 
 WORKERS = 2
 MOST_WAITING = 1000
@@ -85,12 +91,20 @@ class Jobs:
         """Where the answer or the failure will be. Raises `ServiceUnavailable` if too many calls wait."""
         made = str(uuid.uuid4())
         stem, output = _names(call, f"{self._base}/async/{made}")
-        job = _Job(call, output, f"{stem}-error.out", self._clock() + (call.request_ttl_seconds or TTL))
+        job = _Job(
+            call, output, f"{stem}-error.out", self._clock() + (call.request_ttl_seconds or TTL)
+        )
         try:
             self._enqueue(job)
         except queue.Full:
-            raise ServiceUnavailable("Too many invocations are waiting. Try your call again.") from None
-        return InvokeEndpointAsyncOutput(inference_id=call.inference_id or made, output_location=job.output, failure_location=job.failure)
+            raise ServiceUnavailable(
+                "Too many invocations are waiting. Try your call again."
+            ) from None
+        return InvokeEndpointAsyncOutput(
+            inference_id=call.inference_id or made,
+            output_location=job.output,
+            failure_location=job.failure,
+        )
 
     def close(self) -> None:
         """Let the workers end, each after the invocation it is at; what waits is dropped."""
@@ -135,7 +149,9 @@ def _size(job: _Job) -> int:
 
 def _names(call: InvokeEndpointAsync, folder: str) -> tuple[str, str]:
     """The location of the answer without its suffix, and with it; a file name that was asked for has one of its own."""
-    place = "/".join(part for part in (folder, (call.s3_output_path_extension or "").strip("/")) if part)
+    place = "/".join(
+        part for part in (folder, (call.s3_output_path_extension or "").strip("/")) if part
+    )
     stem = f"{place}/{(call.filename or 'answer').partition('.')[0]}"
     return stem, f"{place}/{call.filename}" if call.filename else f"{stem}.out"
 

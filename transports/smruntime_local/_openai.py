@@ -13,11 +13,22 @@ import re
 from collections.abc import Generator, Iterable, Mapping
 from typing import cast
 
-from smruntime_core import ConstructionError, Credentials, InvokeEndpoint, Request, Response, Scope, ServiceError, ValidationError
+from smruntime_core import (
+    ConstructionError,
+    Credentials,
+    InvokeEndpoint,
+    Request,
+    Response,
+    Scope,
+    ServiceError,
+    ValidationError,
+)
 from smruntime_core.signing import verify_bearer
 from smruntime_core.values import split_url
 
-_route = re.compile(r"/endpoints/([^/]*)(?:/inference-components/([^/]*))?/openai/v1/chat/completions").fullmatch
+_route = re.compile(
+    r"/endpoints/([^/]*)(?:/inference-components/([^/]*))?/openai/v1/chat/completions"
+).fullmatch
 _bearer = re.compile(r"[Bb]earer +([A-Za-z0-9+/=-]+)").fullmatch
 
 
@@ -27,11 +38,7 @@ def concerns(request: Request) -> bool:
 
 
 def authenticate(
-    request: Request,
-    credentials: Mapping[str, Credentials],
-    scope: Scope,
-    *,
-    now: float,
+    request: Request, credentials: Mapping[str, Credentials], scope: Scope, *, now: float
 ) -> None:
     """Verify the bearer token, which does not cover the body.
 
@@ -40,7 +47,11 @@ def authenticate(
     headers = {name.lower(): value for name, value in request.headers}
     token = _bearer(headers.get("authorization", ""))
     if token is None:
-        raise ServiceError("This path takes a bearer token.", code="MissingAuthenticationTokenException", status=403)
+        raise ServiceError(
+            "This path takes a bearer token.",
+            code="MissingAuthenticationTokenException",
+            status=403,
+        )
     verify_bearer(token[1], credentials, scope, now=now)
 
 
@@ -52,10 +63,15 @@ def read(request: Request) -> tuple[InvokeEndpoint, bool]:
     headers = {name.lower(): value for name, value in request.headers}
     found = _route(_path(request))
     if found is None or request.method != "POST":
-        raise ServiceError("No operation has this method and path.", code="UnknownOperationException", status=404)
+        raise ServiceError(
+            "No operation has this method and path.", code="UnknownOperationException", status=404
+        )
     try:
         call = InvokeEndpoint(
-            endpoint_name=found[1], inference_component_name=found[2], body=request.body, content_type=headers.get("content-type")
+            endpoint_name=found[1],
+            inference_component_name=found[2],
+            body=request.body,
+            content_type=headers.get("content-type"),
         )
     except ConstructionError as refused:
         raise ValidationError(str(refused)) from refused
@@ -77,7 +93,16 @@ def ending_well(parts: Iterable[bytes]) -> Generator[bytes]:
 
 
 def _document(refusal: ServiceError) -> bytes:
-    return json.dumps({"error": {"message": refusal.message_raw, "type": refusal.code, "code": refusal.code, "param": None}}).encode()
+    return json.dumps(
+        {
+            "error": {
+                "message": refusal.message_raw,
+                "type": refusal.code,
+                "code": refusal.code,
+                "param": None,
+            }
+        }
+    ).encode()
 
 
 def _streams(body: bytes) -> bool:

@@ -131,7 +131,11 @@ class Endpoint:
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
         self._address: tuple[str, int] = self._listener.getsockname()
-        self.url = f"https://localhost:{self._address[1]}" if tls else f"http://127.0.0.1:{self._address[1]}"
+        self.url = (
+            f"https://localhost:{self._address[1]}"
+            if tls
+            else f"http://127.0.0.1:{self._address[1]}"
+        )
         sleep = self._closing.wait
         self._host = Host(models, region=region, url=self.url, manner=manner, sleep=sleep)
         self._service = Service(self._host, credentials, self.scope, url=self.url)

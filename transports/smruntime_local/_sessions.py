@@ -31,7 +31,13 @@ class _Session(NamedTuple):
 class Sessions:
     """The open sessions of one container. Safe for threads; `clock` gives seconds since the epoch."""
 
-    def __init__(self, *, lifetime: float = LIFETIME, most: int = MOST, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        lifetime: float = LIFETIME,
+        most: int = MOST,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._lifetime = lifetime
         self._most = most
         self._clock = clock
@@ -42,9 +48,13 @@ class Sessions:
         """A new session, named as the header names it: "<id>; Expires=<time>". Raises `ServiceUnavailable` if there are too many."""
         now, name = self._clock(), str(uuid.uuid4())
         with self._lock:
-            self._open = {name: session for name, session in self._open.items() if session.expires > now}
+            self._open = {
+                name: session for name, session in self._open.items() if session.expires > now
+            }
             if len(self._open) >= self._most:
-                raise ServiceUnavailable(f"{self._most} sessions are open. Close one, or wait until one expires.")
+                raise ServiceUnavailable(
+                    f"{self._most} sessions are open. Close one, or wait until one expires."
+                )
             self._open[name] = made = _Session(int(now + self._lifetime), [])
         return f"{name}; Expires={time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(made.expires))}"
 

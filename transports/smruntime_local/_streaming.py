@@ -79,7 +79,9 @@ def how_to_cut(text: str, manner: Manner) -> Manner:
     """`manner`, but cut as `text` says. Raises `ValueError`."""
     found = _cut(text)
     if not found or found[1] not in CUTTERS:
-        raise ValueError(f"cut must be one of {', '.join(CUTTERS)}; a seed may stand behind a colon")
+        raise ValueError(
+            f"cut must be one of {', '.join(CUTTERS)}; a seed may stand behind a colon"
+        )
     return manner._replace(cut=found[1], seed=int(found[2] or 0))
 
 
@@ -90,7 +92,9 @@ def _slow(text: str, manner: Manner) -> Manner:
 def _fail(text: str, manner: Manner) -> Manner:
     found = _fault(text)
     if not found or found[1] not in FAULTS:
-        raise ValueError(f"fault must be one of {', '.join(FAULTS)}; :detail and @events may follow")
+        raise ValueError(
+            f"fault must be one of {', '.join(FAULTS)}; :detail and @events may follow"
+        )
     if found[1] == "stall":
         _seconds(found[2] or "1")
     return manner._replace(fault=found[1], detail=found[2] or "", after=int(found[3] or 1))
@@ -114,7 +118,9 @@ def frames(parts: Parts, manner: Manner, sleep: Sleep) -> Generator[bytes]:
         return
     for _, frame in zip(range(manner.after), whole, strict=False):
         yield frame
-    yield from FAULTS[manner.fault](manner.detail, next(whole, event(PayloadPart(b""))), whole, sleep)
+    yield from FAULTS[manner.fault](
+        manner.detail, next(whole, event(PayloadPart(b""))), whole, sleep
+    )
 
 
 def _encoded(parts: Parts, delay: float, sleep: Sleep) -> Parts:
@@ -126,7 +132,11 @@ def _encoded(parts: Parts, delay: float, sleep: Sleep) -> Parts:
                 yield event(PayloadPart(part[start : start + MAX_PART]))
     except ServiceError as failure:
         late = isinstance(failure.__cause__, TimedOut)
-        yield event(_stream_error(failure.message_raw, "ModelInvocationTimeExceeded" if late else "StreamBroken"))
+        yield event(
+            _stream_error(
+                failure.message_raw, "ModelInvocationTimeExceeded" if late else "StreamBroken"
+            )
+        )
 
 
 def _stream_error(message: str, code: str) -> ModelStreamError:
@@ -160,11 +170,20 @@ def _random(parts: Parts, seed: int) -> Parts:
     yield held
 
 
-CUTTERS: dict[str, Cutter] = {"aligned": _aligned, "bytes": _bytes, "inside": _inside, "random": _random}
+CUTTERS: dict[str, Cutter] = {
+    "aligned": _aligned,
+    "bytes": _bytes,
+    "inside": _inside,
+    "random": _random,
+}
 
 
 def _model_stream_error(detail: str, frame: bytes, rest: Parts, sleep: Sleep) -> Parts:
-    yield event(_stream_error("The model was asked to fail, and did.", detail or "ModelInvocationTimeExceeded"))
+    yield event(
+        _stream_error(
+            "The model was asked to fail, and did.", detail or "ModelInvocationTimeExceeded"
+        )
+    )
 
 
 def _internal_stream_failure(detail: str, frame: bytes, rest: Parts, sleep: Sleep) -> Parts:
@@ -172,7 +191,9 @@ def _internal_stream_failure(detail: str, frame: bytes, rest: Parts, sleep: Slee
 
 
 def _error(detail: str, frame: bytes, rest: Parts, sleep: Sleep) -> Parts:
-    yield event(ServiceError("Something was asked to fail, and did.", code=detail or "UnknownError"))
+    yield event(
+        ServiceError("Something was asked to fail, and did.", code=detail or "UnknownError")
+    )
 
 
 def _truncate(detail: str, frame: bytes, rest: Parts, sleep: Sleep) -> Parts:

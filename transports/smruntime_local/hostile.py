@@ -123,7 +123,9 @@ class Stage:
                 return
             self.connections += 1
             self._open.append(connection)
-            thread = threading.Thread(target=self._play, args=(connection, self.connections), daemon=True)
+            thread = threading.Thread(
+                target=self._play, args=(connection, self.connections), daemon=True
+            )
             self._threads.append(thread)
             thread.start()
 
@@ -135,7 +137,9 @@ class Stage:
         """The scenario is over: every connection is closed, every thread has ended."""
         self.over.set()
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which would hold the port open
+            self._listener.shutdown(
+                socket.SHUT_RDWR
+            )  # wakes the thread in accept(), which would hold the port open
         self._listener.close()
         self._threads[0].join()
         for connection in self._open:

@@ -244,7 +244,9 @@ class Client(BaseClient):
 
     def _make_wire(self, settings: Settings) -> Wire:
         conceal(cast("WireSettings", settings))
-        chosen = {name: value for name, value in settings.items() if name in WireSettings.__annotations__}
+        chosen = {
+            name: value for name, value in settings.items() if name in WireSettings.__annotations__
+        }
         return _wire(cast("WireSettings", chosen), cast("Urllib3Settings", settings).get("pools"))
 
 

@@ -24,8 +24,19 @@ PING_TIMEOUT = 2.0
 PIECE = 64 * 1024
 MAX_MESSAGE = 2048  # bytes of an error, as in the service's model
 
-HANDED_ON = ("content_type", "accept", "custom_attributes", "target_model", "inference_id", "enable_explanations", "session_id")
-_ATTRIBUTES, _NEW, _CLOSED = (f"X-Amzn-SageMaker-{name}" for name in ("Custom-Attributes", "New-Session-Id", "Closed-Session-Id"))
+HANDED_ON = (
+    "content_type",
+    "accept",
+    "custom_attributes",
+    "target_model",
+    "inference_id",
+    "enable_explanations",
+    "session_id",
+)
+_ATTRIBUTES, _NEW, _CLOSED = (
+    f"X-Amzn-SageMaker-{name}"
+    for name in ("Custom-Attributes", "New-Session-Id", "Closed-Session-Id")
+)
 
 
 class Backend:
@@ -33,7 +44,13 @@ class Backend:
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
             raise ValueError("a backend must be an http:// or https:// URL of host, port and path")
         self.url = url
         self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
@@ -73,13 +90,21 @@ class Backend:
         try:
             connection.connect()
         except OSError as fault:
-            raise ServiceUnavailable(f"The container of {call.endpoint_name} does not listen: {fault}.") from fault
-        given = {header_names(type(call))[name]: value for name, value in vars(call).items() if name in HANDED_ON and value is not None}
+            raise ServiceUnavailable(
+                f"The container of {call.endpoint_name} does not listen: {fault}."
+            ) from fault
+        given = {
+            header_names(type(call))[name]: value
+            for name, value in vars(call).items()
+            if name in HANDED_ON and value is not None
+        }
         try:
             connection.request("POST", f"{self._path}/invocations", call.body, given)
             response = connection.getresponse()
             if not 200 <= response.status < 300:
-                raise Refusal(response.status, response.read(MAX_MESSAGE).decode("utf-8", "replace"))
+                raise Refusal(
+                    response.status, response.read(MAX_MESSAGE).decode("utf-8", "replace")
+                )
         except (OSError, HTTPException) as fault:
             raise self._broken(fault) from fault
         return response
@@ -88,7 +113,9 @@ class Backend:
         try:
             while piece := response.read1(PIECE):
                 yield piece
-            if response.length:  # of a body whose length was told, read1 does not say that it was cut short
+            if (
+                response.length
+            ):  # of a body whose length was told, read1 does not say that it was cut short
                 raise HTTPException("the body is cut short")
         except (OSError, HTTPException) as fault:
             raise self._broken(fault) from fault

@@ -46,4 +46,8 @@ def _request_type(text: str) -> object:
         document: object = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, object]", document).get("requestType") if isinstance(document, dict) else None
+    return (
+        cast("dict[str, object]", document).get("requestType")
+        if isinstance(document, dict)
+        else None
+    )

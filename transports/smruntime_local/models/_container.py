@@ -43,7 +43,9 @@ class TimedOut(Refusal):
     """The container took too long."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(0, f"Your invocation timed out: the container said nothing for {seconds:g} seconds.")
+        super().__init__(
+            0, f"Your invocation timed out: the container said nothing for {seconds:g} seconds."
+        )
 
 
 def reply(call: InvokeEndpoint, content_type: str, parts: Iterable[bytes]) -> Reply:

@@ -19,7 +19,9 @@ from smruntime_core import InvokeEndpoint
 from ._container import JSON, Reply, reply, sends_json, wants_json
 
 FEATURES = 4
-LIMIT = 1000.0  # cm; far beyond any flower, near enough that no likelihood leaves the range of a float
+LIMIT = (
+    1000.0  # cm; far beyond any flower, near enough that no likelihood leaves the range of a float
+)
 
 
 class Classifier:
@@ -31,12 +33,18 @@ class Classifier:
         for *measurements, species in csv.reader(table[1:]):
             by_species[species].append([float(text) for text in measurements])
         self.species = tuple(by_species)
-        self._normal = [[_mean_and_variance(column) for column in zip(*rows, strict=True)] for rows in by_species.values()]
+        self._normal = [
+            [_mean_and_variance(column) for column in zip(*rows, strict=True)]
+            for rows in by_species.values()
+        ]
 
     def probabilities(self, row: Sequence[float]) -> list[float]:
         """One for each of `species`; they sum to 1."""
         scores = [
-            sum(-0.5 * math.log(variance) - (x - mean) ** 2 / (2 * variance) for x, (mean, variance) in zip(row, normal, strict=True))
+            sum(
+                -0.5 * math.log(variance) - (x - mean) ** 2 / (2 * variance)
+                for x, (mean, variance) in zip(row, normal, strict=True)
+            )
             for normal in self._normal
         ]
         best = max(scores)  # taken off before exp(), which would be 0 for all of them
@@ -49,7 +57,11 @@ class Classifier:
         rows = _json_rows(text) if sends_json(call) else _csv_rows(text)
         if wants_json(call):
             return reply(call, JSON, self._document(rows))
-        return reply(call, "text/csv", ((",".join(map(repr, self.probabilities(row))) + "\n").encode() for row in rows))
+        return reply(
+            call,
+            "text/csv",
+            ((",".join(map(repr, self.probabilities(row))) + "\n").encode() for row in rows),
+        )
 
     def _document(self, rows: Sequence[Sequence[float]]) -> Iterator[bytes]:
         before = '{"predictions": ['
@@ -72,11 +84,17 @@ def _csv_rows(text: str) -> list[list[float]]:
 
 def _json_rows(text: str) -> list[list[float]]:
     document: object = json.loads(text)
-    rows = cast("dict[str, object]", document).get("instances") if isinstance(document, dict) else document
+    rows = (
+        cast("dict[str, object]", document).get("instances")
+        if isinstance(document, dict)
+        else document
+    )
     if not isinstance(rows, list):
         raise ValueError('the JSON body must be {"instances": [[…], …]} or [[…], …]')
     for row in cast("list[object]", rows):
-        if isinstance(row, list) and any(type(x) not in (int, float) for x in cast("list[object]", row)):
+        if isinstance(row, list) and any(
+            type(x) not in (int, float) for x in cast("list[object]", row)
+        ):
             raise ValueError("measurements must be numbers")
     return _checked(cast("list[object]", rows))
 

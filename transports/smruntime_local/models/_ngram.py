@@ -72,7 +72,9 @@ def answer(call: InvokeEndpoint) -> Reply:
     if wants(call, SSE):
         return reply(call, SSE, _events(tokens))
     if wants(call, JSON_LINES):
-        return reply(call, JSON_LINES, (f"{_json({'token': token})}\n".encode() for token in tokens))
+        return reply(
+            call, JSON_LINES, (f"{_json({'token': token})}\n".encode() for token in tokens)
+        )
     if wants_json(call):
         return reply(call, JSON, _document(tokens, prompt, max_tokens, seed))
     return reply(call, TEXT, (token.encode() for token in tokens))
@@ -101,7 +103,11 @@ def _asked(text: str, *, as_json: bool) -> tuple[str, int, int]:
     if not isinstance(parsed, dict):
         raise ValueError('the JSON body must be {"prompt": "…", "max_tokens": 64, "seed": 0}')
     document = cast("dict[str, object]", parsed)
-    prompt, max_tokens, seed = document.get("prompt"), document.get("max_tokens", 64), document.get("seed", 0)
+    prompt, max_tokens, seed = (
+        document.get("prompt"),
+        document.get("max_tokens", 64),
+        document.get("seed", 0),
+    )
     if not isinstance(prompt, str):
         raise ValueError("prompt must be text")
     if type(max_tokens) is not int or not 1 <= max_tokens <= MAX_TOKENS:

@@ -27,7 +27,15 @@ from typing import Protocol, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from smruntime_core import ConstructionError, Credentials, Request, Scope
-from smruntime_core.signing import STANDARD, UNSIGNED, BearerToken, Dialect, RegionSet, hash_payload, sign
+from smruntime_core.signing import (
+    STANDARD,
+    UNSIGNED,
+    BearerToken,
+    Dialect,
+    RegionSet,
+    hash_payload,
+    sign,
+)
 from smruntime_core.values import Headers
 
 __all__ = ["Bearer", "SigV4", "Signer"]
@@ -36,7 +44,13 @@ Fields: TypeAlias = "Iterable[tuple[str | bytes, str | bytes]]"
 Source: TypeAlias = "Credentials | Callable[[], Credentials]"
 
 SIGNED = ("content-md5", "content-type")
-WRITTEN = ("authorization", "x-amz-content-sha256", "x-amz-date", "x-amz-region-set", "x-amz-security-token")
+WRITTEN = (
+    "authorization",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-region-set",
+    "x-amz-security-token",
+)
 REDIRECTS = 20
 _user_info = re.compile("^(https?://)[^/?#]*@")
 
@@ -47,7 +61,14 @@ class Signer:
     def __init__(self, origin: str | None) -> None:
         self._origin = origin
 
-    def apply(self, method: str, url: str, headers: MutableMapping[str, str], body: object, fields: Fields | None = None) -> None:
+    def apply(
+        self,
+        method: str,
+        url: str,
+        headers: MutableMapping[str, str],
+        body: object,
+        fields: Fields | None = None,
+    ) -> None:
         """Put into `headers` what `method`, `url` and `body` need, in place of what an earlier signature has left.
 
         `fields` are all header fields, where `headers` does not show those that are repeated. Raises `ConstructionError` for a
@@ -55,9 +76,14 @@ class Signer:
         """
         strip(headers)
         if self._origin is None or same_origin(self._origin, url):
-            found = [(_text(name), _text(value)) for name, value in (headers.items() if fields is None else fields)]
+            found = [
+                (_text(name), _text(value))
+                for name, value in (headers.items() if fields is None else fields)
+            ]
             kept = tuple((name, value) for name, value in found if name.lower() not in WRITTEN)
-            headers.update(self._added(method, _user_info.sub(r"\1", url.partition("#")[0]), kept, body))
+            headers.update(
+                self._added(method, _user_info.sub(r"\1", url.partition("#")[0]), kept, body)
+            )
 
     def _added(self, method: str, url: str, headers: Headers, body: object) -> Headers:
         raise NotImplementedError
@@ -148,7 +174,11 @@ def same_origin(one: str, other: str) -> bool:
     """Scheme, host and port are the same."""
     a, b = urlsplit(one), urlsplit(other)
     ports = {"http": 80, "https": 443}
-    return (a.scheme, a.hostname, a.port or ports.get(a.scheme)) == (b.scheme, b.hostname, b.port or ports.get(b.scheme))
+    return (a.scheme, a.hostname, a.port or ports.get(a.scheme)) == (
+        b.scheme,
+        b.hostname,
+        b.port or ports.get(b.scheme),
+    )
 
 
 def _text(text: str | bytes) -> str:

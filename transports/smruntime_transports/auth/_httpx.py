@@ -18,9 +18,19 @@ def flow(signer: Signer, request: RequestT) -> Generator[RequestT, Any, None]:
     """Sign `request`, and what redirects within its origin make of it."""
     origin = str(request.url)
     for _ in range(REDIRECTS):
-        signer.apply(request.method, str(request.url), request.headers, request.read(), request.headers.multi_items())
+        signer.apply(
+            request.method,
+            str(request.url),
+            request.headers,
+            request.read(),
+            request.headers.multi_items(),
+        )
         response = yield request
         redirected = response.request
-        if redirected is request or response.status_code not in (401, 403) or not same_origin(origin, str(redirected.url)):
+        if (
+            redirected is request
+            or response.status_code not in (401, 403)
+            or not same_origin(origin, str(redirected.url))
+        ):
             return
         request = redirected

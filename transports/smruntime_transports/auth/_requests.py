@@ -41,7 +41,9 @@ async def answered_awaited(again: Any, response: Any, **settings: Any) -> Any:
 def _apply(signer: Signer, prepared: Any, parse_url: Any) -> None:
     if isinstance(prepared.body, str):
         prepared.body = prepared.body.encode()
-    prepared.url = parse_url(prepared.url).url  # urllib3 writes the escapes of a path its own way when it sends it
+    prepared.url = parse_url(
+        prepared.url
+    ).url  # urllib3 writes the escapes of a path its own way when it sends it
     signer.apply(prepared.method, prepared.url, prepared.headers, prepared.body)
 
 
@@ -50,7 +52,11 @@ def _again(signer: Signer, method: str, url: str, parse_url: Any, response: Any)
     asked = response.request
     if response.is_redirect:
         strip(asked.headers)
-    if response.status_code not in (401, 403) or (asked.method, asked.url) == (method, url) or not same_origin(url, asked.url):
+    if (
+        response.status_code not in (401, 403)
+        or (asked.method, asked.url) == (method, url)
+        or not same_origin(url, asked.url)
+    ):
         return None
     again = asked.copy()
     _apply(signer, again, parse_url)

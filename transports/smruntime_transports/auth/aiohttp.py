@@ -5,7 +5,9 @@ from __future__ import annotations
 try:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.aiohttp needs aiohttp 3.12 or newer: pip install aiohttp") from missing
+    raise ImportError(
+        "smruntime_transports.auth.aiohttp needs aiohttp 3.12 or newer: pip install aiohttp"
+    ) from missing
 
 from smruntime_core import ConstructionError
 
@@ -23,7 +25,10 @@ class Middleware:
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         if request.compress:
-            raise ConstructionError("compress", "left out: aiohttp compresses after signing, so compress the data before")
+            raise ConstructionError(
+                "compress",
+                "left out: aiohttp compresses after signing, so compress the data before",
+            )
         body = request.body
         data = await body.as_bytes() if body else b""
         if body and body.size is None:

@@ -7,7 +7,9 @@ from collections.abc import Generator
 try:
     import httpx2
 except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.httpx2 needs httpx2: pip install httpx2") from missing
+    raise ImportError(
+        "smruntime_transports.auth.httpx2 needs httpx2: pip install httpx2"
+    ) from missing
 
 from . import Signer
 from ._httpx import flow
@@ -21,5 +23,7 @@ class Auth(httpx2.Auth):
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
         return flow(self._signer, request)

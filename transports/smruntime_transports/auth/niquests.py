@@ -10,7 +10,9 @@ try:
     from niquests.auth import AsyncAuthBase, AuthBase
     from urllib3.util import parse_url
 except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.niquests needs niquests: pip install niquests") from missing
+    raise ImportError(
+        "smruntime_transports.auth.niquests needs niquests: pip install niquests"
+    ) from missing
 
 from . import Signer
 from ._requests import answered_awaited, prepare

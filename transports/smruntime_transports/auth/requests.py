@@ -7,7 +7,9 @@ try:
     from requests.auth import AuthBase
     from urllib3.util import parse_url
 except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.requests needs requests: pip install requests") from missing
+    raise ImportError(
+        "smruntime_transports.auth.requests needs requests: pip install requests"
+    ) from missing
 
 from . import Signer
 from ._requests import prepare

@@ -9,7 +9,9 @@ try:
     from urllib3._collections import HTTPHeaderDict
     from urllib3.util import parse_url
 except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from missing
+    raise ImportError(
+        "smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'"
+    ) from missing
 
 from . import Signer, same_origin, strip
 
@@ -17,18 +19,26 @@ from . import Signer, same_origin, strip
 class PoolManager(urllib3.PoolManager):
     """urllib3's own, which signs with `signer` whatever it sends, redirects within the same origin included."""
 
-    def __init__(self, signer: Signer, *args: Any, **settings: Any) -> None:  # `Any`: whatever urllib3's own takes
+    def __init__(
+        self, signer: Signer, *args: Any, **settings: Any
+    ) -> None:  # `Any`: whatever urllib3's own takes
         super().__init__(*args, **settings)
         self._signer = signer
 
     # urllib3's own names what stands here as settings
-    def urlopen(self, method: str, url: str, redirect: bool = True, **settings: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+    def urlopen(
+        self, method: str, url: str, redirect: bool = True, **settings: Any
+    ) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
         url = parse_url(url).url  # as it will be sent
-        headers = HTTPHeaderDict(self.headers if settings.get("headers") is None else settings["headers"])
+        headers = HTTPHeaderDict(
+            self.headers if settings.get("headers") is None else settings["headers"]
+        )
         if _left(url, settings.get("retries")):
             strip(headers)
         else:
-            self._signer.apply(method, url, headers, settings.get("body"), list(headers.iteritems()))
+            self._signer.apply(
+                method, url, headers, settings.get("body"), list(headers.iteritems())
+            )
         settings["headers"] = headers
         return super().urlopen(method, url, redirect, **settings)
 

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 HIDDEN = "set, but not shown: not a URL of scheme, host and port"
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+PROXIES = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
 
 _HOST = r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
 # No "@" after the authority: an unescaped "/" in a password would end the authority too early.
@@ -33,7 +42,11 @@ _is_host_pattern = re.compile(rf"{_PATTERN}(?:/[0-9]{{1,3}})?").fullmatch
 
 def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Make `doctor` known."""
-    parser = commands.add_parser("doctor", help="which region, endpoint, credentials and files apply, and why", description=__doc__)
+    parser = commands.add_parser(
+        "doctor",
+        help="which region, endpoint, credentials and files apply, and why",
+        description=__doc__,
+    )
     parser.add_argument("--profile", help="as if this profile were given")
     parser.set_defaults(command=doctor)
 
@@ -69,13 +82,19 @@ def diagnosis(world: ProviderContext, io: SocketIO) -> tuple[bool, list[tuple[st
     try:
         found = run(resolve(world), io)
     except CredentialsError as error:
-        return False, [("credentials", "NONE", ""), *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried)]
+        return False, [
+            ("credentials", "NONE", ""),
+            *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried),
+        ]
     keys = found.credentials
     token = " with a session token" if keys.session_token else ""
     until = "" if keys.expires_at is None else f" until {format_rfc3339(keys.expires_at)}"
     valid = keys.expires_at is None or keys.expires_at > world.clock.time()
     until += "" if valid else ": EXPIRED"
-    return valid, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
+    return valid, [
+        ("credentials", f"{keys.access_key_id}{token}{until}", found.source),
+        *((f"  {n}", said, "") for n, said in found.tried),
+    ]
 
 
 def report(found: Configuration) -> list[tuple[str, str, str]]:
@@ -83,12 +102,24 @@ def report(found: Configuration) -> list[tuple[str, str, str]]:
     origins = found.origins
     lines = [(f"file {path}", "read" if there else "not there", "") for path, there in found.files]
     lines.append(("profile", found.profile, origins["profile"]))
-    lines.append(("region", found.region or "NONE", origins.get("region", "set AWS_REGION, or region in the profile")))
+    lines.append(
+        (
+            "region",
+            found.region or "NONE",
+            origins.get("region", "set AWS_REGION, or region in the profile"),
+        )
+    )
     lines.append(("endpoint", *_endpoint(found)))
     for member in ("max_attempts", "app_id"):
         if member in origins:
             lines.append((member.replace("_", " "), str(getattr(found, member)), origins[member]))
-    lines.append(("certificates", found.ca_bundle or ssl.get_default_verify_paths().cafile or "the system's", origins.get("ca_bundle", "")))
+    lines.append(
+        (
+            "certificates",
+            found.ca_bundle or ssl.get_default_verify_paths().cafile or "the system's",
+            origins.get("ca_bundle", ""),
+        )
+    )
     return lines
 
 

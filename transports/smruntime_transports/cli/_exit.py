@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from smruntime_core import ConstructionError, CredentialsError, DispatchFailure, ModelError, ModelStreamError, ResponseError, ServiceError
+from smruntime_core import (
+    ConstructionError,
+    CredentialsError,
+    DispatchFailure,
+    ModelError,
+    ModelStreamError,
+    ResponseError,
+    ServiceError,
+)
 
 CODES = {
     0: "it went well",
@@ -30,6 +38,10 @@ _MEANING: tuple[tuple[type[BaseException], int], ...] = (  # the first that fits
 def exit_code(error: BaseException) -> int | None:
     """The code for `error`, None if it is none of ours."""
     code = next((code for kind, code in _MEANING if isinstance(error, kind)), None)
-    if isinstance(error, ServiceError) and code == 4 and (error.throttling or error.status >= 500 or error.status < 300):
+    if (
+        isinstance(error, ServiceError)
+        and code == 4
+        and (error.throttling or error.status >= 500 or error.status < 300)
+    ):
         return 6  # one of the service's own that ends a stream has the stream's status, 200
     return 7 if isinstance(error, DispatchFailure) and error.delivery == "answered" else code

@@ -51,18 +51,32 @@ def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
     """Make `invoke` known."""
     parser = commands.add_parser("invoke", help="call an endpoint", description=__doc__)
     parser.add_argument("endpoint", metavar="ENDPOINT")
-    parser.add_argument("-d", "--data", default="", help="the body: text, @file, or - for standard input")
+    parser.add_argument(
+        "-d", "--data", default="", help="the body: text, @file, or - for standard input"
+    )
     parser.add_argument("-t", "--content-type", help="what the body is")
     for option, member in list(MEMBERS.items())[1:]:
         parser.add_argument(f"--{option}", dest=member, metavar="TEXT")
     parser.add_argument("--target-model", metavar="TEXT")
-    parser.add_argument("--stream", choices=MODES, help="take the answer part by part, as text, lines, server-sent events, JSON, bytes")
-    parser.add_argument("--session", metavar="new|ID", help="open a session (its id goes to standard error), or use one")
+    parser.add_argument(
+        "--stream",
+        choices=MODES,
+        help="take the answer part by part, as text, lines, server-sent events, JSON, bytes",
+    )
+    parser.add_argument(
+        "--session",
+        metavar="new|ID",
+        help="open a session (its id goes to standard error), or use one",
+    )
     parser.add_argument("--region")
     parser.add_argument("--endpoint-url", metavar="URL")
     parser.add_argument("--profile")
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
-    parser.add_argument("--dry-run", action="store_true", help="send nothing; show the request, how it is signed, and the same with curl")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="send nothing; show the request, how it is signed, and the same with curl",
+    )
     parser.set_defaults(command=invoke)
 
 
@@ -72,7 +86,9 @@ def invoke(options: argparse.Namespace) -> int:
     if options.dry_run:
         print(dry_run(options, operation))
         return 0
-    settings = Settings(region=options.region, endpoint_url=options.endpoint_url, profile=options.profile)
+    settings = Settings(
+        region=options.region, endpoint_url=options.endpoint_url, profile=options.profile
+    )
     with Client(**settings) as plain:
         client = plain.with_options(timeout=options.timeout)
         if len(operation.body) >= LONG_UPLOAD and sys.stderr.isatty():
@@ -106,17 +122,33 @@ class Meter:
 
 
 def _operation(options: argparse.Namespace) -> InvokeEndpoint | InvokeEndpointWithResponseStream:
-    given = {member: value for member in MEMBERS.values() if (value := getattr(options, member)) is not None}
+    given = {
+        member: value
+        for member in MEMBERS.values()
+        if (value := getattr(options, member)) is not None
+    }
     opens = options.session == "new"
     if opens and options.stream is not None:
-        raise ConstructionError("session", "opened without --stream", "a streamed invocation cannot open one")
+        raise ConstructionError(
+            "session", "opened without --stream", "a streamed invocation cannot open one"
+        )
     body = OPENING_BODY if opens and not options.data else _body(options.data)
     session_id = NEW_SESSION if opens else options.session
     if options.stream is None:
-        return InvokeEndpoint(endpoint_name=options.endpoint, body=body, session_id=session_id, target_model=options.target_model, **given)
+        return InvokeEndpoint(
+            endpoint_name=options.endpoint,
+            body=body,
+            session_id=session_id,
+            target_model=options.target_model,
+            **given,
+        )
     if options.target_model is not None:
-        raise ConstructionError("target_model", "left out", "a streamed invocation has no such member")
-    return InvokeEndpointWithResponseStream(endpoint_name=options.endpoint, body=body, session_id=session_id, **given)
+        raise ConstructionError(
+            "target_model", "left out", "a streamed invocation has no such member"
+        )
+    return InvokeEndpointWithResponseStream(
+        endpoint_name=options.endpoint, body=body, session_id=session_id, **given
+    )
 
 
 def _body(data: str) -> bytes:
@@ -163,19 +195,25 @@ def _write(data: bytes) -> None:
 def dry_run(options: argparse.Namespace, operation: Operation[Output]) -> str:
     """The request, what is signed of it, and the same call with curl. The session token appears as a variable."""
     world, io = this_process(options.profile), SocketIO.reading()
-    config = make_config(run(read_settings(world), io), region=options.region, endpoint_url=options.endpoint_url)
+    config = make_config(
+        run(read_settings(world), io), region=options.region, endpoint_url=options.endpoint_url
+    )
     world.region = config.region
     credentials = run(DefaultChain().provide(world), io)
     io.wire.close()
     request = operation.request(config.url)
     signed = sign(request, credentials, config.scope, now=time.time())
     sections = {
-        "Request": f"{request.method} {request.url}\n" + "\n".join(f"{name}: {value}" for name, value in request.headers),
+        "Request": f"{request.method} {request.url}\n"
+        + "\n".join(f"{name}: {value}" for name, value in request.headers),
         "Canonical request": _without(signed.canonical_request, credentials),
         "String to sign": signed.string_to_sign,
         "The same with curl, which signs": curl(request, credentials, config.region, options.data),
         "The same with curl, signed already (for five minutes)": curl(
-            request.replace(headers=request.headers + signed.headers), credentials, None, options.data
+            request.replace(headers=request.headers + signed.headers),
+            credentials,
+            None,
+            options.data,
         ),
     }
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections.items())
@@ -185,7 +223,12 @@ def curl(request: Request, credentials: Credentials, region: str | None, data: s
     """A curl command; it signs for `region`, or sends the headers as they are. Secrets are the usual variables."""
     words = ["curl", "--request", request.method, shlex.quote(request.url)]
     if region is not None:
-        words += ["--aws-sigv4", f"aws:amz:{region}:sagemaker", "--user", '"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"']
+        words += [
+            "--aws-sigv4",
+            f"aws:amz:{region}:sagemaker",
+            "--user",
+            '"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY"',
+        ]
         if credentials.session_token:
             words += ["--header", '"x-amz-security-token: $AWS_SESSION_TOKEN"']
     for name, value in request.headers:

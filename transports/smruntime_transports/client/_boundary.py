@@ -59,7 +59,9 @@ def without_internals(error: ErrorT) -> ErrorT:
     while behind is not None and behind not in seen:
         seen.append(behind)
         trace = None if isinstance(behind, SmRuntimeError) else behind.__traceback__
-        while trace is not None and f"{trace.tb_frame.f_globals.get('__name__', '')}.".startswith(_OURS):
+        while trace is not None and f"{trace.tb_frame.f_globals.get('__name__', '')}.".startswith(
+            _OURS
+        ):
             trace = trace.tb_next
         behind = behind.with_traceback(trace).__cause__ or behind.__context__
     return error

@@ -30,7 +30,13 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, OptionChanges, Options, apply_changes
+from smruntime_core.conversation import (
+    CLOSING_BODY,
+    OPENING_BODY,
+    OptionChanges,
+    Options,
+    apply_changes,
+)
 from smruntime_core.credentials import holds_keys, make_provider
 from smruntime_core.effects import FileContents, GetCredentials, ReadFile
 
@@ -67,7 +73,9 @@ def operation_method(
         return perform(client, made)
 
     method.__doc__ = operation.__doc__
-    method.__name__ = method.__qualname__ = re.sub("(?<!^)(?=[A-Z])", "_", operation.__name__).lower()
+    method.__name__ = method.__qualname__ = re.sub(
+        "(?<!^)(?=[A-Z])", "_", operation.__name__
+    ).lower()
     # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
     method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
     return method
@@ -83,7 +91,9 @@ class AwaitedIO(AsyncIO, Configurable, Protocol):
     """The methods of an IO that `AsyncClient` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[FileContents | None]: ...
-    def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
+    def run_shielded(
+        self, work: Callable[[], Awaitable[None]], seconds: float
+    ) -> Awaitable[None]: ...
 
 
 class BaseClient:
@@ -105,7 +115,10 @@ class BaseClient:
         if unknown:
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         if io is not None and (misplaced := set(settings) & set(WireSettings.__annotations__)):
-            raise ConstructionError(min(misplaced), "left out: it configures connections of this library, and `io` brings its own")
+            raise ConstructionError(
+                min(misplaced),
+                "left out: it configures connections of this library, and `io` brings its own",
+            )
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
@@ -131,9 +144,13 @@ class BaseClient:
     def __reduce__(self) -> tuple[object, ...]:
         for name, value in {"io": self._given_io, **self._settings}.items():
             if value is not None and (name in self._settings_of_process or is_context(value)):
-                raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
+                raise TypeError(
+                    f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process"
+                )
         if holds_keys(make_provider(self._settings.get("credentials"))):
-            raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
+            raise TypeError(
+                "credentials are not pickled, botocore's neither: have them found where the client is used"
+            )
         return _restore, (type(self), self._settings, self._changes)
 
     @boundary
@@ -208,7 +225,9 @@ class Client(BaseClient):
         return run(self._ready().call(operation), self._io)
 
     @boundary
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Begin `operation` and return its answer, to be used in a `with` block; raises like `call` if no answer begins."""
         return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
 
@@ -218,11 +237,18 @@ class Client(BaseClient):
         return Job(self.call(operation), self._io, self._ready())
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_with_response_stream = operation_method(
+        InvokeEndpointWithResponseStream, stream
+    )
     invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
     def session(
-        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
+        self,
+        endpoint_name: str,
+        *,
+        opening: bytes = OPENING_BODY,
+        closing: bytes = CLOSING_BODY,
+        **members: Unpack[SessionMembers],
     ) -> Session:
         """Return a stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
 
@@ -284,7 +310,9 @@ class AsyncClient(BaseClient):
         """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
         return await run_async((await self._ready()).call(operation), self._io)
 
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
         """Return the answer of `operation`, which `async with` (or `await`) begins; raises like `call` if no answer begins."""
 
         @async_boundary
@@ -300,7 +328,9 @@ class AsyncClient(BaseClient):
         return AsyncJob(await self.call(operation), self._io, await self._ready())
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
+    invoke_endpoint_with_response_stream = operation_method(
+        InvokeEndpointWithResponseStream, stream
+    )
     invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
     async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -308,7 +338,12 @@ class AsyncClient(BaseClient):
         await self._io.run_shielded(work, seconds)
 
     def session(
-        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
+        self,
+        endpoint_name: str,
+        *,
+        opening: bytes = OPENING_BODY,
+        closing: bytes = CLOSING_BODY,
+        **members: Unpack[SessionMembers],
     ) -> AsyncSession:
         """Return a stateful session; see `Client.session`."""
         return AsyncSession(self, endpoint_name, opening, closing, members)

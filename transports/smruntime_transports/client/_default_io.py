@@ -45,7 +45,9 @@ def load_io(adapter: str, wire: Wire) -> object:
 def load_system(adapter: str) -> SystemIO:
     """Return what the adapter of an event loop offers without connections: sleeping, threads, tasks, files."""
     names = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
-    return cast("SystemIO", getattr(import_module(f"smruntime_transports.{adapter}"), names[adapter])())
+    return cast(
+        "SystemIO", getattr(import_module(f"smruntime_transports.{adapter}"), names[adapter])()
+    )
 
 
 def running_adapter() -> str:

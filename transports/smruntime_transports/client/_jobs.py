@@ -5,7 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, SyncIO, run, run_async
+from smruntime_core import (
+    AsyncIO,
+    InvokeEndpointAsyncOutput,
+    Metadata,
+    Runtime,
+    SyncIO,
+    run,
+    run_async,
+)
 from smruntime_core.conversation import Deadline, ObjectReader, wait_for_result
 from smruntime_core.effects import Fetch, Sleep
 
@@ -53,7 +61,12 @@ class Job(_Accepted):
         self._runtime = runtime
 
     @boundary
-    def wait(self, *, fetch: Callable[[str], bytes | None] | None = None, timeout: float | None = PATIENCE) -> bytes:
+    def wait(
+        self,
+        *,
+        fetch: Callable[[str], bytes | None] | None = None,
+        timeout: float | None = PATIENCE,
+    ) -> bytes:
         """The model's answer, read from S3 with the client's credentials; `fetch(location)` reads an object otherwise, or returns None
         while there is none.
 
@@ -76,12 +89,21 @@ class AsyncJob(_Accepted):
         self._runtime = runtime
 
     @async_boundary
-    async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]] | None = None, timeout: float | None = PATIENCE) -> bytes:
+    async def wait(
+        self,
+        *,
+        fetch: Callable[[str], Awaitable[bytes | None]] | None = None,
+        timeout: float | None = PATIENCE,
+    ) -> bytes:
         """See `Job.wait`; `fetch` is awaited."""
         deadline = Deadline(time, timeout)
         if fetch is None:
-            return await run_async(wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io)
-        return await run_async(wait_for_result(self.output, deadline), _AsyncFetching(self._io, fetch))
+            return await run_async(
+                wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io
+            )
+        return await run_async(
+            wait_for_result(self.output, deadline), _AsyncFetching(self._io, fetch)
+        )
 
 
 def _reader(runtime: Runtime) -> ObjectReader:

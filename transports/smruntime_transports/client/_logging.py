@@ -22,14 +22,18 @@ def logging_observer() -> Callable[[Notice], None] | None:
     wanted = os.environ.get(VARIABLE, "").strip().upper()
     asked = wanted in ("INFO", "DEBUG")
     if not asked and "logging" not in sys.modules:
-        return None  # a program that has not imported it listens to nothing, and need not pay the 8 ms
+        return (
+            None  # a program that has not imported it listens to nothing, and need not pay the 8 ms
+        )
     import logging
 
     logger = logging.getLogger("smruntime")
     if asked:
         if not logger.handlers:
             handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+            handler.setFormatter(
+                logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+            )
             logger.addHandler(handler)
         logger.setLevel(wanted)
     if not logger.isEnabledFor(logging.INFO):
@@ -46,7 +50,11 @@ def logging_observer() -> Callable[[Notice], None] | None:
 def line(notice: Notice) -> str:
     """`notice` in one escape_unprintable line."""
     told = vars(notice)
-    shown = (f"{name}={_short(value)}" for name, value in told.items() if name not in ("operation", "invocation") and value is not None)
+    shown = (
+        f"{name}={_short(value)}"
+        for name, value in told.items()
+        if name not in ("operation", "invocation") and value is not None
+    )
     return f"{type(notice).__name__} {notice.operation} {' '.join(shown)} [{notice.invocation}]"
 
 

@@ -36,7 +36,9 @@ class Caller(Protocol):
     """A blocking client, as far as a session needs one."""
 
     def call(self, operation: Operation[OutputT]) -> OutputT: ...
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
 
 
 class AsyncCaller(Protocol):
@@ -44,7 +46,9 @@ class AsyncCaller(Protocol):
 
     def call(self, operation: Operation[OutputT]) -> Awaitable[OutputT]: ...
     async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None: ...
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]: ...
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]: ...
 
 
 class SessionMembers(TypedDict, total=False):
@@ -63,7 +67,9 @@ class SessionMembers(TypedDict, total=False):
 class _Named:
     """The calls of one session: `id` and `expires` (an aware time) are known while it is open."""
 
-    def __init__(self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    def __init__(
+        self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers
+    ) -> None:
         self._endpoint_name = endpoint_name
         self._opening = opening
         self._closing = closing
@@ -97,22 +103,35 @@ class _Named:
 
     def _call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
         given: SessionMembers = {**self._members, **members}
-        return InvokeEndpoint(endpoint_name=self._endpoint_name, body=body, session_id=session_id, **given)
+        return InvokeEndpoint(
+            endpoint_name=self._endpoint_name, body=body, session_id=session_id, **given
+        )
 
     def _streamed(self, body: bytes, members: SessionMembers) -> InvokeEndpointWithResponseStream:
         given: SessionMembers = {**self._members, **members}
-        return InvokeEndpointWithResponseStream(endpoint_name=self._endpoint_name, body=body, session_id=self.id, **given)
+        return InvokeEndpointWithResponseStream(
+            endpoint_name=self._endpoint_name, body=body, session_id=self.id, **given
+        )
 
 
 class Session(_Named):
     """A session whose calls block. Leaving the `with` block closes it."""
 
-    def __init__(self, client: Caller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    def __init__(
+        self,
+        client: Caller,
+        endpoint_name: str,
+        opening: bytes,
+        closing: bytes,
+        members: SessionMembers,
+    ) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @boundary
-    def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
+    def invoke_endpoint(
+        self, *, body: bytes, **members: Unpack[SessionMembers]
+    ) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return self._client.call(self._call(body, self.id, members))
 
@@ -142,20 +161,36 @@ class Session(_Named):
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(
+            *(() if error is None else (SmRuntimeError,))
+        ):  # the first failure is the one to tell
             self.close()
 
 
 class AsyncSession(_Named):
     """A session whose calls are awaited. Leaving the `async with` block closes it."""
 
-    def __init__(self, client: AsyncCaller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    def __init__(
+        self,
+        client: AsyncCaller,
+        endpoint_name: str,
+        opening: bytes,
+        closing: bytes,
+        members: SessionMembers,
+    ) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @async_boundary
-    async def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
+    async def invoke_endpoint(
+        self, *, body: bytes, **members: Unpack[SessionMembers]
+    ) -> InvokeEndpointOutput:
         """Ask the container that keeps this session."""
         return await self._client.call(self._call(body, self.id, members))
 
@@ -185,6 +220,13 @@ class AsyncSession(_Named):
         await self.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(
+            *(() if error is None else (SmRuntimeError,))
+        ):  # the first failure is the one to tell
             await self._client.run_shielded(self.close, FAREWELL)

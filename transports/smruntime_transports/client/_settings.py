@@ -92,4 +92,13 @@ def describe(settings: type, *more: str) -> str:
     return "\n".join(f"    {name}: {MEANINGS[name]}" for name in (*more, *settings.__annotations__))
 
 
-__all__ = ["MEANINGS", "EngineName", "Observer", "Settings", "Urllib3Settings", "WireClientSettings", "WireSettings", "describe"]
+__all__ = [
+    "MEANINGS",
+    "EngineName",
+    "Observer",
+    "Settings",
+    "Urllib3Settings",
+    "WireClientSettings",
+    "WireSettings",
+    "describe",
+]

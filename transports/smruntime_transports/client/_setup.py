@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class Configurable(Protocol):
     """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> object: ...
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> object: ...
 
 
 class Setup:
@@ -91,12 +93,16 @@ class Setup:
 def this_process(profile: str | None) -> ProviderContext:
     """Return what the flows of credentials may know about this process."""
     home, windows = os.path.expanduser("~"), sys.platform == "win32"
-    return ProviderContext(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
+    return ProviderContext(
+        os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile
+    )
 
 
 def read_settings(world: ProviderContext) -> Flow[Configuration]:
     """Return the flow that reads the settings of the environment and the shared files."""
-    return load_configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
+    return load_configuration(
+        world.environ, profile=world.profile, home=world.home, windows=world.windows
+    )
 
 
 def both(one: Observer | None, other: Observer | None) -> Observer | None:

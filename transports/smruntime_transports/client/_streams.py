@@ -11,7 +11,15 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
 
-from smruntime_core import AsyncIO, InvokeEndpointWithResponseStreamOutput, Metadata, SmRuntimeError, SyncIO, run, run_async
+from smruntime_core import (
+    AsyncIO,
+    InvokeEndpointWithResponseStreamOutput,
+    Metadata,
+    SmRuntimeError,
+    SyncIO,
+    run,
+    run_async,
+)
 
 from ._boundary import without_internals
 
@@ -130,7 +138,12 @@ class ResponseStream(_Headed[OutputT]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
@@ -171,14 +184,21 @@ class AsyncResponseStream(_Headed[OutputT]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 
 class _Each(Generic[T]):
     """An iterator and no generator: whoever leaves an asynchronous generator early has to close it, and be told so."""
 
-    def __init__(self, stream: Stream[InvokeEndpointWithResponseStreamOutput], io: AsyncIO, ready: Ready[T]) -> None:
+    def __init__(
+        self, stream: Stream[InvokeEndpointWithResponseStreamOutput], io: AsyncIO, ready: Ready[T]
+    ) -> None:
         self._stream = stream
         self._io = io
         self._ready = ready
@@ -214,6 +234,11 @@ class OpeningStream(Generic[OutputT]):
         self._opened = await self._begin()
         return self._opened
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._opened is not None:
             self._opened.close()

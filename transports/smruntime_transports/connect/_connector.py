@@ -119,11 +119,7 @@ class Connector:
         return handshake(connection, self.tls, host, left, phase)
 
     def reach(
-        self,
-        host: str,
-        port: int,
-        left: Left,
-        phase: Phase | None = None,
+        self, host: str, port: int, left: Left, phase: Phase | None = None
     ) -> Flow[Connection]:
         """Return an open TCP connection to `host`; failures are of `phase`, if that is given."""
         if left() == 0:

@@ -86,10 +86,7 @@ class Attempt:
         self._sock: socket.socket | None = None
 
     def begin(
-        self,
-        now: float,
-        options: Iterable[Option],
-        source_address: tuple[str, int] | None,
+        self, now: float, options: Iterable[Option], source_address: tuple[str, int] | None
     ) -> Connection:
         """Return a connection that is being opened; raises `OSError` if it fails at once."""
         sock = self._sock = socket.socket(self._family, socket.SOCK_STREAM)

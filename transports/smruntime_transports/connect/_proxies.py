@@ -58,7 +58,9 @@ class Proxy(Record):
 
     def __reduce__(self) -> str | tuple[object, ...]:
         if self.headers:
-            raise TypeError("a proxy's password is not pickled: give it where it is used, or have trust_env=True find it")
+            raise TypeError(
+                "a proxy's password is not pickled: give it where it is used, or have trust_env=True find it"
+            )
         return super().__reduce__()
 
 
@@ -89,7 +91,9 @@ def _read(url: object) -> Proxy | None:
 class Proxies:
     """The proxies of a client: the one `given`, or those of `environ` unless that is None."""
 
-    def __init__(self, given: Proxy | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, given: Proxy | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._given = given
         self._found: dict[str, Proxy] = {}
         self._exempt: list[str] = []
@@ -102,13 +106,19 @@ class Proxies:
     def to(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Return the proxy for an origin, None if it is reached directly."""
         proxy = self._given or self._found.get(scheme)
-        if proxy is None or host.lower().startswith(_LINK_LOCAL) or any(exempt(rule, host.lower(), port) for rule in self._exempt):
+        if (
+            proxy is None
+            or host.lower().startswith(_LINK_LOCAL)
+            or any(exempt(rule, host.lower(), port) for rule in self._exempt)
+        ):
             return None
         return proxy
 
     def _read(self, environ: Mapping[str, str]) -> None:
         def variable(name: str) -> str:
-            if name == "http_proxy" and "REQUEST_METHOD" in environ:  # in a CGI program HTTP_PROXY is what a client's `Proxy:` said
+            if (
+                name == "http_proxy" and "REQUEST_METHOD" in environ
+            ):  # in a CGI program HTTP_PROXY is what a client's `Proxy:` said
                 return environ.get(name, "")
             return environ.get(name) or environ.get(name.upper(), "")
 
@@ -116,7 +126,9 @@ class Proxies:
             for name in (f"{scheme}_proxy", "all_proxy"):
                 if scheme not in self._found and variable(name).strip():
                     self._found[scheme] = Proxy.of(variable(name).strip(), name.upper())
-        self._exempt = [rule.strip().lower() for rule in variable("no_proxy").split(",") if rule.strip()]
+        self._exempt = [
+            rule.strip().lower() for rule in variable("no_proxy").split(",") if rule.strip()
+        ]
 
 
 def exempt(rule: str, host: str, port: int) -> bool:
@@ -152,7 +164,9 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     unsent = _asking(where, proxy)
     while unsent:
-        count = yield from retry_until_ready(connection, partial(sock.send, unsent), WRITE, left, "proxy", what)
+        count = yield from retry_until_ready(
+            connection, partial(sock.send, unsent), WRITE, left, "proxy", what
+        )
         unsent = unsent[count:]
     held = bytearray()
     for _ in range(MAX_INTERIM_RESPONSES + 1):
@@ -167,7 +181,9 @@ def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Lef
                 )
             if left() == 0:  # a fast drip is never waited for
                 raise not_sent("timeout", "proxy", f"{what} took too long")
-            data = yield from retry_until_ready(connection, partial(sock.recv, 16 * 1024), READ, left, "proxy", what)
+            data = yield from retry_until_ready(
+                connection, partial(sock.recv, 16 * 1024), READ, left, "proxy", what
+            )
             if not data:
                 raise not_sent("closed", "proxy", f"{what}: the proxy closed the connection")
             held += data
@@ -203,4 +219,6 @@ def _judge(head: Head, rest: bytes, what: str) -> None:
         kind: Kind = "refused" if head.status >= 500 else "protocol"  # it will say the same again
         raise not_sent(kind, "proxy", f"{what}: it answered with status {head.status}")
     if rest:
-        raise not_sent("protocol", "proxy", f"{what}: bytes follow its answer before anything was asked")
+        raise not_sent(
+            "protocol", "proxy", f"{what}: bytes follow its answer before anything was asked"
+        )

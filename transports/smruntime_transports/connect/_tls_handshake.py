@@ -15,11 +15,7 @@ from ._tls_in_tls import NestedTLS
 
 
 def handshake(
-    connection: Connection,
-    context: ssl.SSLContext,
-    host: str,
-    left: Left,
-    phase: Phase,
+    connection: Connection, context: ssl.SSLContext, host: str, left: Left, phase: Phase
 ) -> Flow[None]:
     """Make `connection` go on through TLS with `host`; raises `DispatchFailure`."""
     what = f"TLS handshake with {host}"

@@ -22,7 +22,9 @@ MAX_IDLE = 45.0  # seconds: load balancers close at 60, and some NATs forget wit
 MAX_AGE = 600.0
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
-Route: TypeAlias = "tuple[str, str, Proxy | None]"  # all that makes two connections of one client differ
+Route: TypeAlias = (
+    "tuple[str, str, Proxy | None]"  # all that makes two connections of one client differ
+)
 Option: TypeAlias = "tuple[int, int, int | bytes]"  # level, name, value: see socket.setsockopt
 
 
@@ -157,7 +159,11 @@ OPTIONS: tuple[Option, ...] = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # send small packets at once
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     # not every system has all of them
-    *((socket.IPPROTO_TCP, getattr(socket, name), seconds) for name, seconds in _KEEPALIVE.items() if hasattr(socket, name)),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        for name, seconds in _KEEPALIVE.items()
+        if hasattr(socket, name)
+    ),
 )
 
 

@@ -29,12 +29,7 @@ def broken(error: OSError, phase: Phase, what: str) -> DispatchFailure:
 
 
 def retry_until_ready(
-    connection: Connection,
-    step: Callable[[], T],
-    mask: int,
-    left: Left,
-    phase: Phase,
-    what: str,
+    connection: Connection, step: Callable[[], T], mask: int, left: Left, phase: Phase, what: str
 ) -> Flow[T]:
     """Retry `step` until it no longer blocks, and return its result.
 

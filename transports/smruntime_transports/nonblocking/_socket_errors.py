@@ -31,7 +31,9 @@ def fault(error: OSError) -> tuple[Kind, str]:
 
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "closed", "the connection was closed"
-    return "tls", str(getattr(error, "verify_message", None) or getattr(error, "reason", None) or error)
+    return "tls", str(
+        getattr(error, "verify_message", None) or getattr(error, "reason", None) or error
+    )
 
 
 def _of_tls(error: OSError) -> bool:

@@ -51,10 +51,14 @@ class CredentialRefresher:
             place = renewal.join()
             yield from WaitTurn(place, effect.timeout)
             if not place.called:
-                raise CredentialsError(f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched")
+                raise CredentialsError(
+                    f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched"
+                )
         return self._keys(renewal)
 
-    def _join(self, rejected: Credentials | None, home: object) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
+    def _join(
+        self, rejected: Credentials | None, home: object
+    ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
         """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
         with self._lock:
             cache, renewal = self.cache, self._renewal
@@ -86,9 +90,13 @@ class CredentialRefresher:
             return found
         error = renewal.error if renewal else None
         if error is None:
-            raise CredentialsError("fetching credentials was interrupted, or they have just expired: call again")
+            raise CredentialsError(
+                "fetching credentials was interrupted, or they have just expired: call again"
+            )
         tried = error.tried if isinstance(error, CredentialsError) else ()
-        raise CredentialsError(str(error), tried=tried) from error  # a new one: it may be raised in many places at once
+        raise CredentialsError(
+            str(error), tried=tried
+        ) from error  # a new one: it may be raised in many places at once
 
     def _note(self, outcome: object) -> SmRuntimeError | None:
         cache = self.cache
@@ -101,7 +109,9 @@ class CredentialRefresher:
                 return None
             except CredentialsError as error:
                 return error
-            except Exception as error:  # a time that is no number, say: whoever waits must hear of it
+            except (
+                Exception
+            ) as error:  # a time that is no number, say: whoever waits must hear of it
                 outcome = error
         cache.failed()
         if isinstance(outcome, SmRuntimeError):
@@ -110,7 +120,9 @@ class CredentialRefresher:
         wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
         return wrapped
 
-    def _first_step(self, flow: Flow[Credentials], renewal: CredentialRefresh) -> Flow[Credentials] | None:
+    def _first_step(
+        self, flow: Flow[Credentials], renewal: CredentialRefresh
+    ) -> Flow[Credentials] | None:
         """What is left of `flow`; None if that was all."""
         try:
             effect = flow.send(None)

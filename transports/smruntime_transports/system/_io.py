@@ -51,7 +51,9 @@ class _System:
         """The IO that flows run on: it has `send` as well."""
         return self if self.completes is None else self.completes
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""
         del ca_bundle  # for adapters with connections
         self.renewals = self.renewals or CredentialRefresher(credentials, world)
@@ -114,7 +116,11 @@ class BlockingSystem(_System):
         if isinstance(answer, Awaitable):
             if callable(close := getattr(cast("object", answer), "close", None)):
                 close()
-            raise ConstructionError("credentials", "a provider that blocks", "one that is awaited needs an asynchronous client")
+            raise ConstructionError(
+                "credentials",
+                "a provider that blocks",
+                "one that is awaited needs an asynchronous client",
+            )
         return answer
 
 

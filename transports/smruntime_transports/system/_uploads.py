@@ -23,7 +23,9 @@ def measure(effect: Measure) -> Sendable:
     """What to send for the source of `effect`; raises `ConstructionError` if it cannot be read."""
     source = effect.source
     if source.kind == "async iterator":
-        raise ConstructionError("body", "a plain iterator", "this client blocks, and its body is an asynchronous one")
+        raise ConstructionError(
+            "body", "a plain iterator", "this client blocks, and its body is an asynchronous one"
+        )
     if source.kind == "file" and _can_seek(source.given):
         return _measured(source, cast("Seekable", source.given))
     return source.collected if source.collected is not None else _collected(source)
@@ -47,7 +49,11 @@ def supply(effect: Supply) -> bytes:
         while len(data) < effect.size:
             piece = _read(upload.file, effect.size - len(data))
             if not piece:
-                raise ConstructionError("body", "a file that stays as it is until the call is over", "it has become shorter")
+                raise ConstructionError(
+                    "body",
+                    "a file that stays as it is until the call is over",
+                    "it has become shorter",
+                )
             data = data + piece if data else piece
     return data
 
@@ -79,7 +85,9 @@ def _measured(source: Source, file: Seekable) -> Sendable:
 
 def _lock(source: Source) -> AbstractContextManager[object]:
     """Return the lock of a file: no other thread may move its position between seeking and reading."""
-    lock: threading.Lock = vars(source).setdefault("lock", threading.Lock())  # in one step: threads may share the operation
+    lock: threading.Lock = vars(source).setdefault(
+        "lock", threading.Lock()
+    )  # in one step: threads may share the operation
     return lock
 
 
@@ -100,14 +108,20 @@ class Collecting:
 
     def __init__(self, source: Source) -> None:
         if source.begun:
-            raise ConstructionError("body", "given anew", f"this {source.kind} was begun by another call, which has not come to its end")
+            raise ConstructionError(
+                "body",
+                "given anew",
+                f"this {source.kind} was begun by another call, which has not come to its end",
+            )
         source.begun = True
         self._pieces: list[bytes] = []
         self._size = 0
 
     def add(self, piece: object) -> None:
         if not isinstance(piece, bytes | bytearray | memoryview):
-            raise ConstructionError("body", "an iterator of bytes", f"it gave {type(piece).__name__}")
+            raise ConstructionError(
+                "body", "an iterator of bytes", f"it gave {type(piece).__name__}"
+            )
         self._pieces.append(bytes(cast("bytes", piece)))
         self._size += len(self._pieces[-1])
         if self._size > MAX_BODY:
@@ -131,7 +145,11 @@ def _read(file: BinaryFile, size: int) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: it is closed
         raise _unreadable(error) from None
     if not isinstance(piece, bytes):
-        raise ConstructionError("body", "a file that is opened in binary mode and blocks", f"it gave {type(piece).__name__}")
+        raise ConstructionError(
+            "body",
+            "a file that is opened in binary mode and blocks",
+            f"it gave {type(piece).__name__}",
+        )
     return piece
 
 

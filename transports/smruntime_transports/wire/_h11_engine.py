@@ -22,7 +22,9 @@ class H11Framing(Looked):
         self._strict = strict
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
         self._ended = False
-        self._head = head.raw + b"\r\n\r\n"  # h11 reads it together with the first of the body: one visit less
+        self._head = (
+            head.raw + b"\r\n\r\n"
+        )  # h11 reads it together with the first of the body: one visit less
         if strict.complete:
             self._read(b"")
 
@@ -57,7 +59,9 @@ class H11Framing(Looked):
                     pieces.append(bytes(event.data))
                 elif isinstance(event, EndOfMessage):
                     self._ended = True
-                elif not isinstance(event, Response):  # NEED_DATA, PAUSED, or the connection is closed
+                elif not isinstance(
+                    event, Response
+                ):  # NEED_DATA, PAUSED, or the connection is closed
                     break
         except h11.RemoteProtocolError as error:
             raise ProtocolViolation("protocol", f"h11: {error}") from None

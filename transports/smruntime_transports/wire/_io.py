@@ -23,7 +23,9 @@ class BlockingWireIO(BlockingSystem):
         super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 
@@ -48,7 +50,9 @@ class AsyncWireIO(AsyncSystem):
         super().__init__()  # an adapter may have more to prepare
         self.wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 

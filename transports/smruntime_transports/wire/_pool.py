@@ -77,10 +77,7 @@ class Pool:
     """
 
     def __init__(
-        self,
-        clock: Callable[[], float],
-        most: int = MOST,
-        kept: int | None = None,
+        self, clock: Callable[[], float], most: int = MOST, kept: int | None = None
     ) -> None:
         if type(most) is not int or most < 1:
             rule = "a positive number: of connections to one host"
@@ -103,7 +100,9 @@ class Pool:
             shared = slot.shared = self._routes[route]
             if shared.waiting or len(shared.in_use) >= self._most:
                 shared.waiting[slot] = None
-                self._grant(shared)  # another may have been released since, by the garbage collector
+                self._grant(
+                    shared
+                )  # another may have been released since, by the garbage collector
             else:
                 shared.in_use.add(slot)
                 slot.called = True

@@ -129,7 +129,9 @@ class Wire:
                 # the body of an error is read as a whole
                 exchange.until = "piece" if head.status < 300 else "end"
                 body = OpenBody(self._pool, slot, connection, exchange, aside)
-                return StreamingResponse(head.status, head.headers, body)  # the slot is now the body's
+                return StreamingResponse(
+                    head.status, head.headers, body
+                )  # the slot is now the body's
             except BaseException:
                 self._pool.release(slot)
                 raise
@@ -166,12 +168,7 @@ class Wire:
         return data
 
     def _connection(
-        self,
-        slot: Slot,
-        route: Route,
-        exchange: Exchange,
-        effect: Send | Open,
-        limits: TimeLimits,
+        self, slot: Slot, route: Route, exchange: Exchange, effect: Send | Open, limits: TimeLimits
     ) -> Flow[Connection]:
         """Wait until `slot` is granted; return an idle connection or a new one."""
         if not slot.called:
@@ -259,7 +256,9 @@ class OpenBody:
         self.exchange = exchange
         self.aside = aside
         self._pool = pool
-        self._lock = threading.RLock()  # reentrant: the garbage collector may close a flow that reads
+        self._lock = (
+            threading.RLock()
+        )  # reentrant: the garbage collector may close a flow that reads
         # no `__del__`, which would run after every stream, and swallow an interrupt
         slot.finalizer = ref(self, lambda _: pool.release(slot))
 
@@ -318,9 +317,7 @@ def proxies_of(settings: WireSettings) -> Proxies:
 
 
 def connector_of(
-    clock: Callable[[], float],
-    settings: WireSettings,
-    make: Callable[..., Connector] = Connector,
+    clock: Callable[[], float], settings: WireSettings, make: Callable[..., Connector] = Connector
 ) -> Connector:
     """Return the connector that `settings`, after `conceal`, describe."""
     options = options_of(settings.get("socket_options", ()))
