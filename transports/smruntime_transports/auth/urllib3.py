@@ -25,10 +25,9 @@ class PoolManager(urllib3.PoolManager):
         super().__init__(*args, **settings)
         self._signer = signer
 
-    # urllib3's own names what stands here as settings
-    def urlopen(
+    def urlopen(  # type: ignore[override]  # urllib3 names what is passed on here as settings
         self, method: str, url: str, redirect: bool = True, **settings: Any
-    ) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
+    ) -> urllib3.BaseHTTPResponse:
         url = parse_url(url).url  # as it will be sent
         headers = HTTPHeaderDict(
             self.headers if settings.get("headers") is None else settings["headers"]
