@@ -231,4 +231,4 @@ def test_threads_that_come_and_go(name: str) -> None:
         with client, ThreadPoolExecutor(12) as threads:
             assert list(threads.map(work, range(12))) == [10] * 12
             if name == "sockets":
-                assert client._wire._pool.idle <= 4
+                assert client._wire._pool.idle_connections <= 4

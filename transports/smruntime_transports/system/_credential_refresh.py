@@ -1,17 +1,25 @@
-"""Whose turn it is to renew credentials: the part of it that has no colour.
+"""Refreshing credentials once for all callers that need them.
 
-A `Cache` knows when they are to be renewed. A renewal is a flow of the provider's, run once for everybody, in a thread or a task of its
-own: whoever began it may be cancelled or run out of time, and the others get what it came to. What needs nothing from outside (keys
-in the environment, keys given) is over with the first step of its flow, and nothing is begun.
+A `Cache` knows when credentials are to be refreshed. A refresh is a flow of the provider's. It runs
+in a thread or task of its own, so the caller that began it may be cancelled or run out of time, and
+the others still get the outcome:
+
+    caller ──> begin ──> Spawn ──> thread or task ──> finish(outcome) ──> wakes the callers
+                                                                              │
+    caller: the cache takes the outcome up, under the lock  <─────────────────┘
+
+A source that needs nothing from outside (given keys, the environment) is asked in the caller itself,
+and nothing is spawned. An exception of a signal handler may come at any point: a refresh that does
+not run is finished without an outcome, and its callers begin another.
 """
 
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, SmRuntimeError
+from smruntime_core.conversation import Deadline
 from smruntime_core.credentials import Cache, ProviderContext, fetch_credentials
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
@@ -24,81 +32,98 @@ T = TypeVar("T")
 
 
 class CredentialRefresh(Latch):
-    """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
+    """One refresh, which opens when it is finished.
+
+    `home` is the process or loop where it runs: one that was begun elsewhere is not waited for.
+    """
 
     def __init__(self, home: object) -> None:
         super().__init__()
-        self.home = home
-        self.error: SmRuntimeError | None = None
+        self.home: object = home
+        self.outcome: object = None  # credentials, an error, or None if it was cut off
+        self.error: SmRuntimeError | None = None  # once the cache has taken the outcome up
+
+    def finish(self, outcome: object) -> None:
+        """Wake the callers. Only the first outcome counts."""
+        if not self.opened:
+            self.outcome = outcome
+        self.open()
 
 
 class CredentialRefresher:
-    """The credentials of one client, and the renewal in flight if there is one."""
+    """The credentials of one client, and the refresh in flight if there is one."""
 
-    def __init__(self, given: ProviderLike | None, world: ProviderContext) -> None:
-        self.cache = Cache(world.clock.time, world.random)
-        self._given = given
-        self._world = world
-        self._renewal: CredentialRefresh | None = None
-        self._lock = threading.Lock()
+    def __init__(self, provider: ProviderLike | None, context: ProviderContext) -> None:
+        self.cache: Cache = Cache(context.clock.time, context.random)
+        self._provider = provider
+        self._context = context
+        self._in_flight: CredentialRefresh | None = None
+        self._lock = threading.RLock()  # a signal handler may make a call
 
     def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
-        """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
-        renewal, flow, wait = self._join(effect.rejected, home)
-        if renewal is not None and flow is not None:
-            yield from Spawn(flow, partial(self._settle, renewal))
-        if renewal is not None and wait:
-            place = renewal.join()
-            yield from WaitTurn(place, effect.timeout)
-            if not place.called:
-                raise CredentialsError(
-                    f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched"
-                )
-        return self._keys(renewal)
+        """Return credentials after a refresh, this caller's or another's; raises `CredentialsError`.
+
+        If the refresh is cut off, as by an interrupt of its caller, begin another, once.
+        """
+        deadline = Deadline(self._context.clock, effect.timeout)
+        for _ in range(2):
+            joined, must_wait = yield from self._join(effect.rejected, home)
+            if joined is not None and must_wait:
+                ticket = joined.join()
+                yield from WaitTurn(ticket, deadline.left())
+                if not ticket.called:
+                    waited = f"no credentials within {effect.timeout or 0.0:.3g} s"
+                    raise CredentialsError(f"{waited}: they are still being fetched")
+                self._take_up_outcome(joined)
+            if joined is None or joined.outcome is not None or not must_wait:
+                break
+        return self._valid_credentials(joined)
 
     def _join(
         self, rejected: Credentials | None, home: object
-    ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
-        """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
+    ) -> Flow[tuple[CredentialRefresh | None, bool]]:
+        """Return the refresh in flight, begun here if needed, and whether to wait for it."""
+        refresh = CredentialRefresh(home)
+        try:
+            with self._lock:
+                cache, in_flight = self.cache, self._in_flight
+                if in_flight is not None and in_flight.opened:
+                    self._take_up_outcome(in_flight)
+                    in_flight = None
+                if in_flight is None or in_flight.home != home:
+                    cache.abandoned()
+                advice = cache.advise(rejected)
+                if advice == "use":
+                    return None, False
+                if not cache.begin():
+                    return in_flight, advice == "wait"
+                self._in_flight = refresh
+            yield from self._run(refresh)
+        except BaseException:  # an interrupt: no caller may wait for what does not run
+            refresh.finish(None)
+            raise
+        return refresh, advice == "wait"
+
+    def _run(self, refresh: CredentialRefresh) -> Flow[None]:
+        """Take the first step of the provider's flow, and spawn what is left of it."""
+        flow = fetch_credentials(self._provider, self._context.anew())
+        try:
+            first_effect = flow.send(None)
+        except StopIteration as end:
+            refresh.finish(end.value)
+        except SmRuntimeError as error:
+            refresh.finish(error)
+        else:
+            yield from Spawn(_resumed(first_effect, flow), refresh.finish)
+
+    def _take_up_outcome(self, refresh: CredentialRefresh) -> None:
+        """Have the cache take up the outcome of a refresh that is finished; once."""
         with self._lock:
-            cache, renewal = self.cache, self._renewal
-            if renewal is not None and renewal.home != home:
-                cache.abandoned()
-            advice = cache.advise(rejected)
-            if advice == "use":
-                return None, None, False
-            flow = None
-            if cache.begin():
-                self._renewal = renewal = CredentialRefresh(home)
-                flow = fetch_credentials(self._given, self._world.anew())
-        if flow is not None and renewal is not None:
-            flow = self._first_step(flow, renewal)
-        return renewal, flow, advice == "wait"
+            if self._in_flight is refresh:
+                refresh.error = self._update_cache(refresh.outcome)
+                self._in_flight = None
 
-    def _settle(self, renewal: CredentialRefresh, outcome: object) -> None:
-        """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
-        with self._lock:
-            if self._renewal is renewal:
-                self._renewal = None
-                renewal.error = self._note(outcome)
-        renewal.open()
-
-    def _keys(self, renewal: CredentialRefresh | None) -> Credentials:
-        """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
-        found = self.cache.valid()
-        if found is not None:
-            return found
-        error = renewal.error if renewal else None
-        if error is None:
-            raise CredentialsError(
-                "fetching credentials was interrupted, or they have just expired: call again"
-            )
-        tried = error.tried if isinstance(error, CredentialsError) else ()
-        raise CredentialsError(
-            str(error), tried=tried
-        ) from error  # a new one: it may be raised in many places at once
-
-    def _note(self, outcome: object) -> SmRuntimeError | None:
+    def _update_cache(self, outcome: object) -> SmRuntimeError | None:
         cache = self.cache
         if outcome is None:
             cache.abandoned()
@@ -109,9 +134,7 @@ class CredentialRefresher:
                 return None
             except CredentialsError as error:
                 return error
-            except (
-                Exception
-            ) as error:  # a time that is no number, say: whoever waits must hear of it
+            except TypeError as error:  # an expiry that is no number
                 outcome = error
         cache.failed()
         if isinstance(outcome, SmRuntimeError):
@@ -120,26 +143,23 @@ class CredentialRefresher:
         wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
         return wrapped
 
-    def _first_step(
-        self, flow: Flow[Credentials], renewal: CredentialRefresh
-    ) -> Flow[Credentials] | None:
-        """What is left of `flow`; None if that was all."""
-        try:
-            effect = flow.send(None)
-        except StopIteration as end:
-            self._settle(renewal, end.value)
-        except Exception as error:
-            self._settle(renewal, error)
-        except BaseException:
-            self._settle(renewal, None)
-            raise
-        else:
-            return _rest(effect, flow)
-        return None
+    def _valid_credentials(self, refresh: CredentialRefresh | None) -> Credentials:
+        """Return what to sign with; raises `CredentialsError` with the error of `refresh`."""
+        credentials = self.cache.valid()
+        if credentials is not None:
+            return credentials
+        error = refresh.error if refresh else None
+        if error is None:
+            raise CredentialsError(
+                "fetching credentials was interrupted, or they have just expired: call again"
+            )
+        tried = error.tried if isinstance(error, CredentialsError) else ()
+        # a new one, since many callers may raise it at once
+        raise CredentialsError(str(error), tried=tried) from error
 
 
-def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
-    """A flow that has asked for `effect` already, as one that is about to."""
+def _resumed(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
+    """Return a flow that yields `effect`, which `flow` has yielded already, and goes on with `flow`."""
     try:
         while True:
             try:

@@ -10,6 +10,7 @@ from smruntime_core.credentials import ProviderContext
 from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 
 from ..system._io import AsyncSystem, BlockingSystem
+from ._pool import Slot
 from ._wire import Wire
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class BlockingWireIO(BlockingSystem):
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()  # an adapter may have more to prepare
-        self.wire = wire
+        self.wire: Wire = wire
 
     def configure(
         self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
@@ -33,7 +34,16 @@ class BlockingWireIO(BlockingSystem):
         return run(self.wire.exchange(effect), self)
 
     def open(self, effect: Open, /) -> StreamingResponse:
-        return run(self.wire.open(effect), self)
+        slot = Slot()
+        try:
+            try:
+                return run(self.wire.open(effect, slot), self)
+            except BaseException:  # an interrupt may come after the flow has returned
+                self.wire.release(slot)
+                raise
+        except BaseException:
+            self.wire.release(slot)  # does something only if an interrupt ended the first one
+            raise
 
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
@@ -48,7 +58,7 @@ class AsyncWireIO(AsyncSystem):
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()  # an adapter may have more to prepare
-        self.wire = wire
+        self.wire: Wire = wire
 
     def configure(
         self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
@@ -59,8 +69,13 @@ class AsyncWireIO(AsyncSystem):
     def send(self, effect: Send, /) -> Awaitable[Response]:
         return run_async(self.wire.exchange(effect), self)
 
-    def open(self, effect: Open, /) -> Awaitable[StreamingResponse]:
-        return run_async(self.wire.open(effect), self)
+    async def open(self, effect: Open, /) -> StreamingResponse:
+        slot = Slot()
+        try:
+            return await run_async(self.wire.open(effect, slot), self)
+        except BaseException:
+            self.wire.release(slot)
+            raise
 
     async def receive(self, effect: Receive, /) -> bytes:
         await self.checkpoint()  # with a fast peer nothing is waited for, and others would not run
