@@ -36,13 +36,9 @@ class BlockingWireIO(BlockingSystem):
     def open(self, effect: Open, /) -> StreamingResponse:
         slot = Slot()
         try:
-            try:
-                return run(self.wire.open(effect, slot), self)
-            except BaseException:  # an interrupt may come after the flow has returned
-                self.wire.release(slot)
-                raise
-        except BaseException:
-            self.wire.release(slot)  # does something only if an interrupt ended the first one
+            return run(self.wire.open(effect, slot), self)
+        except BaseException:  # an interrupt may come after the flow, or cut its release short
+            self.wire.release(slot)
             raise
 
     def receive(self, effect: Receive, /) -> bytes:
@@ -69,13 +65,8 @@ class AsyncWireIO(AsyncSystem):
     def send(self, effect: Send, /) -> Awaitable[Response]:
         return run_async(self.wire.exchange(effect), self)
 
-    async def open(self, effect: Open, /) -> StreamingResponse:
-        slot = Slot()
-        try:
-            return await run_async(self.wire.open(effect, slot), self)
-        except BaseException:
-            self.wire.release(slot)
-            raise
+    def open(self, effect: Open, /) -> Awaitable[StreamingResponse]:
+        return run_async(self.wire.open(effect), self)
 
     async def receive(self, effect: Receive, /) -> bytes:
         await self.checkpoint()  # with a fast peer nothing is waited for, and others would not run

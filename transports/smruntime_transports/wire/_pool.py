@@ -1,46 +1,46 @@
 """The connections of one client: those in use, those that are idle, and the calls that wait for one.
 
 A route may have at most `max_connections` connections, so a call needs a slot before it uses or
-opens one. Without a free slot it waits, first in, first out. Idle connections serve in turn as well:
-the one that has been idle for longest comes first, if it is still usable.
+opens one. The slots of a route are in one queue, in the order of the calls, until they are released.
+The first `max_connections` in the queue are granted; the others wait:
 
-    acquire ──> waiting ──> in use ──> release ──> idle, or closed
-                   ^                      │
-                   └── the next call is ──┘ granted its slot
+    acquire ──> [ granted | granted | waiting | waiting ] ──> release ──> idle connection, or closed
+                          max_connections = 2                             │
+    take: an idle connection, or open one  <──────────────────────────────┘
 
-A signal handler may raise an exception in any caller at any time, and no slot may be lost by it:
+Idle connections serve in turn as well: the one that has been idle for longest comes first, if it is
+still usable.
 
-- Nothing is counted. A slot is in use while it is in the set `in_use`, whose size is limited.
-- `release` may be called at any time and any number of times; it finishes what an interrupted call
-  of it began. So callers create the slot before the `try` and release it in `finally`, twice:
+A signal handler may raise an exception in any caller at any time, and no slot may be lost by it.
+Nothing is counted, there is no lock to be left locked, and each change of a collection is one
+operation that Python carries out at once. `release` may be called at any time and any number of
+times; it finishes what an interrupted call of it began. So callers create the slot before the `try`
+and release it in `finally`, twice:
 
-      slot = Slot()
-      try:
-          try:
-              pool.acquire(slot, route)
-              ... wait until it is granted, then pool.take(slot) or open slot.connection
-          finally:
-              pool.release(slot)
-      finally:
-          pool.release(slot)  # does something only if an interrupt ended the first one
+    slot = Slot()
+    try:
+        try:
+            pool.acquire(slot, route)
+            ... wait until it is granted, then pool.take(slot) or open slot.connection
+        finally:
+            pool.release(slot)
+    finally:
+        pool.release(slot)  # does something only if an interrupt ended the first one
 
-- A connection is in one collection at a time. An interrupt can lose it (it is closed when it is
-  collected), but it never serves two calls at once.
-- The lock is always released: Python runs signal handlers after calls and at the ends of loops, so
-  never between the last statement of a `with lock` block and the release.
+A connection is in one collection at a time. An interrupt can lose it (it is closed when it is
+collected), but it never serves two calls at once.
 
-No method waits, so sync and async callers use the same pool, from any thread. The lock is reentrant
-because a signal handler may make a call, and the garbage collector may release the slot of a
-forgotten stream, inside a critical section. A forked child begins with an empty pool: the
+No method waits, so sync and async callers use the same pool, from any thread; the garbage collector
+may release the slot of a forgotten stream anywhere. A forked child begins with an empty pool: the
 connections that it inherits are its parent's.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from weakref import WeakSet
 
 from smruntime_core import ConstructionError
@@ -60,6 +60,7 @@ class Slot(Ticket):
     connection: Connection | None = None
     reusable: bool = False  # the connection may serve another call
     route_connections: RouteConnections | None = None  # until it is released
+    woken: bool = False  # if it had to wait
     body_finalizer: object = None  # releases the slot of a stream that is forgotten
 
 
@@ -67,9 +68,16 @@ class RouteConnections:
     """The slots and idle connections of one route."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Slot, None] = {}  # in order
-        self.in_use: set[Slot] = set()
+        self.slots: dict[Slot, None] = {}  # in order; the first of them are granted
         self.idle: deque[Connection] = deque()  # the one that has been idle for longest first
+
+    def first_slots(self, count: int) -> tuple[Slot, ...]:
+        """Return the first `count` slots of the queue, or all."""
+        while True:
+            try:
+                return tuple(islice(self.slots, count))
+            except RuntimeError:  # the garbage collector released a slot meanwhile
+                continue
 
 
 class Pool:
@@ -98,20 +106,18 @@ class Pool:
 
     def _begin_empty(self) -> None:
         self._process_id = os.getpid()
-        self._lock = threading.RLock()
-        self._routes: defaultdict[Route, RouteConnections] = defaultdict(RouteConnections)
+        self._routes: dict[Route, RouteConnections] = {}
 
     def acquire(self, slot: Slot, route: Route) -> None:
         """Grant `slot` now, or in its turn."""
-        with self._lock:
-            connections = slot.route_connections = self._routes[route]
-            if connections.waiting or len(connections.in_use) >= self._max_connections:
-                connections.waiting[slot] = None
-                # the garbage collector may have released another one since
-                self._grant_waiting(connections)
-            else:
-                connections.in_use.add(slot)
-                slot.called = True
+        connections = self._routes.get(route)
+        if connections is None:
+            connections = self._routes.setdefault(route, RouteConnections())
+        slot.route_connections = connections
+        connections.slots[slot] = None
+        in_queue, limit = len(connections.slots), self._max_connections
+        if in_queue <= limit or slot in connections.first_slots(limit):
+            slot.called = True
 
     def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
         """Return a usable idle connection for a granted `slot`, or None: then open one.
@@ -121,7 +127,7 @@ class Pool:
         connections = slot.route_connections
         assert connections is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
         while connections.idle:
-            existing = len(connections.in_use) + len(connections.idle)
+            existing = min(len(connections.slots), self._max_connections) + len(connections.idle)
             if fresh and existing <= self._max_connections:
                 break
             try:
@@ -140,57 +146,57 @@ class Pool:
         connections = slot.route_connections
         if connections is None:
             return
-        with self._lock:
-            connections.waiting.pop(slot, None)
-            connection, slot.connection = slot.connection, None
-            if connection is not None:
-                connection.idle_since = self._clock()
-                inherited = connection.pid != self._process_id
-                keep = slot.reusable and not (inherited or self._closed)
-                if keep and len(connections.idle) < self._max_idle_connections:
-                    connections.idle.append(connection)
-                else:
-                    connection.drop()
-            connections.in_use.discard(slot)
-            if connections.waiting:
-                self._grant_waiting(connections)
-            slot.route_connections = None
+        connection, slot.connection = slot.connection, None
+        if connection is not None:
+            if slot.reusable and connection.pid == self._process_id:
+                self._keep(connection, connections)
+            else:
+                connection.drop()
+        connections.slots.pop(slot, None)  # last: whichever call is next finds the idle connection
+        if len(connections.slots) >= self._max_connections:
+            self._grant_first(connections)
+        slot.route_connections = None
 
-    def _grant_waiting(self, connections: RouteConnections) -> None:
-        """Grant the slots whose turn it is.
+    def _keep(self, connection: Connection, connections: RouteConnections) -> None:
+        connection.idle_since = self._clock()
+        connections.idle.append(connection)
+        most = 0 if self._closed else self._max_idle_connections
+        if len(connections.idle) > most:
+            _drop_idle(connections, most)
 
-        A slot leaves the queue last, so that the next call of this completes an interrupted one.
-        """
-        while connections.waiting:
-            slot = next(iter(connections.waiting))
-            if slot not in connections.in_use:
-                if len(connections.in_use) >= self._max_connections:
-                    return
-                connections.in_use.add(slot)
-            slot.call()
-            connections.waiting.pop(slot, None)
+    def _grant_first(self, connections: RouteConnections) -> None:
+        """Grant the first slots of the queue, those again that an interrupt may have left asleep."""
+        for slot in connections.first_slots(self._max_connections):
+            if not slot.woken:
+                slot.call()
+                slot.woken = True
 
     @property
     def idle_connections(self) -> int:
         """The number of idle connections."""
-        return sum(len(connections.idle) for connections in self._routes.values())
+        return sum(len(connections.idle) for connections in tuple(self._routes.values()))
 
     def close(self) -> None:
         """Close every idle connection; those in use are closed when they are released."""
-        with self._lock:
-            self._closed = True
-            self._drop_idle(self._routes)
+        self._closed = True
+        for connections in tuple(self._routes.values()):
+            _drop_idle(connections)
 
     def disown(self) -> None:
         """Begin anew in a forked child."""
         inherited = self._routes
         self._begin_empty()
-        self._drop_idle(inherited)
+        for connections in inherited.values():
+            _drop_idle(connections)
 
-    def _drop_idle(self, routes: defaultdict[Route, RouteConnections]) -> None:
-        for connections in routes.values():
-            while connections.idle:
-                connections.idle.popleft().drop()
+
+def _drop_idle(connections: RouteConnections, most: int = 0) -> None:
+    """Close the connections that have been idle for longest until `most` are left."""
+    while len(connections.idle) > most:
+        try:
+            connections.idle.popleft().drop()
+        except IndexError:  # another thread took the last one
+            break
 
 
 _all_pools: WeakSet[Pool] = WeakSet()

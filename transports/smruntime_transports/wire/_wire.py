@@ -73,20 +73,26 @@ class Wire:
             if slot.route_connections is not None:  # an interrupt ended the first release
                 self._pool.release(slot)
 
-    def open(self, effect: Open, slot: Slot) -> Flow[StreamingResponse]:
+    def open(self, effect: Open, slot: Slot | None = None) -> Flow[StreamingResponse]:
         """Send a request and receive the head of its response; raises like `exchange`.
 
-        The caller releases `slot` if this fails; otherwise the body of the response does.
+        The body of the response releases the slot. A caller that passes its own `slot` can release
+        it too, if an interrupt comes after this has returned.
         """
         exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
-        connection, progress = yield from self._converse(effect, exchange, slot)
-        head = exchange.head
-        assert head is not None, "the pump stopped early"  # noqa: S101 - our mistake, not a peer's
-        # the body of an error is read as a whole
-        exchange.until = "piece" if head.status < 300 else "end"
-        body = StreamedBody(self._pool, slot, connection, exchange, progress)
-        return StreamingResponse(head.status, head.headers, body)
+        slot = slot or Slot()
+        try:
+            connection, progress = yield from self._converse(effect, exchange, slot)
+            head = exchange.head
+            assert head is not None, "the pump stopped early"  # noqa: S101 - a mistake of ours
+            # the body of an error is read as a whole
+            exchange.until = "piece" if head.status < 300 else "end"
+            body = StreamedBody(self._pool, slot, connection, exchange, progress)
+            return StreamingResponse(head.status, head.headers, body)
+        except BaseException:
+            self._pool.release(slot)
+            raise
 
     def receive(self, effect: Receive) -> Flow[bytes]:
         """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
