@@ -188,7 +188,8 @@ def test_tls_through_a_proxy_where_there_is_no_poll(
         tunnelling(server_tls if tls_to_proxy else None) as proxy,
         scripted(OK, OK, tls=server_tls) as server,
     ):
-        outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
+        through = Proxy.of(proxy.url, tls=trusting)
+        outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=through, tls=trusting)
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
         assert len(proxy.asked) == 1
 
@@ -202,7 +203,8 @@ def test_through_a_proxy_that_speaks_tls(
         tunnelling(server_tls) as proxy,
         scripted(big, OK, tls=server_tls if secure else None) as server,
     ):
-        outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting, retries=ONCE)
+        through = Proxy.of(proxy.url, tls=trusting)
+        outcomes = perform(server.url, Step(), Step(), proxy=through, tls=trusting, retries=ONCE)
         assert [len(outcome.body) for outcome in outcomes] == [3_000_000, 3]
         assert outcomes[0].body == bytes(range(250)) * 12_000
         assert len(proxy.asked) == 1
@@ -219,7 +221,7 @@ def test_a_long_body_through_tls_in_tls(
             (outcome,) = PERFORMERS[name](
                 server.url,
                 Step(InvokeEndpoint(endpoint_name="e", body=body)),
-                proxy=proxy.url,
+                proxy=Proxy.of(proxy.url, tls=trusting),
                 tls=trusting,
                 retries=ONCE,
             )
