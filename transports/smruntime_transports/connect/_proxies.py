@@ -5,13 +5,13 @@ the proxy's, a request that fails on the way has certainly not been sent, and a 
 bodies nor session tokens. (A proxy that allows CONNECT to port 443 only lets no plain http through;
 SageMaker's own endpoints are https.)
 
-| in effect                             | proxy                                                      |
-|---------------------------------------|------------------------------------------------------------|
-| `proxy=` was passed                   | that one                                                   |
-| `trust_env=True`                      | `<scheme>_proxy` or `all_proxy`, lower or upper case       |
-| `trust_env=True`, host in `no_proxy`  | none                                                       |
-| the host is link-local, or EC2's own  | none: credentials of containers and instances are served   |
-|                                       | there                                                      |
+| the first that holds                  | proxy                                          |
+|---------------------------------------|------------------------------------------------|
+| the host is link-local or EC2's own:  | none                                           |
+| credentials may be served there       |                                                |
+| `proxy=` was passed                   | that one                                       |
+| `trust_env=True`, host in `no_proxy`  | none                                           |
+| `trust_env=True`                      | `<scheme>_proxy` or `all_proxy` (either case)  |
 
 A proxy's password appears nowhere: in no message, repr, pickle, chained error or traceback.
 """
@@ -43,7 +43,7 @@ _URL_RULE: Final = "a URL of a host, http:// or https://, with a user name and p
 _URL: Final = re.compile(
     r"(?:(?P<scheme>https?)://)?"
     r"(?:(?P<user>[^/]*)@)?"
-    r"(?P<host>\[[^\]@/]*\]|[^\[\]:/?#@]*)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<host>\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:/?#@]*)(?::(?P<port>[0-9]{1,5}))?"
     r"(?:[/?#][^@]*)?",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
