@@ -522,6 +522,7 @@ REFUSED = [
     f"http://me:{PASSWORD}://h",
     f"http://{PASSWORD}://h",
     f"{PASSWORD}://h",
+    f"http://{PASSWORD}/x://h",
     f"http://me:{PASSWORD}\ud800@h",
     f"http://me:{PASSWORD}@h:x",
     f"http://me:{PASSWORD}@grün.test",

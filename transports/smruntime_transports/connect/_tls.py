@@ -37,11 +37,11 @@ def _check_path(member: str, value: object) -> str | None:
 class TLS(Record, kw_only=True):
     """The TLS settings of a client, as its argument `tls`.
 
-    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it) to
-    trust instead of the system's; `truststore=True` has the operating system verify (extra
+    `ca_bundle` is a file of certificates in PEM (or a directory as OpenSSL's `c_rehash` makes it)
+    to trust instead of the system's; `truststore=True` has the operating system verify (extra
     `truststore`). `certificate` is the client's own with its chain, in PEM, `key` the file of its
-    private key (default: the same file), `password` the password of that. `key_log` is a file for the
-    keys of every connection, for Wireshark. All of them are regular files.
+    private key (default: the same file), `password` the password of that. `key_log` is a file for
+    the keys of every connection, for Wireshark. All of them are regular files.
 
     A proxy that speaks TLS is verified with the same settings, but does not get the certificate;
     `Proxy.of(url, tls=TLS(...))` gives it settings of its own.
@@ -70,7 +70,8 @@ class TLS(Record, kw_only=True):
     def context(self, ca_bundle: str | None) -> ssl.SSLContext:
         """Return a context with these settings; `ca_bundle` counts unless they have their own.
 
-        Raises `ConstructionError` for a file that cannot be used, `ImportError` for a missing extra.
+        Raises `ConstructionError` for a file that cannot be used, and `ImportError` for a missing
+        extra.
         """
         import ssl
 
@@ -157,8 +158,8 @@ def _trust(context: ssl.SSLContext, bundle: str) -> None:
 def _trust_system(context: ssl.SSLContext) -> None:
     """Trust the system's certificates.
 
-    Debian and its kin keep the bundle and the searchable directory together, with the same contents:
-    the directory is enough.
+    Debian and its derivatives keep the bundle and the searchable directory together, with the same
+    contents: the directory is enough.
     """
     import ssl
 
