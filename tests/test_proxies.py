@@ -29,7 +29,7 @@ from smruntime_core import (
     Timeouts,
 )
 from smruntime_transports import sockets
-from smruntime_transports.connect._proxies import Proxies, Proxy, exempt, tunnel
+from smruntime_transports.connect._proxies import Proxies, Proxy, is_exempt, tunnel
 from smruntime_transports.connect._tls import TLS
 
 from .callers import PERFORMERS, Performer, Step, connected
@@ -437,7 +437,7 @@ def test_the_environment_is_asked_only_if_allowed(
 def found(
     environ: dict[str, str], scheme: str = "https", host: str = "runtime.test", port: int = 443
 ) -> str | None:
-    proxy = Proxies(None, environ).to(scheme, host, port)
+    proxy = Proxies(None, environ).proxy_for(scheme, host, port)
     return None if proxy is None else proxy.host
 
 
@@ -487,7 +487,7 @@ def test_which_variable_counts(environ: dict[str, str], scheme: str, expected: s
     ],
 )
 def test_who_is_exempt(rule: str, host: str, expected: bool) -> None:
-    assert exempt(rule, host, 443) is expected
+    assert is_exempt(rule, host, 443) is expected
 
 
 LOCAL = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd00:ec2::23", "fe80::1"]
@@ -499,7 +499,7 @@ NOT_LOCAL += ["fd00:ec3::1", "fd00:ec2.evil.com", "1169.254.1.1", "127.0.0.1", "
 @pytest.mark.parametrize("host", [*LOCAL, *NOT_LOCAL])
 def test_only_addresses_on_the_link_bypass_a_proxy(host: str) -> None:
     proxy = Proxy.of("http://p")
-    assert Proxies(proxy).to("http", host, 80) == (None if host in LOCAL else proxy)
+    assert Proxies(proxy).proxy_for("http", host, 80) == (None if host in LOCAL else proxy)
 
 
 REFUSED = [

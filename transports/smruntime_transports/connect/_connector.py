@@ -19,7 +19,7 @@ from smruntime_core.values import split_authority
 from ..nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from ..nonblocking._retry import Left, not_sent
 from ..nonblocking._time_limits import TimeLimits
-from ._happy_eyeballs import race
+from ._happy_eyeballs import connect_to_any
 from ._proxies import Proxies, Proxy, tunnel
 from ._resolver import Resolver
 from ._tls import TLS, is_context
@@ -46,10 +46,10 @@ class Connector:
         source_address: tuple[str, int] | None = None,
     ) -> None:
         if not (tls is None or isinstance(tls, TLS) or is_context(tls)):
-            rule = "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext"
-            raise ConstructionError("tls", rule, f"found {type(tls).__name__}")
+            requirement = "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext"
+            raise ConstructionError("tls", requirement, f"found {type(tls).__name__}")
         self.proxies: Proxies = proxies or Proxies()
-        self._proxied = bool(self.proxies)
+        self._has_proxies = bool(self.proxies)
         self._clock = clock
         self._tls: ssl.SSLContext | TLS = TLS() if tls is None else tls
         self._proxy_tls: TLS = (
@@ -57,7 +57,7 @@ class Connector:
         )
         self._proxy_contexts: dict[Proxy, ssl.SSLContext] = {}
         self._resolver = resolver or Resolver()
-        self._options = options
+        self._socket_options = options
         self._source_address = source_address
         self._ca_bundle: str | None = None
 
@@ -74,18 +74,18 @@ class Connector:
 
     def proxy_tls(self, proxy: Proxy) -> ssl.SSLContext:
         """Return the context for `proxy` itself, which never holds the endpoint's certificate."""
-        context = self._proxy_contexts.get(proxy)
-        if context is None:
+        tls_context = self._proxy_contexts.get(proxy)
+        if tls_context is None:
             tls = self._proxy_tls if proxy.tls is None else proxy.tls
-            context = tls.context(self._ca_bundle) if isinstance(tls, TLS) else tls
-            self._proxy_contexts[proxy] = context
-        return context
+            tls_context = tls.context(self._ca_bundle) if isinstance(tls, TLS) else tls
+            self._proxy_contexts[proxy] = tls_context
+        return tls_context
 
     def route(self, origin: Origin, direct: bool) -> Route:
         """Return how to reach `origin`: through no proxy if `direct`."""
         proxy = None
-        if self._proxied and not direct:
-            proxy = self.proxies.to(origin[0], *split_authority(*origin))
+        if self._has_proxies and not direct:
+            proxy = self.proxies.proxy_for(origin[0], *split_authority(*origin))
         return (*origin, proxy)
 
     def connect(self, route: Route, limits: TimeLimits) -> Flow[Connection]:
@@ -93,34 +93,34 @@ class Connector:
 
         Raises `DispatchFailure`, or `ConstructionError` if the files for TLS cannot be used.
         """
-        left = limits.countdown(limits.phases.connect)
-        plain = yield from self.open(route, left)
+        seconds_left = limits.countdown(limits.phases.connect)
+        plain_connection = yield from self.open_unsecured(route, seconds_left)
         if route[0] == "http":
-            return plain
+            return plain_connection
         connection: Connection | None = None
         try:
-            connection = yield from self.secure(plain, route, left)
+            connection = yield from self.secure(plain_connection, route, seconds_left)
             return connection
         finally:
             if connection is None:
-                plain.drop()
+                plain_connection.drop()
 
-    def open(self, route: Route, left: Left) -> Flow[Connection]:
+    def open_unsecured(self, route: Route, seconds_left: Left) -> Flow[Connection]:
         """Return a connection to the origin, or through its proxy, without TLS to the origin."""
         scheme, authority, proxy = route
         host, port = split_authority(scheme, authority)
         if proxy is None:
-            return (yield from self.reach(host, port, left))
-        connection = yield from self.reach(proxy.host, proxy.port, left, "proxy")
-        established = False
+            return (yield from self.connect_to_host(host, port, seconds_left))
+        connection = yield from self.connect_to_host(proxy.host, proxy.port, seconds_left, "proxy")
+        is_established = False
         try:
             if proxy.scheme == "https":
-                yield from self._secure_proxy(connection, proxy, left)
-            yield from tunnel(connection, proxy, host, port, left)
-            established = True
+                yield from self._secure_proxy(connection, proxy, seconds_left)
+            yield from tunnel(connection, proxy, host, port, seconds_left)
+            is_established = True
             return connection
         finally:
-            if not established:
+            if not is_established:
                 connection.drop()
 
     def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
@@ -129,37 +129,47 @@ class Connector:
         yield from self._handshake(connection, self.tls, host, left, "tls")
         return connection
 
-    def _secure_proxy(self, connection: Connection, proxy: Proxy, left: Left) -> Flow[None]:
-        context = self.proxy_tls(proxy)
+    def _secure_proxy(self, connection: Connection, proxy: Proxy, seconds_left: Left) -> Flow[None]:
+        tls_context = self.proxy_tls(proxy)
         try:
-            yield from self._handshake(connection, context, proxy.host, left, "proxy")
+            yield from self._handshake(connection, tls_context, proxy.host, seconds_left, "proxy")
         except DispatchFailure as failure:
             if failure.kind == "tls" and proxy.tls is None:
                 failure.hint = _PROXY_TLS
             raise
 
     def _handshake(
-        self, connection: Connection, context: ssl.SSLContext, host: str, left: Left, phase: Phase
+        self,
+        connection: Connection,
+        tls_context: ssl.SSLContext,
+        host: str,
+        seconds_left: Left,
+        phase: Phase,
     ) -> Flow[None]:
         from ._tls_handshake import handshake  # it imports `ssl`, which takes 8 ms
 
-        return handshake(connection, context, host, left, phase)
+        return handshake(connection, tls_context, host, seconds_left, phase)
 
-    def reach(
-        self, host: str, port: int, left: Left, phase: Phase | None = None
+    def connect_to_host(
+        self, host: str, port: int, seconds_left: Left, phase: Phase | None = None
     ) -> Flow[Connection]:
         """Return an open TCP connection to `host`; failures are of `phase`, if that is given."""
-        resolving, connecting = phase or "resolve", phase or "connect"
-        if left() == 0:
-            raise not_sent("timeout", connecting, f"no time is left to connect to {host}")
-        addresses = yield from self._resolver.addresses(host, port, left())
-        if addresses is None:
-            late = f"the name {host} was not resolved within timeouts.connect"
-            raise not_sent("timeout", resolving, late)
-        if not addresses:
-            raise not_sent("refused", resolving, f"no address found for {host}")
+        resolving_phase, connecting_phase = phase or "resolve", phase or "connect"
+        if seconds_left() == 0:
+            raise not_sent("timeout", connecting_phase, f"no time is left to connect to {host}")
+        ip_addresses = yield from self._resolver.addresses(host, port, seconds_left())
+        if ip_addresses is None:
+            late_message = f"the name {host} was not resolved within timeouts.connect"
+            raise not_sent("timeout", resolving_phase, late_message)
+        if not ip_addresses:
+            raise not_sent("refused", resolving_phase, f"no address found for {host}")
         return (
-            yield from race(
-                addresses, self._clock, left, connecting, self._options, self._source_address
+            yield from connect_to_any(
+                ip_addresses,
+                self._clock,
+                seconds_left,
+                connecting_phase,
+                self._socket_options,
+                self._source_address,
             )
         )

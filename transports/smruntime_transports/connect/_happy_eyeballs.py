@@ -23,85 +23,93 @@ from ..nonblocking._retry import Left, not_sent
 from ..nonblocking._waiting import WaitAnyWritable
 from ._resolver import Address
 
-STAGGER: Final = 0.25  # seconds
+STAGGER_SECONDS: Final = 0.25
 _MAX_REFUSALS_SHOWN: Final = 4
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Return `addresses` with the families in turn, the first one's first (RFC 8305 section 4)."""
-    families = dict.fromkeys(family for family, _ in addresses)
-    columns = [[address for address in addresses if address[0] == family] for family in families]
-    return [address for row in zip_longest(*columns) for address in row if address is not None]
+    address_families = dict.fromkeys(address_family for address_family, _ in addresses)
+    addresses_by_family = [
+        [address for address in addresses if address[0] == address_family]
+        for address_family in address_families
+    ]
+    address_rows = zip_longest(*addresses_by_family)
+    return [address for row in address_rows for address in row if address is not None]
 
 
-def race(
+def connect_to_any(
     addresses: Sequence[Address],
     clock: Callable[[], float],
-    left: Left,
+    seconds_left: Left,
     phase: Phase,
-    options: Iterable[Option] = OPTIONS,
+    socket_options: Iterable[Option] = OPTIONS,
     source_address: tuple[str, int] | None = None,
 ) -> Flow[Connection]:
     """Return an open connection to one of `addresses`; raises `DispatchFailure`."""
-    attempts = _Attempts(addresses, options, source_address)
-    winner: Connection | None = None
+    attempts = _Attempts(addresses, socket_options, source_address)
+    open_connection: Connection | None = None
     try:
-        while attempts.unfinished and (seconds := left()) != 0:
-            if not attempts.start_next(clock()):
+        while attempts.is_unfinished and (remaining_seconds := seconds_left()) != 0:
+            if not attempts.start_next_attempt(clock()):
                 continue
-            writable = yield from WaitAnyWritable(tuple(attempts.running), attempts.pause(seconds))
-            winner = attempts.first_open(writable)
-            if winner is not None:
-                return winner
+            pause_seconds = attempts.seconds_to_wait(remaining_seconds)
+            writable_connections = yield from WaitAnyWritable(
+                tuple(attempts.running_attempts), pause_seconds
+            )
+            open_connection = attempts.first_open_connection(writable_connections)
+            if open_connection is not None:
+                return open_connection
     finally:
-        attempts.drop_all_but(winner)
-    raise attempts.failure(phase)
+        attempts.drop_all_except(open_connection)
+    raise attempts.dispatch_failure(phase)
 
 
 class _Attempts:
-    """The connection attempts of one race: those to come, those running, and those refused."""
+    """The attempts to reach one host: addresses to try, running attempts, and refusals."""
 
     def __init__(
         self,
         addresses: Sequence[Address],
-        options: Iterable[Option],
+        socket_options: Iterable[Option],
         source_address: tuple[str, int] | None,
     ) -> None:
-        self._waiting = interleaved(addresses)
-        self._count = len(addresses)
+        self._waiting_addresses = interleaved(addresses)
+        self._address_count = len(addresses)
         self._first_host = addresses[0][1][0]
-        self._options = options
+        self._socket_options = socket_options
         self._source_address = source_address
-        self.running: dict[Connection, Address] = {}
+        self.running_attempts: dict[Connection, Address] = {}
         self._refusals: list[str] = []
 
     @property
-    def unfinished(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Whether an address is left that may still answer."""
-        return bool(self._waiting or self.running)
+        return bool(self._waiting_addresses or self.running_attempts)
 
-    def start_next(self, now: float) -> bool:
+    def start_next_attempt(self, current_time: float) -> bool:
         """Start the next attempt, if there is one; return False if it failed at once."""
-        if self._waiting:
-            address = self._waiting.pop(0)
+        if self._waiting_addresses:
+            next_address = self._waiting_addresses.pop(0)
             try:
-                self.running[self._start(address, now)] = address
+                connection = self._start_attempt(next_address, current_time)
+                self.running_attempts[connection] = next_address
             except OSError as error:  # refused at once, no such family, too many open files
-                self._refuse(address, error.strerror or str(error))
+                self._record_refusal(next_address, error.strerror or str(error))
                 return False
         return True
 
-    def _start(self, address: Address, now: float) -> Connection:
+    def _start_attempt(self, address: Address, current_time: float) -> Connection:
         """Return a connection that is being opened; raises `OSError` if it fails at once."""
-        family, socket_address = address
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        connection = Connection(sock, now)
+        address_family, socket_address = address
+        plain_socket = socket.socket(address_family, socket.SOCK_STREAM)
+        connection = Connection(plain_socket, current_time)
         try:
-            for option in self._options:
-                sock.setsockopt(*option)
+            for socket_option in self._socket_options:
+                plain_socket.setsockopt(*socket_option)
             if self._source_address is not None:
-                sock.bind(self._source_address)
-            sock.connect(socket_address)
+                plain_socket.bind(self._source_address)
+            plain_socket.connect(socket_address)
         except BlockingIOError:
             pass
         except BaseException:
@@ -109,36 +117,42 @@ class _Attempts:
             raise
         return connection
 
-    def pause(self, seconds: float | None) -> float | None:
-        """Return how long to wait for the running attempts, of the `seconds` that are left."""
-        if self._waiting and (seconds is None or seconds > STAGGER):
-            return STAGGER
-        return seconds
+    def seconds_to_wait(self, remaining_seconds: float | None) -> float | None:
+        """Return how long to wait for the running attempts before the next one starts."""
+        if self._waiting_addresses and (
+            remaining_seconds is None or remaining_seconds > STAGGER_SECONDS
+        ):
+            return STAGGER_SECONDS
+        return remaining_seconds
 
-    def first_open(self, writable: Iterable[Connection]) -> Connection | None:
-        """Return the first of `writable` that is open; drop those before it that failed."""
-        for connection in writable:
-            sock = cast("socket.socket", connection.sock)  # TLS comes later
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not code:
+    def first_open_connection(
+        self, writable_connections: Iterable[Connection]
+    ) -> Connection | None:
+        """Return the first that is open; drop the failed ones before it."""
+        for connection in writable_connections:
+            plain_socket = cast("socket.socket", connection.sock)  # TLS comes later
+            error_number = plain_socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not error_number:
                 return connection
-            self._refuse(self.running.pop(connection), os.strerror(code))
+            self._record_refusal(self.running_attempts.pop(connection), os.strerror(error_number))
             connection.drop()
         return None
 
-    def drop_all_but(self, winner: Connection | None) -> None:
-        """Close the running attempts other than `winner`."""
-        for connection in self.running:
-            if connection is not winner:
+    def drop_all_except(self, open_connection: Connection | None) -> None:
+        """Close the running attempts other than `open_connection`."""
+        for connection in self.running_attempts:
+            if connection is not open_connection:
                 connection.drop()
 
-    def _refuse(self, address: Address, reason: str) -> None:
+    def _record_refusal(self, address: Address, refusal_reason: str) -> None:
         host, port = address[1][:2]
-        self._refusals.append(f"{host}:{port}: {reason}")
+        self._refusals.append(f"{host}:{port}: {refusal_reason}")
 
-    def failure(self, phase: Phase) -> DispatchFailure:
+    def dispatch_failure(self, phase: Phase) -> DispatchFailure:
         """Return why there is no connection: every address refused, or the time is over."""
-        if len(self._refusals) == self._count:
+        if len(self._refusals) == self._address_count:
             return not_sent("refused", phase, "; ".join(self._refusals[:_MAX_REFUSALS_SHOWN]))
-        silent = f"none of {self._count} addresses answered within timeouts.connect"
-        return not_sent("timeout", phase, f"{silent}; the first is {self._first_host}")
+        timeout_message = (
+            f"none of {self._address_count} addresses answered within timeouts.connect"
+        )
+        return not_sent("timeout", phase, f"{timeout_message}; the first is {self._first_host}")

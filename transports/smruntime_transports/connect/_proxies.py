@@ -39,16 +39,18 @@ if TYPE_CHECKING:
 
 HeaderFields: TypeAlias = "tuple[tuple[str, str], ...]"
 
-_URL_RULE: Final = "a URL of a host, http:// or https://, with a user name and password if need be"
-_URL: Final = re.compile(
+_URL_REQUIREMENT: Final = (
+    "a URL of a host, http:// or https://, with a user name and password if need be"
+)
+_URL_PATTERN: Final = re.compile(
     r"(?:(?P<scheme>https?)://)?"
     r"(?:(?P<user>[^/]*)@)?"
     r"(?P<host>\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:/?#@]*)(?::(?P<port>[0-9]{1,5}))?"
     r"(?:[/?#][^@]*)?",
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-_HOST_NAME: Final = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?")
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST_NAME_PATTERN: Final = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?")
+_FIELD_NAME_PATTERN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # instance metadata, Pod Identity and Amazon's NTP and DNS; beside the link-local networks
 _EC2_NETWORK: Final = "fd00:ec2::/32"
@@ -61,8 +63,8 @@ def _check_scheme(member: str, value: object) -> str:
 
 
 def _check_host(member: str, value: object) -> str:
-    valid = isinstance(value, str) and (_HOST_NAME.fullmatch(value) or ":" in value)
-    if not valid or (":" in cast("str", value) and _address(cast("str", value)) is None):
+    is_valid = isinstance(value, str) and (_HOST_NAME_PATTERN.fullmatch(value) or ":" in value)
+    if not is_valid or (":" in cast("str", value) and _parse_address(cast("str", value)) is None):
         raise ConstructionError(member, "a host name in ASCII or an IP address without brackets")
     return cast("str", value)
 
@@ -74,15 +76,22 @@ def _check_port(member: str, value: object) -> int:
 
 
 def _check_fields(member: str, value: object) -> HeaderFields:
-    fields: list[tuple[str, str]] = []
-    for pair in value if isinstance(value, tuple | list) else (None,):
-        name, text = pair if isinstance(pair, tuple) and len(pair) == 2 else ("", "")
-        if not (isinstance(name, str) and isinstance(text, str) and _FIELD_NAME.fullmatch(name)):
-            raise ConstructionError(member, "pairs of a field name and a value, both text")
-        if not (text.isascii() and text.isprintable()):
-            raise ConstructionError(member, "field values of 0x20–0x7E")
-        fields.append((name, text))
-    return tuple(fields)
+    if not isinstance(value, tuple | list):
+        raise ConstructionError(member, "a tuple of pairs")
+    return tuple(_check_pair(member, pair) for pair in cast("tuple[object, ...]", value))
+
+
+def _check_pair(member: str, pair: object) -> tuple[str, str]:
+    pair_items = cast("tuple[object, ...]", pair) if isinstance(pair, tuple) else ()
+    texts = [item for item in pair_items if isinstance(item, str)]
+    if not len(texts) == len(pair_items) == 2:
+        raise ConstructionError(member, "pairs of a field name and a value, both text")
+    field_name, field_value = texts
+    if not _FIELD_NAME_PATTERN.fullmatch(field_name):
+        raise ConstructionError(member, "fields whose names are tokens (RFC 9110)")
+    if not (field_value.isascii() and field_value.isprintable()):
+        raise ConstructionError(member, "fields whose values are of 0x20–0x7E")
+    return field_name, field_value
 
 
 def _check_tls(member: str, value: object) -> TLS | ssl.SSLContext | None:
@@ -110,11 +119,11 @@ class Proxy(Record):
         cls, url: object, member: str = "proxy", tls: TLS | ssl.SSLContext | None = None
     ) -> Proxy:
         """Return the proxy at `url`; raises `ConstructionError`, which does not quote it."""
-        parsed = url if isinstance(url, Proxy) else _parse(url)
+        parsed_proxy = url if isinstance(url, Proxy) else _parse_url(url)
         del url  # a traceback with locals would show the password
-        if parsed is None:
-            raise ConstructionError(member, _URL_RULE)
-        return parsed if tls is None else parsed.replace(tls=tls)
+        if parsed_proxy is None:
+            raise ConstructionError(member, _URL_REQUIREMENT)
+        return parsed_proxy if tls is None else parsed_proxy.replace(tls=tls)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         if self.headers:
@@ -123,183 +132,207 @@ class Proxy(Record):
         return super().__reduce__()
 
 
-def _parse(url: object) -> Proxy | None:
+def _parse_url(url: object) -> Proxy | None:
     """Return the proxy at `url`, None for anything else; raises nothing, which could quote it."""
-    parts = _URL.fullmatch(url) if isinstance(url, str) else None
-    if parts is None:
+    url_parts = _URL_PATTERN.fullmatch(url) if isinstance(url, str) else None
+    if url_parts is None:
         return None
-    scheme, user = (parts["scheme"] or "http").lower(), parts["user"]
+    scheme, user_info = (url_parts["scheme"] or "http").lower(), url_parts["user"]
+    host = url_parts["host"].removeprefix("[").removesuffix("]")
     try:
-        fields = () if user is None else (("Proxy-Authorization", _basic(user)),)
-        port = int(parts["port"] or _DEFAULT_PORTS[scheme])
-        return Proxy(scheme, parts["host"].removeprefix("[").removesuffix("]"), port, fields)
+        port = int(url_parts["port"] or _DEFAULT_PORTS[scheme])
+        if user_info is None:
+            return Proxy(scheme, host, port)
+        authorization = ("Proxy-Authorization", _basic_credentials(user_info))
+        return Proxy(scheme, host, port, (authorization,))
     except ValueError:  # a `ConstructionError` too
         return None
 
 
-def _basic(user: str) -> str:
+def _basic_credentials(user_info: str) -> str:
     """Return the value of Proxy-Authorization for the user name and password of a URL."""
     from base64 import b64encode  # 6 ms with the next one
     from urllib.parse import unquote_to_bytes
 
     # the environment has bytes that are not UTF-8 as surrogates
-    escaped = user.encode("utf-8", "surrogateescape")
-    pair = b":".join(map(unquote_to_bytes, escaped.partition(b":")[::2]))
-    return f"Basic {b64encode(pair).decode()}"
+    escaped_user_info = user_info.encode("utf-8", "surrogateescape")
+    user_and_password = map(unquote_to_bytes, escaped_user_info.partition(b":")[::2])
+    return f"Basic {b64encode(b':'.join(user_and_password)).decode()}"
 
 
 class Proxies:
-    """The proxies of a client: the one `given`, or those of `environ` unless that is None."""
+    """The proxies of a client: `given_proxy`, or those of `environment` unless that is None."""
 
     def __init__(
-        self, given: Proxy | None = None, environ: Mapping[str, str] | None = None
+        self, given_proxy: Proxy | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        self._given: Proxy | None = given
-        self._by_scheme: dict[str, Proxy] = {}
-        self._exempt: list[str] = []
-        if environ is not None:
-            self._read(environ)
+        self._given_proxy: Proxy | None = given_proxy
+        self._proxy_by_scheme: dict[str, Proxy] = {}
+        self._exempt_rules: list[str] = []
+        if environment is not None:
+            self._read_environment(environment)
 
     def __bool__(self) -> bool:
-        return self._given is not None or bool(self._by_scheme)
+        return self._given_proxy is not None or bool(self._proxy_by_scheme)
 
-    def to(self, scheme: str, host: str, port: int) -> Proxy | None:
+    def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Return the proxy for an origin, None if it is reached directly."""
-        proxy = self._given or self._by_scheme.get(scheme)
-        if proxy is None or _is_local(host):
+        proxy = self._given_proxy or self._proxy_by_scheme.get(scheme)
+        if proxy is None or _is_never_proxied(host):
             return None
-        lowered = host.lower()
-        return None if any(exempt(rule, lowered, port) for rule in self._exempt) else proxy
+        lowered_host = host.lower()
+        exempt = any(is_exempt(rule, lowered_host, port) for rule in self._exempt_rules)
+        return None if exempt else proxy
 
-    def _read(self, environ: Mapping[str, str]) -> None:
-        def variable(name: str) -> str:
-            value = environ.get(name)
+    def _read_environment(self, environment: Mapping[str, str]) -> None:
+        def read_variable(variable_name: str) -> str:
+            value = environment.get(variable_name)
             # in a CGI program HTTP_PROXY holds the `Proxy:` header of the request
-            if not value and not (name == "http_proxy" and "REQUEST_METHOD" in environ):
-                value = environ.get(name.upper())
+            forgeable = variable_name == "http_proxy" and "REQUEST_METHOD" in environment
+            if not value and not forgeable:
+                value = environment.get(variable_name.upper())
             return (value or "").strip()
 
         for scheme in ("http", "https"):
-            for name in (f"{scheme}_proxy", "all_proxy"):
-                if scheme not in self._by_scheme and variable(name):
-                    self._by_scheme[scheme] = Proxy.of(variable(name), name.upper())
-        rules = (rule.strip().lower() for rule in variable("no_proxy").split(","))
-        self._exempt = [rule for rule in rules if rule]
+            for variable_name in (f"{scheme}_proxy", "all_proxy"):
+                if scheme not in self._proxy_by_scheme and read_variable(variable_name):
+                    proxy = Proxy.of(read_variable(variable_name), variable_name.upper())
+                    self._proxy_by_scheme[scheme] = proxy
+        entries = read_variable("no_proxy").lower().split(",")
+        self._exempt_rules = [entry.strip() for entry in entries if entry.strip()]
 
 
-def exempt(rule: str, host: str, port: int) -> bool:
+def is_exempt(exempt_rule: str, host: str, port: int) -> bool:
     """Return whether an entry of NO_PROXY matches `host`; both are in lower case.
 
     An entry is `*`, a domain with all below it, an address or a network, each perhaps with a port.
     """
-    if rule == "*":
+    if exempt_rule == "*":
         return True
-    address = _address(host)
-    if "/" in rule:
-        return address is not None and _in_network(address, rule)
-    name, colon, digits = rule.rpartition(":")
-    if colon and digits.isdigit() and (":" not in name or name.endswith("]")):
-        if digits != str(port):
+    ip_address = _parse_address(host)
+    if "/" in exempt_rule:
+        return ip_address is not None and _in_network(ip_address, exempt_rule)
+    rule_host, separator, port_digits = exempt_rule.rpartition(":")
+    if separator and port_digits.isdigit() and (":" not in rule_host or rule_host.endswith("]")):
+        if port_digits != str(port):
             return False
-        rule = name
-    if address is not None:
-        return address == _address(rule.strip("[]"))
-    domain = rule.lstrip("*").lstrip(".")
-    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+        exempt_rule = rule_host
+    if ip_address is not None:
+        return ip_address == _parse_address(exempt_rule.strip("[]"))
+    domain_name = exempt_rule.lstrip("*").lstrip(".")
+    return bool(domain_name) and (host == domain_name or host.endswith(f".{domain_name}"))
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
     """Return the IP address that `host` is, None for a name."""
     import ipaddress  # 4 ms, paid where there is a proxy
 
     try:
-        address = ipaddress.ip_address(host)
+        ip_address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return getattr(ip_address, "ipv4_mapped", None) or ip_address
 
 
-def _in_network(address: IPv4Address | IPv6Address, network: str) -> bool:
+def _in_network(ip_address: IPv4Address | IPv6Address, network_text: str) -> bool:
     import ipaddress
 
     try:
-        return address in ipaddress.ip_network(network, strict=False)
+        return ip_address in ipaddress.ip_network(network_text, strict=False)
     except ValueError:
         return False
 
 
-def _is_local(host: str) -> bool:
+def _is_never_proxied(host: str) -> bool:
     """Return whether `host` is an address at which only this machine or its VPC answers."""
-    address = _address(host)
-    return address is not None and (address.is_link_local or _in_network(address, _EC2_NETWORK))
+    ip_address = _parse_address(host)
+    return ip_address is not None and (
+        ip_address.is_link_local or _in_network(ip_address, _EC2_NETWORK)
+    )
 
 
-def tunnel(connection: Connection, proxy: Proxy, host: str, port: int, left: Left) -> Flow[None]:
+def tunnel(
+    connection: Connection, proxy: Proxy, host: str, port: int, seconds_left: Left
+) -> Flow[None]:
     """Ask `proxy`, the peer of `connection`, for a tunnel to `host`; raises `DispatchFailure`."""
-    what = f"CONNECT through the proxy {proxy.host}:{proxy.port}"
+    description = f"CONNECT through the proxy {proxy.host}:{proxy.port}"
     if not host.isascii():  # the error of encoding the request would carry the password
-        raise not_sent("protocol", "proxy", f"{what}: the endpoint's host must be ASCII (xn--)")
-    unsent = _connect_request(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", proxy)
-    send = connection.sock.send
-    while unsent:
-        step = partial(send, unsent)
-        count = yield from retry_until_ready(connection, step, WRITE, left, "proxy", what)
-        unsent = unsent[count:]
-    received = bytearray()
+        message = f"{description}: the endpoint's host must be ASCII (xn--)"
+        raise not_sent("protocol", "proxy", message)
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    unsent_bytes = _connect_request(authority, proxy)
+    send_piece = connection.sock.send
+    while unsent_bytes:
+        socket_operation = partial(send_piece, unsent_bytes)
+        sent_count = yield from retry_until_ready(
+            connection, socket_operation, WRITE, seconds_left, "proxy", description
+        )
+        unsent_bytes = unsent_bytes[sent_count:]
+    received_head = bytearray()
     for _ in range(MAX_INTERIM_RESPONSES + 1):
-        end = yield from _receive_head(connection, received, left, what)
-        head = _parse_head(bytes(received[:end]), what)
-        del received[: end + 4]
-        if head.status >= 200:
-            _require_tunnel(head, bool(received), what)
+        head_end = yield from _receive_head(connection, received_head, seconds_left, description)
+        response_head = _parse_head(bytes(received_head[:head_end]), description)
+        del received_head[: head_end + 4]
+        if response_head.status >= 200:
+            _require_tunnel(response_head, bool(received_head), description)
             return
-    raise not_sent("protocol", "proxy", f"{what}: more than {MAX_INTERIM_RESPONSES} 1xx responses")
+    message = f"{description}: more than {MAX_INTERIM_RESPONSES} 1xx responses"
+    raise not_sent("protocol", "proxy", message)
 
 
 def _connect_request(authority: str, proxy: Proxy) -> memoryview:
     """Return the CONNECT request as a view, whose repr does not show the password."""
-    fields = "".join(f"{name}: {value}\r\n" for name, value in proxy.headers)
-    head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{fields}\r\n"
-    return memoryview(head.encode("ascii"))
+    header_fields = "".join(f"{name}: {value}\r\n" for name, value in proxy.headers)
+    request_head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{header_fields}\r\n"
+    return memoryview(request_head.encode("ascii"))
 
 
-def _receive_head(connection: Connection, received: bytearray, left: Left, what: str) -> Flow[int]:
-    """Extend `received` until it has a whole head; return where the empty line begins."""
-    step, searched = partial(connection.sock.recv, 16 * 1024), 0
-    while (end := received.find(b"\r\n\r\n", searched)) < 0:
-        searched = max(0, len(received) - 3)
-        if len(received) >= MAX_HEAD:
-            too_large = f"{what}: the head of the response is longer than {MAX_HEAD} bytes"
-            raise not_sent("too_large", "proxy", too_large)
-        if left() == 0:  # a fast drip never blocks, so no wait checks the time
-            raise not_sent("timeout", "proxy", f"{what} took longer than timeouts.connect allows")
-        data = yield from retry_until_ready(connection, step, READ, left, "proxy", what)
-        if not data:
-            raise not_sent("closed", "proxy", f"{what}: the proxy closed the connection")
-        received += data
-    return end
+def _receive_head(
+    connection: Connection, received_head: bytearray, seconds_left: Left, description: str
+) -> Flow[int]:
+    """Extend `received_head` until it has a whole head; return where the empty line begins."""
+    socket_operation, search_start = partial(connection.sock.recv, 16 * 1024), 0
+    while (head_end := received_head.find(b"\r\n\r\n", search_start)) < 0:
+        search_start = max(0, len(received_head) - 3)
+        if len(received_head) >= MAX_HEAD:
+            message = f"{description}: the head of the response is longer than {MAX_HEAD} bytes"
+            raise not_sent("too_large", "proxy", message)
+        if seconds_left() == 0:  # a fast drip never blocks, so no wait checks the time
+            message = f"{description} took longer than timeouts.connect allows"
+            raise not_sent("timeout", "proxy", message)
+        received_bytes = yield from retry_until_ready(
+            connection, socket_operation, READ, seconds_left, "proxy", description
+        )
+        if not received_bytes:
+            raise not_sent("closed", "proxy", f"{description}: the proxy closed the connection")
+        received_head += received_bytes
+    return head_end
 
 
-def _parse_head(raw: bytes, what: str) -> Head:
+def _parse_head(head_bytes: bytes, description: str) -> Head:
     """Return the head of a response; raises `DispatchFailure` without the violation behind it.
 
     A proxy may echo the request with the password, and a `ProtocolViolation` quotes what it read.
     """
     try:
-        return read_head(raw)
+        return read_head(head_bytes)
     except ProtocolViolation as violation:
-        kind = violation.kind
-    raise not_sent(kind, "proxy", f"{what}: the response is not HTTP")
+        failure_kind = violation.kind
+    raise not_sent(failure_kind, "proxy", f"{description}: the response is not HTTP")
 
 
-def _require_tunnel(head: Head, more: bool, what: str) -> None:
-    """Raise `DispatchFailure` unless `head` opens a tunnel and nothing (`more`) follows it."""
-    if head.status == 407:
+def _require_tunnel(response_head: Head, has_more_bytes: bool, description: str) -> None:
+    """Raise `DispatchFailure` unless `response_head` opens a tunnel and no bytes follow it."""
+    status_code = response_head.status
+    if status_code == 407:
         remedy = "pass another user name and password in the URL of the proxy"
-        raise not_sent("protocol", "proxy", f"{what}: it refuses these credentials (407): {remedy}")
-    if head.status >= 300:
+        message = f"{description}: it refuses these credentials (407): {remedy}"
+        raise not_sent("protocol", "proxy", message)
+    if status_code >= 300:
         # a 5xx may pass; anything else would be answered alike the next time
-        kind: Kind = "refused" if head.status >= 500 else "protocol"
-        raise not_sent(kind, "proxy", f"{what}: it responded with status {head.status}")
-    if more:
-        raise not_sent("protocol", "proxy", f"{what}: it sent bytes before the tunnel was used")
+        failure_kind: Kind = "refused" if status_code >= 500 else "protocol"
+        message = f"{description}: it responded with status {status_code}"
+        raise not_sent(failure_kind, "proxy", message)
+    if has_more_bytes:
+        message = f"{description}: it sent bytes before the tunnel was used"
+        raise not_sent("protocol", "proxy", message)

@@ -19,19 +19,24 @@ from smruntime_core.effects import Flow
 from ..nonblocking._waiting import Latch, WaitTurn
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
-LookUp: TypeAlias = "Callable[[str, int], list[Address]]"
-Key: TypeAlias = "tuple[int, str, int]"  # process, host and port
-NUMERIC: Final = socket.AI_NUMERICHOST
+LookUpFunction: TypeAlias = "Callable[[str, int], list[Address]]"
+LookupKey: TypeAlias = "tuple[int, str, int]"  # process, host and port
+NUMERIC_HOST: Final = socket.AI_NUMERICHOST
 
 
-def system_addresses(host: str, port: int, flags: int = 0) -> list[Address]:
+def system_addresses(host: str, port: int, resolver_flags: int = 0) -> list[Address]:
     """Return the addresses that the system's resolver finds; empty if it finds none."""
     try:
         # in bytes, since text costs an import of 2 ms (encodings.idna)
-        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=flags)
+        address_infos = socket.getaddrinfo(
+            host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=resolver_flags
+        )
     except (OSError, UnicodeError):
         return []
-    return [(family, address) for family, _, _, _, address in found]
+    return [
+        (address_family, socket_address)
+        for address_family, _, _, _, socket_address in address_infos
+    ]
 
 
 class Lookup(Latch):
@@ -46,47 +51,49 @@ class Lookup(Latch):
 
 
 class Resolver:
-    """The resolver of a client, over a function that blocks (`look_up`)."""
+    """The resolver of a client, over a function that blocks (`look_up_name`)."""
 
-    def __init__(self, look_up: LookUp = system_addresses) -> None:
-        self._look_up = look_up
-        self._running: dict[Key, Lookup] = {}
+    def __init__(self, look_up_name: LookUpFunction = system_addresses) -> None:
+        self._look_up_name = look_up_name
+        self._running_lookups: dict[LookupKey, Lookup] = {}
 
     def addresses(self, host: str, port: int, seconds: float | None) -> Flow[list[Address] | None]:
         """Return the addresses of `host`, empty if it has none; None after `seconds`."""
-        if numeric := system_addresses(host, port, NUMERIC):
-            return numeric
-        lookup = self._join(host, port)
+        if numeric_addresses := system_addresses(host, port, NUMERIC_HOST):
+            return numeric_addresses
+        lookup = self._join_lookup(host, port)
         yield from WaitTurn(lookup.join(), seconds)
         return lookup.addresses
 
-    def _join(self, host: str, port: int) -> Lookup:
+    def _join_lookup(self, host: str, port: int) -> Lookup:
         """Return the running lookup of `host`, or start one."""
-        key = os.getpid(), host, port  # a forked child has none of its parent's threads
-        created, started = Lookup(), False
+        lookup_key = os.getpid(), host, port  # a forked child has none of its parent's threads
+        new_lookup, is_started = Lookup(), False
         try:
-            lookup = self._running.setdefault(key, created)
-            if lookup is created:
-                self._start(created, key)
-            started = True
+            lookup = self._running_lookups.setdefault(lookup_key, new_lookup)
+            if lookup is new_lookup:
+                self._start_lookup(new_lookup, lookup_key)
+            is_started = True
             return lookup
         except RuntimeError:  # no more threads can be started
-            return created
+            return new_lookup
         finally:
-            if not started:  # that, or an interrupt
-                self._finish(created, key, [])
+            if not is_started:  # that, or an interrupt
+                self._finish_lookup(new_lookup, lookup_key, [])
 
-    def _start(self, lookup: Lookup, key: Key) -> None:
-        def look_up() -> None:
+    def _start_lookup(self, lookup: Lookup, lookup_key: LookupKey) -> None:
+        def look_up_name() -> None:
             addresses: list[Address] = []
             try:
-                addresses = self._look_up(*key[1:])
+                addresses = self._look_up_name(*lookup_key[1:])
             finally:
-                self._finish(lookup, key, addresses)
+                self._finish_lookup(lookup, lookup_key, addresses)
 
-        threading.Thread(target=look_up, name="smruntime-lookup", daemon=True).start()
+        threading.Thread(target=look_up_name, name="smruntime-lookup", daemon=True).start()
 
-    def _finish(self, lookup: Lookup, key: Key, addresses: list[Address]) -> None:
-        if self._running.get(key) is lookup:
-            del self._running[key]
+    def _finish_lookup(
+        self, lookup: Lookup, lookup_key: LookupKey, addresses: list[Address]
+    ) -> None:
+        if self._running_lookups.get(lookup_key) is lookup:
+            del self._running_lookups[lookup_key]
         lookup.resolve(addresses)

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import ssl
 
 
-def _check_path(member: str, value: object) -> str | None:
+def _check_file_path(member: str, value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     # `os.fspath` of a PathLike may be bytes
-    path: object = os.fspath(value) if isinstance(value, os.PathLike) else None  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - PathLike of anything
-    if not isinstance(path, str):
+    file_path: object = os.fspath(value) if isinstance(value, os.PathLike) else None  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - PathLike of anything
+    if not isinstance(file_path, str):
         raise ConstructionError(member, "a path")
-    return path
+    return file_path
 
 
 class TLS(Record, kw_only=True):
@@ -47,12 +47,12 @@ class TLS(Record, kw_only=True):
     `Proxy.of(url, tls=TLS(...))` gives it settings of its own.
     """
 
-    ca_bundle: str | None = field(default=None, check=_check_path)
+    ca_bundle: str | None = field(default=None, check=_check_file_path)
     truststore: bool = False
-    certificate: str | None = field(default=None, check=_check_path)
-    key: str | None = field(default=None, check=_check_path)
+    certificate: str | None = field(default=None, check=_check_file_path)
+    key: str | None = field(default=None, check=_check_file_path)
     password: str | None = field(default=None, secret=True)
-    key_log: str | None = field(default=None, check=_check_path)
+    key_log: str | None = field(default=None, check=_check_file_path)
 
     def _check_members(self) -> None:
         if self.certificate is None and (self.key or self.password):
@@ -75,42 +75,45 @@ class TLS(Record, kw_only=True):
         """
         import ssl
 
-        context = _from_truststore() if self.truststore else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.hostname_checks_common_name = False  # RFC 9525: subjectAltName only
-        bundle = self.ca_bundle or ca_bundle
-        if bundle is not None:
-            _trust(context, bundle)
+        tls_context = (
+            _from_truststore() if self.truststore else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        tls_context.minimum_version = ssl.TLSVersion.TLSv1_2
+        tls_context.hostname_checks_common_name = False  # RFC 9525: subjectAltName only
+        bundle_path = self.ca_bundle or ca_bundle
+        if bundle_path is not None:
+            _trust_bundle(tls_context, bundle_path)
         else:
             _check_named_file()
             if not self.truststore:
-                _trust_system(context)
-        self._load_certificate(context)
-        self._open_key_log(context)
-        return context
+                _trust_system(tls_context)
+        self._load_certificate(tls_context)
+        self._open_key_log(tls_context)
+        return tls_context
 
-    def _load_certificate(self, context: ssl.SSLContext) -> None:
+    def _load_certificate(self, tls_context: ssl.SSLContext) -> None:
         if self.certificate is None:
             return
-        for member, path in (("certificate", self.certificate), ("key", self.key)):
-            if path is not None:
-                _require_file(member, path)
+        for member, file_path in (("certificate", self.certificate), ("key", self.key)):
+            if file_path is not None:
+                _require_file(member, file_path)
         try:  # without a password, "": else OpenSSL asks the terminal
-            context.load_cert_chain(self.certificate, self.key, self.password or "")
+            tls_context.load_cert_chain(self.certificate, self.key, self.password or "")
         except OSError:
-            rule = "a file in PEM with its private key (or the file `key`), and its password"
-            raise ConstructionError("certificate", rule, f"cannot use {self.certificate}") from None
+            requirement = "a file in PEM with its private key (or the file `key`), and its password"
+            problem = f"cannot use {self.certificate}"
+            raise ConstructionError("certificate", requirement, problem) from None
 
-    def _open_key_log(self, context: ssl.SSLContext) -> None:
+    def _open_key_log(self, tls_context: ssl.SSLContext) -> None:
         if self.key_log is None:
             return
         if os.path.exists(self.key_log):
             _require_file("key_log", self.key_log)
         try:
-            context.keylog_filename = self.key_log
+            tls_context.keylog_filename = self.key_log
         except OSError:
-            rule, found = "a file that can be written", f"cannot write {self.key_log}"
-            raise ConstructionError("key_log", rule, found) from None
+            requirement, problem = "a file that can be written", f"cannot write {self.key_log}"
+            raise ConstructionError("key_log", requirement, problem) from None
 
 
 def is_context(value: object) -> TypeGuard[ssl.SSLContext]:
@@ -124,38 +127,40 @@ def _from_truststore() -> ssl.SSLContext:
     try:
         import truststore
     except ImportError as error:
-        remedy = "pip install 'smruntime-core[truststore]'"
-        raise ImportError(f"TLS(truststore=True) needs truststore: {remedy}") from error
+        install_remedy = "pip install 'smruntime-core[truststore]'"
+        raise ImportError(f"TLS(truststore=True) needs truststore: {install_remedy}") from error
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _require_file(member: str, path: str, *, directory: bool = False) -> None:
-    """Raise `ConstructionError` unless `path` is a regular file, or a directory if that is allowed.
+def _require_file(member: str, file_path: str, *, directory: bool = False) -> None:
+    """Raise `ConstructionError` unless `file_path` is a regular file (or perhaps a directory).
 
     OpenSSL opens files by blocking: a FIFO without a writer, or a terminal, would hang a call.
     """
-    rule = "a regular file or a directory" if directory else "a regular file"
+    requirement = "a regular file or a directory" if directory else "a regular file"
     try:
-        mode = os.stat(path).st_mode
+        file_mode = os.stat(file_path).st_mode
     except (OSError, ValueError):  # ValueError: a path with a NUL
-        raise ConstructionError(member, f"{rule} that can be read", f"cannot read {path}") from None
-    if not (stat.S_ISREG(mode) or (directory and stat.S_ISDIR(mode))):
-        raise ConstructionError(member, rule, f"{path} is a FIFO, device, socket or directory")
+        problem, readable = f"cannot read {file_path}", f"{requirement} that can be read"
+        raise ConstructionError(member, readable, problem) from None
+    if not (stat.S_ISREG(file_mode) or (directory and stat.S_ISDIR(file_mode))):
+        problem = f"{file_path} is a FIFO, device, socket or directory"
+        raise ConstructionError(member, requirement, problem)
 
 
-def _trust(context: ssl.SSLContext, bundle: str) -> None:
-    _require_file("ca_bundle", bundle, directory=True)
+def _trust_bundle(tls_context: ssl.SSLContext, bundle_path: str) -> None:
+    _require_file("ca_bundle", bundle_path, directory=True)
     try:
-        if os.path.isdir(bundle):
-            context.load_verify_locations(capath=bundle)
+        if os.path.isdir(bundle_path):
+            tls_context.load_verify_locations(capath=bundle_path)
         else:
-            context.load_verify_locations(cafile=bundle)
+            tls_context.load_verify_locations(cafile=bundle_path)
     except OSError:
-        rule, found = "a readable file of certificates in PEM", f"cannot read {bundle}"
-        raise ConstructionError("ca_bundle", rule, found) from None
+        requirement, problem = "a file of certificates in PEM", f"cannot read {bundle_path}"
+        raise ConstructionError("ca_bundle", requirement, problem) from None
 
 
-def _trust_system(context: ssl.SSLContext) -> None:
+def _trust_system(tls_context: ssl.SSLContext) -> None:
     """Trust the system's certificates.
 
     Debian and its derivatives keep the bundle and the searchable directory together, with the same
@@ -163,21 +168,22 @@ def _trust_system(context: ssl.SSLContext) -> None:
     """
     import ssl
 
-    paths = ssl.get_default_verify_paths()
-    bundle, directory = paths.cafile, paths.capath
-    chosen = {paths.openssl_cafile_env, paths.openssl_capath_env} & set(os.environ)
-    together = bundle and directory and os.path.dirname(bundle) == directory and not chosen
-    if directory and together and any(name.endswith(".0") for name in os.listdir(directory)):
-        context.load_verify_locations(capath=directory)
+    default_paths = ssl.get_default_verify_paths()
+    bundle_path, directory = default_paths.cafile, default_paths.capath
+    variables = default_paths.openssl_cafile_env, default_paths.openssl_capath_env
+    is_chosen = any(variable in os.environ for variable in variables)
+    are_together = bundle_path and os.path.dirname(bundle_path) == directory and not is_chosen
+    if directory and are_together and any(name.endswith(".0") for name in os.listdir(directory)):
+        tls_context.load_verify_locations(capath=directory)
     else:
-        context.load_default_certs()
+        tls_context.load_default_certs()
 
 
 def _check_named_file() -> None:
     """Raise `ConstructionError` if OpenSSL's variable (`SSL_CERT_FILE`) names what may block."""
     import ssl
 
-    variable = ssl.get_default_verify_paths().openssl_cafile_env
-    named = os.environ.get(variable)
-    if named and os.path.exists(named):  # OpenSSL ignores one that is missing
-        _require_file(variable, named)
+    file_variable = ssl.get_default_verify_paths().openssl_cafile_env
+    named_file = os.environ.get(file_variable)
+    if named_file and os.path.exists(named_file):  # OpenSSL ignores one that is missing
+        _require_file(file_variable, named_file)

@@ -2,8 +2,8 @@
 
 Python's `SSLSocket` works over a bare socket only, so this one encrypts in memory:
 
-    send: plain bytes ──> SSLObject ──> _outgoing ──> _unsent ──> outer.send
-    recv: plain bytes <── SSLObject <── _incoming <────────────── outer.recv
+    send: plain bytes ──> SSLObject ──> _outgoing ──> _unsent_encrypted ──> outer socket
+    recv: plain bytes <── SSLObject <── _incoming <──────────────────────── outer socket
 
 It is used over a bare socket too, for contexts that verify after the handshake (`truststore`). It
 has the methods of a non-blocking `SSLSocket` that a connection uses, and raises what that raises.
@@ -17,92 +17,95 @@ import socket
 import ssl
 from typing import Final, TypeAlias
 
-_PIECE: Final = 16 * 1024  # plain bytes in a TLS record
+_RECORD_SIZE: Final = 16 * 1024  # plain bytes in a TLS record
 _RECEIVE_SIZE: Final = 64 * 1024
 
 
 class NestedTLS:
-    """TLS with `host` over `outer`, which it owns."""
+    """TLS with `host` over `outer_socket`, which it owns."""
 
-    def __init__(self, outer: socket.socket, context: ssl.SSLContext, host: str) -> None:
-        self._outer = outer
+    def __init__(self, outer_socket: socket.socket, tls_context: ssl.SSLContext, host: str) -> None:
+        self._outer_socket = outer_socket
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._unsent = b""  # encrypted, not yet taken by the outer connection
-        self._accepted = 0  # plain bytes of the piece that is being sent
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._unsent_encrypted = b""  # encrypted, not yet taken by the outer connection
+        self._accepted_bytes = 0  # plain bytes of the piece that is being sent
+        self._ssl_object = tls_context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=host
+        )
 
     def do_handshake(self) -> None:
         """Take the handshake as far as possible; raises like an `SSLSocket`."""
         while True:
-            self._flush()
+            self._send_encrypted()
             try:
-                self._tls.do_handshake()
+                self._ssl_object.do_handshake()
             except ssl.SSLWantReadError:
-                self._flush()
-                self._fill()
+                self._send_encrypted()
+                self._receive_encrypted()
                 continue
-            self._flush()
+            self._send_encrypted()
             return
 
-    def send(self, data: bytes | memoryview) -> int:
-        """Send a piece of `data` and return its size; raises like an `SSLSocket`."""
-        if not self._accepted:
-            self._flush()
-            self._accepted = self._tls.write(data[:_PIECE])
-        self._flush()
-        accepted, self._accepted = self._accepted, 0
-        return accepted
+    def send(self, plain_bytes: bytes | memoryview) -> int:
+        """Send a piece of `plain_bytes` and return its size; raises like an `SSLSocket`."""
+        if not self._accepted_bytes:
+            self._send_encrypted()
+            self._accepted_bytes = self._ssl_object.write(plain_bytes[:_RECORD_SIZE])
+        self._send_encrypted()
+        accepted_bytes, self._accepted_bytes = self._accepted_bytes, 0
+        return accepted_bytes
 
-    def recv(self, size: int) -> bytes:
-        """Receive at most `size` bytes, b"" after close_notify; raises like an `SSLSocket`."""
+    def recv(self, maximum_size: int) -> bytes:
+        """Receive some bytes, b"" after close_notify; raises like an `SSLSocket`."""
         while True:
             try:
-                return self._tls.read(size)
+                return self._ssl_object.read(maximum_size)
             except ssl.SSLWantReadError:
-                self._fill()
+                self._receive_encrypted()
 
-    def recv_into(self, buffer: memoryview) -> int:
-        """Receive into `buffer` and return the number of bytes."""
-        data = self.recv(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+    def recv_into(self, target_buffer: memoryview) -> int:
+        """Receive into `target_buffer` and return the number of bytes."""
+        plain_bytes = self.recv(len(target_buffer))
+        target_buffer[: len(plain_bytes)] = plain_bytes
+        return len(plain_bytes)
 
     def pending(self) -> int:
         """Return how many bytes can be received without waiting for the descriptor."""
-        buffered = self._tls.pending() + self._incoming.pending
-        outer_pending = getattr(self._outer, "pending", None)  # of the outer TLS, if there is one
-        return buffered + outer_pending() if outer_pending else buffered
+        buffered_bytes = self._ssl_object.pending() + self._incoming.pending
+        outer_pending = getattr(self._outer_socket, "pending", None)  # if it has TLS
+        return buffered_bytes + outer_pending() if outer_pending else buffered_bytes
 
     def fileno(self) -> int:
         """Return the descriptor of the socket below."""
-        return self._outer.fileno()
+        return self._outer_socket.fileno()
 
     def detach(self) -> int:
         """Return the descriptor, which is no longer closed with this object."""
-        return self._outer.detach()
+        return self._outer_socket.detach()
 
     def close(self) -> None:
         """Close the socket below, without a close_notify."""
-        self._outer.close()
+        self._outer_socket.close()
 
-    def _flush(self) -> None:
+    def _send_encrypted(self) -> None:
         """Send what is encrypted; raises `SSLWantWriteError` if the outer connection is full."""
-        self._unsent += self._outgoing.read()
+        self._unsent_encrypted += self._outgoing.read()
         try:
-            while self._unsent:
-                self._unsent = self._unsent[self._outer.send(self._unsent) :]
+            while self._unsent_encrypted:
+                sent_count = self._outer_socket.send(self._unsent_encrypted)
+                self._unsent_encrypted = self._unsent_encrypted[sent_count:]
         except BlockingIOError:
             raise ssl.SSLWantWriteError from None
 
-    def _fill(self) -> None:
+    def _receive_encrypted(self) -> None:
         """Receive encrypted bytes; raises `SSLWantReadError` if there are none yet."""
         try:
-            data = self._outer.recv(_RECEIVE_SIZE)
+            encrypted_bytes = self._outer_socket.recv(_RECEIVE_SIZE)
         except BlockingIOError:
             raise ssl.SSLWantReadError from None
-        if data:
-            self._incoming.write(data)
+        if encrypted_bytes:
+            self._incoming.write(encrypted_bytes)
         else:
             self._incoming.write_eof()
 

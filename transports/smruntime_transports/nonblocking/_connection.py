@@ -1,7 +1,8 @@
 """A non-blocking socket, and the rules by which it may serve another request.
 
-A connection may be used again if it was idle for at most `MAX_IDLE` and open for at most `MAX_AGE`
-seconds, and if nothing can be read from it: unasked bytes or an end mean that the server is done.
+A connection may be used again if it was idle for at most `MAX_IDLE_SECONDS` and open for at most
+`MAX_AGE_SECONDS`, and if nothing can be read from it: unasked bytes or an end mean that the server
+is done with it.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ READ: Final = 1  # as select.POLLIN
 WRITE: Final = 4  # as select.POLLOUT
 
 # seconds: load balancers close at 60, and some NATs drop a connection without an RST
-MAX_IDLE: Final = 45.0
-MAX_AGE: Final = 600.0
+MAX_IDLE_SECONDS: Final = 45.0
+MAX_AGE_SECONDS: Final = 600.0
 
 Origin: TypeAlias = "tuple[str, str]"  # scheme and authority
 # scheme, authority and proxy: two connections of a client are alike if these are
@@ -45,7 +46,7 @@ class Connection:
         self.pid: int = os.getpid()
         # how many decrypted bytes TLS holds
         self.pending: Callable[[], int] | None = getattr(sock, "pending", None)
-        self._poll = _new_poll()
+        self._poll_object = _new_poll()
         self._registered_mask = 0
 
     def secured(self, sock: Secured) -> None:
@@ -56,18 +57,20 @@ class Connection:
         """Block until ready for some of `mask`; return for what, 0 after `seconds`."""
         if self._registered_mask != mask:
             self._register(mask)
-        return _ready(self._poll, mask, seconds)
+        return _ready_mask(self._poll_object, mask, seconds)
 
-    def usable(self, now: float) -> bool:
+    def usable(self, current_time: float) -> bool:
         """Return whether another request may be sent, by the rules above."""
-        if now - self.idle_since > MAX_IDLE or now - self.opened_at > MAX_AGE:
+        if current_time - self.idle_since > MAX_IDLE_SECONDS:
+            return False
+        if current_time - self.opened_at > MAX_AGE_SECONDS:
             return False
         if self._registered_mask != READ:
             self._register(READ)
-        return not (self._poll.poll(0) or (self.pending is not None and self.pending()))
+        return not (self._poll_object.poll(0) or (self.pending is not None and self.pending()))
 
     def _register(self, mask: int) -> None:
-        self._poll.register(self.sock, mask)
+        self._poll_object.register(self.sock, mask)
         self._registered_mask = mask
 
     def hang_up(self) -> None:
@@ -75,21 +78,21 @@ class Connection:
         if self.pid == os.getpid():
             with suppress(OSError, ValueError):  # the peer was faster, or it has been dropped
                 # not on the `SSLSocket`, which would go on without TLS
-                plain = socket.socket(fileno=self.sock.fileno())
+                plain_socket = socket.socket(fileno=self.sock.fileno())
                 try:
-                    plain.shutdown(socket.SHUT_RDWR)
+                    plain_socket.shutdown(socket.SHUT_RDWR)
                 finally:
-                    plain.detach()
+                    plain_socket.detach()
 
     def drop(self) -> None:
         """Close at once, without waiting. A forked child only closes its copy of the descriptor."""
         watcher, self.watcher = self.watcher, None
         if watcher is None:
-            self._close()
+            self._close_socket()
         else:
-            watcher.release(self._close)
+            watcher.release(self._close_socket)
 
-    def _close(self) -> None:
+    def _close_socket(self) -> None:
         if self.pid == os.getpid():
             self.sock.close()
         else:  # a close_notify would end the parent's connection
@@ -108,52 +111,56 @@ class Watcher(Protocol):
         """End the registration, then call `close`, without waiting."""
 
 
-class _Poll(Protocol):
+class _PollObject(Protocol):
     """The methods of `select.poll` that are used."""
 
     def register(self, sock: Sock, mask: int, /) -> None: ...
     def poll(self, milliseconds: float | None, /) -> list[tuple[int, int]]: ...
 
 
-class _Select:
+class _SelectPoll:
     """A replacement for `select.poll` where there is none, as on Windows."""
 
     def __init__(self) -> None:
-        self._masks: dict[int, int] = {}  # by descriptor: the same after TLS wraps a socket
+        # by descriptor, which stays the same when TLS wraps a socket
+        self._interest_masks: dict[int, int] = {}
 
     def register(self, sock: Sock, mask: int) -> None:
-        self._masks[sock.fileno()] = mask
+        self._interest_masks[sock.fileno()] = mask
 
     def poll(self, milliseconds: float | None) -> list[tuple[int, int]]:
-        masks, seconds = self._masks, None if milliseconds is None else milliseconds / 1000
-        reading = [descriptor for descriptor, mask in masks.items() if mask & READ]
-        writing = [descriptor for descriptor, mask in masks.items() if mask & WRITE]
-        readable, writable, failed = select.select(reading, writing, list(masks), seconds)
-        ready_masks = dict.fromkeys(failed, READ | WRITE)
-        for descriptor in readable:
+        interest = self._interest_masks
+        seconds = None if milliseconds is None else milliseconds / 1000
+        reading = [descriptor for descriptor, mask in interest.items() if mask & READ]
+        writing = [descriptor for descriptor, mask in interest.items() if mask & WRITE]
+        readable_descriptors, writable_descriptors, failed_descriptors = select.select(
+            reading, writing, list(interest), seconds
+        )
+        ready_masks = dict.fromkeys(failed_descriptors, READ | WRITE)
+        for descriptor in readable_descriptors:
             ready_masks[descriptor] = ready_masks.get(descriptor, 0) | READ
-        for descriptor in writable:
+        for descriptor in writable_descriptors:
             ready_masks[descriptor] = ready_masks.get(descriptor, 0) | WRITE
         return list(ready_masks.items())
 
 
-def _new_poll() -> _Poll:
+def _new_poll() -> _PollObject:
     """Return a `select.poll`, looked up late since gevent and eventlet replace or remove it."""
-    return select.poll() if hasattr(select, "poll") else _Select()
+    return select.poll() if hasattr(select, "poll") else _SelectPoll()
 
 
 def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None) -> int:
     """Block until one is ready for some of `mask`; return for what, 0 after `seconds`."""
-    poll = _new_poll()
+    poll_object = _new_poll()
     for connection in connections:
-        poll.register(connection.sock, mask)
-    return _ready(poll, mask, seconds)
+        poll_object.register(connection.sock, mask)
+    return _ready_mask(poll_object, mask, seconds)
 
 
-def _ready(poll: _Poll, mask: int, seconds: float | None) -> int:
-    events = poll.poll(None if seconds is None else seconds * 1000)
+def _ready_mask(poll_object: _PollObject, mask: int, seconds: float | None) -> int:
+    ready_events = poll_object.poll(None if seconds is None else seconds * 1000)
     # an error or a hang-up shows when the socket is used
-    return (events[0][1] & mask or mask) if events else 0
+    return (ready_events[0][1] & mask or mask) if ready_events else 0
 
 
 # After a minute of silence probe the peer every ten seconds: a load balancer drops connections
@@ -165,23 +172,23 @@ OPTIONS: tuple[Option, ...] = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     # not every system has all of them
     *(
-        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
-        for name, seconds in _KEEPALIVE.items()
-        if hasattr(socket, name)
+        (socket.IPPROTO_TCP, getattr(socket, option_name), seconds)
+        for option_name, seconds in _KEEPALIVE.items()
+        if hasattr(socket, option_name)
     ),
 )
 
 
-def options_of(given: object) -> tuple[Option, ...]:
-    """Return `OPTIONS` and then those `given`; raises `ConstructionError` for anything else."""
-    options: list[Option] = []
+def options_of(given_options: object) -> tuple[Option, ...]:
+    """Return `OPTIONS` and then `given_options`, which raise `ConstructionError` if malformed."""
+    socket_options: list[Option] = []
     try:
-        for level, name, value in cast("Iterable[Option]", given):
-            integers = isinstance(level, int) and isinstance(name, int)
-            if not (integers and isinstance(value, int | bytes)):
+        for option_level, option_name, option_value in cast("Iterable[Option]", given_options):
+            are_integers = isinstance(option_level, int) and isinstance(option_name, int)
+            if not (are_integers and isinstance(option_value, int | bytes)):
                 raise ValueError
-            options.append((level, name, value))
+            socket_options.append((option_level, option_name, option_value))
     except (TypeError, ValueError):
-        rule = "triples of a level, an option and a value, as socket.setsockopt takes them"
-        raise ConstructionError("socket_options", rule) from None
-    return (*OPTIONS, *options)
+        requirement = "triples of a level, an option and a value, as socket.setsockopt takes them"
+        raise ConstructionError("socket_options", requirement) from None
+    return (*OPTIONS, *socket_options)

@@ -40,8 +40,8 @@ def fault(error: OSError) -> tuple[Kind, str]:
 
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return "closed", "the connection was closed"
-    text = getattr(error, "verify_message", None) or getattr(error, "reason", None)
-    return "tls", str(text or error)
+    error_text = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+    return "tls", str(error_text or error)
 
 
 def _is_of_tls(error: OSError) -> bool:

@@ -5,7 +5,7 @@
 | connect | `timeouts.connect`, for all steps of opening a connection together               |
 | send    | `timeouts.idle` between two moves                                                |
 | head    | `timeouts.response` from the last byte of the request                            |
-| body    | `timeouts.idle` between two moves, and 1 byte a second on average after that time |
+| body    | `timeouts.idle` between two moves, and then 1 byte a second on average           |
 
 A stream has no average to keep, since a model may take its time between two tokens.
 """
@@ -28,78 +28,86 @@ class TimeLimits:
     """The deadlines of one exchange, on the transport's clock."""
 
     last: float | None = None  # the deadline of the whole
-    _phase: Phase | None = None
+    _current_phase: Phase | None = None
     _phase_begun = 0.0
-    _moved = 0
+    _moved_bytes = 0
     _moved_before_phase = 0
-    _end: float | None = None
-    _sent_at: float | None = None
+    _current_end: float | None = None
+    _request_sent_at: float | None = None
 
-    def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
-        self._clock = clock
+    def __init__(
+        self, monotonic_clock: Callable[[], float], timeout: float | None, phases: Timeouts
+    ) -> None:
+        self._monotonic_clock = monotonic_clock
         self.phases: Timeouts = phases
         if timeout is not None:
-            self.last = clock() + timeout
+            self.last = monotonic_clock() + timeout
 
-    def end(self, limit: float | None) -> float | None:
-        """Return the moment `limit` seconds from now, or the deadline if that is sooner."""
-        return self._end_of(limit, self._clock())
+    def end(self, phase_limit: float | None) -> float | None:
+        """Return the moment `phase_limit` seconds from now, or the deadline if that is sooner."""
+        return self._earlier_end(phase_limit, self._monotonic_clock())
 
     def left(self, end: float | None) -> float | None:
         """Return the seconds until `end`, 0 if it has passed, None without a limit."""
-        return _left(end, self._clock())
+        return _seconds_until(end, self._monotonic_clock())
 
-    def countdown(self, limit: float | None) -> Callable[[], float | None]:
-        """Return a function that returns the seconds left of `limit` from now, as `left` does."""
-        end = self.end(limit)
+    def countdown(self, phase_limit: float | None) -> Callable[[], float | None]:
+        """Return a function that returns the seconds left of `phase_limit` from now."""
+        end = self.end(phase_limit)
         return lambda: self.left(end)
 
     def over(self) -> bool:
         """Return whether the deadline of the whole has passed."""
-        return self.last is not None and self._clock() >= self.last
+        return self.last is not None and self._monotonic_clock() >= self.last
 
     @property
     def silence(self) -> float | None:
         """Seconds since a wait found the request sent whole; None before."""
-        return None if self._sent_at is None else self._clock() - self._sent_at
+        sent_at = self._request_sent_at
+        return None if sent_at is None else self._monotonic_clock() - sent_at
 
     def patience(self, exchange: Exchange) -> float | None:
         """Return the seconds to wait for `exchange` to move, None without a limit."""
-        phase, now = exchange.phase, self._clock()
+        phase, current_time = exchange.phase, self._monotonic_clock()
         if phase != "head":
-            self._follow(exchange, phase, now)
-        elif self._sent_at is None:
-            self._sent_at, limit = now, self.phases.response
-            if self.last is None and limit is not None and limit <= LONGEST_LIMIT:  # the usual case
-                self._end = now + limit
-                return limit
-            self._end = self._end_of(limit, now)
-        return _left(self._end, now)
+            self._follow_exchange(exchange, phase, current_time)
+        elif self._request_sent_at is None:
+            self._request_sent_at, phase_limit = current_time, self.phases.response
+            # the usual case
+            if self.last is None and phase_limit is not None and phase_limit <= LONGEST_LIMIT:
+                self._current_end = current_time + phase_limit
+                return phase_limit
+            self._current_end = self._earlier_end(phase_limit, current_time)
+        return _seconds_until(self._current_end, current_time)
 
-    def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
+    def _follow_exchange(self, exchange: Exchange, phase: Phase, current_time: float) -> None:
         """Postpone the end if `exchange` has moved."""
-        moved = exchange.bytes_sent + exchange.bytes_received
-        if phase != self._phase:
-            self._phase, self._phase_begun, self._moved_before_phase = phase, now, moved
-        elif moved == self._moved:
+        moved_bytes = exchange.bytes_sent + exchange.bytes_received
+        if phase != self._current_phase:
+            self._current_phase, self._phase_begun = phase, current_time
+            self._moved_before_phase = moved_bytes
+        elif moved_bytes == self._moved_bytes:
             return
-        self._moved, limit = moved, self.phases.idle
-        self._end = self._end_of(limit, now)
-        if limit is not None and exchange.until == "end":
-            moved_in_phase = moved - self._moved_before_phase
-            slowest = self._phase_begun + limit + moved_in_phase / SLOWEST_RATE
-            self._end = slowest if self._end is None else min(self._end, slowest)
+        self._moved_bytes, phase_limit = moved_bytes, self.phases.idle
+        self._current_end = self._earlier_end(phase_limit, current_time)
+        if phase_limit is not None and exchange.until == "end":
+            moved_in_phase = moved_bytes - self._moved_before_phase
+            slowest_end = self._phase_begun + phase_limit + moved_in_phase / SLOWEST_RATE
+            current_end = self._current_end
+            self._current_end = (
+                slowest_end if current_end is None else min(current_end, slowest_end)
+            )
 
-    def _end_of(self, limit: float | None, now: float) -> float | None:
-        """Return the moment `limit` seconds from `now`, or the deadline if that is sooner."""
+    def _earlier_end(self, phase_limit: float | None, current_time: float) -> float | None:
+        """Return `current_time` plus `phase_limit`, or the deadline if that is sooner."""
         last = self.last
-        if limit is None:
+        if phase_limit is None:
             return last
-        return now + limit if last is None else min(now + limit, last)
+        return current_time + phase_limit if last is None else min(current_time + phase_limit, last)
 
 
-def _left(end: float | None, now: float) -> float | None:
-    """Return the seconds from `now` to `end`, 0 if it has passed, None without a limit."""
-    if end is None or (seconds := end - now) > LONGEST_LIMIT:
+def _seconds_until(end: float | None, current_time: float) -> float | None:
+    """Return the seconds from `current_time` to `end`, 0 if it has passed, None without a limit."""
+    if end is None or (remaining_seconds := end - current_time) > LONGEST_LIMIT:
         return None
-    return seconds if seconds > 0 else 0.0
+    return remaining_seconds if remaining_seconds > 0 else 0.0

@@ -41,19 +41,19 @@ class Ticket:
 
     def __init__(self) -> None:
         self.called: bool = False
-        self._wake: Callable[[], object] | None = None
+        self._wake_callback: Callable[[], object] | None = None
 
     def call(self) -> None:
         """Wake the holder of the ticket, from any thread."""
         self.called = True
-        if self._wake is not None:
-            self._wake()
+        if self._wake_callback is not None:
+            self._wake_callback()
 
-    def when_called(self, wake: Callable[[], object]) -> None:
-        """Make `call` call `wake`, from any thread; at once if the ticket has been called."""
-        self._wake = wake
+    def when_called(self, wake_callback: Callable[[], object]) -> None:
+        """Make `call` call `wake_callback`, from any thread; at once if it was called before."""
+        self._wake_callback = wake_callback
         if self.called:  # perhaps twice, if another thread calls it now
-            wake()
+            wake_callback()
 
 
 class Latch:
@@ -61,12 +61,12 @@ class Latch:
 
     def __init__(self) -> None:
         self.opened: bool = False
-        self._waiting: list[Ticket] = []
+        self._waiting_tickets: list[Ticket] = []
 
     def join(self) -> Ticket:
         """Return a ticket that is called when the latch opens."""
         ticket = Ticket()
-        self._waiting.append(ticket)
+        self._waiting_tickets.append(ticket)
         if self.opened:  # another thread may have opened it before the append
             ticket.call()
         return ticket
@@ -74,7 +74,7 @@ class Latch:
     def open(self) -> None:
         """Call all tickets."""
         self.opened = True
-        for ticket in self._waiting:
+        for ticket in self._waiting_tickets:
             ticket.call()
 
 
@@ -90,11 +90,11 @@ class WaitTurn(Effect[None]):
 class Spawn(Effect[None]):
     """A start of `flow` in a thread or task of its own, which outlives the caller's.
 
-    At its end `finish` gets the result or the error, or None if the flow was cut off. The reply to
-    this effect comes at once.
+    At its end `finish_callback` gets the result or the error, or None if the flow was cut off. The
+    reply to this effect comes at once.
     """
 
     method = "spawn"
 
     flow: Flow[object]
-    finish: Callable[[object], None]
+    finish_callback: Callable[[object], None]

@@ -28,7 +28,7 @@ from ..nonblocking._waiting import Latch, Spawn, WaitTurn
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 
 
 class CredentialRefresh(Latch):
@@ -46,111 +46,112 @@ class CredentialRefresh(Latch):
 class CredentialRefresher:
     """The cached credentials of one client, and the refresh that is running, if there is one."""
 
-    def __init__(self, provider: ProviderLike | None, context: ProviderContext) -> None:
-        self.cache: Cache = Cache(context.clock.time, context.random)
+    def __init__(self, provider: ProviderLike | None, provider_context: ProviderContext) -> None:
+        self.cache: Cache = Cache(provider_context.clock.time, provider_context.random)
         self._provider = provider
-        self._context = context
-        self._refresh: CredentialRefresh | None = None
-        self._lock = threading.Lock()
+        self._provider_context = provider_context
+        self._running_refresh: CredentialRefresh | None = None
+        self._refresh_lock = threading.Lock()
 
     def fetch(self, effect: GetCredentials, owner: object) -> Flow[Credentials]:
         """Return credentials, after a refresh if need be; raises `CredentialsError`."""
-        refresh, flow, must_wait = self._join(effect.rejected, owner)
-        if refresh is not None and flow is not None:
-            yield from Spawn(flow, partial(self._finish, refresh))
-        if refresh is not None and must_wait:
-            ticket = refresh.join()
+        running_refresh, provider_flow, must_wait = self._join_refresh(effect.rejected, owner)
+        if running_refresh is not None and provider_flow is not None:
+            yield from Spawn(provider_flow, partial(self._finish_refresh, running_refresh))
+        if running_refresh is not None and must_wait:
+            ticket = running_refresh.join()
             yield from WaitTurn(ticket, effect.timeout)
             if not ticket.called:
-                late = f"no credentials within {effect.timeout or 0.0:.3g} s"
-                raise CredentialsError(f"{late}: they are still being fetched")
-        return self._outcome(refresh)
+                late_message = f"no credentials within {effect.timeout or 0.0:.3g} s"
+                raise CredentialsError(f"{late_message}: they are still being fetched")
+        return self._fetched_credentials(running_refresh)
 
-    def _join(
+    def _join_refresh(
         self, rejected: Credentials | None, owner: object
     ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
         """Return the running refresh, its flow if the caller must start it, and whether to wait."""
-        with self._lock:
-            cache, refresh = self.cache, self._refresh
-            if refresh is not None and refresh.owner != owner:
-                cache.abandoned()
-            advice = cache.advise(rejected)
-            if advice == "use":
+        with self._refresh_lock:
+            credential_cache, running_refresh = self.cache, self._running_refresh
+            if running_refresh is not None and running_refresh.owner != owner:
+                credential_cache.abandoned()
+            cache_advice = credential_cache.advise(rejected)
+            if cache_advice == "use":
                 return None, None, False
-            flow = None
-            if cache.begin():
-                self._refresh = refresh = CredentialRefresh(owner)
-                flow = fetch_credentials(self._provider, self._context.anew())
-        if flow is not None and refresh is not None:
-            flow = self._run_first_step(flow, refresh)
-        return refresh, flow, advice == "wait"
+            provider_flow = None
+            if credential_cache.begin():
+                self._running_refresh = running_refresh = CredentialRefresh(owner)
+                provider_flow = fetch_credentials(self._provider, self._provider_context.anew())
+        if provider_flow is not None and running_refresh is not None:
+            provider_flow = self._run_first_step(provider_flow, running_refresh)
+        return running_refresh, provider_flow, cache_advice == "wait"
 
-    def _finish(self, refresh: CredentialRefresh, outcome: object) -> None:
+    def _finish_refresh(self, running_refresh: CredentialRefresh, outcome: object) -> None:
         """Record credentials, an error, or None if the flow was cut off; wake the callers."""
-        with self._lock:
-            if self._refresh is refresh:
-                self._refresh = None
-                refresh.error = self._record(outcome)
-        refresh.open()
+        with self._refresh_lock:
+            if self._running_refresh is running_refresh:
+                self._running_refresh = None
+                running_refresh.error = self._record_outcome(outcome)
+        running_refresh.open()
 
-    def _outcome(self, refresh: CredentialRefresh | None) -> Credentials:
-        """Return valid credentials, or raise the error of `refresh` as a `CredentialsError`."""
+    def _fetched_credentials(self, running_refresh: CredentialRefresh | None) -> Credentials:
+        """Return valid credentials; raises the refresh's error as a `CredentialsError`."""
         credentials = self.cache.valid()
         if credentials is not None:
             return credentials
-        error = refresh.error if refresh else None
-        if error is None:
-            interrupted = "fetching credentials was interrupted, or they have just expired"
-            raise CredentialsError(f"{interrupted}: call again")
-        tried = error.tried if isinstance(error, CredentialsError) else ()
+        refresh_error = running_refresh.error if running_refresh else None
+        if refresh_error is None:
+            interruption_message = "fetching credentials was interrupted, or they have just expired"
+            raise CredentialsError(f"{interruption_message}: call again")
+        tried_sources = refresh_error.tried if isinstance(refresh_error, CredentialsError) else ()
         # a copy for each caller, since several may raise it at once
-        raise CredentialsError(str(error), tried=tried) from error
+        raise CredentialsError(str(refresh_error), tried=tried_sources) from refresh_error
 
-    def _record(self, outcome: object) -> SmRuntimeError | None:
-        cache = self.cache
+    def _record_outcome(self, outcome: object) -> SmRuntimeError | None:
+        credential_cache = self.cache
         if outcome is None:
-            cache.abandoned()
+            credential_cache.abandoned()
             return None
         if isinstance(outcome, Credentials):
             try:
-                cache.done(outcome)
+                credential_cache.done(outcome)
                 return None
-            except CredentialsError as error:
-                return error
-            except Exception as error:  # `expires_at` is not a number, for instance
-                outcome = error
-        cache.failed()
+            except CredentialsError as refresh_error:
+                return refresh_error
+            except Exception as refresh_error:  # `expires_at` is not a number, for instance
+                outcome = refresh_error
+        credential_cache.failed()
         if isinstance(outcome, SmRuntimeError):
             return outcome
-        wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
-        wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
-        return wrapped
+        error_name = type(outcome).__name__
+        wrapped_error = CredentialsError(f"the credentials provider raised {error_name}")
+        wrapped_error.__cause__ = outcome if isinstance(outcome, BaseException) else None
+        return wrapped_error
 
     def _run_first_step(
-        self, flow: Flow[Credentials], refresh: CredentialRefresh
+        self, provider_flow: Flow[Credentials], running_refresh: CredentialRefresh
     ) -> Flow[Credentials] | None:
-        """Return the rest of `flow`, None if it ended with its first step."""
+        """Return the rest of `provider_flow`, None if it ended with its first step."""
         try:
-            effect = flow.send(None)
+            effect = provider_flow.send(None)
         except StopIteration as end:
-            self._finish(refresh, end.value)
-        except Exception as error:
-            self._finish(refresh, error)
+            self._finish_refresh(running_refresh, end.value)
+        except Exception as refresh_error:
+            self._finish_refresh(running_refresh, refresh_error)
         except BaseException:
-            self._finish(refresh, None)
+            self._finish_refresh(running_refresh, None)
             raise
         else:
-            return _rest_of(flow, effect)
+            return _remaining_flow(provider_flow, effect)
         return None
 
 
-def _rest_of(flow: Flow[T], effect: Effect[object]) -> Flow[T]:
-    """Return a flow that yields `effect`, which `flow` has asked for already, and continues it."""
+def _remaining_flow(provider_flow: Flow[ResultT], effect: Effect[object]) -> Flow[ResultT]:
+    """Return a flow that continues `provider_flow`, which has asked for `effect` already."""
     try:
         while True:
             try:
-                effect = flow.send((yield effect))
+                effect = provider_flow.send((yield effect))
             except StopIteration as end:
-                return cast("T", end.value)
+                return cast("ResultT", end.value)
     finally:
-        flow.close()
+        provider_flow.close()

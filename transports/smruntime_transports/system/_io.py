@@ -32,7 +32,7 @@ from smruntime_core.effects import (
 from ..nonblocking._waiting import Spawn, WaitTurn
 from ._credential_refresh import CredentialRefresher
 from ._files import read_file, write_file
-from ._uploads import measure, measure_awaited, supply
+from ._uploads import measure, measure_async_iterator, supply
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -53,11 +53,11 @@ class _System:
         return self if self.completes is None else self.completes
 
     def configure(
-        self, credentials: ProviderLike | None, context: ProviderContext, ca_bundle: str | None
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
     ) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""
         del ca_bundle  # for adapters with connections
-        self.refresher = self.refresher or CredentialRefresher(credentials, context)
+        self.refresher = self.refresher or CredentialRefresher(credentials, world)
 
     def configured_refresher(self) -> CredentialRefresher:
         """Return what `configure` made."""
@@ -72,14 +72,15 @@ class BlockingSystem(_System):
         time.sleep(effect.seconds)
 
     def wait_turn(self, effect: WaitTurn, /) -> None:
-        called = threading.Event()
-        effect.ticket.when_called(called.set)
-        called.wait(effect.seconds)
+        ticket_called = threading.Event()
+        effect.ticket.when_called(ticket_called.set)
+        ticket_called.wait(effect.seconds)
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
         refresher = self.configured_refresher()
-        if effect.rejected is None and (cached := refresher.cache.at_hand()) is not None:
-            return cached
+        cached_credentials = refresher.cache.at_hand()
+        if cached_credentials is not None and effect.rejected is None:
+            return cached_credentials
         return run(refresher.fetch(effect, os.getpid()), self.complete_io)
 
     def spawn(self, effect: Spawn, /) -> None:
@@ -89,13 +90,13 @@ class BlockingSystem(_System):
             self._run_spawned(effect)
 
     def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
+        flow_outcome: object = None
         try:
-            outcome = run(effect.flow, self.complete_io)
+            flow_outcome = run(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
+            flow_outcome = error
         finally:
-            effect.finish(outcome)
+            effect.finish_callback(flow_outcome)
 
     def measure(self, effect: Measure, /) -> Sendable:
         return measure(effect)
@@ -113,13 +114,13 @@ class BlockingSystem(_System):
         return run_process(effect)
 
     def ask(self, effect: Ask, /) -> object:
-        answer = _call_provider(effect)
-        if isinstance(answer, Awaitable):
-            if callable(close := getattr(cast("object", answer), "close", None)):
-                close()
-            found = "one that is awaited needs an asynchronous client"
-            raise ConstructionError("credentials", "a provider that blocks", found)
-        return answer
+        provider_answer = _call_provider(effect)
+        if isinstance(provider_answer, Awaitable):
+            if callable(close_awaitable := getattr(cast("object", provider_answer), "close", None)):
+                close_awaitable()
+            problem = "one that is awaited needs an asynchronous client"
+            raise ConstructionError("credentials", "a provider that blocks", problem)
+        return provider_answer
 
 
 class AsyncSystem(_System):
@@ -127,25 +128,26 @@ class AsyncSystem(_System):
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
         refresher = self.configured_refresher()
-        if effect.rejected is None and (cached := refresher.cache.at_hand()) is not None:
-            return cached
+        cached_credentials = refresher.cache.at_hand()
+        if cached_credentials is not None and effect.rejected is None:
+            return cached_credentials
         return await run_async(refresher.fetch(effect, self.current_loop()), self.complete_io)
 
     async def spawn(self, effect: Spawn, /) -> None:
         self.start_task(lambda: self._run_spawned(effect))
 
     async def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
+        flow_outcome: object = None
         try:
-            outcome = await run_async(effect.flow, self.complete_io)
+            flow_outcome = await run_async(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
+            flow_outcome = error
         finally:
-            effect.finish(outcome)
+            effect.finish_callback(flow_outcome)
 
     async def measure(self, effect: Measure, /) -> Sendable:
         if effect.source.kind == "async iterator":
-            return await measure_awaited(effect.source)
+            return await measure_async_iterator(effect.source)
         return await self.in_thread(measure, effect)
 
     async def supply(self, effect: Supply, /) -> bytes:
@@ -166,11 +168,11 @@ class AsyncSystem(_System):
 
     async def ask(self, effect: Ask, /) -> object:
         """Call the provider in a thread, since it may block; await an awaitable that it returns."""
-        answer = await self.in_thread(_call_provider, effect)
-        if not isinstance(answer, Awaitable):
-            return answer
+        provider_answer = await self.in_thread(_call_provider, effect)
+        if not isinstance(provider_answer, Awaitable):
+            return provider_answer
         try:
-            return await cast("Awaitable[object]", answer)
+            return await cast("Awaitable[object]", provider_answer)
         except SmRuntimeError:
             raise
         except Exception as error:
