@@ -23,7 +23,7 @@ from smruntime_core import Credentials, CredentialsError, SmRuntimeError
 from smruntime_core.credentials import Cache, ProviderContext, fetch_credentials
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
-from ..nonblocking._waiting import Latch, Spawn, WaitTurn
+from ..nonblocking._waiting import Latch, Spawn
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -59,9 +59,8 @@ class CredentialRefresher:
         if running_refresh is not None and provider_flow is not None:
             yield from Spawn(provider_flow, partial(self._finish_refresh, running_refresh))
         if running_refresh is not None and must_wait:
-            ticket = running_refresh.join()
-            yield from WaitTurn(ticket, effect.timeout)
-            if not ticket.called:
+            is_finished = yield from running_refresh.wait_open(effect.timeout)
+            if not is_finished:
                 late_message = f"no credentials within {effect.timeout or 0.0:.3g} s"
                 raise CredentialsError(f"{late_message}: they are still being fetched")
         return self._fetched_credentials(running_refresh)
