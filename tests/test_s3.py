@@ -9,7 +9,7 @@ import pytest
 import smruntime_core as sm
 from smruntime_core.conversation._clock_skew import ClockSkew
 from smruntime_core.conversation._deadline import Deadline
-from smruntime_core.conversation._s3 import PATIENCE, ObjectReader
+from smruntime_core.conversation._s3 import MAX_FAILURES, ObjectReader
 from smruntime_core.effects import GetCredentials, Send
 from smruntime_core.signing import S3
 from smruntime_core.testing import FrozenClock, ScriptedIO, script
@@ -189,10 +189,10 @@ BROKEN = sm.DispatchFailure("no", kind="reset", phase="head", delivery="maybe_se
 def test_what_may_pass_counts_as_not_there_some_times_in_a_row(failure: object) -> None:
     patient = reader()
     for _ in range(2):
-        for _ in range(PATIENCE - 1):
+        for _ in range(MAX_FAILURES - 1):
             assert asked(patient, AT, [KEYS, failure]).returns() is None
         assert asked(patient, AT, [KEYS, error(404, "NoSuchKey")]).returns() is None
-    for _ in range(PATIENCE - 1):
+    for _ in range(MAX_FAILURES - 1):
         asked(patient, AT, [KEYS, failure])
     assert asked(patient, AT, [KEYS, failure]).raises(sm.SmRuntimeError)
     assert asked(reader(), AT, [KEYS, failure], seconds=0.0).raises(sm.SmRuntimeError)

@@ -99,6 +99,8 @@ class Wire:
                     connection = yield from self._connection(slot, route, exchange, effect, limits)
                 else:
                     exchange.reused = True
+                if effect.public and route[2] is None:
+                    require_public(connection)
                 yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
                 slot.reusable = exchange.reusable()
                 return exchange.response()
@@ -170,11 +172,15 @@ class Wire:
     def _connection(
         self, slot: Slot, route: Route, exchange: Exchange, effect: Send | Open, limits: TimeLimits
     ) -> Flow[Connection]:
-        """Wait until `slot` is granted; return an idle connection or a new one."""
+        """Wait until `slot` is granted; return an idle connection or a new one.
+
+        Afterwards the request is signed again, since a signature is valid for five minutes only.
+        """
         if not slot.called:
             yield from self._turn(slot, limits)
             if connection := self._pool.take(slot, effect.fresh):
                 exchange.reused = True
+                renew(exchange, effect)
                 return connection
         try:
             slot.connection = yield from self._connector.connect(route, limits)
@@ -185,6 +191,7 @@ class Wire:
 
                 advise(failure, exchange.origin, os.environ)
             raise
+        renew(exchange, effect)
         return slot.connection
 
     def _turn(self, slot: Slot, limits: TimeLimits) -> Flow[None]:
@@ -298,6 +305,23 @@ _LATE: dict[Phase, str] = {
     "head": "no response in time (timeouts.response); the model may have run",
     "body": "the response stalled (timeouts.idle)",
 }
+
+
+def renew(exchange: Exchange, effect: Send | Open) -> None:
+    """Have `exchange` send the request with a current signature, if the effect can give one."""
+    if effect.renew is not None:
+        exchange.renew(effect.renew())
+
+
+def require_public(connection: Connection) -> None:
+    """Raise `DispatchFailure` unless the peer has a public address."""
+    import ipaddress  # 3 ms that only locations outside S3 cost
+
+    peer = ipaddress.ip_address(str(connection.sock.getpeername()[0]).partition("%")[0])
+    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
+    if not (mapped or peer).is_global or peer.is_multicast:
+        message = f"a server named a location at {peer}, which is not a public address"
+        raise not_sent("refused", "connect", message)
 
 
 def conceal(settings: WireSettings) -> None:
