@@ -127,9 +127,12 @@ class BaseClient:
     _settings_type: ClassVar[type] = WireClientSettings
     _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
 
-    def __init_subclass__(cls, *, takes_io: bool = False) -> None:
+    _takes_io: ClassVar[bool] = True  # adapters have their own
+
+    def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
         super().__init_subclass__()
-        meanings = describe(cls._settings_type, *["io"] * takes_io)
+        cls._takes_io = cls._takes_io if takes_io is None else takes_io
+        meanings = describe(cls._settings_type, *["io"] * cls._takes_io)
         cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{meanings}\n"
 
     def __init__(self, settings: Settings, io: object = None) -> None:
@@ -137,6 +140,8 @@ class BaseClient:
         unknown = min(set(settings) - set(known), default=None)
         if unknown is not None:
             raise TypeError(_unexpected(unknown, known))
+        if io is not None and not self._takes_io:
+            raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
         misplaced = min(set(settings) & set(WireSettings.__annotations__), default=None)
         if io is not None and misplaced is not None:
             rule = "left out: it configures connections of this library, and `io` brings its own"
@@ -236,7 +241,7 @@ def _time_limit(runtime: Runtime) -> float | None:
     return runtime.config.timeouts.total if timeout is None else timeout
 
 
-class Client(BaseClient, takes_io=True):
+class Client(BaseClient):
     """A client of SageMaker Runtime whose methods block; threads may share it.
 
     Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
@@ -350,7 +355,7 @@ class Client(BaseClient, takes_io=True):
         self.close()
 
 
-class AsyncClient(BaseClient, takes_io=True):
+class AsyncClient(BaseClient):
     """A client of SageMaker Runtime whose methods are awaited, on asyncio or trio.
 
     Without `io` it has connections on the event loop of its first call. Cancelling a call closes
