@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 from weakref import ref
 
 from smruntime_core import ConstructionError, DispatchFailure, Response
@@ -38,6 +38,7 @@ from ._pump import AGAIN, pump
 from ._upload_progress import Beside, beside
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
     from ..connect._tls import TLS
@@ -317,7 +318,8 @@ def require_public(connection: Connection) -> None:
     """Raise `DispatchFailure` unless the peer has a public address."""
     import ipaddress  # 3 ms that only locations outside S3 cost
 
-    peer = ipaddress.ip_address(str(connection.sock.getpeername()[0]).partition("%")[0])
+    sock = cast("socket.socket", connection.sock)  # TLS inside TLS is for proxies
+    peer = ipaddress.ip_address(str(sock.getpeername()[0]).partition("%")[0])
     mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
     if not (mapped or peer).is_global or peer.is_multicast:
         message = f"a server named a location at {peer}, which is not a public address"
