@@ -35,9 +35,9 @@ class Ceiling(NamedTuple):
 
 SIGN, WITHOUT_IO, CALL = "sign", "build + sign + parse", "one call over sockets"
 CEILINGS = {  # by version of Python, for members that are fresh each time
-    (3, 11): {SIGN: Ceiling(700, 134), WITHOUT_IO: Ceiling(1450, 232), CALL: Ceiling(3450, 440)},
-    (3, 12): {SIGN: Ceiling(655, 152), WITHOUT_IO: Ceiling(1355, 263), CALL: Ceiling(3195, 512)},
-    (3, 13): {SIGN: Ceiling(630, 146), WITHOUT_IO: Ceiling(1290, 253), CALL: Ceiling(3090, 488)},
+    (3, 11): {SIGN: Ceiling(700, 150), WITHOUT_IO: Ceiling(1600, 250), CALL: Ceiling(4000, 530)},
+    (3, 12): {SIGN: Ceiling(655, 170), WITHOUT_IO: Ceiling(1500, 290), CALL: Ceiling(3750, 610)},
+    (3, 13): {SIGN: Ceiling(630, 165), WITHOUT_IO: Ceiling(1430, 280), CALL: Ceiling(3600, 590)},
 }
 SHORT, LONG = 20, 70  # calls
 

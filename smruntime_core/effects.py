@@ -114,9 +114,12 @@ class Outgoing(Effect[R_co]):
 
 
 class Send(Outgoing[Response]):
-    """One HTTP exchange. The reply is the whole response; a successful body of more than `max_body` bytes is not received.
+    """One HTTP exchange; the reply is the whole response.
 
-    One that is `direct` is shown to no proxy, whatever the IO uses for others.
+    A successful body of more than `max_body` bytes is not received. A request that is `direct` goes
+    through no proxy, whatever the IO uses for others. One that is `public` goes to public addresses
+    only (not loopback, link-local or private), unless a proxy resolves the name. An IO that has waited
+    for a connection sends what `renew` returns instead of `request`: the same, signed again.
     """
 
     method = "send"
@@ -124,6 +127,8 @@ class Send(Outgoing[Response]):
 
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
+    public: bool = False
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Open(Outgoing[StreamingResponse]):
@@ -131,6 +136,8 @@ class Open(Outgoing[StreamingResponse]):
 
     method = "open"
     feature = "a streamed answer"
+
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):

@@ -13,10 +13,15 @@ from ..errors import ConstructionError
 from ..protocol._encoding import endpoint
 from ..values._messages import Scope, Timeouts
 from ..values._record import Record, field
-from ..values._rules import NAME, REGION, check_flag
+from ..values._rules import NAME, REGION, Rule, check_flag
 from ..values._url import Endpoint
 
 SIGNING_NAME = "sagemaker"
+AUTHORITY = Rule(
+    "a host, with :port if it is not the scheme's own",
+    r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?",
+    261,
+)
 
 # name, what its regions look like, DNS suffix, DNS suffix of dual-stack hosts
 PARTITIONS = (
@@ -35,6 +40,10 @@ def _endpoint_url(member: str, value: object) -> Endpoint | None:
     return None if value is None else endpoint(member, value)
 
 
+def _signing_host(member: str, value: object) -> str | None:
+    return None if value is None else AUTHORITY.check(member, value)
+
+
 def _timeouts(member: str, value: object) -> Timeouts:
     if isinstance(value, Timeouts):
         return value
@@ -43,7 +52,8 @@ def _timeouts(member: str, value: object) -> Timeouts:
 
 class Config(Record, kw_only=True):
     """Which service to call: a region, perhaps a URL of one's own, and the limits of a call. `s3_endpoint_url` is where answers of
-    asynchronous invocations are, if not in S3 of that region.
+    asynchronous invocations are, if not in S3 of that region. `signing_host` is the host (and port, if any) to sign for where a
+    tunnel or reverse proxy at `endpoint_url` replaces the Host field; what is sent to the proxy is its own host.
 
     Raises `ConstructionError` for a region that is no host label, for a URL that is not plain http(s), and for FIPS or
     dual stack together with a URL, which already says where to go.
@@ -52,6 +62,7 @@ class Config(Record, kw_only=True):
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_endpoint_url)
     s3_endpoint_url: str | None = field(default=None, check=_endpoint_url)
+    signing_host: str | None = field(default=None, check=_signing_host)
     use_fips: bool = field(default=False, check=check_flag)
     use_dualstack: bool = field(default=False, check=check_flag)
     timeouts: Timeouts = field(default=Timeouts(), check=_timeouts)

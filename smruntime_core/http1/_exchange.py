@@ -80,6 +80,10 @@ class Exchange:
 
     # ── sending ──
 
+    def renew(self, request: Request) -> None:
+        """Send `request` instead, which is the same but for its signature; nothing has been sent."""
+        self.origin, self._unsent = write(request)
+
     def data_to_send(self) -> memoryview | None:
         """What is to be sent next, or None if all of it has been."""
         return self._unsent[0] if self._unsent else None

@@ -127,6 +127,12 @@ class Credentials(Record):
     expires_at: float | None = field(default=None, check=_moment)
     account_id: str | None = None
 
+    def __copy__(self) -> Self:
+        return self  # frozen
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")
 

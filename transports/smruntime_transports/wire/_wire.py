@@ -28,6 +28,7 @@ from ..nonblocking._retry import not_sent
 from ..nonblocking._time_limits import TimeLimits
 from ..nonblocking._waiting import Wait, WaitTurn
 from ._pool import DEFAULT_MAX_CONNECTIONS, Pool, Slot
+from ._public_address import require_public_address
 from ._pump import AGAIN, pump
 from ._streamed_body import StreamedBody
 from ._upload_progress import UploadProgress, upload_progress
@@ -64,7 +65,7 @@ class Wire:
         slot = Slot()
         try:
             try:
-                yield from self._converse(effect, exchange, slot, effect.direct)
+                yield from self._converse(effect, exchange, slot, effect.direct, effect.public)
                 slot.reusable = exchange.reusable()
                 return exchange.response()
             finally:
@@ -123,20 +124,29 @@ class Wire:
         self._pool.close()
 
     def _converse(
-        self, effect: Send | Open, exchange: Exchange, slot: Slot, direct: bool = False
+        self,
+        effect: Send | Open,
+        exchange: Exchange,
+        slot: Slot,
+        direct: bool = False,
+        public: bool = False,
     ) -> Flow[tuple[Connection, UploadProgress | None]]:
         """Take a connection for `slot`, send the request and receive what `exchange` is to."""
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         progress = upload_progress(exchange, effect)
         route = self._connector.route(exchange.origin, direct)
         self._pool.acquire(slot, route)
-        if not slot.called:
+        has_waited = not slot.called
+        if has_waited:
             yield from self._wait_for_slot(slot, time_limits)
         connection = self._pool.take(slot, effect.fresh)
+        exchange.reused = connection is not None
         if connection is None:
             connection = yield from self._connect(slot, route, exchange, direct, time_limits)
-        else:
-            exchange.reused = True
+        if effect.renew is not None and (has_waited or not exchange.reused):
+            exchange.renew(effect.renew())  # signatures are valid for five minutes only
+        if public and route[2] is None:
+            require_public_address(connection)
         yield from self._transfer(connection, exchange, time_limits, progress, 0)
         return connection, progress
 
