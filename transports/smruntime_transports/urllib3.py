@@ -131,12 +131,11 @@ class ManagedConnector(Connector):
         urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]  # of this one
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
-            secured_connection = Connection(secured_socket, self._clock())
         except BaseException:
             connection.hang_up()  # the peer sees the end even if the duplicate is lost
             raise
         connection.drop()
-        return secured_connection
+        return Connection(secured_socket, self._clock())
 
     def _new_urllib3_connection(self, route: Route) -> tuple[HTTPConnectionPool, HTTPConnection]:
         """Return urllib3's pool for `route`, and a connection of its class, not yet connected."""
@@ -230,7 +229,8 @@ def _proxy_of_manager(pool_manager: urllib3.PoolManager) -> Proxy | None:
     if proxy_url is None:
         return None
     proxy_headers = cast("urllib3.ProxyManager", pool_manager).proxy_headers
-    scheme, host, port = proxy_url.scheme or "http", proxy_url.host or "", proxy_url.port or 80
+    scheme, port = proxy_url.scheme or "http", proxy_url.port or 80
+    host = (proxy_url.host or "").strip("[]")  # of an IPv6 address
     return Proxy(scheme, host, port, tuple(proxy_headers.items()))
 
 
