@@ -57,6 +57,12 @@ CHECKS = (
         "tests/soak.py",
         ("--calls", "2000"),
     ),
+    Check(
+        "interrupts",
+        "2,000 interrupts at random moments of each kind of call, over both blocking transports",
+        "tests/interrupts.py",
+        ("--times", "100"),
+    ),
 )
 
 
