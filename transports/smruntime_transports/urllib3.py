@@ -229,10 +229,9 @@ def _proxy_of_manager(pool_manager: urllib3.PoolManager) -> Proxy | None:
     proxy_url = pool_manager.proxy
     if proxy_url is None:
         return None
-    proxy_headers = cast("urllib3.ProxyManager", pool_manager).proxy_headers
-    scheme, port = proxy_url.scheme or "http", proxy_url.port or 80
     host = (proxy_url.host or "").strip("[]")  # of an IPv6 address
-    return Proxy(scheme, host, port, tuple(proxy_headers.items()))
+    proxy_headers = tuple(cast("urllib3.ProxyManager", pool_manager).proxy_headers.items())
+    return Proxy(proxy_url.scheme or "http", host, proxy_url.port or 80, proxy_headers)
 
 
 class Client(BaseClient, takes_io=False):
@@ -272,6 +271,5 @@ def _managed_wire(settings: WireSettings, pool_manager: urllib3.PoolManager | No
         max_idle = manager_settings.get("maxsize", 1)
         max_connections = max_idle if manager_settings.get("block") else _UNLIMITED_CONNECTIONS
     connector = make_connector(time.monotonic, settings, partial(ManagedConnector, pool_manager))
-    return Wire(
-        time.monotonic, settings, connector, Pool(time.monotonic, max_connections, max_idle)
-    )
+    connection_pool = Pool(time.monotonic, max_connections, max_idle)
+    return Wire(time.monotonic, settings, connector, connection_pool)
