@@ -19,7 +19,7 @@ from ._lazy import lazy_attributes
 if TYPE_CHECKING:
     from ._bodies import Body
     from ._dates import format_rfc3339
-    from ._messages import Headers
+    from ._http import Headers
     from ._record import Record, field
     from ._rules import check_flag
     from ._url import split_authority, split_url
@@ -41,7 +41,7 @@ __getattr__, __dir__ = lazy_attributes(
     {
         "_bodies": ("Body",),
         "_dates": ("format_rfc3339",),
-        "_messages": ("Headers",),
+        "_http": ("Headers",),
         "_record": ("Record", "field"),
         "_rules": ("check_flag",),
         "_url": ("split_authority", "split_url"),

@@ -1,17 +1,12 @@
-"""The nouns: a request, a response, credentials, a scope, time limits.
-
-None shows a secret in its repr: bodies appear as their size, lists of headers as their length, keys not at all.
-"""
+"""HTTP requests and responses, whose reprs show sizes in place of bodies and header fields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
-from ..errors import ConstructionError
 from ._bodies import Body, Source
-from ._record import Record, field
-from ._rules import KEY, SCOPE_PART, SECRET
+from ._record import Record
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -94,69 +89,3 @@ class StreamingResponse(Record):
 
     def __repr__(self) -> str:
         return f"StreamingResponse({self.status}, <{len(self.headers)} headers>)"
-
-
-def _optional_key(member: str, value: object) -> str | None:
-    return None if value is None else KEY.check(member, value)
-
-
-def _moment(member: str, value: object) -> float | None:
-    if value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
-    ):
-        return value
-    raise ConstructionError(
-        member,
-        "seconds since the epoch (as `datetime.timestamp()` gives them) or None",
-        f"found {type(value).__name__}",
-    )
-
-
-class Credentials(Record):
-    """AWS credentials. `expires_at` is in seconds since the epoch, or None if they do not expire.
-
-    They refuse to be pickled, and their repr shows the access key id only. Signing keeps the keys
-    derived from them in a slot of the object that they belong to (`signing._sigv4`).
-    """
-
-    __slots__ = ("signing_keys",)
-
-    access_key_id: str = field(check=KEY.check)
-    secret_access_key: str = field(check=SECRET.check, secret=True)
-    session_token: str | None = field(default=None, check=_optional_key, secret=True)
-    expires_at: float | None = field(default=None, check=_moment)
-    account_id: str | None = None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("credentials are not pickled: fetch them where they are used")
-
-
-class Scope(Record):
-    """What a signature is good for: a region and a service's signing name."""
-
-    region: str = field(check=SCOPE_PART.check)
-    service: str = field(check=SCOPE_PART.check)
-
-
-def seconds(member: str, value: object) -> float | None:
-    """A length of time, None for one without end; raises `ConstructionError`."""
-    if value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
-    ):
-        return value
-    raise ConstructionError(member, "a positive number of seconds, or None for no limit")
-
-
-class Timeouts(Record):
-    """Limits in seconds; None means none.
-
-    `connect` bounds name resolution, TCP, the way through a proxy and TLS together; `response` the wait from the last byte sent to
-    the whole head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
-    either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
-    """
-
-    connect: float | None = field(default=3.1, check=seconds)
-    response: float | None = field(default=70.0, check=seconds)
-    idle: float | None = field(default=20.0, check=seconds)
-    total: float | None = field(default=None, check=seconds)
-    pool: float | None = field(default=70.0, check=seconds)
