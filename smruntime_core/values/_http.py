@@ -1,4 +1,4 @@
-"""HTTP requests and responses, whose reprs show sizes in place of bodies and header fields."""
+"""HTTP requests and responses; their reprs show sizes in place of bodies and header fields."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from ._record import Record
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 
+MAX_ERROR_BODY = 1024 * 1024  # bytes read of an error's body; a longer one is `truncated`
+
 
 class Request(Record):
-    """An HTTP request: `url` absolute, `headers` as pairs in the order they are sent.
+    """An HTTP request: an absolute URL, and header fields in the order they are sent.
 
-    It is taken as given: what HTTP/1.1 cannot carry is refused where it is written to a wire. The
-    request of an operation that was given a file or an iterator has a `Source` as `body`; the reply
-    of the IO to `Measure` takes its place.
+    Its members are not checked here; what HTTP/1.1 cannot carry is refused when the request is
+    written. The request of an operation whose body is a file or an iterator has a `Source` as
+    `body`, until the IO has measured it.
     """
 
     method: str
@@ -29,33 +31,29 @@ class Request(Record):
         return self.replace(body=body)
 
     def __repr__(self) -> str:
-        url, _, query = self.url.partition("?")  # a presigned URL bears its signature in the query
-        shown = f"{url}?<{len(query)} characters>" if query else url
+        url, _, query = self.url.partition("?")  # the query of a presigned URL holds its signature
+        shown_url = f"{url}?<{len(query)} characters>" if query else url
         body: object = self.body
-        size = repr(body) if isinstance(body, Source) else f"<{len(self.body)} bytes>"
-        return f"Request({self.method} {shown}, <{len(self.headers)} headers>, {size})"
+        shown_body = repr(body) if isinstance(body, Source) else f"<{len(self.body)} bytes>"
+        return f"Request({self.method} {shown_url}, <{len(self.headers)} headers>, {shown_body})"
 
 
 def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
-    found = {name.lower(): value for name, value in headers}
-    if len(found) < len(headers):
+    fields = {name.lower(): value for name, value in headers}
+    if len(fields) < len(headers):
         repeated: dict[str, list[str]] = {}
         for name, value in headers:
             repeated.setdefault(name.lower(), []).append(value)
         return {name: ", ".join(values) for name, values in repeated.items()}
-    return found
-
-
-MAX_ERROR_BODY = (
-    1024 * 1024
-)  # bytes of an error's body that are read; what is cut there is `truncated`
+    return fields
 
 
 class Response(Record):
-    """An HTTP response, its body whole, or cut and `truncated` if it was an error's and too long or broken off.
+    """An HTTP response with its whole body, or with the start of an error's body (`truncated`).
 
-    Header values are the received bytes read as latin-1, so `value.encode("latin-1")` gives them back exactly.
+    Header values are the received bytes decoded as latin-1, so `value.encode("latin-1")` returns
+    those bytes.
     """
 
     status: int
@@ -69,14 +67,18 @@ class Response(Record):
         return by_name(self.headers)
 
     def __repr__(self) -> str:
-        return f"Response({self.status}, <{len(self.headers)} headers>, <{len(self.body)} bytes>{', truncated' * self.truncated})"
+        body = f"<{len(self.body)} bytes>{', truncated' * self.truncated}"
+        return f"Response({self.status}, <{len(self.headers)} headers>, {body})"
 
 
 class ResponseBody(Protocol):
     """A body that has not been read: whatever the IO that opened it needs to read on."""
 
     def abort(self) -> None:
-        """Let go of it and close its connection unless it was read to its end. Never waits; a second time it does nothing."""
+        """Stop reading; close the connection unless the body was read to its end.
+
+        Never waits; further calls do nothing.
+        """
         ...
 
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from ..errors import ConstructionError
 from ._record import Record, field
 
+LONGEST = 1e9  # seconds
+
 
 def seconds(member: str, value: object) -> float | None:
-    """A length of time, None for one without end; raises `ConstructionError`."""
-    if value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
-    ):
+    """Return a number of seconds, or None for no limit; raise `ConstructionError` otherwise."""
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LONGEST:
         return value
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
 
 
 class Timeouts(Record):
-    """Limits in seconds; None means none.
+    """Time limits in seconds; None means no limit.
 
-    `connect` bounds name resolution, TCP, the way through a proxy and TLS together; `response` the wait from the last byte sent to
-    the whole head of the answer (the service lets a model think for 60 s and advises 70); `idle` any pause while a body moves in
-    either direction; `total` the whole call with its retries; `pool` the wait in line while all connections are in use.
+    connect     name resolution, TCP, a proxy's CONNECT and TLS together
+    response    from the last byte of the request to the last byte of the response's head
+                (SageMaker lets a model run for 60 s; AWS advises a limit of 70 s)
+    idle        any pause while a body is sent or received
+    total       the whole call with its retries
+    pool        waiting for a connection while all are in use
     """
 
     connect: float | None = field(default=3.1, check=seconds)
