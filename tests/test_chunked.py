@@ -203,7 +203,7 @@ def test_chunks_in_another_order_do_not_match() -> None:
 
 
 def test_limits() -> None:
-    with pytest.raises(StreamError, match="more than 29 bytes"):
+    with pytest.raises(StreamError, match="more than max_chunk=29"):
         read(ChunkVerifier(SIGNED, KEYS, HERE, max_chunk=29), [WHOLE])
     with pytest.raises(StreamError, match="more than"):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [b"1" * 10_000])

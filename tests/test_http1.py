@@ -12,7 +12,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, DispatchFailure, Request
@@ -338,6 +338,7 @@ FIELD = st.tuples(
 )
 
 
+@example(method="POST", path="?", headers=[], body=b"")
 @given(
     method=st.just("POST") | ANY_TEXT,
     path=ANY_TEXT,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smruntime_core import Credentials, Request, Scope
 from smruntime_core.signing import Dialect, RegionSet, hash_payload, presign, sign
-from smruntime_core.signing._canonical import strictly
+from smruntime_core.signing._canonical import normalize_parameter
 from smruntime_core.signing._sigv4 import signing_key
 
 auth = pytest.importorskip(
@@ -44,8 +44,8 @@ dialect_ = st.builds(
 
 
 def written(path: str, dialect: Dialect) -> str:
-    """The path as S3's clients write it, where it is not encoded once more: strictly. Otherwise aws-c-auth signs what no server has."""
-    return path if dialect.double_encode else "/".join(map(strictly, path.split("/")))
+    """The path as S3's clients write it, where it is not encoded once more: strictly encoded. Otherwise aws-c-auth signs what no server has."""
+    return path if dialect.double_encode else "/".join(map(normalize_parameter, path.split("/")))
 
 
 def theirs_of(

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from ..effects import Flow, ReadFile, WriteFile
 from ..errors import ConstructionError, CredentialsError
-from ..signing._canonical import _encode as percent_encode
+from ..signing._canonical import percent_encode
 from ..values._credentials import Credentials
 from ..values._dates import format_rfc3339, parse_rfc3339
 from ..values._http import Request
