@@ -429,7 +429,7 @@ def test_a_body_is_the_same_in_room_and_out_of_it(
         *[(True, 1 << 20)] * 3 * whole,
         *[(False, len(raw))] * whole,
     ]:
-        room = exchange.room() if into_room else None
+        room = exchange.get_buffer() if into_room else None
         if exchange.done:
             break
         if room is None:
@@ -440,7 +440,7 @@ def test_a_body_is_the_same_in_room_and_out_of_it(
             with room:
                 count = min(len(room), size)
                 room[:count] = raw[taken : taken + count]
-            exchange.filled(count)
+            exchange.buffer_updated(count)
             taken += count
         assert exchange.bytes_received == taken
         assert exchange.done == (taken >= len(raw) - excess)

@@ -17,7 +17,7 @@ A transport does this until `done`, in any order the socket allows, so an early 
 
 Both receive methods raise `DispatchFailure` and nothing else. What is left of a long body need not pass through here:
 
-    room = exchange.room()           -> None, or memory to receive into; then exchange.filled(count)
+    room = exchange.get_buffer()           -> None, or memory to receive into; then exchange.buffer_updated(count)
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Exchange:
     reused = False
     bytes_sent = 0
     bytes_received = 0
-    owed = 0  # bytes of the request that have yet to be supplied
+    bytes_to_supply = 0  # bytes of the request that have yet to be supplied
     phase: Phase = "send"  # what is under way: that, waiting for the `"head"`, or the `"body"`
     done = False  # the response is complete, or as complete as it will be
     _held: bytes | bytearray = b""  # the beginning of a head
@@ -94,20 +94,20 @@ class Exchange:
             del unsent[0]
         if unsent:
             return unsent[0]
-        if not self.owed and self.head is None:
+        if not self.bytes_to_supply and self.head is None:
             self.phase = "head"
         return None
 
     def supply(self, data: bytes) -> None:
         """The next bytes of a body that the request did not hold itself; so many are `owed` no longer."""
         self._unsent.append(memoryview(data))
-        self.owed -= len(data)
+        self.bytes_to_supply -= len(data)
 
     def stop_sending(self) -> None:
         """The peer takes no more; what it said before may still be read. The connection will not live."""
         self._unsent.clear()
         self._deaf = self._last = True
-        self.owed = 0
+        self.bytes_to_supply = 0
 
     # ── receiving ──
 
@@ -122,7 +122,7 @@ class Exchange:
         except ProtocolViolation as violation:
             raise self.failure(violation.kind, str(violation)) from None
 
-    def room(self) -> memoryview | None:
+    def get_buffer(self) -> memoryview | None:
         """Where to receive the next bytes if they are nothing but body, and many; release it before saying `filled`."""
         framing = self._framing
         if framing is None or framing.left == 0:
@@ -133,7 +133,7 @@ class Exchange:
             self._room = Room(b"".join(self._pieces), framing.left)
         return self._room.left()
 
-    def filled(self, count: int) -> None:
+    def buffer_updated(self, count: int) -> None:
         """`count` bytes have been received into the `room`."""
         assert self._framing is not None and self._room is not None, "there was room"  # noqa: S101, PT018 - a caller's mistake
         self.bytes_received += count
@@ -184,7 +184,7 @@ class Exchange:
 
     # ── the outcome ──
 
-    def hungry(self) -> bool:
+    def needs_data(self) -> bool:
         """There is more to receive before anybody need look."""
         until = self.until
         return not self.done and (
@@ -210,7 +210,7 @@ class Exchange:
 
     def reusable(self) -> bool:
         """Both messages ended where they must, nothing is left over and neither side said to close."""
-        return self.done and not (self._last or self._unsent or self.owed)
+        return self.done and not (self._last or self._unsent or self.bytes_to_supply)
 
     # ── the gate ──
 
