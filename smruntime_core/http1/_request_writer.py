@@ -49,21 +49,18 @@ def _encode_head(request: Request, names: list[str], lines: list[str]) -> bytes:
     between them: then no name or value contains a line end, and the first line is three words.
     """
     tokens = [request.method, *names]
-    if "" in tokens or _bytes_outside(_TOKEN_CHARACTERS, "".join(tokens)):
+    if "" in tokens or _encode("".join(tokens)).translate(None, _TOKEN_CHARACTERS):
         raise _refusal(request)
-    head = "\r\n".join(lines)
-    if (
-        _bytes_outside(_PRINTABLE, head) != b"\r\n" * (len(lines) - 1)
-        or lines[0].count(" ") != 2
-        or "#" in lines[0]
-    ):
+    head = _encode("\r\n".join(lines))
+    line_ends = head.translate(None, _PRINTABLE)
+    first_line = lines[0]
+    if line_ends != b"\r\n" * (len(lines) - 1) or first_line.count(" ") != 2 or "#" in first_line:
         raise _refusal(request)
-    return head.encode()
+    return head
 
 
-def _bytes_outside(allowed: bytes, text: str) -> bytes:
-    """Return the bytes of `text` that are not `allowed`."""
-    return text.encode("utf-8", "surrogatepass").translate(None, allowed)
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _size(body: object) -> int:
@@ -93,7 +90,8 @@ def _check_framing(names: list[str], headers: Headers, size: int) -> None:
 def _refusal(request: Request) -> ConstructionError:
     """Return the error for the first part of `request` that cannot be sent."""
     for name, value in request.headers:
-        if not name or _bytes_outside(_TOKEN_CHARACTERS, name) or _bytes_outside(_PRINTABLE, value):
+        is_token = name and not _encode(name).translate(None, _TOKEN_CHARACTERS)
+        if not is_token or _encode(value).translate(None, _PRINTABLE):
             return ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
     return ConstructionError(
         "url", "printable ASCII without blanks or fragment, percent-encoded where needed"
