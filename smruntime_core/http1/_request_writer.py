@@ -31,13 +31,12 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     if not _FRAMING_NAMES.isdisjoint(names):
         _check_framing(names, headers, size)
     target = f"{path}?{query}" if "?" in request.url else path
-    lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers), "", ""]
-    if "host" not in names:
-        lines.insert(1, f"Host: {authority}")
-    if "content-length" not in names:
-        lines.insert(-2, f"Content-Length: {size}")
+    host = [] if "host" in names else [f"Host: {authority}"]
+    length = [] if "content-length" in names else [f"Content-Length: {size}"]
+    first_line = f"{request.method} {target} HTTP/1.1"
+    lines = [first_line, *host, *map(": ".join, headers), *length, "", ""]
     head = _encode_head(request, names, lines)
-    if size <= MAX_SINGLE_WRITE and isinstance(body, bytes | bytearray | memoryview):
+    if size <= MAX_SINGLE_WRITE and not isinstance(cast("object", body), Upload):
         return (scheme, authority), [memoryview(head + body)]  # a memoryview's repr shows no header
     return (scheme, authority), [memoryview(head), *_buffers(body)]
 
