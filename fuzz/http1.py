@@ -64,14 +64,14 @@ def judge(pieces: Iterable[bytes], engine: Engine | None = None) -> Verdict:
 def receive(exchange: Exchange, piece: bytes) -> bool:
     """Hand `piece` in as the pump does: where there is room for it, else as bytes. Whether any of it was left over."""
     while piece and not exchange.done:
-        room = exchange.room()
+        room = exchange.get_buffer()
         if room is None:
             exchange.receive_data(piece)
             return False
         with room:
             count = min(len(room), len(piece))
             room[:count] = piece[:count]
-        exchange.filled(count)
+        exchange.buffer_updated(count)
         piece = piece[count:]
     return bool(piece)
 

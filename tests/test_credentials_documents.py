@@ -65,8 +65,8 @@ def test_names_may_be_in_any_case() -> None:
 
 def test_what_is_hidden() -> None:
     said = json_object(b'{"a": "hush", "b": {"c": "hush"}}', "here")
-    assert repr(said) == "Section(a, b)"
-    assert repr(xml_leaves(b"<a>hush</a>", "here")) == "Section(a)"
+    assert repr(said) == "RedactedMapping(a, b)"
+    assert repr(xml_leaves(b"<a>hush</a>", "here")) == "RedactedMapping(a)"
 
 
 def test_a_refusal_is_told_briefly() -> None:

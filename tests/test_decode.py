@@ -38,7 +38,7 @@ def error_of(status: int = 400, body: bytes = b"", **headers: str) -> ServiceErr
     return caught.value
 
 
-def test_an_output() -> None:
+def test_output_has_the_members_of_the_response() -> None:
     headers = (
         ("content-TYPE", "text/csv"),
         ("X-Amzn-Invoked-Production-Variant", "blue"),
@@ -71,14 +71,14 @@ def test_an_output() -> None:
     assert "caf" not in repr(output) and "0.5" not in repr(output)
 
 
-def test_a_truncated_success_is_an_error_that_knows_its_request_id() -> None:
+def test_truncated_success_raises_error_with_its_request_id() -> None:
     with pytest.raises(ResponseError) as caught:
         OPERATION.parse(Response(200, (("x-amzn-requestid", "r"),), b"0.", truncated=True))
     assert caught.value.metadata.request_id == "r"
 
 
 @pytest.mark.parametrize("kind", InvokeEndpoint.errors, ids=lambda kind: str(kind.default_code))
-def test_modelled_errors(kind: type[ServiceError]) -> None:
+def test_error_code_selects_the_modelled_class(kind: type[ServiceError]) -> None:
     body = json.dumps(
         {
             "Message": "no",
@@ -106,7 +106,7 @@ def test_modelled_errors(kind: type[ServiceError]) -> None:
         )
 
 
-def test_members_of_another_type_are_left_out() -> None:
+def test_error_members_of_another_type_are_none() -> None:
     error = error_of(
         424,
         b'{"OriginalStatusCode": "500", "OriginalMessage": 1, "Message": []}',
@@ -134,7 +134,7 @@ CODES = (
 
 @pytest.mark.parametrize("text", CODES)
 @pytest.mark.parametrize("place", ["x-amzn-errortype", "__type", "code", "Code"])
-def test_forms_of_a_code(place: str, text: str) -> None:
+def test_error_code_is_found_in_every_form(place: str, text: str) -> None:
     named = place.startswith("x-")
     error = (
         error_of(400, b"", **{place: text})
@@ -145,7 +145,7 @@ def test_forms_of_a_code(place: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", ":", "#", "a#", ":ValidationError", "a#:x"])
-def test_codes_that_say_nothing(text: str) -> None:
+def test_empty_error_code_falls_back_to_the_status(text: str) -> None:
     assert error_of(418, x_amzn_errortype=text).code == "418"
     assert (
         error_of(418, json.dumps({"code": "Other"}).encode(), x_amzn_errortype=text).code == "Other"
@@ -166,7 +166,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_bodies(body: bytes) -> None:
+def test_hostile_body_becomes_a_service_error(body: bytes) -> None:
     error = error_of(502, body)
     assert type(error) is ServiceError
     assert (error.code, error.status, error.message, error.body) == ("502", 502, "", body)
@@ -198,7 +198,7 @@ any_text = st.text(
     body=st.binary(max_size=60) | documents.map(lambda document: json.dumps(document).encode()),
     truncated=st.booleans(),
 )
-def test_any_response_gives_an_output_or_our_error(
+def test_any_response_gives_an_output_or_service_error(
     status: int, headers: list[tuple[str, str]], body: bytes, truncated: bool
 ) -> None:
     try:
@@ -227,7 +227,7 @@ def vector_cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", vector_cases())
-def test_vectors(case: Any) -> None:
+def test_responses_decode_like_the_published_vectors(case: Any) -> None:
     error = error_of(case["code"], case.get("body", "").encode(), **case.get("headers", {}))
     assert (error.code, error.status) == (case["target"], case["code"])
     params = case.get("params", {})
@@ -242,7 +242,7 @@ ERRORS = (
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeError) -> None:
+def test_error_is_one_printable_line_and_survives_pickling(error: SmRuntimeError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.args, vars(again), str(again)) == (
         type(error),
@@ -253,7 +253,7 @@ def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeErro
     assert str(error).isprintable()
 
 
-def test_a_session_token_that_the_service_quotes_is_blotted_out() -> None:
+def test_quoted_session_token_is_redacted() -> None:
     body = json.dumps(
         {
             "message": "The Canonical String should have been\n'POST\nx-amz-security-token:hush/+=\n\nhost'"

@@ -321,7 +321,7 @@ FEW = {
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_every_order_of_six_events(name: str) -> None:
+def test_every_order_of_six_events_matches_the_model(name: str) -> None:
     orders: list[tuple[str, ...]] = [()]
     ended = 0
     for order in orders:  # it grows while it is read
@@ -397,7 +397,9 @@ def outcome(pieces: list[bytes], engine: str) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("head", "tail"), TAILS, ids=[str(tail)[2:-1] for _, tail in TAILS])
-def test_every_cutting_says_the_same(head: bytes, tail: bytes, engine: str) -> None:
+def test_every_split_of_a_response_has_the_same_outcome(
+    head: bytes, tail: bytes, engine: str
+) -> None:
     whole = outcome([head + tail], "native")
     for pieces in every_cutting(tail):
         assert outcome([head, *pieces], engine) == whole, pieces
@@ -414,7 +416,7 @@ LONG = bytes(range(256)) * 8192  # 2 MiB: room grows once
     st.sampled_from((0, 1, 70)),
     st.booleans(),
 )
-def test_a_body_is_the_same_in_room_and_out_of_it(
+def test_body_is_the_same_with_and_without_the_buffer(
     pieces: list[tuple[bool, int]], excess: int, whole: bool
 ) -> None:
     """Bytes go where there is room or come in pieces, in turns; what is left over comes in a piece, and a cut is told."""
@@ -429,7 +431,7 @@ def test_a_body_is_the_same_in_room_and_out_of_it(
         *[(True, 1 << 20)] * 3 * whole,
         *[(False, len(raw))] * whole,
     ]:
-        room = exchange.room() if into_room else None
+        room = exchange.get_buffer() if into_room else None
         if exchange.done:
             break
         if room is None:
@@ -440,7 +442,7 @@ def test_a_body_is_the_same_in_room_and_out_of_it(
             with room:
                 count = min(len(room), size)
                 room[:count] = raw[taken : taken + count]
-            exchange.filled(count)
+            exchange.buffer_updated(count)
             taken += count
         assert exchange.bytes_received == taken
         assert exchange.done == (taken >= len(raw) - excess)
@@ -487,7 +489,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, str | None]] = {
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends_is_ended(name: str, engine: str) -> None:
+def test_endless_response_is_refused_within_its_limit(name: str, engine: str) -> None:
     start, piece, kind = ENDLESS[name]
     exchange = Exchange(Request("POST", "http://h/x", (), b""), engine=ENGINES[engine])
     exchange.max_body = MAX_ERROR_BODY

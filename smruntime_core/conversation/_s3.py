@@ -19,8 +19,9 @@ from ..effects import Flow, GetCredentials, Send
 from ..errors import ConstructionError, DispatchFailure, ServiceError
 from ..metadata import Metadata
 from ..signing import S3, sign
-from ..signing._canonical import encode_value
-from ..values._messages import Credentials, Request, Response, Scope
+from ..signing._canonical import percent_encode
+from ..values._credentials import Credentials, Scope
+from ..values._http import Request, Response
 from ..values._url import split_url
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
@@ -116,13 +117,13 @@ class ObjectReader:
         if found is None:  # without a key it would be the list of the bucket, taken for the answer
             raise ConstructionError("location", "s3://bucket/key, or a URL")
         bucket, key = found.groups()
-        path = "/".join(map(encode_value, key.split("/")))
+        path = "/".join(map(percent_encode, key.split("/")))
         if self._config.s3_endpoint_url is not None:
-            return f"{self._config.s3_endpoint_url}/{encode_value(bucket)}/{path}", True
+            return f"{self._config.s3_endpoint_url}/{percent_encode(bucket)}/{path}", True
         host = f"s3{'-fips' * self._config.use_fips}{'.dualstack' * self._config.use_dualstack}.{self._region}.{suffix}"
         if re.fullmatch(_LABEL, bucket):
             return f"https://{bucket}.{host}/{path}", True
-        return f"https://{host}/{encode_value(bucket)}/{path}", True
+        return f"https://{host}/{percent_encode(bucket)}/{path}", True
 
 
 def _may_pass(failure: DispatchFailure | ServiceError) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 
 ADVISORY = 900.0  # seconds before they expire, at most
 MANDATORY = 60.0

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ..effects import Flow
 from ..errors import CredentialsError, DispatchFailure
-from ..values._messages import Credentials, Request
+from ..values._credentials import Credentials
+from ..values._http import Request
 from ..values._url import split_authority, split_url
 from ._context import Blaming, ProviderContext, Source, Token, read_token
 from ._documents import credentials, explained, json_object

@@ -19,7 +19,8 @@ import re
 
 from ..effects import Flow, Send
 from ..errors import ConstructionError, CredentialsError, DispatchFailure
-from ..values._messages import Credentials, Request, Response
+from ..values._credentials import Credentials
+from ..values._http import Request, Response
 from ..values._record import Record
 from ..values._rules import ENDPOINT_URL
 from ._context import MAX_DOCUMENT, Blaming, ProviderContext, Source, Token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..effects import Flow, RunProcess
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import field
 from ._context import ProviderContext, Source
 from ._documents import credentials, json_object, number

@@ -65,7 +65,7 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
     Returns what to wait for, 0 if the exchange has enough.
     """
     for _ in range(_AT_ONCE):
-        room, received = exchange.head and exchange.room(), b""
+        room, received = exchange.head and exchange.get_buffer(), b""
         try:
             if room is None:
                 received = sock.recv(_PIECE)
@@ -91,9 +91,9 @@ def _receive(exchange: Exchange, sock: Sock) -> int:
             elif room is None:
                 exchange.receive_data(received)
             else:
-                exchange.filled(count)
+                exchange.buffer_updated(count)
         finally:
             del received  # what a traceback with locals would show
-        if exchange.done or not exchange.hungry():
+        if exchange.done or not exchange.needs_data():
             return 0
     return READ | AGAIN

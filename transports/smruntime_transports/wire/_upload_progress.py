@@ -20,7 +20,7 @@ class Beside:
         self._upload = upload
         self._notify = effect.notify
         self._progress = effect.progress
-        exchange.owed = 0 if upload is None else upload.size
+        exchange.bytes_to_supply = 0 if upload is None else upload.size
 
     def tell(self) -> None:
         """Report the progress."""
@@ -35,9 +35,9 @@ class Beside:
         """Supply more of the body if needed; return what to wait for instead of `mask`."""
         self.tell()
         exchange, upload = self._exchange, self._upload
-        if upload is not None and exchange.owed and exchange.data_to_send() is None:
-            size = min(PIECE, exchange.owed)
-            piece = yield from Supply(upload, upload.size - exchange.owed, size)
+        if upload is not None and exchange.bytes_to_supply and exchange.data_to_send() is None:
+            size = min(PIECE, exchange.bytes_to_supply)
+            piece = yield from Supply(upload, upload.size - exchange.bytes_to_supply, size)
             exchange.supply(piece)
             mask |= WRITE
         return mask

@@ -160,8 +160,8 @@ class Wire:
         limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         if limits.over():
             raise exchange.failure("timeout", "the time for the whole call is over")
-        if exchange.hungry():
-            aside = body.aside if exchange.owed else None
+        if exchange.needs_data():
+            aside = body.aside if exchange.bytes_to_supply else None
             yield from self._converse(body.connection, exchange, limits, aside, READ)
         data = exchange.take()
         body.slot.reusable = not data and exchange.reusable()
