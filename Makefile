@@ -12,6 +12,7 @@ test: lint
 	tools/test-contract-on 3.12 3.13
 	tools/test-lowest
 	tools/test-apart
+	tools/test-green
 
 # what CI cannot run; writes docs/test-all.md, which is committed
 test-all: .venv/wheel .venv/dev

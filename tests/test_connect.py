@@ -27,7 +27,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports.connect._happy_eyeballs import STAGGER, interleaved
+from smruntime_transports.connect._happy_eyeballs import STAGGER_SECONDS, interleaved
 from smruntime_transports.connect._resolver import Address, Resolver
 from smruntime_transports.nonblocking._connection import OPTIONS
 from smruntime_transports.wire._wire import Wire
@@ -50,7 +50,7 @@ def outcomes(name: str, url: str, look: Look, *, calls: int = 1, **settings: Any
     client = KINDS[name](
         region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=ONCE, **settings
     )
-    client._wire._connector._names = Resolver(look)
+    client._wire._connector._resolver = Resolver(look)
     found: list[Any] = []
 
     def block() -> None:
@@ -188,7 +188,7 @@ def test_an_address_that_swallows_packets_costs_a_quarter_of_a_second(name: str)
         )
         seconds = time.monotonic() - begun
     assert isinstance(outcome, InvokeEndpointOutput), outcome
-    assert STAGGER <= seconds < STAGGER + 2
+    assert STAGGER_SECONDS <= seconds < STAGGER_SECONDS + 2
     gc.collect()  # trio's and asyncio's own
     if before:
         assert len(os.listdir("/proc/self/fd")) <= before + 2, "the loser was closed"
@@ -221,15 +221,15 @@ def test_a_forked_child_asks_for_itself() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
     names = Resolver(lambda host, port: [at("127.0.0.1", port)])
-    names._under_way[os.getpid(), "some.test", 1] = names._ask(
+    names._running_lookups[os.getpid(), "some.test", 1] = names._join_lookup(
         "other.test", 1
     )  # one that will never be answered
     child = os.fork()
     if not child:
         os._exit(
             0
-            if names._ask("some.test", 1)
-            is not names._under_way.get((os.getppid(), "some.test", 1))
+            if names._join_lookup("some.test", 1)
+            is not names._running_lookups.get((os.getppid(), "some.test", 1))
             else 1
         )
     assert os.waitpid(child, 0)[1] == 0
@@ -242,7 +242,7 @@ def test_sockets_are_set_as_the_caller_says() -> None:
     """After ours, so that the caller's hold."""
     with acting(lambda peer: peer.idle()) as stage:
         wire = Wire(time.monotonic, {"socket_options": [KEEPIDLE]})
-        flow = wire._connector.reach("127.0.0.1", port_of(stage.url), lambda: 5.0)
+        flow = wire._connector.connect_to_host("127.0.0.1", port_of(stage.url), lambda: 5.0)
         connection = run(flow, sockets.SocketIO(wire))
         assert isinstance(connection.sock, socket.socket)
         found = [connection.sock.getsockopt(level, name) for level, name, _ in (*OPTIONS, KEEPIDLE)]

@@ -1,8 +1,16 @@
-"""Whose turn it is to renew credentials: the part of it that has no colour.
+"""Refresh the credentials of a client once for all callers.
 
-A `Cache` knows when they are to be renewed. A renewal is a flow of the provider's, run once for everybody, in a thread or a task of its
-own: whoever began it may be cancelled or run out of time, and the others get what it came to. What needs nothing from outside (keys
-in the environment, keys given) is over with the first step of its flow, and nothing is begun.
+A `Cache` of the core decides when they are to be refreshed. One refresh runs at a time, as a flow
+of the provider's in a thread or task of its own: the caller that starts it may be cancelled or run
+out of time, and the other callers still get its outcome.
+
+    cached credentials    refresh               caller
+    fresh                 none                  uses the cached ones
+    getting old           started if need be    uses the cached ones
+    too old, or none      started if need be    waits
+
+A provider that needs no I/O (keys in the environment, or given) ends with the first step of its
+flow, and no thread or task is started.
 """
 
 from __future__ import annotations
@@ -20,131 +28,130 @@ from ..nonblocking._waiting import Latch, Spawn, WaitTurn
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 
 
 class CredentialRefresh(Latch):
-    """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
+    """A refresh that is running, which opens at its end.
 
-    def __init__(self, home: object) -> None:
+    `owner` is the process or the event loop that runs it; other owners ignore it.
+    """
+
+    def __init__(self, owner: object) -> None:
         super().__init__()
-        self.home = home
+        self.owner: object = owner
         self.error: SmRuntimeError | None = None
 
 
 class CredentialRefresher:
-    """The credentials of one client, and the renewal in flight if there is one."""
+    """The cached credentials of one client, and the refresh that is running, if there is one."""
 
-    def __init__(self, given: ProviderLike | None, world: ProviderContext) -> None:
-        self.cache = Cache(world.clock.time, world.random)
-        self._given = given
-        self._world = world
-        self._renewal: CredentialRefresh | None = None
-        self._lock = threading.Lock()
+    def __init__(self, provider: ProviderLike | None, provider_context: ProviderContext) -> None:
+        self.cache: Cache = Cache(provider_context.clock.time, provider_context.random)
+        self._provider = provider
+        self._provider_context = provider_context
+        self._running_refresh: CredentialRefresh | None = None
+        self._refresh_lock = threading.Lock()
 
-    def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
-        """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
-        renewal, flow, wait = self._join(effect.rejected, home)
-        if renewal is not None and flow is not None:
-            yield from Spawn(flow, partial(self._settle, renewal))
-        if renewal is not None and wait:
-            place = renewal.join()
-            yield from WaitTurn(place, effect.timeout)
-            if not place.called:
-                raise CredentialsError(
-                    f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched"
-                )
-        return self._keys(renewal)
+    def fetch(self, effect: GetCredentials, owner: object) -> Flow[Credentials]:
+        """Return credentials, after a refresh if need be; raises `CredentialsError`."""
+        running_refresh, provider_flow, must_wait = self._join_refresh(effect.rejected, owner)
+        if running_refresh is not None and provider_flow is not None:
+            yield from Spawn(provider_flow, partial(self._finish_refresh, running_refresh))
+        if running_refresh is not None and must_wait:
+            ticket = running_refresh.join()
+            yield from WaitTurn(ticket, effect.timeout)
+            if not ticket.called:
+                late_message = f"no credentials within {effect.timeout or 0.0:.3g} s"
+                raise CredentialsError(f"{late_message}: they are still being fetched")
+        return self._fetched_credentials(running_refresh)
 
-    def _join(
-        self, rejected: Credentials | None, home: object
+    def _join_refresh(
+        self, rejected: Credentials | None, owner: object
     ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
-        """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
-        with self._lock:
-            cache, renewal = self.cache, self._renewal
-            if renewal is not None and renewal.home != home:
-                cache.abandoned()
-            advice = cache.advise(rejected)
-            if advice == "use":
+        """Return the running refresh, its flow if the caller must start it, and whether to wait."""
+        with self._refresh_lock:
+            credential_cache, running_refresh = self.cache, self._running_refresh
+            if running_refresh is not None and running_refresh.owner != owner:
+                credential_cache.abandoned()
+            cache_advice = credential_cache.advise(rejected)
+            if cache_advice == "use":
                 return None, None, False
-            flow = None
-            if cache.begin():
-                self._renewal = renewal = CredentialRefresh(home)
-                flow = fetch_credentials(self._given, self._world.anew())
-        if flow is not None and renewal is not None:
-            flow = self._first_step(flow, renewal)
-        return renewal, flow, advice == "wait"
+            provider_flow = None
+            if credential_cache.begin():
+                self._running_refresh = running_refresh = CredentialRefresh(owner)
+                provider_flow = fetch_credentials(self._provider, self._provider_context.anew())
+        if provider_flow is not None and running_refresh is not None:
+            provider_flow = self._run_first_step(provider_flow, running_refresh)
+        return running_refresh, provider_flow, cache_advice == "wait"
 
-    def _settle(self, renewal: CredentialRefresh, outcome: object) -> None:
-        """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
-        with self._lock:
-            if self._renewal is renewal:
-                self._renewal = None
-                renewal.error = self._note(outcome)
-        renewal.open()
+    def _finish_refresh(self, running_refresh: CredentialRefresh, outcome: object) -> None:
+        """Record credentials, an error, or None if the flow was cut off; wake the callers."""
+        with self._refresh_lock:
+            if self._running_refresh is running_refresh:
+                self._running_refresh = None
+                running_refresh.error = self._record_outcome(outcome)
+        running_refresh.open()
 
-    def _keys(self, renewal: CredentialRefresh | None) -> Credentials:
-        """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
-        found = self.cache.valid()
-        if found is not None:
-            return found
-        error = renewal.error if renewal else None
-        if error is None:
-            raise CredentialsError(
-                "fetching credentials was interrupted, or they have just expired: call again"
-            )
-        tried = error.tried if isinstance(error, CredentialsError) else ()
-        raise CredentialsError(
-            str(error), tried=tried
-        ) from error  # a new one: it may be raised in many places at once
+    def _fetched_credentials(self, running_refresh: CredentialRefresh | None) -> Credentials:
+        """Return valid credentials; raises the refresh's error as a `CredentialsError`."""
+        credentials = self.cache.valid()
+        if credentials is not None:
+            return credentials
+        refresh_error = running_refresh.error if running_refresh else None
+        if refresh_error is None:
+            interruption_message = "fetching credentials was interrupted, or they have just expired"
+            raise CredentialsError(f"{interruption_message}: call again")
+        tried_sources = refresh_error.tried if isinstance(refresh_error, CredentialsError) else ()
+        # a copy for each caller, since several may raise it at once
+        raise CredentialsError(str(refresh_error), tried=tried_sources) from refresh_error
 
-    def _note(self, outcome: object) -> SmRuntimeError | None:
-        cache = self.cache
+    def _record_outcome(self, outcome: object) -> SmRuntimeError | None:
+        credential_cache = self.cache
         if outcome is None:
-            cache.abandoned()
+            credential_cache.abandoned()
             return None
         if isinstance(outcome, Credentials):
             try:
-                cache.done(outcome)
+                credential_cache.done(outcome)
                 return None
-            except CredentialsError as error:
-                return error
-            except (
-                Exception
-            ) as error:  # a time that is no number, say: whoever waits must hear of it
-                outcome = error
-        cache.failed()
+            except CredentialsError as refresh_error:
+                return refresh_error
+            except Exception as refresh_error:  # `expires_at` is not a number, for instance
+                outcome = refresh_error
+        credential_cache.failed()
         if isinstance(outcome, SmRuntimeError):
             return outcome
-        wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
-        wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
-        return wrapped
+        error_name = type(outcome).__name__
+        wrapped_error = CredentialsError(f"the credentials provider raised {error_name}")
+        wrapped_error.__cause__ = outcome if isinstance(outcome, BaseException) else None
+        return wrapped_error
 
-    def _first_step(
-        self, flow: Flow[Credentials], renewal: CredentialRefresh
+    def _run_first_step(
+        self, provider_flow: Flow[Credentials], running_refresh: CredentialRefresh
     ) -> Flow[Credentials] | None:
-        """What is left of `flow`; None if that was all."""
+        """Return the rest of `provider_flow`, None if it ended with its first step."""
         try:
-            effect = flow.send(None)
+            effect = provider_flow.send(None)
         except StopIteration as end:
-            self._settle(renewal, end.value)
-        except Exception as error:
-            self._settle(renewal, error)
+            self._finish_refresh(running_refresh, end.value)
+        except Exception as refresh_error:
+            self._finish_refresh(running_refresh, refresh_error)
         except BaseException:
-            self._settle(renewal, None)
+            self._finish_refresh(running_refresh, None)
             raise
         else:
-            return _rest(effect, flow)
+            return _remaining_flow(provider_flow, effect)
         return None
 
 
-def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
-    """A flow that has asked for `effect` already, as one that is about to."""
+def _remaining_flow(provider_flow: Flow[ResultT], effect: Effect[object]) -> Flow[ResultT]:
+    """Return a flow that continues `provider_flow`, which has asked for `effect` already."""
     try:
         while True:
             try:
-                effect = flow.send((yield effect))
+                effect = provider_flow.send((yield effect))
             except StopIteration as end:
-                return cast("T", end.value)
+                return cast("ResultT", end.value)
     finally:
-        flow.close()
+        provider_flow.close()
