@@ -589,7 +589,7 @@ def test_client_that_reads_a_wrong_variable_shows_no_password(
     try:
         sockets.Client(region="us-east-1", trust_env=True)
     except ConstructionError as refusal:
-        assert PASSWORD not in shown(refusal)  # noqa: PT017 - one of them is taken
+        assert PASSWORD not in shown(refusal)
 
 
 PASSWORDS = [

@@ -239,7 +239,7 @@ def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
             for thread in threads:
                 thread.join()
             assert client._wire is not None
-            return reached, client._wire._pool.idle
+            return reached, client._wire._pool.idle_connections
 
 
 def test_a_manager_that_blocks_limits_connections() -> None:

@@ -22,7 +22,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports.wire._pool import MOST
+from smruntime_transports.wire._pool import DEFAULT_MAX_CONNECTIONS
 
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted
@@ -119,13 +119,13 @@ def test_no_more_connections_are_kept_than_that() -> None:
         async with on_asyncio.AsyncClient(
             region="us-east-1", endpoint_url=url, credentials=CREDENTIALS
         ) as client:
-            await asyncio.gather(*(client.call(IRIS) for _ in range(MOST + 20)))
+            await asyncio.gather(*(client.call(IRIS) for _ in range(DEFAULT_MAX_CONNECTIONS + 20)))
             assert client._wire is not None
-            return client._wire._pool.idle
+            return client._wire._pool.idle_connections
 
-    answers = [OK] * (MOST + 20)
+    answers = [OK] * (DEFAULT_MAX_CONNECTIONS + 20)
     with scripted(0.5, *answers) as server:
-        assert drive_asyncio(lambda: main(server.url)) <= MOST
+        assert drive_asyncio(lambda: main(server.url)) <= DEFAULT_MAX_CONNECTIONS
 
 
 def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
@@ -137,7 +137,7 @@ def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
             client.close()
             list(stream.bytes())
         assert client._wire is not None
-        assert client._wire._pool.idle == 0
+        assert client._wire._pool.idle_connections == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
@@ -190,7 +190,7 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
         assert client._wire is not None
-        assert client._wire._pool.idle == 0
+        assert client._wire._pool.idle_connections == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])

@@ -209,8 +209,11 @@ class Stream(Generic[OutputT_co]):
 
     def close(self) -> None:
         """Let go of what has not been received; never waits."""
-        if self._failure is None:
-            self._failed(TruncatedStream("the stream was closed before its end"))
+        try:
+            if self._failure is None:
+                self._failed(TruncatedStream("the stream was closed before its end"))
+        finally:
+            self._body.abort()  # again: an interrupt may have ended an earlier one
 
 
 def started(parser: ResponseParser) -> ResponseStarted:

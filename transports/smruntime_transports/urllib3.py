@@ -58,8 +58,9 @@ from .connect._tls import TLS
 from .nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
 from .nonblocking._retry import Left, broken, not_sent
 from .nonblocking._time_limits import TimeLimits
-from .wire._pool import MOST, Pool
-from .wire._wire import Wire, WireSettings, conceal, connector_of
+from .wire._pool import DEFAULT_MAX_CONNECTIONS, Pool
+from .wire._wire import Wire
+from .wire._wire_settings import WireSettings, conceal_proxy, make_connector
 
 _UNLIMITED = 1_000_000  # connections of a manager that does not make its callers wait
 _TLS_SETTINGS = ("ssl_", "ca_", "cert_", "assert_")  # how their names begin
@@ -243,7 +244,7 @@ class Client(BaseClient):
         super().__init__(**cast("WireClientSettings", settings))
 
     def _make_wire(self, settings: Settings) -> Wire:
-        conceal(cast("WireSettings", settings))
+        conceal_proxy(cast("WireSettings", settings))
         chosen = {
             name: value for name, value in settings.items() if name in WireSettings.__annotations__
         }
@@ -252,7 +253,7 @@ class Client(BaseClient):
 
 def _wire(settings: WireSettings, manager: urllib3.PoolManager | None) -> Wire:
     clock = time.monotonic
-    most = kept = settings.get("max_connections", MOST)
+    most = kept = settings.get("max_connections", DEFAULT_MAX_CONNECTIONS)
     if manager is None:
         manager = urllib3.PoolManager()
     elif not isinstance(manager, urllib3.PoolManager):
@@ -262,5 +263,5 @@ def _wire(settings: WireSettings, manager: urllib3.PoolManager | None) -> Wire:
     else:
         kept = manager.connection_pool_kw.get("maxsize", 1)
         most = kept if manager.connection_pool_kw.get("block") else _UNLIMITED
-    connector = connector_of(clock, settings, partial(ManagedConnector, manager))
+    connector = make_connector(clock, settings, partial(ManagedConnector, manager))
     return Wire(clock, settings, connector, Pool(clock, most, kept))

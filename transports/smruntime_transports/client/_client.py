@@ -42,14 +42,15 @@ from smruntime_core.effects import FileContents, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
 from ..system._io import BlockingSystem
-from ..wire._wire import Wire, WireSettings
+from ..wire._wire import Wire
+from ..wire._wire_settings import WireSettings
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Settings, WireClientSettings, describe
 from ._setup import Configurable, Setup
-from ._streams import AsyncResponseStream, OpeningStream, ResponseStream
+from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT", bound="BaseClient")
@@ -229,7 +230,12 @@ class Client(BaseClient):
         self, operation: InvokeEndpointWithResponseStream
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
         """Begin `operation` and return its answer, to be used in a `with` block; raises like `call` if no answer begins."""
-        return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
+        opening = OpeningIO(self._io)
+        try:
+            return ResponseStream(run(self._ready().stream(operation), opening), self._io)
+        except BaseException:  # an interrupt may come when the stream is open already
+            opening.abort()
+            raise
 
     @boundary
     def submit(self, operation: InvokeEndpointAsync) -> Job:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypedDict
 from smruntime_core import RetryPolicy, Timeouts
 from smruntime_core.notices import Notice
 
-from ..wire._wire import EngineName, WireSettings
+from ..wire._wire_settings import EngineName, WireSettings
 
 if TYPE_CHECKING:
     import ssl

@@ -51,7 +51,7 @@ class Setup:
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
         self.io: object = None  # of an asynchronous client, once an event loop runs
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may make a call
         known = self._config(Configuration(profile="", region=settings.get("region") or "unknown"))
         self.config = known if settings.get("region") is not None else None
 
@@ -72,7 +72,7 @@ class Setup:
             clock=time,
             random=random.random,
             retries=retries,
-            lock=threading.Lock(),
+            lock=threading.RLock(),
             observe=both(settings.get("observe"), logging_observer()),
             app_id=found.app_id,
         )

@@ -7,6 +7,7 @@ early and the connection is closed; read to the end and it is kept.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
@@ -24,6 +25,7 @@ from smruntime_core import (
 from ._boundary import without_internals
 
 if TYPE_CHECKING:
+    from smruntime_core.effects import Open, StreamingResponse
     from smruntime_core.payload import JSON, ServerSentEvent
     from smruntime_core.streaming import ResponseEvent, Stream
 
@@ -90,7 +92,7 @@ class _Headed(Generic[OutputT]):
         return partial(self._stream.decoded, JSONRecordDecoder())
 
 
-class ResponseStream(_Headed[OutputT]):
+class ResponseStream(_Headed[OutputT], AbstractContextManager["ResponseStream[OutputT]"]):
     """A streamed answer, read by blocking. Each method goes on where the last stopped; use one."""
 
     def __init__(self, stream: Stream[OutputT], io: SyncIO) -> None:
@@ -135,16 +137,40 @@ class ResponseStream(_Headed[OutputT]):
         except SmRuntimeError as error:
             raise without_internals(error)  # noqa: B904 - it is the same error
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        finally:
+            self.close()  # does something only if an interrupt ended the first one
+
+
+class OpeningIO:
+    """The IO of a client while it opens a stream; it remembers the response that it opened.
+
+    `abort` closes that if an exception of a signal handler comes before the caller has the stream.
+    """
+
+    def __init__(self, io: SyncIO) -> None:
+        self._io = io
+        self._opened: StreamingResponse | None = None
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._io, name)  # an IO need not have `open`
+        return self._open if name == "open" else found
+
+    def _open(self, effect: Open) -> StreamingResponse:
+        self._opened = self._io.open(effect)
+        return self._opened
+
+    def abort(self) -> None:
+        """Close the response, if one has been opened."""
+        if self._opened is not None:
+            self._opened.body.abort()
 
 
 class AsyncResponseStream(_Headed[OutputT]):

@@ -23,13 +23,16 @@ def wanted(error: OSError, mask: int) -> int:
     """Return what to wait for before trying again, 0 if `error` is final."""
     if isinstance(error, BlockingIOError):
         return mask
-    if not _is_of_tls(error):
-        return 0
-    import ssl
+    if _is_of_tls(error):
+        import ssl
 
-    if isinstance(error, ssl.SSLWantReadError):
-        return READ
-    return WRITE if isinstance(error, ssl.SSLWantWriteError) else 0
+        if isinstance(error, ssl.SSLWantReadError):
+            return READ
+        if isinstance(error, ssl.SSLWantWriteError):
+            return WRITE
+    if error.errno is None:  # a signal handler raised it, such as a `TimeoutError` of its own
+        raise error
+    return 0
 
 
 def fault(error: OSError) -> tuple[Kind, str]:

@@ -1,25 +1,25 @@
-"""Refresh the credentials of a client once for all callers.
+"""Refreshing credentials once for all callers that need them.
 
-A `Cache` of the core decides when they are to be refreshed. One refresh runs at a time, as a flow
-of the provider's in a thread or task of its own: the caller that starts it may be cancelled or run
-out of time, and the other callers still get its outcome.
+A `Cache` knows when credentials are to be refreshed. A refresh is a flow of the provider's. It runs
+in a thread or task of its own, so the caller that began it may be cancelled or run out of time, and
+the others still get the outcome:
 
-    cached credentials    refresh               caller
-    fresh                 none                  uses the cached ones
-    getting old           started if need be    uses the cached ones
-    too old, or none      started if need be    waits
+    caller ──> begin ──> Spawn ──> thread or task ──> finish(outcome) ──> wakes the callers
+                                                                              │
+    caller: the cache takes the outcome up, under the lock  <─────────────────┘
 
-A provider that needs no I/O (keys in the environment, or given) ends with the first step of its
-flow, and no thread or task is started.
+A source that needs nothing from outside (given keys, the environment) is asked in the caller itself,
+and nothing is spawned. An exception of a signal handler may come at any point: a refresh that does
+not run is finished without an outcome, and its callers begin another.
 """
 
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from smruntime_core import Credentials, CredentialsError, SmRuntimeError
+from smruntime_core.conversation import Deadline
 from smruntime_core.credentials import Cache, ProviderContext, fetch_credentials
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
@@ -28,130 +28,143 @@ from ..nonblocking._waiting import Latch, Spawn, WaitTurn
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
 
-ResultT = TypeVar("ResultT")
+T = TypeVar("T")
 
 
 class CredentialRefresh(Latch):
-    """A refresh that is running, which opens at its end.
+    """One refresh, which opens when it is finished.
 
-    `owner` is the process or the event loop that runs it; other owners ignore it.
+    `home` is the process or loop where it runs: one that was begun elsewhere is not waited for.
     """
 
-    def __init__(self, owner: object) -> None:
+    def __init__(self, home: object) -> None:
         super().__init__()
-        self.owner: object = owner
-        self.error: SmRuntimeError | None = None
+        self.home: object = home
+        self.outcome: object = None  # credentials, an error, or None if it was cut off
+        self.error: SmRuntimeError | None = None  # once the cache has taken the outcome up
+
+    def finish(self, outcome: object) -> None:
+        """Wake the callers. Only the first outcome counts."""
+        if not self.opened:
+            self.outcome = outcome
+        self.open()
 
 
 class CredentialRefresher:
-    """The cached credentials of one client, and the refresh that is running, if there is one."""
+    """The credentials of one client, and the refresh in flight if there is one."""
 
-    def __init__(self, provider: ProviderLike | None, provider_context: ProviderContext) -> None:
-        self.cache: Cache = Cache(provider_context.clock.time, provider_context.random)
+    def __init__(self, provider: ProviderLike | None, context: ProviderContext) -> None:
+        self.cache: Cache = Cache(context.clock.time, context.random)
         self._provider = provider
-        self._provider_context = provider_context
-        self._running_refresh: CredentialRefresh | None = None
-        self._refresh_lock = threading.Lock()
+        self._context = context
+        self._in_flight: CredentialRefresh | None = None
+        self._lock = threading.RLock()  # a signal handler may make a call
 
-    def fetch(self, effect: GetCredentials, owner: object) -> Flow[Credentials]:
-        """Return credentials, after a refresh if need be; raises `CredentialsError`."""
-        running_refresh, provider_flow, must_wait = self._join_refresh(effect.rejected, owner)
-        if running_refresh is not None and provider_flow is not None:
-            yield from Spawn(provider_flow, partial(self._finish_refresh, running_refresh))
-        if running_refresh is not None and must_wait:
-            ticket = running_refresh.join()
-            yield from WaitTurn(ticket, effect.timeout)
-            if not ticket.called:
-                late_message = f"no credentials within {effect.timeout or 0.0:.3g} s"
-                raise CredentialsError(f"{late_message}: they are still being fetched")
-        return self._fetched_credentials(running_refresh)
+    def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
+        """Return credentials after a refresh, this caller's or another's; raises `CredentialsError`.
 
-    def _join_refresh(
-        self, rejected: Credentials | None, owner: object
-    ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
-        """Return the running refresh, its flow if the caller must start it, and whether to wait."""
-        with self._refresh_lock:
-            credential_cache, running_refresh = self.cache, self._running_refresh
-            if running_refresh is not None and running_refresh.owner != owner:
-                credential_cache.abandoned()
-            cache_advice = credential_cache.advise(rejected)
-            if cache_advice == "use":
-                return None, None, False
-            provider_flow = None
-            if credential_cache.begin():
-                self._running_refresh = running_refresh = CredentialRefresh(owner)
-                provider_flow = fetch_credentials(self._provider, self._provider_context.anew())
-        if provider_flow is not None and running_refresh is not None:
-            provider_flow = self._run_first_step(provider_flow, running_refresh)
-        return running_refresh, provider_flow, cache_advice == "wait"
+        If the refresh is cut off, as by an interrupt of its caller, begin another, once.
+        """
+        deadline = Deadline(self._context.clock, effect.timeout)
+        for _ in range(2):
+            joined, must_wait = yield from self._join(effect.rejected, home)
+            if joined is not None and must_wait:
+                ticket = joined.join()
+                yield from WaitTurn(ticket, deadline.left())
+                if not ticket.called:
+                    waited = f"no credentials within {effect.timeout or 0.0:.3g} s"
+                    raise CredentialsError(f"{waited}: they are still being fetched")
+                self._take_up_outcome(joined)
+            if joined is None or joined.outcome is not None or not must_wait:
+                break
+        return self._valid_credentials(joined)
 
-    def _finish_refresh(self, running_refresh: CredentialRefresh, outcome: object) -> None:
-        """Record credentials, an error, or None if the flow was cut off; wake the callers."""
-        with self._refresh_lock:
-            if self._running_refresh is running_refresh:
-                self._running_refresh = None
-                running_refresh.error = self._record_outcome(outcome)
-        running_refresh.open()
+    def _join(
+        self, rejected: Credentials | None, home: object
+    ) -> Flow[tuple[CredentialRefresh | None, bool]]:
+        """Return the refresh in flight, begun here if needed, and whether to wait for it."""
+        refresh = CredentialRefresh(home)
+        try:
+            with self._lock:
+                cache, in_flight = self.cache, self._in_flight
+                if in_flight is not None and in_flight.opened:
+                    self._take_up_outcome(in_flight)
+                    in_flight = None
+                if in_flight is None or in_flight.home != home:
+                    cache.abandoned()
+                advice = cache.advise(rejected)
+                if advice == "use":
+                    return None, False
+                if not cache.begin():
+                    return in_flight, advice == "wait"
+                self._in_flight = refresh
+            yield from self._run(refresh)
+        except BaseException:  # an interrupt: no caller may wait for what does not run
+            refresh.finish(None)
+            raise
+        return refresh, advice == "wait"
 
-    def _fetched_credentials(self, running_refresh: CredentialRefresh | None) -> Credentials:
-        """Return valid credentials; raises the refresh's error as a `CredentialsError`."""
-        credentials = self.cache.valid()
-        if credentials is not None:
-            return credentials
-        refresh_error = running_refresh.error if running_refresh else None
-        if refresh_error is None:
-            interruption_message = "fetching credentials was interrupted, or they have just expired"
-            raise CredentialsError(f"{interruption_message}: call again")
-        tried_sources = refresh_error.tried if isinstance(refresh_error, CredentialsError) else ()
-        # a copy for each caller, since several may raise it at once
-        raise CredentialsError(str(refresh_error), tried=tried_sources) from refresh_error
+    def _run(self, refresh: CredentialRefresh) -> Flow[None]:
+        """Take the first step of the provider's flow, and spawn what is left of it."""
+        flow = fetch_credentials(self._provider, self._context.anew())
+        try:
+            first_effect = flow.send(None)
+        except StopIteration as end:
+            refresh.finish(end.value)
+        except SmRuntimeError as error:
+            refresh.finish(error)
+        else:
+            yield from Spawn(_resumed(first_effect, flow), refresh.finish)
 
-    def _record_outcome(self, outcome: object) -> SmRuntimeError | None:
-        credential_cache = self.cache
+    def _take_up_outcome(self, refresh: CredentialRefresh) -> None:
+        """Have the cache take up the outcome of a refresh that is finished; once."""
+        with self._lock:
+            if self._in_flight is refresh:
+                refresh.error = self._update_cache(refresh.outcome)
+                self._in_flight = None
+
+    def _update_cache(self, outcome: object) -> SmRuntimeError | None:
+        cache = self.cache
         if outcome is None:
-            credential_cache.abandoned()
+            cache.abandoned()
             return None
         if isinstance(outcome, Credentials):
             try:
-                credential_cache.done(outcome)
+                cache.done(outcome)
                 return None
-            except CredentialsError as refresh_error:
-                return refresh_error
-            except Exception as refresh_error:  # `expires_at` is not a number, for instance
-                outcome = refresh_error
-        credential_cache.failed()
+            except CredentialsError as error:
+                return error
+            except TypeError as error:  # an expiry that is no number
+                outcome = error
+        cache.failed()
         if isinstance(outcome, SmRuntimeError):
             return outcome
-        error_name = type(outcome).__name__
-        wrapped_error = CredentialsError(f"the credentials provider raised {error_name}")
-        wrapped_error.__cause__ = outcome if isinstance(outcome, BaseException) else None
-        return wrapped_error
+        wrapped = CredentialsError(f"the credentials provider raised {type(outcome).__name__}")
+        wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
+        return wrapped
 
-    def _run_first_step(
-        self, provider_flow: Flow[Credentials], running_refresh: CredentialRefresh
-    ) -> Flow[Credentials] | None:
-        """Return the rest of `provider_flow`, None if it ended with its first step."""
-        try:
-            effect = provider_flow.send(None)
-        except StopIteration as end:
-            self._finish_refresh(running_refresh, end.value)
-        except Exception as refresh_error:
-            self._finish_refresh(running_refresh, refresh_error)
-        except BaseException:
-            self._finish_refresh(running_refresh, None)
-            raise
-        else:
-            return _remaining_flow(provider_flow, effect)
-        return None
+    def _valid_credentials(self, refresh: CredentialRefresh | None) -> Credentials:
+        """Return what to sign with; raises `CredentialsError` with the error of `refresh`."""
+        credentials = self.cache.valid()
+        if credentials is not None:
+            return credentials
+        error = refresh.error if refresh else None
+        if error is None:
+            raise CredentialsError(
+                "fetching credentials was interrupted, or they have just expired: call again"
+            )
+        tried = error.tried if isinstance(error, CredentialsError) else ()
+        # a new one, since many callers may raise it at once
+        raise CredentialsError(str(error), tried=tried) from error
 
 
-def _remaining_flow(provider_flow: Flow[ResultT], effect: Effect[object]) -> Flow[ResultT]:
-    """Return a flow that continues `provider_flow`, which has asked for `effect` already."""
+def _resumed(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
+    """Return a flow that yields `effect`, which `flow` has yielded already, and goes on with `flow`."""
     try:
         while True:
             try:
-                effect = provider_flow.send((yield effect))
+                effect = flow.send((yield effect))
             except StopIteration as end:
-                return cast("ResultT", end.value)
+                return cast("T", end.value)
     finally:
-        provider_flow.close()
+        flow.close()
