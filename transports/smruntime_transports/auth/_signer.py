@@ -44,7 +44,10 @@ class Signer:
     """Base of the signers; with `origin` ("https://host") it signs for that origin only."""
 
     def __init__(self, origin: str | None) -> None:
-        self._origin: Origin | None = None if origin is None else parse_origin(origin)
+        try:
+            self._origin: Origin | None = None if origin is None else parse_origin(origin)
+        except ConstructionError as error:
+            raise ConstructionError("origin", error.rule, f"found {origin!r}") from None
 
     def apply(
         self,
