@@ -16,6 +16,7 @@ from collections.abc import Callable
 from random import Random
 from time import monotonic
 
+from auth import auth
 from decoders import DECODERS
 from http1 import FULL, Differential
 from local import local
@@ -64,7 +65,7 @@ def run(name: str, target: Callable[[Random], None], options: argparse.Namespace
 def main() -> None:
     options = _PARSER.parse_args()
     differential = Differential()
-    targets = {"http1": differential.case, "local": local} | {
+    targets = {"http1": differential.case, "local": local, "auth": auth} | {
         target.__name__: target for target in (*DECODERS, *SIGNATURES)
     }
     if unknown := set(options.targets) - set(targets):

@@ -618,7 +618,7 @@ def alive(process_id: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def ends(process_id: int, seconds: float = 3.0) -> bool:
+def ends(process_id: int, seconds: float = 15.0) -> bool:
     """Return whether a process ends within `seconds`."""
     deadline = time.monotonic() + seconds
     while alive(process_id) and time.monotonic() < deadline:
@@ -626,7 +626,7 @@ def ends(process_id: int, seconds: float = 3.0) -> bool:
     return not alive(process_id)
 
 
-def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
+def written(path: Path, lines: int, seconds: float = 30.0) -> list[int]:
     """Wait until `path` has so many lines, and return them as numbers."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

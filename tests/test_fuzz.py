@@ -15,6 +15,7 @@ CASES = {
     "streamed_answer": 20_000,
     "payload": 20_000,
     "local": 3_000,
+    "auth": 5_000,
 }
 WITHOUT_A_ROW = (
     "import http1; http1.TABLE = tuple(row for row in http1.TABLE if row.name != 'a folded line')"
@@ -26,6 +27,9 @@ OURS_TRUSTS_HOST = (
 )
 OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
 _bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""
+OURS_SIGNS_ELSEWHERE = (
+    "from smruntime_transports.auth import Signer; Signer._may_sign = lambda *a: True"
+)
 OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
 
 
@@ -44,6 +48,7 @@ TARGETS = [
     *(
         "http1",
         "local",
+        "auth",
         "event_stream",
         "streamed_answer",
         "payload",
@@ -68,6 +73,7 @@ def test_damage_does_none(target: str) -> None:
         ("http1", OURS_SLACK, "no reason is known (reuse)"),
         ("profiles", OURS_LEAKS, "IndexError"),
         ("signature", OURS_TRUSTS_HOST, "instead of"),
+        ("auth", OURS_SIGNS_ELSEWHERE, "signed for"),
     ],
 )
 def test_what_is_wrong_is_found_and_found_again(target: str, first: str, says: str) -> None:

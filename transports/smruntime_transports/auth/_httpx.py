@@ -1,36 +1,129 @@
-"""What httpx and its fork httpx2 share: one request as a flow without I/O, which both drive blocking or awaited.
+"""The authentication flow of httpx and its fork httpx2, which both run it sync or async.
 
-The library follows redirects inside the flow, with the signature of the first URL. So where the answer to a redirected request
-is a refusal, that request is signed and sent once more.
+The library follows redirects inside the flow, with a copy of the headers of the first request. On a
+change of origin it removes `Authorization` from the copy (except from http to https), but keeps the
+session token. So a signed request has headers whose copies lack the signature:
+
+    request.headers             signed, and so sent
+    Headers(request.headers)    unsigned; the headers of a redirected request
+
+If a redirected request is refused (401, 403) within the first origin, the flow signs it and sends
+it once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import cache
 from typing import Any, TypeVar
 
-from . import REDIRECTS, Signer, same_origin
+from smruntime_core import ConstructionError
 
-RequestT = TypeVar("RequestT", bound=Any)  # of either library; the module that has it says which
+from ._signer import SIGNATURE_HEADERS, Signer, remove_signature, same_origin
+
+MAX_REQUESTS = 20
+RequestT = TypeVar("RequestT", bound=Any)  # a request of either library
 
 
-def flow(signer: Signer, request: RequestT) -> Generator[RequestT, Any, None]:
+def authentication_flow(signer: Signer, request: RequestT) -> Generator[RequestT, Any, None]:
     """Sign `request`, and what redirects within its origin make of it."""
-    origin = str(request.url)
-    for _ in range(REDIRECTS):
-        signer.apply(
-            request.method,
-            str(request.url),
-            request.headers,
-            request.read(),
-            request.headers.multi_items(),
-        )
+    first_url = str(request.url)
+    for _ in range(MAX_REQUESTS):
+        _sign_request(signer, request, first_url)
         response = yield request
         redirected = response.request
-        if (
-            redirected is request
-            or response.status_code not in (401, 403)
-            or not same_origin(origin, str(redirected.url))
-        ):
+        if redirected is request or response.status_code not in (401, 403):
+            return
+        if not same_origin(first_url, str(redirected.url)):
             return
         request = redirected
+
+
+def _sign_request(signer: Signer, request: Any, first_url: str) -> None:
+    unsigned = request.headers.copy()
+    remove_signature(unsigned)
+    headers = unsigned.copy()
+    signer.apply(
+        request.method,
+        str(request.url),
+        headers,
+        request.read(),
+        unsigned.multi_items(),
+        first_url=first_url,
+    )
+    signature = [
+        (name, value) for name, value in headers.multi_items() if name.lower() in SIGNATURE_HEADERS
+    ]
+    request.headers = _signed_headers_type(type(unsigned))(unsigned, signature)
+
+
+@cache
+def _signed_headers_type(headers_type: Any) -> Any:
+    """Return a subclass of a library's `Headers` whose copies lack the signature.
+
+    Raises `ConstructionError` if the library copies headers in a way that keeps it.
+    """
+    signed_type: Any = type("SignedHeaders", (_SignedHeaders, headers_type), {})
+    probe = signed_type(headers_type(), [("authorization", "")])
+    if headers_type(probe) or probe.copy():
+        library = headers_type.__module__.partition(".")[0]
+        found = "this version would send signatures to other origins"
+        raise ConstructionError(library, "another version, or update smruntime-core", found)
+    return signed_type
+
+
+class _SignedHeaders:
+    """Mixin for a library's `Headers`: readers see the signature, copies do not have it.
+
+    A copy is made from the private list of `Headers`, which holds the unsigned headers here. Every
+    public method that reads this list is overridden.
+    """
+
+    def __init__(self, unsigned: Any, signature: list[tuple[str, str]]) -> None:
+        self._plain_type: Any = type(unsigned)
+        self._signature: Any = self._plain_type(signature)
+        super().__init__(unsigned)  # type: ignore[call-arg]  # that of the library's `Headers`
+
+    @property
+    def raw(self) -> Any:
+        """The names and values to send."""
+        return self._read_unsigned() + self._signature.raw
+
+    def keys(self) -> Any:
+        """Return all names."""
+        return self._complete().keys()
+
+    def values(self) -> Any:
+        """Return all values."""
+        return self._complete().values()
+
+    def items(self) -> Any:
+        """Return all names with their values, joined by commas."""
+        return self._complete().items()
+
+    def multi_items(self) -> Any:
+        """Return all names with their values, one by one."""
+        return self._complete().multi_items()
+
+    def get_list(self, *arguments: Any, **options: Any) -> Any:
+        """Return all values of one name."""
+        return self._complete().get_list(*arguments, **options)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._complete()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._complete()
+
+    def __len__(self) -> int:
+        return len(self._complete())
+
+    def __reduce__(self) -> Any:
+        return self._plain_type, (self._read_unsigned(),)  # a pickle has no signature
+
+    def _read_unsigned(self) -> Any:
+        library_headers: Any = super()
+        return library_headers.raw
+
+    def _complete(self) -> Any:
+        return self._plain_type(self.raw)

@@ -11,16 +11,17 @@ except ImportError as missing:
         "smruntime_transports.auth.requests needs requests: pip install requests"
     ) from missing
 
-from . import Signer
-from ._requests import prepare
+from ._requests import sign_prepared
+from ._signer import Signer
 
 
 class Auth(AuthBase):
-    """Signs with `signer` whatever the session sends. A body must be bytes, text or a file; not a generator."""
+    """Authentication that signs with `signer`; a body is bytes, text or a file, not a generator."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
     def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        prepared: requests.PreparedRequest = prepare(self._signer, r, parse_url)
-        return prepared
+        """Sign a prepared request."""
+        signed: requests.PreparedRequest = sign_prepared(self._signer, r, parse_url)
+        return signed
