@@ -37,8 +37,8 @@ from smruntime_core.eventstream import (
     encode,
     encode_headers,
 )
-from smruntime_core.eventstream._decoder import MAX_KNOWN, MAX_KNOWN_HEAD
-from smruntime_core.eventstream._headers import TYPES
+from smruntime_core.eventstream._decoder import MAX_KNOWN_HEAD_SIZE, MAX_KNOWN_HEADS
+from smruntime_core.eventstream._headers import WIRE_TYPES
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "event-stream-frames.json"
@@ -205,7 +205,7 @@ def test_every_type_has_the_bytes_of_the_specification() -> None:
     assert encode_headers(headers).hex() == "".join(
         f"013{code}0{code}{value}" for code, value in enumerate(raw)
     )
-    assert [row.name for row in TYPES][:6] == ["true", "false", "byte", "short", "integer", "long"]
+    assert [row.name for row in WIRE_TYPES][:6] == ["true", "false", "byte", "short", "integer", "long"]
 
 
 @given(st.lists(message_, max_size=4))
@@ -431,7 +431,7 @@ def test_a_truncated_stream_lets_go_of_its_frame_and_stays_truncated() -> None:
     for i in range(0, 900_000, 10_000):
         decoder.receive_data(stream[i : i + 10_000])
     decoder.receive_eof()
-    says = f"TruncatedStream: the stream ended inside the frame at byte 0: 900000 of {len(stream)} bytes came"
+    says = f"TruncatedStream: the stream ended inside the frame at byte 0: 900000 of {len(stream)} bytes arrived"
     assert drain(decoder) == ([], says)
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -521,16 +521,16 @@ def test_every_byte_is_moved_at_most_twice(step: int, monkeypatch: pytest.Monkey
 
 def test_what_is_remembered_is_bounded() -> None:
     decoder = EventStreamDecoder()
-    for size in range(2 * MAX_KNOWN + 10):
+    for size in range(2 * MAX_KNOWN_HEADS + 10):
         decoder.receive_data(encode(Message(PART, bytes(size))))
-    assert len(decoder._known) <= MAX_KNOWN
-    large: dict[str, HeaderValue] = {"large": bytes(MAX_KNOWN_HEAD)}
+    assert len(decoder._known_heads) <= MAX_KNOWN_HEADS
+    large: dict[str, HeaderValue] = {"large": bytes(MAX_KNOWN_HEAD_SIZE)}
     for size in range(10):
         decoder.receive_data(encode(Message(large, bytes(size))))
-    assert decoder._known == {}
+    assert decoder._known_heads == {}
     events, error = drain(decoder)
     assert [len(event.payload) for event in events] == [
-        *range(2 * MAX_KNOWN + 10),
+        *range(2 * MAX_KNOWN_HEADS + 10),
         *range(10),
     ] and error is None
     assert len({id(event.headers) for event in events}) == 2
