@@ -255,7 +255,7 @@ def test_a_record_has_a_limit_in_characters() -> None:
         JSONRecordDecoder(max_record=7), [(f"{fits}  {'[1,   2]'}{fits}").encode()]
     )
     assert events == [["€€€"]]
-    assert str(error) == "a JSON value is longer than 7 characters"
+    assert str(error) == "a JSON value is longer than 7 characters; raise max_record"
     assert decode(JSONRecordDecoder(max_record=1), [b" " * 1000 + b"1" + b" " * 1000]) == (
         [1],
         None,
