@@ -112,7 +112,7 @@ def test_frame_writes_itself_without_its_index() -> None:
     [
         (
             "1,2\n3,4",
-            "rows: found '1,2\\n3,4'; must be an iterable of rows; finished CSV is sent by as_text(",
+            "rows: found '1,2\\n3,4'; must be an iterable of rows; for finished CSV, as_text(",
         ),
         (b"1,2", "rows: found bytes; must be an iterable of rows"),
         ({"a": [1]}, "rows: found dict; must be an iterable of rows"),
@@ -152,9 +152,9 @@ def test_rows_of_another_shape_name_the_row_its_type_and_the_remedy(
         ({"delimiter": 1}, "delimiter: found int; must be one character"),
         (
             {"dialect": "nope"},
-            "dialect: found 'nope'; must be a name out of csv.list_dialects() or a csv.Dialect",
+            "dialect: found 'nope'; must be a name from csv.list_dialects() or a csv.Dialect",
         ),
-        ({"dialect": 1}, "dialect: found int; must be a name out of csv.list_dialects()"),
+        ({"dialect": 1}, "dialect: found int; must be a name from csv.list_dialects()"),
         ({"encoding": "nope"}, "encoding: found 'nope'; must be a charset of the web"),
         ({"encoding": None}, "encoding: found NoneType; must be a charset of the web"),
     ],

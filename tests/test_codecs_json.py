@@ -133,7 +133,7 @@ def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
     body = as_json([float("inf")], allow_nan=True)["body"]
     assert body == b"[Infinity]"
     with pytest.raises(
-        ResponseError, match=r"Infinity is none of its values; pass loads=json.loads to read it"
+        ResponseError, match=r"Infinity is not a JSON value; pass loads=json.loads to read it"
     ):
         read_json(body, None)
     assert read_json(body, None, loads=json.loads) == [float("inf")]
