@@ -28,9 +28,9 @@ Traceback (most recent call last):
 smruntime_core.errors.ResponseError: json() does not read the content type 'text/csv'; call .csv()
 
 Every function accepts an absent content type and `application/octet-stream`; those that read text
-also accept `text/plain`. The charset is honoured. Nothing is ever pickled or unpickled. A value that
-cannot be encoded raises `ConstructionError`, a response that cannot be decoded `ResponseError`;
-memory stays proportional to the body, or below the limits in `_limits`.
+also accept `text/plain`. The charset is honoured. Nothing is ever pickled or unpickled. A value
+that cannot be encoded raises `ConstructionError`, a response that cannot be decoded
+`ResponseError`; memory stays proportional to the body, or below the limits in `_limits`.
 
 numpy, pandas and pyarrow are imported when a function needs them, and so are `json` and `csv`:
 importing the core must stay cheap.

@@ -30,7 +30,7 @@ def is_collection(value: object) -> TypeGuard[Iterable[object]]:
 
 
 def check_callable(member: str, value: object, purpose: str) -> None:
-    """Raise `ConstructionError`, "must be a function from `purpose`", unless `value` is callable."""
+    """Raise `ConstructionError` ("a function from `purpose`") unless `value` is callable."""
     if not callable(value):
         requirement = f"a function from {purpose}"
         raise ConstructionError(member, requirement, f"found {type(value).__name__}")

@@ -20,7 +20,7 @@ _is_web_charset = re.compile(
     re.IGNORECASE,
 ).fullmatch
 _BYTES_HINT = "; decode bytes first, or pass them as body="
-_CHARSET_REQUIREMENT = "a charset of the web, such as 'utf-8', 'iso-8859-1' or 'windows-1252'"
+_CHARSET_RULE = "a charset of the web, such as 'utf-8', 'iso-8859-1' or 'windows-1252'"
 
 
 def as_text(
@@ -74,15 +74,14 @@ def encode_text(
 def check_encoding(encoding: str) -> None:
     """Raise `ConstructionError` unless Python has `encoding` and a content type can name it."""
     if not isinstance(encoding, str):
-        found = f"found {type(encoding).__name__}"
-        raise ConstructionError("encoding", _CHARSET_REQUIREMENT, found)
+        raise ConstructionError("encoding", _CHARSET_RULE, f"found {type(encoding).__name__}")
     try:
         if _is_web_charset(encoding) is None:
             raise LookupError
         lookup(encoding)
     except LookupError:
         found = f"found {encoding[:40]!r}"
-        raise ConstructionError("encoding", _CHARSET_REQUIREMENT, found) from None
+        raise ConstructionError("encoding", _CHARSET_RULE, found) from None
 
 
 def decode_text(

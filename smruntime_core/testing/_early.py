@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..effects import Flow
-from ._builders import OUTPUT, then_recover
+from ._builders import OUTPUT, declare, then_recover
 from ._head import INTERIM_RESPONSES
 from ._scenario import Expectation, ExpectedError, ExpectedFailure, Scenario
 from ._server_script import (
@@ -65,8 +65,7 @@ def _succeed(name: str, ending: Ending, response: bytes = HEALTHY_RESPONSE) -> S
 def _end_after_continue(name: str, kind: str, ending: Ending, served: int = 0) -> Scenario:
     script = respond(_CONTINUE, ending=ending, served=served)
     failure = ExpectedFailure(kind, reused=bool(served))
-    expected = (*(OUTPUT,) * served, failure, OUTPUT)
-    return Scenario(fault="66", name=name, script=script, expected=expected, connections=2)
+    return declare("66", name, script, *(OUTPUT,) * served, failure, OUTPUT, connections=2)
 
 
 EARLY: list[Scenario] = [

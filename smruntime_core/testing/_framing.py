@@ -56,7 +56,7 @@ def _overflow(
 
 
 def _exceed_body_limit(name: str, head: bytes, piece: bytes) -> Scenario:
-    limits = {"memory_limit": SPARE_MEMORY + 2_000_000, "max_body": 1_000_000}
+    limits: dict[str, Any] = {"memory_limit": SPARE_MEMORY + 2_000_000, "max_body": 1_000_000}
     return _overflow("32b", f"{name}, more than max_body", head, piece, **limits)
 
 
