@@ -51,7 +51,8 @@ class _SizedInteger(int):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self)})"
 
-    __str__ = int.__repr__
+    def __str__(self) -> str:
+        return int.__repr__(self)
 
 
 class Byte(_SizedInteger):
