@@ -49,15 +49,15 @@ class _Route(NamedTuple):
 
     operation_type: type[Operation[Output]]
     match_path: Callable[[str], re.Match[str] | None]
-    labels: list[str]
+    label_names: list[str]
 
 
 def _make_route(operation_type: type[Operation[Output]]) -> _Route:
     """Return the route of an operation; a base path may precede its path, as in `request(url)`."""
-    literals = re.split(r"\{\w+\}", operation_type.path)
-    pattern = "(?:/.*)?" + "([^/]*)".join(map(re.escape, literals))
-    labels = re.findall(r"\{(\w+)\}", operation_type.path)
-    return _Route(operation_type, re.compile(pattern, re.DOTALL).fullmatch, labels)
+    path_literals = re.split(r"\{\w+\}", operation_type.path)
+    path_pattern = "(?:/.*)?" + "([^/]*)".join(map(re.escape, path_literals))
+    label_names = re.findall(r"\{(\w+)\}", operation_type.path)
+    return _Route(operation_type, re.compile(path_pattern, re.DOTALL).fullmatch, label_names)
 
 
 _ROUTES = tuple(map(_make_route, OPERATIONS))
@@ -69,7 +69,7 @@ def header_names(kind: type[MessageRecord]) -> Mapping[str, str]:
 
 
 def make_unchecked(kind: type[MessageT], values: dict[str, object]) -> MessageT:
-    """Return a record of a container's response, whose values the client's rules do not bind."""
+    """Return a record of a container's response, not checked by the client's rules."""
     return unchecked(kind, values)
 
 
@@ -81,10 +81,11 @@ def read(request: Request) -> Operation[Output]:
     """
     try:
         _, _, path, _ = split_url(request.url)
-        for route in _ROUTES:
-            if request.method == route.operation_type.method and (found := route.match_path(path)):
-                labels = zip(route.labels, map(unquote, found.groups()), strict=True)
-                return _build_operation(route.operation_type, dict(labels), request)
+        for operation_type, match_path, label_names in _ROUTES:
+            path_match = match_path(path) if request.method == operation_type.method else None
+            if path_match:
+                labels = zip(label_names, map(unquote, path_match.groups()), strict=True)
+                return _build_operation(operation_type, dict(labels), request)
     except ConstructionError as error:
         raise ValidationError(str(error)) from error
     raise ServiceError(
@@ -93,27 +94,27 @@ def read(request: Request) -> Operation[Output]:
 
 
 def _build_operation(
-    operation_type: type[Operation[Output]], labels: dict[str, str], request: Request
+    operation_type: type[Operation[Output]], label_values: dict[str, str], request: Request
 ) -> Operation[Output]:
     headers = by_name(request.headers)
-    values: dict[str, object] = {}
+    member_values: dict[str, object] = {}
     has_location = "x-amzn-sagemaker-inputlocation" in headers
     for binding in operation_type._table.bindings:
-        rule, text = binding.rule, None
-        if isinstance(rule, Blob):
+        member_rule, wire_text = binding.rule, None
+        if isinstance(member_rule, Blob):
             if request.body or binding.required or not has_location:  # a body may be empty
-                values[binding.name] = request.body
+                member_values[binding.name] = request.body
             continue
         if binding.location is Location.LABEL:
-            text = labels[binding.wire_name]
+            wire_text = label_values[binding.wire_name]
         elif binding.location is Location.HEADER:
-            text = headers.get(binding.wire_name.lower())
-        if text is not None:
-            values[binding.name] = rule.read(binding.name, text)
+            wire_text = headers.get(binding.wire_name.lower())
+        if wire_text is not None:
+            member_values[binding.name] = member_rule.read(binding.name, wire_text)
         elif binding.required:
             raise ConstructionError(binding.name, "given")
     # The members are those of a subclass, known to its table only.
-    return cast("Callable[..., Operation[Output]]", operation_type)(**values)
+    return cast("Callable[..., Operation[Output]]", operation_type)(**member_values)
 
 
 def answer(result: Output | ServiceError, *, request_id: str) -> Response:
@@ -129,16 +130,15 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
     operation_type = next(kind for kind in OPERATIONS if isinstance(result, kind.output))
     body = _payload_of(result)
     if issubclass(operation_type, StreamingOperation):
-        head = begin(result, request_id=request_id)
-        return head.replace(body=event(PayloadPart(body)) if body else b"")
+        response_head = begin(result, request_id=request_id)
+        return response_head.replace(body=event(PayloadPart(body)) if body else b"")
     headers = _request_id_header(request_id) + _encoding.headers(result)
     if result._table.document:
-        values, members = vars(result), result._table.document
-        document = {
-            member.wire_name: values[member.name] for member in members if member.name in values
-        }
+        member_values, members = vars(result), result._table.document
+        present_members = [member for member in members if member.name in member_values]
+        json_document = {member.wire_name: member_values[member.name] for member in present_members}
         headers += (_JSON_TYPE,)
-        body = json.dumps(document).encode()
+        body = json.dumps(json_document).encode()
     return Response(operation_type.success, headers, body)
 
 
@@ -179,10 +179,10 @@ _MODELLED_STREAM_ERRORS = frozenset(
 
 
 def _payload_of(result: Output) -> bytes:
-    values = vars(result)
+    member_values = vars(result)
     for binding in result._table.bindings:
-        if binding.location is Location.PAYLOAD and binding.name in values:
-            return bytes(values[binding.name])
+        if binding.location is Location.PAYLOAD and binding.name in member_values:
+            return bytes(member_values[binding.name])
     return b""
 
 
@@ -191,9 +191,9 @@ def _request_id_header(request_id: str) -> Headers:
 
 
 def _encode_error(error: ServiceError) -> bytes:
-    document: dict[str, object] = {"Message": error.message_raw}
+    json_document: dict[str, object] = {"Message": error.message_raw}
     for name, wire_name, _ in error.members:
         value = getattr(error, name)
         if value is not None:
-            document[wire_name] = value
-    return json.dumps(document).encode()
+            json_document[wire_name] = value
+    return json.dumps(json_document).encode()

@@ -1,7 +1,7 @@
 """Content types: the format and charset of a body, and which methods read it.
 
-Each content type belongs to one format, and each method reads some formats. A body whose content
-type does not state its format is read in the format that the caller asks for.
+Each content type belongs to one format, and each method reads some formats. A body with a
+content type that states no format is read in the format that the caller asks for.
 """
 
 from __future__ import annotations
@@ -98,16 +98,17 @@ def checked_format(content_type: str | None, method: Method) -> Format:
     media_type = (content_type or "").partition(";")[0].strip(" \t").lower()
     stated_format = _FORMATS_BY_TYPE.get(media_type) or _format_by_structure(media_type)
     if stated_format not in _READABLE_FORMATS[method]:
-        remedy = _REMEDIES_BY_FORMAT.get(stated_format, "use the bytes in .body")
-        shown = quote_content_type(content_type)
-        raise ResponseError(f"{method}() does not read the content type {shown}; {remedy}")
+        suggested_remedy = _REMEDIES_BY_FORMAT.get(stated_format, "use the bytes in .body")
+        quoted_type = quote_content_type(content_type)
+        problem = f"{method}() does not read the content type {quoted_type}"
+        raise ResponseError(f"{problem}; {suggested_remedy}")
     return stated_format
 
 
 def find_charset(content_type: str | None) -> str | None:
     """Return the charset parameter in lower case; None if there is none."""
-    found = _find_charset_parameter(content_type or "")
-    return found[1].lower() or None if found else None
+    charset_match = _find_charset_parameter(content_type or "")
+    return charset_match[1].lower() or None if charset_match else None
 
 
 def quote_content_type(content_type: str | None) -> str:

@@ -39,7 +39,7 @@ def as_csv(
     content_type: str = "text/csv",
     accept: str = "text/csv",
 ) -> EncodedBody:
-    r"""Return the members of a request whose body is `rows` as CSV.
+    r"""Return the members of a request with `rows` as CSV as its body.
 
     `rows` are lists of cells, a two-dimensional numpy array, or a pandas `DataFrame` (its index is
     left out). `header` names the columns, True those of a DataFrame; most built-in algorithms want
@@ -86,43 +86,45 @@ def parse_csv_rows(
     """Return the cells of CSV; raise `ResponseError` for wrong quotes and too long cells."""
     import csv
 
-    lines = StringIO(text.removeprefix("\ufeff"), newline="")
+    csv_lines = StringIO(text.removeprefix("\ufeff"), newline="")
     csv_options = _format_options(delimiter, dialect)
     try:
-        reader = csv.reader(lines, **csv_options, strict=True)  # type: ignore[arg-type]
+        csv_reader = csv.reader(csv_lines, **csv_options, strict=True)  # type: ignore[arg-type]
     except (csv.Error, TypeError, ValueError) as error:
         raise _unknown_dialect(dialect) from error
     try:
-        return list(reader)
+        return list(csv_reader)
     except csv.Error as error:
-        remedy = (
+        suggested_remedy = (
             "raise csv.field_size_limit"
             if "field limit" in str(error)
             else "call .text() to see it"
         )
-        problem = f"line {reader.line_num} is not CSV: {error}"
-        raise ResponseError(f"{method}(): {problem}; {remedy}") from None
+        described_problem = f"line {csv_reader.line_num} is not CSV: {error}"
+        raise ResponseError(f"{method}(): {described_problem}; {suggested_remedy}") from None
 
 
 def _rows_text(rows: Iterable[list[object]], delimiter: str, dialect: DialectLike | None) -> str:
     import csv
 
-    lines: list[str] = []
+    csv_lines: list[str] = []
     csv_options = _format_options(None if delimiter == "," else delimiter, dialect)
     try:
-        writer = csv.writer(_LineCollector(lines), **csv_options)  # type: ignore[arg-type]
+        csv_writer = csv.writer(_LineCollector(csv_lines), **csv_options)  # type: ignore[arg-type]
     except (csv.Error, TypeError, ValueError) as error:
         raise _unknown_dialect(dialect) from error
     for row in rows:
         try:
-            writer.writerow(row)
+            csv_writer.writerow(row)
         except csv.Error as error:
             requirement = "rows that the dialect can write; use one that quotes or escapes"
-            raise ConstructionError("rows", requirement, f"{error} at row {len(lines)}") from None
+            raise ConstructionError(
+                "rows", requirement, f"{error} at row {len(csv_lines)}"
+            ) from None
     if dialect is None:
         # Up to Python 3.12 a carriage return is quoted only if it is a part of how rows end.
-        return "".join(f"{encoded_line.removesuffix(_EXCEL_END)}\n" for encoded_line in lines)
-    return "".join(lines)
+        return "".join(f"{encoded_line.removesuffix(_EXCEL_END)}\n" for encoded_line in csv_lines)
+    return "".join(csv_lines)
 
 
 def _frame_text(to_csv: Callable[..., str | None], header: bool | list[str], delimiter: str) -> str:
@@ -136,8 +138,8 @@ def _frame_text(to_csv: Callable[..., str | None], header: bool | list[str], del
 class _LineCollector:
     """A file object that collects what is written in a list: csv writes each row at once."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self.write = lines.append
+    def __init__(self, csv_lines: list[str]) -> None:
+        self.write = csv_lines.append
 
 
 def _format_options(delimiter: str | None, dialect: DialectLike | None) -> dict[str, object]:
@@ -175,12 +177,12 @@ def _checked_rows(rows: object, header: bool | list[str]) -> Iterable[list[objec
             requirement = "rows of cells, each a list; put a single row into a list: [row]"
             found = f"found {_described(row)} as row {row_index}"
             raise ConstructionError("rows", requirement, found)
-        cells = list(row)
-        if not cells:
+        row_cells = list(row)
+        if not row_cells:
             raise ConstructionError(
                 "rows", "rows of at least one cell", f"row {row_index} is empty"
             )
-        yield cells
+        yield row_cells
 
 
 def _checked_header(header: object) -> bool | list[str]:

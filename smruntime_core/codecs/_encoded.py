@@ -51,7 +51,8 @@ def import_optional(module: str, function: str, extra: str) -> ModuleType:
 
     try:
         return import_module(module)
-    except ImportError as missing:
-        package = module.partition(".")[0]
-        install = f"pip install 'smruntime-core[{extra}]'"
-        raise ImportError(f"{function}() needs {package}: {install}", name=package) from missing
+    except ImportError as import_error:
+        package_name = module.partition(".")[0]
+        install_command = f"pip install 'smruntime-core[{extra}]'"
+        message = f"{function}() needs {package_name}: {install_command}"
+        raise ImportError(message, name=package_name) from import_error

@@ -30,7 +30,7 @@ def as_json(
     content_type: str = "application/json",
     accept: str = "application/json",
 ) -> EncodedBody:
-    """Return the members of a request whose body is `obj` as JSON.
+    """Return the members of a request with `obj` as JSON as its body.
 
     numpy arrays and scalars within `obj` are written as lists and numbers. `default` converts what
     JSON does not have, `separators` are written between items and after keys, as in `json.dumps`.
@@ -73,7 +73,7 @@ def make_serializer(
 
     if default is not None:
         check_callable("default", default, "a value to one that JSON has, for instance default=str")
-    encode = JSONEncoder(
+    encode_value = JSONEncoder(
         default=default or _ArrayConverter(member).convert,
         separators=_checked_separators(separators),
         ensure_ascii=checked_flag("ensure_ascii", ensure_ascii),
@@ -83,7 +83,7 @@ def make_serializer(
 
     def serialize(value: object) -> str:
         try:
-            return encode(value)
+            return encode_value(value)
         except ConstructionError:
             raise
         except RecursionError:
@@ -118,11 +118,13 @@ def make_parser(
 
     from json import JSONDecoder
 
-    decode = cast("Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse_constant).decode)
+    decode_value = cast(
+        "Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse_constant).decode
+    )
 
-    def parse(body: bytes) -> JSON:
+    def parse_body(body: bytes) -> JSON:
         try:
-            return decode(body.decode())
+            return decode_value(body.decode())
         except UnicodeDecodeError as error:
             raise ResponseError(
                 f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}"
@@ -136,21 +138,22 @@ def make_parser(
                 f"{method}(): the JSON is nested too deep; use the bytes in .body"
             ) from None
 
-    return parse
+    return parse_body
 
 
 class _ArrayConverter:
     """The default conversion of values that JSON does not have."""
 
     def __init__(self, member: str) -> None:
-        self._member = member
+        self._argument_name = member
 
     def convert(self, value: object) -> object:
         """Return an array or scalar as lists and numbers; raise `ConstructionError` otherwise."""
         if callable(to_list := getattr(value, "tolist", None)):
             return to_list()
         requirement = "made of JSON values and arrays; convert it first, or pass default="
-        raise ConstructionError(self._member, requirement, f"found {type(value).__name__} in it")
+        found = f"found {type(value).__name__} in it"
+        raise ConstructionError(self._argument_name, requirement, found)
 
 
 def _checked_separators(separators: object) -> tuple[str, str] | None:

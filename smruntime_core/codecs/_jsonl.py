@@ -29,7 +29,7 @@ def as_jsonl(
     content_type: str = "application/jsonlines",
     accept: str = "application/jsonlines",
 ) -> EncodedBody:
-    r"""Return the members of a request whose body is a line of JSON for each record.
+    r"""Return the members of a request with a line of JSON for each record as its body.
 
     The options are those of `as_json`.
 

@@ -33,7 +33,7 @@ def as_npy(
     content_type: str = "application/x-npy",
     accept: str = "application/x-npy",
 ) -> EncodedBody:
-    """Return the members of a request whose body is an array in the format npy.
+    """Return the members of a request with an array in the format npy as its body.
 
     `array` is a numpy array, or what `numpy.asarray` makes one of: nested lists, a torch tensor on
     the CPU. `dtype` is the type to convert it to, for instance "float32".
@@ -51,9 +51,9 @@ def as_npy(
         requirement = "numbers, bools, strings or dates; convert it, such as with dtype='float64'"
         found = f"found {type(array).__name__} of Python objects, which would be pickled"
         raise ConstructionError("array", requirement, found)
-    buffer = BytesIO()
-    numpy.save(buffer, converted, allow_pickle=False)
-    return {"body": buffer.getvalue(), "content_type": content_type, "accept": accept}
+    encoded_buffer = BytesIO()
+    numpy.save(encoded_buffer, converted, allow_pickle=False)
+    return {"body": encoded_buffer.getvalue(), "content_type": content_type, "accept": accept}
 
 
 def read_numpy(  # pyright: ignore[reportUnknownParameterType]  # where numpy is not installed
@@ -86,21 +86,21 @@ def read_numpy(  # pyright: ignore[reportUnknownParameterType]  # where numpy is
 
 def _from_npy(numpy: ModuleType, body: bytes, wanted_dtype: object) -> object:
     npy_format = numpy.lib.format
-    header = BytesIO(body)
-    npy_version = npy_format.read_magic(header)
+    header_reader = BytesIO(body)
+    npy_version = npy_format.read_magic(header_reader)
     if npy_version == (1, 0):
-        shape, _, dtype = npy_format.read_array_header_1_0(header)
+        array_shape, _, dtype = npy_format.read_array_header_1_0(header_reader)
     elif npy_version == (2, 0):
-        shape, _, dtype = npy_format.read_array_header_2_0(header)
+        array_shape, _, dtype = npy_format.read_array_header_2_0(header_reader)
     else:
         raise ResponseError(
             f"numpy(): npy has the version {npy_version}; only 1.0 and 2.0 are read"
         )
     if dtype.hasobject:
         raise ResponseError("numpy(): the array holds pickled objects, which are never loaded")
-    claimed_size = prod(shape) * dtype.itemsize
-    found_size = len(body) - header.tell()
-    is_impossible = min(shape, default=0) < 0 or (not dtype.itemsize and prod(shape))
+    claimed_size = prod(array_shape) * dtype.itemsize
+    found_size = len(body) - header_reader.tell()
+    is_impossible = min(array_shape, default=0) < 0 or (not dtype.itemsize and prod(array_shape))
     if is_impossible or claimed_size != found_size:
         raise ResponseError(
             f"numpy(): the header claims {claimed_size} bytes of {str(dtype)[:40]}, "
@@ -125,15 +125,15 @@ def _check_numbers(value: JSON) -> None:
     """
     pending_values = [value]
     while pending_values:
-        item = pending_values.pop()
-        if isinstance(item, list):
-            pending_values.extend(item)
-        elif not isinstance(item, int | float):
-            value_kind = "null" if item is None else f"a {type(item).__name__}"
-            remedy = "call .json() and make an array of a part of it"
+        pending_value = pending_values.pop()
+        if isinstance(pending_value, list):
+            pending_values.extend(pending_value)
+        elif not isinstance(pending_value, int | float):
+            value_kind = "null" if pending_value is None else f"a {type(pending_value).__name__}"
+            suggested_remedy = "call .json() and make an array of a part of it"
             raise ResponseError(
                 f"numpy(): the JSON has {value_kind} where only arrays and numbers are read; "
-                f"{remedy}"
+                f"{suggested_remedy}"
             )
 
 

@@ -58,7 +58,7 @@ def as_parquet(
     content_type: str = "application/x-parquet",
     accept: str = "application/x-parquet",
 ) -> EncodedBody:
-    """Return the members of a request whose body is a table in Parquet.
+    """Return the members of a request with a table in Parquet as its body.
 
     `frame` is a pandas `DataFrame` (its index is left out, as in `as_csv`) or a pyarrow `Table`.
     `compression` is one of snappy, gzip, zstd, lz4, brotli and none.
@@ -74,15 +74,15 @@ def as_parquet(
     try:
         is_table = isinstance(frame, pyarrow.Table)
         table = frame if is_table else pyarrow.Table.from_pandas(frame, preserve_index=False)
-        buffer = BytesIO()
-        parquet.write_table(table, buffer, compression=compression)
+        encoded_buffer = BytesIO()
+        parquet.write_table(table, encoded_buffer, compression=compression)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         # The last argument names the column; the first may quote a value.
         error_detail = str(error.args[-1])[:200] if error.args else ""
         requirement = "columns of one type each; convert mixed ones, for instance with .astype(str)"
         found = f"found {type(frame).__name__}: {error_detail}"
         raise ConstructionError("frame", requirement, found) from None
-    return {"body": buffer.getvalue(), "content_type": content_type, "accept": accept}
+    return {"body": encoded_buffer.getvalue(), "content_type": content_type, "accept": accept}
 
 
 def read_pandas(  # pyright: ignore[reportUnknownParameterType]  # where pandas is not installed
@@ -116,8 +116,8 @@ def _from_text(
     elif stated_format == "jsonl":
         _check_table(parse_json_lines(text.encode(), make_parser("pandas", None)), len(body))
     else:
-        document = make_parser("pandas", None)(convert_to_utf_8(body, content_type, "pandas"))
-        _check_table(document, len(body))
+        json_value = make_parser("pandas", None)(convert_to_utf_8(body, content_type, "pandas"))
+        _check_table(json_value, len(body))
     try:
         if stated_format == "csv":
             decoded_frame = pandas.read_csv(
@@ -126,8 +126,8 @@ def _from_text(
         else:
             decoded_frame = _read_json(pandas, text, lines=stated_format == "jsonl")
     except Exception as error:  # pandas raises its parser's errors, TypeError, KeyError and others
-        problem = f"{stated_format} is not a table: {describe_error(error)}"
-        raise ResponseError(f"pandas(): {problem}; call .{stated_format}()") from None
+        described_problem = f"{stated_format} is not a table: {describe_error(error)}"
+        raise ResponseError(f"pandas(): {described_problem}; call .{stated_format}()") from None
     return cast("object", decoded_frame)
 
 
@@ -155,16 +155,16 @@ def _from_parquet(body: bytes) -> object:
     pyarrow = import_optional("pyarrow", "pandas", "parquet")
     parquet = import_optional("pyarrow.parquet", "pandas", "parquet")
     decoded_size = 0
-    batches: list[object] = []
+    record_batches: list[object] = []
     try:
         parquet_file = parquet.ParquetFile(pyarrow.BufferReader(body))
         batch_rows = _rows_per_batch(parquet_file, len(body))
-        for batch in parquet_file.iter_batches(batch_size=batch_rows, use_threads=False):
-            batches.append(batch)
-            decoded_size += batch.nbytes
+        for record_batch in parquet_file.iter_batches(batch_size=batch_rows, use_threads=False):
+            record_batches.append(record_batch)
+            decoded_size += record_batch.nbytes
             if decoded_size > MAX_PARQUET_SIZE:
                 raise ResponseError(f"pandas(): the table has more than {MAX_PARQUET_SIZE} bytes")
-        table = pyarrow.Table.from_batches(batches, schema=parquet_file.schema_arrow)
+        table = pyarrow.Table.from_batches(record_batches, schema=parquet_file.schema_arrow)
         return cast("object", table.to_pandas())
     except ResponseError:
         raise

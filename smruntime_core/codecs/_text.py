@@ -31,7 +31,7 @@ def as_text(
     content_type: str = "text/plain",
     accept: str = "text/plain",
 ) -> EncodedBody:
-    """Return the members of a request whose body is `text`.
+    """Return the members of a request with `text` as its body.
 
     The content type names the charset unless it is UTF-8, because many containers compare the
     content type as a whole. Finished CSV or JSON is text too, as in
@@ -90,19 +90,20 @@ def decode_text(
     """Return the text of a body; raise `ResponseError` for an unknown or a wrong charset."""
     if encoding is not None:
         check_encoding(encoding)
-    charset = encoding or find_charset(content_type) or "utf-8"
+    charset_name = encoding or find_charset(content_type) or "utf-8"
     try:
-        if _is_web_charset(charset) is None:
+        if _is_web_charset(charset_name) is None:
             raise LookupError
-        return body.decode("utf-8" if charset in _UTF_8_NAMES else charset)
+        return body.decode("utf-8" if charset_name in _UTF_8_NAMES else charset_name)
     except LookupError:
-        remedy = "call .text(encoding=...) with the right one, or use the bytes in .body"
+        suggested_remedy = "call .text(encoding=...) with the right one, or use the bytes in .body"
+        quoted_type = quote_content_type(content_type)
         raise ResponseError(
-            f"{method}() does not know the charset in {quote_content_type(content_type)}; {remedy}"
+            f"{method}() does not know the charset in {quoted_type}; {suggested_remedy}"
         ) from None
     except UnicodeDecodeError as error:
         raise ResponseError(
-            f"{method}(): the body is not {charset}: {error.reason} at byte {error.start}; "
+            f"{method}(): the body is not {charset_name}: {error.reason} at byte {error.start}; "
             "if it is another charset, call .text(encoding=...)"
         ) from None
 

@@ -91,7 +91,7 @@ class EventStreamDecoder(PartQueue):
                 return event
 
     def _next_unknown(self) -> Message | NeedData | None:
-        """Do the same for a frame whose head is unknown, or that is incomplete or invalid.
+        """Do the same for a frame with an unknown head, or one that is incomplete or invalid.
 
         Return None after beginning another part.
         """
@@ -171,9 +171,9 @@ class EventStreamDecoder(PartQueue):
             if held_size >= PRELUDE_SIZE:
                 whole_size = str(_checked_sizes(self._prelude_start, 0)[0])
         if held_size:
-            arrived = f"{held_size} of {whole_size} bytes arrived"
+            arrived_bytes = f"{held_size} of {whole_size} bytes arrived"
             position = self._stream_position
-            message = f"the stream ended inside the frame at byte {position}: {arrived}"
+            message = f"the stream ended inside the frame at byte {position}: {arrived_bytes}"
             self._fail(TruncatedStream(message))
 
     def _fail(self, error: StreamError) -> None:
@@ -181,7 +181,7 @@ class EventStreamDecoder(PartQueue):
         super()._fail(error)
 
     def _decode_whole(self, part: bytes, offset: int, end: int) -> Message:
-        """Return the message of the frame `part[offset:end]`, whose prelude has been checked."""
+        """Return the message of the frame `part[offset:end]`, which has a valid prelude."""
         payload_start = offset + PRELUDE_SIZE + unpack_prelude(part, offset)[1]
         payload_end = end - CHECKSUM_SIZE
         head, payload = part[offset:payload_start], part[payload_start:payload_end]
@@ -190,21 +190,21 @@ class EventStreamDecoder(PartQueue):
             raise _checksum_mismatch()
         return self._remember_head(head, payload, head_checksum)
 
-    def _decode_partial(self, frame: _PartialFrame) -> Message:
+    def _decode_partial(self, partial_frame: _PartialFrame) -> Message:
         """Return the message of the frame that was held back, which is whole now."""
         self._partial_frame = None
-        if frame.checksum != unpack_checksum(bytes(frame.stated_checksum), 0)[0]:
+        if partial_frame.checksum != unpack_checksum(bytes(partial_frame.stated_checksum), 0)[0]:
             raise _checksum_mismatch()
-        head = bytes(frame.head)
-        return self._remember_head(head, frame.payload.getvalue(), crc32(head))
+        head = bytes(partial_frame.head)
+        return self._remember_head(head, partial_frame.payload.getvalue(), crc32(head))
 
     def _remember_head(self, head: bytes, payload: bytes, head_checksum: int) -> Message:
         """Return the message of a frame with valid checksums, and remember its head."""
-        block, headers = self._last_block
-        if head[PRELUDE_SIZE:] != block:
-            block = head[PRELUDE_SIZE:]
-            headers = decode_headers(block)
-            self._last_block = block, headers
+        header_block, headers = self._last_block
+        if head[PRELUDE_SIZE:] != header_block:
+            header_block = head[PRELUDE_SIZE:]
+            headers = decode_headers(header_block)
+            self._last_block = header_block, headers
             self._known_heads.clear()
         elif len(self._known_heads) >= MAX_KNOWN_HEADS:
             self._known_heads.clear()
@@ -233,24 +233,24 @@ class _PartialFrame:
         """Take from `part` what belongs to the frame; return the offset of its end."""
         after_head = self._payload_size + CHECKSUM_SIZE
         if self.missing_size > after_head:
-            piece = part[offset : offset + self.missing_size - after_head]
-            self.head += piece
-            self.checksum = crc32(piece, self.checksum)
-            offset += self._count(piece)
+            frame_piece = part[offset : offset + self.missing_size - after_head]
+            self.head += frame_piece
+            self.checksum = crc32(frame_piece, self.checksum)
+            offset += self._count_received(frame_piece)
         if CHECKSUM_SIZE < self.missing_size <= after_head:
-            piece = part[offset : offset + self.missing_size - CHECKSUM_SIZE]
-            self.payload.write(piece)
-            self.checksum = crc32(piece, self.checksum)
-            offset += self._count(piece)
+            frame_piece = part[offset : offset + self.missing_size - CHECKSUM_SIZE]
+            self.payload.write(frame_piece)
+            self.checksum = crc32(frame_piece, self.checksum)
+            offset += self._count_received(frame_piece)
         if self.missing_size <= CHECKSUM_SIZE:
-            piece = part[offset : offset + self.missing_size]
-            self.stated_checksum += piece
-            offset += self._count(piece)
+            frame_piece = part[offset : offset + self.missing_size]
+            self.stated_checksum += frame_piece
+            offset += self._count_received(frame_piece)
         return offset
 
-    def _count(self, piece: bytes) -> int:
-        self.missing_size -= len(piece)
-        return len(piece)
+    def _count_received(self, frame_piece: bytes) -> int:
+        self.missing_size -= len(frame_piece)
+        return len(frame_piece)
 
 
 def _checked_sizes(data: bytes, offset: int) -> tuple[int, int]:

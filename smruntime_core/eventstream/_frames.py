@@ -47,8 +47,8 @@ class Message(NamedTuple):
     payload: bytes = b""
 
     def __repr__(self) -> str:
-        shown = [f"{name!r}: {_hide_bytes(value)}" for name, value in self.headers.items()]
-        return f"Message({{{', '.join(shown)}}}, {_hide_bytes(self.payload)})"
+        shown_headers = [f"{name!r}: {_hide_bytes(value)}" for name, value in self.headers.items()]
+        return f"Message({{{', '.join(shown_headers)}}}, {_hide_bytes(self.payload)})"
 
     def __reduce__(self) -> tuple[object, ...]:
         return Message, (dict(self.headers), self.payload)
@@ -63,13 +63,13 @@ def encode(message: Message) -> bytes:
 
     Raises `ConstructionError` that names what exceeds a limit, before anything is copied.
     """
-    block, payload = encode_headers(message.headers), message.payload
+    header_block, payload = encode_headers(message.headers), message.payload
     if not isinstance(payload, bytes):
         raise ConstructionError("payload", "bytes", f"found {type(payload).__name__}")
     if len(payload) > MAX_PAYLOAD:
         raise ConstructionError("payload", f"at most {MAX_PAYLOAD} bytes", f"it has {len(payload)}")
-    sizes = _pack_sizes(MIN_FRAME_SIZE + len(block) + len(payload), len(block))
-    head = b"%b%b%b" % (sizes, _pack_checksum(crc32(sizes)), block)
+    packed_sizes = _pack_sizes(MIN_FRAME_SIZE + len(header_block) + len(payload), len(header_block))
+    head = b"%b%b%b" % (packed_sizes, _pack_checksum(crc32(packed_sizes)), header_block)
     return b"".join((head, payload, _pack_checksum(crc32(payload, crc32(head)))))
 
 
@@ -78,9 +78,9 @@ def check_prelude(
 ) -> None:
     """Raise `StreamError` if the checksum of a prelude is wrong or its sizes exceed the limits."""
     if stated_checksum != computed_checksum:
-        computed = f"{computed_checksum:08x}"
+        shown_checksum = f"{computed_checksum:08x}"
         raise StreamError(
-            f"the prelude's checksum is {computed} where {stated_checksum:08x} is stated"
+            f"the prelude's checksum is {shown_checksum} where {stated_checksum:08x} is stated"
         )
     if block_size > MAX_HEADERS:
         raise StreamError(

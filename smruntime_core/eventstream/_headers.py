@@ -33,8 +33,8 @@ HeaderValue: TypeAlias = "bool | int | bytes | str | UUID"
 
 
 def _fits_in(value: int, size: int) -> bool:
-    limit = 1 << (8 * size - 1)
-    return -limit <= value < limit
+    number_limit = 1 << (8 * size - 1)
+    return -number_limit <= value < number_limit
 
 
 class _SizedInteger(int):
@@ -44,8 +44,8 @@ class _SizedInteger(int):
 
     def __new__(cls, value: int) -> Self:
         if not _fits_in(value, cls.size):
-            limit = 1 << (8 * cls.size - 1)
-            raise ConstructionError(cls.__name__, f"{-limit} to {limit - 1}")
+            number_limit = 1 << (8 * cls.size - 1)
+            raise ConstructionError(cls.__name__, f"{-number_limit} to {number_limit - 1}")
         return super().__new__(cls, value)
 
     def __repr__(self) -> str:
@@ -153,8 +153,8 @@ WIRE_TYPES: Final[tuple[WireType, ...]] = (
     WireType("uuid", 16, _read_uuid, _write_uuid),
 )
 _TYPE_CODES: Final[dict[type, int]] = {
-    wire_type.python_type: code
-    for code, wire_type in enumerate(WIRE_TYPES)
+    wire_type.python_type: type_code
+    for type_code, wire_type in enumerate(WIRE_TYPES)
     if wire_type.python_type
 }
 _TRUE_CODE, _FALSE_CODE, _INTEGER_CODE, _LONG_CODE, _UUID_CODE = 0, 1, 4, 5, 9
@@ -162,17 +162,17 @@ _TRUE_CODE, _FALSE_CODE, _INTEGER_CODE, _LONG_CODE, _UUID_CODE = 0, 1, 4, 5, 9
 
 def _find_code(value: object) -> int | None:
     """Return the code of the type that carries `value`; None if there is none."""
-    code = _TYPE_CODES.get(type(value))
-    return code if code is not None else _find_uncommon_code(value)
+    type_code = _TYPE_CODES.get(type(value))
+    return type_code if type_code is not None else _find_uncommon_code(value)
 
 
 def _find_uncommon_code(value: object) -> int | None:
     """Do the same for what `_TYPE_CODES` does not list: bools, plain ints, UUIDs, subclasses."""
     if isinstance(value, bool):
         return _TRUE_CODE if value else _FALSE_CODE
-    for python_type, code in _TYPE_CODES.items():
+    for python_type, type_code in _TYPE_CODES.items():
         if isinstance(value, python_type):
-            return code
+            return type_code
     if isinstance(value, int):
         if _fits_in(value, Integer.size):
             return _INTEGER_CODE
@@ -190,20 +190,20 @@ def encode_headers(headers: Mapping[str, HeaderValue]) -> bytes:
 
     Raises `ConstructionError` that names the header and the rule that it breaks.
     """
-    block = b"".join([_encode_header(name, value) for name, value in headers.items()])
-    if len(block) > MAX_HEADERS:
+    header_block = b"".join([_encode_header(name, value) for name, value in headers.items()])
+    if len(header_block) > MAX_HEADERS:
         raise ConstructionError(
-            "headers", f"at most {MAX_HEADERS} bytes when encoded", f"they have {len(block)}"
+            "headers", f"at most {MAX_HEADERS} bytes when encoded", f"they have {len(header_block)}"
         )
-    return block
+    return header_block
 
 
 def _encode_header(name: str, value: HeaderValue) -> bytes:
     encoded_name = _encode_name(name)
-    code = _find_code(value)
-    if code is None:
+    type_code = _find_code(value)
+    if type_code is None:
         _refuse_value(name, value)
-    wire_type = WIRE_TYPES[code]
+    wire_type = WIRE_TYPES[type_code]
     try:
         encoded_value = wire_type.write(value)
     except UnicodeEncodeError:
@@ -211,61 +211,62 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
             f"header {name!r}", "text that UTF-8 can carry", "it has a lone surrogate"
         ) from None
     if wire_type.size is not None:
-        return b"%c%b%c%b" % (len(encoded_name), encoded_name, code, encoded_value)
+        return b"%c%b%c%b" % (len(encoded_name), encoded_name, type_code, encoded_value)
     value_size = len(encoded_value)
     if value_size > MAX_VALUE_SIZE:
         raise ConstructionError(
             f"header {name!r}", f"at most {MAX_VALUE_SIZE} bytes", f"it has {value_size}"
         )
     size_field = value_size.to_bytes(2, "big")
-    return b"%c%b%c%b%b" % (len(encoded_name), encoded_name, code, size_field, encoded_value)
+    return b"%c%b%c%b%b" % (len(encoded_name), encoded_name, type_code, size_field, encoded_value)
 
 
 def _encode_name(name: str) -> bytes:
-    rule = f"1 to {MAX_NAME_SIZE} bytes of UTF-8"
+    requirement = f"1 to {MAX_NAME_SIZE} bytes of UTF-8"
     if not isinstance(name, str):
-        raise ConstructionError("header name", f"a str of {rule}", f"found {type(name).__name__}")
+        found = f"found {type(name).__name__}"
+        raise ConstructionError("header name", f"a str of {requirement}", found)
     try:
         encoded_name = name.encode()
     except UnicodeEncodeError:
-        raise ConstructionError("header name", rule, "it has a lone surrogate") from None
+        raise ConstructionError("header name", requirement, "it has a lone surrogate") from None
     if not 1 <= len(encoded_name) <= MAX_NAME_SIZE:
-        raise ConstructionError("header name", rule, f"it has {len(encoded_name)} bytes")
+        raise ConstructionError("header name", requirement, f"it has {len(encoded_name)} bytes")
     return encoded_name
 
 
 def _refuse_value(name: str, value: object) -> NoReturn:
     if isinstance(value, int):
         raise ConstructionError(f"header {name!r}", "a number of at most 64 bits with its sign")
-    rule = "a bool, int, bytes, str, Timestamp or UUID"
-    raise ConstructionError(f"header {name!r}", rule, f"found {type(value).__name__}")
+    requirement = "a bool, int, bytes, str, Timestamp or UUID"
+    raise ConstructionError(f"header {name!r}", requirement, f"found {type(value).__name__}")
 
 
 # ── reading ──
 
 
-def decode_headers(block: bytes) -> Mapping[str, HeaderValue]:
+def decode_headers(header_block: bytes) -> Mapping[str, HeaderValue]:
     """Return the headers of a whole block, in order and read-only; raises `StreamError`."""
     headers: dict[str, HeaderValue] = {}
-    position, block_end = 0, len(block)
-    while position < block_end:
-        name_start = position + 1
-        position = name_start + block[position]
-        if position >= block_end:
+    block_position, block_end = 0, len(header_block)
+    while block_position < block_end:
+        name_start = block_position + 1
+        block_position = name_start + header_block[block_position]
+        if block_position >= block_end:
             raise StreamError("a header's name runs past the end of the header block")
-        name = _decode_name(block[name_start:position])
+        name = _decode_name(header_block[name_start:block_position])
         if name in headers:
             raise StreamError(f"the header {name!r} is there twice")
-        code = block[position]
-        if code >= len(WIRE_TYPES):
-            raise StreamError(f"the header {name!r} is of type {code}, which does not exist")
-        wire_type = WIRE_TYPES[code]
-        value_start, value_size = position + 1, wire_type.size
+        type_code = header_block[block_position]
+        if type_code >= len(WIRE_TYPES):
+            raise StreamError(f"the header {name!r} is of type {type_code}, which does not exist")
+        wire_type = WIRE_TYPES[type_code]
+        value_start, value_size = block_position + 1, wire_type.size
         if value_size is None:
-            value_size = int.from_bytes(block[value_start : value_start + 2], "big")
+            value_size = int.from_bytes(header_block[value_start : value_start + 2], "big")
             value_start += 2
-        position = value_start + value_size
-        if position > block_end:
+        block_position = value_start + value_size
+        if block_position > block_end:
             raise StreamError(
                 f"the header {name!r} ({wire_type.name}) runs past the end of the header block"
             )
@@ -274,7 +275,7 @@ def decode_headers(block: bytes) -> Mapping[str, HeaderValue]:
                 f"the header {name!r} has {value_size} bytes; {MAX_VALUE_SIZE} are allowed"
             )
         try:
-            headers[name] = wire_type.read(block[value_start:position])
+            headers[name] = wire_type.read(header_block[value_start:block_position])
         except UnicodeDecodeError:
             raise StreamError(f"the header {name!r} is not UTF-8") from None
     return MappingProxyType(headers)

@@ -61,19 +61,19 @@ class JSONLinesDecoder(IncrementalDecoder[JSON]):
 
     def __init__(self, *, max_line: int = MAX_SIZE) -> None:
         super().__init__()
-        self._lines = LineDecoder(max_line=max_line)
+        self._line_decoder = LineDecoder(max_line=max_line)
         self._parse_text = _make_parser()
         self._at_stream_start = True
 
     def _read(self, part: bytes) -> Iterator[JSON]:
-        for line in self._filled_lines(self._lines._read(part)):
+        for line in self._filled_lines(self._line_decoder._read(part)):
             try:
                 yield self._parse_text(line)
             except ValueError as error:
                 raise StreamError(f"not JSON: {error}") from None
 
     def _finish(self) -> Iterator[JSON]:
-        for line in self._filled_lines(self._lines._finish()):
+        for line in self._filled_lines(self._line_decoder._finish()):
             try:
                 yield self._parse_text(line)
             except ValueError:
@@ -113,7 +113,7 @@ class JSONRecordDecoder(IncrementalDecoder[JSON]):
         self._held_size = 0  # of `_value_start`
         self._inside_value = False
         self._is_scalar = False
-        self._nesting: _NestingTracker | None = None  # of a value that is not shallow
+        self._nesting_tracker: _NestingTracker | None = None  # of a value that is not shallow
 
     def _read(self, part: bytes) -> Iterator[JSON]:
         return self._decode_texts(self._text_decoder._read(part))
@@ -125,16 +125,16 @@ class JSONRecordDecoder(IncrementalDecoder[JSON]):
                 raise TruncatedStream("the stream ended within a JSON value")
             yield self._complete_value("")
 
-    def _decode_texts(self, texts: Iterator[str]) -> Iterator[JSON]:
-        for text in texts:
+    def _decode_texts(self, text_pieces: Iterator[str]) -> Iterator[JSON]:
+        for text in text_pieces:
             start = int(self._at_stream_start and text.startswith("\ufeff"))
             self._at_stream_start = False
             while True:
                 if not self._inside_value:
-                    shallow = _match_shallow_value(text, start)
-                    if shallow and len(shallow[1]) <= self._max_record:
-                        yield self._parse(shallow[1])
-                        start = shallow.end()
+                    shallow_value = _match_shallow_value(text, start)
+                    if shallow_value and len(shallow_value[1]) <= self._max_record:
+                        yield self._parse_or_fail(shallow_value[1])
+                        start = shallow_value.end()
                         continue
                     start = _end_of_match(_blanks_pattern, text, start)
                     if start == len(text):
@@ -158,15 +158,15 @@ class JSONRecordDecoder(IncrementalDecoder[JSON]):
         if self._is_scalar:
             end = _end_of_match(_scalar_pattern, text, start)
             return end if end < len(text) else -1
-        stop = start + self._max_record - self._held_size + 1  # one more is too long
-        self._nesting = self._nesting or _NestingTracker()
-        return self._nesting.find_end(text, start, stop)
+        stop_offset = start + self._max_record - self._held_size + 1  # one more is too long
+        self._nesting_tracker = self._nesting_tracker or _NestingTracker()
+        return self._nesting_tracker.find_end(text, start, stop_offset)
 
     def _hold_text(self, text: str) -> None:
         self._held_size += len(text)
         if self._held_size > self._max_record:
-            limit = f"{self._max_record} characters"
-            raise StreamError(f"a JSON value is longer than {limit}; raise max_record")
+            shown_limit = f"{self._max_record} characters"
+            raise StreamError(f"a JSON value is longer than {shown_limit}; raise max_record")
         self._value_start.write(text)
 
     def _complete_value(self, text: str) -> JSON:
@@ -177,10 +177,10 @@ class JSONRecordDecoder(IncrementalDecoder[JSON]):
             self._value_start = StringIO()
             self._held_size = 0
         self._inside_value = False
-        self._nesting = None
-        return self._parse(text)
+        self._nesting_tracker = None
+        return self._parse_or_fail(text)
 
-    def _parse(self, text: str) -> JSON:
+    def _parse_or_fail(self, text: str) -> JSON:
         try:
             return self._parse_text(text)
         except ValueError as error:
@@ -191,51 +191,51 @@ class _NestingTracker:
     """The nesting of a string, array or object, to find where it ends."""
 
     def __init__(self) -> None:
-        self._depth = 0
+        self._nesting_depth = 0
         self._inside_string = False
         self._after_backslash = False
 
-    def find_end(self, text: str, start: int, stop: int) -> int:
+    def find_end(self, text: str, start: int, stop_offset: int) -> int:
         """Return the end of the value in `text[start:stop]`; -1 if it does not end there.
 
         The value began at `start` or in an earlier text. Raises `StreamError` if it is nested too
         deep.
         """
         if self._inside_string:
-            rest = _match_rest_of_string(text, start + self._after_backslash, stop)
-            if rest is None or not self._closes_string(rest):
+            rest_of_string = _match_rest_of_string(text, start + self._after_backslash, stop_offset)
+            if rest_of_string is None or not self._closes_string(rest_of_string):
                 return -1
-            start = rest.end()
-            if not self._depth:
+            start = rest_of_string.end()
+            if not self._nesting_depth:
                 return start
-        depth = self._depth
-        for token in _find_tokens(text, start, stop):
-            first_character = text[token.start()]
+        nesting_depth = self._nesting_depth
+        for structural_token in _find_tokens(text, start, stop_offset):
+            first_character = text[structural_token.start()]
             if first_character == '"':
-                if not self._closes_string(token):
+                if not self._closes_string(structural_token):
                     break
             elif first_character in "[{":
-                depth += 1
-                if depth > MAX_DEPTH:
+                nesting_depth += 1
+                if nesting_depth > MAX_DEPTH:
                     raise StreamError(f"JSON nested more than {MAX_DEPTH} deep")
             else:
-                depth -= 1
-            if depth <= 0:
-                return token.end()
-        self._depth = depth
+                nesting_depth -= 1
+            if nesting_depth <= 0:
+                return structural_token.end()
+        self._nesting_depth = nesting_depth
         return -1
 
-    def _closes_string(self, string: re.Match[str]) -> bool:
+    def _closes_string(self, string_match: re.Match[str]) -> bool:
         """Return whether the string ends here; note where the next text goes on if it does not."""
-        self._inside_string = not string[1]
-        self._after_backslash = bool(string[2])
+        self._inside_string = not string_match[1]
+        self._after_backslash = bool(string_match[2])
         return not self._inside_string
 
 
 def _end_of_match(pattern: re.Pattern[str], text: str, start: int) -> int:
     """Return the end of a pattern that matches everywhere."""
-    found = pattern.match(text, start)
-    return start if found is None else found.end()
+    found_match = pattern.match(text, start)
+    return start if found_match is None else found_match.end()
 
 
 def _make_parser() -> Callable[[str], JSON]:
@@ -246,15 +246,15 @@ def _make_parser() -> Callable[[str], JSON]:
     from json import JSONDecodeError, JSONDecoder
 
     decoder = JSONDecoder(parse_constant=_refuse_constant)
-    decode = cast("Callable[[str], JSON]", decoder.decode)
+    decode_text = cast("Callable[[str], JSON]", decoder.decode)
     raw_decode = cast("Callable[[str], tuple[JSON, int]]", decoder.raw_decode)
 
-    def parse(text: str) -> JSON:
+    def parse_value(text: str) -> JSON:
         try:
             if text[0] in _BLANKS or text[-1] in _BLANKS:
-                return decode(text)
-            value, end = raw_decode(text)  # 0.2 µs for `[]`, where `decode` takes 1.5
-            return value if end == len(text) else decode(text)  # which raises
+                return decode_text(text)
+            value, end = raw_decode(text)  # 0.2 µs for `[]`, where `decode_text` takes 1.5
+            return value if end == len(text) else decode_text(text)  # which raises
         except JSONDecodeError:
             raise
         except ValueError:
@@ -262,7 +262,7 @@ def _make_parser() -> Callable[[str], JSON]:
         except RecursionError:
             raise StreamError("JSON nested deeper than the rest of the caller's stack") from None
 
-    return parse
+    return parse_value
 
 
 def _refuse_constant(constant: str) -> NoReturn:

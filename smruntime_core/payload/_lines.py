@@ -49,19 +49,19 @@ class LineDecoder(IncrementalDecoder[str]):
                 if not block:
                     continue
             self._after_cr = block.endswith(b"\r")
-            lines = block.splitlines()
-            remainder = b"" if block.endswith((b"\n", b"\r")) else lines.pop()
-            if line_start and lines:
-                lines[0] = bytes(line_start) + lines[0]
+            complete_lines = block.splitlines()
+            incomplete_line = b"" if block.endswith((b"\n", b"\r")) else complete_lines.pop()
+            if line_start and complete_lines:
+                complete_lines[0] = bytes(line_start) + complete_lines[0]
                 line_start.clear()
             try:
-                for line in lines:
+                for line in complete_lines:
                     if len(line) > max_line:
                         raise self._line_too_long()
                     yield line.decode("utf-8", errors)
             except UnicodeDecodeError as error:
                 raise not_utf8(error) from None
-            line_start += remainder
+            line_start += incomplete_line
             if len(line_start) > max_line:
                 raise self._line_too_long()
 
@@ -70,5 +70,5 @@ class LineDecoder(IncrementalDecoder[str]):
             yield decode_last(bytes(self._line_start), self._errors)
 
     def _line_too_long(self) -> StreamError:
-        setting = self._limit_name
-        return StreamError(f"a line is longer than {self._max_line} bytes; raise {setting}")
+        setting_name = self._limit_name
+        return StreamError(f"a line is longer than {self._max_line} bytes; raise {setting_name}")

@@ -51,7 +51,7 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
 
     What ends a stream by convention (`data: [DONE]`) is an event like any other. Raises
     `StreamError` for bytes that are not UTF-8 (`errors="replace"` decodes them to U+FFFD), for a
-    line of more than `max_event` bytes, or an event whose `data` has more than `max_event`
+    line of more than `max_event` bytes, or an event with `data` of more than `max_event`
     characters; `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte
     order mark at the start is ignored.
     """
@@ -59,7 +59,7 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
     def __init__(self, *, max_event: int = MAX_SIZE, errors: Errors = "strict") -> None:
         super().__init__()
         self._max_event = checked_limit("max_event", max_event)
-        self._lines = _EventLineDecoder(max_line=max_event, errors=errors)
+        self._line_decoder = _EventLineDecoder(max_line=max_event, errors=errors)
         self._at_stream_start = True
         self._inside_event = False
         self._first_data: str | None = None
@@ -71,10 +71,10 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
         self._retry_delay: int | None = None
 
     def _read(self, part: bytes) -> Iterator[ServerSentEvent]:
-        return self._decode_lines(self._lines._read(part))
+        return self._decode_lines(self._line_decoder._read(part))
 
     def _finish(self) -> Iterator[ServerSentEvent]:
-        yield from self._decode_lines(self._lines._finish())
+        yield from self._decode_lines(self._line_decoder._finish())
         if self._first_data is not None:
             event = self._complete_event()
             yield ServerSentEvent(event.data, event.event, event.id, event.retry, terminated=False)
@@ -110,11 +110,11 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
             self._retry_delay = int(value)
 
     def _receive_data_line(self, value: str) -> None:
-        limit = self._max_event
+        size_limit = self._max_event
         self._data_size += len(value) + 1
-        if self._data_size > limit + 1:
+        if self._data_size > size_limit + 1:
             raise StreamError(
-                f"a server-sent event is longer than {limit} characters; raise max_event"
+                f"a server-sent event is longer than {size_limit} characters; raise max_event"
             )
         if self._first_data is None:
             self._first_data = value

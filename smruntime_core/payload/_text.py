@@ -1,4 +1,4 @@
-"""Decoding of UTF-8 text, whose characters may be cut anywhere."""
+"""Decoding of UTF-8 text with characters that may be cut anywhere."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class TextDecoder(IncrementalDecoder[str]):
     def _read(self, part: bytes) -> Iterator[str]:
         for offset in range(0, len(part), BLOCK_SIZE):
             block = self._character_start + part[offset : offset + BLOCK_SIZE]
-            invalid: UnicodeDecodeError | None = None
+            invalid_character: UnicodeDecodeError | None = None
             try:
                 text, decoded_size = utf_8_decode(block, self._errors)
             except UnicodeDecodeError as error:
-                invalid = error
-                text, decoded_size = utf_8_decode(block[: invalid.start])
+                invalid_character = error
+                text, decoded_size = utf_8_decode(block[: invalid_character.start])
             if text:
                 yield text
-            if invalid is not None:
-                position = self._stream_position + invalid.start
-                raise StreamError(f"not UTF-8: {invalid.reason} at byte {position}")
+            if invalid_character is not None:
+                position = self._stream_position + invalid_character.start
+                raise StreamError(f"not UTF-8: {invalid_character.reason} at byte {position}")
             self._character_start = block[decoded_size:]
             self._stream_position += decoded_size
 

@@ -10,14 +10,24 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ._scenario import Expectation, ExpectedError, ExpectedFailure, ExpectedOutput, Scenario
-from ._server_script import Ending, Script, close_connection, keep_serving, reset_later, respond
+from ._server_script import (
+    ConnectionEnding,
+    Script,
+    close_connection,
+    keep_serving,
+    reset_later,
+    respond,
+)
 
 STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
 CHUNKED_HEAD: Final = STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n"
 EMPTY_BODY: Final = b"Content-Length: 0\r\n\r\n"
-ENDINGS: Final[dict[str, Ending]] = {"FIN": close_connection, "RST": reset_later}
-OUTPUT: Final = ExpectedOutput()
-FIRST_TRY: Final = ExpectedOutput(attempts=("ok",))
+CONNECTION_ENDINGS: Final[dict[str, ConnectionEnding]] = {
+    "FIN": close_connection,
+    "RST": reset_later,
+}
+HEALTHY_OUTPUT: Final = ExpectedOutput()
+FIRST_ATTEMPT: Final = ExpectedOutput(attempts=("ok",))
 MAX_SPLITTABLE: Final = 2000  # bytes; sending more byte by byte takes too long
 
 
@@ -33,7 +43,7 @@ def then_recover(
 ) -> Scenario:
     """Return a scenario with the `expected` outcome, then a healthy call on a new connection."""
     settings = {"connections": 2, **settings}
-    return declare(fault, name, script, expected, OUTPUT, **settings)
+    return declare(fault, name, script, expected, HEALTHY_OUTPUT, **settings)
 
 
 def expect_failure(
@@ -42,7 +52,7 @@ def expect_failure(
     response: bytes,
     expected: ExpectedFailure,
     *,
-    ending: Ending = keep_serving,
+    ending: ConnectionEnding = keep_serving,
     **settings: Any,
 ) -> Scenario:
     """Return a scenario where `response`, on a new connection, is a network failure."""
@@ -68,12 +78,16 @@ def cut_response(
     fault: str, name: str, response: bytes, expected: ExpectedFailure
 ) -> list[Scenario]:
     """Return a scenario for each way to end the connection after `response`: FIN and RST."""
-    kinds = {"FIN": expected.kind, "RST": "reset"}
+    failure_kinds = {"FIN": expected.kind, "RST": "reset"}
     return [
         expect_failure(
-            fault, f"{name}, {way}", response, expected.replace(kind=kinds[way]), ending=ending
+            fault,
+            f"{name}, {ending_name}",
+            response,
+            expected.replace(kind=failure_kinds[ending_name]),
+            ending=ending,
         )
-        for way, ending in ENDINGS.items()
+        for ending_name, ending in CONNECTION_ENDINGS.items()
     ]
 
 
@@ -84,7 +98,7 @@ def accept(
     expected: bytes | ExpectedOutput | ExpectedError,
     *,
     reusable: bool = True,
-    ending: Ending = keep_serving,
+    ending: ConnectionEnding = keep_serving,
     **settings: Any,
 ) -> Scenario:
     """Return a scenario where `response` is read: a body, an output or an error of the service.
@@ -97,7 +111,7 @@ def accept(
     return then_recover(fault, name, respond(response, ending=ending), outcome, **settings)
 
 
-def for_each(
+def build_for_each(
     build: Callable[..., Scenario], fault: str, responses: Mapping[str, bytes]
 ) -> list[Scenario]:
     """Return one scenario for each of `responses`, by name."""

@@ -28,7 +28,7 @@ from typing import Generic, Self, TypeVar
 from ..effects import Effect, Flow
 from ..errors import SmRuntimeError
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 ErrorT = TypeVar("ErrorT", bound=SmRuntimeError)
 
 
@@ -47,15 +47,15 @@ class FrozenClock:
         return self.now
 
 
-class ScriptedIO(Generic[T]):
+class ScriptedIO(Generic[ResultT]):
     """The replies to a flow, checked against its effects; `effects` are those so far, in order."""
 
-    def __init__(self, flow: Flow[T]) -> None:
+    def __init__(self, flow: Flow[ResultT]) -> None:
         self.effects: list[Effect[object]] = []
-        self._flow = flow
-        self._raised: SmRuntimeError | None = None
-        self._returned: list[T] = []
-        self._advance(None)
+        self._scripted_flow = flow
+        self._raised_error: SmRuntimeError | None = None
+        self._returned_values: list[ResultT] = []
+        self._advance_flow(None)
 
     def expects(self, expected: Effect[object] | type[Effect[object]]) -> Self:
         """Check that the flow waits for the effect `expected`, or for one of that class."""
@@ -70,43 +70,43 @@ class ScriptedIO(Generic[T]):
         """Send the reply to the current effect; an `SmRuntimeError` is raised inside the flow."""
         if self.ended:
             raise AssertionError(f"no effect to reply to: the flow {self._describe_state()}")
-        self._advance(reply)
+        self._advance_flow(reply)
         return self
 
-    def returns(self) -> T:
+    def returns(self) -> ResultT:
         """Return what the flow returned; raise `AssertionError` if it did not return."""
-        if not self._returned:
+        if not self._returned_values:
             raise AssertionError(f"the flow has not returned: it {self._describe_state()}")
-        return self._returned[0]
+        return self._returned_values[0]
 
     def raises(self, kind: type[ErrorT]) -> ErrorT:
         """Return the error that the flow raised; raise `AssertionError` unless it is a `kind`."""
-        if not isinstance(self._raised, kind):
+        if not isinstance(self._raised_error, kind):
             state = self._describe_state()
             raise AssertionError(f"the flow has not raised {kind.__name__}: it {state}")
-        return self._raised
+        return self._raised_error
 
     @property
     def ended(self) -> bool:
         """Whether the flow has returned or raised."""
-        return self._raised is not None or bool(self._returned)
+        return self._raised_error is not None or bool(self._returned_values)
 
-    def _advance(self, reply: object) -> None:
+    def _advance_flow(self, reply: object) -> None:
         try:
-            self.effects.append(self._flow.send(reply))
+            self.effects.append(self._scripted_flow.send(reply))
         except StopIteration as stop:
-            self._returned.append(stop.value)
+            self._returned_values.append(stop.value)
         except SmRuntimeError as error:
-            self._raised = error
+            self._raised_error = error
 
     def _describe_state(self) -> str:
-        if self._returned:
+        if self._returned_values:
             return f"returned {self._returned[0]!r}"
-        if self._raised is not None:
+        if self._raised_error is not None:
             return f"raised {self._raised!r}"
         return f"yielded {self.effects[-1]!r}"
 
 
-def script(flow: Flow[T]) -> ScriptedIO[T]:
+def script(flow: Flow[ResultT]) -> ScriptedIO[ResultT]:
     """Begin a conversation with `flow`."""
     return ScriptedIO(flow)

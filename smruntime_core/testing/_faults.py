@@ -20,7 +20,7 @@ class Fault(NamedTuple):
     tests: tuple[str, ...] = ()
 
 
-_TESTS: dict[str, tuple[str, ...]] = {
+_TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
     "17": ("tests/test_http1.py::test_early_answer_leaves_the_connection_unusable",),
     "19": ("tests/test_crowds.py::test_a_forked_child_never_gets_its_parents_answers",),
     "20": (
@@ -36,7 +36,7 @@ _TESTS: dict[str, tuple[str, ...]] = {
     "59": ("tests/test_faults.py::test_default_timeouts_are_finite",),
 }
 
-_LAYERS: dict[str, tuple[tuple[str, str, str], ...]] = {
+_FAULTS_BY_LAYER: dict[str, tuple[tuple[str, str, str], ...]] = {
     "pool": (
         ("12", "the server closes an idle connection", "the next call opens a new one; no error"),
         ("13", "a reused connection fails", "sent once more on a new connection, then reported"),
@@ -127,7 +127,7 @@ _LAYERS: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 
 FAULTS: tuple[Fault, ...] = tuple(
-    Fault(number, layer, description, correct_behaviour, _TESTS.get(number, ()))
-    for layer, faults in _LAYERS.items()
+    Fault(number, layer, description, correct_behaviour, _TESTS_BY_FAULT.get(number, ()))
+    for layer, faults in _FAULTS_BY_LAYER.items()
     for number, description, correct_behaviour in faults
 )

@@ -14,31 +14,31 @@ from ._builders import (
     EMPTY_BODY,
     STATUS_LINE,
     accept,
+    build_for_each,
     cut_response,
     expect_failure,
-    for_each,
     reject_body,
     reject_head,
     then_recover,
 )
 from ._head import HEAD_MEMORY, THREE_BYTES
 from ._scenario import SPARE_MEMORY, ExpectedFailure, Scenario
-from ._server_script import build_response, close_connection, reset_later, stream
+from ._server_script import build_response, close_connection, reset_later, stream_pieces
 
 _TRUNCATED: Final = ExpectedFailure("truncated", "body", "answered", 200)
 _NO_RESPONSE: Final = ExpectedFailure("truncated", "head", "maybe_sent")
-_PIECE: Final = b"x" * 65536
-_GZIP: Final = 31  # the window bits by which zlib knows gzip
-_ZIPPED = zlib.compress(b"abc", wbits=_GZIP)
-_ZIP_BOMB = zlib.compress(bytes(2_000_000), wbits=_GZIP)
+_LARGE_PIECE: Final = b"x" * 65536
+_GZIP_WINDOW_BITS: Final = 31  # the window bits by which zlib knows gzip
+_ZIPPED_BODY = zlib.compress(b"abc", wbits=_GZIP_WINDOW_BITS)
+_ZIP_BOMB = zlib.compress(bytes(2_000_000), wbits=_GZIP_WINDOW_BITS)
 
 
 def _with_length(value: bytes) -> bytes:
     return STATUS_LINE + b"Content-Length: " + value + b"\r\n\r\nabc"
 
 
-def _with_codings(*codings: bytes) -> bytes:
-    fields = b"".join(b"Transfer-Encoding: %b\r\n" % coding for coding in codings)
+def _with_codings(*transfer_codings: bytes) -> bytes:
+    fields = b"".join(b"Transfer-Encoding: %b\r\n" % coding for coding in transfer_codings)
     return STATUS_LINE + fields + b"\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
@@ -46,42 +46,47 @@ def _with_chunk_size(size: bytes) -> bytes:
     return CHUNKED_HEAD + size + b"\r\nabcdefghijklm\r\n0\r\n\r\n"
 
 
-def _overflow(
-    fault: str, name: str, head: bytes, piece: bytes, kind: str = "too_large", **settings: Any
+def _overflow_body(
+    fault: str,
+    name: str,
+    head: bytes,
+    stream_piece: bytes,
+    kind: str = "too_large",
+    **settings: Any,
 ) -> Scenario:
-    """Return a scenario where `head` and then `piece` again and again come until it is refused."""
-    script = stream(repeat(piece), head=head)
+    """Return a scenario where `head` and an endless repetition of `stream_piece` are refused."""
+    script = stream_pieces(repeat(stream_piece), head=head)
     settings = {"memory_limit": HEAD_MEMORY, **settings}
     return then_recover(fault, name, script, _TRUNCATED.replace(kind=kind), **settings)
 
 
-def _exceed_body_limit(name: str, head: bytes, piece: bytes) -> Scenario:
+def _exceed_body_limit(name: str, head: bytes, stream_piece: bytes) -> Scenario:
     limits: dict[str, Any] = {"memory_limit": SPARE_MEMORY + 2_000_000, "max_body": 1_000_000}
-    return _overflow("32b", f"{name}, more than max_body", head, piece, **limits)
+    return _overflow_body("32b", f"{name}, more than max_body", head, stream_piece, **limits)
 
 
 def _claim_length(name: str, length: bytes) -> list[Scenario]:
     """Return scenarios of a huge Content-Length; without `max_body` it may not reserve memory."""
     scenarios: list[Scenario] = []
-    for way, kind, ending in (
+    for ending_name, kind, ending in (
         ("FIN", "truncated", close_connection),
         ("RST", "reset", reset_later),
     ):
         limits: list[tuple[str, str, dict[str, int]]] = [
-            (f"{name}, {way}", f"{kind}|too_large", {}),
-            (f"{name}, {way}, no limit", kind, {"max_body": 10**19}),
+            (f"{name}, {ending_name}", f"{kind}|too_large", {}),
+            (f"{name}, {ending_name}, no limit", kind, {"max_body": 10**19}),
         ]
         scenarios += [
             expect_failure(
                 "32b",
-                title,
+                scenario_name,
                 _with_length(length),
-                _TRUNCATED.replace(kind=kinds),
+                _TRUNCATED.replace(kind=kind_choices),
                 ending=ending,
                 memory_limit=HEAD_MEMORY,
-                **limit,
+                **limit_settings,
             )
-            for title, kinds, limit in limits
+            for scenario_name, kind_choices, limit_settings in limits
         ]
     return scenarios
 
@@ -124,7 +129,7 @@ _CUT_STATUS_LINES = {
     "inside the status": b"HTTP/1.1 20",
     "inside the reason": b"HTTP/1.1 200 O",
 }
-_NOT_HTTP = {
+_NOT_HTTP_RESPONSES = {
     "HTTP/0.9": b"<html>hello</html>",
     "ICY": b"ICY 200 OK\r\n\r\n",
     "a TLS alert": b"\x15\x03\x03\x00\x02\x02\x46",
@@ -140,7 +145,7 @@ _LENGTH_3, _LENGTH_4, _LENGTH_5 = (b"Content-Length: %d\r\n" % size for size in 
 _CONFLICTING_LENGTHS = {
     "two, different": STATUS_LINE + _LENGTH_3 + _LENGTH_4 + b"\r\nabcd",
     "two, the same": STATUS_LINE + _LENGTH_3 + _LENGTH_3 + b"\r\nabc",
-    "two, apart and in other letters": b"%b%bA: b\r\n%b\r\nabcde"
+    "two, apart and in lower case": b"%b%bA: b\r\n%b\r\nabcde"
     % (STATUS_LINE, _LENGTH_3, _LENGTH_5.lower()),
     "a list of equals": _with_length(b"3, 3"),
     "a list": _with_length(b"3, 4"),
@@ -190,7 +195,7 @@ _BAD_CHUNK_ENDS = {
     "CR and junk": CHUNKED_HEAD + b"3\r\nabc\rX0\r\n\r\n",
     "longer than its size": CHUNKED_HEAD + b"3\r\nabcde\r\n0\r\n\r\n",
 }
-_BARE_LF = {
+_BARE_LINE_FEEDS = {
     "all over": CHUNKED_HEAD + b"3\nabc\n0\n\n",
     "after a size": CHUNKED_HEAD + b"3\nabc\r\n0\r\n\r\n",
     "after an extension": CHUNKED_HEAD + b"3;a=b\nabc\r\n0\r\n\r\n",
@@ -205,7 +210,7 @@ _BAD_TRAILERS = {
     "NUL": b"A: \0",
     "bare CR": b"A: b\rC: d",
 }
-_VALID: dict[str, tuple[bytes, bytes]] = {
+_VALID_RESPONSES: dict[str, tuple[bytes, bytes]] = {
     "by length": (THREE_BYTES, b"abc"),
     "a length with blanks": (STATUS_LINE + b"Content-Length: \t 003 \t\r\n\r\nabc", b"abc"),
     "nothing": (STATUS_LINE + EMPTY_BODY, b""),
@@ -217,9 +222,9 @@ _VALID: dict[str, tuple[bytes, bytes]] = {
     "Chunked": (STATUS_LINE + b"TRANSFER-ENCODING:Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
 }
 _CLOSED_BY_SERVER = STATUS_LINE + b"Connection: x, Close\r\nContent-Length: 3\r\n\r\nabc"
-_BOTH = STATUS_LINE + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
-_BOTH_REVERSED = STATUS_LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n\r\n"
-_CUTS: list[tuple[str, str, dict[str, bytes], ExpectedFailure]] = [
+_LENGTH_AND_CHUNKED = STATUS_LINE + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+_CHUNKED_AND_LENGTH = STATUS_LINE + b"Transfer-Encoding: chunked\r\nContent-Length: 13\r\n\r\n"
+_CUT_RESPONSES: list[tuple[str, str, dict[str, bytes], ExpectedFailure]] = [
     ("26", "", _CUT_BODIES, _TRUNCATED),
     ("27", "", _CUT_CHUNKS, _TRUNCATED),
     ("28", "", _CUT_ENDS, _TRUNCATED),
@@ -227,17 +232,21 @@ _CUTS: list[tuple[str, str, dict[str, bytes], ExpectedFailure]] = [
     ("30", "cut: ", _CUT_STATUS_LINES, _NO_RESPONSE),
 ]
 
-FRAMING: list[Scenario] = [
+FRAMING_SCENARIOS: list[Scenario] = [
     *[
         scenario
-        for fault, prefix, responses, expected in _CUTS
+        for fault, name_prefix, responses, expected in _CUT_RESPONSES
         for name, response in responses.items()
-        for scenario in cut_response(fault, prefix + name, response, expected)
+        for scenario in cut_response(fault, name_prefix + name, response, expected)
     ],
-    *for_each(reject_head, "30", _NOT_HTTP),
-    *for_each(reject_head, "31", _CONFLICTING_LENGTHS),
+    *build_for_each(reject_head, "30", _NOT_HTTP_RESPONSES),
+    *build_for_each(reject_head, "31", _CONFLICTING_LENGTHS),
     *[reject_head("32", name, _with_length(value)) for name, value in _BAD_LENGTHS.items()],
-    *[claim for name, length in _HUGE_LENGTHS.items() for claim in _claim_length(name, length)],
+    *[
+        scenario
+        for name, length in _HUGE_LENGTHS.items()
+        for scenario in _claim_length(name, length)
+    ],
     expect_failure(
         "32b",
         "10^12, more than max_body",
@@ -245,8 +254,8 @@ FRAMING: list[Scenario] = [
         _TRUNCATED.replace(kind="too_large"),
         max_body=1000,
     ),
-    _exceed_body_limit("chunks without end", CHUNKED_HEAD, b"10000\r\n" + _PIECE + b"\r\n"),
-    _exceed_body_limit("no end at all", STATUS_LINE + b"\r\n", _PIECE),
+    _exceed_body_limit("chunks without end", CHUNKED_HEAD, b"10000\r\n" + _LARGE_PIECE + b"\r\n"),
+    _exceed_body_limit("no end at all", STATUS_LINE + b"\r\n", _LARGE_PIECE),
     expect_failure(
         "32b",
         "a chunk of 10^18",
@@ -255,26 +264,31 @@ FRAMING: list[Scenario] = [
         ending=close_connection,
         memory_limit=HEAD_MEMORY,
     ),
-    reject_head("33", "both", _BOTH + b"3\r\nabc\r\n0\r\n\r\n"),
-    reject_head("33", "both, the other way round", _BOTH_REVERSED + b"3\r\nabc\r\n0\r\n\r\n"),
+    reject_head("33", "both", _LENGTH_AND_CHUNKED + b"3\r\nabc\r\n0\r\n\r\n"),
+    reject_head("33", "both, in reverse order", _CHUNKED_AND_LENGTH + b"3\r\nabc\r\n0\r\n\r\n"),
     *[reject_head("34", name, _with_codings(*fields)) for name, fields in _BAD_CODINGS.items()],
     reject_head("34", "chunked in HTTP/1.0", _with_codings(b"chunked").replace(b"1.1", b"1.0", 1)),
     *[reject_body("35", name, _with_chunk_size(size)) for name, size in _BAD_CHUNK_SIZES.items()],
-    *for_each(reject_body, "36", _BAD_CHUNK_ENDS),
-    *for_each(reject_body, "37", _BARE_LF),
-    _overflow("38", "an extension without end", CHUNKED_HEAD + b"3;", _PIECE),
-    _overflow("38", "extensions without end", CHUNKED_HEAD, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"),
-    _overflow("38", "a size without end", CHUNKED_HEAD, b"0" * 65536, "protocol|too_large"),
-    _overflow(
+    *build_for_each(reject_body, "36", _BAD_CHUNK_ENDS),
+    *build_for_each(reject_body, "37", _BARE_LINE_FEEDS),
+    _overflow_body("38", "an extension without end", CHUNKED_HEAD + b"3;", _LARGE_PIECE),
+    _overflow_body(
+        "38", "extensions without end", CHUNKED_HEAD, b"1;" + b"x" * 60_000 + b"\r\nx\r\n"
+    ),
+    _overflow_body("38", "a size without end", CHUNKED_HEAD, b"0" * 65536, "protocol|too_large"),
+    _overflow_body(
         "38", "trailers without end", CHUNKED_HEAD + b"3\r\nabc\r\n0\r\n", b"A: b\r\n" * 10_000
     ),
-    _overflow("38", "a trailer without end", CHUNKED_HEAD + b"0\r\nA: ", _PIECE),
+    _overflow_body("38", "a trailer without end", CHUNKED_HEAD + b"0\r\nA: ", _LARGE_PIECE),
     *[
         reject_body("38", f"a bad trailer: {name}", CHUNKED_HEAD + b"0\r\n" + line + b"\r\n\r\n")
         for name, line in _BAD_TRAILERS.items()
     ],
     accept(
-        "39", "compressed", build_response(_ZIPPED, "200 OK", "Content-Encoding: gzip"), _ZIPPED
+        "39",
+        "compressed",
+        build_response(_ZIPPED_BODY, "200 OK", "Content-Encoding: gzip"),
+        _ZIPPED_BODY,
     ),
     accept(
         "39",
@@ -285,11 +299,11 @@ FRAMING: list[Scenario] = [
     ),
     accept(
         "39",
-        "said to be compressed",
+        "wrongly declared as compressed",
         build_response(b"\x1f\x8bno", "200 OK", "Content-Encoding: br, gzip"),
         b"\x1f\x8bno",
     ),
-    *[accept("26", f"whole: {name}", *response) for name, response in _VALID.items()],
+    *[accept("26", f"whole: {name}", *response) for name, response in _VALID_RESPONSES.items()],
     accept(
         "26",
         "whole: until the connection is closed",
@@ -299,5 +313,5 @@ FRAMING: list[Scenario] = [
         ending=close_connection,
     ),
     accept("26", "whole: HTTP/1.0", THREE_BYTES.replace(b"1.1", b"1.0"), b"abc", reusable=False),
-    accept("26", "whole: the server says close", _CLOSED_BY_SERVER, b"abc", reusable=False),
+    accept("26", "whole: Connection: close", _CLOSED_BY_SERVER, b"abc", reusable=False),
 ]

@@ -8,9 +8,9 @@ from typing import Final
 
 from ..http1 import MAX_HEAD
 from ..values._messages import Timeouts
-from ._builders import EMPTY_BODY, STATUS_LINE, accept, for_each, reject_head, then_recover
+from ._builders import EMPTY_BODY, STATUS_LINE, accept, build_for_each, reject_head, then_recover
 from ._scenario import SPARE_MEMORY, ExpectedFailure, ExpectedOutput, Scenario
-from ._server_script import build_response, stream
+from ._server_script import build_response, stream_pieces
 
 HEAD_MEMORY: Final = SPARE_MEMORY + 3 * MAX_HEAD
 HEAD_TIMEOUT: Final = ExpectedFailure("timeout", "head", "maybe_sent")
@@ -22,23 +22,23 @@ INTERIM_RESPONSES: Final = {
 }
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _HUNDRED_MEGABYTES = [b"x" * 1_000_000] * 100
-_SWITCH = b"HTTP/1.1 101 Switching Protocols\r\n"
+_SWITCHING_PROTOCOLS = b"HTTP/1.1 101 Switching Protocols\r\n"
 
 
-def _overflow(name: str, pieces: Iterable[bytes]) -> Scenario:
+def _overflow_head(name: str, pieces: Iterable[bytes]) -> Scenario:
     """Return a scenario with a head that is too large."""
-    return _flood("40", name, pieces, "too_large")
+    return _flood_head("40", name, pieces, "too_large")
 
 
-def _flood(fault: str, name: str, pieces: Iterable[bytes], kind: str) -> Scenario:
+def _flood_head(fault: str, name: str, pieces: Iterable[bytes], kind: str) -> Scenario:
     """Return a scenario where `pieces` of a head come as fast as they are read."""
     expected = ExpectedFailure(kind, "head", "maybe_sent", reused=False)
-    return then_recover(fault, name, stream(pieces), expected, memory_limit=HEAD_MEMORY)
+    return then_recover(fault, name, stream_pieces(pieces), expected, memory_limit=HEAD_MEMORY)
 
 
 def _drip_interim(status: str, response: bytes) -> Scenario:
     """Return a scenario of endless interim responses without a long pause between them."""
-    script = stream(repeat(response), interval=0.1)
+    script = stream_pieces(repeat(response), interval=0.1)
     timeouts = Timeouts(response=0.3, idle=0.3)
     name = f"{status} every 0.1 s"
     return then_recover("51", name, script, HEAD_TIMEOUT, duration=0.3, timeouts=timeouts)
@@ -58,14 +58,14 @@ def _with_fields(number: int) -> bytes:
     )
 
 
-def _read_attributes(value: bytes, decoded: str) -> Scenario:
+def _read_attributes(value: bytes, decoded_value: str) -> Scenario:
     field = f"{_ATTRIBUTES}: ".encode() + value
     response = STATUS_LINE + field + b"\r\nContent-Length: 3\r\n\r\nabc"
-    expected = ExpectedOutput(b"abc", decoded)
+    expected = ExpectedOutput(b"abc", decoded_value)
     return accept("46", f"custom attributes {value!r}", response, expected)
 
 
-_BARE_CR = {
+_BARE_CARRIAGE_RETURNS = {
     "in a value": _with_field(b"A: b\rX-Evil: c"),
     "that would be a custom attribute": _with_field(b"A: b\r%b: evil" % _ATTRIBUTES.encode()),
     "at the end of a value": _with_field(b"A: b\r"),
@@ -88,14 +88,14 @@ _BAD_FIELDS = {
     "a name that is not ASCII": b"caf\xe9: b",
     "a name in quotes": b'"A": b',
 }
-_FOLDED = {
+_FOLDED_FIELDS = {
     "with a blank": b"A: b\r\n c",
     "with a tab": b"A: b\r\n\tc",
     "in the first line": b" A: b",
     "of a length": b"Content-Length:\r\n 3",
     "a blank line that is not empty": b" ",
 }
-_BARE_LF = {
+_BARE_LINE_FEEDS = {
     "all lines": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
     "the status line": b"HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\nabc",
     "a field": STATUS_LINE + b"A: b\nContent-Length: 3\r\n\r\nabc",
@@ -111,13 +111,15 @@ _BAD_VERSIONS = (
     *("HTTP/01.1", "HTTPS/1.1", " HTTP/1.1"),
 )
 
-HEAD: list[Scenario] = [
-    _overflow("a field of 100 MB", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
-    _overflow("a name of 100 MB", [STATUS_LINE, *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
-    _overflow("a reason of 100 MB", [b"HTTP/1.1 200 ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
-    _overflow("a million fields", [STATUS_LINE, *[b"A: b\r\n" * 1000] * 1000, b"\r\n"]),
-    _overflow("a field without end", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES * 100]),
-    _overflow("an interim response of 100 MB", [b"HTTP/1.1 103 x\r\nA: ", *_HUNDRED_MEGABYTES]),
+HEAD_SCENARIOS: list[Scenario] = [
+    _overflow_head("a field of 100 MB", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a name of 100 MB", [STATUS_LINE, *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a reason of 100 MB", [b"HTTP/1.1 200 ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a million fields", [STATUS_LINE, *[b"A: b\r\n" * 1000] * 1000, b"\r\n"]),
+    _overflow_head("a field without end", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES * 100]),
+    _overflow_head(
+        "an interim response of 100 MB", [b"HTTP/1.1 103 x\r\nA: ", *_HUNDRED_MEGABYTES]
+    ),
     reject_head("40", "257 fields", STATUS_LINE + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
     reject_head(
         "40",
@@ -128,12 +130,15 @@ HEAD: list[Scenario] = [
     accept("41", "150 fields", _with_fields(149), b"abc"),
     accept("41", "256 fields", _with_fields(255), b"abc"),
     accept("41", "60 KiB", build_response(b"abc", "200 OK", "A: " + "x" * 60 * 1024), b"abc"),
-    _flood("42", "without end", repeat(b"\r\n" * 10_000), "protocol|too_large"),
+    _flood_head("42", "without end", repeat(b"\r\n" * 10_000), "protocol|too_large"),
     reject_head("42", "one", b"\r\n" + STATUS_LINE + EMPTY_BODY),
-    *for_each(reject_head, "43", _BARE_CR),
+    *build_for_each(reject_head, "43", _BARE_CARRIAGE_RETURNS),
     *[reject_head("44", name, _with_field(line)) for name, line in _BAD_FIELDS.items()],
-    *[reject_head("45", f"folded {name}", _with_field(line)) for name, line in _FOLDED.items()],
-    *[reject_head("45", f"bare LF: {name}", head) for name, head in _BARE_LF.items()],
+    *[
+        reject_head("45", f"folded {name}", _with_field(line))
+        for name, line in _FOLDED_FIELDS.items()
+    ],
+    *[reject_head("45", f"bare LF: {name}", head) for name, head in _BARE_LINE_FEEDS.items()],
     _read_attributes(b"caf\xe9", "caf\xe9"),
     _read_attributes("café".encode(), "caf\xc3\xa9"),
     _read_attributes(b"\xff\xfe\x80", "\xff\xfe\x80"),
@@ -147,10 +152,12 @@ HEAD: list[Scenario] = [
         reject_head("48", version, _with_status(f"{version} 200 OK".encode()))
         for version in _BAD_VERSIONS
     ],
-    reject_head("49", "101", _SWITCH + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
-    reject_head("49", "101 and a response", _SWITCH + b"\r\n" + STATUS_LINE + EMPTY_BODY),
+    reject_head("49", "101", _SWITCHING_PROTOCOLS + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
+    reject_head(
+        "49", "101 and a response", _SWITCHING_PROTOCOLS + b"\r\n" + STATUS_LINE + EMPTY_BODY
+    ),
     *[
-        _flood("50", f"{status} without end", repeat(response * 100), "protocol")
+        _flood_head("50", f"{status} without end", repeat(response * 100), "protocol")
         for status, response in INTERIM_RESPONSES.items()
     ],
     reject_head(

@@ -104,13 +104,13 @@ def outcomes(
     call: Callable[[OperationT], object], operations: Iterable[OperationT]
 ) -> list[object]:
     """Return the outcome of `call` with each of `operations`: its result or its exception."""
-    collected: list[object] = []
+    collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            collected.append(call(operation))
+            collected_outcomes.append(call(operation))
         except Exception as error:  # `find_differences` says which are allowed
-            collected.append(error)
-    return collected
+            collected_outcomes.append(error)
+    return collected_outcomes
 
 
 async def awaited_outcomes(
@@ -121,13 +121,13 @@ async def awaited_outcomes(
     The iterator of operations blocks the event loop until an operation is due. If the loop must run
     for a transport to notice a closed connection, let `call` yield to the loop once at its start.
     """
-    collected: list[object] = []
+    collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            collected.append(await call(operation))
+            collected_outcomes.append(await call(operation))
         except Exception as error:  # `find_differences` says which are allowed
-            collected.append(error)
-    return collected
+            collected_outcomes.append(error)
+    return collected_outcomes
 
 
 def find_differences(
@@ -138,7 +138,7 @@ def find_differences(
     if len(found) != len(scenario.expected):
         differences.append(f"expected {len(scenario.expected)} outcomes, found {len(found)}")
     for number, (expected, outcome) in enumerate(zip(scenario.expected, found, strict=False), 1):
-        differences += [f"call {number}: {line}" for line in _compare(expected, outcome)]
+        differences += [f"call {number}: {line}" for line in _compare_outcome(expected, outcome)]
     requests = len(scenario.calls) if scenario.requests is None else scenario.requests
     connections, memory_limit = scenario.connections, scenario.memory_limit
     if observation.requests != requests:
@@ -156,24 +156,25 @@ def find_differences(
     return differences
 
 
-def _compare(expected: Expectation, outcome: object) -> list[str]:
+def _compare_outcome(expected: Expectation, outcome: object) -> list[str]:
     if isinstance(outcome, BaseException) and not isinstance(outcome, SmRuntimeError):
         return [f"expected {expected!r}, found an error that is no SmRuntimeError: {outcome!r}"]
     found = _comparable_fields(expected, outcome)
     if not found:
         return [f"expected {expected!r}, found {outcome!r}"]
-    wanted = {described.name: getattr(expected, described.name) for described in expected._fields}
+    names = [field_description.name for field_description in expected._fields]
+    wanted_fields = {name: getattr(expected, name) for name in names}
     differences = [
         f"{name} should be {value!r:.200}, is {found[name]!r:.200}"
-        for name, value in wanted.items()
-        if not _matches(value, found[name])
+        for name, value in wanted_fields.items()
+        if not _is_expected(value, found[name])
     ]
     if isinstance(outcome, SmRuntimeError) and not str(outcome).isprintable():
         differences.append("str() of the error is not printable")
     return [f"{line} ({outcome!s:.200})" for line in differences]
 
 
-def _matches(expected: object, found: object) -> bool:
+def _is_expected(expected: object, found: object) -> bool:
     if expected is None:
         return True
     if isinstance(expected, str) and "|" in expected and isinstance(found, str):

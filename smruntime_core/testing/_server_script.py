@@ -80,7 +80,7 @@ def build_response(body: bytes = b"{}", status: str = "200 OK", *fields: str) ->
 
 # ── how a connection ends ──
 
-Ending: TypeAlias = "Callable[[], Flow[None]]"
+ConnectionEnding: TypeAlias = "Callable[[], Flow[None]]"
 
 
 def keep_serving() -> Flow[None]:
@@ -100,12 +100,12 @@ def reset_later() -> Flow[None]:
     yield from ResetConnection()
 
 
-def reset_now() -> Flow[None]:
+def reset_at_once() -> Flow[None]:
     """Close the connection with an RST."""
     yield from ResetConnection()
 
 
-def stay_open() -> Flow[None]:
+def keep_open_unread() -> Flow[None]:
     """Keep the connection open and read nothing more."""
     yield from StayIdle()
 
@@ -118,56 +118,64 @@ def finish_sending() -> Flow[None]:
 # ── scripts ──
 
 
-def on_each_connection(act: Callable[[], Flow[None]]) -> Script:
+def on_each_connection(serve_connection: Callable[[], Flow[None]]) -> Script:
     """Return a script that does the same on every connection."""
-    return lambda number: act()
+    return lambda number: serve_connection()
 
 
-def on_first_connection(act: Callable[[], Flow[None]]) -> Script:
+def on_first_connection(serve_connection: Callable[[], Flow[None]]) -> Script:
     """Return a script that misbehaves on the first connection and serves the others well."""
-    return lambda number: act() if number == 1 else keep_serving()
+    return lambda number: serve_connection() if number == 1 else keep_serving()
 
 
-def respond(*steps: bytes | float, ending: Ending = keep_serving, served: int = 0) -> Script:
+def respond(
+    *steps: bytes | float, ending: ConnectionEnding = keep_serving, served: int = 0
+) -> Script:
     """Return a script that answers a request on the first connection with `steps`.
 
     A step is bytes to send or a pause in seconds. `served` requests get healthy responses before;
     the connection ends with `ending`. Other connections are served well.
     """
 
-    def act() -> Flow[None]:
+    def serve_connection() -> Flow[None]:
         for _ in range(served):
             yield from ReceiveRequest()
             yield from SendBytes(HEALTHY_RESPONSE)
         yield from ReceiveRequest()
-        yield from perform(steps)
+        yield from perform_steps(steps)
         return (yield from ending())
 
-    return on_first_connection(act)
+    return on_first_connection(serve_connection)
 
 
-def stream(
-    pieces: Iterable[bytes], *, head: bytes = b"", interval: float = 0.0, ending: Ending = stay_open
+def stream_pieces(
+    pieces: Iterable[bytes],
+    *,
+    head: bytes = b"",
+    interval: float = 0.0,
+    ending: ConnectionEnding = keep_open_unread,
 ) -> Script:
     """Return a script that sends `head` and then `pieces`, each after `interval` seconds.
 
     Scripts run several times, so `pieces` must not be an iterator that is used up.
     """
 
-    def act() -> Flow[None]:
+    def serve_connection() -> Flow[None]:
         yield from ReceiveRequest()
         if head:
             yield from SendBytes(head)
-        for piece in pieces:
+        for stream_piece in pieces:
             if interval:
                 yield from StayIdle(interval)
-            yield from SendBytes(piece)
+            yield from SendBytes(stream_piece)
         return (yield from ending())
 
-    return on_first_connection(act)
+    return on_first_connection(serve_connection)
 
 
-def perform(steps: Iterable[bytes | float]) -> Flow[None]:
+def perform_steps(steps: Iterable[bytes | float]) -> Flow[None]:
     """Send the bytes among `steps`, and pause for the numbers among them (seconds)."""
-    for step in steps:
-        yield from SendBytes(step) if isinstance(step, bytes) else StayIdle(step)
+    for script_step in steps:
+        yield from (
+            SendBytes(script_step) if isinstance(script_step, bytes) else StayIdle(script_step)
+        )

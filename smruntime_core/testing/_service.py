@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..values._dates import http_date, parse_stamp
 from ..values._messages import MAX_ERROR_BODY, Timeouts
-from ._builders import FIRST_TRY, accept, declare, then_recover
+from ._builders import FIRST_ATTEMPT, accept, declare, then_recover
 from ._scenario import SPARE_MEMORY, ExpectedError, ExpectedOutput, Scenario
 from ._server_script import (
     HEALTHY_RESPONSE,
@@ -34,10 +34,10 @@ from ._server_script import (
     keep_serving,
     on_first_connection,
     reset_later,
-    stream,
+    stream_pieces,
 )
 
-_NO_DELAY: Final = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
+_RETRY_AT_ONCE: Final = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
 _MODEL_ERROR_BODY: Final = (
     b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
 )
@@ -46,7 +46,7 @@ _MODEL_ERROR_MEMBERS: Final[tuple[tuple[str, object], ...]] = (
     ("original_message", "boom"),
     ("log_stream_arn", "arn:x"),
 )
-_MODELLED: Final[list[type[ServiceError]]] = [
+_MODELLED_ERRORS: Final[list[type[ServiceError]]] = [
     ValidationError,
     ModelError,
     ModelNotReadyException,
@@ -83,13 +83,13 @@ def _read_error(
 def _respond_in_turn(responses: Iterable[bytes]) -> Script:
     """Return a script that answers requests with `responses` in turn, then with healthy ones."""
 
-    def act() -> Flow[None]:
+    def serve_connection() -> Flow[None]:
         for response in responses:
             yield from ReceiveRequest()
             yield from SendBytes(response)
         return (yield from keep_serving())
 
-    return on_first_connection(act)
+    return on_first_connection(serve_connection)
 
 
 def _modelled_error(error_type: type[ServiceError]) -> Scenario:
@@ -105,8 +105,8 @@ def _modelled_error(error_type: type[ServiceError]) -> Scenario:
         attempts=(code,) * attempts,
     )
     script = _respond_in_turn([_error_response(_MODEL_ERROR_BODY, code, status)] * attempts)
-    counts = {"requests": attempts + 1, "connections": 1}
-    return then_recover("67", f"{code}, {status}", script, expected, **counts)
+    expected_counts = {"requests": attempts + 1, "connections": 1}
+    return then_recover("67", f"{code}, {status}", script, expected, **expected_counts)
 
 
 _ERROR_TYPES = {
@@ -133,7 +133,7 @@ _NOT_OBJECTS = {
     "NaN": b'{"OriginalStatusCode":NaN}',
     "10,000 digits": b'{"OriginalStatusCode":%s}' % (b"9" * 10_000),
 }
-_NOT_JSON = {
+_NOT_JSON_BODIES = {
     "not UTF-8": b'{"Message":"\xff\xfe\xc3"}',
     "compressed": zlib.compress(b'{"Message":"no"}', wbits=31),
     "a byte order mark": b'\xef\xbb\xbf{"Message":"no"}',
@@ -147,7 +147,7 @@ _NOT_TEXTS = ("7", "null", "[1]", "{}", "true", '""', '":"')
 _CODE_KEYS = ("__type", "code", "Code")
 _NOT_SECONDS = ("soon", "-1", "", "1.5", "9999999999999", "Fri, 31 Dec 2999 23:59:59 GMT")
 _NOT_DELAYS = ("x-amz-retry-after: 1e9", *(f"Retry-After: {value}" for value in _NOT_SECONDS))
-_MESSAGES = {
+_ERROR_MESSAGES = {
     "CR LF": ("76", "a\r\nERROR forged", r"a\r\nERROR forged"),
     "ESC": ("76", "\x1b[2J\x1b]0;t\x07", r"\x1b[2J\x1b]0;t\x07"),
     "other controls": ("76", "\0\x7f\x85\u2028\u202e", r"\x00\x7f\x85\u2028\u202e"),
@@ -158,18 +158,23 @@ _MESSAGES = {
 
 def _unreadable_body(fault: str, name: str, body: bytes) -> list[Scenario]:
     """Return scenarios where only the header, or else the status, says what the error is."""
-    named, unnamed = f"{name}, the header names the error", f"{name}, nothing names the error"
+    named_error, unnamed_error = (
+        f"{name}, the header names the error",
+        f"{name}, nothing names the error",
+    )
     script = _respond_in_turn([_error_response(body, None, status) for status in (500, 502)])
-    retried = ExpectedOutput(attempts=("500", "502", "ok"))
-    counts = {"requests": 4, "connections": 1}
+    retried_output = ExpectedOutput(attempts=("500", "502", "ok"))
+    expected_counts = {"requests": 4, "connections": 1}
     return [
-        _read_error(fault, named, body, "ModelError", "ModelError", 424, error_type=ModelError),
-        _read_error(fault, unnamed, body, "403", None, 403),
-        then_recover(fault, f"{name}, with 500 and 502", script, retried, **counts),
+        _read_error(
+            fault, named_error, body, "ModelError", "ModelError", 424, error_type=ModelError
+        ),
+        _read_error(fault, unnamed_error, body, "403", None, 403),
+        then_recover(fault, f"{name}, with 500 and 502", script, retried_output, **expected_counts),
     ]
 
 
-def _not_text(value: str) -> Scenario:
+def _code_not_text(value: str) -> Scenario:
     body = f'{{"__type":{value},"code":{value},"message":{value}}}'.encode()
     return _read_error("70", value, body, "418", None, 418)
 
@@ -180,9 +185,9 @@ def _code_in_body(key: str) -> Scenario:
 
 
 def _show_message(name: str) -> Scenario:
-    fault, raw_message, shown = _MESSAGES[name]
+    fault, raw_message, shown_message = _ERROR_MESSAGES[name]
     body = json.dumps({"message": raw_message}).encode()
-    return _read_error(fault, name, body, "400", message=shown, raw_message=raw_message)
+    return _read_error(fault, name, body, "400", message=shown_message, raw_message=raw_message)
 
 
 def _cut_bodies() -> list[Scenario]:
@@ -207,8 +212,8 @@ def _cut_bodies() -> list[Scenario]:
         "silence": {"timeouts": timeouts, "duration": 0.3},
     }
     return [
-        accept("73", f"{name}, {way}", response, _TRUNCATED, reusable=False, **settings)
-        for way, settings in endings.items()
+        accept("73", f"{name}, {ending_name}", response, _TRUNCATED, reusable=False, **settings)
+        for ending_name, settings in endings.items()
         for name, response in responses.items()
     ]
 
@@ -218,16 +223,16 @@ def _huge_error(
 ) -> Scenario:
     """Return a scenario with a long error body, of which 1 MiB is read."""
     head = b"HTTP/1.1 400 x\r\nx-amzn-ErrorType: ValidationError\r\n" + framing + b"\r\n\r\n"
-    script = stream(pieces, head=head, interval=interval, ending=close_connection)
+    script = stream_pieces(pieces, head=head, interval=interval, ending=close_connection)
     settings: dict[str, Any] = {"memory_limit": SPARE_MEMORY + 2 * MAX_ERROR_BODY}
     if interval:
         settings |= {"timeouts": Timeouts(total=0.6), "duration": 0.6}
     return then_recover(fault, name, script, _TRUNCATED, **settings)
 
 
-_PIECE: Final = b"x" * 65536
-_CHUNK: Final = b"10000\r\n" + _PIECE + b"\r\n"
-_FOREVER: Final = b"Content-Length: 1000000000000000000"
+_LARGE_PIECE: Final = b"x" * 65536
+_LARGE_CHUNK: Final = b"10000\r\n" + _LARGE_PIECE + b"\r\n"
+_HUGE_LENGTH: Final = b"Content-Length: 1000000000000000000"
 
 
 def _redirect(status: int, location: str) -> Scenario:
@@ -241,7 +246,7 @@ def _retry_after(name: str, field: str, seconds: float) -> Scenario:
     """Return a scenario of a busy server that says when to retry; at most 5 s are waited."""
     script = _respond_in_turn([_error_response(b"{}", "ServiceUnavailable", 503, field)])
     expected = ExpectedOutput(attempts=("ServiceUnavailable", "ok"))
-    settings: dict[str, Any] = {"requests": 3, "connections": 1, "retries": _NO_DELAY}
+    settings: dict[str, Any] = {"requests": 3, "connections": 1, "retries": _RETRY_AT_ONCE}
     return then_recover("79", name, script, expected, duration=seconds, **settings)
 
 
@@ -254,13 +259,13 @@ def _retry_too_late(name: str, field: str) -> Scenario:
 
 
 def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -> Scenario:
-    """Return a scenario of a server whose clock is `offset` seconds ahead; it checks timestamps."""
+    """Return a scenario of a server with a clock `offset` seconds ahead, which it checks."""
 
     def script(number: int) -> Flow[None]:
         while request := (yield from ReceiveRequest()):
             now = (yield from ReadClock()) + offset
-            stamp = request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
-            signed_at = parse_stamp(stamp)
+            signing_date = request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
+            signed_at = parse_stamp(signing_date)
             if signed_at is not None and abs(now - signed_at) < 300:
                 yield from SendBytes(HEALTHY_RESPONSE)
             else:
@@ -269,12 +274,12 @@ def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -
     corrected = ExpectedOutput(attempts=(code, "ok"))
     settings: dict[str, Any] = {"requests": 4, "connections": 1}
     retries = RetryPolicy(max_attempts=1)
-    expected = (corrected, FIRST_TRY, FIRST_TRY)
+    expected = (corrected, FIRST_ATTEMPT, FIRST_ATTEMPT)
     return declare("80", name, script, *expected, retries=retries, **settings)
 
 
 def _uncorrectable_clock(name: str, *fields: str) -> Scenario:
-    """Return a scenario whose error does not say the server's time, or not credibly."""
+    """Return a scenario of an error without the server's time, or without a credible one."""
     code = "RequestTimeTooSkewed"
     expected = ExpectedError(code, 403, attempts=(code,))
     return accept("80", name, _error_response(b"{}", code, 403, *fields), expected)
@@ -291,28 +296,40 @@ def _flood_of_errors(name: str, code: str, status: int, *attempts: int) -> Scena
             yield from SendBytes(_error_response(b"{}", code, status))
 
     expected = [ExpectedError(code, status, attempts=(code,) * number) for number in attempts]
-    settings: dict[str, Any] = {"requests": sum(attempts), "connections": 1, "retries": _NO_DELAY}
+    settings: dict[str, Any] = {
+        "requests": sum(attempts),
+        "connections": 1,
+        "retries": _RETRY_AT_ONCE,
+    }
     return declare("81", name, script, *expected, duration=3.0, **settings)
 
 
-SERVICE: list[Scenario] = [
-    *[_modelled_error(error_type) for error_type in _MODELLED],
+SERVICE_SCENARIOS: list[Scenario] = [
+    *[_modelled_error(error_type) for error_type in _MODELLED_ERRORS],
     *[
         _read_error("68", repr(header_type), b'{"__type":"x#ModelError"}', code, header_type)
         for header_type, code in _ERROR_TYPES.items()
     ],
     *[_code_in_body(key) for key in _CODE_KEYS],
-    *[_not_text(value) for value in _NOT_TEXTS],
-    *[case for name, body in _NOT_OBJECTS.items() for case in _unreadable_body("71", name, body)],
-    *[case for name, body in _NOT_JSON.items() for case in _unreadable_body("72", name, body)],
+    *[_code_not_text(value) for value in _NOT_TEXTS],
+    *[
+        scenario
+        for name, body in _NOT_OBJECTS.items()
+        for scenario in _unreadable_body("71", name, body)
+    ],
+    *[
+        scenario
+        for name, body in _NOT_JSON_BODIES.items()
+        for scenario in _unreadable_body("72", name, body)
+    ],
     *_cut_bodies(),
-    _huge_error("74", "200 MB", b"Content-Length: 200000000", [_PIECE] * 3052),
-    _huge_error("74", "200 MB in chunks", b"Transfer-Encoding: chunked", [_CHUNK] * 3052),
-    _huge_error("75", "in chunks", b"Transfer-Encoding: chunked", repeat(_CHUNK)),
-    _huge_error("75", "until the connection is closed", b"X: y", repeat(_PIECE)),
-    _huge_error("75", "of 10^18 bytes", _FOREVER, repeat(_PIECE)),
+    _huge_error("74", "200 MB", b"Content-Length: 200000000", [_LARGE_PIECE] * 3052),
+    _huge_error("74", "200 MB in chunks", b"Transfer-Encoding: chunked", [_LARGE_CHUNK] * 3052),
+    _huge_error("75", "in chunks", b"Transfer-Encoding: chunked", repeat(_LARGE_CHUNK)),
+    _huge_error("75", "until the connection is closed", b"X: y", repeat(_LARGE_PIECE)),
+    _huge_error("75", "of 10^18 bytes", _HUGE_LENGTH, repeat(_LARGE_PIECE)),
     _huge_error("75", "dripping", b"X: y", repeat(b"x"), interval=0.05),
-    *[_show_message(name) for name in _MESSAGES],
+    *[_show_message(name) for name in _ERROR_MESSAGES],
     _read_error("76", "in the code", b'{"__type":"Bad\\u001b[1m"}', "Bad\x1b[1m"),
     accept(
         "76",
@@ -324,18 +341,16 @@ SERVICE: list[Scenario] = [
     _redirect(307, "/endpoints/iris/invocations"),
     _redirect(307, "//localhost:$PORT/evil"),
     _retry_after("150 ms", "x-amz-retry-after: 150", 0.15),
-    _retry_after("a day, and five seconds are waited", "Retry-After: 86400", 5.0),
-    _retry_after(
-        "a day in milliseconds, and five seconds are waited", "x-amz-retry-after: 86400000", 5.0
-    ),
+    _retry_after("a day: waits five seconds", "Retry-After: 86400", 5.0),
+    _retry_after("a day in milliseconds: waits five seconds", "x-amz-retry-after: 86400000", 5.0),
     *[_retry_after(field, field, 0.0) for field in _NOT_DELAYS],
-    _retry_too_late("a minute, which the call has not", "Retry-After: 60"),
-    _retry_too_late("eleven days, which the call has not", "Retry-After: 999999999"),
+    _retry_too_late("a minute, longer than timeouts.total", "Retry-After: 60"),
+    _retry_too_late("eleven days, longer than timeouts.total", "Retry-After: 999999999"),
     _wrong_clock("ten minutes behind", -600.0),
     _wrong_clock("ten minutes ahead", 600.0),
     _wrong_clock("a year ahead", 365 * 86400.0, "InvalidSignatureException"),
     _uncorrectable_clock("no Date"),
-    _uncorrectable_clock("a Date that is none", "Date: yesterday"),
+    _uncorrectable_clock("an invalid Date", "Date: yesterday"),
     _uncorrectable_clock("a Date from a cache", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Age: 60"),
     _flood_of_errors("of 503", "ServiceUnavailable", 503, *[3] * 17, 2, *[1] * 22),
     _flood_of_errors("of throttling", "ThrottlingException", 400, *[3] * 50, *[1] * 10),

@@ -9,7 +9,7 @@ from ..conversation._retries import RetryPolicy
 from ..effects import Flow
 from ..protocol._operations import InvokeEndpoint
 from ..values._messages import Timeouts
-from ._builders import CHUNKED_HEAD, OUTPUT, STATUS_LINE, declare, then_recover
+from ._builders import CHUNKED_HEAD, HEALTHY_OUTPUT, STATUS_LINE, declare, then_recover
 from ._head import HEAD_TIMEOUT
 from ._scenario import ExpectedFailure, ExpectedOutput, Scenario
 from ._server_script import (
@@ -18,9 +18,9 @@ from ._server_script import (
     ReceiveRequest,
     SendBytes,
     StayIdle,
+    keep_open_unread,
     on_first_connection,
     respond,
-    stay_open,
 )
 
 LARGE_UPLOAD: Final = InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000))
@@ -30,8 +30,8 @@ _SLOW_BODY: Final = Timeouts(response=5.0, idle=2.0)
 _BODY_TIMEOUT: Final = ExpectedFailure("timeout", "body", "answered", 200)
 _MILLION_BYTES: Final = STATUS_LINE + b"Content-Length: 1000000\r\n\r\n"
 _NINE_BYTES: Final = STATUS_LINE + b"Content-Length: 9\r\n\r\n"
-_PADDED = HEALTHY_RESPONSE.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))
-_PADDED_BYTES = [bytes((byte,)) for byte in _PADDED]
+_PADDED_RESPONSE = HEALTHY_RESPONSE.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))
+_PADDED_BYTES = [bytes((byte,)) for byte in _PADDED_RESPONSE]
 _HALF_HEAD = HEALTHY_RESPONSE.partition(b"\r\n\r\n")[0]
 
 
@@ -43,9 +43,9 @@ def _late_head(
     return then_recover(fault, name, respond(*steps), timeouts=timeouts, **settings)
 
 
-def _slow_body(name: str, head: bytes, piece: bytes, times: int = 200) -> Scenario:
+def _slow_body(name: str, head: bytes, stream_piece: bytes, times: int = 200) -> Scenario:
     """Return a scenario where a piece of the body comes every 50 ms."""
-    steps = (head, *_with_pauses([piece] * times, 0.05))
+    steps = (head, *_with_pauses([stream_piece] * times, 0.05))
     return _late_head("55", name, *steps, expected=_BODY_TIMEOUT, timeouts=_WHOLE_CALL)
 
 
@@ -54,7 +54,7 @@ def _stalled_body(name: str, response: bytes, timeouts: Timeouts = _EACH_WAIT) -
 
 
 def _with_pauses(pieces: Iterable[bytes], interval: float) -> list[bytes | float]:
-    return [step for piece in pieces for step in (piece, interval)]
+    return [script_step for stream_piece in pieces for script_step in (stream_piece, interval)]
 
 
 def _read_slowly() -> Flow[None]:
@@ -71,12 +71,12 @@ def _respond_late_once(number: int) -> Flow[None]:
         yield from SendBytes(STATUS_LINE + b"Content-Length: 1\r\n\r\n%d" % number)
 
 
-TIME: list[Scenario] = [
+TIME_SCENARIOS: list[Scenario] = [
     _late_head("52", "never"),
-    _late_head("52", "never, within the whole call", timeouts=_WHOLE_CALL),
+    _late_head("52", "never, with timeouts.total", timeouts=_WHOLE_CALL),
     declare(
         "52",
-        "never, and it may be sent again",
+        "never, with resend=True",
         respond(),
         ExpectedOutput(attempts=("timeout", "ok")),
         requests=2,
@@ -86,7 +86,7 @@ TIME: list[Scenario] = [
     ),
     declare(
         "53",
-        "an answer that comes too late reaches nobody",
+        "a late response is discarded",
         _respond_late_once,
         HEAD_TIMEOUT,
         ExpectedOutput(b"2"),
@@ -100,7 +100,7 @@ TIME: list[Scenario] = [
     _late_head("54", "a byte each 50 ms", *_with_pauses(_PADDED_BYTES, 0.05)),
     _late_head(
         "54",
-        "a byte each 50 ms, within the whole call",
+        "a byte each 50 ms, with timeouts.total",
         *_with_pauses(_PADDED_BYTES, 0.05),
         timeouts=_WHOLE_CALL,
     ),
@@ -127,13 +127,13 @@ TIME: list[Scenario] = [
     _stalled_body("between chunks", CHUNKED_HEAD + b"3\r\nabc\r\n"),
     _stalled_body("before the final CRLF", CHUNKED_HEAD + b"3\r\nabc\r\n0\r\n"),
     _stalled_body("without a length", STATUS_LINE + b"\r\nabc"),
-    _stalled_body("within the whole call", _NINE_BYTES + b"abc", _WHOLE_CALL),
+    _stalled_body("with timeouts.total", _NINE_BYTES + b"abc", _WHOLE_CALL),
     declare(
         "57",
         "never",
-        on_first_connection(stay_open),
+        on_first_connection(keep_open_unread),
         ExpectedFailure("timeout", "send"),
-        OUTPUT,
+        HEALTHY_OUTPUT,
         operations=(LARGE_UPLOAD, LARGE_UPLOAD.replace(body=b"")),
         requests=1,
         timeouts=_EACH_WAIT,
@@ -141,7 +141,7 @@ TIME: list[Scenario] = [
     ),
     declare(
         "57",
-        "slower than the whole call may last",
+        "slower than timeouts.total",
         on_first_connection(_read_slowly),
         ExpectedFailure("timeout", "send"),
         operations=(LARGE_UPLOAD,),
@@ -149,6 +149,10 @@ TIME: list[Scenario] = [
         duration=1.5,
     ),
     then_recover(
-        "57", "late, but in time", respond(LONG_DELAY, HEALTHY_RESPONSE), OUTPUT, connections=1
+        "57",
+        "late, within the timeout",
+        respond(LONG_DELAY, HEALTHY_RESPONSE),
+        HEALTHY_OUTPUT,
+        connections=1,
     ),
 ]

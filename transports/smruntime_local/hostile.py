@@ -64,10 +64,10 @@ class _ServerConnection:
         return received
 
     def send_bytes(self, effect: SendBytes) -> None:
-        data = effect.data.replace(b"$PORT", b"%d" % self._server.port)
-        size = self._server.piece_size or len(data) or 1
-        for start in range(0, len(data), size):
-            self._connection.sendall(data[start : start + size])
+        sent_data = effect.data.replace(b"$PORT", b"%d" % self._server.port)
+        size = self._server.piece_size or len(sent_data) or 1
+        for start in range(0, len(sent_data), size):
+            self._connection.sendall(sent_data[start : start + size])
 
     def stay_idle(self, effect: StayIdle) -> None:
         if self._server.ended.wait(effect.seconds):
@@ -90,28 +90,29 @@ class _ServerConnection:
 
     def _whole_request(self) -> bytes:
         while True:
-            head, separator, _ = self._received.partition(b"\r\n\r\n")
+            request_head, separator, _ = self._received.partition(b"\r\n\r\n")
             if separator:
-                stated = _content_length(head)
-                size = len(head) + len(separator) + (int(stated[1]) if stated else 0)
+                stated_length = _content_length(request_head)
+                body_size = int(stated_length[1]) if stated_length else 0
+                size = len(request_head) + len(separator) + body_size
                 if len(self._received) >= size:
-                    return self._take(size)
+                    return self._take_received(size)
             if not self._receive():
                 return b""
 
     def _part_of_request(self, size: int) -> bytes:
         while len(self._received) < size and self._receive():
             pass
-        return self._take(size)
+        return self._take_received(size)
 
-    def _take(self, size: int) -> bytes:
-        taken, self._received = self._received[:size], self._received[size:]
-        return taken
+    def _take_received(self, size: int) -> bytes:
+        taken_bytes, self._received = self._received[:size], self._received[size:]
+        return taken_bytes
 
     def _receive(self) -> bool:
-        data = self._connection.recv(_RECEIVE_SIZE)
-        self._received += data
-        return bool(data)
+        received_data = self._connection.recv(_RECEIVE_SIZE)
+        self._received += received_data
+        return bool(received_data)
 
 
 class ScenarioServer:
@@ -143,13 +144,13 @@ class ScenarioServer:
             self.connections += 1
             self._open_connections.append(connection)
             arguments = (connection, self.connections)
-            thread = threading.Thread(target=self._run_script, args=arguments, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            script_thread = threading.Thread(target=self._run_script, args=arguments, daemon=True)
+            self._threads.append(script_thread)
+            script_thread.start()
 
-    def _run_script(self, connection: socket.socket, number: int) -> None:
+    def _run_script(self, connection: socket.socket, connection_number: int) -> None:
         with connection, suppress(OSError):  # a client may close the connection at any time
-            run(self._scenario.script(number), _ServerConnection(self, connection))
+            run(self._scenario.script(connection_number), _ServerConnection(self, connection))
 
     def close(self) -> None:
         """End the scenario: close every connection and wait for every thread."""
@@ -161,8 +162,8 @@ class ScenarioServer:
         for connection in self._open_connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that sends or receives
-        for thread in self._threads:
-            thread.join()
+        for script_thread in self._threads:
+            script_thread.join()
 
 
 @contextmanager
@@ -186,34 +187,36 @@ def play(
     if scenario.max_body is not None:
         settings["max_body"] = scenario.max_body
     measures_memory = scenario.memory_limit is not None and not tracemalloc.is_tracing()
-    pauses: list[float] = []
+    slept_seconds: list[float] = []
     with serve_scenario(scenario, piece_size=piece_size) as server:
         if measures_memory:
             tracemalloc.start()
-        started = time.monotonic()
+        started_at = time.monotonic()
         try:
-            found = call(server.url, _due_operations(scenario, pauses), **settings)
-            seconds = time.monotonic() - started - sum(pauses)
+            found_outcomes = call(server.url, _due_operations(scenario, slept_seconds), **settings)
+            seconds = time.monotonic() - started_at - sum(slept_seconds)
             peak_memory = tracemalloc.get_traced_memory()[1] if measures_memory else None
         finally:
             if measures_memory:
                 tracemalloc.stop()
-        return found, Observation(server.requests, server.connections, seconds, peak_memory)
+        return found_outcomes, Observation(
+            server.requests, server.connections, seconds, peak_memory
+        )
 
 
 def check(scenario: Scenario, call: Caller, *, piece_size: int = 0) -> Observation:
     """Run `call` in `scenario`; raise `AssertionError` that lists what differs from it."""
-    found, observation = play(scenario, call, piece_size=piece_size)
-    differences = find_differences(scenario, found, observation)
+    found_outcomes, observation = play(scenario, call, piece_size=piece_size)
+    differences = find_differences(scenario, found_outcomes, observation)
     if differences:
         raise AssertionError("\n  ".join([f"fault {scenario}:", *differences]))
     return observation
 
 
-def _due_operations(scenario: Scenario, pauses: list[float]) -> Iterator[InvokeEndpoint]:
-    """Yield each operation when it is due; append the seconds slept to `pauses`."""
+def _due_operations(scenario: Scenario, slept_seconds: list[float]) -> Iterator[InvokeEndpoint]:
+    """Yield each operation when it is due; append the seconds slept to `slept_seconds`."""
     for index, operation in enumerate(scenario.calls):
         if index and scenario.interval:
             time.sleep(scenario.interval)
-            pauses.append(scenario.interval)
+            slept_seconds.append(scenario.interval)
         yield operation
