@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import smruntime_core as sm
 from smruntime_core.effects import GetCredentials, Send, Sleep
-from smruntime_core.testing import CONTRACT, ROWS, Scenario, outcomes
+from smruntime_core.testing import CONTRACT, FAULTS, Scenario, outcomes
 from smruntime_local.hostile import check
 
 KEYS = sm.Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI")
@@ -76,19 +76,22 @@ def verdict(scenario: Scenario) -> str:
 
 
 def main() -> None:
-    layer = {row.number: row.layer for row in ROWS}
+    layer = {fault.number: fault.layer for fault in FAULTS}
     asked = [
         scenario
         for scenario in CONTRACT
-        if layer[scenario.row] in ("head", "service") and scenario.short | (scenario.row == "72")
+        if layer[scenario.fault] in ("head", "service")
+        and scenario.splittable | (scenario.fault == "72")
     ]
     with ThreadPoolExecutor(16) as pool:
         verdicts = dict(zip(asked, pool.map(verdict, asked), strict=True))
-    right = Counter(layer[scenario.row] for scenario in asked if not verdicts[scenario])
-    for name, number in Counter(layer[scenario.row] for scenario in asked).items():
+    right = Counter(layer[scenario.fault] for scenario in asked if not verdicts[scenario])
+    for name, number in Counter(layer[scenario.fault] for scenario in asked).items():
         print(f"{name:9}{right[name]:3} of {number:3}")
     print(
-        next(wrong for scenario, wrong in verdicts.items() if wrong and scenario.row == "43")[:200]
+        next(wrong for scenario, wrong in verdicts.items() if wrong and scenario.fault == "43")[
+            :200
+        ]
     )
 
 

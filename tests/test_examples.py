@@ -18,7 +18,7 @@ SAYS = {
     "streaming": "-- TruncatedStream",
     "trio_fanout": "50 answers",
     "urllib3_pool": "24 answers",
-    "your_own_transport": "row 43 in a value: call 1: expected Failure",
+    "your_own_transport": "fault 43 in a value: call 1: expected ExpectedFailure",
 }
 
 

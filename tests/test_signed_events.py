@@ -1,4 +1,4 @@
-"""Signed events against the published chains, and from one end to the other."""
+"""Signed events: the published chains of signatures, and signer against verifier."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def at(stamp: str) -> int:
         lambda found: [case for case in found if case["name"].startswith("event")],
     ),
 )
-def test_signed_events_equal_the_published_vectors(case: Any) -> None:
+def test_signatures_equal_the_published_chains(case: Any) -> None:
     credentials, scope = (
         Credentials(case["access_key"], case["secret_key"]),
         Scope(case["region"], case["service"]),
@@ -74,7 +74,7 @@ def test_signed_events_equal_the_published_vectors(case: Any) -> None:
         lambda found: [case for case in found if case["name"].startswith("string")],
     ),
 )
-def test_string_to_sign_equals_the_published_one(case: Any) -> None:
+def test_signer_signs_the_published_string(case: Any) -> None:
     previous = hashlib.sha256(case["previous_signature_is_sha256hex_of"].encode()).hexdigest()
     credentials, scope = Credentials("AKID", "secret"), Scope(case["region"], case["service"])
     message, now = case["message"], at(case["amz_date"])
@@ -126,7 +126,7 @@ def test_signed_events_are_verified(payloads: list[bytes], sigv4a: bool) -> None
     assert signer.signature != seed
 
 
-def test_invalid_event_signature_is_refused() -> None:
+def test_verifier_refuses_altered_late_and_unsigned_events() -> None:
     request, seed = opened()
     first, second = [
         (signer := EventSigner(KEYS, HERE, seed)).sign(Message({}, b"1"), now=NOW),

@@ -26,7 +26,7 @@ from smruntime_core import (
 )
 from smruntime_core.effects import Upload
 from smruntime_core.http1 import MAX_SINGLE_WRITE
-from smruntime_core.testing._server import answer
+from smruntime_core.testing._server_script import build_response
 from smruntime_core.values._bodies import Source
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -275,7 +275,7 @@ def test_it_is_told_how_far_an_upload_is(perform: Performer, long_file: Path) ->
 
 # ── refused early ──
 
-TOO_LARGE = answer(b'{"Message":"no"}', "413 x")
+TOO_LARGE = build_response(b'{"Message":"no"}', "413 x")
 HUGE = 25_000_000
 BEGUN = chunked(*FRAMES)[: chunked(*FRAMES).index(b"\r\n\r\n") + 40]  # the head and a little more
 
