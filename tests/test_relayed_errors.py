@@ -21,7 +21,7 @@ from smruntime_core import (
     ServiceError,
     ValidationError,
 )
-from smruntime_core.errors._hints import MAX_SHOWN, hint_for, page_text, relayed
+from smruntime_core.errors._hints import MAX_TITLE, hint_for, page_text, parse_relayed_error
 from smruntime_core.service import event
 from smruntime_core.streaming import ResponseParser
 
@@ -187,7 +187,7 @@ def test_response_body_that_the_service_could_not_load(end: str) -> None:
     error = model_error(text + end)
     assert (error.container, error.original_status_code) == ("primary", 500)
     assert error.original_message is None
-    assert "broke off, or is larger than SageMaker relays" in (error.hint or "")
+    assert "ended early, or is larger than SageMaker relays" in (error.hint or "")
 
 
 def test_json_of_the_container_can_be_read() -> None:
@@ -297,7 +297,7 @@ def test_other_bodies_are_no_page(body: bytes) -> None:
 
 def test_title_is_bounded() -> None:
     title = page_text(b"<html><title>" + b"a" * 3000)
-    assert title == "a" * MAX_SHOWN
+    assert title == "a" * MAX_TITLE
     assert page_text(b"<html>" + b" " * 10_000 + b"<title>late</title>") == ""
 
 
@@ -317,6 +317,6 @@ HOSTILE = {
 def test_hostile_text_is_read_in_linear_time(text: str) -> None:
     begun = time.process_time()
     page_text(text.encode())
-    relayed(text[: 64 * 1024])
+    parse_relayed_error(text[: 64 * 1024])
     hint_for(text[:2048])
     assert time.process_time() - begun < 0.5
