@@ -126,7 +126,7 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
             {},
             "AWS_CREDENTIAL_EXPIRATION",
         ),
-        ({"AWS_PROFILE": "nobody"}, {}, "'nobody' (AWS_PROFILE)"),
+        ({"AWS_PROFILE": "nobody"}, {}, "'nobody' (from AWS_PROFILE)"),
         ({}, {".aws/config": "x" * (1 << 20) + "y"}, "at most 1048576 bytes"),
         ({}, {".aws/config": "[profile"}, "line 1"),
         (

@@ -10,7 +10,7 @@ import urllib3
 
 from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import Container
-from smruntime_core.credentials._container import address, trusted
+from smruntime_core.credentials._container import endpoint_url, is_trusted_host
 from smruntime_core.effects import Flow
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
@@ -27,7 +27,7 @@ HERE = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": URL}
 def asked(environ: dict[str, str]) -> Flow[Any]:
     """The address in the environment, or why there is none, as a flow."""
     yield from ()
-    url = address(world(environ))
+    url = endpoint_url(world(environ))
     if url is None:
         raise CredentialsError("no address")
     return url
@@ -89,7 +89,7 @@ ADDRESSES = ["127.0.0.1", "127.255.0.3", "::1", "169.254.170.23", "fd00:ec2::23"
     "host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"]
 )
 def test_hosts_that_are(host: str) -> None:
-    assert trusted(host)
+    assert is_trusted_host(host)
 
 
 def test_the_token_of_the_file_goes_before_the_other() -> None:

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import Credentials, CredentialsError
-from smruntime_core.credentials._documents import brief, credentials, json_object, xml_leaves
+from smruntime_core.credentials._documents import (
+    describe_refusal,
+    parse_credentials,
+    parse_json_object,
+    parse_xml_leaves,
+)
 
 NAMES = [
     "AccessKeyId",
@@ -39,8 +44,10 @@ values = st.recursive(
 )
 def test_any_document(document: dict[str, Any], expires: bool) -> None:
     try:
-        found = credentials(
-            json_object(json.dumps(document).encode(), "here"), "here", expires=expires
+        found = parse_credentials(
+            parse_json_object(json.dumps(document).encode(), "here"),
+            "here",
+            requires_expiry=expires,
         )
     except CredentialsError as error:
         assert str(error).startswith("here: ")
@@ -53,31 +60,31 @@ def test_any_document(document: dict[str, Any], expires: bool) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes(body: bytes) -> None:
     with pytest.raises(CredentialsError):
-        credentials(json_object(body, "here"), "here")
+        parse_credentials(parse_json_object(body, "here"), "here")
 
 
 def test_names_may_be_in_any_case() -> None:
     body = b'{"accessKeyId": "A", "SECRETACCESSKEY": "s", "sessionToken": "t", "expiration": "2099-01-31T02:00:00+02:00", "AccountID": "1"}'
-    assert credentials(json_object(body, "here"), "here") == Credentials(
+    assert parse_credentials(parse_json_object(body, "here"), "here") == Credentials(
         "A", "s", "t", 4073500800.0, "1"
     )
 
 
 def test_what_is_hidden() -> None:
-    said = json_object(b'{"a": "hush", "b": {"c": "hush"}}', "here")
+    said = parse_json_object(b'{"a": "hush", "b": {"c": "hush"}}', "here")
     assert repr(said) == "Section(a, b)"
-    assert repr(xml_leaves(b"<a>hush</a>", "here")) == "Section(a)"
+    assert repr(parse_xml_leaves(b"<a>hush</a>", "here")) == "Section(a)"
 
 
 def test_a_refusal_is_told_briefly() -> None:
-    said = json_object(json.dumps({"error": "no\n", "message": "m" * 1000}).encode(), "here")
-    assert brief(said).startswith("no\\n: mmm")
-    assert len(brief(said)) <= 302
-    assert brief({}) == "no explanation"
+    said = parse_json_object(json.dumps({"error": "no\n", "message": "m" * 1000}).encode(), "here")
+    assert describe_refusal(said).startswith("no\\n: mmm")
+    assert len(describe_refusal(said)) <= 302
+    assert describe_refusal({}) == "no explanation"
 
 
 def test_references() -> None:
-    said = xml_leaves(
+    said = parse_xml_leaves(
         b"<a>&lt;&gt;&amp;&quot;&apos;&#65;&#x42;&nope;&#xFFFFFF;&</a><a>second</a><b  c='d' ></b >",
         "here",
     )

@@ -11,7 +11,7 @@ import pytest
 
 from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import InstanceMetadata
-from smruntime_core.credentials._imds import EXTENDED, ROLES, endpoint
+from smruntime_core.credentials._imds import EXTENDED_ROLES_PATH, ROLES_PATH, endpoint_url
 from smruntime_core.credentials._metadata_limits import instance_limits
 from smruntime_core.effects import Flow
 
@@ -33,7 +33,7 @@ def get(path: str, answer: Response) -> Exchange:
 
 
 def where(case: Any) -> Flow[str]:
-    url = yield from endpoint(
+    url = yield from endpoint_url(
         world(case["env"]), case.get("endpoint_override"), case.get("mode_override")
     )
     return f"{url}/latest/api/token"
@@ -51,22 +51,22 @@ def test_cases(case: Any, way: str) -> None:
 
 
 def test_the_path_that_knows_the_account_too() -> None:
-    role = get(f"{EXTENDED}/", Response(200, (), b"my-role\n"))
-    io = Recorded({}, [TOKEN, role, get(f"{EXTENDED}/my-role", Response(200, (), KEYS))])
+    role = get(f"{EXTENDED_ROLES_PATH}/", Response(200, (), b"my-role\n"))
+    io = Recorded({}, [TOKEN, role, get(f"{EXTENDED_ROLES_PATH}/my-role", Response(200, (), KEYS))])
     assert run(InstanceMetadata().provide(world()), io).account_id == "1"
     assert all(send.direct and send.timeout == 1.0 for send in io.sent)
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
 def test_the_older_path_where_that_is_not_known(status: int) -> None:
-    other = get(f"{EXTENDED}/", Response(status))
+    other = get(f"{EXTENDED_ROLES_PATH}/", Response(status))
     io = Recorded(
         {},
         [
             TOKEN,
             other,
-            get(f"{ROLES}/", Response(200, (), b"r")),
-            get(f"{ROLES}/r", Response(200, (), KEYS)),
+            get(f"{ROLES_PATH}/", Response(200, (), b"r")),
+            get(f"{ROLES_PATH}/r", Response(200, (), KEYS)),
         ],
     )
     assert run(InstanceMetadata().provide(world()), io).access_key_id == "AKID"
@@ -80,14 +80,20 @@ def test_the_older_path_where_that_is_not_known(status: int) -> None:
         ([TOKEN._replace(response=Response(403))], "version 2 is switched off"),
         ([TOKEN._replace(response=Response(400))], "status 400 instead of a token"),
         ([TOKEN._replace(response=Response(200, (), b"hush\r\nx: y"))], "the token"),
-        ([TOKEN, get(f"{ROLES}/", Response(404))], "has no role"),
-        ([TOKEN, get(f"{ROLES}/", Response(200, (), b"../../hush"))], "name of the role"),
-        ([TOKEN, get(f"{ROLES}/", Response(200, (), b"<html>hush</html>"))], "name of the role"),
+        ([TOKEN, get(f"{ROLES_PATH}/", Response(404))], "has no role"),
+        ([TOKEN, get(f"{ROLES_PATH}/", Response(200, (), b"../../hush"))], "name of the role"),
+        (
+            [TOKEN, get(f"{ROLES_PATH}/", Response(200, (), b"<html>hush</html>"))],
+            "name of the role",
+        ),
         (
             [
                 TOKEN,
-                get(f"{ROLES}/", Response(200, (), b"r")),
-                get(f"{ROLES}/r", Response(200, (), b'{"Code": "AssumeRoleUnauthorizedAccess"}')),
+                get(f"{ROLES_PATH}/", Response(200, (), b"r")),
+                get(
+                    f"{ROLES_PATH}/r",
+                    Response(200, (), b'{"Code": "AssumeRoleUnauthorizedAccess"}'),
+                ),
             ],
             "Unauthorized",
         ),
@@ -123,7 +129,7 @@ def test_machine_without_the_service_is_not_told_of_the_hop_limit() -> None:
     assert "hop limit" not in error
 
 
-ROLE = get(f"{EXTENDED}/", Response(200, (), b"r"))
+ROLE = get(f"{EXTENDED_ROLES_PATH}/", Response(200, (), b"r"))
 LONGER = {"AWS_METADATA_SERVICE_TIMEOUT": "7", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3"}
 PROFILE = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempts = 3\n"
 
@@ -133,14 +139,14 @@ def test_settings_say_how_long_and_how_often(environ: dict[str, str], config: st
     io = Recorded({f"{HOME}/.aws/config": config}, [])
     refused(InstanceMetadata().provide(world(environ)), io)
     assert [(send.request.method, send.timeout) for send in io.sent] == [("PUT", 7.0)] * 3
-    unwell = [get(f"{EXTENDED}/r", Response(500))] * 3
+    unwell = [get(f"{EXTENDED_ROLES_PATH}/r", Response(500))] * 3
     io = Recorded({f"{HOME}/.aws/config": config}, [TOKEN, ROLE, *unwell])
     assert "after 3 tries" in str(refused(InstanceMetadata().provide(world(environ)), io))
     assert {(send.timeout, send.phases.response) for send in io.sent} == {(7.0, 7.0)}
 
 
 def test_one_attempt_is_one_request_each() -> None:
-    io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED}/r", Response(500))])
+    io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED_ROLES_PATH}/r", Response(500))])
     refused(InstanceMetadata().provide(world({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io)
     assert len(io.sent) == 3
 

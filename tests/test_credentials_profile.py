@@ -16,7 +16,7 @@ from smruntime_core.credentials import (
     Sso,
     WebIdentity,
 )
-from smruntime_core.credentials._profile import plan
+from smruntime_core.credentials._profile import plan_provider
 from smruntime_core.credentials._sts import Role
 from smruntime_core.effects import Flow
 
@@ -33,7 +33,7 @@ def planned(config: str, name: str) -> Flow[Any]:
     settings = yield from world(
         {"AWS_PROFILE": name} if f"[profile {name}]" in config else {}
     ).settings()
-    return plan(settings.profiles, name)
+    return plan_provider(settings.profiles, name)
 
 
 def reading(config: str, name: str = "A", way: str = "blocking") -> Any:
@@ -99,7 +99,9 @@ def test_source_profile_that_is_ignored_is_named_with_its_line() -> None:
     config = "[profile A]\nrole_arn = r\nsource_profile = r&d\n[profile r&d]\na = b\n"
     with pytest.raises(CredentialsError) as caught:
         reading(config)
-    assert "names 'r&d' as its source_profile, which is not there (" in str(caught.value)
+    assert "names 'r&d' as its source_profile, which is not in the shared files (" in str(
+        caught.value
+    )
     assert "config line 4: a name with '&' is ignored" in str(caught.value)
 
 
@@ -128,18 +130,18 @@ ROLE = "role_arn = r\n"
     [
         (
             f"[profile A]\n{ROLE}source_profile = B\n[profile B]\n{ROLE}source_profile = A\n",
-            "in a circle: A -> B -> A",
+            "form a cycle: A -> B -> A",
         ),
         (
             f"[profile A]\n{ROLE}source_profile = B\n[profile B]\n{ROLE}source_profile = B\n",
-            "stands for no credentials",
+            "has no credentials",
         ),
         (
             "".join(
                 f"[profile {'A' if n == 0 else n}]\n{ROLE}source_profile = {n + 1}\n"
                 for n in range(9000)
             ),
-            "more than 32",
+            "longer than 32",
         ),
         (f"[profile A]\n{ROLE}credential_source = Magic\n", "credential_source must be"),
         (
@@ -148,7 +150,7 @@ ROLE = "role_arn = r\n"
         ),
         (
             "[profile A]\nsso_session = s\nsso_region = a\n[sso-session s]\nsso_region = b\nsso_start_url = u\n",
-            "contradicts",
+            "differs",
         ),
         (
             "[profile A]\nsso_session = s\n[sso-session s]\nsso_region = b\n",

@@ -26,8 +26,8 @@ from smruntime_core.credentials import (
     WebIdentity,
     make_provider,
 )
-from smruntime_core.credentials._context import Token
-from smruntime_core.credentials._documents import json_object
+from smruntime_core.credentials._context import SecretToken
+from smruntime_core.credentials._documents import parse_json_object
 from smruntime_core.credentials._provider import CallableProvider, StaticProvider
 from smruntime_core.effects import Ask, FileContents, ProcessResult, RunProcess, WriteFile
 from smruntime_core.values._dates import format_rfc3339
@@ -316,8 +316,8 @@ THINGS: dict[str, Callable[[], object]] = {
     "a file": lambda: FileContents(CANARY.encode()),
     "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
-    "a token": lambda: Token(CANARY, "here"),
-    "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
+    "a token": lambda: SecretToken(CANARY, "here"),
+    "a document": lambda: parse_json_object(json.dumps({"a": CANARY}).encode(), "here"),
     "given keys": lambda: StaticProvider(KEYS),
     "a question": lambda: Ask(len, (KEYS,)),
 }

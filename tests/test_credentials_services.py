@@ -10,7 +10,14 @@ import botocore.loaders
 import pytest
 
 from smruntime_core import run
-from smruntime_core.credentials._services import SIGNIN, SSO, SSO_OIDC, STS, Service, url_of
+from smruntime_core.credentials._services import (
+    SIGNIN,
+    SSO,
+    SSO_OIDC,
+    STS,
+    CredentialService,
+    service_url,
+)
 
 from .recordings import Recorded, refused, world
 
@@ -45,7 +52,7 @@ def rules() -> dict[str, Any]:
 @pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize("dualstack", [False, True])
 def test_botocore_goes_to_the_same_place(
-    rules: dict[str, Any], service: Service, fips: bool, dualstack: bool
+    rules: dict[str, Any], service: CredentialService, fips: bool, dualstack: bool
 ) -> None:
     environ = {"AWS_USE_FIPS_ENDPOINT": str(fips), "AWS_USE_DUALSTACK_ENDPOINT": str(dualstack)}
     compared = 0
@@ -57,17 +64,17 @@ def test_botocore_goes_to_the_same_place(
         except botocore.exceptions.EndpointProviderError:
             continue  # there is no such host, and they say so where we let the name be looked up
         compared += 1
-        assert run(url_of(service, region, world(environ)), Recorded()) == theirs.url
+        assert run(service_url(service, region, world(environ)), Recorded()) == theirs.url
     assert compared > 2
 
 
 @pytest.mark.parametrize("region", ["evil.com/#", "a b", "", "x" * 64])
 def test_regions_that_are_none(region: str) -> None:
-    assert "region" in str(refused(url_of(STS, region, world())))
+    assert "region" in str(refused(service_url(STS, region, world())))
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://user@host/", "no url"])
 def test_urls_that_are_none(url: str) -> None:
     assert "endpoint_url" in str(
-        refused(url_of(STS, "eu-west-1", world({"AWS_ENDPOINT_URL_STS": url})))
+        refused(service_url(STS, "eu-west-1", world({"AWS_ENDPOINT_URL_STS": url})))
     )

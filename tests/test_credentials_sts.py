@@ -24,7 +24,7 @@ from smruntime_core import (
     verify,
 )
 from smruntime_core.credentials import AssumeRole, InstanceMetadata, WebIdentity
-from smruntime_core.credentials._documents import xml_leaves
+from smruntime_core.credentials._documents import parse_xml_leaves
 from smruntime_core.effects import Send
 from smruntime_core.values._messages import Scope
 
@@ -178,7 +178,7 @@ def test_xml_that_is_not_plain(body: bytes) -> None:
 @given(st.one_of(st.binary(max_size=300), st.text("<>/!ab&;# \n", max_size=200).map(str.encode)))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
-        leaves = xml_leaves(body, "here")
+        leaves = parse_xml_leaves(body, "here")
     except CredentialsError:
         return
     assert all("<" not in name for name in leaves)
@@ -186,7 +186,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 def test_many_open_brackets_cost_little() -> None:
     for unit in (b"<", b"<a>", b"<a ", b"<a></", b"&"):
-        assert not xml_leaves(unit * (65_536 // len(unit)), "here")
+        assert not parse_xml_leaves(unit * (65_536 // len(unit)), "here")
 
 
 def test_web_identity_of_the_environment_and_of_a_profile() -> None:

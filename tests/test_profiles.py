@@ -22,17 +22,17 @@ from smruntime_core.config._profiles import (
     locations,
     parse,
 )
-from smruntime_core.config._settings import Sources
+from smruntime_core.config._settings import SettingSources
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
 SECRET = "wJalrXUtnFEMI"
 
 # How the vectors name an error, and how we do.
 FAULTS = {
-    "Profile definition must end with ']'": "is not closed by a ]",
-    "Expected a profile definition": "stands before the first",
-    "Expected a property definition": "goes on with a property",
-    "Expected a property definition, found continuation": "goes on with a property",
+    "Profile definition must end with ']'": "has no ] at its end",
+    "Expected a profile definition": "comes before the first",
+    "Expected a property definition": "is indented, but there is no property above it",
+    "Expected a property definition, found continuation": "is indented, but there is no property above it",
     "Expected an '=' sign defining a property": "has no '='",
     "Expected an '=' sign defining a sub-property": "has no '='",
     "Property did not have a name": "has no name before its '='",
@@ -95,7 +95,7 @@ def test_location_vectors(case: Any) -> None:
         case["credentialsLocation"],
     )
     profile = case.get("profile", "default")
-    assert Sources(environ, parse(f"[profile {profile}]"), None).name == profile
+    assert SettingSources(environ, parse(f"[profile {profile}]"), None).name == profile
 
 
 def test_locations_without_and_with_a_home() -> None:
@@ -172,10 +172,10 @@ def test_an_indented_comment_is_a_comment() -> None:
     ("file", "fault"),
     [
         ("[default]\nkey = a\n{}", "line 3 has no '='"),
-        ("{} = a", "line 1 stands before the first"),
-        ("# x\n[{}", "line 2 is not closed by a ]"),
-        ("[default] {}", "line 1 is not closed by a ]"),
-        ("[default]\r\n {}", "line 2 goes on with a property"),
+        ("{} = a", "line 1 comes before the first"),
+        ("# x\n[{}", "line 2 begins a section but has no ] at its end"),
+        ("[default] {}", "line 1 begins a section but has no ] at its end"),
+        ("[default]\r\n {}", "line 2 is indented, but there is no property above it"),
         ("[default]\na =\n {}", "line 3 has no '='"),
         ("[default]\n\n= {}", "line 3 has no name before its '='"),
     ],
@@ -199,7 +199,7 @@ def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) 
 )
 def test_what_is_not_utf8_is_refused_with_its_line(data: bytes | str) -> None:
     with pytest.raises(
-        ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$"
+        ConstructionError, match=r"^credentials: line 2 is not UTF-8; save the file as UTF-8$"
     ) as raised:
         parse(b"", data)
     assert raised.value.__context__ is None
@@ -391,7 +391,7 @@ def test_property_set_twice_in_a_section_is_refused_with_file_and_line(
     config, credentials = (text, "") if file == "config" else ("", text)
     with pytest.raises(ConstructionError) as caught:
         parse(config, credentials, unique=True)
-    said = f"{file}: line {line} sets the same name as line {first}; must be one value for each"
+    said = f"{file}: line {line} sets the same name as line {first}; remove one of them"
     assert str(caught.value).startswith(said)
 
 
@@ -431,8 +431,10 @@ def test_missing_profile_is_explained_by_the_section_that_is_ignored(
     name: str, config: str, credentials: str, why: str
 ) -> None:
     with pytest.raises(ConstructionError) as caught:
-        Sources({"AWS_PROFILE": name}, parse(config, credentials), None)
-    assert f"{name!r} (AWS_PROFILE) is not there (" in str(caught.value)
+        SettingSources({"AWS_PROFILE": name}, parse(config, credentials), None)
+    assert f"{name!r} (from AWS_PROFILE) is not in the config or credentials file (" in str(
+        caught.value
+    )
     assert why in str(caught.value)
     assert SECRET not in str(caught.value)
 

@@ -1,7 +1,7 @@
-"""Where to call: endpoint rules, and the settings found in the environment and in the files under `~/.aws`.
+"""Configuration: endpoint rules, and settings read from the environment and from `~/.aws`.
 
-_endpoints      a region or URL to host and signing scope
-_settings       which source of a setting wins, as a flow
+_endpoints      a region or a URL to a host and a signing scope
+_settings       the flow that reads settings, and which source of a setting wins
 _profiles       the parser of AWS profile files
 """
 

@@ -86,7 +86,7 @@ TRANSIENT_STATUSES: Final[frozenset[int]] = frozenset((500, 502, 503, 504))
 
 
 def escape_unprintable(text: str) -> str:
-    """Return `text` as one line for a log: unprintable characters become escapes such as `\\n`."""
+    """Return `text` as one line for a log, with unprintable characters escaped."""
     if text.isprintable():
         return text
     return "".join(
@@ -161,8 +161,8 @@ class DispatchFailure(SmRuntimeError):
     silence: float | None = None
     hint: str | None = None
 
-    # `kind` is missing when pickle calls this with the message alone.
     def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
+        """Create a `DispatchTimeout` for kind "timeout"; pickle passes the message alone."""
         error_class = (
             cast("type[Self]", DispatchTimeout)
             if kind == "timeout" and cls is DispatchFailure
@@ -211,7 +211,7 @@ class StreamError(ResponseError):
 
 
 class SignatureMismatch(StreamError):
-    """A chunk or an event whose signature is missing or wrong; a server answers 403."""
+    """A missing or wrong signature of a chunk or an event; a server answers 403."""
 
 
 class TruncatedStream(StreamError):
