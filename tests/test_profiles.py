@@ -95,7 +95,7 @@ def test_location_vectors(case: Any) -> None:
         case["credentialsLocation"],
     )
     profile = case.get("profile", "default")
-    assert SettingSources(environ, parse(f"[profile {profile}]"), None).name == profile
+    assert SettingSources(environ, parse(f"[profile {profile}]"), None).profile_name == profile
 
 
 def test_locations_without_and_with_a_home() -> None:

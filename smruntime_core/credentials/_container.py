@@ -107,10 +107,8 @@ def is_trusted_host(host: str) -> bool:
 
 def _authorization_token(context: ProviderContext) -> Flow[SecretToken | None]:
     """Return the token in the file, else the one in the environment, None if there is none."""
-    token_file, token = (
-        context.variable(AUTHORIZATION_FILE_VARIABLE),
-        context.environ.get(AUTHORIZATION_VARIABLE),
-    )
+    token_file = context.variable(AUTHORIZATION_FILE_VARIABLE)
+    token = context.environ.get(AUTHORIZATION_VARIABLE)
     if token_file is not None:
         return (yield from read_token_file(token_file, AUTHORIZATION_FILE_VARIABLE))
     return SecretToken(token, AUTHORIZATION_VARIABLE) if token else None
