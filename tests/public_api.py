@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def members(kind: type) -> Iterator[str]:
 def signature(function: object) -> str:
     """Return the signature of a function, its defaults as they are shown."""
     try:
-        return str(inspect.signature(function)).replace("'", "")  # type: ignore[arg-type]  # what is no function raises
+        return re.sub(" at 0x[0-9a-f]+", "", str(inspect.signature(function)).replace("'", ""))  # type: ignore[arg-type]  # what is no function raises
     except (TypeError, ValueError):
         return "(...)"
 

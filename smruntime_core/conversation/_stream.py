@@ -35,7 +35,7 @@ from ._deadline import Deadline
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
 # milliseconds of decoding at most.
-MAX_EVENTS = 256
+MAX_EVENTS = 512
 MAX_BYTES = 64 * 1024
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Stream(Generic[OutputT_co]):
         Raises the error that ended the answer.
         """
         self._check()
-        next_event, passed_in = self._parser.next_event, self._deadline.passed_in
+        next_event, limit = self._parser.next_event, self._limit()
         if self._part:
             rest = PayloadPart(self._part[self._offset :])
             self._part, self._offset = b"", 0
@@ -129,11 +129,15 @@ class Stream(Generic[OutputT_co]):
                 if type(event) is ResponseEnded:
                     self.ended = True
                 yield event
-                if passed_in(0.0):
+                if limit is not None and limit.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
             raise self._failed(failure) from None
         self._stopped = True
+
+    def _limit(self) -> Deadline | None:
+        """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
+        return None if self._deadline.left() is None else self._deadline
 
     def _check(self) -> None:
         if self._failure is not None and not self.ended:
@@ -155,14 +159,14 @@ class Stream(Generic[OutputT_co]):
     def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
         """Yield what `decoder` makes of parts that are there, and of the end of the answer."""
         self._check()
-        next_event, passed_in = decoder.next_event, self._deadline.passed_in
+        next_event, limit = decoder.next_event, self._limit()
         events, size, ended = 0, 0, False
         try:
             while True:
                 while (item := next_event()) is not NEED_DATA:
                     yield item
                     events += 1
-                    if events == MAX_EVENTS or passed_in(0.0):
+                    if events == MAX_EVENTS or (limit is not None and limit.passed_in(0.0)):
                         self._stopped = True
                         return
                 if ended:
@@ -171,7 +175,8 @@ class Stream(Generic[OutputT_co]):
                 if size >= MAX_BYTES:
                     self._stopped = True
                     return
-                if piece := self._piece(MAX_BYTES - size):
+                piece = self._piece(MAX_BYTES - size)
+                if piece is not None:
                     decoder.receive_data(piece)
                     size += len(piece)
                 elif self._whole:
@@ -182,15 +187,18 @@ class Stream(Generic[OutputT_co]):
         except SmRuntimeError as failure:
             raise self._failed(failure) from None
 
-    def _piece(self, size: int) -> bytes:
-        """Return the next bytes of parts that are there, at most `size`; empty if there are none."""
-        while not self._part:
+    def _piece(self, size: int) -> bytes | None:
+        """Return the next bytes of parts that are there, at most `size`; None if there are none."""
+        if not self._part:
             event = self._parser.next_event()
-            if event is NEED_DATA:
-                return b""
-            if type(event) is PayloadPart:
-                self._part = event.bytes
-            self._whole = self._whole or type(event) is ResponseEnded
+            while type(event) is not PayloadPart:
+                if event is NEED_DATA:
+                    return None
+                self._whole = self._whole or type(event) is ResponseEnded
+                event = self._parser.next_event()
+            if len(event.bytes) <= size:
+                return event.bytes
+            self._part = event.bytes
         start = self._offset
         self._offset += size
         piece = self._part[start : self._offset]
