@@ -58,8 +58,10 @@ from .protocol._operations import (
     Operation,
 )
 from .signing import Signature, sign
+from .values._credentials import Credentials, Scope
+from .values._http import Request, Response
 from .values._lazy import lazy_attributes
-from .values._messages import Credentials, Request, Response, Scope, Timeouts
+from .values._timeouts import Timeouts
 from .values._version import VERSION
 
 if TYPE_CHECKING:  # imported when they are first used

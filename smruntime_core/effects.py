@@ -25,16 +25,11 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from .errors import SmRuntimeError
 from .values._bodies import BinaryFile, Seekable, Sendable, Source, Upload
-from .values._messages import (
-    Credentials,
-    Request,
-    Response,
-    ResponseBody,
-    StreamingResponse,
-    Timeouts,
-)
+from .values._credentials import Credentials
+from .values._http import Request, Response, ResponseBody, StreamingResponse
 from .values._record import Record, field
 from .values._redacted import NeverPickled
+from .values._timeouts import Timeouts
 
 __all__ = [
     "Ask",

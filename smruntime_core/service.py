@@ -29,7 +29,7 @@ from .protocol._operations import (
     StreamingOperation,
 )
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
-from .values._messages import Headers, Request, Response, by_name
+from .values._http import Headers, Request, Response, by_name
 from .values._record import unchecked
 from .values._rules import Blob
 from .values._url import split_url

@@ -72,8 +72,8 @@ def test_names_may_be_in_any_case() -> None:
 
 def test_what_is_hidden() -> None:
     said = parse_json_object(b'{"a": "hush", "b": {"c": "hush"}}', "here")
-    assert repr(said) == "Section(a, b)"
-    assert repr(parse_xml_leaves(b"<a>hush</a>", "here")) == "Section(a)"
+    assert repr(said) == "RedactedMapping(a, b)"
+    assert repr(parse_xml_leaves(b"<a>hush</a>", "here")) == "RedactedMapping(a)"
 
 
 def test_a_refusal_is_told_briefly() -> None:

@@ -26,7 +26,7 @@ from smruntime_core import (
 from smruntime_core.credentials import AssumeRole, InstanceMetadata, WebIdentity
 from smruntime_core.credentials._documents import parse_xml_leaves
 from smruntime_core.effects import Send
-from smruntime_core.values._messages import Scope
+from smruntime_core.values._credentials import Scope
 
 from .callers import PERFORMERS, Step
 from .recordings import NOW, Exchange, Recorded, on_sockets, refused, world

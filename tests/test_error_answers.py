@@ -10,7 +10,7 @@ import pytest
 
 from smruntime_core import ServiceError, ValidationError
 from smruntime_core.values._dates import http_date, parse_stamp
-from smruntime_core.values._messages import MAX_ERROR_BODY
+from smruntime_core.values._http import MAX_ERROR_BODY
 
 from .callers import CALLERS, STREAMED, STREAMERS, Performer, Step, Streamer
 from .servers import OK, Peer, acting, scripted

@@ -309,8 +309,8 @@ def test_no_repr_shows_a_value() -> None:
     assert settings is not None
     assert repr(found) == "Profiles(profile default)"
     assert (
-        repr(settings) == "Section(s3, aws_session_token)"
-        and repr(settings["s3"]) == "Section(key)"
+        repr(settings) == "RedactedMapping(s3, aws_session_token)"
+        and repr(settings["s3"]) == "RedactedMapping(key)"
     )
     assert SECRET not in f"{found} {found.sections} {settings} {settings['s3']}"
 

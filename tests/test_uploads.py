@@ -457,7 +457,7 @@ def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
 def test_a_file_is_measured_by_a_client_only() -> None:
     from smruntime_core import sign
     from smruntime_core.http1 import write
-    from smruntime_core.values._messages import Scope
+    from smruntime_core.values._credentials import Scope
 
     request = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"x")).request("http://h")
     with pytest.raises(ConstructionError, match="body"):

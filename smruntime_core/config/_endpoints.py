@@ -13,9 +13,10 @@ from typing import Final
 
 from ..errors import ConstructionError
 from ..protocol._encoding import endpoint
-from ..values._messages import Scope, Timeouts
+from ..values._credentials import Scope
 from ..values._record import Record, field
 from ..values._rules import NAME, REGION, check_flag
+from ..values._timeouts import Timeouts
 from ..values._url import Endpoint
 
 SIGNING_NAME: Final = "sagemaker"

@@ -28,8 +28,8 @@ from typing import Final, NamedTuple
 
 from ..effects import MAX_FILE, FileContents, Flow, ReadFile
 from ..errors import ConstructionError
-from ..values._messages import Timeouts
 from ..values._record import Record, field
+from ..values._timeouts import Timeouts
 from ._endpoints import Config
 from ._profiles import Profiles, locations, parse
 

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 
 from ..effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
 from ..errors import SmRuntimeError
-from ..values._messages import Credentials, Response, StreamingResponse
+from ..values._credentials import Credentials
+from ..values._http import Response, StreamingResponse
 
 T = TypeVar("T")
 

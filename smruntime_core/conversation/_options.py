@@ -8,9 +8,10 @@ from typing import TypedDict, cast
 
 from ..effects import Progress
 from ..errors import ConstructionError
-from ..values._messages import Headers, seconds
+from ..values._http import Headers
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
+from ..values._timeouts import seconds
 from ._retries import RetryPolicy
 
 MAX_BODY = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory, not a rule

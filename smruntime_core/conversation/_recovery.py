@@ -11,7 +11,7 @@ anything else                        as the retry policy says                   
 from __future__ import annotations
 
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ._clock_skew import ClockSkew
 from ._options import Options

@@ -45,16 +45,10 @@ from ..protocol._bindings import Output
 from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
+from ..values._credentials import Credentials
 from ..values._dates import stamp
-from ..values._messages import (
-    MAX_ERROR_BODY,
-    Credentials,
-    Headers,
-    Request,
-    Response,
-    ResponseBody,
-    Timeouts,
-)
+from ..values._http import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody
+from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline

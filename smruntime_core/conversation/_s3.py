@@ -20,7 +20,8 @@ from ..errors import ConstructionError, DispatchFailure, ServiceError
 from ..metadata import Metadata
 from ..signing import S3, sign
 from ..signing._canonical import encode_value
-from ..values._messages import Credentials, Request, Response, Scope
+from ..values._credentials import Credentials, Scope
+from ..values._http import Request, Response
 from ..values._url import split_url
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline

@@ -30,7 +30,8 @@ from ..protocol._response_parser import (
     ResponseStarted,
 )
 from ..values._decoder import NEED_DATA, Decoder
-from ..values._messages import ResponseBody, Timeouts
+from ..values._http import ResponseBody
+from ..values._timeouts import Timeouts
 from ._deadline import Deadline
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 
 ADVISORY_WINDOW: Final = 900.0  # seconds before expiry, at most
 MANDATORY_WINDOW: Final = 60.0

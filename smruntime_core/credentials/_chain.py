@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from ..effects import Flow
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ._context import ProviderContext, Source
 from ._static import Environment

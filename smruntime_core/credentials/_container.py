@@ -12,7 +12,8 @@ from typing import Final
 
 from ..effects import Flow
 from ..errors import CredentialsError, DispatchFailure
-from ..values._messages import Credentials, Request
+from ..values._credentials import Credentials
+from ..values._http import Request
 from ..values._url import split_authority, split_url
 from ._context import CredentialsErrorContext, ProviderContext, SecretToken, Source, read_token_file
 from ._documents import explain_json_refusal, parse_credentials, parse_json_object

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from ..conversation._deadline import Clock
 from ..effects import Flow, ReadFile
 from ..errors import ConstructionError, CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ..values._redacted import NeverPickled, RedactedMapping
 

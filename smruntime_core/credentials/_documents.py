@@ -8,8 +8,9 @@ from contextlib import suppress
 from typing import cast
 
 from ..errors import CredentialsError, escape_unprintable
+from ..values._credentials import Credentials
 from ..values._dates import parse_rfc3339
-from ..values._messages import Credentials, Response
+from ..values._http import Response
 from ..values._redacted import RedactedMapping
 from ._context import MAX_DOCUMENT, CredentialsErrorContext
 

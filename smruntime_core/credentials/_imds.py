@@ -21,7 +21,8 @@ from typing import Final
 
 from ..effects import Flow, Send
 from ..errors import ConstructionError, CredentialsError, DispatchFailure
-from ..values._messages import Credentials, Request, Response
+from ..values._credentials import Credentials
+from ..values._http import Request, Response
 from ..values._record import Record
 from ..values._rules import ENDPOINT_URL
 from ._context import MAX_DOCUMENT, CredentialsErrorContext, ProviderContext, SecretToken, Source

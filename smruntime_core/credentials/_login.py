@@ -19,8 +19,9 @@ from typing import Final
 
 from ..effects import Flow
 from ..errors import CredentialsError
+from ..values._credentials import Credentials
 from ..values._dates import format_rfc3339
-from ..values._messages import Credentials, Request
+from ..values._http import Request
 from ..values._redacted import RedactedMapping
 from ._context import ProviderContext, Source
 from ._documents import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..effects import Flow, RunProcess
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import field
 from ._context import ProviderContext, Source
 from ._documents import integer_member, parse_credentials, parse_json_object

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from ..config._profiles import Profiles, Settings
 from ..effects import Flow
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._context import ProviderContext, Source
 from ._provider import fetch_from
 from ._static import find_keys

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from ..effects import Flow
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._context import ProviderContext
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ..effects import Ask, Effect, Flow
 from ..errors import ConstructionError, CredentialsError, SmRuntimeError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._context import CredentialsErrorContext, ProviderContext
 
 if TYPE_CHECKING:

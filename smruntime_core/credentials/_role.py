@@ -8,7 +8,7 @@ It is separate from `_sts`, which profiles and the chain use, so that imports go
 from __future__ import annotations
 
 from ..effects import Flow
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._chain import fetch_credentials
 from ._context import ProviderContext
 from ._sts import Role

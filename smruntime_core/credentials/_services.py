@@ -14,8 +14,9 @@ from ..config._endpoints import partition
 from ..conversation._retries import RetryPolicy
 from ..effects import Flow, Send, Sleep
 from ..errors import CredentialsError, DispatchFailure, ServiceError
-from ..values._messages import Request, Response, Timeouts
+from ..values._http import Request, Response
 from ..values._rules import ENDPOINT_URL, REGION
+from ..values._timeouts import Timeouts
 from ._context import MAX_DOCUMENT, CredentialsErrorContext, ProviderContext
 
 RETRY_POLICY: Final = RetryPolicy.aws_standard()

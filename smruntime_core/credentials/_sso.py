@@ -16,8 +16,9 @@ from typing import Final
 from ..effects import Flow, ReadFile, WriteFile
 from ..errors import ConstructionError, CredentialsError
 from ..signing._canonical import _encode as percent_encode
+from ..values._credentials import Credentials
 from ..values._dates import format_rfc3339, parse_rfc3339
-from ..values._messages import Credentials, Request
+from ..values._http import Request
 from ..values._redacted import RedactedMapping
 from ._context import CredentialsErrorContext, ProviderContext, SecretToken, Source
 from ._documents import (

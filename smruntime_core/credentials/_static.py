@@ -7,8 +7,8 @@ from typing import Final
 
 from ..effects import Flow
 from ..errors import CredentialsError
+from ..values._credentials import Credentials
 from ..values._dates import parse_rfc3339
-from ..values._messages import Credentials
 from ..values._record import unchecked
 from ._context import CredentialsErrorContext, ProviderContext, Source
 

@@ -15,7 +15,8 @@ from ..errors import CredentialsError
 from ..protocol._decoding import _quoted_token as redact_token
 from ..signing import sign
 from ..signing._canonical import _encode as percent_encode
-from ..values._messages import Credentials, Request, Response, Scope
+from ..values._credentials import Credentials, Scope
+from ..values._http import Request, Response
 from ..values._record import field
 from ..values._redacted import RedactedMapping
 from ._context import CredentialsErrorContext, ProviderContext, SecretToken, Source, read_token_file

@@ -27,7 +27,7 @@ from math import inf
 from typing import Literal, TypeAlias
 
 from ..errors import Delivery, DispatchFailure, Kind, Phase
-from ..values._messages import MAX_ERROR_BODY, Request, Response
+from ..values._http import MAX_ERROR_BODY, Request, Response
 from ._body_buffer import Room
 from ._framing import BODILESS, Framing, frame
 from ._head import MAX_HEAD, Head, ProtocolViolation, bare_lf, read_head

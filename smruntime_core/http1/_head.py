@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import Kind
-from ..values._messages import Headers, by_name
+from ..values._http import Headers, by_name
 from ..values._rules import TCHAR
 
 MAX_HEAD = 64 * 1024

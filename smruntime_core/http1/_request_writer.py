@@ -8,7 +8,7 @@ from typing import cast
 
 from ..errors import ConstructionError
 from ..values._bodies import Body, Source, Upload
-from ..values._messages import Headers, Request
+from ..values._http import Headers, Request
 from ..values._url import split_url
 from ._head import TOKEN
 

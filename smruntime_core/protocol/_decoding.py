@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 from ..errors import ModelError, ResponseError, ServiceError
 from ..metadata import Attempt, Metadata
-from ..values._messages import Headers, Response
+from ..values._http import Headers, Response
 from ..values._record import unchecked
 from ._bindings import Output
 

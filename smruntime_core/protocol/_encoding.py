@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..values._messages import Headers, Request
+from ..values._http import Headers, Request
 from ..values._rules import ENDPOINT_URL
 from ..values._url import Endpoint
 from ._bindings import MessageRecord, RequestRecord

@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..metadata import Attempt
 from ..values._bodies import STREAMED, Body, BodyMember
-from ..values._messages import Request, Response
+from ..values._http import Request, Response
 from ..values._rules import (
     FILENAME,
     LOCATION,

@@ -20,7 +20,7 @@ from ..errors import ServiceError, SmRuntimeError, StreamError, TruncatedStream
 from ..eventstream import EventStreamDecoder, Message
 from ..metadata import Attempt, Metadata
 from ..values._decoder import NEED_DATA, NeedData
-from ..values._messages import MAX_ERROR_BODY, Response
+from ..values._http import MAX_ERROR_BODY, Response
 from ..values._record import Record, unchecked
 from . import _decoding as _decode
 from ._bindings import Output

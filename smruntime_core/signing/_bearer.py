@@ -16,7 +16,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 
 from ..errors import ConstructionError
-from ..values._messages import Credentials, Request, Scope
+from ..values._credentials import Credentials, Scope
+from ..values._http import Request
 from ._claim import refusal, unique_parameters
 from ._presign import presign
 from ._verify import MAX_SKEW, check_clock, verify

@@ -22,8 +22,9 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import ConstructionError
 from ..values._bodies import Body
+from ..values._credentials import Credentials
+from ..values._http import Headers, Request
 from ..values._incremental import checked_limit
-from ..values._messages import Credentials, Headers, Request
 from ..values._rules import TCHAR, blob
 from ._canonical import S3, Dialect, canonical_headers
 from ._keys import AnyScope, RegionSet

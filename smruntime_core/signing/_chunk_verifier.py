@@ -7,9 +7,10 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
+from ..values._credentials import Credentials
 from ..values._dates import parse_stamp
+from ..values._http import Headers, Request
 from ..values._incremental import IncrementalDecoder, checked_limit
-from ..values._messages import Credentials, Headers, Request
 from ._canonical import canonical_headers
 from ._chunk_signer import (
     STREAMING_UNSIGNED_PAYLOAD_TRAILER,

@@ -6,7 +6,8 @@ import re
 from typing import NamedTuple
 
 from ..errors import ServiceError
-from ..values._messages import Request, Scope
+from ..values._credentials import Scope
+from ..values._http import Request
 from ._canonical import canonical_headers, unquoted
 from ._keys import ECDSA, HMAC, AnyScope, RegionSet
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError
 from ..eventstream import Message, Timestamp, encode, encode_headers
+from ..values._credentials import Credentials
 from ..values._dates import stamp as stamp_of
-from ..values._messages import Credentials, Request
+from ..values._http import Request
 from ._claim import Claim
 from ._keys import AnyScope
 from ._signature_chain import Chain, piece

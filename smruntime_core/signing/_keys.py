@@ -10,7 +10,7 @@ import hashlib
 from hmac import compare_digest
 from typing import Protocol, TypeAlias
 
-from ..values._messages import Scope
+from ..values._credentials import Scope
 from ..values._record import Record, field
 from ..values._rules import SCOPE_PART, Rule
 

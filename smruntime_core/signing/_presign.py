@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..errors import ConstructionError
-from ..values._messages import Credentials, Request
+from ..values._credentials import Credentials
+from ..values._http import Request
 from ..values._record import Record, field
 from ._canonical import (
     STANDARD,

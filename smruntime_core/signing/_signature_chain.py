@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from ..values._bodies import Body
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._keys import AnyScope, Key
 from ._sigv4 import signing_key
 

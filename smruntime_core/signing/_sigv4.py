@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
+from ..values._credentials import Credentials, Scope
 from ..values._dates import date_of, time_of_day
-from ..values._messages import Credentials, Headers, Request, Scope
+from ..values._http import Headers, Request
 from ._canonical import (
     STANDARD,
     Dialect,

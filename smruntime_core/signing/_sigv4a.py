@@ -16,7 +16,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._keys import ECDSA, Key, RegionSet
 
 if TYPE_CHECKING:

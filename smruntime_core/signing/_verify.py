@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping
 from hmac import compare_digest
 
 from ..errors import ConstructionError
+from ..values._credentials import Credentials, Scope
 from ..values._dates import parse_stamp
 from ..values._dates import stamp as stamp_of
-from ..values._messages import Credentials, Request, Scope
+from ..values._http import Request
 from ..values._url import DEFAULT_PORTS, split_url
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
 from ._claim import Claim, refusal

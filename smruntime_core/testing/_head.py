@@ -8,7 +8,7 @@ from typing import Any
 
 from ..effects import Flow
 from ..http1 import MAX_HEAD
-from ..values._messages import Timeouts
+from ..values._timeouts import Timeouts
 from ._scenario import SPARE, Answer, Failure, Scenario
 from ._server import Hear, Pause, Say, answer, keep
 from ._ways import NO_BODY, OK, refused, several, whole

@@ -9,8 +9,9 @@ from ..conversation._retries import RetryPolicy
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
 from ..protocol._bindings import Output
 from ..protocol._operations import InvokeEndpoint, InvokeEndpointOutput
-from ..values._messages import MAX_ERROR_BODY, Timeouts
+from ..values._http import MAX_ERROR_BODY
 from ..values._record import Record, field
+from ..values._timeouts import Timeouts
 from ._server import Script
 
 OperationT = TypeVar("OperationT")

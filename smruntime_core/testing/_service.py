@@ -19,7 +19,8 @@ from ..errors import (
     ValidationError,
 )
 from ..values._dates import http_date, parse_stamp
-from ..values._messages import MAX_ERROR_BODY, Timeouts
+from ..values._http import MAX_ERROR_BODY
+from ..values._timeouts import Timeouts
 from ._scenario import SPARE, Answer, Refusal, Scenario
 from ._server import WELL, Hear, Now, Pause, Say, Script, answer, fin, keep, rst
 from ._ways import no

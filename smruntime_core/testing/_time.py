@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ..conversation._retries import RetryPolicy
 from ..effects import Flow
 from ..protocol._operations import InvokeEndpoint
-from ..values._messages import Timeouts
+from ..values._timeouts import Timeouts
 from ._head import LATE
 from ._scenario import Answer, Failure, Scenario
 from ._server import LATER, WELL, Hear, Pause, Say, first, keep
