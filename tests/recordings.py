@@ -144,7 +144,7 @@ def driven(flow: Flow[Any], io: Recorded, way: str) -> Any:
 WAYS = pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
 
 
-def world(
+def make_context(
     environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any
 ) -> ProviderContext:
     return ProviderContext(

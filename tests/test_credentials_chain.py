@@ -15,7 +15,7 @@ from smruntime_core.credentials import DefaultChain, ProviderContext, overridden
 from smruntime_core.effects import ProcessResult
 from smruntime_core.testing import FrozenClock
 
-from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, make_context
 
 COMPARED = {
     "accept",
@@ -48,7 +48,7 @@ def test_recordings(case: Any, way: str) -> None:
         [exchange(recorded) for recorded in case["http"]],
         said="".join(case["env"].values()),
     )
-    flow = resolve(world(case["env"]))
+    flow = resolve(make_context(case["env"]))
     expected = case["result"].get("Ok")
     if expected is None:
         with pytest.raises(CredentialsError):
@@ -70,7 +70,7 @@ def test_recordings(case: Any, way: str) -> None:
 
 
 def test_what_no_source_has_is_a_diagnosis() -> None:
-    error = refused(resolve(world({"AWS_EC2_METADATA_DISABLED": "true"})))
+    error = refused(resolve(make_context({"AWS_EC2_METADATA_DISABLED": "true"})))
     names = [name for name, _ in error.tried]
     assert names == ["the environment", "profile", "web identity", "container", "instance metadata"]
     said = str(error)
@@ -95,13 +95,13 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
     files = {
         f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n[empty]\nregion = r-1\n"
     }
-    assert run(resolve(world(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
+    assert run(resolve(make_context(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
     assert (
-        run(resolve(world(environ, profile="dev")), Recorded(files)).credentials.access_key_id
+        run(resolve(make_context(environ, profile="dev")), Recorded(files)).credentials.access_key_id
         == "DEVKEY"
     )
     tried = refused(
-        resolve(world({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
+        resolve(make_context({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
         Recorded(files),
     ).tried
     assert [name for name, _ in tried] == ["profile", "container", "instance metadata"]
@@ -142,7 +142,7 @@ def test_a_source_that_is_set_up_but_fails_ends_the_search(
     environ: dict[str, str], files: dict[str, str], says: str
 ) -> None:
     error = refused(
-        resolve(world(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()})
+        resolve(make_context(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()})
     )
     assert says in str(error)
     assert "hush" not in str(error)
@@ -152,7 +152,7 @@ def test_each_resolution_reads_anew() -> None:
     path = f"{HOME}/.aws/credentials"
     io, here = (
         Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}),
-        world(),
+        make_context(),
     )
     assert run(DefaultChain().provide(here), io).access_key_id == "A"
     io.files[path] = io.files[path].replace(b"= A", b"= B")
@@ -255,14 +255,14 @@ CONFIG_FILE = f"{HOME}/.aws/config"
 def losing(environ: dict[str, str], config: str, source: str, **more: Any) -> dict[str, str]:
     """What `overridden` says, with nothing sent."""
     io = Recorded({CONFIG_FILE: config})
-    found = run(overridden(world(environ, **more), source), io)
+    found = run(overridden(make_context(environ, **more), source), io)
     assert not io.sent and not io.ran
     return dict(found)
 
 
 def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
     environ = {**ENVIRONMENT_KEYS, "AWS_PROFILE": "admin"}
-    found = run(resolve(world(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
+    found = run(resolve(make_context(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
     told = losing(environ, ROLE_PROFILE, found.source)
     role = "arn:aws:iam::123456789012:role/admin"
     assert told == {"profile": f"profile 'admin' has role_arn {role}"}
@@ -342,7 +342,7 @@ DIFFERING = [
 def test_documented_differences_from_boto3(case: Differing, tmp_path: Path) -> None:
     io = Recorded({CONFIG_FILE: case.config, f"{HOME}/.aws/credentials": case.credentials})
     io.printed = ProcessResult(0, PRINTED_KEYS)
-    flow = DefaultChain().provide(world(case.environ))
+    flow = DefaultChain().provide(make_context(case.environ))
     if case.ours is None:
         assert "AWS_ACCESS_KEY_ID is missing" in str(refused(flow, io))
     else:

@@ -15,7 +15,7 @@ from smruntime_core.effects import Flow
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 
-from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, make_context
 from .servers import OK, Peer, acting, closed_port, scripted
 from .test_proxies import tunnelling
 
@@ -27,7 +27,7 @@ HERE = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": URL}
 def asked(environ: dict[str, str]) -> Flow[Any]:
     """The address in the environment, or why there is none, as a flow."""
     yield from ()
-    url = endpoint_url(world(environ))
+    url = endpoint_url(make_context(environ))
     if url is None:
         raise CredentialsError("no address")
     return url
@@ -70,7 +70,7 @@ def test_cases(case: Any, way: str) -> None:
 )
 def test_an_address_that_is_not_to_be_trusted(url: str) -> None:
     io = Recorded()
-    error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})), io)
+    error = refused(Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})), io)
     assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in str(error)
     assert not io.sent
 
@@ -78,7 +78,7 @@ def test_an_address_that_is_not_to_be_trusted(url: str) -> None:
 @pytest.mark.parametrize("path", [".example.com/keys", "@example.com/keys", ":80/keys", "keys"])
 def test_a_relative_address_begins_with_a_slash(path: str) -> None:
     assert "slash" in str(
-        refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})))
+        refused(Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})))
     )
 
 
@@ -102,10 +102,10 @@ def test_the_token_of_the_file_goes_before_the_other() -> None:
         io = Recorded(
             files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})]
         )
-        assert run(Container().provide(world(environ)), io).access_key_id == "AKID"
+        assert run(Container().provide(make_context(environ)), io).access_key_id == "AKID"
     del environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
     io = Recorded({}, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": "env"})])
-    assert run(Container().provide(world(environ)), io).session_token == "t"
+    assert run(Container().provide(make_context(environ)), io).session_token == "t"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_token_that_no_header_can_carry(token: str) -> None:
         {"AWS_CONTAINER_AUTHORIZATION_TOKEN": token},
         {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"},
     ):
-        error = refused(Container().provide(world({**HERE, **more})), io)
+        error = refused(Container().provide(make_context({**HERE, **more})), io)
         assert "AUTHORIZATION_TOKEN" in str(error)
         assert "hush" not in str(error)
     assert not io.sent
@@ -144,7 +144,7 @@ def test_a_token_that_no_header_can_carry(token: str) -> None:
 )
 def test_an_answer_that_holds_no_credentials(answer: Response, says: str) -> None:
     io = Recorded({}, [Exchange("GET", URL, answer)])
-    error = refused(Container().provide(world(HERE)), io)
+    error = refused(Container().provide(make_context(HERE)), io)
     assert says in str(error)
     assert "hush" not in str(error)
     assert len(io.sent) == 1
@@ -159,10 +159,10 @@ def test_a_server_that_is_not_well_is_asked_again() -> None:
             Exchange("GET", URL, Response(200, (), KEYS)),
         ],
     )
-    assert run(Container().provide(world(HERE)), io).access_key_id == "AKID"
+    assert run(Container().provide(make_context(HERE)), io).access_key_id == "AKID"
     assert len(io.slept) == 2
     io = Recorded({}, [Exchange("GET", URL, Response(500))] * 3)
-    assert "after 3 tries" in str(refused(Container().provide(world(HERE)), io))
+    assert "after 3 tries" in str(refused(Container().provide(make_context(HERE)), io))
 
 
 # ── over a real wire ──
@@ -170,7 +170,7 @@ def test_a_server_that_is_not_well_is_asked_again() -> None:
 
 def over_the_wire(url: str) -> Flow[Any]:
     return Container().provide(
-        world(
+        make_context(
             {
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys",
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k",
@@ -194,7 +194,7 @@ def test_what_goes_out() -> None:
 def test_an_address_that_cannot_be_sent(path: str) -> None:
     with on_sockets() as io:
         error = refused(
-            Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io
+            Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io
         )
     assert "the container's endpoint: url" in str(error)
 
@@ -260,7 +260,7 @@ def test_variables_raise_the_limits_and_never_lower_them(
     more: dict[str, str], seconds: float, tries: int
 ) -> None:
     io = Recorded()
-    assert f"after {tries} tries" in str(refused(Container().provide(world({**HERE, **more})), io))
+    assert f"after {tries} tries" in str(refused(Container().provide(make_context({**HERE, **more})), io))
     assert [send.timeout for send in io.sent] == [seconds] * tries
     phases = io.sent[0].phases
     assert (phases.connect, phases.response, phases.idle) == (seconds, seconds, seconds)
@@ -270,7 +270,7 @@ def test_variables_raise_the_limits_and_never_lower_them(
 def test_bad_timeout_is_refused_by_the_name_of_its_variable(text: str) -> None:
     io = Recorded()
     environ = {**HERE, "AWS_METADATA_SERVICE_TIMEOUT": text}
-    error = str(refused(Container().provide(world(environ)), io))
+    error = str(refused(Container().provide(make_context(environ)), io))
     assert f"AWS_METADATA_SERVICE_TIMEOUT says {text!r}" in error
     assert "seconds above 0 and up to 3600" in error
     assert not io.sent

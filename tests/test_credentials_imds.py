@@ -15,7 +15,7 @@ from smruntime_core.credentials._imds import EXTENDED_ROLES_PATH, ROLES_PATH, en
 from smruntime_core.credentials._metadata_limits import instance_limits
 from smruntime_core.effects import Flow
 
-from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, make_context
 from .servers import Peer, acting, closed_port
 
 URL = "http://169.254.169.254"
@@ -34,7 +34,7 @@ def get(path: str, answer: Response) -> Exchange:
 
 def where(case: Any) -> Flow[str]:
     url = yield from endpoint_url(
-        world(case["env"]), case.get("endpoint_override"), case.get("mode_override")
+        make_context(case["env"]), case.get("endpoint_override"), case.get("mode_override")
     )
     return f"{url}/latest/api/token"
 
@@ -53,7 +53,7 @@ def test_cases(case: Any, way: str) -> None:
 def test_the_path_that_knows_the_account_too() -> None:
     role = get(f"{EXTENDED_ROLES_PATH}/", Response(200, (), b"my-role\n"))
     io = Recorded({}, [TOKEN, role, get(f"{EXTENDED_ROLES_PATH}/my-role", Response(200, (), KEYS))])
-    assert run(InstanceMetadata().provide(world()), io).account_id == "1"
+    assert run(InstanceMetadata().provide(make_context()), io).account_id == "1"
     assert all(send.direct and send.timeout == 1.0 for send in io.sent)
 
 
@@ -69,7 +69,7 @@ def test_the_older_path_where_that_is_not_known(status: int) -> None:
             get(f"{ROLES_PATH}/r", Response(200, (), KEYS)),
         ],
     )
-    assert run(InstanceMetadata().provide(world()), io).access_key_id == "AKID"
+    assert run(InstanceMetadata().provide(make_context()), io).access_key_id == "AKID"
     assert len(io.sent) == 4
 
 
@@ -100,7 +100,7 @@ def test_the_older_path_where_that_is_not_known(status: int) -> None:
     ],
 )
 def test_instances_that_give_nothing(exchanges: list[Exchange], says: str) -> None:
-    error = refused(InstanceMetadata().provide(world()), Recorded({}, exchanges))
+    error = refused(InstanceMetadata().provide(make_context()), Recorded({}, exchanges))
     assert says in str(error)
     assert "hush" not in str(error)
 
@@ -108,7 +108,7 @@ def test_instances_that_give_nothing(exchanges: list[Exchange], says: str) -> No
 def test_switched_off() -> None:
     io = Recorded()
     assert "AWS_EC2_METADATA_DISABLED" in str(
-        refused(InstanceMetadata().provide(world({"AWS_EC2_METADATA_DISABLED": "True"})), io)
+        refused(InstanceMetadata().provide(make_context({"AWS_EC2_METADATA_DISABLED": "True"})), io)
     )
     assert not io.sent
 
@@ -116,7 +116,7 @@ def test_switched_off() -> None:
 def test_where_nobody_answers_that_is_soon_clear() -> None:
     with acting(Peer.idle) as stage, on_sockets() as io:
         begun = time.monotonic()
-        error = refused(InstanceMetadata(endpoint=stage.url).provide(world()), io)
+        error = refused(InstanceMetadata(endpoint=stage.url).provide(make_context()), io)
         assert time.monotonic() - begun < 2.0
     assert f"connected to {stage.url}, but no answer within 1 s (timeout in phase" in str(error)
     assert "hop limit (HttpPutResponseHopLimit) to 2" in str(error)
@@ -124,7 +124,7 @@ def test_where_nobody_answers_that_is_soon_clear() -> None:
 
 def test_machine_without_the_service_is_not_told_of_the_hop_limit() -> None:
     with closed_port() as url, on_sockets() as io:
-        error = str(refused(InstanceMetadata(endpoint=url).provide(world()), io))
+        error = str(refused(InstanceMetadata(endpoint=url).provide(make_context()), io))
     assert f"no connection to {url} (refused in phase connect)" in error
     assert "hop limit" not in error
 
@@ -137,17 +137,17 @@ PROFILE = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempt
 @pytest.mark.parametrize(("environ", "config"), [(LONGER, ""), ({}, PROFILE)])
 def test_settings_say_how_long_and_how_often(environ: dict[str, str], config: str) -> None:
     io = Recorded({f"{HOME}/.aws/config": config}, [])
-    refused(InstanceMetadata().provide(world(environ)), io)
+    refused(InstanceMetadata().provide(make_context(environ)), io)
     assert [(send.request.method, send.timeout) for send in io.sent] == [("PUT", 7.0)] * 3
     unwell = [get(f"{EXTENDED_ROLES_PATH}/r", Response(500))] * 3
     io = Recorded({f"{HOME}/.aws/config": config}, [TOKEN, ROLE, *unwell])
-    assert "after 3 tries" in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert "after 3 tries" in str(refused(InstanceMetadata().provide(make_context(environ)), io))
     assert {(send.timeout, send.phases.response) for send in io.sent} == {(7.0, 7.0)}
 
 
 def test_one_attempt_is_one_request_each() -> None:
     io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED_ROLES_PATH}/r", Response(500))])
-    refused(InstanceMetadata().provide(world({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io)
+    refused(InstanceMetadata().provide(make_context({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io)
     assert len(io.sent) == 3
 
 
@@ -165,7 +165,7 @@ def test_bad_setting_is_refused_with_its_source(
     environ: dict[str, str], config: str, says: str
 ) -> None:
     io = Recorded({f"{HOME}/.aws/config": config})
-    assert says in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert says in str(refused(InstanceMetadata().provide(make_context(environ)), io))
     assert not io.sent
 
 
@@ -177,7 +177,7 @@ def test_botocore_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.Mo
         for variable, text in environ.items():
             monkeypatch.setenv(name + variable, text)
         theirs = botocore.session.Session()
-        flow = instance_limits(world({name + k: v for k, v in environ.items()}))
+        flow = instance_limits(make_context({name + k: v for k, v in environ.items()}))
         ours = run(flow, Recorded({f"{HOME}/.aws/config": PROFILE}))
         assert ours.seconds == theirs.get_config_variable("metadata_service_timeout")
         assert ours.attempts == theirs.get_config_variable("metadata_service_num_attempts")

@@ -21,7 +21,7 @@ from smruntime_core import Credentials, Response, run
 from smruntime_core.credentials import DefaultChain, Login
 from smruntime_core.values._dates import format_rfc3339
 
-from .recordings import HOME, NOW, Exchange, Recorded, refused, world
+from .recordings import HOME, NOW, Exchange, Recorded, refused, make_context
 
 ARN = "arn:aws:iam::123:user/me"
 PATH = f"{HOME}/.aws/login/cache/{hashlib.sha256(ARN.encode()).hexdigest()}.json"
@@ -66,7 +66,7 @@ def renewing(answer: object = RENEWED, status: int = 200, url: str = URL) -> Exc
 
 def test_keys_that_last_are_used_and_nothing_is_proved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
-    found = run(Login(ARN).provide(world()), Recorded({PATH: cached(3600)}))
+    found = run(Login(ARN).provide(make_context()), Recorded({PATH: cached(3600)}))
     assert found == Credentials("ASIAOLD", "old", "t", NOW + 3600, "123")
 
 
@@ -77,7 +77,7 @@ def part(text: str) -> Any:
 @pytest.mark.parametrize("form", [PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8])
 def test_the_proof(form: PrivateFormat) -> None:
     io = Recorded({PATH: cached(100, dpopKey=pem(KEY, form), idToken="kept")}, [renewing()])
-    assert run(Login(ARN).provide(world(HERE)), io) == Credentials(
+    assert run(Login(ARN).provide(make_context(HERE)), io) == Credentials(
         "ASIANEW", "new", "t2", NOW + 900, "123"
     )
     request = io.sent[0].request
@@ -110,7 +110,7 @@ def test_what_is_renewed_is_kept_as_botocore_reads_it(tmp_path: Path) -> None:
     folder = {**HERE, "AWS_LOGIN_CACHE_DIRECTORY": str(tmp_path)}
     path = tmp_path / f"{botocore.utils.generate_login_cache_key(ARN)}.json"
     io = Recorded({str(path): cached(0, idToken="kept")}, [renewing()])
-    ours = run(Login(ARN).provide(world(folder)), io)
+    ours = run(Login(ARN).provide(make_context(folder)), io)
     path.write_bytes(io.files[str(path)])
     loader = botocore.utils.LoginTokenLoader(botocore.utils.JSONFileCache(str(tmp_path)))
     theirs = botocore.credentials.LoginCredentialFetcher(
@@ -131,22 +131,22 @@ def test_where_one_signed_in_is_where_it_is_renewed() -> None:
         {PATH: cached(0, signInRegion="us-gov-west-1")},
         [renewing(url="https://us-gov-west-1.signin.amazonaws-us-gov.com/v1/token")],
     )
-    assert run(Login(ARN).provide(world(HERE)), io).access_key_id == "ASIANEW"
+    assert run(Login(ARN).provide(make_context(HERE)), io).access_key_id == "ASIANEW"
 
 
 def test_a_renewal_that_fails_matters_only_when_it_must() -> None:
     refusal = renewing({"error": "TOKEN_EXPIRED", "message": "sign in"}, 400)
     assert (
-        run(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(100)}, [refusal])).access_key_id
+        run(Login(ARN).provide(make_context(HERE)), Recorded({PATH: cached(100)}, [refusal])).access_key_id
         == "ASIAOLD"
     )
-    error = refused(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [refusal]))
+    error = refused(Login(ARN).provide(make_context(HERE)), Recorded({PATH: cached(-1)}, [refusal]))
     assert "TOKEN_EXPIRED" in str(error) and "aws login" in str(error)
 
 
 def test_cryptography_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
-    error = refused(Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}))
+    error = refused(Login(ARN).provide(make_context(HERE)), Recorded({PATH: cached(-1)}))
     assert "pip install 'smruntime-core[login]'" in str(error)
 
 
@@ -164,7 +164,7 @@ def test_cryptography_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_files_that_do_not_help(text: str | None, says: str) -> None:
-    error = refused(Login(ARN).provide(world(HERE)), Recorded({} if text is None else {PATH: text}))
+    error = refused(Login(ARN).provide(make_context(HERE)), Recorded({} if text is None else {PATH: text}))
     assert says in str(error)
     assert "hush" not in str(error) and "PRIVATE" not in str(error)
 
@@ -180,16 +180,16 @@ def test_files_that_do_not_help(text: str | None, says: str) -> None:
 )
 def test_answers_that_hold_no_keys(answer: object) -> None:
     error = refused(
-        Login(ARN).provide(world(HERE)), Recorded({PATH: cached(-1)}, [renewing(answer)])
+        Login(ARN).provide(make_context(HERE)), Recorded({PATH: cached(-1)}, [renewing(answer)])
     )
     assert "accessToken" in str(error) or "SecretAccessKey" in str(error)
     assert "hush" not in str(error)
 
 
 def test_a_name_that_is_none() -> None:
-    assert "there is no file" in str(refused(Login("\udcff").provide(world(HERE))))
+    assert "there is no file" in str(refused(Login("\udcff").provide(make_context(HERE))))
 
 
 def test_a_profile_that_says_so() -> None:
     files = {f"{HOME}/.aws/config": f"[default]\nlogin_session = {ARN}\n", PATH: cached(3600)}
-    assert run(DefaultChain().provide(world()), Recorded(files)).access_key_id == "ASIAOLD"
+    assert run(DefaultChain().provide(make_context()), Recorded(files)).access_key_id == "ASIAOLD"

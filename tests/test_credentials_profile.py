@@ -20,7 +20,7 @@ from smruntime_core.credentials._profile import plan_provider
 from smruntime_core.credentials._sts import Role
 from smruntime_core.effects import Flow
 
-from .recordings import HOME, WAYS, Recorded, driven, vectors, world
+from .recordings import HOME, WAYS, Recorded, driven, vectors, make_context
 
 NAMED = {
     Environment: "Environment",
@@ -30,7 +30,7 @@ NAMED = {
 
 
 def planned(config: str, name: str) -> Flow[Any]:
-    settings = yield from world(
+    settings = yield from make_context(
         {"AWS_PROFILE": name} if f"[profile {name}]" in config else {}
     ).settings()
     return plan_provider(settings.profiles, name)

@@ -34,7 +34,7 @@ from smruntime_core.values._dates import format_rfc3339
 from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
-from .recordings import HOME, NOW, Exchange, Recorded, world
+from .recordings import HOME, NOW, Exchange, Recorded, make_context
 from .test_secrets import CANARY, assert_silent, raised
 
 KEYS = Credentials("AKID", f"{CANARY}/secret", f"{CANARY}/token")
@@ -278,14 +278,14 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_a_source_that_fails(name: str) -> None:
     provider, environ, io = CASES[name]
-    assert_silent(raised(boundary(lambda: run(provider.provide(world(environ)), io))))
+    assert_silent(raised(boundary(lambda: run(provider.provide(make_context(environ)), io))))
 
 
 def test_a_login_that_nobody_renews() -> None:
     from .test_credentials_login import KEY, pem
 
     io = Recorded(login_file(dpopKey=pem(KEY)))
-    assert_silent(raised(boundary(lambda: run(Login("arn").provide(world(REGION)), io))))
+    assert_silent(raised(boundary(lambda: run(Login("arn").provide(make_context(REGION)), io))))
 
 
 @pytest.mark.parametrize("perform", PERFORMERS)
@@ -307,8 +307,8 @@ def test_a_client_whose_environment_is_bad(
 
 
 THINGS: dict[str, Callable[[], object]] = {
-    "a world": lambda: world({"A": CANARY}),
-    "its environment": lambda: world({"A": CANARY}).environ,
+    "a context": lambda: make_context({"A": CANARY}),
+    "its environment": lambda: make_context({"A": CANARY}).environ,
     "a role": lambda: ROLE,
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),

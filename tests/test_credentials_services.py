@@ -19,7 +19,7 @@ from smruntime_core.credentials._services import (
     service_url,
 )
 
-from .recordings import Recorded, refused, world
+from .recordings import Recorded, refused, make_context
 
 REGIONS = (
     "us-east-1",
@@ -64,17 +64,17 @@ def test_botocore_goes_to_the_same_place(
         except botocore.exceptions.EndpointProviderError:
             continue  # there is no such host, and they say so where we let the name be looked up
         compared += 1
-        assert run(service_url(service, region, world(environ)), Recorded()) == theirs.url
+        assert run(service_url(service, region, make_context(environ)), Recorded()) == theirs.url
     assert compared > 2
 
 
 @pytest.mark.parametrize("region", ["evil.com/#", "a b", "", "x" * 64])
 def test_regions_that_are_none(region: str) -> None:
-    assert "region" in str(refused(service_url(STS, region, world())))
+    assert "region" in str(refused(service_url(STS, region, make_context())))
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://user@host/", "no url"])
 def test_urls_that_are_none(url: str) -> None:
     assert "endpoint_url" in str(
-        refused(service_url(STS, "eu-west-1", world({"AWS_ENDPOINT_URL_STS": url})))
+        refused(service_url(STS, "eu-west-1", make_context({"AWS_ENDPOINT_URL_STS": url})))
     )

@@ -21,7 +21,7 @@ from smruntime_core.credentials import DefaultChain, ProviderContext, Sso
 from smruntime_core.testing import FrozenClock
 from smruntime_core.values._dates import format_rfc3339
 
-from .recordings import HOME, NOW, Exchange, Recorded, on_sockets, refused, world
+from .recordings import HOME, NOW, Exchange, Recorded, on_sockets, refused, make_context
 from .servers import scripted
 
 KEYS = {
@@ -85,7 +85,7 @@ def with_token(word: str) -> Exchange:
 def test_a_token_that_lasts_is_used() -> None:
     for source, name in ((signed_in(), "corp"), (signed_in(None), "https://corp/start")):
         io = Recorded({path_of(name): token(3600)}, [with_token("old")])
-        assert run(source.provide(world()), io) == FOUND
+        assert run(source.provide(make_context()), io) == FOUND
 
 
 @pytest.mark.parametrize("left", [200, 0, -1e5])
@@ -94,7 +94,7 @@ def test_a_token_that_does_not_is_renewed_and_kept_for_others(left: float) -> No
         {path_of("corp"): renewable(left, other="kept")},
         [Exchange("POST", TOKEN_URL, RENEWED), with_token("new")],
     )
-    assert run(signed_in().provide(world()), io) == FOUND
+    assert run(signed_in().provide(make_context()), io) == FOUND
     asked = json.loads(bytes(io.sent[0].request.body))
     assert asked == {
         "clientId": "c",
@@ -123,9 +123,9 @@ def test_a_token_that_does_not_is_renewed_and_kept_for_others(left: float) -> No
 def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> None:
     renewing = Exchange("POST", TOKEN_URL, answer)
     io = Recorded({path_of("corp"): renewable(200)}, [renewing, with_token("old")])
-    assert run(signed_in().provide(world()), io) == FOUND
+    assert run(signed_in().provide(make_context()), io) == FOUND
     error = refused(
-        signed_in().provide(world()), Recorded({path_of("corp"): renewable(-1)}, [renewing])
+        signed_in().provide(make_context()), Recorded({path_of("corp"): renewable(-1)}, [renewing])
     )
     assert "aws sso login --sso-session corp" in str(error)
     assert "hush" not in str(error)
@@ -146,7 +146,7 @@ def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> Non
 )
 def test_files_that_do_not_help(session: str | None, text: str | None, says: str) -> None:
     files = {} if text is None else {path_of(session or "https://corp/start"): text}
-    error = refused(signed_in(session).provide(world()), Recorded(files))
+    error = refused(signed_in(session).provide(make_context()), Recorded(files))
     assert says in str(error)
     assert "hush" not in str(error)
 
@@ -183,7 +183,7 @@ def test_files_that_do_not_help(session: str | None, text: str | None, says: str
 )
 def test_answers_that_hold_no_keys(answer: Response, says: str) -> None:
     error = refused(
-        signed_in().provide(world()),
+        signed_in().provide(make_context()),
         Recorded({path_of("corp"): token(3600)}, [ROLE._replace(response=answer)]),
     )
     assert says in str(error)
@@ -194,13 +194,13 @@ def test_answers_that_hold_no_keys(answer: Response, says: str) -> None:
 def test_renewals_that_last_no_time(seconds: object) -> None:
     answer = Response(200, (), json.dumps({"accessToken": "hush", "expiresIn": seconds}).encode())
     io = Recorded({path_of("corp"): renewable(-1)}, [Exchange("POST", TOKEN_URL, answer)])
-    error = refused(signed_in().provide(world()), io)
+    error = refused(signed_in().provide(make_context()), io)
     assert "expiresIn" in str(error)
     assert "hush" not in str(error)
 
 
 def test_a_profile_without_a_role_stands_for_a_token_only() -> None:
-    assert "sso_account_id" in str(refused(Sso(start_url="u", region="r").provide(world())))
+    assert "sso_account_id" in str(refused(Sso(start_url="u", region="r").provide(make_context())))
 
 
 # ── botocore, over the same files and the same server ──

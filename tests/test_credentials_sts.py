@@ -29,7 +29,7 @@ from smruntime_core.effects import Send
 from smruntime_core.values._credentials import Scope
 
 from .callers import PERFORMERS, Step
-from .recordings import NOW, Exchange, Recorded, on_sockets, refused, world
+from .recordings import NOW, Exchange, Recorded, on_sockets, refused, make_context
 from .servers import authenticate, moto_server
 
 KEYS = Credentials("AKIDSOURCE", "source secret")
@@ -50,7 +50,7 @@ def assumed(
 ) -> Send:
     io = Recorded({}, [Exchange("POST", url, Response(200, (), answer))])
     role: dict[str, Any] = {"role_arn": "arn:aws:iam::1:role/r", "source": KEYS, **members}
-    found = run(AssumeRole(**role).provide(world(environ)), io)
+    found = run(AssumeRole(**role).provide(make_context(environ)), io)
     assert found == Credentials("ASIA", "a&b+c", "t", 4073500800.0, "123")
     return io.sent[0]
 
@@ -118,20 +118,20 @@ def test_where_it_is_asked(environ: dict[str, str], members: dict[str, Any], url
 
 def test_a_device_without_somebody_to_ask() -> None:
     error = refused(
-        AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(world(HERE))
+        AssumeRole(role_arn="r", source=KEYS, mfa_serial="arn:mfa").provide(make_context(HERE))
     )
     assert "DefaultChain(mfa=" in str(error)
     for answer in ("", None, "12\n34"):
         error = refused(
             AssumeRole(
                 role_arn="r", source=KEYS, mfa_serial="arn:mfa", mfa={"arn:mfa": answer}.get
-            ).provide(world(HERE))
+            ).provide(make_context(HERE))
         )
         assert "the code that `mfa` returns" in str(error)
 
 
 def test_no_region() -> None:
-    assert "no region" in str(refused(AssumeRole(role_arn="r", source=KEYS).provide(world())))
+    assert "no region" in str(refused(AssumeRole(role_arn="r", source=KEYS).provide(make_context())))
 
 
 REFUSAL = b"<ErrorResponse><Error><Code>%b</Code><Message>x-amz-security-token:hush no</Message></Error></ErrorResponse>"
@@ -139,7 +139,7 @@ REFUSAL = b"<ErrorResponse><Error><Code>%b</Code><Message>x-amz-security-token:h
 
 def test_a_refusal_says_why_and_is_not_repeated() -> None:
     io = Recorded({}, [Exchange("POST", URL, Response(403, (), REFUSAL % b"AccessDenied"))])
-    error = refused(AssumeRole(role_arn="arn:r", source=KEYS).provide(world(HERE)), io)
+    error = refused(AssumeRole(role_arn="arn:r", source=KEYS).provide(make_context(HERE)), io)
     assert "assume role arn:r: status 403: AccessDenied" in str(error)
     assert "hush" not in str(error)
     assert len(io.sent) == 1
@@ -149,7 +149,7 @@ def test_being_slowed_down_is_not_a_refusal() -> None:
     slow = Exchange("POST", URL, Response(400, (), REFUSAL % b"Throttling"))
     io = Recorded({}, [slow, slow, Exchange("POST", URL, Response(200, (), ANSWER))])
     assert (
-        run(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io).access_key_id == "ASIA"
+        run(AssumeRole(role_arn="r", source=KEYS).provide(make_context(HERE)), io).access_key_id == "ASIA"
     )
     assert len(io.slept) == 2
 
@@ -171,7 +171,7 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>' + ANSWER
 def test_xml_that_is_not_plain(body: bytes) -> None:
     io = Recorded({}, [Exchange("POST", URL, Response(200, (), body))])
     assert "hush" not in str(
-        refused(AssumeRole(role_arn="r", source=KEYS).provide(world(HERE)), io)
+        refused(AssumeRole(role_arn="r", source=KEYS).provide(make_context(HERE)), io)
     )
 
 
@@ -209,7 +209,7 @@ def test_web_identity_of_the_environment_and_of_a_profile() -> None:
             {"/env": "of-env\n", "/own": "of-own"},
             [Exchange("POST", URL, Response(200, (), ANSWER))],
         )
-        assert run(source.provide(world(environ)), io).access_key_id == "ASIA"
+        assert run(source.provide(make_context(environ)), io).access_key_id == "ASIA"
         said = form(io.sent[0])
         assert (said["RoleArn"], said["WebIdentityToken"], said["RoleSessionName"]) == (
             role,
@@ -285,14 +285,14 @@ def test_what_sts_refuses_is_no_call(moto: tuple[str, str]) -> None:
     )
     with on_sockets() as io:
         error = refused(
-            role.provide(world({**HERE, "AWS_ENDPOINT_URL_STS": url}, now=time.time())), io
+            role.provide(make_context({**HERE, "AWS_ENDPOINT_URL_STS": url}, now=time.time())), io
         )
     assert "InvalidClientTokenId" in str(error)
 
 
 def test_instance_metadata(moto: tuple[str, str]) -> None:
     with on_sockets() as io:
-        found = run(InstanceMetadata(endpoint=moto[0]).provide(world()), io)
+        found = run(InstanceMetadata(endpoint=moto[0]).provide(make_context()), io)
     assert (found.access_key_id, found.secret_access_key, found.session_token) == (
         "test-key",
         "test-secret-key",
