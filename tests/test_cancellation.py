@@ -489,7 +489,7 @@ def test_cancelled_during_a_lookup(loop: str) -> None:
             max_connections=1,
         )
         assert client._wire is not None
-        client._wire._connector._names = Resolver(look)
+        client._wire._connector._resolver = Resolver(look)
         return client
 
     async def in_asyncio() -> None:

@@ -50,7 +50,7 @@ def outcomes(name: str, url: str, look: Look, *, calls: int = 1, **settings: Any
     client = KINDS[name](
         region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=ONCE, **settings
     )
-    client._wire._connector._names = Resolver(look)
+    client._wire._connector._resolver = Resolver(look)
     found: list[Any] = []
 
     def block() -> None:
@@ -221,15 +221,15 @@ def test_a_forked_child_asks_for_itself() -> None:
     if not hasattr(os, "fork"):
         pytest.skip("this system does not fork")
     names = Resolver(lambda host, port: [at("127.0.0.1", port)])
-    names._under_way[os.getpid(), "some.test", 1] = names._ask(
+    names._running[os.getpid(), "some.test", 1] = names._join(
         "other.test", 1
     )  # one that will never be answered
     child = os.fork()
     if not child:
         os._exit(
             0
-            if names._ask("some.test", 1)
-            is not names._under_way.get((os.getppid(), "some.test", 1))
+            if names._join("some.test", 1)
+            is not names._running.get((os.getppid(), "some.test", 1))
             else 1
         )
     assert os.waitpid(child, 0)[1] == 0

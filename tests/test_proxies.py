@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import pickle
 import re
@@ -13,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,9 +29,10 @@ from smruntime_core import (
     Timeouts,
 )
 from smruntime_transports import sockets
-from smruntime_transports.connect._proxies import Proxies, Proxy, exempt
+from smruntime_transports.connect._proxies import Proxies, Proxy, exempt, tunnel
+from smruntime_transports.connect._tls import TLS
 
-from .callers import PERFORMERS, Performer, Step
+from .callers import PERFORMERS, Performer, Step, connected
 from .servers import OK, Peer, acting, scripted
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -188,7 +191,8 @@ def test_tls_through_a_proxy_where_there_is_no_poll(
         tunnelling(server_tls if tls_to_proxy else None) as proxy,
         scripted(OK, OK, tls=server_tls) as server,
     ):
-        outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=proxy.url, tls=trusting)
+        through = Proxy.of(proxy.url, tls=trusting)
+        outcomes = PERFORMERS["sockets"](server.url, Step(), Step(), proxy=through, tls=trusting)
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"]
         assert len(proxy.asked) == 1
 
@@ -202,7 +206,8 @@ def test_through_a_proxy_that_speaks_tls(
         tunnelling(server_tls) as proxy,
         scripted(big, OK, tls=server_tls if secure else None) as server,
     ):
-        outcomes = perform(server.url, Step(), Step(), proxy=proxy.url, tls=trusting, retries=ONCE)
+        through = Proxy.of(proxy.url, tls=trusting)
+        outcomes = perform(server.url, Step(), Step(), proxy=through, tls=trusting, retries=ONCE)
         assert [len(outcome.body) for outcome in outcomes] == [3_000_000, 3]
         assert outcomes[0].body == bytes(range(250)) * 12_000
         assert len(proxy.asked) == 1
@@ -219,7 +224,7 @@ def test_a_long_body_through_tls_in_tls(
             (outcome,) = PERFORMERS[name](
                 server.url,
                 Step(InvokeEndpoint(endpoint_name="e", body=body)),
-                proxy=proxy.url,
+                proxy=Proxy.of(proxy.url, tls=trusting),
                 tls=trusting,
                 retries=ONCE,
             )
@@ -233,6 +238,80 @@ def test_a_user_and_a_password(perform: Performer) -> None:
         assert isinstance(outcome, InvokeEndpointOutput), outcome
         assert b"\r\nproxy-authorization: basic bwu6ahvzaczodxno\r\n" in proxy.asked[0].lower()
         assert b"proxy" not in server.requests[0].lower()
+
+
+# ── the proxy's own TLS ──
+
+
+@pytest.fixture
+def client_pem(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "client.pem"
+    issued = authority.issue_cert("me@customer.example")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def ca_bundle(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@contextmanager
+def asking_for_certificate(authority: trustme.CA) -> Iterator[tuple[str, list[object]]]:
+    """Yield the URL of a proxy that asks for a certificate, and the certificates that it gets."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    certificates: list[object] = []
+
+    def act(peer: Peer) -> None:
+        with context.wrap_socket(peer.connection, server_side=True) as secured:
+            secured.recv(1 << 16)
+            certificates.append(secured.getpeercert())
+            secured.sendall(b"HTTP/1.1 502 x\r\n\r\n")
+
+    with acting(act) as stage:
+        yield stage.url.replace("http://127.0.0.1", "https://localhost"), certificates
+
+
+@pytest.mark.parametrize("as_context", [False, True])
+def test_proxy_never_gets_the_certificate_for_the_endpoint(
+    perform: Performer,
+    authority: trustme.CA,
+    ca_bundle: str,
+    client_pem: str,
+    as_context: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", ca_bundle)
+    tls = TLS(ca_bundle=ca_bundle, certificate=client_pem)
+    with asking_for_certificate(authority) as (url, certificates):
+        settings = {"tls": tls.context(None) if as_context else tls, "proxy": url, "retries": ONCE}
+        perform("https://service.test", **settings)
+    assert certificates == [None], "the proxy asked for a certificate and got one"
+
+
+def test_proxy_gets_the_certificate_of_its_own_settings(
+    perform: Performer, authority: trustme.CA, ca_bundle: str, client_pem: str
+) -> None:
+    own = TLS(ca_bundle=ca_bundle, certificate=client_pem)
+    with asking_for_certificate(authority) as (url, certificates):
+        perform("https://service.test", proxy=Proxy.of(url, tls=own), retries=ONCE)
+        perform("https://service.test", proxy=Proxy.of(url, tls=own.context(None)), retries=ONCE)
+    assert [bool(certificate) for certificate in certificates] == [True, True]
+
+
+def test_failed_verification_of_a_proxy_names_its_setting(
+    perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    with tunnelling(server_tls) as proxy:
+        (outcome,) = perform("https://service.test", proxy=proxy.url, tls=trusting, retries=ONCE)
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert (outcome.kind, outcome.phase) == ("tls", "proxy")
+    assert "Proxy.of(url, tls=TLS(...))" in str(outcome)
 
 
 # ── what a proxy may answer instead ──
@@ -400,15 +479,27 @@ def test_which_variable_counts(environ: dict[str, str], scheme: str, expected: s
         ("[::1]:80", "::1", False),
         ("nonsense/x", "a.test", False),
         (".", "a.test", False),
+        ("2.3.4", "1.2.3.4", False),
+        ("1.2.3.4", "1.2.3.4", True),
+        ("0:0:0:0:0:0:0:1", "::1", True),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", True),
+        ("169.254.0.0/16", "169.254.evil.com", False),
     ],
 )
 def test_who_is_exempt(rule: str, host: str, expected: bool) -> None:
     assert exempt(rule, host, 443) is expected
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fe80::1"])
-def test_credentials_are_never_fetched_through_a_proxy(host: str) -> None:
-    assert Proxies(Proxy.of("http://p")).to("http", host, 80) is None
+LOCAL = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "fd00:ec2::23", "fe80::1"]
+LOCAL += ["FE80::1", "febf::1", "fe80::1%eth0", "::ffff:169.254.169.254", "fd00:0ec2:0::254"]
+NOT_LOCAL = ["169.254.evil.com", "169.254.1.2.evil.com", "fe80.evil.com", "169.255.0.1", "fec0::1"]
+NOT_LOCAL += ["fd00:ec3::1", "fd00:ec2.evil.com", "1169.254.1.1", "127.0.0.1", "::ffff:10.0.0.1"]
+
+
+@pytest.mark.parametrize("host", [*LOCAL, *NOT_LOCAL])
+def test_only_addresses_on_the_link_bypass_a_proxy(host: str) -> None:
+    proxy = Proxy.of("http://p")
+    assert Proxies(proxy).to("http", host, 80) == (None if host in LOCAL else proxy)
 
 
 REFUSED = [
@@ -416,29 +507,176 @@ REFUSED = [
     "socks5://h",
     "http://",
     "http://h:0",
+    "http://h:65536",
+    "http://h:",
+    "http://h:٣",
+    "http://h:" + "9" * 5000,
+    "http://[::1",
+    "http://[nonsense]",
+    "http://[127.0.0.1]",
+    "http://h\r\nA: b",
+    "http://grün.test",
+    "http://h\\x",
     f"http://me:{PASSWORD}@",
     f"ftp://me:{PASSWORD}@h",
+    f"http://me:{PASSWORD}://h",
+    f"http://{PASSWORD}://h",
+    f"{PASSWORD}://h",
+    f"http://{PASSWORD}/x://h",
+    f"http://me:{PASSWORD}\ud800@h",
+    f"http://me:{PASSWORD}@h:x",
+    f"http://me:{PASSWORD}@grün.test",
+    f"http://me:{PASSWORD}@a b",
+    f"http://me/{PASSWORD}@h",
+    f"http://me:80/{PASSWORD}@h",
     "http://h:x",
     "http://a b",
     5,
     b"http://h",
+    PASSWORD.encode(),
 ]
 
 
-@pytest.mark.parametrize("url", REFUSED)
-def test_a_url_that_is_no_proxys(url: Any) -> None:
-    with pytest.raises(ConstructionError) as caught:
-        sockets.Client(region="us-east-1", proxy=url)
-    assert caught.value.member == "proxy"
-    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    shown.stack = traceback.StackSummary.from_list(
-        [frame for frame in shown.stack if "test_" not in frame.filename]
-    )
-    assert PASSWORD not in "".join(shown.format())
-    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-    if url:
-        with pytest.raises(ConstructionError, match="HTTPS_PROXY"):
-            Proxies(None, {"HTTPS_PROXY": url if isinstance(url, str) else "::"})
+def shown(error: BaseException) -> str:
+    """Everything that an error tracker could collect: messages, arguments, chain, locals."""
+    texts: list[str] = []
+    seen: list[BaseException | None] = [None]
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        assert current is not None
+        seen.append(current)
+        texts += [repr(current), str(current), repr(current.args), repr(vars(current))]
+        for frame, _ in traceback.walk_tb(current.__traceback__):
+            if "smruntime_" in frame.f_code.co_filename:
+                texts.append(repr(frame.f_locals))
+        pending += [current.__cause__, current.__context__]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("url", REFUSED, ids=range(len(REFUSED)))
+def test_refused_proxy_url_is_shown_nowhere(url: Any) -> None:
+    refusals: list[tuple[str, Callable[[], object]]] = [
+        ("proxy", lambda: Proxy.of(url)),
+        ("proxy", lambda: sockets.Client(region="us-east-1", proxy=url)),
+    ]
+    if url and isinstance(url, str):
+        refusals.append(("HTTPS_PROXY", lambda: Proxies(None, Environment(HTTPS_PROXY=url))))
+    for member, refused in refusals:
+        with pytest.raises(ConstructionError) as caught:
+            refused()
+        assert caught.value.member == member
+        assert PASSWORD not in shown(caught.value)
+        assert not (isinstance(url, str) and len(url) > 8 and url in shown(caught.value))
+
+
+class Environment(dict[str, str]):
+    """A mapping whose repr hides its values, as `os.environ` is not passed around by our code."""
+
+    def __repr__(self) -> str:
+        return "Environment()"
+
+
+@pytest.mark.parametrize(
+    "url", ["HTTP_PROXY", "http://me:hush&hush\udcff@h", "http://me:hush&hush@grün.test"]
+)
+def test_client_that_reads_a_wrong_variable_shows_no_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url.replace("HTTP_PROXY", f"{PASSWORD}://h"))
+    try:
+        sockets.Client(region="us-east-1", trust_env=True)
+    except ConstructionError as refusal:
+        assert PASSWORD not in shown(refusal)  # noqa: PT017 - one of them is taken
+
+
+PASSWORDS = [
+    ("pass%40123", b"pass@123"),
+    ("p%23a%3Ab", b"p#a:b"),
+    ("gr%C3%BCn%20x", "grün x".encode()),
+    ("grün x", "grün x".encode()),
+    ("a@b", b"a@b"),
+    ("a:b", b"a:b"),
+    ("a#b?c", b"a#b?c"),
+    ("50%25off", b"50%off"),
+    ("100%", b"100%"),
+    ("latin-\udcfc", b"latin-\xfc"),  # as os.environ has bytes that are not UTF-8
+    ("", b""),
+]
+
+
+@pytest.mark.parametrize(("written", "meant"), PASSWORDS, ids=range(len(PASSWORDS)))
+def test_password_in_a_url_is_unescaped(written: str, meant: bytes) -> None:
+    ((name, value),) = Proxy.of(f"http://user:{written}@h").headers
+    assert name == "Proxy-Authorization"
+    assert base64.b64decode(value.removeprefix("Basic ")) == b"user:" + meant
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("h", Proxy("http", "h", 80)),
+        ("h:8080", Proxy("http", "h", 8080)),
+        ("HTTPS://h", Proxy("https", "h", 443)),
+        ("http://[::1]:3128/path", Proxy("http", "::1", 3128)),
+        ("http://h/p?q#f", Proxy("http", "h", 80)),
+        ("http://under_score.test.", Proxy("http", "under_score.test.", 80)),
+    ],
+)
+def test_proxy_url_is_parsed(url: str, expected: Proxy) -> None:
+    assert Proxy.of(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("scheme", "ftp"),
+        ("host", "a b"),
+        ("host", "[::1]"),
+        ("host", "h\r\nA: b"),
+        ("host", None),
+        ("port", 0),
+        ("port", "80"),
+        ("port", True),
+        ("headers", 5),
+        ("headers", [("A",)]),
+        ("headers", [("A", 5)]),
+        ("headers", [("A b", "c")]),
+        ("headers", [("A", "b\r\nC: d")]),
+        ("headers", [(f"A {PASSWORD}", "x")]),
+        ("headers", [("A", f"{PASSWORD}\n")]),
+        ("tls", 5),
+    ],
+)
+def test_members_of_a_proxy_are_checked(member: str, value: Any) -> None:
+    proxy = Proxy.of(f"http://me:{PASSWORD}@h")
+    with pytest.raises(ConstructionError, match=member) as caught:
+        proxy.replace(**{member: value})
+    assert PASSWORD not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("host", ["grün.test", "h\ud800"])
+def test_endpoint_that_is_not_ascii_reveals_no_password(host: str) -> None:
+    """The error of encoding the CONNECT request would carry the request."""
+    proxy = Proxy.of(f"http://me:{PASSWORD}@h")
+    with connected() as (connection, _):
+        flow = tunnel(connection, proxy, host, 443, lambda: 1.0)
+        with pytest.raises(DispatchFailure) as caught:
+            next(flow)
+    assert (caught.value.phase, caught.value.delivery) == ("proxy", "not_sent")
+    assert "hush" not in f"{caught.value!r} {caught.value.__context__!r}"
+
+
+def test_response_that_echoes_the_password_is_not_quoted() -> None:
+    echo = f"HTTP/1.1 200 x\r\n{PASSWORD}\r\n\r\n".encode()
+    with tunnelling(answer=echo) as proxy, scripted(OK) as server:
+        url = proxy.url.replace("//", f"//me:{PASSWORD}@")
+        (outcome,) = PERFORMERS["sockets"](server.url, proxy=url, retries=ONCE)
+    assert isinstance(outcome, DispatchFailure), outcome
+    assert outcome.__cause__ is outcome.__context__ is None
+    assert PASSWORD not in shown(outcome)
 
 
 def test_a_password_is_nowhere() -> None:

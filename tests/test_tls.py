@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import trustme
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -89,10 +90,9 @@ class Authority:
         """Key and certificate in PEM."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         usage = how.pop("usage", ExtendedKeyUsageOID.SERVER_AUTH)
-        extensions = (
-            x509.SubjectAlternativeName([x509.DNSName(host)]),
-            x509.ExtendedKeyUsage([usage]),
-        )
+        named = how.pop("named", True)
+        names = [x509.SubjectAlternativeName([x509.DNSName(host)])] if named else []
+        extensions = (*names, x509.ExtendedKeyUsage([usage]))
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         return private(key) + self._sign(name, key, *extensions, **how).public_bytes(
             serialization.Encoding.PEM
@@ -181,6 +181,7 @@ BAD: dict[str, dict[str, Any]] = {
     "expired": {"days": -1},
     "for clients only": {"usage": ExtendedKeyUsageOID.CLIENT_AUTH},
     "RSA of 1024 bits": {"bits": 1024},
+    "host in the common name only": {"named": False},
 }
 
 
@@ -243,7 +244,79 @@ def test_the_least_version_is_said(bundle: Path) -> None:
     assert context.verify_mode == ssl.CERT_REQUIRED
 
 
+def test_common_name_is_not_checked_with_truststore_either() -> None:
+    pytest.importorskip("truststore", reason="the extra is not installed")
+    assert not TLS(truststore=True).context(None).hostname_checks_common_name
+
+
 # ── what is no TLS, or not in time ──
+
+
+def close_after_hello(peer: Peer) -> None:
+    peer.connection.recv(1 << 16)
+
+
+def reset_after_hello(peer: Peer) -> None:
+    peer.connection.recv(1 << 16)
+    peer.reset()
+
+
+def close_inside_server_hello(peer: Peer) -> None:
+    peer.connection.recv(1 << 16)
+    peer.send(b"\x16\x03\x03\x00\x7a\x02\x00")
+
+
+def close_notify_after_hello(peer: Peer) -> None:
+    peer.connection.recv(1 << 16)
+    peer.send(b"\x15\x03\x03\x00\x02\x01\x00")
+
+
+def fatal_alert_after_hello(peer: Peer) -> None:
+    peer.connection.recv(1 << 16)
+    peer.send(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+BROKEN_HANDSHAKES: list[tuple[Callable[[Peer], None], str, int]] = [
+    (close_after_hello, "closed", 3),
+    (reset_after_hello, "reset", 3),
+    (close_inside_server_hello, "closed", 3),
+    (close_notify_after_hello, "closed", 3),
+    (fatal_alert_after_hello, "tls", 1),
+]
+
+
+def managers(bundle: Path) -> dict[str, dict[str, Any]]:
+    """Settings that lead through different code of `ssl` and urllib3."""
+    return {
+        "default": {},
+        "context": {"tls": ssl.create_default_context()},
+        "truststore": {"tls": TLS(truststore=True)},
+        "manager": {"pools": urllib3.PoolManager(ca_certs=str(bundle))},
+    }
+
+
+@pytest.mark.parametrize("settings", ["default", "context", "truststore", "manager"])
+@pytest.mark.parametrize(
+    ("act", "kind", "attempts"), BROKEN_HANDSHAKES, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_handshake_that_the_server_ends_fails_alike_on_every_transport(
+    transport: str,
+    perform: Performer,
+    bundle: Path,
+    settings: str,
+    act: Callable[[Peer], None],
+    kind: str,
+    attempts: int,
+) -> None:
+    if settings == "manager" and transport != "urllib3":
+        pytest.skip("a PoolManager is a setting of urllib3")
+    if settings == "truststore":
+        pytest.importorskip("truststore", reason="the extra is not installed")
+    with acting(act) as stage:
+        url = stage.url.replace("http", "https")
+        (outcome,) = perform(url, retries=THRICE, **managers(bundle)[settings])
+        assert stage.connections == attempts, f"{kind} is tried {attempts} times"
+    refused(outcome, kind)
 
 
 def test_plain_http_on_the_port_of_tls(perform: Performer) -> None:
@@ -439,10 +512,69 @@ def test_a_client_certificate(
         assert len(server.requests) == 1
 
 
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no FIFOs")
+    os.mkfifo(tmp_path / "fifo")
+    return str(tmp_path / "fifo")
+
+
+@pytest.mark.parametrize("member", ["ca_bundle", "certificate", "key", "key_log"])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_fifo_or_device_is_refused_at_once(
+    fifo: str, member: str, kind: str, authority: Authority, tmp_path: Path
+) -> None:
+    """OpenSSL would wait for the other end of the FIFO, or read the device for ever."""
+    pem = tmp_path / "client.pem"
+    authority.good.issue_cert("client.test").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    path = fifo if kind == "fifo" else "/dev/zero"
+    files = {"certificate": str(pem)} if member == "key" else {}
+    within(5, lambda: refuses(TLS(**{**files, member: path}), member, "a regular file"))
+
+
+@pytest.mark.parametrize("truststore", [False, True])
+def test_fifo_in_the_variable_of_openssl_is_refused_at_once(
+    fifo: str, monkeypatch: pytest.MonkeyPatch, truststore: bool
+) -> None:
+    if truststore:
+        pytest.importorskip("truststore", reason="the extra is not installed")
+    monkeypatch.setenv("SSL_CERT_FILE", fifo)
+    within(5, lambda: refuses(TLS(truststore=truststore), "SSL_CERT_FILE", "a regular file"))
+
+
+def refuses(tls: TLS, member: str, rule: str) -> None:
+    with pytest.raises(ConstructionError, match=f"{member}.*{rule}") as caught:
+        tls.context(None)
+    assert caught.value.member == member
+
+
+def within(seconds: float, work: Callable[[], None]) -> None:
+    """Fail if `work` hangs, and raise what it raises."""
+    outcome: list[BaseException | None] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:
+            outcome.append(error)
+        else:
+            outcome.append(None)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert outcome, f"still running after {seconds} s"
+    if outcome[0] is not None:
+        raise outcome[0]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"certificate": "/nowhere"},
+        {"ca_bundle": b"/bytes"},
+        {"ca_bundle": "a\0b"},
         {"key": "/k"},
         {"certificate": 5},
         {"key_log": "/nowhere/at/all"},

@@ -1,9 +1,9 @@
-"""Connecting to a host with several addresses: one after the other, 250 ms apart, until one answers (RFC 8305).
+"""Connecting to a host with several addresses: 250 ms apart, until one answers (RFC 8305).
 
     connect ──> 250 ms, or a refusal ──> connect to the next as well ──> the first that is open wins
 
-An address that swallows packets costs a quarter of a second and not the whole connect phase. The
-losers are closed.
+An address that drops packets costs a quarter of a second instead of the whole connect phase. All
+connections but the winner are closed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
+from typing import Final, cast
 
+from smruntime_core import DispatchFailure
 from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
@@ -21,15 +23,15 @@ from ..nonblocking._retry import Left, not_sent
 from ..nonblocking._waiting import WaitAnyWritable
 from ._resolver import Address
 
-STAGGER = 0.25
-_SHOWN = 4  # refusals that are quoted
+STAGGER: Final = 0.25  # seconds
+_MAX_REFUSALS_SHOWN: Final = 4
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
     """Return `addresses` with the families in turn, the first one's first (RFC 8305 section 4)."""
     families = dict.fromkeys(family for family, _ in addresses)
-    columns = [[found for found in addresses if found[0] == family] for family in families]
-    return [found for row in zip_longest(*columns) for found in row if found is not None]
+    columns = [[address for address in addresses if address[0] == family] for family in families]
+    return [address for row in zip_longest(*columns) for address in row if address is not None]
 
 
 def race(
@@ -41,62 +43,65 @@ def race(
     source_address: tuple[str, int] | None = None,
 ) -> Flow[Connection]:
     """Return an open connection to one of `addresses`; raises `DispatchFailure`."""
-    waiting = interleaved(addresses)
-    running: dict[Connection, Attempt] = {}
-    refusals: list[str] = []
+    attempts = _Attempts(addresses, options, source_address)
     winner: Connection | None = None
     try:
-        while waiting or running:
-            seconds = left()
-            if seconds == 0:
-                break
-            if waiting:
-                attempt = Attempt(*waiting.pop(0))
-                try:
-                    running[attempt.begin(clock(), options, source_address)] = attempt
-                except OSError as error:  # refused at once, no such family, too many open files
-                    refusals.append(attempt.said(error.strerror or str(error)))
-                    continue
-            pause = STAGGER if waiting and (seconds is None or seconds > STAGGER) else seconds
-            for connection in (yield from WaitAnyWritable(tuple(running), pause)):
-                if not (code := running[connection].code):
-                    winner = connection
-                    return connection
-                refusals.append(running.pop(connection).said(os.strerror(code)))
-                connection.drop()
+        while attempts.unfinished and (seconds := left()) != 0:
+            if not attempts.start_next(clock()):
+                continue
+            writable = yield from WaitAnyWritable(tuple(attempts.running), attempts.pause(seconds))
+            winner = attempts.first_open(writable)
+            if winner is not None:
+                return winner
     finally:
-        for connection in running:
-            if connection is not winner:
-                connection.drop()
-    if len(refusals) == len(addresses):
-        raise not_sent("refused", phase, "; ".join(refusals[:_SHOWN]))
-    raise not_sent(
-        "timeout",
-        phase,
-        f"none of {len(addresses)} addresses answered in time, the first is {addresses[0][1][0]}",
-    )
+        attempts.drop_all_but(winner)
+    raise attempts.failure(phase)
 
 
-class Attempt:
-    """An attempt to connect to one address."""
+class _Attempts:
+    """The connection attempts of one race: those to come, those running, and those refused."""
 
-    def __init__(self, family: socket.AddressFamily, address: tuple[object, ...]) -> None:
-        self._family = family
-        self._address = address
-        self._sock: socket.socket | None = None
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        options: Iterable[Option],
+        source_address: tuple[str, int] | None,
+    ) -> None:
+        self._waiting = interleaved(addresses)
+        self._count = len(addresses)
+        self._first_host = addresses[0][1][0]
+        self._options = options
+        self._source_address = source_address
+        self.running: dict[Connection, Address] = {}
+        self._refusals: list[str] = []
 
-    def begin(
-        self, now: float, options: Iterable[Option], source_address: tuple[str, int] | None
-    ) -> Connection:
+    @property
+    def unfinished(self) -> bool:
+        """Whether an address is left that may still answer."""
+        return bool(self._waiting or self.running)
+
+    def start_next(self, now: float) -> bool:
+        """Start the next attempt, if there is one; return False if it failed at once."""
+        if self._waiting:
+            address = self._waiting.pop(0)
+            try:
+                self.running[self._start(address, now)] = address
+            except OSError as error:  # refused at once, no such family, too many open files
+                self._refuse(address, error.strerror or str(error))
+                return False
+        return True
+
+    def _start(self, address: Address, now: float) -> Connection:
         """Return a connection that is being opened; raises `OSError` if it fails at once."""
-        sock = self._sock = socket.socket(self._family, socket.SOCK_STREAM)
+        family, socket_address = address
+        sock = socket.socket(family, socket.SOCK_STREAM)
         connection = Connection(sock, now)
         try:
-            for option in options:
+            for option in self._options:
                 sock.setsockopt(*option)
-            if source_address is not None:
-                sock.bind(source_address)
-            sock.connect(self._address)
+            if self._source_address is not None:
+                sock.bind(self._source_address)
+            sock.connect(socket_address)
         except BlockingIOError:
             pass
         except BaseException:
@@ -104,12 +109,36 @@ class Attempt:
             raise
         return connection
 
-    @property
-    def code(self) -> int:
-        """The system's error number, 0 if it succeeded."""
-        sock = self._sock
-        return 0 if sock is None else sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    def pause(self, seconds: float | None) -> float | None:
+        """Return how long to wait for the running attempts, of the `seconds` that are left."""
+        if self._waiting and (seconds is None or seconds > STAGGER):
+            return STAGGER
+        return seconds
 
-    def said(self, words: str) -> str:
-        """Return `words` about this address."""
-        return f"{self._address[0]}:{self._address[1]}: {words}"
+    def first_open(self, writable: Iterable[Connection]) -> Connection | None:
+        """Return the first of `writable` that is open; drop those before it that failed."""
+        for connection in writable:
+            sock = cast("socket.socket", connection.sock)  # TLS comes later
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                return connection
+            self._refuse(self.running.pop(connection), os.strerror(code))
+            connection.drop()
+        return None
+
+    def drop_all_but(self, winner: Connection | None) -> None:
+        """Close the running attempts other than `winner`."""
+        for connection in self.running:
+            if connection is not winner:
+                connection.drop()
+
+    def _refuse(self, address: Address, reason: str) -> None:
+        host, port = address[1][:2]
+        self._refusals.append(f"{host}:{port}: {reason}")
+
+    def failure(self, phase: Phase) -> DispatchFailure:
+        """Return why there is no connection: every address refused, or the time is over."""
+        if len(self._refusals) == self._count:
+            return not_sent("refused", phase, "; ".join(self._refusals[:_MAX_REFUSALS_SHOWN]))
+        silent = f"none of {self._count} addresses answered within timeouts.connect"
+        return not_sent("timeout", phase, f"{silent}; the first is {self._first_host}")

@@ -1,17 +1,24 @@
-"""TLS over something that is not a bare socket: over TLS, for the way through a proxy that speaks it, which Python's `SSLSocket` cannot.
+"""TLS over a connection that has TLS already, as to an endpoint through an https proxy.
 
-Over a bare socket too, for contexts that look at a certificate after the handshake, as `truststore` does. It has the methods of a
-non-blocking `SSLSocket` that a connection uses, and raises what that raises. What is encrypted and has not been taken by the outer
-layer yet is sent before anything else, so that a piece counts as sent only when all of it has gone.
+Python's `SSLSocket` works over a bare socket only, so this one encrypts in memory:
+
+    send: plain bytes ──> SSLObject ──> _outgoing ──> _unsent ──> outer.send
+    recv: plain bytes <── SSLObject <── _incoming <────────────── outer.recv
+
+It is used over a bare socket too, for contexts that verify after the handshake (`truststore`). It
+has the methods of a non-blocking `SSLSocket` that a connection uses, and raises what that raises.
+A piece counts as sent once the outer connection has taken all of it, so encrypted bytes that are
+left over are sent before anything else.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+from typing import Final, TypeAlias
 
-_PIECE = 16 * 1024  # plain bytes in a TLS record
-_READ = 64 * 1024
+_PIECE: Final = 16 * 1024  # plain bytes in a TLS record
+_RECEIVE_SIZE: Final = 64 * 1024
 
 
 class NestedTLS:
@@ -19,13 +26,14 @@ class NestedTLS:
 
     def __init__(self, outer: socket.socket, context: ssl.SSLContext, host: str) -> None:
         self._outer = outer
-        self._arrived = ssl.MemoryBIO()
-        self._leaving = ssl.MemoryBIO()
-        self._held = b""  # encrypted, and not yet taken by the outer layer
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._unsent = b""  # encrypted, not yet taken by the outer connection
         self._accepted = 0  # plain bytes of the piece that is being sent
-        self._tls = context.wrap_bio(self._arrived, self._leaving, server_hostname=host)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def do_handshake(self) -> None:
+        """Take the handshake as far as possible; raises like an `SSLSocket`."""
         while True:
             self._flush()
             try:
@@ -38,6 +46,7 @@ class NestedTLS:
             return
 
     def send(self, data: bytes | memoryview) -> int:
+        """Send a piece of `data` and return its size; raises like an `SSLSocket`."""
         if not self._accepted:
             self._flush()
             self._accepted = self._tls.write(data[:_PIECE])
@@ -46,56 +55,57 @@ class NestedTLS:
         return accepted
 
     def recv(self, size: int) -> bytes:
+        """Receive at most `size` bytes, b"" after close_notify; raises like an `SSLSocket`."""
         while True:
             try:
                 return self._tls.read(size)
             except ssl.SSLWantReadError:
                 self._fill()
 
-    def recv_into(self, room: memoryview) -> int:
-        data = self.recv(len(room))
-        room[: len(data)] = data
+    def recv_into(self, buffer: memoryview) -> int:
+        """Receive into `buffer` and return the number of bytes."""
+        data = self.recv(len(buffer))
+        buffer[: len(data)] = data
         return len(data)
 
     def pending(self) -> int:
-        held = self._tls.pending() + self._arrived.pending
-        pending = getattr(self._outer, "pending", None)  # of the outer TLS, if there is one
-        return held + pending() if pending else held
-
-    @property
-    def outer(self) -> socket.socket:
-        """The socket below."""
-        return self._outer
+        """Return how many bytes can be received without waiting for the descriptor."""
+        buffered = self._tls.pending() + self._incoming.pending
+        outer_pending = getattr(self._outer, "pending", None)  # of the outer TLS, if there is one
+        return buffered + outer_pending() if outer_pending else buffered
 
     def fileno(self) -> int:
+        """Return the descriptor of the socket below."""
         return self._outer.fileno()
 
     def detach(self) -> int:
+        """Return the descriptor, which is no longer closed with this object."""
         return self._outer.detach()
 
     def close(self) -> None:
+        """Close the socket below, without a close_notify."""
         self._outer.close()
 
     def _flush(self) -> None:
-        """Have the outer layer take what is encrypted, or raise that it must be waited for."""
-        self._held += self._leaving.read()
+        """Send what is encrypted; raises `SSLWantWriteError` if the outer connection is full."""
+        self._unsent += self._outgoing.read()
         try:
-            while self._held:
-                self._held = self._held[self._outer.send(self._held) :]
+            while self._unsent:
+                self._unsent = self._unsent[self._outer.send(self._unsent) :]
         except BlockingIOError:
             raise ssl.SSLWantWriteError from None
 
     def _fill(self) -> None:
-        """Some more of what the peer sent; raises that it must be waited for."""
+        """Receive encrypted bytes; raises `SSLWantReadError` if there are none yet."""
         try:
-            data = self._outer.recv(_READ)
+            data = self._outer.recv(_RECEIVE_SIZE)
         except BlockingIOError:
             raise ssl.SSLWantReadError from None
         if data:
-            self._arrived.write(data)
+            self._incoming.write(data)
         else:
-            self._arrived.write_eof()
+            self._incoming.write_eof()
 
 
-Secured = ssl.SSLSocket | NestedTLS
-Sock = socket.socket | NestedTLS
+Secured: TypeAlias = ssl.SSLSocket | NestedTLS
+Sock: TypeAlias = socket.socket | NestedTLS

@@ -1,7 +1,7 @@
-"""The effects of waiting: what a flow over a connection asks its IO to wait for.
+"""The effects that wait: for a socket, for a turn in a queue, or for nothing, to start a task.
 
-An IO answers them beside `credentials`, `send` and `sleep`, one method each. None of them raises:
-a wait that took too long is a reply like any other.
+An IO has one method for each, beside `credentials`, `send` and `sleep`. None of them raises: a wait
+that took too long is a reply like any other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Wait(Effect[int]):
-    """Wait until `connection` is ready for some of `mask`; the reply says for what, 0 if late."""
+    """A wait until `connection` is ready for some of `mask`; the reply is for what, 0 if late."""
 
     method = "wait"
 
@@ -26,7 +26,7 @@ class Wait(Effect[int]):
 
 
 class WaitAnyWritable(Effect["list[Connection]"]):
-    """Wait until some of `connections` are writable; the reply lists them, none after `seconds`."""
+    """A wait until some of `connections` are writable; the reply lists them, none if late."""
 
     method = "wait_any_writable"
 
@@ -40,17 +40,17 @@ class Ticket:
     connection: Connection | None = None
 
     def __init__(self) -> None:
-        self.called = False
+        self.called: bool = False
         self._wake: Callable[[], object] | None = None
 
     def call(self) -> None:
-        """Say that its turn has come; any thread may."""
+        """Wake the holder of the ticket, from any thread."""
         self.called = True
         if self._wake is not None:
             self._wake()
 
     def when_called(self, wake: Callable[[], object]) -> None:
-        """Have `call` call `wake`, from any thread; at once if the ticket has been called."""
+        """Make `call` call `wake`, from any thread; at once if the ticket has been called."""
         self._wake = wake
         if self.called:  # perhaps twice, if another thread calls it now
             wake()
@@ -60,7 +60,7 @@ class Latch:
     """An event for any number of tickets: it opens once, and later tickets are called at once."""
 
     def __init__(self) -> None:
-        self.opened = False
+        self.opened: bool = False
         self._waiting: list[Ticket] = []
 
     def join(self) -> Ticket:
@@ -79,7 +79,7 @@ class Latch:
 
 
 class WaitTurn(Effect[None]):
-    """Wait until `ticket` is called, or `seconds` have passed: `ticket.called` says which."""
+    """A wait until `ticket` is called, or `seconds` have passed: `ticket.called` is set or not."""
 
     method = "wait_turn"
 
@@ -88,12 +88,13 @@ class WaitTurn(Effect[None]):
 
 
 class Spawn(Effect[None]):
-    """Run `flow` in a thread or task that outlives the caller's, and pass its outcome to `over`.
+    """A start of `flow` in a thread or task of its own, which outlives the caller's.
 
-    The outcome is None if the flow was cut off. The reply comes at once.
+    At its end `finish` gets the result or the error, or None if the flow was cut off. The reply to
+    this effect comes at once.
     """
 
     method = "spawn"
 
     flow: Flow[object]
-    over: Callable[[object], None]
+    finish: Callable[[object], None]

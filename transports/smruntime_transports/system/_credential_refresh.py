@@ -1,8 +1,16 @@
-"""Whose turn it is to renew credentials: the part of it that has no colour.
+"""Refresh the credentials of a client once for all callers.
 
-A `Cache` knows when they are to be renewed. A renewal is a flow of the provider's, run once for everybody, in a thread or a task of its
-own: whoever began it may be cancelled or run out of time, and the others get what it came to. What needs nothing from outside (keys
-in the environment, keys given) is over with the first step of its flow, and nothing is begun.
+A `Cache` of the core decides when they are to be refreshed. One refresh runs at a time, as a flow
+of the provider's in a thread or task of its own: the caller that starts it may be cancelled or run
+out of time, and the other callers still get its outcome.
+
+    cached credentials    refresh               caller
+    fresh                 none                  uses the cached ones
+    getting old           started if need be    uses the cached ones
+    too old, or none      started if need be    waits
+
+A provider that needs no I/O (keys in the environment, or given) ends with the first step of its
+flow, and no thread or task is started.
 """
 
 from __future__ import annotations
@@ -24,81 +32,81 @@ T = TypeVar("T")
 
 
 class CredentialRefresh(Latch):
-    """One renewal in flight, which opens at its end. `home` is where it runs, a process or a loop: one begun elsewhere is left alone."""
+    """A refresh that is running, which opens at its end.
 
-    def __init__(self, home: object) -> None:
+    `owner` is the process or the event loop that runs it; other owners ignore it.
+    """
+
+    def __init__(self, owner: object) -> None:
         super().__init__()
-        self.home = home
+        self.owner: object = owner
         self.error: SmRuntimeError | None = None
 
 
 class CredentialRefresher:
-    """The credentials of one client, and the renewal in flight if there is one."""
+    """The cached credentials of one client, and the refresh that is running, if there is one."""
 
-    def __init__(self, given: ProviderLike | None, world: ProviderContext) -> None:
-        self.cache = Cache(world.clock.time, world.random)
-        self._given = given
-        self._world = world
-        self._renewal: CredentialRefresh | None = None
+    def __init__(self, provider: ProviderLike | None, context: ProviderContext) -> None:
+        self.cache: Cache = Cache(context.clock.time, context.random)
+        self._provider = provider
+        self._context = context
+        self._refresh: CredentialRefresh | None = None
         self._lock = threading.Lock()
 
-    def fetch(self, effect: GetCredentials, home: object) -> Flow[Credentials]:
-        """Credentials that are not simply there: renewed, or waited for while others have them renewed; raises `CredentialsError`."""
-        renewal, flow, wait = self._join(effect.rejected, home)
-        if renewal is not None and flow is not None:
-            yield from Spawn(flow, partial(self._settle, renewal))
-        if renewal is not None and wait:
-            place = renewal.join()
-            yield from WaitTurn(place, effect.timeout)
-            if not place.called:
-                raise CredentialsError(
-                    f"no credentials within {effect.timeout or 0.0:.3g} s: they are still being fetched"
-                )
-        return self._keys(renewal)
+    def fetch(self, effect: GetCredentials, owner: object) -> Flow[Credentials]:
+        """Return credentials, after a refresh if need be; raises `CredentialsError`."""
+        refresh, flow, must_wait = self._join(effect.rejected, owner)
+        if refresh is not None and flow is not None:
+            yield from Spawn(flow, partial(self._finish, refresh))
+        if refresh is not None and must_wait:
+            ticket = refresh.join()
+            yield from WaitTurn(ticket, effect.timeout)
+            if not ticket.called:
+                late = f"no credentials within {effect.timeout or 0.0:.3g} s"
+                raise CredentialsError(f"{late}: they are still being fetched")
+        return self._outcome(refresh)
 
     def _join(
-        self, rejected: Credentials | None, home: object
+        self, rejected: Credentials | None, owner: object
     ) -> tuple[CredentialRefresh | None, Flow[Credentials] | None, bool]:
-        """The renewal in flight, its flow if the caller is to begin it, and whether to wait for it."""
+        """Return the running refresh, its flow if the caller must start it, and whether to wait."""
         with self._lock:
-            cache, renewal = self.cache, self._renewal
-            if renewal is not None and renewal.home != home:
+            cache, refresh = self.cache, self._refresh
+            if refresh is not None and refresh.owner != owner:
                 cache.abandoned()
             advice = cache.advise(rejected)
             if advice == "use":
                 return None, None, False
             flow = None
             if cache.begin():
-                self._renewal = renewal = CredentialRefresh(home)
-                flow = fetch_credentials(self._given, self._world.anew())
-        if flow is not None and renewal is not None:
-            flow = self._first_step(flow, renewal)
-        return renewal, flow, advice == "wait"
+                self._refresh = refresh = CredentialRefresh(owner)
+                flow = fetch_credentials(self._provider, self._context.anew())
+        if flow is not None and refresh is not None:
+            flow = self._run_first_step(flow, refresh)
+        return refresh, flow, advice == "wait"
 
-    def _settle(self, renewal: CredentialRefresh, outcome: object) -> None:
-        """The renewal is over and came to `outcome`: credentials, an error, or None if nobody ran it to its end."""
+    def _finish(self, refresh: CredentialRefresh, outcome: object) -> None:
+        """Record credentials, an error, or None if the flow was cut off; wake the callers."""
         with self._lock:
-            if self._renewal is renewal:
-                self._renewal = None
-                renewal.error = self._note(outcome)
-        renewal.open()
+            if self._refresh is refresh:
+                self._refresh = None
+                refresh.error = self._record(outcome)
+        refresh.open()
 
-    def _keys(self, renewal: CredentialRefresh | None) -> Credentials:
-        """What to sign with, after what `renewal` came to, if there was one; raises `CredentialsError` if there is nothing valid."""
-        found = self.cache.valid()
-        if found is not None:
-            return found
-        error = renewal.error if renewal else None
+    def _outcome(self, refresh: CredentialRefresh | None) -> Credentials:
+        """Return valid credentials, or raise the error of `refresh` as a `CredentialsError`."""
+        credentials = self.cache.valid()
+        if credentials is not None:
+            return credentials
+        error = refresh.error if refresh else None
         if error is None:
-            raise CredentialsError(
-                "fetching credentials was interrupted, or they have just expired: call again"
-            )
+            interrupted = "fetching credentials was interrupted, or they have just expired"
+            raise CredentialsError(f"{interrupted}: call again")
         tried = error.tried if isinstance(error, CredentialsError) else ()
-        raise CredentialsError(
-            str(error), tried=tried
-        ) from error  # a new one: it may be raised in many places at once
+        # a copy for each caller, since several may raise it at once
+        raise CredentialsError(str(error), tried=tried) from error
 
-    def _note(self, outcome: object) -> SmRuntimeError | None:
+    def _record(self, outcome: object) -> SmRuntimeError | None:
         cache = self.cache
         if outcome is None:
             cache.abandoned()
@@ -109,9 +117,7 @@ class CredentialRefresher:
                 return None
             except CredentialsError as error:
                 return error
-            except (
-                Exception
-            ) as error:  # a time that is no number, say: whoever waits must hear of it
+            except Exception as error:  # `expires_at` is not a number, for instance
                 outcome = error
         cache.failed()
         if isinstance(outcome, SmRuntimeError):
@@ -120,26 +126,26 @@ class CredentialRefresher:
         wrapped.__cause__ = outcome if isinstance(outcome, BaseException) else None
         return wrapped
 
-    def _first_step(
-        self, flow: Flow[Credentials], renewal: CredentialRefresh
+    def _run_first_step(
+        self, flow: Flow[Credentials], refresh: CredentialRefresh
     ) -> Flow[Credentials] | None:
-        """What is left of `flow`; None if that was all."""
+        """Return the rest of `flow`, None if it ended with its first step."""
         try:
             effect = flow.send(None)
         except StopIteration as end:
-            self._settle(renewal, end.value)
+            self._finish(refresh, end.value)
         except Exception as error:
-            self._settle(renewal, error)
+            self._finish(refresh, error)
         except BaseException:
-            self._settle(renewal, None)
+            self._finish(refresh, None)
             raise
         else:
-            return _rest(effect, flow)
+            return _rest_of(flow, effect)
         return None
 
 
-def _rest(effect: Effect[object], flow: Flow[T]) -> Flow[T]:
-    """A flow that has asked for `effect` already, as one that is about to."""
+def _rest_of(flow: Flow[T], effect: Effect[object]) -> Flow[T]:
+    """Return a flow that yields `effect`, which `flow` has asked for already, and continues it."""
     try:
         while True:
             try:

@@ -1,8 +1,11 @@
 """Read and write whole files: the effects `ReadFile` and `WriteFile`, for every transport.
 
-Only regular files are read. A FIFO, socket or device may block for ever or never end. The pipe
-behind a shell's `<(command)` (/dev/fd/63) can be read once, and settings are read more often. The
-null device is the exception: it counts as an empty file.
+Only regular files are read. A FIFO, socket or device may block for ever or never end, and the pipe
+behind a shell's `<(command)` (/dev/fd/63) can be read once, while settings are read more often. The
+null device counts as an empty file.
+
+A file is written as a draft beside it, which then replaces it, so a reader sees the old contents or
+the new.
 """
 
 from __future__ import annotations
@@ -11,20 +14,21 @@ import os
 import stat
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from smruntime_core import ConstructionError
 from smruntime_core.effects import FileContents, ReadFile, WriteFile
 
-_RULE = "a file that can be read"
-_KINDS = {
+_READABLE: Final = "a file that can be read"
+_KIND_NAMES: Final = {
     stat.S_IFIFO: "a FIFO or pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a directory",
 }
-# For a FIFO or terminal that replaces the file after it was checked: do not wait, do not own it.
-_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+# for a FIFO or terminal that replaces the file after the check: do not wait, do not own it
+_OPEN_FLAGS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def read_file(effect: ReadFile) -> FileContents | None:
@@ -46,31 +50,30 @@ def read_file(effect: ReadFile) -> FileContents | None:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         if isinstance(error, PermissionError) and not os.path.exists(effect.path):
             return None  # in a folder of another user, as under another user's HOME
-        raise ConstructionError(effect.path, _RULE, type(error).__name__) from None
+        raise ConstructionError(effect.path, _READABLE, type(error).__name__) from None
 
 
 def _open_without_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | _FLAGS)
+    return os.open(path, flags | _OPEN_FLAGS)
 
 
 def _require_regular(path: str, status: os.stat_result) -> None:
     """Raise `ConstructionError` unless `status` is that of a regular file."""
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        found = f"it is {kind}: copy what it holds into a file"
+        kind = _KIND_NAMES.get(stat.S_IFMT(status.st_mode), "something else")
+        found = f"it is {kind} (copy its contents into a file)"
         raise ConstructionError(path, "a regular file", found)
 
 
 def write_file(effect: WriteFile) -> None:
-    """Replace the file at `effect.path`: a reader sees the old contents or the new.
+    """Replace the file at `effect.path`; raises `ConstructionError`.
 
-    A draft beside the file has the new contents first; it is removed if anything fails, or on an
-    interrupt. Raises `ConstructionError`.
+    The draft is removed if anything fails, or on an interrupt.
     """
     draft = f"{effect.path}.{os.urandom(6).hex()}"
     try:
         os.makedirs(os.path.dirname(effect.path) or ".", mode=0o700, exist_ok=True)
-        # An opener in C: no signal handler runs between opening the draft and owning it.
+        # an opener in C: no signal handler runs between opening the draft and owning it
         with open(draft, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(effect.data)
             file.flush()
@@ -80,6 +83,6 @@ def write_file(effect: WriteFile) -> None:
         with suppress(OSError, ValueError):
             os.unlink(draft)
         if isinstance(error, (OSError, ValueError)):
-            rule, found = "a path that can be written", type(error).__name__
-            raise ConstructionError(effect.path, rule, found) from None
+            writable = "a path that can be written"
+            raise ConstructionError(effect.path, writable, type(error).__name__) from None
         raise

@@ -1,7 +1,8 @@
-"""The effects that need no connection: credentials, files, programs, and threads or tasks beside the call.
+"""The effects that need no connection: credentials, files, programs, threads and tasks.
 
-`BlockingSystem` answers them by blocking. `AsyncSystem` awaits them; an adapter for an event loop adds how to sleep, wait for a turn,
-and start threads and tasks. The adapters over connections are built on these, and a user's IO is completed by them.
+`BlockingSystem` answers them by blocking, `AsyncSystem` by awaiting. An adapter for an event loop
+adds how to sleep, wait for a turn, and start threads and tasks. The adapters over connections are
+built on these, and a user's IO is completed by them.
 """
 
 from __future__ import annotations
@@ -41,27 +42,27 @@ T = TypeVar("T")
 
 
 class _System:
-    """The source of credentials, once the settings are known."""
+    """The credentials of a client, once its settings are known."""
 
-    renewals: CredentialRefresher | None = None
+    refresher: CredentialRefresher | None = None
     completes: object = None  # the user's IO that this one completes, if there is one
 
     @property
-    def whole(self) -> object:
+    def complete_io(self) -> object:
         """The IO that flows run on: it has `send` as well."""
         return self if self.completes is None else self.completes
 
     def configure(
-        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+        self, credentials: ProviderLike | None, context: ProviderContext, ca_bundle: str | None
     ) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""
         del ca_bundle  # for adapters with connections
-        self.renewals = self.renewals or CredentialRefresher(credentials, world)
+        self.refresher = self.refresher or CredentialRefresher(credentials, context)
 
-    def prepared(self) -> CredentialRefresher:
-        """Return the source of credentials."""
-        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
-        return self.renewals
+    def configured_refresher(self) -> CredentialRefresher:
+        """Return what `configure` made."""
+        assert self.refresher is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
+        return self.refresher
 
 
 class BlockingSystem(_System):
@@ -76,10 +77,10 @@ class BlockingSystem(_System):
         called.wait(effect.seconds)
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return run(renewals.fetch(effect, os.getpid()), self.whole)
+        refresher = self.configured_refresher()
+        if effect.rejected is None and (cached := refresher.cache.at_hand()) is not None:
+            return cached
+        return run(refresher.fetch(effect, os.getpid()), self.complete_io)
 
     def spawn(self, effect: Spawn, /) -> None:
         try:
@@ -90,11 +91,11 @@ class BlockingSystem(_System):
     def _run_spawned(self, effect: Spawn) -> None:
         outcome: object = None
         try:
-            outcome = run(effect.flow, self.whole)
+            outcome = run(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
             outcome = error
         finally:
-            effect.over(outcome)
+            effect.finish(outcome)
 
     def measure(self, effect: Measure, /) -> Sendable:
         return measure(effect)
@@ -112,15 +113,12 @@ class BlockingSystem(_System):
         return run_process(effect)
 
     def ask(self, effect: Ask, /) -> object:
-        answer = _answer(effect)
+        answer = _call_provider(effect)
         if isinstance(answer, Awaitable):
             if callable(close := getattr(cast("object", answer), "close", None)):
                 close()
-            raise ConstructionError(
-                "credentials",
-                "a provider that blocks",
-                "one that is awaited needs an asynchronous client",
-            )
+            found = "one that is awaited needs an asynchronous client"
+            raise ConstructionError("credentials", "a provider that blocks", found)
         return answer
 
 
@@ -128,10 +126,10 @@ class AsyncSystem(_System):
     """The effects of the system, awaited on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return await run_async(renewals.fetch(effect, self.current_loop()), self.whole)
+        refresher = self.configured_refresher()
+        if effect.rejected is None and (cached := refresher.cache.at_hand()) is not None:
+            return cached
+        return await run_async(refresher.fetch(effect, self.current_loop()), self.complete_io)
 
     async def spawn(self, effect: Spawn, /) -> None:
         self.start_task(lambda: self._run_spawned(effect))
@@ -139,11 +137,11 @@ class AsyncSystem(_System):
     async def _run_spawned(self, effect: Spawn) -> None:
         outcome: object = None
         try:
-            outcome = await run_async(effect.flow, self.whole)
+            outcome = await run_async(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
             outcome = error
         finally:
-            effect.over(outcome)
+            effect.finish(outcome)
 
     async def measure(self, effect: Measure, /) -> Sendable:
         if effect.source.kind == "async iterator":
@@ -164,11 +162,11 @@ class AsyncSystem(_System):
         try:
             return await self.in_thread(run_process, effect, cancelled)
         finally:
-            cancelled.set()  # the thread is not waited for, but it kills the program
+            cancelled.set()  # the thread goes on until it has killed the program
 
     async def ask(self, effect: Ask, /) -> object:
-        """Call it in a thread, since it may block; await what it returns if that is awaitable."""
-        answer = await self.in_thread(_answer, effect)
+        """Call the provider in a thread, since it may block; await an awaitable that it returns."""
+        answer = await self.in_thread(_call_provider, effect)
         if not isinstance(answer, Awaitable):
             return answer
         try:
@@ -178,7 +176,7 @@ class AsyncSystem(_System):
         except Exception as error:
             raise provider_error(effect.function, error) from error
 
-    # What an adapter for an event loop adds.
+    # an adapter for an event loop adds the following
 
     async def sleep(self, effect: Sleep, /) -> None:
         raise NotImplementedError
@@ -207,7 +205,7 @@ class AsyncSystem(_System):
         raise NotImplementedError
 
 
-def _answer(effect: Ask) -> object:
+def _call_provider(effect: Ask) -> object:
     try:
         return effect.function(*effect.arguments)
     except SmRuntimeError:
@@ -217,7 +215,7 @@ def _answer(effect: Ask) -> object:
 
 
 def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:
-    """Run a process; the import of `subprocess` is paid by callers that need it."""
+    """Run a process; only callers that need it pay for the import of `subprocess`."""
     from ._processes import run_process
 
     return run_process(effect, cancelled)

@@ -2,8 +2,8 @@
 
 The program leads a session and process group of its own. On a timeout, too much output, an
 interrupt or a cancelled task the whole group is killed, its children included. When a program ends
-by itself, its children live on: one may be an agent for the next time. A session of its own has no terminal:
-a program that asks at /dev/tty fails at once. On Windows only the program itself is killed.
+by itself, its children live on: one may be an agent for the next time. The session has no terminal,
+so a program that asks at /dev/tty fails at once. On Windows only the program itself is killed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, TypeAlias
+from typing import IO, Final, TypeAlias
 
 from smruntime_core import CredentialsError
 from smruntime_core.effects import ProcessResult, RunProcess
 
-PIECE = 8192
-INTERVAL = 0.05  # seconds between two looks at whether the run was cancelled
+PIECE: Final = 8192
+INTERVAL: Final = 0.05  # seconds between two checks whether the run was cancelled
 
 Remaining: TypeAlias = "Callable[[], float]"
 
@@ -30,7 +30,7 @@ Remaining: TypeAlias = "Callable[[], float]"
 def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:
     """Run the program and return its exit status and output.
 
-    Another thread sets `cancelled` to give the run up. Raises `CredentialsError` if the program
+    Another thread sets `cancelled` to end the run. Raises `CredentialsError` if the program
     cannot be started or takes longer than `effect.seconds`.
     """
     remaining = _countdown(effect.seconds, cancelled)
@@ -45,8 +45,8 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
         late = f"credential_process did not end within {effect.seconds:g} s"
         raise CredentialsError(late) from None
     except (OSError, ValueError) as error:  # ValueError: an argument with a NUL
-        refused = f"credential_process cannot be started ({type(error).__name__})"
-        raise CredentialsError(refused) from None
+        failed = f"credential_process cannot be started ({type(error).__name__})"
+        raise CredentialsError(failed) from None
     finally:
         if program is not None:
             program.end()
@@ -55,7 +55,7 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
 class _Program(subprocess.Popen[bytes]):
     """A program in a session of its own, started at once."""
 
-    pid = 0
+    pid: int = 0
 
     def __init__(self, arguments: tuple[str, ...]) -> None:
         silent = subprocess.DEVNULL
@@ -73,6 +73,7 @@ class _Program(subprocess.Popen[bytes]):
 
     @property
     def output(self) -> IO[bytes]:
+        """The pipe from the program's standard output."""
         assert self.stdout is not None  # noqa: S101 - subprocess's contract: stdout=PIPE
         return self.stdout
 
@@ -91,9 +92,9 @@ class _Program(subprocess.Popen[bytes]):
 
     def _kill(self) -> None:
         if not self.pid or self.returncode is not None:
-            return  # never started, or waited for: the id may belong to another process by now
+            return  # never started, or ended: the id may belong to another process by now
         if hasattr(os, "killpg"):
-            # PermissionError: on macOS, if only zombies are left.
+            # PermissionError: on macOS, if only zombies are left
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self.kill()
@@ -132,7 +133,7 @@ def _read(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
 
 
 def _read_in_thread(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
-    """Do the same where a pipe cannot be polled (Windows), in a thread."""
+    """Return the same by reading in a thread, where a pipe cannot be polled (Windows)."""
     output = bytearray()
     descriptor = os.dup(pipe.fileno())  # the thread's own: it may outlive this call
 
