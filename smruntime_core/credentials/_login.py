@@ -58,7 +58,7 @@ class Login(Source):
             if directory
             else context.home_path(".aws", "login", "cache", f"{digest}.json")
         )
-        cached = yield from read_cached_document(path, f"aws login: {REMEDY}")
+        cached = yield from read_cached_document(path, "aws login", REMEDY)
         credentials = _parse_cached(cached)
         seconds_left = (credentials.expires_at or 0.0) - context.clock.time()
         if seconds_left > REFRESH_WINDOW:

@@ -82,7 +82,7 @@ def _parse_attempts(setting: FoundSetting | None) -> int | None:
 
 def _invalid_setting(setting: FoundSetting, setting_name: str, rule: str) -> CredentialsError:
     value = escape_unprintable(setting.value[:40])
-    return CredentialsError(f"{setting_name}: must be {rule}; {setting.origin} says {value!r}")
+    return CredentialsError(f"{setting_name}: {setting.origin} says {value!r}; must be {rule}")
 
 
 def describe_dispatch_failure(

@@ -79,7 +79,9 @@ class Sso(Source, kw_only=True):
         name_source = (self.session or self.start_url).encode(errors="surrogatepass")
         file_name = f"{hashlib.sha1(name_source, usedforsecurity=False).hexdigest()}.json"
         path = context.home_path(".aws", "sso", "cache", file_name)
-        cached = yield from read_cached_document(path, f"sso: sign in with `{self._login_command}`")
+        cached = yield from read_cached_document(
+            path, "sso", f"sign in with `{self._login_command}`"
+        )
         seconds_left = _seconds_left(cached, "expiresAt", context)
         if seconds_left < REFRESH_WINDOW and self._can_refresh(cached, context):
             refreshed = yield from self._refresh(cached, context, required=seconds_left <= 0)
@@ -147,12 +149,12 @@ class Sso(Source, kw_only=True):
         return f"aws sso login --sso-session {self.session}" if self.session else "aws sso login"
 
 
-def read_cached_document(path: str, remedy: str) -> Flow[RedactedMapping[object]]:
-    """Return the JSON object in a file; for a missing file, the error ends in `remedy`."""
+def read_cached_document(path: str, source_name: str, remedy: str) -> Flow[RedactedMapping[object]]:
+    """Return the JSON object in a file; the error for a missing file names `remedy`."""
     with CredentialsErrorContext(path):
         content = yield from ReadFile(path)
     if content is None:
-        raise CredentialsError(f"there is no file {path}; {remedy}")
+        raise CredentialsError(f"{source_name}: there is no file {path}; {remedy}")
     return parse_json_object(content, path)
 
 

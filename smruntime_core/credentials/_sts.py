@@ -106,8 +106,11 @@ class Role(Source, kw_only=True):
                 "pass credentials=DefaultChain(mfa=...), a function that asks for it"
             )
         answer = yield from Ask(self.mfa, (self.mfa_serial,))
-        code_text = answer.strip() if isinstance(answer, str) else ""
-        code = SecretToken(code_text, "the code that `mfa` returns, a str,")
+        if not isinstance(answer, str):
+            raise CredentialsError(
+                f"the code that `mfa` returns must be a str, not {type(answer).__name__}"
+            )
+        code = SecretToken(answer.strip(), "the code that `mfa` returns")
         return ("SerialNumber", self.mfa_serial), ("TokenCode", code)
 
 
