@@ -47,7 +47,7 @@ from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
 from .callers import AWAITED, PERFORMERS, Performer, Step
-from .recordings import NOW, on_sockets, make_context
+from .recordings import NOW, make_context, on_sockets
 from .servers import OK, scripted
 
 KEYS = Credentials("AKIDGIVEN", "a secret", "token")
@@ -587,7 +587,10 @@ def test_commands_that_are_none(command: str) -> None:
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
     with on_sockets() as io:
-        assert run(Process(f"{command} $HOME;x").provide(make_context()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(f"{command} $HOME;x").provide(make_context()), io).access_key_id
+            == "AKIDPROC"
+        )
 
 
 @pytest.mark.parametrize(
