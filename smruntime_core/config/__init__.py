@@ -7,6 +7,7 @@ _profiles       the parser of AWS profile files
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..values._lazy import lazy_attributes
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Configuration", "load_configuration", "make_config"]
 
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazy_attributes(
     __name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")}
 )

@@ -33,6 +33,7 @@ import the others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..values._lazy import lazy_attributes
@@ -110,5 +111,6 @@ __all__ = [
     "resolve",
 ]
 
-
+__getattr__: Callable[[str], object]
+__dir__: Callable[[], list[str]]
 __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

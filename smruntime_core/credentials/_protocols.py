@@ -56,6 +56,10 @@ class BotocoreSession(Protocol):
 # A callable returns any of these or an awaitable of one; it is typed as `object`, since botocore
 # has no types.
 ProviderLike: TypeAlias = (
-    "Credentials | Provider | FrozenKeys | BotocoreCredentials | BotocoreSession"
-    " | Callable[[], object]"
+    Credentials
+    | Provider
+    | FrozenKeys
+    | BotocoreCredentials
+    | BotocoreSession
+    | Callable[[], object]
 )
