@@ -47,7 +47,7 @@ from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
 from .callers import AWAITED, PERFORMERS, Performer, Step
-from .recordings import NOW, on_sockets, world
+from .recordings import NOW, make_context, on_sockets
 from .servers import OK, scripted
 
 KEYS = Credentials("AKIDGIVEN", "a secret", "token")
@@ -570,7 +570,7 @@ def test_a_program(perform: Performer, tmp_path: Path) -> None:
 def test_programs_that_print_no_credentials(tmp_path: Path, text: str, says: str) -> None:
     begun = time.monotonic()
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(program(tmp_path / "keys", text)).provide(world()), io)
+        run(Process(program(tmp_path / "keys", text)).provide(make_context()), io)
     assert says in str(info.value)
     assert "hush" not in str(info.value)
     assert time.monotonic() - begun < 10
@@ -579,7 +579,7 @@ def test_programs_that_print_no_credentials(tmp_path: Path, text: str, says: str
 @pytest.mark.parametrize("command", ["/nonexistent/program hush", "'hush", "", "a\0b"])
 def test_commands_that_are_none(command: str) -> None:
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(command).provide(world()), io)
+        run(Process(command).provide(make_context()), io)
     assert "hush" not in str(info.value)
 
 
@@ -587,7 +587,10 @@ def test_commands_that_are_none(command: str) -> None:
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
     with on_sockets() as io:
-        assert run(Process(f"{command} $HOME;x").provide(world()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(f"{command} $HOME;x").provide(make_context()), io).access_key_id
+            == "AKIDPROC"
+        )
 
 
 @pytest.mark.parametrize(
@@ -719,7 +722,7 @@ def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) 
     text = f"sh -c 'echo $$ >> {ids}; exec sleep 60' >&- 2>&- & while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
     with on_sockets() as io:
         assert (
-            run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id
+            run(Process(program(tmp_path / "keys", text)).provide(make_context()), io).access_key_id
             == "AKIDPROC"
         )
     (agent,) = written(ids, 1)

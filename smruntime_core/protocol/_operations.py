@@ -340,5 +340,5 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
 
     def _check_members(self) -> None:
         if (self.body is None) == (self.input_location is None):
-            found = "both are given" if self.body is not None else "neither is given"
-            raise ConstructionError("body", "given, or input_location, exactly one of them", found)
+            message = "body: pass exactly one of body and input_location"
+            raise ConstructionError("body", "given if input_location is not", message=message)
