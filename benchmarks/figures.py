@@ -135,6 +135,13 @@ FIGURES = (
     Figure("bulk_memory", "25 MB down: memory", "botocore, down", max_value=27, unit="MB"),
     Figure("decode", "one event decoded, 64 B", "botocore EventStreamBuffer", 1 / 8),
     Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", 1 / 5),
+    Figure(
+        "block",
+        "longest block of a loop, tiny events",
+        "a loop that sleeps",
+        max_value=50,
+        unit="ms",
+    ),
     Figure("imports", "import smruntime_core", "import botocore.session", 1 / 4, unit="ms"),
     Figure("first", "process start to first answer, http", "boto3, http", 1 / 3.5, unit="ms"),
     Figure("first", "process start to first answer, https", "boto3, https", 1 / 3, unit="ms"),

@@ -147,6 +147,27 @@ class Crowd:
         return self.latencies[len(self.latencies) * percent // 100]
 
 
+class LongestBlock(NamedTuple):
+    """Milliseconds for which an asyncio loop runs no other task while `work` runs, at most."""
+
+    work: Callable[[float], Awaitable[object]]  # ends after so many seconds
+    seconds: float = 1.0
+
+    def measure(self, number: int) -> float:
+        del number  # the longest block of one run
+        return asyncio.run(self._run())
+
+    async def _run(self) -> float:
+        task = asyncio.ensure_future(self.work(self.seconds))
+        longest, last_turn = 0.0, perf_counter()
+        while not task.done():
+            await asyncio.sleep(0)
+            this_turn = perf_counter()
+            longest, last_turn = max(longest, this_turn - last_turn), this_turn
+        await task
+        return longest * 1e3
+
+
 class MemoryGrowth(NamedTuple):
     """Megabytes by which resident memory rises during one call, at its peak (Linux)."""
 

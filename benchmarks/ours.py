@@ -6,10 +6,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
+from time import perf_counter
 from typing import Any
 
 from counting import Files, Frames
-from measuring import AsyncCall, AsyncSubject, Crowd, Members, MemoryGrowth, Subject
+from measuring import AsyncCall, AsyncSubject, Crowd, LongestBlock, Members, MemoryGrowth, Subject
 from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT, STREAM_PART
 from work import (
     CREDENTIAL_MEMBERS,
@@ -17,6 +18,7 @@ from work import (
     SERVICE,
     SERVICE_URL,
     SIGNING_TIME,
+    TINY_EVENTS_ENDPOINT,
     fresh_members,
     large_answer_members,
     large_members,
@@ -106,6 +108,21 @@ def trio_call(url: str, prepare: Callable[[], Members] = fresh_members) -> Async
 def crowd(url: str) -> Crowd:
     """Call from 1000 asyncio tasks at once."""
     return Crowd(lambda: connect(url, "asyncio"))
+
+
+def tiny_events(url: str) -> LongestBlock:
+    """Read JSON records of 3 bytes from one part of 24 MB, as long as there is time."""
+
+    async def read_records(seconds: float) -> None:
+        deadline = perf_counter() + seconds
+        operation = fresh_members() | {"endpoint_name": TINY_EVENTS_ENDPOINT}
+        async with make_client(url, "asyncio") as our_client:
+            async with our_client.invoke_endpoint_with_response_stream(**operation) as stream:
+                async for _ in stream.json():
+                    if perf_counter() > deadline:
+                        break
+
+    return LongestBlock(read_records)
 
 
 def upload(url: str) -> Subject:

@@ -5,6 +5,7 @@ Values are CPU microseconds unless the section says otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import starting
 from measuring import (
     TASK_COUNT,
     Bench,
+    LongestBlock,
     Measurable,
     Missing,
     Value,
@@ -181,6 +183,22 @@ def stream(bench: Bench) -> FigureValues:
         return divide_values(bench.compare(subjects), server.EVENT_COUNT)
 
 
+def block(bench: Bench) -> FigureValues:
+    """Find how long a stream of tiny events blocks the event loop, in milliseconds.
+
+    The least of some runs, since other processes only add to it.
+    """
+    with run_server() as ports:
+        subjects = {
+            "longest block of a loop, tiny events": ours.tiny_events(ports.url),
+            "a loop that sleeps": LongestBlock(asyncio.sleep),
+        }
+        runs = max(3, bench.effort.rounds // 6)
+        return {
+            name: min(subject.measure(1) for _ in range(runs)) for name, subject in subjects.items()
+        }
+
+
 def frames(bench: Bench) -> FigureValues:
     """Count the Python frames that one call enters, and the client's files they belong to."""
     values: FigureValues = {}
@@ -213,6 +231,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "bulk_memory": bulk_memory,
     "decode": decode,
     "stream": stream,
+    "block": block,
     "imports": starting.measure_imports,
     "first": starting.measure_first_answer,
     "frames": frames,

@@ -14,7 +14,7 @@ import sys
 import threading
 import zlib
 
-from work import LARGE_ENDPOINT, LARGE_SIZE
+from work import LARGE_ENDPOINT, LARGE_SIZE, TINY_EVENTS_ENDPOINT
 
 ANSWER_BODY = b'{"score": 0.25, "label": "stays", "model": "churn-2026-01", "ids": [1, 2, 3]}\n'
 REQUEST_ID = ("x-amzn-RequestId", "6c4f2a0e-7d2b-4d0c-9a41-0d3a5f7c1b22")
@@ -71,6 +71,9 @@ _discarded = bytearray(1 << 18)
 
 def answer_to(request: bytes) -> bytes:
     """Return the answer to a request with this head."""
+    if b"/endpoints/%b/" % TINY_EVENTS_ENDPOINT.encode() in request:
+        part = encode_event(b"[]\n" * 8_000_000)
+        return format_head(STREAM_HEADERS) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part)
     if b"/invocations-response-stream " in request:
         return STREAM_ANSWER
     if b"/endpoints/%b/" % LARGE_ENDPOINT.encode() in request:

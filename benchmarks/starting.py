@@ -69,7 +69,7 @@ class ProcessCost(NamedTuple):
 
 
 def run_process(python: str, script: str, *arguments: str, **settings: str) -> ProcessCost:
-    """Run `code` in a fresh interpreter."""
+    """Run `script` in a fresh interpreter."""
     command = [python, "-P", "-c", script, *arguments]
     variables = child_environment(python, **settings)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:

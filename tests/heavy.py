@@ -83,16 +83,18 @@ def write_page(results: list[Result]) -> str:
         platform.system(): platform.release(),
         **{name: version(name) for name in PACKAGES},
     }
-    date = datetime.now(UTC).date().isoformat()
-    named = [f"{name} {number}" for name, number in versions.items()]
-    lines = [INTRODUCTION, f"{date}: {', '.join([*named, ssl.OPENSSL_VERSION])}.\n"]
-    lines += ["| check | description | result | seconds |", "|---|---|---|---:|"]
+    today = datetime.now(UTC).date().isoformat()
+    named_versions = [f"{name} {number}" for name, number in versions.items()]
+    page_lines = [INTRODUCTION, f"{today}: {', '.join([*named_versions, ssl.OPENSSL_VERSION])}.\n"]
+    page_lines += ["| check | description | result | seconds |", "|---|---|---|---:|"]
     for result in results:
-        check, passed = result.check, "passed" if result.passed else "failed"
-        lines.append(f"| {check.name} | {check.description} | {passed} | {result.seconds:.0f} |")
+        check, verdict = result.check, "passed" if result.passed else "failed"
+        page_lines.append(
+            f"| {check.name} | {check.description} | {verdict} | {result.seconds:.0f} |"
+        )
     for result in results:
-        lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
-    return "\n".join([*lines, ""])
+        page_lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
+    return "\n".join([*page_lines, ""])
 
 
 def main() -> int:
