@@ -115,12 +115,14 @@ def tiny_events(url: str) -> LongestBlock:
 
     async def read_records(seconds: float) -> None:
         deadline = perf_counter() + seconds
-        operation = fresh_members() | {"endpoint_name": TINY_EVENTS_ENDPOINT}
-        async with make_client(url, "asyncio") as our_client:
-            async with our_client.invoke_endpoint_with_response_stream(**operation) as stream:
-                async for _ in stream.json():
-                    if perf_counter() > deadline:
-                        break
+        call_members = fresh_members() | {"endpoint_name": TINY_EVENTS_ENDPOINT}
+        async with (
+            make_client(url, "asyncio") as our_client,
+            our_client.invoke_endpoint_with_response_stream(**call_members) as stream,
+        ):
+            async for _ in stream.json():
+                if perf_counter() > deadline:
+                    break
 
     return LongestBlock(read_records)
 

@@ -191,7 +191,7 @@ def block(bench: Bench) -> FigureValues:
     with run_server() as ports:
         subjects = {
             "longest block of a loop, tiny events": ours.tiny_events(ports.url),
-            "a loop that sleeps": LongestBlock(asyncio.sleep),
+            "idle loop": LongestBlock(asyncio.sleep),
         }
         runs = max(3, bench.effort.rounds // 6)
         return {

@@ -21,9 +21,7 @@ SIGNING_TIME = 1.8e9  # seconds since the epoch
 REQUEST_TARGET = "/endpoints/churn/invocations"
 LARGE_SIZE = 25_000_000  # bytes, the most that SageMaker takes and answers
 LARGE_ENDPOINT = "large"  # the server answers its calls with LARGE_SIZE bytes
-TINY_EVENTS_ENDPOINT = (
-    "tiny-events"  # the server streams one part of 24 MB that holds 8 million events
-)
+TINY_EVENTS_ENDPOINT = "tiny-events"  # the server streams 8 million JSON records in one part
 
 HEADER_NAMES = {
     "content_type": "Content-Type",
