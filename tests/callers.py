@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import trio
@@ -57,7 +57,7 @@ def drive_asyncio(main: Callable[[], Any]) -> Any:
 
 
 def drive_uvloop(main: Callable[[], Any]) -> Any:
-    import uvloop  # not on Windows, where there is none
+    import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
@@ -93,7 +93,7 @@ AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
     "asyncio": (on_asyncio.AsyncClient, ON_ASYNCIO),
     "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
-if sys.platform != "win32":
+if find_spec("uvloop"):  # not on Windows, and not with the lowest versions of the extras
     drive_uvloop(partial(asyncio.sleep, 0))  # the first loop opens a pipe that stays open: no leak
     AWAITED["uvloop"] = (on_asyncio.AsyncClient, ON_UVLOOP)
 
