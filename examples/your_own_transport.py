@@ -79,7 +79,9 @@ def find_violation(scenario: Scenario) -> str:
 
 
 def is_selected(scenario: Scenario) -> bool:
-    return LAYERS[scenario.fault] in ("head", "service") and (scenario.splittable or scenario.fault == "72")
+    return LAYERS[scenario.fault] in ("head", "service") and (
+        scenario.splittable or scenario.fault == "72"
+    )
 
 
 def main() -> None:

@@ -142,7 +142,8 @@ class Send(Outgoing[Response]):
 
     Raise `DispatchFailure` of the kind `"too_large"` when a successful body has more than
     `max_body` bytes; of an error's body (status 300 or more), read 1 MiB at most and set
-    `truncated`. With `direct`, use no proxy.
+    `truncated`. With `direct`, use no proxy. With `public`, connect to public addresses only (not
+    loopback, link-local or private), unless a proxy resolves the name.
     """
 
     method = "send"
@@ -150,6 +151,8 @@ class Send(Outgoing[Response]):
 
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
+    public: bool = False
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Open(Outgoing[StreamingResponse]):
@@ -160,6 +163,8 @@ class Open(Outgoing[StreamingResponse]):
 
     method = "open"
     feature = "a streamed answer"
+
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):

@@ -1,4 +1,4 @@
-"""Where tracebacks end: no frame that an error of a client reaches is internal or holds a secret."""
+"""Tracebacks of a client's errors: no frame is internal, and none holds a secret."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ PUBLIC = {
     "_streams.py",
     "_jobs.py",
     "<string>",
-}  # the last: generated constructors
+}  # the last one: generated constructors
 
 Do = Callable[[Any], object]
-BLOCKING: dict[str, tuple[Any, Do]] = {
+SYNC: dict[str, tuple[Any, Do]] = {
     "call": (REFUSED, lambda client: client.invoke_endpoint(**MEMBERS)),
     "call of an operation": (REFUSED, lambda client: client.call(sm.InvokeEndpoint(**MEMBERS))),
     "accepted job": (REFUSED, lambda client: client.invoke_endpoint_async(**MEMBERS)),
@@ -92,7 +92,7 @@ async def _wait(client: Any) -> None:
     await job.wait(fetch=fetch, timeout=0.01)
 
 
-AWAITED: dict[str, tuple[Any, Callable[[Any], Awaitable[object]]]] = {
+ASYNC: dict[str, tuple[Any, Callable[[Any], Awaitable[object]]]] = {
     "call": (REFUSED, lambda client: client.invoke_endpoint(**MEMBERS)),
     "stream that breaks off": (CUT, _read),
     "stream that is refused": (REFUSED, _read),
@@ -110,7 +110,7 @@ AWAITED: dict[str, tuple[Any, Callable[[Any], Awaitable[object]]]] = {
 
 
 def assert_ends_at_the_boundary(error: BaseException) -> None:
-    """No inner frame, no secret in the locals of the others."""
+    """Assert that no frame is internal and no local of the others holds a secret."""
     assert isinstance(error, sm.SmRuntimeError | TypeError), repr(error)
     assert_silent(error)
     files = {
@@ -121,9 +121,9 @@ def assert_ends_at_the_boundary(error: BaseException) -> None:
     assert files <= PUBLIC | tests, files - PUBLIC - tests
 
 
-@pytest.mark.parametrize("name", BLOCKING)
-def test_error_of_a_blocking_client(name: str) -> None:
-    act, do = BLOCKING[name]
+@pytest.mark.parametrize("name", SYNC)
+def test_error_of_a_sync_client_shows_no_internals(name: str) -> None:
+    act, do = SYNC[name]
     with (
         acting(act) as stage,
         sockets.Client(region="us-east-1", endpoint_url=stage.url, credentials=KEYS) as client,
@@ -131,9 +131,9 @@ def test_error_of_a_blocking_client(name: str) -> None:
         assert_ends_at_the_boundary(raised(lambda: do(client)))
 
 
-@pytest.mark.parametrize("name", AWAITED)
-def test_error_of_an_asynchronous_client(name: str) -> None:
-    act, do = AWAITED[name]
+@pytest.mark.parametrize("name", ASYNC)
+def test_error_of_an_async_client_shows_no_internals(name: str) -> None:
+    act, do = ASYNC[name]
 
     async def main(url: str) -> object:
         async with on_asyncio.AsyncClient(
@@ -146,7 +146,7 @@ def test_error_of_an_asynchronous_client(name: str) -> None:
 
 
 def test_error_of_a_credentials_callable_keeps_its_own_frames() -> None:
-    """The caller sees where the callable failed, and nothing of ours around it."""
+    """The caller sees where the callable failed, without our frames around it."""
 
     def find() -> object:
         raise LookupError("no vault")
@@ -163,7 +163,7 @@ def test_error_of_a_credentials_callable_keeps_its_own_frames() -> None:
     assert [frame.f_code.co_name for frame, _ in traceback.walk_tb(cause.__traceback__)] == ["find"]
 
 
-def test_errors_that_point_at_each_other_end() -> None:
+def test_errors_that_cause_each_other_are_handled() -> None:
     one, other = sm.ResponseError("one"), sm.ResponseError("other")
     one.__cause__, other.__cause__ = other, one
     assert without_internals(one) is one

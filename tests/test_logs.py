@@ -1,4 +1,4 @@
-"""What is logged: one INFO line an attempt, the rest at DEBUG, each of them one line, and nothing unless somebody listens."""
+"""Log records: one INFO line per attempt, the rest at DEBUG, none unless logging is on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def refusal(code: str, status: int = 503) -> bytes:
     return b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
 
 
-def test_one_line_an_attempt(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_attempt_is_one_line_at_info(
+    perform: Performer, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         caplog.at_level(logging.INFO, LOGGER),
         scripted(refusal("ServiceUnavailable"), OK, 5.0) as server,
@@ -48,7 +50,9 @@ def test_one_line_an_attempt(perform: Performer, caplog: pytest.LogCaptureFixtur
         assert re.fullmatch(shape % told, message), message
 
 
-def test_everything_at_debug(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_notice_is_one_line_at_debug(
+    perform: Performer, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         caplog.at_level(logging.DEBUG, LOGGER),
         scripted(refusal("ServiceUnavailable"), OK) as server,
@@ -64,7 +68,7 @@ def test_everything_at_debug(perform: Performer, caplog: pytest.LogCaptureFixtur
     assert "method=POST path=/endpoints/iris/invocations size=15" in ours[0].getMessage()
 
 
-def test_a_stream_is_logged_too(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_stream_is_logged(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, LOGGER), scripted(refusal("ValidationError", 400)) as server:
         perform(server.url, Step(STREAMED))
     (message,) = caplog.messages
@@ -73,7 +77,9 @@ def test_a_stream_is_logged_too(perform: Performer, caplog: pytest.LogCaptureFix
     )
 
 
-def test_an_observer_and_a_log(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_observer_and_log_receive_the_same_call(
+    perform: Performer, caplog: pytest.LogCaptureFixture
+) -> None:
     notices: list[Notice] = []
     with caplog.at_level(logging.INFO, LOGGER), scripted(OK) as server:
         perform(server.url, observe=notices.append)
@@ -81,7 +87,7 @@ def test_an_observer_and_a_log(perform: Performer, caplog: pytest.LogCaptureFixt
     assert len(caplog.messages) == 1
 
 
-def test_no_line_can_be_forged(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
+def test_server_cannot_forge_a_line(perform: Performer, caplog: pytest.LogCaptureFixture) -> None:
     hostile = "Bad\r\nAttemptEnded forged\x1b[31m\u2028\ud800" + "x" * 5000
     answer = refusal(hostile, 400).replace(b"x\r\n", b"x\r\nx-amzn-RequestId: \xff\x85\xad\r\n", 1)
     with caplog.at_level(logging.DEBUG, LOGGER), scripted(answer) as server:
@@ -95,7 +101,7 @@ def test_no_line_can_be_forged(perform: Performer, caplog: pytest.LogCaptureFixt
     )
 
 
-def test_nothing_of_the_answer_or_the_request_is_logged(
+def test_nothing_of_request_or_response_is_logged(
     perform: Performer, caplog: pytest.LogCaptureFixture
 ) -> None:
     operation = sm.InvokeEndpoint(
@@ -115,7 +121,7 @@ def test_nothing_of_the_answer_or_the_request_is_logged(
         assert said not in caplog.text, said
 
 
-def test_nothing_is_logged_unless_somebody_listens(
+def test_nothing_is_logged_below_the_logger_s_level(
     perform: Performer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with scripted(OK) as server:
@@ -139,8 +145,8 @@ with Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=keys) as c
     ("wanted", "lines"),
     [("info", 2), ("DEBUG", 10), (" Debug ", 10), ("", 0), ("loud", 0), (None, 0)],
 )
-def test_the_environment_turns_it_on(wanted: str | None, lines: int) -> None:
-    """On standard error, each line once, however many clients there are."""
+def test_environment_variable_turns_logging_on(wanted: str | None, lines: int) -> None:
+    """Each line goes to standard error once, however many clients there are."""
     environment = {name: value for name, value in os.environ.items() if name != "SMRUNTIME_LOG"}
     if wanted is not None:
         environment["SMRUNTIME_LOG"] = wanted
@@ -161,7 +167,7 @@ def test_the_environment_turns_it_on(wanted: str | None, lines: int) -> None:
         assert "token" not in line
 
 
-def test_a_program_that_logs_already_keeps_its_handlers() -> None:
+def test_program_with_logging_keeps_its_handlers() -> None:
     logged = (
         "import logging; logging.getLogger('smruntime').addHandler(logging.NullHandler())\n"
         + PROGRAM
@@ -175,7 +181,7 @@ def test_a_program_that_logs_already_keeps_its_handlers() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_program_that_does_not_log_does_not_import_logging() -> None:
+def test_program_without_logging_does_not_import_it() -> None:
     asked = PROGRAM + "assert 'logging' not in sys.modules\n"
     environment = {name: value for name, value in os.environ.items() if name != "SMRUNTIME_LOG"}
     with scripted(OK, OK) as server:

@@ -1,4 +1,4 @@
-"""What an observer is told, over every transport: in which order, and nothing but sizes, times, names and ids."""
+"""The notices of a call over every transport: their order, and that they hold no secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from smruntime_core.streaming import PayloadPart
 from .callers import IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
-BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\nContent-Length: 2\r\n\r\n{}"
+BUSY = (
+    b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\n"
+    b"Content-Length: 2\r\n\r\n{}"
+)
 EAGER = sm.RetryPolicy(base_delay=0.0)
 DETAIL = sm.InvokeEndpoint(
     endpoint_name="iris",
@@ -55,7 +58,7 @@ def streamed(*parts: bytes) -> bytes:
     )
 
 
-def test_a_call_that_succeeds(perform: Performer) -> None:
+def test_notices_of_a_call_that_succeeds(perform: Performer) -> None:
     notices: list[Notice] = []
     with scripted(OK) as server:
         perform(server.url, observe=notices.append)
@@ -80,7 +83,7 @@ def test_a_call_that_succeeds(perform: Performer) -> None:
     assert 0 <= first["seconds"] <= attempt["seconds"] <= call["seconds"]
 
 
-def test_a_call_that_is_retried(perform: Performer) -> None:
+def test_notices_of_a_call_that_is_retried(perform: Performer) -> None:
     notices: list[Notice] = []
     with scripted(BUSY, OK) as server:
         perform(server.url, observe=notices.append, retries=EAGER)
@@ -96,7 +99,7 @@ def test_a_call_that_is_retried(perform: Performer) -> None:
     assert one(notices, CallEnded).attempts == 2
 
 
-def test_a_call_that_fails(perform: Performer) -> None:
+def test_notices_of_a_call_that_fails(perform: Performer) -> None:
     notices: list[Notice] = []
     with scripted(
         b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: 2\r\n\r\n{}"
@@ -108,8 +111,8 @@ def test_a_call_that_fails(perform: Performer) -> None:
     )
 
 
-def test_a_call_that_nobody_answers(perform: Performer) -> None:
-    """No first byte, and no status."""
+def test_notices_of_a_call_without_a_response(perform: Performer) -> None:
+    """There is no first byte and no status."""
     notices: list[Notice] = []
     with scripted(5.0) as server:
         perform(server.url, observe=notices.append, timeouts=sm.Timeouts(response=0.2))
@@ -119,7 +122,7 @@ def test_a_call_that_nobody_answers(perform: Performer) -> None:
     assert ended.seconds >= 0.19
 
 
-def test_a_dead_connection_that_is_replaced_waits_for_nothing(perform: Performer) -> None:
+def test_replacing_a_closed_connection_is_no_wait(perform: Performer) -> None:
     notices: list[Notice] = []
 
     def act(peer: Peer) -> None:
@@ -151,8 +154,8 @@ def test_a_dead_connection_that_is_replaced_waits_for_nothing(perform: Performer
     assert [one(second, AttemptStarted, n).most for n in (0, 1)] == [1, 2]
 
 
-def test_a_stream(perform: Performer) -> None:
-    """The call is over when the head is there; then come pieces, until all bytes were told."""
+def test_notices_of_a_stream(perform: Performer) -> None:
+    """The call ends when the head arrives; each piece follows until all bytes are reported."""
     notices: list[Notice] = []
     answer = streamed(b"a" * 100_000, b"b" * 100_000)
     with scripted(answer) as server:
@@ -166,8 +169,8 @@ def test_a_stream(perform: Performer) -> None:
     assert {piece.invocation for piece in pieces} == {notices[0].invocation}
 
 
-def test_the_first_byte_is_told_when_it_comes(perform: Performer) -> None:
-    """Not when the answer is whole (the last byte waits for it here): that is what tells a slow model from a slow line."""
+def test_first_byte_is_reported_when_it_arrives(perform: Performer) -> None:
+    """The last byte waits for the notice, which so tells a slow model from a slow network."""
     heard = threading.Event()
     in_time: list[bool] = []
 
@@ -191,8 +194,8 @@ def test_the_first_byte_is_told_when_it_comes(perform: Performer) -> None:
     assert kinds(notices) == [RequestBuilt, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
 
 
-def test_an_observer_is_told_nothing_else(perform: Performer) -> None:
-    """Numbers, names and ids: of the operation, the model's endpoint and the service, none of what the caller and the model say."""
+def test_notices_hold_nothing_of_caller_or_model(perform: Performer) -> None:
+    """They hold numbers, names and ids of the operation, the endpoint and the service."""
     notices: list[Notice] = []
     answer = OK.replace(
         b"Content-Type", b"X-Amzn-SageMaker-Custom-Attributes: their attributes\r\nContent-Type"
@@ -226,7 +229,7 @@ def test_an_observer_is_told_nothing_else(perform: Performer) -> None:
         assert secret not in told, secret
 
 
-def test_an_observers_errors_are_its_own(perform: Performer) -> None:
+def test_error_of_an_observer_is_raised_unchanged(perform: Performer) -> None:
     class Bug(Exception):
         pass
 

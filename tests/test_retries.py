@@ -1,4 +1,4 @@
-"""Delays, costs and the bucket: numbers in, numbers out."""
+"""Retry delays, their costs and the token bucket: numbers in, numbers out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def delay(
 
 
 @given(FAILURES, st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_delays_stay_within_their_cap(
+def test_delay_stays_below_its_maximum(
     failure: ServiceError | DispatchFailure, attempt: int, draw: float
 ) -> None:
     longest = delay(attempt, failure, 1.0)
@@ -58,7 +58,7 @@ def test_delays_stay_within_their_cap(
     assert longest <= delay(attempt + 1, failure, 1.0)
 
 
-def test_delays_double_and_throttling_waits_longer() -> None:
+def test_delay_doubles_and_throttling_waits_longer() -> None:
     assert [delay(attempt, ServiceUnavailable(), 1.0) for attempt in (1, 2, 3, 20)] == [
         0.05,
         0.1,
@@ -76,7 +76,7 @@ def test_delays_double_and_throttling_waits_longer() -> None:
     ] == [Retry(0.0, 5), Retry(0.0, 14), Retry(0.0, 14)]
 
 
-def asked(name: str, value: str) -> ServiceError:
+def retry_after(name: str, value: str) -> ServiceError:
     return ServiceUnavailable(metadata=Metadata(headers=((name, value),)))
 
 
@@ -94,13 +94,11 @@ def asked(name: str, value: str) -> ServiceError:
         ("Retry-After", "Sun, 06 Nov 2094 08:49:37 GMT", 0.05),
     ],
 )
-def test_the_server_may_ask_for_a_delay_within_bounds(
-    name: str, value: str, expected: float
-) -> None:
-    assert delay(1, asked(name, value), 1.0) == pytest.approx(expected)
+def test_server_may_request_a_delay_within_bounds(name: str, value: str, expected: float) -> None:
+    assert delay(1, retry_after(name, value), 1.0) == pytest.approx(expected)
 
 
-def test_no_plan_without_attempts_tokens_or_leave() -> None:
+def test_no_retry_without_attempts_tokens_or_permission() -> None:
     assert POLICY.plan(3, ServiceUnavailable(), 500, 0.5) is None
     assert POLICY.plan(1, ServiceUnavailable(), 13, 0.5) is None
     assert POLICY.plan(1, ValidationError(), 500, 0.5) is None
@@ -113,7 +111,7 @@ MAYBE = [
 CUT = DispatchFailure("x", kind="truncated", phase="body", delivery="answered")
 
 
-def test_what_may_have_arrived_is_sent_again_only_if_that_is_allowed() -> None:
+def test_request_that_may_have_arrived_is_sent_again_only_with_resend() -> None:
     for failure in (*MAYBE, CUT, ResponseError("cut")):
         assert POLICY.plan(1, failure, 500, 0.5) is None
         assert RetryPolicy.aws_standard().plan(1, failure, 500, 0.5) == Retry(0.025, 14)
@@ -144,7 +142,7 @@ def vectors() -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "case"), vectors())
-def test_vectors(kind: str, case: Any) -> None:
+def test_retry_follows_the_shared_vectors(kind: str, case: Any) -> None:
     given = case["given"]
     numbers: dict[str, Any] = (
         {"base_delay": 1, "throttling_delay": 1, "retry_cost": 5}
@@ -157,7 +155,7 @@ def test_vectors(kind: str, case: Any) -> None:
         capacity=given.get("initial_retry_tokens", 500),
         **numbers,
     )
-    runtime = Runtime(Config(region="r-1"), clock=Still, random=lambda: 1.0, retries=policy)
+    runtime = Runtime(Config(region="r-1"), clock=FixedClock, random=lambda: 1.0, retries=policy)
     flow = runtime.call(InvokeEndpoint(endpoint_name="e", body=b""))
     effect = flow.send(None)
     for step in case["responses"]:
@@ -180,8 +178,8 @@ def test_vectors(kind: str, case: Any) -> None:
             assert runtime.tokens.tokens == expected["retry_quota"]
 
 
-class Still:
-    """A clock that stands."""
+class FixedClock:
+    """A clock that never moves."""
 
     @staticmethod
     def time() -> float:
@@ -191,7 +189,7 @@ class Still:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 100)), max_size=50))
-def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, float]]) -> None:
+def test_bucket_holds_between_zero_and_its_capacity(moves: list[tuple[bool, float]]) -> None:
     bucket = RetryQuota(500, NoLock())
     for take, amount in moves:
         before = bucket.tokens
@@ -202,7 +200,7 @@ def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, flo
         assert 0 <= bucket.tokens <= 500
 
 
-def test_threads_share_a_bucket() -> None:
+def test_threads_take_each_token_once() -> None:
     bucket = RetryQuota(500, threading.Lock())
     taken: list[bool] = []
     threads = [
@@ -216,7 +214,7 @@ def test_threads_share_a_bucket() -> None:
     assert (sum(taken), bucket.tokens) == (500, 0)
 
 
-def test_the_bounds_of_a_policy_are_allowed() -> None:
+def test_policy_accepts_its_bounds() -> None:
     for most in (1, 100):
         assert RetryPolicy.aws_standard(most).max_attempts == most
     for member in (
@@ -232,18 +230,26 @@ def test_the_bounds_of_a_policy_are_allowed() -> None:
             assert getattr(RetryPolicy(**policy), member) == value
 
 
-def test_the_last_tokens_are_spent() -> None:
+def test_last_tokens_are_spent() -> None:
     assert POLICY.plan(1, ServiceUnavailable(), 14, 0.5) == Retry(0.025, 14)
 
 
-REFUSED_POLICIES: list[dict[str, Any]] = [
-    {"max_attempts": 0}, {"max_attempts": 101}, {"max_attempts": True}, {"max_attempts": 1.5}, {"base_delay": -1},
-    {"max_delay": float("nan")}, {"capacity": float("inf")}, {"retry_cost": "1"}, {"throttling_cost": True}, {"throttling_delay": None},
+UNFIT_POLICIES: list[dict[str, Any]] = [
+    {"max_attempts": 0},
+    {"max_attempts": 101},
+    {"max_attempts": True},
+    {"max_attempts": 1.5},
+    {"base_delay": -1},
+    {"max_delay": float("nan")},
+    {"capacity": float("inf")},
+    {"retry_cost": "1"},
+    {"throttling_cost": True},
+    {"throttling_delay": None},
     {"max_delay": 1e9},
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize("policy", REFUSED_POLICIES, ids=repr)
-def test_refused_policies(policy: dict[str, Any]) -> None:
+@pytest.mark.parametrize("policy", UNFIT_POLICIES, ids=repr)
+def test_unfit_policy_is_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(ConstructionError, match=next(iter(policy))):
         RetryPolicy(**policy)

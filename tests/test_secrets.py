@@ -1,10 +1,10 @@
-"""A canary in everything that is a caller's secret: the key, the token, the body, the attributes, a
-header of the caller's own.
+"""A caller's secrets are shown nowhere: keys, token, body, attributes, extra headers.
 
-It sings nowhere: not in a repr, a message, a log, a notice or a pickle, and not in a traceback that
-shows the locals of each frame (error trackers send those to others), if the error comes from a
-public method of a client or from the constructor of a record. Frames of tests are left out: they
-made the secret. Functions of the core that are called directly promise less, see SECURITY.md.
+Each of them contains a canary text. It must not appear in a repr, a message, a log, a notice or a
+pickle, nor in a traceback that shows the locals of each frame (error trackers send those to others),
+if the error comes from a public method of a client or from the constructor of a record. Frames of
+tests are left out, since they made the secret. Functions of the core that are called directly promise
+less, see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ HERE = Path(__file__).parent
 
 
 def shown(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Where something could be read of `error`, and what can be read there."""
+    """Yield each place where `error` shows something, and what it shows."""
     yield "repr", repr(error)
     yield "str", str(error)
     yield "attributes", repr(vars(error))
@@ -94,7 +94,7 @@ def assert_silent(error: BaseException) -> None:
 
 
 def assert_message_silent(error: BaseException) -> None:
-    """Frames of core functions that are called directly may show header values, not keys."""
+    """Assert that messages hold no secret; frames of core functions may show header values."""
     found = sorted(
         {
             where
@@ -106,12 +106,12 @@ def assert_message_silent(error: BaseException) -> None:
 
 
 def raised(do: Callable[[], object]) -> BaseException:
-    with pytest.raises(Exception) as info:  # noqa: PT011 - whatever it is
+    with pytest.raises(Exception) as info:  # noqa: PT011 - any error
         do()
     return info.value
 
 
-# ── on the way through a proxy ──
+# ── through a proxy ──
 
 CODED = base64.b64encode(f"me:{CANARY}".encode())
 INSTEAD = {
@@ -122,7 +122,7 @@ INSTEAD = {
 
 
 @pytest.mark.parametrize("instead", INSTEAD)
-def test_the_password_of_a_proxy_that_says_no(perform: Performer, instead: str) -> None:
+def test_password_of_a_refusing_proxy_is_not_shown(perform: Performer, instead: str) -> None:
     with tunnelling(answer=INSTEAD[instead]) as proxy:
         url = proxy.url.replace("//", f"//me:{CANARY}@")
         (failure,) = perform("http://h", proxy=url, retries=sm.RetryPolicy(max_attempts=1))
@@ -149,7 +149,9 @@ def test_the_password_of_a_proxy_that_says_no(perform: Performer, instead: str) 
         {"region": 5},
     ],
 )
-def test_the_password_of_a_proxy_beside_a_setting_that_is_refused(refused: dict[str, Any]) -> None:
+def test_password_of_a_proxy_is_not_shown_when_another_setting_is_refused(
+    refused: dict[str, Any],
+) -> None:
     assert_silent(
         raised(
             lambda: sockets.Client(
@@ -159,14 +161,14 @@ def test_the_password_of_a_proxy_beside_a_setting_that_is_refused(refused: dict[
     )
 
 
-def test_the_password_of_a_proxy_in_an_environment_that_is_refused(
+def test_password_of_a_proxy_in_a_bad_environment_is_not_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"ftp://me:{CANARY}@h")
     assert_silent(raised(lambda: sockets.Client(region="eu-west-1", trust_env=True)))
 
 
-# ── what a call may come to ──
+# ── failing calls ──
 
 
 def streamed(body: bytes) -> bytes:
@@ -256,7 +258,9 @@ CALLS: dict[str, tuple[sm.Operation[Any], Callable[[Peer], None], type[sm.SmRunt
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_that_fails(perform: Performer, caplog: pytest.LogCaptureFixture, name: str) -> None:
+def test_failing_call_shows_no_secret(
+    perform: Performer, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
     operation, act, kind = CALLS[name]
     notices: list[Notice] = []
     timeouts = sm.Timeouts(response=0.3, idle=0.3)
@@ -276,7 +280,7 @@ def test_a_call_that_fails(perform: Performer, caplog: pytest.LogCaptureFixture,
     assert "AttemptEnded" in caplog.text
 
 
-def test_a_call_that_is_not_sent(perform: Performer) -> None:
+def test_unsent_call_shows_no_secret(perform: Performer) -> None:
     with scripted() as server:
         closed = server.url
     with acting(lambda peer: peer.send(b"no TLS")) as stage:
@@ -292,15 +296,15 @@ def test_a_call_that_is_not_sent(perform: Performer) -> None:
             assert_silent(error)
 
 
-def test_a_call_that_names_a_member_as_a_header(perform: Performer) -> None:
+def test_call_with_a_member_as_extra_header_shows_no_secret(perform: Performer) -> None:
     extra = {"extra_headers": {"accept": f"{CANARY} header"}}
     (error,) = perform("http://127.0.0.1:9", Step(OPERATION, extra), credentials=KEYS)
     assert isinstance(error, sm.ConstructionError)
     assert_silent(error)
 
 
-def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
-    """An error of somebody else's, from the depth of a call."""
+def test_call_that_an_observer_breaks_shows_no_secret(perform: Performer) -> None:
+    """The error is not ours, and comes from deep inside a call."""
 
     def observe(notice: Notice) -> None:
         if isinstance(notice, FirstByte):
@@ -316,7 +320,7 @@ def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
         )
 
 
-# ── what is refused where it is given ──
+# ── arguments that are refused ──
 
 
 @pytest.mark.parametrize(
@@ -328,8 +332,8 @@ def test_a_call_that_an_observer_breaks(perform: Performer) -> None:
         {"body": CANARY},
     ],
 )
-def test_an_operation_that_is_refused(changes: dict[str, Any]) -> None:
-    """Made by hand, and by a method of a client of either colour."""
+def test_refused_operation_shows_no_secret(changes: dict[str, Any]) -> None:
+    """The operation is made by hand, and by the methods of sync and async clients."""
     members = {**MEMBERS, **changes}
     assert_silent(raised(lambda: sm.InvokeEndpoint(**members)))
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
@@ -339,7 +343,7 @@ def test_an_operation_that_is_refused(changes: dict[str, Any]) -> None:
     assert_silent(raised(lambda: awaited.invoke_endpoint(**members)))
 
 
-def test_a_misspelt_member() -> None:
+def test_misspelt_member_shows_no_secret() -> None:
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
         invoke: Any = client.invoke_endpoint
         assert_silent(raised(lambda: invoke(**MEMBERS, atributes=f"{CANARY}")))
@@ -354,7 +358,7 @@ def test_a_misspelt_member() -> None:
         ("AKID", CANARY.encode()),
     ],
 )
-def test_credentials_that_are_refused(keys: tuple[Any, ...]) -> None:
+def test_refused_credentials_show_no_secret(keys: tuple[Any, ...]) -> None:
     assert_silent(raised(lambda: sm.Credentials(*keys)))
 
 
@@ -367,7 +371,7 @@ def test_credentials_that_are_refused(keys: tuple[Any, ...]) -> None:
         {"x b": CANARY},
     ],
 )
-def test_options_that_are_refused(extra: Any) -> None:
+def test_refused_options_show_no_secret(extra: Any) -> None:
     assert_silent(raised(lambda: sm.Options(extra_headers=extra)))
     with sockets.Client(region="us-east-1", credentials=KEYS) as client:
         assert_silent(raised(lambda: client.with_options(extra_headers=extra)))
@@ -392,7 +396,7 @@ UNWRITABLE = {
 
 
 @pytest.mark.parametrize("name", UNWRITABLE)
-def test_a_request_that_cannot_be_written(name: str) -> None:
+def test_unwritable_request_shows_no_secret(name: str) -> None:
     for error in (
         raised(lambda: write(UNWRITABLE[name])),
         raised(lambda: Exchange(UNWRITABLE[name])),
@@ -409,7 +413,7 @@ def test_a_request_that_cannot_be_written(name: str) -> None:
         sm.Request("POST", "ftp://h/", HEADERS, BODY),
     ],
 )
-def test_a_request_that_cannot_be_signed(request_: sm.Request) -> None:
+def test_unsignable_request_shows_no_secret(request_: sm.Request) -> None:
     for error in (
         raised(lambda: sign(request_, KEYS, SCOPE, now=1.8e9)),
         raised(lambda: presign(request_, KEYS, SCOPE, now=1.8e9)),
@@ -420,7 +424,7 @@ def test_a_request_that_cannot_be_signed(request_: sm.Request) -> None:
         assert_message_silent(error)
 
 
-def test_what_else_signing_refuses() -> None:
+def test_other_refusals_of_signing_show_no_secret() -> None:
     for error in (
         raised(lambda: presign(sm.Request("GET", "https://h/"), KEYS, SCOPE, now=1.8e9, expires=0)),
         raised(lambda: bearer_token(KEYS, "no region", now=1.8e9)),
@@ -433,7 +437,7 @@ def test_what_else_signing_refuses() -> None:
         assert_message_silent(error)
 
 
-def test_what_verifying_refuses_shows_no_token() -> None:
+def test_refusal_of_verify_shows_no_token() -> None:
     known, late = {KEYS.access_key_id: KEYS}, 1.9e9
     request = sm.Request("POST", "https://h/", (("host", "h"),), b"1")
     url = presign(request, KEYS, SCOPE, now=1.8e9).url
@@ -467,7 +471,7 @@ def test_what_verifying_refuses_shows_no_token() -> None:
         ]
 
 
-def test_sigv4a_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cryptography_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
     keys = KEYS.replace(account_id="1")  # a key is kept with those that signed before
     error = raised(
@@ -477,10 +481,10 @@ def test_sigv4a_without_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_silent(error)
 
 
-# ── what is looked at ──
+# ── reprs and pickles ──
 
 
-def test_nothing_shows_what_it_holds() -> None:
+def test_repr_shows_no_secret() -> None:
     request = OPERATION.request("https://h").replace(headers=HEADERS)
     signature = sign(request, KEYS, SCOPE, now=1.8e9)
     send = Send(request)
@@ -511,15 +515,15 @@ def test_nothing_shows_what_it_holds() -> None:
             assert CANARY not in f"{[thing]}"
 
 
-def test_credentials_are_not_pickled_not_even_inside_of_something() -> None:
+def test_credentials_are_not_pickled_even_inside_other_objects() -> None:
     sign(OPERATION.request("https://h"), KEYS, SCOPE, now=1.8e9)
     for thing in (KEYS, [KEYS], GetCredentials(rejected=KEYS)):
         with pytest.raises(TypeError, match="credentials are not pickled"):
             pickle.dumps(thing)
 
 
-def test_the_canary_would_be_heard() -> None:
-    """The listener is not deaf: a library that keeps a secret in a local is found out."""
+def test_leak_would_be_found() -> None:
+    """A library that keeps a secret in a local makes these tests fail."""
 
     def careless() -> None:
         secret = f"{CANARY} {socket.AF_INET}"

@@ -1,4 +1,4 @@
-"""One part of an answer can hold millions of events: they are decoded one at a time, other tasks run meanwhile, and deadlines hold.
+"""A part with millions of events is decoded one event at a time: other tasks run, deadlines hold.
 
 Events and bytes between two yields to the event loop are counted, not timed.
 """
@@ -71,7 +71,7 @@ def filled(unit: bytes, size: int) -> bytes:
 
 
 @tiny
-def test_an_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
+def test_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
     make, unit = TINY[name]
 
     def steps(size: int) -> int:
@@ -86,7 +86,7 @@ def test_an_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
 
 
 @tiny
-def test_a_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> None:
+def test_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> None:
     make, unit = TINY[name]
     part, decoder = filled(unit, 4 * MIB), make()
     tracemalloc.start()
@@ -101,7 +101,7 @@ def test_a_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> No
 
 
 @pytest.mark.parametrize("line", [b"data\n", b"data:ab\n", b"data: \xc3\xa9\n"])
-def test_an_event_of_many_lines_takes_little_more_memory_than_its_text(line: bytes) -> None:
+def test_event_of_many_lines_takes_little_more_memory_than_its_text(line: bytes) -> None:
     part, decoder = filled(line, MIB), SSEDecoder()
     tracemalloc.start()
     try:
@@ -113,7 +113,7 @@ def test_an_event_of_many_lines_takes_little_more_memory_than_its_text(line: byt
     assert held < 3 * MIB
 
 
-def test_a_large_payload_is_collected_where_it_stays() -> None:
+def test_large_payload_is_not_copied() -> None:
     size = 8 * MIB
     frame, decoder = encode(Message({"a": "b"}, bytes(size))), EventStreamDecoder()
     tracemalloc.start()
@@ -129,7 +129,7 @@ def test_a_large_payload_is_collected_where_it_stays() -> None:
 
 
 @tiny
-def test_an_interrupt_inside_a_decoder_is_no_silent_gap(
+def test_interrupt_inside_a_decoder_leaves_no_silent_gap(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal handler that raises may lose the rest of a part, never make a part look whole."""
@@ -160,7 +160,7 @@ def test_an_interrupt_inside_a_decoder_is_no_silent_gap(
             decoder.next_event()
 
 
-# ── the stream, by hand ──
+# ── the stream, driven by hand ──
 
 
 class Clock:
@@ -184,7 +184,7 @@ class Body:
 
 
 class ScriptedIO:
-    """Gives the pieces of a `Body`; remembers what it was asked."""
+    """An IO that returns the pieces of a `Body` and records the effects."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -219,7 +219,7 @@ def opened(
 def batches(
     stream: Stream[Any], read: Callable[[], Iterator[object]], io: ScriptedIO
 ) -> list[list[object]]:
-    """Events between two effects."""
+    """Return the events between two effects."""
     found: list[list[object]] = []
     while True:
         found.append(list(read()))
@@ -232,7 +232,7 @@ def part(data: bytes) -> bytes:
     return service.event(PayloadPart(data))
 
 
-def test_an_iterator_stops_after_some_events_and_goes_on() -> None:
+def test_iterator_stops_after_some_events_and_continues() -> None:
     data = filled(b"[]", 10_000)
     stream, _, _ = opened(part(data) + part(b"[1]"))
     io, decoder = ScriptedIO(), JSONRecordDecoder()
@@ -243,7 +243,7 @@ def test_an_iterator_stops_after_some_events_and_goes_on() -> None:
     assert io.asked.count("pause") == 5001 // MAX_EVENTS
 
 
-def test_an_iterator_stops_after_some_bytes_without_events() -> None:
+def test_iterator_stops_after_some_bytes_without_events() -> None:
     stream, _, _ = opened(part(b"\n" * (3 * MAX_BYTES)) + part(b"data: a\n\n"))
     io, decoder = ScriptedIO(), SSEDecoder()
     found = batches(stream, lambda: stream.decoded(decoder), io)
@@ -252,7 +252,7 @@ def test_an_iterator_stops_after_some_bytes_without_events() -> None:
 
 
 @pytest.mark.parametrize("way", ["events", "parts"])
-def test_small_parts_come_in_batches_too(way: str) -> None:
+def test_small_parts_are_read_in_batches(way: str) -> None:
     stream, _, _ = opened(part(b"x") * 1000)
     io = ScriptedIO()
     found = batches(stream, getattr(stream, way), io)
@@ -263,7 +263,7 @@ def test_small_parts_come_in_batches_too(way: str) -> None:
     assert [event for batch in found for event in batch] == expected
 
 
-def test_another_method_goes_on_where_one_stopped() -> None:
+def test_another_method_continues_where_one_stopped() -> None:
     stream, _, _ = opened(part(b" " * MAX_BYTES + b"rest") + part(b"last"))
     run(stream.more(), ScriptedIO())
     assert list(stream.decoded(JSONRecordDecoder())) == []
@@ -271,7 +271,7 @@ def test_another_method_goes_on_where_one_stopped() -> None:
 
 
 @pytest.mark.parametrize("way", ["events", "parts", "decoded"])
-def test_a_deadline_that_passes_between_two_events_ends_the_stream(way: str) -> None:
+def test_deadline_between_two_events_ends_the_stream(way: str) -> None:
     pieces = part(b"[1]") * 10 if way != "decoded" else part(b"[1]" * 10)
     stream, body, clock = opened(pieces, timeout=1.0)
     io, decoder = ScriptedIO(), JSONRecordDecoder()
@@ -295,7 +295,7 @@ def test_a_deadline_that_passes_between_two_events_ends_the_stream(way: str) -> 
         next(stream.parts())
 
 
-def test_a_deadline_that_passes_while_there_are_no_events_ends_the_stream() -> None:
+def test_deadline_without_events_ends_the_stream() -> None:
     stream, body, clock = opened(part(b"\n" * (3 * MAX_BYTES)), timeout=1.0)
     io, decoder = ScriptedIO(), SSEDecoder()
     run(stream.more(), io)
@@ -307,9 +307,7 @@ def test_a_deadline_that_passes_while_there_are_no_events_ends_the_stream() -> N
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_there(
-    end: bytes,
-) -> None:
+def test_unterminated_event_is_delivered_at_a_clean_end_only(end: bytes) -> None:
     data = b'data: 1\n\ndata: {"finish_reason": "stop"}' + end
     stream, _, _ = opened(part(data))
     decoder = SSEDecoder()
@@ -427,7 +425,7 @@ def slowly(items: Iterator[object]) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_reader_that_is_slow_does_not_outlive_the_deadline(name: str) -> None:
+def test_slow_reader_does_not_outlive_the_deadline(name: str) -> None:
     with scripted(answer(b"[]" * 1000)) as server, BLOCKING[name](**settings(server.url)) as client:
         began = time.monotonic()
         with (

@@ -1,4 +1,4 @@
-"""Streamed answers on real sockets, over every transport: delivered when they arrive, whole or with an error, never in between."""
+"""Streamed responses on real sockets, over every transport: complete, or ended by an error."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def json_error(status: str, kind: str, body: bytes = b'{"Message":"no"}') -> byt
     return "\r\n".join(lines).encode() + body
 
 
-def test_head_parts_and_a_kept_connection(stream: Streamer) -> None:
+def test_stream_has_head_and_parts_and_keeps_its_connection(stream: Streamer) -> None:
     with scripted(chunked(*FRAMES), by_length(*FRAMES), chunked(b"".join(FRAMES))) as server:
         for told in stream(server.url, calls=3):
             assert told.error is None
@@ -89,7 +89,7 @@ def test_head_parts_and_a_kept_connection(stream: Streamer) -> None:
         assert server.connections == 1
 
 
-def test_the_same_answer_in_every_form(stream: Streamer) -> None:
+def test_every_method_reads_the_same_response(stream: Streamer) -> None:
     sse = b'data: {"a":1}\n\ndata: [DONE]\n\n'
     for how, body, expected in (
         ("text", TEXT.encode(), None),
@@ -105,7 +105,7 @@ def test_the_same_answer_in_every_form(stream: Streamer) -> None:
         assert told.items == expected or (how == "text" and "".join(told.items) == TEXT)
 
 
-def test_a_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
+def test_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
     for whole in (chunked(*FRAMES), by_length(*FRAMES)):
         first = whole.index(FRAMES[0]) + len(FRAMES[0])
         with scripted(whole[:first]) as server:
@@ -123,7 +123,7 @@ def test_leaving_early_closes_the_connection(stream: Streamer) -> None:
 
 
 @pytest.mark.parametrize("framed", [chunked, by_length])
-def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(
+def test_stream_cut_anywhere_raises_after_its_whole_events(
     stream: Streamer, framed: object
 ) -> None:
     answer = chunked(*FRAMES) if framed is chunked else by_length(*FRAMES)
@@ -140,7 +140,7 @@ def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(
             assert told.items == PARTS[: sum(length >= end for end in ends)]
 
 
-def test_truncated_inside_a_frame_at_a_clean_end_of_http(stream: Streamer) -> None:
+def test_stream_that_ends_inside_a_frame_is_truncated(stream: Streamer) -> None:
     for kept in (4, 12, len(FRAMES[1]) - 6):
         with scripted(chunked(FRAMES[0], FRAMES[1][:kept])) as server:
             (told,) = stream(server.url)
@@ -149,7 +149,7 @@ def test_truncated_inside_a_frame_at_a_clean_end_of_http(stream: Streamer) -> No
         assert told.error.metadata.request_id == "q-1"
 
 
-def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None:
+def test_error_event_is_typed_and_ends_the_stream(stream: Streamer) -> None:
     model = ModelStreamError("it broke")
     model.error_code = "ModelInvocationTimeExceeded"
     html = {":message-type": "exception", ":exception-type": "ModelStreamError"}
@@ -178,7 +178,7 @@ def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None
         assert len(server.requests) == 1, "nothing is sent twice once an answer has begun"
 
 
-def test_unknown_events_are_handed_on(stream: Streamer) -> None:
+def test_unknown_event_is_delivered(stream: Streamer) -> None:
     novel = Message({":message-type": "event", ":event-type": "Usage"}, b"{}")
     opening = Message({":message-type": "event", ":event-type": "initial-response"}, b"{}")
     with scripted(
@@ -201,14 +201,14 @@ def test_unknown_events_are_handed_on(stream: Streamer) -> None:
         encode(Message({":message-type": "novel"}, b"")),
     ],
 )
-def test_what_is_no_event_is_a_stream_error(stream: Streamer, frame: bytes) -> None:
+def test_malformed_event_is_a_stream_error(stream: Streamer, frame: bytes) -> None:
     with scripted(chunked(FRAMES[0], frame)) as server:
         (told,) = stream(server.url)
     assert told.items == PARTS[:1]
     assert isinstance(told.error, StreamError)
 
 
-def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
+def test_success_without_an_event_stream_is_a_response_error(stream: Streamer) -> None:
     with scripted(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
     ) as server:
@@ -217,7 +217,7 @@ def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
     assert told.items == told.heads == []
 
 
-def test_errors_before_the_stream_are_typed_and_retried(stream: Streamer) -> None:
+def test_error_before_the_stream_is_typed_and_retried(stream: Streamer) -> None:
     busy = json_error("503 x", "ServiceUnavailable")
     with scripted(
         busy,
@@ -235,7 +235,7 @@ def test_errors_before_the_stream_are_typed_and_retried(stream: Streamer) -> Non
         assert server.connections == 1
 
 
-def test_a_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
+def test_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
     first = chunked(*FRAMES)
     first = first[: first.index(FRAMES[0]) + len(FRAMES[0]) + 2]
     with scripted(first, 5.0) as server:
@@ -249,16 +249,17 @@ def test_a_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
     )
 
 
-def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> None:
+def test_error_with_a_truncated_body_keeps_its_code(stream: Streamer) -> None:
     with scripted(
-        b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{"
+        b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\n"
+        b"Connection: close\r\n\r\n{"
     ) as server:
         (told,) = stream(server.url)
     assert isinstance(told.error, ServiceError)
     assert (told.error.code, told.error.truncated) == ("InternalFailure", True)
 
 
-def test_what_was_left_early_is_no_whole_answer() -> None:
+def test_stream_that_was_left_early_cannot_be_read_on() -> None:
     with scripted(chunked(*FRAMES)) as server:
         client = sockets.Client(
             endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
@@ -269,7 +270,7 @@ def test_what_was_left_early_is_no_whole_answer() -> None:
             list(left.text())
 
 
-def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
+def test_error_of_a_stream_lists_the_attempts(stream: Streamer) -> None:
     model = service.event(ModelStreamError("it broke"))
     text = service.event(PayloadPart(b"\xff"))
     for pieces, how in (
@@ -285,7 +286,7 @@ def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
         assert [attempt.outcome for attempt in told.error.metadata.attempts] == ["ok"]
 
 
-def test_two_readers_of_one_stream_are_told_so() -> None:
+def test_second_reader_of_a_stream_is_refused() -> None:
     with scripted(chunked(*FRAMES)[:300], 2.0) as server:
         client = sockets.Client(
             endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
@@ -298,12 +299,12 @@ def test_two_readers_of_one_stream_are_told_so() -> None:
             flow.close()
 
 
-# ── streams that somebody else ends, or nobody ──
+# ── streams that are forgotten, or closed elsewhere ──
 
 BEGUN = head("Transfer-Encoding: chunked")
 
 
-def _alone(url: str) -> dict[str, Any]:
+def _one_connection(url: str) -> dict[str, Any]:
     timeouts = Timeouts(pool=1.0, idle=20.0)
     return {
         "region": "us-east-1",
@@ -316,8 +317,8 @@ def _alone(url: str) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_stream_that_is_forgotten_gives_its_connection_back(name: str) -> None:
-    with scripted(BEGUN, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+def test_forgotten_stream_releases_its_connection(name: str) -> None:
+    with scripted(BEGUN, OK) as server, BLOCKING[name](**_one_connection(server.url)) as client:
         client.stream(STREAMED)
         gc.collect()
         assert client.call(IRIS).body == b"abc"
@@ -325,11 +326,11 @@ def test_a_stream_that_is_forgotten_gives_its_connection_back(name: str) -> None
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", AWAITED)
-def test_an_awaited_stream_that_is_forgotten_does_too(name: str) -> None:
+def test_forgotten_async_stream_releases_its_connection(name: str) -> None:
     make, loop = AWAITED[name]
 
     async def main() -> None:
-        async with make(**_alone(server.url)) as client:
+        async with make(**_one_connection(server.url)) as client:
             await client.stream(STREAMED)
             gc.collect()
             assert (await client.call(IRIS)).body == b"abc"
@@ -339,8 +340,11 @@ def test_an_awaited_stream_that_is_forgotten_does_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_stream_may_be_closed_by_another_thread(name: str) -> None:
-    with scripted(BEGUN, 20.0, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+def test_stream_may_be_closed_by_another_thread(name: str) -> None:
+    with (
+        scripted(BEGUN, 20.0, OK) as server,
+        BLOCKING[name](**_one_connection(server.url)) as client,
+    ):
         stream = client.stream(STREAMED)
         begun = time.monotonic()
         threading.Timer(0.1, stream.close).start()
@@ -350,8 +354,8 @@ def test_a_stream_may_be_closed_by_another_thread(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AWAITED)
-def test_a_stream_may_be_closed_by_another_task(name: str) -> None:
-    """Its socket is closed by who reads it: its number would be another's before the loop has let go of it."""
+def test_stream_may_be_closed_by_another_task(name: str) -> None:
+    """The reading task closes the socket: until then the loop watches its descriptor."""
     make, loop = AWAITED[name]
 
     async def read(stream: Any) -> None:
@@ -360,7 +364,7 @@ def test_a_stream_may_be_closed_by_another_task(name: str) -> None:
                 pass
 
     async def main() -> None:
-        async with make(**_alone(server.url)) as client:
+        async with make(**_one_connection(server.url)) as client:
             stream = await client.stream(STREAMED)
             begun = time.monotonic()
             timer = threading.Timer(0.1, stream.close)

@@ -15,11 +15,16 @@ from ..errors import ConstructionError
 from ..protocol._encoding import endpoint
 from ..values._credentials import Scope
 from ..values._record import Record, field
-from ..values._rules import NAME, REGION, check_flag
+from ..values._rules import NAME, REGION, Rule, check_flag
 from ..values._timeouts import Timeouts
 from ..values._url import Endpoint
 
 SIGNING_NAME: Final = "sagemaker"
+AUTHORITY: Final = Rule(
+    "a host, with :port if it is not the scheme's own",
+    r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?",
+    261,
+)
 
 # name, pattern of its regions, DNS suffix, DNS suffix of dual-stack hosts
 PARTITIONS: Final = (
@@ -38,6 +43,10 @@ def _check_endpoint_url(member: str, value: object) -> Endpoint | None:
     return None if value is None else endpoint(member, value)
 
 
+def _check_signing_host(member: str, value: object) -> str | None:
+    return None if value is None else AUTHORITY.check(member, value)
+
+
 def _check_timeouts(member: str, value: object) -> Timeouts:
     if isinstance(value, Timeouts):
         return value
@@ -48,6 +57,8 @@ class Config(Record, kw_only=True):
     """The service to call: a region, optionally a custom URL, and the time limits of a call.
 
     Results of asynchronous invocations are read from S3 in `region`, or from `s3_endpoint_url`.
+    `signing_host` is the host (and port, if any) to sign for where a tunnel or reverse proxy at
+    `endpoint_url` replaces the Host field; the proxy itself is sent its own host.
     Raises `ConstructionError` for a region that is not a host label and for a URL that is not plain
     http(s); `url` raises it for FIPS or dual stack together with a URL, which already says where
     to go.
@@ -56,6 +67,7 @@ class Config(Record, kw_only=True):
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
     s3_endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
+    signing_host: str | None = field(default=None, check=_check_signing_host)
     use_fips: bool = field(default=False, check=check_flag)
     use_dualstack: bool = field(default=False, check=check_flag)
     timeouts: Timeouts = field(default=Timeouts(), check=_check_timeouts)

@@ -1,4 +1,4 @@
-"""One call under way: its time, the attempts at it, and what its observer is told."""
+"""One call in progress: its deadline, its attempts, and the notices to its observer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ Observer: TypeAlias = Callable[[Notice], object]
 
 
 class CallTracker(Deadline):
-    """Keeps the time and the attempts of one call, and notifies its observer, if there is one."""
+    """The deadline and the attempts of one call; notifies its observer, if there is one.
+
+    `waited` is the pause in seconds before the current attempt. The IO calls `notify` when the
+    first byte of a response arrives.
+    """
 
     attempts: tuple[Attempt, ...] = ()
-    waited = 0.0  # seconds before the attempt under way
-    notify: Callable[[], None] | None = (
-        None  # the IO calls it when the first byte of an answer has arrived
-    )
+    waited: float = 0.0
+    notify: Callable[[], None] | None = None
     _attempt_began = 0.0
 
     def __init__(
@@ -47,7 +49,7 @@ class CallTracker(Deadline):
         seconds: float | None,
     ) -> None:
         super().__init__(clock, seconds)
-        self.invocation = invocation
+        self.invocation: str = invocation
         self._observe = observe
         self._operation = operation
         self._began = clock.monotonic()
@@ -67,27 +69,27 @@ class CallTracker(Deadline):
         return self._clock.monotonic() - self._began
 
     def start_attempt(self, limit: int) -> tuple[int, int]:
-        """Return the number of the attempt that begins, and how many there may be."""
+        """Begin an attempt; return its number and how many there may be."""
         self._attempt_began = self._clock.monotonic()
         number = len(self.attempts) + 1
         limit = max(limit, number)
         if self._observe is not None:
             self._observe(AttemptStarted(self._name, self.invocation, number, limit))
-            self.notify = self._first_byte
+            self.notify = self._receive_first_byte
         return number, limit
 
-    def _first_byte(self) -> None:
+    def _receive_first_byte(self) -> None:
         if self._observe is not None:
             seconds = self._clock.monotonic() - self._attempt_began
             self._observe(FirstByte(self._name, self.invocation, len(self.attempts) + 1, seconds))
 
-    def piece(self, size: int) -> None:
-        """Note that `size` bytes of a streamed answer have arrived."""
+    def receive_piece(self, size: int) -> None:
+        """Note that `size` bytes of a streamed response have arrived."""
         if self._observe is not None:
             self._observe(PieceReceived(self._name, self.invocation, size))
 
     def answered(self, response: Response) -> tuple[Attempt, ...]:
-        """Return all attempts, the last of them answered by `response`, which is yet to be parsed."""
+        """Return all attempts, the last answered by `response`, which has not been parsed yet."""
         return self._with_attempt("ok", response.status, request_id_of(response.headers))
 
     def _with_attempt(
@@ -103,31 +105,31 @@ class CallTracker(Deadline):
             self.end()
 
     def failed(self, failure: SmRuntimeError) -> None:
-        """Note that an attempt ended in `failure`, whose metadata lists all attempts from now on."""
+        """Note that an attempt ended in `failure`; its metadata lists all attempts afterwards."""
         metadata = failure.metadata
-        self._end_attempt(
-            self._with_attempt(outcome(failure), metadata.status, metadata.request_id)
-        )
+        attempts = self._with_attempt(outcome(failure), metadata.status, metadata.request_id)
+        self._end_attempt(attempts)
         failure.metadata = metadata._replace(attempts=self.attempts)
 
     def _end_attempt(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         if self._observe is not None:
-            how, seconds, _, status, request_id = attempts[-1]
+            outcome, seconds, _, status, request_id = attempts[-1]
+            count = len(attempts)
             self._observe(
                 AttemptEnded(
-                    self._name, self.invocation, len(attempts), how, seconds, status, request_id
+                    self._name, self.invocation, count, outcome, seconds, status, request_id
                 )
             )
 
-    def wait(self, again: RetryDecision) -> None:
+    def wait(self, decision: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
-        self.waited = again.delay or 0.0
-        if self._observe is not None and again.delay is not None:
-            self._observe(Waiting(self._name, self.invocation, again.delay, again.reason))
+        self.waited = decision.delay or 0.0
+        if self._observe is not None and decision.delay is not None:
+            self._observe(Waiting(self._name, self.invocation, decision.delay, decision.reason))
 
     def end(self, failure: SmRuntimeError | None = None) -> None:
-        """Note that the call is over, because of `failure` if no attempt says why."""
+        """Note that the call is over; `failure` is the reason if there was no attempt."""
         if self._observe is not None:
             last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
             self._observe(

@@ -1,22 +1,28 @@
-"""A clock that is off, corrected from the service's own `Date`.
+"""Correct a clock that is off, from the service's own `Date`.
 
-A signature bears the time, and the service refuses one that is more than five minutes from its own. What it thinks the time is
-stands in the `Date` of every answer; half way between sending and receiving is when it thought so:
+The service refuses a signature that is more than five minutes from its own time, which is in the
+`Date` of every response. It was written between sending and receiving:
 
     correction  =  Date  -  (sent + received) / 2
 
-It is taken only from a refusal that a wrong clock explains, only if the difference is more than four minutes (less does no
-harm, and `Date` has whole seconds), and never from an answer that a cache has kept (`Age`) or that took too long.
+A correction is learned only from the refusal of a signed request that a wrong clock explains, and
+only if `Date` is more than four minutes outside [sent, received] (less does no harm, and `Date` has
+whole seconds). It is never learned from a response that a cache has kept (`Age`) or that took too
+long, and never exceeds `LARGEST`. If `Date` is inside, the clock is right: a signature that was
+refused all the same was too old when it arrived, so signing again is enough.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import ServiceError
 from ..values._dates import parse_http_date
 
-THRESHOLD = 240.0
-SLOWEST = 900.0
-CODES = frozenset(
+THRESHOLD: Final = 240.0
+SLOWEST: Final = 900.0
+LARGEST: Final = 60 * 365 * 86_400.0  # a clock without a battery starts in 1970
+CODES: Final = frozenset(
     (
         "AuthFailure",
         "InvalidSignatureException",
@@ -29,24 +35,32 @@ CODES = frozenset(
 
 
 class ClockSkew:
-    """Seconds to add to this machine's clock, shared by a client's calls. Replaced in one step, so threads need no lock."""
+    """Seconds to add to this machine's clock, shared by a client's calls.
+
+    The number is replaced in one step, so threads need no lock.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds: float = 0.0
 
     def learn(self, refusal: ServiceError, sent: float, received: float) -> bool:
-        """Correct the clock if `refusal` shows that it is off; `sent` and `received` are its own readings, uncorrected.
+        """Correct the clock if `refusal` shows that it is off; return whether to sign once more.
 
-        True if signing once more is worth it.
+        `sent` (when the request was signed) and `received` are readings of the uncorrected clock.
         """
         if refusal.code not in CODES:
             return False
         fields = {name.lower(): value for name, value in refusal.metadata.headers}
-        told = parse_http_date(fields.get("date", ""))
-        if told is None or "age" in fields or not 0 <= received - sent <= SLOWEST:
+        date = parse_http_date(fields.get("date", ""))
+        if date is None or "age" in fields or received < sent:
             return False
-        correction = told - (sent + received) / 2
-        if abs(correction - self.seconds) <= THRESHOLD:
+        late, early = date - (received + self.seconds), (sent + self.seconds) - date
+        if late <= 1 and early <= 1:
+            return received - sent > THRESHOLD
+        if max(late, early) <= THRESHOLD or received - sent > SLOWEST:
+            return False
+        correction = date - (sent + received) / 2
+        if abs(correction) > LARGEST:
             return False
         self.seconds = 0.0 if abs(correction) <= THRESHOLD else correction
         return True

@@ -9,25 +9,23 @@ protocol:
     >>> flow = runtime.call(sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3"))
     >>> flow.send(None)
     GetCredentials()
-    >>> flow.send(sm.Credentials("AKID", "secret")).request
-    Request(POST https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations, <5 headers>, <5 bytes>)
+    >>> flow.send(sm.Credentials("AKID", "secret")).request.url
+    'https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations'
     >>> flow.send(sm.Response(503))
     Sleep(seconds=0.025)
 
-What happens after a failure is one list, read from the top (`_recovery`): a connection that was
-dead already, a clock that is off, credentials that have expired (each repaired once, for free), a
-model that is coming up, and then the retry policy.
+What happens after a failure is one list, read from the top (`_recovery`).
 
 What outlasts a call:
 
-    state               where it lives                           changed by
-    settings            `Runtime.config`, `.options`             nothing: `with_options` returns a copy
-    retry quota         `Runtime.tokens`                         each retry and each success
-    clock correction    `Runtime.skew`                           a refusal that a wrong clock explains
-    credentials         the IO (`credentials.Cache`)             a renewal
-    signing keys        the slot of their `Credentials`          `signing`: the keys of some days, the current second's stamp
-    bucket region       `ObjectReader` of one waiting job        an answer of S3
-    idle connections    the IO (its pool)                        each exchange
+    state               where it is kept                  changed by
+    settings            `Runtime.config`, `.options`      nothing: `with_options` returns a copy
+    retry quota         `Runtime.tokens`                  each retry and each success
+    clock correction    `Runtime.skew`                    a refusal that a wrong clock explains
+    credentials         the IO (`credentials.Cache`)      a refresh
+    signing keys        a slot of their `Credentials`     `signing`: some days' keys, one timestamp
+    bucket region       `ObjectReader` of one job         a refusal by S3 of a signed request
+    idle connections    the IO (its pool)                 each exchange
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ..config._endpoints import Config
 from ..effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
@@ -55,6 +53,7 @@ from ._deadline import Clock, Deadline
 from ._options import OptionChanges, Options, apply_changes
 from ._recovery import FailedAttempt, Recovery
 from ._retries import NoLock, RetryPolicy, RetryQuota
+from ._signed_request import SignedRequest
 from ._user_agent import user_agent
 
 if TYPE_CHECKING:
@@ -64,19 +63,18 @@ if TYPE_CHECKING:
 OutputT = TypeVar("OutputT", bound=Output)
 ResultT = TypeVar("ResultT", bound="Output | Stream[Output]")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
-Exchange: TypeAlias = Callable[[OperationT, Request, CallTracker, bool], Flow[ResultT]]
+Exchange: TypeAlias = Callable[[OperationT, SignedRequest, CallTracker, bool], Flow[ResultT]]
 
-FIRST_TRY_REWARD = 1
+FIRST_TRY_REWARD: Final = 1  # token
 
 
 class Runtime:
-    """One service as one client sees it: where it is, how to sign for it, how long to wait, how
-    often to retry.
+    """One service as one client sees it: its URL, credentials, limits and retries.
 
-    Time and chance are parameters: `clock` (the module `time` will do) and `random` (a number in
-    [0, 1) at each call). Calls that run in parallel threads share a runtime safely if `lock` is a
-    `threading.Lock()`. `observe` is called with every `Notice`; it must not wait. `app_id` goes
-    into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
+    Time and chance are parameters: `clock` (such as the module `time`) and `random` (which returns
+    a number in [0, 1)). Threads may share a runtime if `lock` is a `threading.Lock()`. `observe` is
+    called with every `Notice`; it must not block. `app_id` is added to the User-Agent header.
+    Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -90,37 +88,36 @@ class Runtime:
         observe: Observer | None = None,
         app_id: str | None = None,
     ) -> None:
-        self.config = config
-        self.options = Options(retries=retries)
-        self.tokens = RetryQuota(retries.capacity, lock or NoLock())
-        self.skew = ClockSkew()
+        self.config: Config = config
+        self.options: Options = Options(retries=retries)
+        self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
+        self.skew: ClockSkew = ClockSkew()
         self._url = config.url
         self._scope = config.scope
         self._clock = clock
         self._random = random
         self._observe = observe
         self._user_agent = ("user-agent", user_agent(app_id))
-        self._id = _uuid_beginning(random)
+        self._id = _uuid_prefix(random)
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return the same service with other `Options`, sharing retry tokens and clock correction."""
+        """Return a copy with other `Options`, which shares retry tokens and clock correction."""
         made = copy.copy(self)
         made.options = apply_changes(self.options, changes)
         return made
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
-        """Return the flow of one call: it returns the output, or raises the failure of the last
-        attempt.
+        """Return the flow of one call, which returns the output.
 
-        Outputs and errors list every attempt in `metadata.attempts`. No pause outlasts the timeout.
+        It raises the failure of the last attempt. Outputs and errors list every attempt in
+        `metadata.attempts`. No pause exceeds the timeout.
         """
         return self._attempts(operation, self._exchange)
 
     def stream(self, operation: StreamingOperation[OutputT]) -> Flow[Stream[OutputT]]:
-        """Return the flow of one call up to the head of its answer: it returns the rest as a
-        stream, or raises like `call`.
+        """Return the flow of one call up to the head of its response, which returns a stream.
 
-        Nothing is retried once the answer has begun.
+        It raises like `call`. Nothing is retried once the response has begun.
         """
         return self._attempts(operation, self._open)
 
@@ -146,8 +143,7 @@ class Runtime:
             if failure is not None and credentials == recovery.rejected:
                 tracker.end()
                 raise failure  # there are no other credentials
-            sent = self._clock.time()
-            signed = self._sign(request, credentials, payload_hash, sent, tracker)
+            signed = self._sign(request, credentials, payload_hash, tracker)
             try:
                 result = yield from exchange(operation, signed, tracker, recovery.fresh)
             except (DispatchFailure, ServiceError, ResponseError) as error:
@@ -156,14 +152,17 @@ class Runtime:
                 self.tokens.give(reward)
                 _notify_success(tracker, result)
                 return result
-            failed = FailedAttempt(failure, credentials, sent, self._clock.time(), tracker.seconds)
+            received = self._clock.time()
+            failed = FailedAttempt(
+                failure, credentials, signed.signed_at, received, tracker.seconds
+            )
             reward = (yield from self._recover(failed, recovery, tracker)) or FIRST_TRY_REWARD
 
     def _build(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
         request = operation.request(self._url)
         extra = self.options.extra_headers
-        return _with_fields(request, extra, operation) if extra else request
+        return _with_headers(request, extra, operation) if extra else request
 
     def _track(self, operation: Operation[Output], request: Request) -> CallTracker:
         invocation = f"{self._id}{int(self._random() * 9e11) + 10**11}"
@@ -172,64 +171,81 @@ class Runtime:
         return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
 
     def _sign(
-        self,
-        request: Request,
-        credentials: Credentials,
-        payload_hash: str,
-        sent: float,
-        tracker: CallTracker,
-    ) -> Request:
+        self, request: Request, credentials: Credentials, payload_hash: str, tracker: CallTracker
+    ) -> SignedRequest:
         """Return the request of one attempt.
 
-        The fields that say which attempt it is are not signed: a proxy may change them.
+        The headers that number the attempt are not signed, since a proxy may change them.
         """
-        now, left = sent + self.skew.seconds, tracker.left()
-        signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
+        host = self.config.signing_host
+        to_sign = request
+        if host is not None:
+            to_sign = request.replace(headers=(*request.headers, ("host", host)))
         number, limit = tracker.start_attempt(self.options.retries.max_attempts)
-        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        called, attempt = (
-            ("amz-sdk-invocation-id", tracker.invocation),
-            ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}"),
-        )
-        headers = (*request.headers, *signed.headers, self._user_agent, called, attempt)
-        return Request(request.method, request.url, headers, request.body)
+
+        def sign_at(moment: float) -> Request:
+            now, left = moment + self.skew.seconds, tracker.left()
+            signature = sign(to_sign, credentials, self._scope, now=now, payload_hash=payload_hash)
+            ttl = "" if left is None else f"ttl={stamp(now + left)}; "
+            call = "amz-sdk-invocation-id", tracker.invocation
+            attempt = "amz-sdk-request", f"{ttl}attempt={number}; max={limit}"
+            headers = (*request.headers, *signature.headers, self._user_agent, call, attempt)
+            return Request(request.method, request.url, headers, request.body)
+
+        return SignedRequest(self._clock, sign_at)
 
     def _exchange(
-        self, operation: Operation[OutputT], request: Request, tracker: CallTracker, fresh: bool
+        self,
+        operation: Operation[OutputT],
+        signed: SignedRequest,
+        tracker: CallTracker,
+        fresh: bool,
     ) -> Flow[OutputT]:
-        """Send, and parse the whole answer."""
+        """Send, and parse the whole response."""
         options = self.options
-        timeouts, left = self.config.timeouts, tracker.left()
         response = yield from Send(
-            request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body
+            signed.request,
+            tracker.left(),
+            self.config.timeouts,
+            fresh,
+            tracker.notify,
+            options.progress,
+            options.max_body,
+            renew=signed.renew,
         )
         return operation.parse(response, attempts=tracker.answered(response))
 
     def _open(
         self,
         operation: StreamingOperation[OutputT],
-        request: Request,
+        signed: SignedRequest,
         tracker: CallTracker,
         fresh: bool,
     ) -> Flow[Stream[OutputT]]:
-        """Send, and parse the head of the answer."""
+        """Send, and parse the head of the response."""
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
-        from ._stream import Stream, started
+        from ._stream import Stream, first_event
 
         timeouts = self.config.timeouts
         opened = yield from Open(
-            request, tracker.left(), timeouts, fresh, tracker.notify, self.options.progress
+            signed.request,
+            tracker.left(),
+            timeouts,
+            fresh,
+            tracker.notify,
+            self.options.progress,
+            renew=signed.renew,
         )
         parser, head = ResponseParser(operation), Response(opened.status, opened.headers)
         try:
             parser.receive_head(head, attempts=tracker.answered(head))
             if not 200 <= opened.status < 300:
                 yield from _read_error(parser, opened.body, tracker, timeouts)
-            output = cast("OutputT", started(parser).output)
+            output = cast("OutputT", first_event(parser).output)
         except BaseException:
             opened.body.abort()
             raise
-        return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
+        return Stream(output, opened.body, parser, tracker, timeouts, tracker.receive_piece)
 
     def _recover(
         self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker
@@ -242,22 +258,22 @@ class Runtime:
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
         tracker.failed(failure)
-        again = recovery.after(failed, self.tokens.tokens, self._random())
+        decision = recovery.after(failed, self.tokens.tokens, self._random())
         if (
-            again is None
-            or tracker.passed_in(again.delay or 0.0)
-            or not self.tokens.take(again.cost)
+            decision is None
+            or tracker.passed_in(decision.delay or 0.0)
+            or not self.tokens.take(decision.cost)
         ):
             tracker.end()
             raise failure
-        tracker.wait(again)
-        if again.delay is not None:
-            yield from Sleep(again.delay)
-        return again.cost
+        tracker.wait(decision)
+        if decision.delay is not None:
+            yield from Sleep(decision.delay)
+        return decision.cost
 
 
 def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> None:
-    """Notify the observer; if that raises, close the stream, which no caller gets."""
+    """Notify the observer; if that raises, close the stream, which is not returned."""
     try:
         tracker.succeeded(result.metadata.attempts)
     except BaseException:
@@ -266,28 +282,29 @@ def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> No
         raise
 
 
-def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
-    """The request with the caller's extra fields; raises `ConstructionError` for one that is a member."""
+def _with_headers(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
+    """Return `request` with extra headers; raise `ConstructionError` for one that is a member."""
     known = {wire_name.lower(): name for name, wire_name in operation._table.header_names.items()}
     names = [name for name, _ in extra if name.lower() in known]
     if names:
         raise ConstructionError(
             "extra_headers",
-            f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}",
+            f"headers that no member sets: pass {known[names[0].lower()]}= instead of {names[0]}",
         )
     return request.replace(headers=request.headers + extra)
 
 
-def _uuid_beginning(draw: Callable[[], float]) -> str:
-    """A random UUID (RFC 9562 section 5.4) but for its last twelve digits, which each call has its own of."""
+def _uuid_prefix(draw: Callable[[], float]) -> str:
+    """Return a random UUID (RFC 9562 section 5.4) without its last twelve digits."""
     digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
+    variant = "89ab"[int(digits[15], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{variant}{digits[16:19]}-"
 
 
 def _read_error(
     parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts
 ) -> Flow[None]:
-    """The body of an error, as far as it comes and is not too long; what is cut still makes an error."""
+    """Receive the body of an error, up to `MAX_ERROR_BODY` bytes or until it breaks off."""
     received, truncated = 0, False
     while received <= MAX_ERROR_BODY:
         try:

@@ -1,12 +1,12 @@
-"""Reading an object of S3: all that waiting for an asynchronous answer needs of that service.
+"""Read and write single objects of S3: the inputs and answers of asynchronous invocations.
 
-    s3://bucket/key     signed; https://bucket.s3.REGION.amazonaws.com/key, or the path form https://host/bucket/key where the
-                        bucket's name is no host label, or where an endpoint of one's own is set
-    https://…           signed if it is on a host of AWS, else fetched as it is: nobody else sees a session token
+`_locations` decides which URL a location means and whether the request is signed.
 
-S3 says 404 NoSuchKey while an object is not there, but 403 AccessDenied to whoever may not list the bucket. It names the right region
-when asked in another. What is mended once, for nothing: the region, the clock, credentials that have expired. What may pass by itself
-(no connection, 5xx, SlowDown) counts as "not there yet", until it has happened some times in a row.
+S3 answers 404 NoSuchKey while an object does not exist, but 403 AccessDenied to callers that may
+not list the bucket. It names the region of a bucket when asked in another. Three faults are
+repaired once and at once: the region, the clock, and expired credentials; what repairs them is
+learned from responses to signed requests only. Failures that may pass (no connection, 5xx,
+SlowDown) count as "not there yet" until `MAX_FAILURES` of them happen in a row.
 """
 
 from __future__ import annotations
@@ -14,27 +14,30 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..config._endpoints import Config, partition
-from ..effects import Flow, GetCredentials, Send
+from ..config._endpoints import PARTITIONS, Config, partition
+from ..effects import Flow, GetCredentials, Measure, Send, Sleep
 from ..errors import ConstructionError, DispatchFailure, ServiceError
 from ..metadata import Metadata
-from ..signing import S3, sign
-from ..signing._canonical import percent_encode
+from ..signing import S3, hash_payload, sign
+from ..values._bodies import STREAMED, Source
 from ..values._credentials import Credentials, Scope
-from ..values._http import Request, Response
-from ..values._url import split_url
+from ..values._http import Headers, Request, Response
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
+from ._locations import Location, locate
+from ._retries import RetryPolicy
+from ._signed_request import SignedRequest
 
-PATIENCE: Final = 5  # failures in a row that may pass by themselves
-_ABSENT = ("NoSuchKey", "404")
-_EXPIRED = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
-_PLACE = r"s3://([^/\ud800-\udfff]+)/([^\ud800-\udfff]+)"
-_LABEL = "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
+MAX_FAILURES: Final = 5
+MAX_MESSAGE: Final = 4096  # characters of an error's message
+_ABSENT: Final = ("NoSuchKey", "404")
+_EXPIRED: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+_FIRST_BYTE: Final = ("range", "bytes=0-0")
+_EMPTY_OBJECT: Final = 416  # there is no first byte
 
 
-class ObjectReader:
-    """Reads objects for one waiting caller; what it learns about the bucket's region it remembers."""
+class ObjectRequests:
+    """Requests for single objects; the region of the bucket, once learned, is remembered."""
 
     def __init__(
         self, config: Config, clock: Clock, skew: ClockSkew, *, max_body: int | None = None
@@ -43,87 +46,155 @@ class ObjectReader:
         self._clock = clock
         self._skew = skew
         self._max_body = max_body
-        self._region = config.region
-        self._failures = 0
+        self._region: str = config.region
 
-    def get(self, location: str, deadline: Deadline) -> Flow[bytes | None]:
-        """The object at `location` (an s3:// or http(s) URL), None if there is none yet.
-
-        Raises `ConstructionError` if it is neither, `ServiceError` with S3's code, `DispatchFailure` if S3 cannot be reached,
-        `CredentialsError`.
-        """
-        try:
-            answer = yield from self._asked(location, deadline)
-        except (DispatchFailure, ServiceError) as failure:
-            if isinstance(failure, ServiceError) and failure.code in _ABSENT:
-                answer = None
-            else:
-                self._failures += 1
-                if not _may_pass(failure) or self._failures >= PATIENCE or deadline.passed_in(0.0):
-                    raise
-                return None
-        self._failures = 0
-        return answer
-
-    def _asked(self, location: str, deadline: Deadline) -> Flow[bytes]:
+    def _exchange(
+        self, location: str, unsigned: Request, deadline: Deadline, accepted: tuple[int, ...]
+    ) -> Flow[Response]:
+        """Send `unsigned` for the object at `location`; raise `ServiceError` for another status."""
         credentials: Credentials | None = None
-        mended: set[str] = set()
+        repaired: set[str] = set()
         while True:
-            url, signed = self._url(location)
-            if signed and credentials is None:
+            found = locate(location, self._config, self._region)
+            if found.access == "signed" and credentials is None:
                 credentials = yield from GetCredentials(deadline.left())
-            sent = self._clock.time()
-            request = Request("GET", url)
-            made = sign(
-                request,
-                credentials,
-                Scope(self._region, "s3"),
-                now=sent + self._skew.seconds,
-                dialect=S3,
-            )
-            request = request.replace(headers=made.headers)
-            response = yield from Send(
-                request, deadline.left(), self._config.timeouts, max_body=self._max_body
-            )
-            if response.status == 200:
-                return response.body
+            signed = self._sign(unsigned.replace(url=found.url), credentials)
+            response = yield from self._send(signed, found, deadline)
+            if response.status in accepted:
+                return response
             refusal = _refusal(response)
-            cause = self._mend(refusal, sent)
-            if cause == "credentials" and cause not in mended:
-                credentials = yield from GetCredentials(deadline.left(), credentials)
-            if cause is None or cause in mended:
+            cause = None
+            if found.access == "signed":
+                cause = self._repair(refusal, signed.signed_at)
+            if cause is None or cause in repaired:
                 raise refusal
-            mended.add(cause)
+            repaired.add(cause)
+            if cause == "credentials":
+                credentials = yield from GetCredentials(deadline.left(), credentials)
 
-    def _mend(self, refusal: ServiceError, sent: float) -> str | None:
-        """What was wrong and may be right the next time."""
-        region = {name.lower(): value for name, value in refusal.metadata.headers}.get(
-            "x-amz-bucket-region", self._region
+    def _sign(self, unsigned: Request, credentials: Credentials | None) -> SignedRequest:
+        payload_hash, scope = hash_payload(unsigned.body), Scope(self._region, "s3")
+
+        def sign_at(moment: float) -> Request:
+            now = moment + self._skew.seconds
+            signature = sign(
+                unsigned, credentials, scope, now=now, payload_hash=payload_hash, dialect=S3
+            )
+            return unsigned.replace(headers=(*unsigned.headers, *signature.headers))
+
+        return SignedRequest(self._clock, sign_at)
+
+    def _send(self, signed: SignedRequest, found: Location, deadline: Deadline) -> Flow[Response]:
+        return (
+            yield from Send(
+                signed.request,
+                deadline.left(),
+                self._config.timeouts,
+                max_body=self._max_body,
+                public=found.access == "public",
+                renew=signed.renew,
+            )
         )
-        if region != self._region and re.fullmatch("[a-z0-9-]{1,63}", region):
+
+    def _repair(self, refusal: ServiceError, signed_at: float) -> str | None:
+        """Return what was wrong with a signed request and is right for the next one."""
+        headers = {name.lower(): value for name, value in refusal.metadata.headers}
+        region = headers.get("x-amz-bucket-region", self._region)
+        if region != self._region and _in_same_partition(region, self._config.region):
             self._region = region
             return "region"
-        if self._skew.learn(refusal, sent, self._clock.time()):
+        if self._skew.learn(refusal, signed_at, self._clock.time()):
             return "clock"
         return "credentials" if refusal.code in _EXPIRED else None
 
-    def _url(self, location: str) -> tuple[str, bool]:
-        """What to fetch, and whether it is signed."""
-        suffix = partition(self._region)[1]
-        if not location.startswith("s3://"):
-            scheme, authority, _, _ = split_url(location)
-            return location, scheme == "https" and authority.endswith(f".{suffix}")
-        found = re.fullmatch(_PLACE, location)
-        if found is None:  # without a key it would be the list of the bucket, taken for the answer
-            raise ConstructionError("location", "s3://bucket/key, or a URL")
-        bucket, key = found.groups()
-        path = "/".join(map(percent_encode, key.split("/")))
-        if self._config.s3_endpoint_url is not None:
-            return f"{self._config.s3_endpoint_url}/{percent_encode(bucket)}/{path}", True
-        host = f"s3{'-fips' * self._config.use_fips}{'.dualstack' * self._config.use_dualstack}.{self._region}.{suffix}"
-        if re.fullmatch(_LABEL, bucket):
-            return f"https://{bucket}.{host}/{path}", True
-        return f"https://{host}/{percent_encode(bucket)}/{path}", True
+
+class ObjectReader(ObjectRequests):
+    """Reads the objects that one caller waits for."""
+
+    _failures = 0
+
+    def get(self, location: str, deadline: Deadline) -> Flow[bytes | None]:
+        """Return the object at `location` (an s3:// or http(s) URL), None if there is none yet.
+
+        Raises `ConstructionError` for a location that must not be followed, `ServiceError` with
+        S3's code, `DispatchFailure` if S3 cannot be reached, `CredentialsError`.
+        """
+        try:
+            response = yield from self._exchange(location, Request("GET", ""), deadline, (200,))
+        except (DispatchFailure, ServiceError) as failure:
+            if not _is_absent(failure):
+                self._failures += 1
+                exhausted = self._failures >= MAX_FAILURES or deadline.passed_in(0.0)
+                if exhausted or not _may_pass(failure):
+                    raise
+                return None
+            self._failures = 0
+            return None
+        self._failures = 0
+        return response.body
+
+    def exists(self, location: str, deadline: Deadline) -> Flow[bool]:
+        """Return whether there is an object at `location`; at most its first byte is received.
+
+        Raises like `get`, and at the first failure.
+        """
+        first_byte = Request("GET", "", (_FIRST_BYTE,))
+        try:
+            yield from self._exchange(location, first_byte, deadline, (200, 206, _EMPTY_OBJECT))
+        except ServiceError as failure:
+            if _is_absent(failure):
+                return False
+            raise
+        return True
+
+
+class ObjectWriter(ObjectRequests):
+    """Puts objects into S3 with the caller's credentials."""
+
+    def put(
+        self,
+        location: str,
+        body: object,
+        deadline: Deadline,
+        *,
+        content_type: str | None = None,
+        retries: RetryPolicy = RetryPolicy(),
+    ) -> Flow[str]:
+        """Put `body` (bytes, a file or an iterator of bytes) at `location`, and return that.
+
+        The location must be one that requests are signed for. Sending it again is harmless, so any
+        failure that may pass is retried as `retries` says. Raises like `ObjectReader.get`.
+        """
+        if locate(location, self._config, self._region).access != "signed":
+            raise ConstructionError("location", "s3://bucket/key, or the URL of an object in S3")
+        content: object = STREAMED.check("body", body)
+        headers: Headers = () if content_type is None else (("content-type", content_type),)
+        if isinstance(content, Source):
+            content = yield from Measure(content)
+        unsigned = Request("PUT", "", headers).with_body(content)
+        policy, attempt = retries.replace(resend=True), 0
+        while True:
+            attempt += 1
+            try:
+                yield from self._exchange(location, unsigned, deadline, (200,))
+            except (DispatchFailure, ServiceError) as failure:
+                retry = policy.plan(attempt, failure, policy.capacity, 1.0)
+                if retry is None or deadline.passed_in(retry.delay):
+                    raise
+                yield from Sleep(retry.delay)
+            else:
+                return location
+
+
+def _in_same_partition(region: str, known: str) -> bool:
+    """Return whether `region` is one of the partition of `known`."""
+    name = partition(known)[0]
+    pattern = next(pattern for found, pattern, *_ in PARTITIONS if found == name)
+    return re.fullmatch(pattern, region, re.ASCII) is not None
+
+
+def _is_absent(failure: DispatchFailure | ServiceError) -> bool:
+    return isinstance(failure, ServiceError) and failure.code in _ABSENT
 
 
 def _may_pass(failure: DispatchFailure | ServiceError) -> bool:
@@ -131,15 +202,15 @@ def _may_pass(failure: DispatchFailure | ServiceError) -> bool:
 
 
 def _refusal(response: Response) -> ServiceError:
-    """S3's error: an XML document, or nothing but the status."""
+    """Return the error in a response of S3: an XML document, or the status alone."""
     text = response.body[: 64 * 1024].decode("utf-8", "replace")
     code, message = (re.search(rf"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
     request_id = next(
         (value for name, value in response.headers if name.lower() == "x-amz-request-id"), None
     )
     return ServiceError(
-        message[1] if message else "",
-        code=code[1] if code else None,
+        message[1][:MAX_MESSAGE] if message else "",
+        code=code[1][:MAX_MESSAGE] if code else None,
         status=response.status,
         body=response.body,
         truncated=response.truncated,

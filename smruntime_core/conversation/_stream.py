@@ -1,14 +1,14 @@
-"""A streamed answer while it is being received: events that are there already, and the flow that fetches more.
+"""A streamed response while it is being received: events that have arrived, and a flow for more.
 
     while True:
-        yield from stream.decoded(decoder)      # what is there already: no waiting
+        yield from stream.decoded(decoder)      # what has arrived: no waiting
         if stream.ended: return
         run(stream.more(), io)                  # or: await run_async(stream.more(), io)
 
 So reading costs a flow per piece that arrives, not per event, and a sync or async client is these
 four lines.
 
-One part of an answer can hold millions of events, or megabytes without any. So an iterator also
+One part of a response can hold millions of events, or megabytes without any. So an iterator also
 stops after `MAX_EVENTS` events, after `MAX_BYTES` bytes, and when the deadline of the call has
 passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) instead of receiving.
 """
@@ -16,7 +16,7 @@ passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
@@ -36,15 +36,15 @@ from ._deadline import Deadline
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
 # milliseconds of decoding at most.
-MAX_EVENTS = 512
-MAX_BYTES = 64 * 1024
+MAX_EVENTS: Final = 512
+MAX_BYTES: Final = 64 * 1024
 
-T = TypeVar("T")
+ItemT = TypeVar("ItemT")
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
 
 class Stream(Generic[OutputT_co]):
-    """What is left of an answer after its head. `output` is what the head said, `ended` true once the answer is whole."""
+    """A response after its head: `output` is the head's, `ended` true once all of it was read."""
 
     def __init__(
         self,
@@ -52,58 +52,59 @@ class Stream(Generic[OutputT_co]):
         body: ResponseBody,
         parser: ResponseParser,
         deadline: Deadline,
-        phases: Timeouts,
-        seen: Callable[[int], None],
+        timeouts: Timeouts,
+        notify: Callable[[int], None],
     ) -> None:
-        self.output = output
-        self.ended = False
+        self.output: OutputT_co = output
+        self.ended: bool = False
         self._body = body
         self._parser = parser
         self._deadline = deadline
-        self._phases = phases
-        self._seen = seen
+        self._timeouts = timeouts
+        self._notify = notify
         self._failure: SmRuntimeError | None = None
-        self._busy = False
-        self._part = b""  # that is being decoded
-        self._offset = 0  # in `_part`, of what has yet to be decoded
-        self._whole = False  # the last part has arrived
-        self._stopped = False  # an iterator, although there was more
+        self._is_receiving = False
+        self._part = b""  # being decoded, from `_offset` on
+        self._offset = 0
+        self._last_part_arrived = False
+        self._paused = False  # an iterator stopped although there was more
 
     @property
     def metadata(self) -> Metadata:
-        """What the head told: request id, status, headers, attempts."""
+        """Request id, status, headers and attempts."""
         return self.output.metadata
 
     def more(self) -> Flow[None]:
         """Receive some bytes, or let other tasks run if an iterator stopped early.
 
-        Raises `DispatchFailure` if the answer breaks off or its time is over, `TruncatedStream` if
-        it was closed before its end.
+        Raises `DispatchFailure` if the response breaks off or the call's deadline passes,
+        `TruncatedStream` if it was closed before its end.
         """
         self._check()
-        if self._busy:
-            raise RuntimeError("this stream is being read already: give each answer one reader")
-        self._busy = True
+        if self._is_receiving:
+            raise RuntimeError("this stream is being read already: use one reader per stream")
+        self._is_receiving = True
         try:
-            if self._stopped:
+            if self._paused:
                 yield from self._pause()
                 return
-            data = yield from Receive(self._body, self._deadline.left(), self._phases)
+            data = yield from Receive(self._body, self._deadline.left(), self._timeouts)
         except DispatchFailure as failure:
-            raise self._failed(failure) from None
+            raise self._fail(failure) from None
         finally:
-            self._busy = False
+            self._is_receiving = False
         if data:
-            self._seen(len(data))
+            self._notify(len(data))
             self._parser.receive_data(data)
         else:
             self._parser.receive_eof()
 
     def _pause(self) -> Flow[None]:
-        self._stopped = False
+        self._paused = False
         if self._deadline.passed_in(0.0):
             raise DispatchFailure(
-                "the time for the whole call is over before all of its response was read",
+                "the deadline of the call (timeout=, or timeouts.total) passed before all of its "
+                "response was read",
                 kind="timeout",
                 phase="body",
                 delivery="answered",
@@ -112,9 +113,9 @@ class Stream(Generic[OutputT_co]):
         yield from Sleep(0.0)
 
     def events(self) -> Iterator[ResponseEvent]:
-        """Yield events that are there: parts, unknown events, the end.
+        """Yield events that have arrived: parts, unknown events, the end.
 
-        Raises the error that ended the answer.
+        Raises the error that ended the response.
         """
         self._check()
         next_event, limit = self._parser.next_event, self._limit()
@@ -133,8 +134,8 @@ class Stream(Generic[OutputT_co]):
                 if limit is not None and limit.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
-            raise self._failed(failure) from None
-        self._stopped = True
+            raise self._fail(failure) from None
+        self._paused = True
 
     def _limit(self) -> Deadline | None:
         """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
@@ -144,21 +145,20 @@ class Stream(Generic[OutputT_co]):
         if self._failure is not None and not self.ended:
             raise self._failure.with_traceback(None)
 
-    def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
-        self._failure = self._failure or failure.about(
-            self.metadata
-        )  # closing it from elsewhere breaks what is being read
+    def _fail(self, failure: SmRuntimeError) -> SmRuntimeError:
+        """Close the stream; return its first failure: closing it breaks a read in progress."""
+        self._failure = self._failure or failure.about(self.metadata)
         self._body.abort()
         return self._failure
 
     def parts(self) -> Iterator[bytes]:
-        """Yield the bytes of parts that are there."""
+        """Yield the bytes of parts that have arrived."""
         for event in self.events():
             if type(event) is PayloadPart:
                 yield event.bytes
 
-    def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
-        """Yield what `decoder` makes of parts that are there, and of the end of the answer."""
+    def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
+        """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
         self._check()
         next_event, limit = decoder.next_event, self._limit()
         events, size, ended = 0, 0, False
@@ -168,34 +168,34 @@ class Stream(Generic[OutputT_co]):
                     yield item
                     events += 1
                     if events == MAX_EVENTS or (limit is not None and limit.passed_in(0.0)):
-                        self._stopped = True
+                        self._paused = True
                         return
                 if ended:
                     self.ended = True
                     return
                 if size >= MAX_BYTES:
-                    self._stopped = True
+                    self._paused = True
                     return
                 piece = self._piece(MAX_BYTES - size)
                 if piece is not None:
                     decoder.receive_data(piece)
                     size += len(piece)
-                elif self._whole:
+                elif self._last_part_arrived:
                     decoder.receive_eof()
                     ended = True
                 else:
                     return
         except SmRuntimeError as failure:
-            raise self._failed(failure) from None
+            raise self._fail(failure) from None
 
     def _piece(self, size: int) -> bytes | None:
-        """Return the next bytes of parts that are there, at most `size`; None if there are none."""
+        """Return the next bytes that have arrived, at most `size`; None if there are none."""
         if not self._part:
             event = self._parser.next_event()
             while type(event) is not PayloadPart:
                 if event is NEED_DATA:
                     return None
-                self._whole = self._whole or type(event) is ResponseEnded
+                self._last_part_arrived = self._last_part_arrived or type(event) is ResponseEnded
                 event = self._parser.next_event()
             if len(event.bytes) <= size:
                 return event.bytes
@@ -208,16 +208,16 @@ class Stream(Generic[OutputT_co]):
         return piece
 
     def close(self) -> None:
-        """Let go of what has not been received; never waits."""
+        """Close the connection unless all of the response was read; never waits."""
         try:
             if self._failure is None:
-                self._failed(TruncatedStream("the stream was closed before its end"))
+                self._fail(TruncatedStream("the stream was closed before its end"))
         finally:
             self._body.abort()  # again: an interrupt may have ended an earlier one
 
 
-def started(parser: ResponseParser) -> ResponseStarted:
-    """The first event of a successful answer; raises the error that the head says instead."""
+def first_event(parser: ResponseParser) -> ResponseStarted:
+    """Return the first event of a successful response; raise the error in the head of another."""
     event = parser.next_event()
-    assert isinstance(event, ResponseStarted), "the head was given"  # noqa: S101 - a mistake of ours, not a peer's
+    assert isinstance(event, ResponseStarted), "the parser has no head"  # noqa: S101 - our mistake
     return event

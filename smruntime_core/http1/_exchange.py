@@ -84,6 +84,10 @@ class Exchange:
 
     # ── sending ──
 
+    def renew(self, request: Request) -> None:
+        """Send `request` instead, which is the same but for its signature; nothing has been sent."""
+        self.origin, self._unsent = write(request)
+
     def data_to_send(self) -> memoryview | None:
         """Return what to send next, None if there is nothing (more)."""
         return self._unsent[0] if self._unsent else None

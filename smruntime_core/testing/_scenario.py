@@ -10,8 +10,8 @@ from ..errors import DispatchFailure, ServiceError, SmRuntimeError
 from ..protocol._bindings import Output
 from ..protocol._operations import InvokeEndpoint, InvokeEndpointOutput
 from ..values._http import MAX_ERROR_BODY
-from ..values._timeouts import Timeouts
 from ..values._record import Record, field
+from ..values._timeouts import Timeouts
 from ._server_script import Script
 
 OperationT = TypeVar("OperationT")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from ..errors import ConstructionError
 from ._record import Record, field
@@ -41,6 +41,12 @@ class Credentials(Record):
     session_token: str | None = field(default=None, check=_check_session_token, secret=True)
     expires_at: float | None = field(default=None, check=_check_expiry)
     account_id: str | None = None
+
+    def __copy__(self) -> Self:
+        return self  # frozen
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("credentials are not pickled: fetch them where they are used")

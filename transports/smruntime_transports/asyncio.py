@@ -216,7 +216,7 @@ def _watcher(connection: Connection, loop: asyncio.AbstractEventLoop) -> _Watche
     return watcher
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(BaseClient, takes_io=False):
     """A client of SageMaker Runtime on asyncio.
 
     Cancelling a call anywhere closes its connection and leaks nothing. A client is used on one loop at a time: close it before another

@@ -37,7 +37,7 @@ class SocketIO(BlockingWireIO):
         return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
 
-class Client(BaseClient):
+class Client(BaseClient, takes_io=False):
     """A client of SageMaker Runtime over blocking sockets; threads may share it.
 
     Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.

@@ -127,7 +127,7 @@ async def _wait_readable_or_writable(connection: Connection) -> int:
     return ready
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(BaseClient, takes_io=False):
     """A client of SageMaker Runtime on trio.
 
     Cancelling a call anywhere closes its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.

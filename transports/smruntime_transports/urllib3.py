@@ -229,7 +229,7 @@ def _proxy_of(manager: urllib3.PoolManager) -> Proxy | None:
     return Proxy(url.scheme or "http", url.host or "", url.port or 80, tuple(headers.items()))
 
 
-class Client(BaseClient):
+class Client(BaseClient, takes_io=False):
     """A client of SageMaker Runtime over urllib3; threads may share it.
 
     Of `pools`, the settings are used: TLS, certificates, proxy with headers, source address, socket options, and the limits `maxsize` and

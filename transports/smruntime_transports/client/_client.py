@@ -3,8 +3,9 @@
     Client        sync     without `io`: connections of `smruntime_transports.sockets`
     AsyncClient   async    without `io`: connections of the adapter for the running event loop
 
-The members of an operation are declared once, on its record in the core; `operation_method` turns them into the keyword arguments of a
-method, for `help()` and type checkers alike. A call runs the flow that `Runtime` makes on the client's IO.
+The members of an operation are declared once, on its record in the core; `operation_method` turns
+them into the keyword arguments of a method, for `help()` and type checkers alike. A call makes a
+flow with `Runtime` and runs it on the client's IO.
 """
 
 from __future__ import annotations
@@ -12,8 +13,19 @@ from __future__ import annotations
 import copy
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Concatenate,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 from smruntime_core import (
     AsyncIO,
@@ -33,12 +45,14 @@ from smruntime_core import (
 from smruntime_core.conversation import (
     CLOSING_BODY,
     OPENING_BODY,
+    Deadline,
+    ObjectWriter,
     OptionChanges,
     Options,
     apply_changes,
 )
 from smruntime_core.credentials import holds_keys, make_provider
-from smruntime_core.effects import FileContents, GetCredentials, ReadFile
+from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
 from ..system._io import BlockingSystem
@@ -46,12 +60,18 @@ from ..wire._wire import Wire
 from ..wire._wire_settings import WireSettings
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
-from ._jobs import AsyncJob, Job
+from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Settings, WireClientSettings, describe
-from ._setup import Configurable, Setup
+from ._setup import ConfigurableIO, Setup
 from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
+if TYPE_CHECKING:
+    from smruntime_core.effects import BinaryFile
+    from smruntime_core.values import Body
+
+Input: TypeAlias = "Body | BinaryFile | Iterator[bytes]"
+AsyncInput: TypeAlias = "Input | AsyncIterator[bytes]"
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT", bound="BaseClient")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
@@ -62,7 +82,7 @@ OutputT = TypeVar("OutputT", bound=Output)
 def operation_method(
     operation: Callable[P, OperationT], perform: Callable[[ClientT, OperationT], ResultT]
 ) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """Return a method of a client that makes `operation` of its keyword arguments and calls `perform` with it."""
+    """Return a client's method: it makes an `operation` of its arguments and calls `perform`."""
 
     def method(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:
@@ -82,13 +102,13 @@ def operation_method(
     return method
 
 
-class BlockingIO(SyncIO, Configurable, Protocol):
+class ClientIO(SyncIO, ConfigurableIO, Protocol):
     """The methods of an IO that `Client` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> FileContents | None: ...
 
 
-class AwaitedIO(AsyncIO, Configurable, Protocol):
+class AsyncClientIO(AsyncIO, ConfigurableIO, Protocol):
     """The methods of an IO that `AsyncClient` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[FileContents | None]: ...
@@ -100,26 +120,33 @@ class AwaitedIO(AsyncIO, Configurable, Protocol):
 class BaseClient:
     """What sync and async clients have in common.
 
-    A pickled client is made anew from its settings and options, with connections, retry quota and clock correction of its own.
-    Credentials are not pickled: let them be found by the environment or a profile.
+    Copies, deep ones too, share the connections. A pickled client is made anew from its settings
+    and options, with connections, retry quota and clock correction of its own. Credentials are not
+    pickled: the restored client finds its own, in the environment or a profile.
     """
 
     _settings_type: ClassVar[type] = WireClientSettings
     _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
 
-    def __init_subclass__(cls) -> None:
+    _takes_io: ClassVar[bool] = True  # adapters have their own
+
+    def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
         super().__init_subclass__()
-        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{describe(cls._settings_type)}\n"
+        cls._takes_io = cls._takes_io if takes_io is None else takes_io
+        meanings = describe(cls._settings_type, *["io"] * cls._takes_io)
+        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{meanings}\n"
 
     def __init__(self, settings: Settings, io: object = None) -> None:
-        unknown = set(settings) - set(self._settings_type.__annotations__)
-        if unknown:
-            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-        if io is not None and (misplaced := set(settings) & set(WireSettings.__annotations__)):
-            raise ConstructionError(
-                min(misplaced),
-                "left out: it configures connections of this library, and `io` brings its own",
-            )
+        known = self._settings_type.__annotations__
+        unknown = min(set(settings) - set(known), default=None)
+        if unknown is not None:
+            raise TypeError(_unexpected(unknown, known))
+        if io is not None and not self._takes_io:
+            raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
+        misplaced = min(set(settings) & set(WireSettings.__annotations__), default=None)
+        if io is not None and misplaced is not None:
+            rule = "left out: it configures connections of this library, and `io` brings its own"
+            raise ConstructionError(misplaced, rule)
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
@@ -138,42 +165,44 @@ class BaseClient:
             close()
 
     def __copy__(self) -> Self:
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
+        duplicate = object.__new__(type(self))
+        duplicate.__dict__.update(self.__dict__)
+        return duplicate
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return copy.copy(self)
 
     def __reduce__(self) -> tuple[object, ...]:
         for name, value in {"io": self._given_io, **self._settings}.items():
             if value is not None and (name in self._settings_of_process or is_context(value)):
-                raise TypeError(
-                    f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process"
-                )
+                what = f"a client whose {name!r} is a {type(value).__name__}"
+                raise TypeError(f"{what} cannot be pickled: that belongs to this process")
         if holds_keys(make_provider(self._settings.get("credentials"))):
-            raise TypeError(
-                "credentials are not pickled, botocore's neither: have them found where the client is used"
-            )
+            remedy = "leave them out, and the restored client finds its own"
+            raise TypeError(f"credentials are not pickled, botocore's neither: {remedy}")
         return _restore, (type(self), self._settings, self._changes)
 
     @boundary
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return this client with other options for its calls; it shares connections and all else.
+        """Return a copy with other options for its calls, which shares connections and all else.
 
-            timeout             seconds for a whole call with its retries, None for no limit
+            timeout             seconds for a whole call with its retries, None for `timeouts.total`
             retries             `RetryPolicy`
-            idempotent          True if the model may run twice: then what may have been sent is sent again
+            idempotent          True if the model may run twice: a request that may have arrived is
+                                sent again, as after errors of an unavailable container
             wait_for_capacity   seconds to wait for a model or inference component that is starting
             extra_headers       further headers to sign and send
             progress            callable that receives the bytes sent and received so far
-            max_body            most bytes of an answer, None for no limit
+            max_body            most bytes of a response, None for no limit
 
         Raises `ConstructionError`.
         """
-        made = copy.copy(self)
-        made._changes = self._changes.copy()
-        made._changes.update(changes)
-        made._runtime = None
-        apply_changes(Options(), made._changes)
-        return made
+        changed = copy.copy(self)
+        changed._changes = self._changes.copy()
+        changed._changes.update(changes)
+        changed._runtime = None
+        apply_changes(Options(), changed._changes)
+        return changed
 
     def __repr__(self) -> str:
         setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
@@ -187,15 +216,36 @@ class BaseClient:
 
 
 def _restore(kind: type[BaseClient], settings: Settings, changes: OptionChanges) -> BaseClient:
-    made = cast("Callable[..., BaseClient]", kind)(**settings)
-    return made.with_options(**changes) if changes else made
+    client = cast("Callable[..., BaseClient]", kind)(**settings)
+    return client.with_options(**changes) if changes else client
+
+
+def _unexpected(name: str, known: Iterable[str]) -> str:
+    """Return the message about an unknown setting, with the one that was probably meant."""
+    from difflib import get_close_matches
+
+    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
+    found = get_close_matches(snake_case, known, 1)
+    suggestion = f"; did you mean {found[0]}?" if found else ""
+    return f"unexpected keyword argument {name!r}{suggestion}"
+
+
+def _upload(runtime: Runtime, location: str, body: object, content_type: str | None) -> Flow[str]:
+    writer = ObjectWriter(runtime.config, time, runtime.skew)
+    deadline, retries = Deadline(time, _time_limit(runtime)), runtime.options.retries
+    return writer.put(location, body, deadline, content_type=content_type, retries=retries)
+
+
+def _time_limit(runtime: Runtime) -> float | None:
+    """Return the seconds that a whole call may take."""
+    timeout = runtime.options.timeout
+    return runtime.config.timeouts.total if timeout is None else timeout
 
 
 class Client(BaseClient):
     """A client of SageMaker Runtime whose methods block; threads may share it.
 
-    `io` does the work: any object with a method for each effect, see `smruntime_core.effects`. Without one, the client has connections of
-    its own. Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
+    Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
     """
 
     @boundary
@@ -203,16 +253,23 @@ class Client(BaseClient):
         super().__init__(settings, io)
         self._io = self._make_io()
 
-    def _make_io(self) -> BlockingIO:
+    def _make_io(self) -> ClientIO:
         if self._wire is not None:
-            return cast("BlockingIO", load_io("sockets", self._wire))
-        return cast("BlockingIO", CustomIO(self._given_io, BlockingSystem()))
+            return cast("ClientIO", load_io("sockets", self._wire))
+        return cast("ClientIO", CustomIO(self._given_io, BlockingSystem()))
 
     def _ready(self) -> Runtime:
         if self._runtime is not None:
             return self._runtime
         with self._setup.lock:
             return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
+
+    def _limited(self, seconds: float) -> Self:
+        """Return a client whose calls take at most `seconds`, itself if its limit is lower."""
+        limit = _time_limit(self._ready())
+        if limit is not None and limit <= seconds:
+            return self
+        return self.with_options(timeout=seconds)
 
     @boundary
     def credentials(self) -> Credentials:
@@ -222,14 +279,21 @@ class Client(BaseClient):
 
     @boundary
     def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
+        """Perform `operation` and return its output.
+
+        Raises `ServiceError`, `DispatchFailure` or `ResponseError`, with all attempts in
+        `metadata`.
+        """
         return run(self._ready().call(operation), self._io)
 
     @boundary
     def stream(
         self, operation: InvokeEndpointWithResponseStream
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
-        """Begin `operation` and return its answer, to be used in a `with` block; raises like `call` if no answer begins."""
+        """Begin `operation` and return its response, to be used in a `with` block.
+
+        Raises like `call` if no response begins.
+        """
         opening = OpeningIO(self._io)
         try:
             return ResponseStream(run(self._ready().stream(operation), opening), self._io)
@@ -239,8 +303,35 @@ class Client(BaseClient):
 
     @boundary
     def submit(self, operation: InvokeEndpointAsync) -> Job:
-        """Submit an asynchronous invocation; raises like `call`."""
-        return Job(self.call(operation), self._io, self._ready())
+        """Submit an asynchronous invocation and return it; raises like `call`."""
+        return Job(self.call(operation), self)
+
+    def job(
+        self,
+        output_location: str,
+        failure_location: str | None = None,
+        *,
+        inference_id: str | None = None,
+    ) -> Job:
+        """Return the job of an invocation that was submitted elsewhere, by its stored locations.
+
+        Raises `ConstructionError` for a location that is neither s3:// nor an http(s) URL.
+        """
+        return Job(stored_output(output_location, failure_location, inference_id), self)
+
+    @boundary
+    def upload_input(self, location: str, body: Input, *, content_type: str | None = None) -> str:
+        """Put `body` into S3 as the input of an asynchronous invocation, and return `location`.
+
+            location       s3://bucket/key, or the URL of an object in S3 of the client's region
+            body           bytes, a binary file, or an iterator of bytes
+            content_type   MIME type of the object
+
+        It is signed with the client's credentials and retried as its options say. Raises
+        `ConstructionError`, `ServiceError` with S3's code, or `DispatchFailure`.
+        """
+        runtime = self._ready()
+        return run(_upload(runtime, location, body, content_type), self._io)
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = operation_method(
@@ -256,10 +347,10 @@ class Client(BaseClient):
         closing: bytes = CLOSING_BODY,
         **members: Unpack[SessionMembers],
     ) -> Session:
-        """Return a stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
+        """Return a stateful session with a container of an endpoint, for a `with` block.
 
-        `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads);
-        `members` go into every call of the session.
+        `opening` and `closing` are the bodies that open and close it (by default those that AWS's
+        container library reads); `members` are added to every call of the session.
         """
         return Session(self, endpoint_name, opening, closing, members)
 
@@ -273,9 +364,8 @@ class Client(BaseClient):
 class AsyncClient(BaseClient):
     """A client of SageMaker Runtime whose methods are awaited, on asyncio or trio.
 
-    `io` does the work: any object with an async method for each effect, see `smruntime_core.effects`. Without one, the client has
-    connections of its own, on the event loop of its first call. Cancelling a call anywhere closes its connection and leaks nothing.
-    Settings that cannot work raise `ConstructionError`.
+    Without `io` it has connections on the event loop of its first call. Cancelling a call closes
+    its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.
     """
 
     _adapter: ClassVar[str | None] = None  # the one for the running event loop
@@ -285,17 +375,17 @@ class AsyncClient(BaseClient):
         super().__init__(settings, io)
 
     @property
-    def _io(self) -> AwaitedIO:
-        """The IO, made at the first call of this client or a copy: only then an event loop runs."""
+    def _io(self) -> AsyncClientIO:
+        """The IO, made at the first call of this client or a copy, when an event loop runs."""
         if self._setup.io is None:
             self._setup.io = self._make_io()
-        return cast("AwaitedIO", self._setup.io)
+        return cast("AsyncClientIO", self._setup.io)
 
-    def _make_io(self) -> AwaitedIO:
+    def _make_io(self) -> AsyncClientIO:
         adapter = self._adapter or running_adapter()
         if self._wire is not None:
-            return cast("AwaitedIO", load_io(adapter, self._wire))
-        return cast("AwaitedIO", CustomIO(self._given_io, load_system(adapter)))
+            return cast("AsyncClientIO", load_io(adapter, self._wire))
+        return cast("AsyncClientIO", CustomIO(self._given_io, load_system(adapter)))
 
     async def _ready(self) -> Runtime:
         if self._runtime is not None:
@@ -313,13 +403,16 @@ class AsyncClient(BaseClient):
 
     @async_boundary
     async def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
+        """Perform `operation` and return its output; raises like `Client.call`."""
         return await run_async((await self._ready()).call(operation), self._io)
 
     def stream(
         self, operation: InvokeEndpointWithResponseStream
     ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
-        """Return the answer of `operation`, which `async with` (or `await`) begins; raises like `call` if no answer begins."""
+        """Return the response of `operation`, which `async with` (or `await`) begins.
+
+        That raises like `call` if no response begins.
+        """
 
         @async_boundary
         async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
@@ -330,8 +423,29 @@ class AsyncClient(BaseClient):
 
     @async_boundary
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
-        """Submit an asynchronous invocation; raises like `call`."""
-        return AsyncJob(await self.call(operation), self._io, await self._ready())
+        """Submit an asynchronous invocation and return it; raises like `call`."""
+        return AsyncJob(await self.call(operation), self)
+
+    def job(
+        self,
+        output_location: str,
+        failure_location: str | None = None,
+        *,
+        inference_id: str | None = None,
+    ) -> AsyncJob:
+        """Return the job of an invocation that was submitted elsewhere; see `Client.job`."""
+        return AsyncJob(stored_output(output_location, failure_location, inference_id), self)
+
+    @async_boundary
+    async def upload_input(
+        self, location: str, body: AsyncInput, *, content_type: str | None = None
+    ) -> str:
+        """Put `body` into S3 as the input of an asynchronous invocation; see `Client.upload_input`.
+
+        `body` may be an async iterator of bytes, too.
+        """
+        runtime = await self._ready()
+        return await run_async(_upload(runtime, location, body, content_type), self._io)
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = operation_method(
@@ -339,7 +453,7 @@ class AsyncClient(BaseClient):
     )
     invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
 
-    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Run `work` for at most `seconds`, even if the current task is being cancelled."""
         await self._io.run_shielded(work, seconds)
 

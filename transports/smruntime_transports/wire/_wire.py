@@ -130,13 +130,19 @@ class Wire:
         progress = upload_progress(exchange, effect)
         route = self._connector.route(exchange.origin, direct)
         self._pool.acquire(slot, route)
-        if not slot.called:
+        must_wait = not slot.called
+        if must_wait:
             yield from self._wait_for_slot(slot, time_limits)
         connection = self._pool.take(slot, effect.fresh)
         if connection is None:
+            must_wait = True
             connection = yield from self._connect(slot, route, exchange, direct, time_limits)
         else:
             exchange.reused = True
+        if must_wait and effect.renew is not None:  # a signature is valid for five minutes only
+            exchange.renew(effect.renew())
+        if isinstance(effect, Send) and effect.public and route[2] is None:
+            require_public(connection)
         yield from self._transfer(connection, exchange, time_limits, progress, 0)
         return connection, progress
 
@@ -223,3 +229,15 @@ def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) ->
     if seconds is None or time_limits.over():
         return _CALL_TIMEOUT
     return f"within {seconds:g} s (timeouts.{setting})"
+
+
+def require_public(connection: Connection) -> None:
+    """Raise `DispatchFailure` unless the peer has a public address."""
+    import ipaddress  # 3 ms that only locations outside S3 cost
+
+    sock = cast("socket.socket", connection.sock)  # TLS inside TLS is for proxies
+    peer = ipaddress.ip_address(str(sock.getpeername()[0]).partition("%")[0])
+    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
+    if not (mapped or peer).is_global or peer.is_multicast:
+        message = f"a server named a location at {peer}, which is not a public address"
+        raise not_sent("refused", "connect", message)
