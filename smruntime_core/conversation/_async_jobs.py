@@ -96,7 +96,7 @@ def _look(reading: Flow[T], accepted: InvokeEndpointAsyncOutput, deadline: Deadl
 
 def _unread(failure: DispatchFailure, accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
     """Return `failure` of a look as one of an invocation that was accepted."""
-    reason = failure.args[0].removesuffix(
+    reason = str(failure.args[0]).removesuffix(
         f" ({failure.kind} in phase {failure.phase}, {failure.delivery.replace('_', ' ')})"
     )
     unread = DispatchFailure(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
 from smruntime_core import DispatchFailure, Response
 from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
@@ -32,6 +33,9 @@ from ._pump import AGAIN, pump
 from ._streamed_body import StreamedBody
 from ._upload_progress import UploadProgress, upload_progress
 from ._wire_settings import WireSettings, conceal_proxy, load_engine, make_connector
+
+if TYPE_CHECKING:
+    import socket
 
 
 class Wire:
