@@ -1,4 +1,4 @@
-"""Proxies: the way through them, what they answer instead, which of them is meant; their passwords are nowhere."""
+"""Proxies: tunnels, refusals, TLS of their own, the choice of a proxy, and hidden passwords."""
 
 from __future__ import annotations
 
@@ -60,7 +60,10 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 
 class Tunnels:
-    """A proxy that answers CONNECT with `answer` and then moves bytes both ways; `asked` are the heads it read."""
+    """A proxy that answers CONNECT with `answer` and then moves bytes both ways.
+
+    `asked` are the heads it read.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None, answer: bytes) -> None:
         self.asked: list[bytes] = []
@@ -156,11 +159,11 @@ def tunnelling(
         proxy.close()
 
 
-# ── through ──
+# ── tunnels ──
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_through_a_proxy(
+def test_calls_share_one_tunnel_through_a_proxy(
     perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
 ) -> None:
     with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
@@ -179,7 +182,7 @@ def test_through_a_proxy(
 
 
 @pytest.mark.parametrize("tls_to_proxy", [False, True])
-def test_tls_through_a_proxy_where_there_is_no_poll(
+def test_tls_through_a_proxy_works_without_select_poll(
     server_tls: ssl.SSLContext,
     trusting: ssl.SSLContext,
     tls_to_proxy: bool,
@@ -198,7 +201,7 @@ def test_tls_through_a_proxy_where_there_is_no_poll(
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_through_a_proxy_that_speaks_tls(
+def test_calls_share_one_tunnel_through_an_https_proxy(
     perform: Performer, server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
 ) -> None:
     big = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + bytes(range(250)) * 12_000
@@ -213,7 +216,7 @@ def test_through_a_proxy_that_speaks_tls(
         assert len(proxy.asked) == 1
 
 
-def test_a_long_body_through_tls_in_tls(
+def test_long_body_is_sent_whole_through_tls_in_tls(
     server_tls: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
     from smruntime_core import InvokeEndpoint
@@ -232,7 +235,7 @@ def test_a_long_body_through_tls_in_tls(
             assert server.requests[0].endswith(body)
 
 
-def test_a_user_and_a_password(perform: Performer) -> None:
+def test_user_and_password_go_to_the_proxy_only(perform: Performer) -> None:
     with tunnelling() as proxy, scripted(OK) as server:
         (outcome,) = perform(server.url, proxy=proxy.url.replace("//", "//me:hush%26hush@"))
         assert isinstance(outcome, InvokeEndpointOutput), outcome
@@ -314,12 +317,13 @@ def test_failed_verification_of_a_proxy_names_its_setting(
     assert "Proxy.of(url, tls=TLS(...))" in str(outcome)
 
 
-# ── what a proxy may answer instead ──
+# ── refusals ──
 
 OLD = b"HTTP/1.0 200 Connection established\r\n\r\n"
 ANSWERS: dict[str, tuple[bytes, str]] = {
     "407": (
-        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n"
+        b"Content-Length: 2\r\n\r\nno",
         "protocol",
     ),
     "403": (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "protocol"),
@@ -340,7 +344,9 @@ ANSWERS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_proxy_that_does_not_let_through(perform: Performer, name: str) -> None:
+def test_proxy_that_opens_no_tunnel_fails_before_the_request_is_sent(
+    perform: Performer, name: str
+) -> None:
     answer, kind = ANSWERS[name]
 
     def act(peer: Peer) -> None:
@@ -363,7 +369,7 @@ def test_a_proxy_that_does_not_let_through(perform: Performer, name: str) -> Non
     )
 
 
-def test_a_head_of_64_mb_is_not_read(perform: Performer) -> None:
+def test_endless_head_of_a_proxy_is_not_read(perform: Performer) -> None:
     def act(peer: Peer) -> None:
         peer.read()
         for _ in range(1024):
@@ -384,7 +390,7 @@ SLOW: dict[str, Callable[[Peer], None]] = {"stall": Peer.idle, "drip": drip}
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_slow_proxy_has_the_time_of_connecting(perform: Performer, name: str) -> None:
+def test_slow_proxy_fails_after_the_connect_timeout(perform: Performer, name: str) -> None:
     with acting(SLOW[name]) as stage:
         begun = time.monotonic()
         (outcome,) = perform(
@@ -399,7 +405,7 @@ def test_a_slow_proxy_has_the_time_of_connecting(perform: Performer, name: str) 
     assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")
 
 
-def test_a_proxy_that_is_not_there(perform: Performer) -> None:
+def test_unreachable_proxy_is_a_refused_connection(perform: Performer) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://me:{PASSWORD}@127.0.0.1:{closed.getsockname()[1]}"
@@ -408,7 +414,7 @@ def test_a_proxy_that_is_not_there(perform: Performer) -> None:
     assert PASSWORD not in "".join(traceback.format_exception(outcome))
 
 
-def test_a_proxy_without_a_certificate_to_trust(
+def test_proxy_with_an_untrusted_certificate_is_refused(
     perform: Performer, server_tls: ssl.SSLContext
 ) -> None:
     with tunnelling(server_tls) as proxy:
@@ -417,10 +423,10 @@ def test_a_proxy_without_a_certificate_to_trust(
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "proxy", "not_sent")
 
 
-# ── which proxy ──
+# ── the choice of a proxy ──
 
 
-def test_the_environment_is_asked_only_if_allowed(
+def test_proxy_variables_are_read_only_with_trust_env(
     perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with tunnelling() as proxy, scripted(OK, OK, OK) as server:
@@ -455,7 +461,9 @@ def found(
         ({"HTTPS_PROXY": ""}, "https", None),
     ],
 )
-def test_which_variable_counts(environ: dict[str, str], scheme: str, expected: str | None) -> None:
+def test_most_specific_proxy_variable_counts(
+    environ: dict[str, str], scheme: str, expected: str | None
+) -> None:
     assert found(environ, scheme) == expected
 
 
@@ -486,7 +494,9 @@ def test_which_variable_counts(environ: dict[str, str], scheme: str, expected: s
         ("169.254.0.0/16", "169.254.evil.com", False),
     ],
 )
-def test_who_is_exempt(rule: str, host: str, expected: bool) -> None:
+def test_no_proxy_entry_matches_hosts_networks_and_ports(
+    rule: str, host: str, expected: bool
+) -> None:
     assert is_exempt(rule, host, 443) is expected
 
 
@@ -497,7 +507,7 @@ NOT_LOCAL += ["fd00:ec3::1", "fd00:ec2.evil.com", "1169.254.1.1", "127.0.0.1", "
 
 
 @pytest.mark.parametrize("host", [*LOCAL, *NOT_LOCAL])
-def test_only_addresses_on_the_link_bypass_a_proxy(host: str) -> None:
+def test_only_link_local_and_ec2_addresses_bypass_a_proxy(host: str) -> None:
     proxy = Proxy.of("http://p")
     assert Proxies(proxy).proxy_for("http", host, 80) == (None if host in LOCAL else proxy)
 
@@ -573,7 +583,7 @@ def test_refused_proxy_url_is_shown_nowhere(url: Any) -> None:
 
 
 class Environment(dict[str, str]):
-    """A mapping whose repr hides its values, as `os.environ` is not passed around by our code."""
+    """Variables that do not show up in the locals of the constructor that reads them."""
 
     def __repr__(self) -> str:
         return "Environment()"
@@ -582,7 +592,7 @@ class Environment(dict[str, str]):
 @pytest.mark.parametrize(
     "url", ["HTTP_PROXY", "http://me:hush&hush\udcff@h", "http://me:hush&hush@grün.test"]
 )
-def test_client_that_reads_a_wrong_variable_shows_no_password(
+def test_wrong_proxy_variable_is_refused_without_its_password(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", url.replace("HTTP_PROXY", f"{PASSWORD}://h"))
@@ -679,7 +689,7 @@ def test_response_that_echoes_the_password_is_not_quoted() -> None:
     assert PASSWORD not in shown(outcome)
 
 
-def test_a_password_is_nowhere() -> None:
+def test_repr_and_pickle_hide_the_password_of_a_proxy() -> None:
     proxy = Proxy.of(f"http://me:{PASSWORD}@h:1")
     assert PASSWORD not in repr(proxy)
     assert "Basic" not in repr(proxy)
@@ -689,7 +699,7 @@ def test_a_password_is_nowhere() -> None:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_manager_of_a_proxy_that_speaks_tls_says_what_to_do(
+def test_https_proxy_manager_is_refused_with_a_remedy(
     server_tls: ssl.SSLContext, trusting: ssl.SSLContext, secure: bool
 ) -> None:
     """urllib3 would speak TLS inside TLS without a socket that can be waited for."""

@@ -1,6 +1,7 @@
-"""Through parts that are not ours: nginx terminating TLS, cutting and refusing; tinyproxy; both in front of the endpoint on loopback.
+"""Calls through nginx, which terminates TLS, closes and refuses, and through tinyproxy.
 
-They are started where they are installed; with SMRUNTIME_REAL_PARTS=1 (as on the build server) they have to be.
+Both are in front of the local endpoint. They are started where they are installed; with
+SMRUNTIME_REAL_PARTS=1, as on the build server, they must be.
 """
 
 from __future__ import annotations
@@ -40,14 +41,18 @@ NGINX = """
 daemon off; master_process off; pid {where}/pid; error_log {where}/error.log;
 events {{}}
 http {{
-  access_log off; client_body_temp_path {where}/a; proxy_temp_path {where}/b; fastcgi_temp_path {where}/c;
-  uwsgi_temp_path {where}/d; scgi_temp_path {where}/e;
+  access_log off; client_body_temp_path {where}/a; proxy_temp_path {where}/b;
+  fastcgi_temp_path {where}/c; uwsgi_temp_path {where}/d; scgi_temp_path {where}/e;
   server {{
-    listen 127.0.0.1:{port} ssl; ssl_certificate {where}/server.pem; ssl_certificate_key {where}/server.pem;
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {where}/server.pem; ssl_certificate_key {where}/server.pem;
     ssl_protocols TLSv1.2 TLSv1.3; keepalive_requests 2; client_max_body_size 1m;
     location /endpoints/cut/ {{ return 444; }}
     location /endpoints/half/ {{ proxy_pass http://127.0.0.1:{dying}; proxy_buffering off; }}
-    location / {{ proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_buffering off; }}
+    location / {{
+      proxy_pass {upstream}; proxy_http_version 1.1; proxy_set_header Host $http_host;
+      proxy_buffering off;
+    }}
   }}
 }}
 """
@@ -120,7 +125,10 @@ def half(peer: Peer) -> None:
 def nginx(
     endpoint: Any, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Its URL. It says TLS, serves two requests a connection, takes 1 MB, hangs up on the endpoint `cut` and breaks off at `half`."""
+    """Yield the URL of an nginx with TLS, two requests a connection and bodies up to 1 MB.
+
+    It closes the connection on the endpoint `cut`, and within the response on `half`.
+    """
     binary, where, port = program("nginx"), tmp_path_factory.mktemp("nginx"), free_port()
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
         str(where / "server.pem")
@@ -154,15 +162,15 @@ def tinyproxy(where: Path, auth: str = "") -> Iterator[str]:
 # ── nginx ──
 
 
-def test_calls_through_nginx(
+def test_nginx_forwards_calls_with_valid_signatures(
     perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
 ) -> None:
-    """More than it serves on one connection, each with a signature that the endpoint verifies."""
+    """More calls than it serves on one connection; the endpoint verifies the signatures."""
     outcomes = perform(nginx, *[Step(ECHO)] * 5, credentials=endpoint.credentials, tls=trusting)
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
 
 
-def test_a_stream_through_nginx(
+def test_nginx_forwards_a_stream(
     perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
 ) -> None:
     told = InvokeEndpointWithResponseStream(endpoint_name="echo", body=b"once upon a time")
@@ -173,7 +181,7 @@ def test_a_stream_through_nginx(
     assert not isinstance(again, Exception), again
 
 
-def test_nginx_hangs_up(
+def test_nginx_that_closes_without_a_response_is_not_retried(
     perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
 ) -> None:
     step = Step(InvokeEndpoint(endpoint_name="cut", body=b"1"))
@@ -185,7 +193,7 @@ def test_nginx_hangs_up(
     assert len(outcome.metadata.attempts) == 1
 
 
-def test_nginx_loses_what_is_behind_it(
+def test_nginx_that_loses_its_upstream_truncates_the_response(
     perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext
 ) -> None:
     step = Step(InvokeEndpoint(endpoint_name="half", body=b"1"))
@@ -197,7 +205,7 @@ def test_nginx_loses_what_is_behind_it(
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_nginx_takes_no_25_mb(
+def test_nginx_refuses_25_mb_with_413(
     perform: Performer,
     nginx: str,
     endpoint: Any,
@@ -222,7 +230,7 @@ def test_nginx_takes_no_25_mb(
 # ── tinyproxy ──
 
 
-def test_through_tinyproxy_to_nginx(
+def test_tinyproxy_tunnels_tls_to_nginx(
     perform: Performer, nginx: str, endpoint: Any, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
     with tinyproxy(tmp_path) as where:
@@ -236,7 +244,7 @@ def test_through_tinyproxy_to_nginx(
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
 
 
-def test_through_tinyproxy_without_tls(perform: Performer, endpoint: Any, tmp_path: Path) -> None:
+def test_tinyproxy_tunnels_plain_http(perform: Performer, endpoint: Any, tmp_path: Path) -> None:
     with tinyproxy(tmp_path) as where:
         (outcome,) = perform(
             endpoint.url, Step(ECHO), credentials=endpoint.credentials, proxy=f"http://{where}"
@@ -244,7 +252,9 @@ def test_through_tinyproxy_without_tls(perform: Performer, endpoint: Any, tmp_pa
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
-def test_tinyproxy_wants_a_password(perform: Performer, endpoint: Any, tmp_path: Path) -> None:
+def test_tinyproxy_refuses_a_wrong_password_once(
+    perform: Performer, endpoint: Any, tmp_path: Path
+) -> None:
     with tinyproxy(tmp_path, f"BasicAuth me {PASSWORD}") as where:
         settings = {"credentials": endpoint.credentials, "retries": THRICE}
         (right,) = perform(
@@ -262,16 +272,18 @@ def test_tinyproxy_wants_a_password(perform: Performer, endpoint: Any, tmp_path:
             assert PASSWORD not in str(wrong)
 
 
-def test_tinyproxy_finds_nobody(perform: Performer, tmp_path: Path) -> None:
+def test_unknown_host_behind_tinyproxy_fails_before_the_request_is_sent(
+    perform: Performer, tmp_path: Path
+) -> None:
     with tinyproxy(tmp_path) as where:
         (outcome,) = perform(
-            "https://nobody.invalid", proxy=f"http://{where}", retries=RetryPolicy(max_attempts=1)
+            "https://absent.invalid", proxy=f"http://{where}", retries=RetryPolicy(max_attempts=1)
         )
     assert isinstance(outcome, DispatchFailure)
     assert (outcome.phase, outcome.delivery) == ("proxy", "not_sent")
 
 
-def test_25_mb_refused_through_tinyproxy(perform: Performer, tmp_path: Path) -> None:
+def test_upload_stops_when_refused_through_tinyproxy(perform: Performer, tmp_path: Path) -> None:
     def act(peer: Peer) -> None:
         peer.read_part(1_000_000)
         peer.send(OK.replace(b"200 OK", b"413 x"))

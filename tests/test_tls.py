@@ -1,4 +1,4 @@
-"""TLS: what is refused before a byte of the request is written, what a cut is, what a `TLS` says."""
+"""TLS: refused handshakes, truncated responses, and the settings of a `TLS`."""
 
 from __future__ import annotations
 
@@ -47,14 +47,17 @@ import sys
 from smruntime_core import Credentials
 from smruntime_transports import TLS
 from smruntime_transports.sockets import Client
-with Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=Credentials("AKID", "secret"), tls=TLS(ca_bundle="none")) as client:
+credentials, tls = Credentials("AKID", "secret"), TLS(ca_bundle="none")
+with Client(
+    region="us-east-1", endpoint_url=sys.argv[1], credentials=credentials, tls=tls
+) as client:
     assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
 assert not {"ssl", "smruntime_core.payload"} & set(sys.modules)
 """
 
 
 class Authority:
-    """Issues certificates with whatever is wrong with them."""
+    """An authority that issues certificates, good and bad ones."""
 
     def __init__(self) -> None:
         self.good = trustme.CA()
@@ -87,7 +90,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def issue(self, host: str = "localhost", *, bits: int = 2048, **how: Any) -> bytes:
-        """Key and certificate in PEM."""
+        """Return a key and its certificate in PEM."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
         usage = how.pop("usage", ExtendedKeyUsageOID.SERVER_AUTH)
         named = how.pop("named", True)
@@ -99,7 +102,7 @@ class Authority:
         )
 
     def weak(self, where: Path) -> bytes:
-        """The same, signed with SHA-1; by OpenSSL's own tool, since nothing else does it any more."""
+        """Return a key and a certificate signed with SHA-1, which only OpenSSL itself still makes."""
         (where / "ca.pem").write_bytes(self.pem)
         (where / "ca.key").write_bytes(private(self._key))
         (where / "san").write_text("subjectAltName=DNS:localhost\n")
@@ -174,7 +177,7 @@ def good_tls(authority: Authority) -> ssl.SSLContext:
     return context
 
 
-# ── certificates, versions ──
+# ── certificates and versions ──
 
 BAD: dict[str, dict[str, Any]] = {
     "of another host": {"host": "elsewhere.test"},
@@ -192,7 +195,7 @@ def refused(outcome: object, kind: str = "tls") -> DispatchFailure:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_certificate_is_refused_once(
+def test_bad_certificate_is_refused_without_another_attempt(
     perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, name: str
 ) -> None:
     context = server_context(authority.issue(**BAD[name]), tmp_path)
@@ -206,7 +209,7 @@ def test_a_bad_certificate_is_refused_once(
 @pytest.mark.skipif(
     shutil.which("openssl") is None, reason="makes its certificate with the openssl command"
 )
-def test_a_certificate_signed_with_sha_1_is_refused(
+def test_certificate_signed_with_sha_1_is_refused(
     perform: Performer, authority: Authority, bundle: Path, tmp_path: Path
 ) -> None:
     with scripted(OK, tls=server_context(authority.weak(tmp_path), tmp_path)) as server:
@@ -215,7 +218,9 @@ def test_a_certificate_signed_with_sha_1_is_refused(
     refused(outcome)
 
 
-def test_an_unknown_authority_is_refused(perform: Performer, good_tls: ssl.SSLContext) -> None:
+def test_unknown_authority_is_refused_and_named(
+    perform: Performer, good_tls: ssl.SSLContext
+) -> None:
     with scripted(OK, tls=good_tls) as server:
         (outcome,) = perform(server.url, retries=THRICE)
         assert server.connections == 1
@@ -226,7 +231,7 @@ def test_an_unknown_authority_is_refused(perform: Performer, good_tls: ssl.SSLCo
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_an_old_version_is_refused(
+def test_tls_before_1_2_is_refused(
     perform: Performer, authority: Authority, bundle: Path, tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
     context = server_context(authority.issue(), tmp_path)
@@ -237,7 +242,7 @@ def test_an_old_version_is_refused(
     refused(outcome)
 
 
-def test_the_least_version_is_said(bundle: Path) -> None:
+def test_context_requires_tls_1_2_and_the_host_name(bundle: Path) -> None:
     context = TLS().context(str(bundle))
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
@@ -249,7 +254,7 @@ def test_common_name_is_not_checked_with_truststore_either() -> None:
     assert not TLS(truststore=True).context(None).hostname_checks_common_name
 
 
-# ── what is no TLS, or not in time ──
+# ── broken and slow handshakes ──
 
 
 def close_after_hello(peer: Peer) -> None:
@@ -286,7 +291,7 @@ BROKEN_HANDSHAKES: list[tuple[Callable[[Peer], None], str, int]] = [
 
 
 def managers(bundle: Path) -> dict[str, dict[str, Any]]:
-    """Settings that lead through different code of `ssl` and urllib3."""
+    """Return settings that lead through different code of `ssl` and urllib3."""
     return {
         "default": {},
         "context": {"tls": ssl.create_default_context()},
@@ -319,7 +324,7 @@ def test_handshake_that_the_server_ends_fails_alike_on_every_transport(
     refused(outcome, kind)
 
 
-def test_plain_http_on_the_port_of_tls(perform: Performer) -> None:
+def test_plain_http_on_a_tls_port_is_refused(perform: Performer) -> None:
     def act(peer: Peer) -> None:
         peer.connection.recv(1)
         peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -337,7 +342,7 @@ def drip(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("act", [Peer.idle, drip])
-def test_a_handshake_has_the_time_of_connecting(
+def test_slow_handshake_fails_after_the_connect_timeout(
     perform: Performer, act: Callable[[Peer], None]
 ) -> None:
     with acting(act) as stage:
@@ -352,13 +357,13 @@ def test_a_handshake_has_the_time_of_connecting(
     refused(outcome, "timeout")
 
 
-# ── an end without a farewell ──
+# ── close_notify ──
 
 CUT = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"amount":1'
 
 
 @contextmanager
-def cutting_tls(context: ssl.SSLContext, answer: bytes, *, farewell: bool) -> Iterator[str]:
+def cutting_tls(context: ssl.SSLContext, answer: bytes, *, close_notify: bool) -> Iterator[str]:
     """Answers and closes the connection, with TLS's close_notify or without."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -369,7 +374,7 @@ def cutting_tls(context: ssl.SSLContext, answer: bytes, *, farewell: bool) -> It
                 with suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
                     secure.recv(1 << 16)
                     secure.sendall(answer)
-                    if farewell:
+                    if close_notify:
                         secure.unwrap()
                     else:
                         os.close(secure.detach())
@@ -385,10 +390,10 @@ def cutting_tls(context: ssl.SSLContext, answer: bytes, *, farewell: bool) -> It
         thread.join(5)
 
 
-def test_an_end_without_close_notify_is_a_cut(
+def test_end_without_close_notify_truncates_the_response(
     perform: Performer, good_tls: ssl.SSLContext, bundle: Path
 ) -> None:
-    with cutting_tls(good_tls, CUT, farewell=False) as url:
+    with cutting_tls(good_tls, CUT, close_notify=False) as url:
         whole, streamed = perform(
             url, Step(), Step(STREAMED), tls=TLS(ca_bundle=str(bundle)), retries=THRICE
         )
@@ -398,16 +403,16 @@ def test_an_end_without_close_notify_is_a_cut(
     assert isinstance(streamed, Exception), streamed
 
 
-def test_an_end_with_it_is_an_end(
+def test_end_with_close_notify_completes_the_response(
     perform: Performer, good_tls: ssl.SSLContext, bundle: Path
 ) -> None:
-    with cutting_tls(good_tls, CUT, farewell=True) as url:
+    with cutting_tls(good_tls, CUT, close_notify=True) as url:
         (outcome,) = perform(url, tls=TLS(ca_bundle=str(bundle)))
     assert isinstance(outcome, InvokeEndpointOutput), outcome
     assert outcome.body == b'{"amount":1'
 
 
-# ── what TLS has read and the socket does not know of ──
+# ── bytes that TLS holds and the socket does not ──
 
 
 def long(size: int) -> bytes:
@@ -415,7 +420,7 @@ def long(size: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [3, 200_000])
-def test_bytes_left_over_in_tls_are_nobodys_answer(
+def test_surplus_bytes_in_tls_close_the_connection(
     perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int
 ) -> None:
     with scripted(long(size) + long(1), OK, tls=good_tls) as server:
@@ -426,7 +431,7 @@ def test_bytes_left_over_in_tls_are_nobodys_answer(
 
 @pytest.mark.parametrize("truststore", [False, True])
 @pytest.mark.parametrize("size", [270_000, 1024 * 1024 + 100, 1024 * 1024 + 5_000])
-def test_a_long_answer_does_not_wait_for_what_has_come(
+def test_long_response_does_not_wait_for_bytes_that_tls_holds(
     perform: Performer, good_tls: ssl.SSLContext, bundle: Path, size: int, truststore: bool
 ) -> None:
     if truststore:
@@ -443,10 +448,10 @@ def test_a_long_answer_does_not_wait_for_what_has_come(
     assert [isinstance(one, InvokeEndpointOutput) and len(one.body) for one in found] == [size] * 4
 
 
-# ── what a `TLS` says ──
+# ── the settings of a `TLS` ──
 
 
-def test_whom_to_trust(
+def test_ca_bundle_of_the_client_counts_before_the_variable(
     perform: Performer, good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scripted(OK, OK, OK, tls=good_tls) as server:
@@ -458,7 +463,7 @@ def test_whom_to_trust(
         assert outcome.member == "ca_bundle"
 
 
-def test_a_directory_of_certificates(
+def test_directory_of_certificates_is_trusted(
     good_tls: ssl.SSLContext, authority: Authority, tmp_path: Path
 ) -> None:
     (tmp_path / "0.pem").write_bytes(authority.good.cert_pem.bytes())
@@ -471,7 +476,7 @@ def test_a_directory_of_certificates(
 
 
 def hash_of(pem: bytes) -> str:
-    """What OpenSSL calls a certificate in such a directory: X509_NAME_hash of its subject."""
+    """Return OpenSSL's file name for a certificate: the X509_NAME_hash of its subject."""
     import hashlib
 
     subject = x509.load_pem_x509_certificate(pem).subject
@@ -494,7 +499,7 @@ def _oid(dotted: str) -> bytes:
     return bytes([first * 40 + second, *rest])
 
 
-def test_a_client_certificate(
+def test_client_certificate_is_presented(
     perform: Performer, authority: Authority, good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path
 ) -> None:
     good_tls.verify_mode = ssl.CERT_REQUIRED
@@ -580,12 +585,12 @@ def within(seconds: float, work: Callable[[], None]) -> None:
         {"key_log": "/nowhere/at/all"},
     ],
 )
-def test_files_that_are_none(wrong: dict[str, Any]) -> None:
+def test_unusable_files_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConstructionError):
         TLS(**wrong).context(None)
 
 
-def test_keys_are_logged_only_if_asked(
+def test_keys_are_logged_only_with_key_log(
     good_tls: ssl.SSLContext, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stray, asked = tmp_path / "stray", tmp_path / "asked"
@@ -598,7 +603,7 @@ def test_keys_are_logged_only_if_asked(
     assert not stray.exists()
 
 
-def test_the_operating_system_is_asked_for_trust(
+def test_truststore_trusts_what_the_operating_system_trusts(
     good_tls: ssl.SSLContext, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("truststore", reason="the extra is not installed")
@@ -614,13 +619,13 @@ def test_the_operating_system_is_asked_for_trust(
         assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
-def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_truststore_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "truststore", None)
     with pytest.raises(ImportError, match="pip install"):
         TLS(truststore=True).context(None)
 
 
-def test_one_context_made_late(good_tls: ssl.SSLContext, bundle: Path) -> None:
+def test_all_options_of_a_client_share_one_context(good_tls: ssl.SSLContext, bundle: Path) -> None:
     with scripted(OK, OK, OK, OK, tls=good_tls) as server:
         where: Any = {
             "region": "us-east-1",
@@ -639,7 +644,7 @@ def test_one_context_made_late(good_tls: ssl.SSLContext, bundle: Path) -> None:
                 assert connector.tls is made
 
 
-def test_the_system_is_trusted_as_openssl_would(
+def test_variables_of_openssl_choose_the_trusted_certificates(
     monkeypatch: pytest.MonkeyPatch, bundle: Path
 ) -> None:
     """A file that the environment names is what counts, and nothing beside it."""
@@ -648,7 +653,7 @@ def test_the_system_is_trusted_as_openssl_would(
     assert len(TLS().context(None).get_ca_certs()) == 2
 
 
-def test_a_directory_of_the_systems_is_searched_late(
+def test_system_directory_is_not_read_before_a_handshake(
     good_tls: ssl.SSLContext, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("all.crt", f"{hash_of(authority.good.cert_pem.bytes())}.0"):
@@ -664,7 +669,7 @@ def test_a_directory_of_the_systems_is_searched_late(
         assert isinstance(PERFORMERS["sockets"](server.url)[0], InvokeEndpointOutput)
 
 
-def test_a_password_is_nowhere() -> None:
+def test_repr_and_pickle_hide_the_password_of_a_key() -> None:
     tls = TLS(certificate="c", password="hush")
     assert "hush" not in repr(tls)
     with pytest.raises(TypeError, match="not pickled"):
@@ -672,7 +677,7 @@ def test_a_password_is_nowhere() -> None:
     assert pickle.loads(pickle.dumps(TLS(ca_bundle="b"))) == TLS(ca_bundle="b")
 
 
-def test_who_calls_by_plain_http_pays_for_neither_tls_nor_streams() -> None:
+def test_plain_http_call_imports_neither_ssl_nor_payload() -> None:
     with scripted(OK) as server:
         done = subprocess.run(
             [sys.executable, "-c", PLAINLY, server.url],

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from smruntime_core.effects import Flow
 
-from ..nonblocking._waiting import Latch, WaitTurn
+from ..nonblocking._waiting import Latch
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
 LookUpFunction: TypeAlias = "Callable[[str, int], list[Address]]"
@@ -62,7 +62,7 @@ class Resolver:
         if numeric_addresses := system_addresses(host, port, NUMERIC_HOST):
             return numeric_addresses
         lookup = self._join_lookup(host, port)
-        yield from WaitTurn(lookup.join(), seconds)
+        yield from lookup.wait_open(seconds)
         return lookup.addresses
 
     def _join_lookup(self, host: str, port: int) -> Lookup:

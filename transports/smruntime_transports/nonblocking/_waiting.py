@@ -7,6 +7,7 @@ that took too long is a reply like any other.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smruntime_core.effects import Effect, Flow
@@ -71,10 +72,21 @@ class Latch:
             ticket.call()
         return ticket
 
+    def wait_open(self, seconds: float | None) -> Flow[bool]:
+        """Wait until the latch opens; return whether it did so within `seconds`."""
+        ticket = self.join()
+        try:
+            yield from WaitTurn(ticket, seconds)
+        finally:
+            if not ticket.called:  # late or cancelled: a latch that never opens must not keep it
+                with suppress(ValueError):
+                    self._waiting_tickets.remove(ticket)
+        return ticket.called
+
     def open(self) -> None:
         """Call all tickets."""
         self.opened = True
-        for ticket in self._waiting_tickets:
+        for ticket in tuple(self._waiting_tickets):  # a copy, since another thread may remove one
             ticket.call()
 
 

@@ -23,7 +23,7 @@ from smruntime_core.conversation import Deadline
 from smruntime_core.credentials import Cache, ProviderContext, fetch_credentials
 from smruntime_core.effects import Effect, Flow, GetCredentials
 
-from ..nonblocking._waiting import Latch, Spawn, WaitTurn
+from ..nonblocking._waiting import Latch, Spawn
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -69,9 +69,8 @@ class CredentialRefresher:
         for _ in range(2):
             joined, must_wait = yield from self._join(effect.rejected, home)
             if joined is not None and must_wait:
-                ticket = joined.join()
-                yield from WaitTurn(ticket, deadline.left())
-                if not ticket.called:
+                is_finished = yield from joined.wait_open(deadline.left())
+                if not is_finished:
                     waited = f"no credentials within {effect.timeout or 0.0:.3g} s"
                     raise CredentialsError(f"{waited}: they are still being fetched")
                 self._take_up_outcome(joined)
