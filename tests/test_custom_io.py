@@ -241,7 +241,7 @@ def test_adapters_take_no_io(kind: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_client_over_a_custom_io_is_not_pickled(kind: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match="'io' is a HttpClientIO cannot be pickled"):
+    with pytest.raises(TypeError, match="HttpClientIO as 'io' cannot be pickled"):
         pickle.dumps(kind(io=HttpClientIO(), region="us-east-1"))
 
 

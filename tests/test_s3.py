@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 import smruntime_core as sm
-from smruntime_core.conversation._clock_skew import LARGEST, ClockSkew
+from smruntime_core.conversation._clock_skew import MAX_CORRECTION, ClockSkew
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import MAX_FAILURES, ObjectReader, ObjectWriter
 from smruntime_core.effects import Effect, Flow, GetCredentials, Measure, Send, Sleep
@@ -152,6 +152,12 @@ def test_region_of_another_partition_is_not_learned(region: str) -> None:
     assert flow.raises(sm.ServiceError).code == "PermanentRedirect"
 
 
+def test_region_named_by_a_url_is_not_replaced() -> None:
+    elsewhere = s3_error(301, "PermanentRedirect", ("x-amz-bucket-region", "us-west-2"))
+    flow = read(make_reader(), f"https://{HOST}/k", [CREDENTIALS, elsewhere])
+    assert flow.raises(sm.ServiceError).code == "PermanentRedirect"
+
+
 def test_nothing_is_learned_from_an_unsigned_response() -> None:
     skew, reader = ClockSkew(), make_reader()
     reader._skew = skew
@@ -186,7 +192,7 @@ def test_clock_is_not_corrected_beyond_its_bound() -> None:
     flow = read(make_reader(CONFIG, clock, skew), LOCATION, [CREDENTIALS, skewed])
     assert flow.raises(sm.ServiceError).code == "RequestTimeTooSkewed"
     assert skew.seconds == 0
-    assert LARGEST < 2.0e9
+    assert MAX_CORRECTION < 2.0e9
 
 
 def test_request_is_signed_again_after_waiting_for_a_connection() -> None:

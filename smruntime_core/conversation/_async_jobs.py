@@ -17,14 +17,14 @@ from ..values._http import MAX_ERROR_BODY
 from ._deadline import Deadline
 
 FIRST_WAIT: Final = 0.5
-GROWTH: Final = 1.5
+WAIT_GROWTH: Final = 1.5
 LONGEST_WAIT: Final = 10.0
 MAX_MESSAGE: Final = 64 * 1024  # characters of a failure that become the error's message
 
-T = TypeVar("T")
+ObjectT = TypeVar("ObjectT")
 
 
-def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
+def fetch_object(location: str, deadline: Deadline) -> Flow[bytes | None]:
     """Have the caller's function read the object; it has a deadline of its own."""
     return (yield from Fetch(location))
 
@@ -32,7 +32,7 @@ def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
 def wait_for_result(
     accepted: InvokeEndpointAsyncOutput,
     deadline: Deadline,
-    look: Callable[[str, Deadline], Flow[bytes | None]] = fetched,
+    look: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
 ) -> Flow[bytes]:
     """Return the model's answer to an accepted invocation; `look` reads an object, None if absent.
 
@@ -41,22 +41,22 @@ def wait_for_result(
     Every `DispatchFailure` says `answered`, since the invocation was accepted.
     """
     output_location = _output_location(accepted)
-    wait = FIRST_WAIT
+    next_wait = FIRST_WAIT
     while True:
-        answer = yield from _look(look(output_location, deadline), accepted, deadline)
-        if answer is not None:
-            return answer
-        failure = None
+        answer_body = yield from _look_once(look(output_location, deadline), accepted, deadline)
+        if answer_body is not None:
+            return answer_body
+        failure_body = None
         if accepted.failure_location is not None:
-            reading = look(accepted.failure_location, deadline)
-            failure = yield from _look(reading, accepted, deadline)
-        if failure is not None:
-            raise _model_error(accepted, failure)
+            object_flow = look(accepted.failure_location, deadline)
+            failure_body = yield from _look_once(object_flow, accepted, deadline)
+        if failure_body is not None:
+            raise _model_error(accepted, failure_body)
         if deadline.passed_in(0.0):
             raise _not_there_yet(accepted)
-        left = deadline.left()
-        yield from Sleep(wait if left is None else min(wait, left))
-        wait = min(wait * GROWTH, LONGEST_WAIT)
+        seconds_left = deadline.left()
+        yield from Sleep(next_wait if seconds_left is None else min(next_wait, seconds_left))
+        next_wait = min(next_wait * WAIT_GROWTH, LONGEST_WAIT)
 
 
 def is_done(
@@ -69,7 +69,7 @@ def is_done(
     for location in locations:
         if location is None:
             continue
-        if (yield from _look(exists(location, deadline), accepted, deadline)):
+        if (yield from _look_once(exists(location, deadline), accepted, deadline)):
             return True
     return False
 
@@ -81,46 +81,53 @@ def _output_location(accepted: InvokeEndpointAsyncOutput) -> str:
     return accepted.output_location
 
 
-def _look(reading: Flow[T], accepted: InvokeEndpointAsyncOutput, deadline: Deadline) -> Flow[T]:
-    """Run `reading`; its failures are about an invocation that was accepted.
+def _look_once(
+    object_flow: Flow[ObjectT], accepted: InvokeEndpointAsyncOutput, deadline: Deadline
+) -> Flow[ObjectT]:
+    """Run `object_flow`; its failures are about an invocation that was accepted.
 
     The last look begins when little or no time is left, so its timeout means: not there yet.
     """
     try:
-        return (yield from reading)
+        return (yield from object_flow)
     except DispatchFailure as failure:
         if failure.kind == "timeout" and deadline.passed_in(0.0):
             raise _not_there_yet(accepted) from None
-        raise _unread(failure, accepted) from failure
+        raise _as_answered(failure, accepted) from failure
 
 
-def _unread(failure: DispatchFailure, accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
+def _as_answered(failure: DispatchFailure, accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
     """Return `failure` of a look as one of an invocation that was accepted."""
-    reason = str(failure.args[0]).removesuffix(
+    original_reason = str(failure.args[0]).removesuffix(
         f" ({failure.kind} in phase {failure.phase}, {failure.delivery.replace('_', ' ')})"
     )
-    unread = DispatchFailure(
-        f"the answer cannot be read: {reason}",
+    read_failure = DispatchFailure(
+        f"the answer cannot be read: {original_reason}",
         kind=failure.kind,
         phase=failure.phase,
         delivery="answered",
         status=failure.status,
     )
-    unread.hint = failure.hint
-    return unread.about(accepted.metadata)
+    read_failure.hint = failure.hint
+    return read_failure.about(accepted.metadata)
 
 
 def _not_there_yet(accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
-    name = accepted.inference_id or "the invocation"
-    message = f"neither answer nor failure of {name} is there yet; wait again"
+    invocation_name = accepted.inference_id or "the invocation"
+    message = f"neither answer nor failure of {invocation_name} is there yet; wait again"
     failure = DispatchFailure(message, kind="timeout", phase="body", delivery="answered")
     return failure.about(accepted.metadata)
 
 
 def _model_error(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
     """Return the error that a failure object describes, as a synchronous call would raise it."""
-    cut = body[:MAX_ERROR_BODY]
-    text = cut[:MAX_MESSAGE].decode("utf-8", "replace").strip()
-    error = ModelError(text, body=cut, truncated=len(cut) < len(body), metadata=accepted.metadata)
-    error.read_message()
-    return error
+    stored_body = body[:MAX_ERROR_BODY]
+    failure_text = stored_body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
+    model_error = ModelError(
+        failure_text,
+        body=stored_body,
+        truncated=len(stored_body) < len(body),
+        metadata=accepted.metadata,
+    )
+    model_error.read_message()
+    return model_error

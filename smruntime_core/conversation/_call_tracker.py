@@ -52,41 +52,51 @@ class CallTracker(Deadline):
         self.invocation: str = invocation
         self._observe = observe
         self._operation = operation
-        self._began = clock.monotonic()
+        self._call_began = clock.monotonic()
         if observe is not None:
-            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            request_path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
             observe(
-                RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body))
+                RequestBuilt(
+                    self._operation_name,
+                    invocation,
+                    request.method,
+                    f"/{request_path}",
+                    len(request.body),
+                )
             )
 
     @property
-    def _name(self) -> str:
+    def _operation_name(self) -> str:
         return type(self._operation).__name__
 
     @property
     def seconds(self) -> float:
         """Seconds since the call began."""
-        return self._clock.monotonic() - self._began
+        return self._clock.monotonic() - self._call_began
 
-    def start_attempt(self, limit: int) -> tuple[int, int]:
+    def start_attempt(self, attempt_limit: int) -> tuple[int, int]:
         """Begin an attempt; return its number and how many there may be."""
         self._attempt_began = self._clock.monotonic()
-        number = len(self.attempts) + 1
-        limit = max(limit, number)
+        attempt_number = len(self.attempts) + 1
+        attempt_limit = max(attempt_limit, attempt_number)
         if self._observe is not None:
-            self._observe(AttemptStarted(self._name, self.invocation, number, limit))
+            self._observe(
+                AttemptStarted(self._operation_name, self.invocation, attempt_number, attempt_limit)
+            )
             self.notify = self._receive_first_byte
-        return number, limit
+        return attempt_number, attempt_limit
 
     def _receive_first_byte(self) -> None:
         if self._observe is not None:
             seconds = self._clock.monotonic() - self._attempt_began
-            self._observe(FirstByte(self._name, self.invocation, len(self.attempts) + 1, seconds))
+            self._observe(
+                FirstByte(self._operation_name, self.invocation, len(self.attempts) + 1, seconds)
+            )
 
-    def receive_piece(self, size: int) -> None:
+    def receive_piece(self, byte_count: int) -> None:
         """Note that `size` bytes of a streamed response have arrived."""
         if self._observe is not None:
-            self._observe(PieceReceived(self._name, self.invocation, size))
+            self._observe(PieceReceived(self._operation_name, self.invocation, byte_count))
 
     def answered(self, response: Response) -> tuple[Attempt, ...]:
         """Return all attempts, the last answered by `response`, which has not been parsed yet."""
@@ -114,11 +124,17 @@ class CallTracker(Deadline):
     def _end_attempt(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         if self._observe is not None:
-            outcome, seconds, _, status, request_id = attempts[-1]
-            count = len(attempts)
+            ended_as, seconds, _, status, request_id = attempts[-1]
+            attempt_count = len(attempts)
             self._observe(
                 AttemptEnded(
-                    self._name, self.invocation, count, outcome, seconds, status, request_id
+                    self._operation_name,
+                    self.invocation,
+                    attempt_count,
+                    ended_as,
+                    seconds,
+                    status,
+                    request_id,
                 )
             )
 
@@ -126,12 +142,20 @@ class CallTracker(Deadline):
         """Note that another attempt follows after a pause."""
         self.waited = decision.delay or 0.0
         if self._observe is not None and decision.delay is not None:
-            self._observe(Waiting(self._name, self.invocation, decision.delay, decision.reason))
+            self._observe(
+                Waiting(self._operation_name, self.invocation, decision.delay, decision.reason)
+            )
 
     def end(self, failure: SmRuntimeError | None = None) -> None:
         """Note that the call is over; `failure` is the reason if there was no attempt."""
         if self._observe is not None:
-            last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
+            last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__
             self._observe(
-                CallEnded(self._name, self.invocation, last, len(self.attempts), self.seconds)
+                CallEnded(
+                    self._operation_name,
+                    self.invocation,
+                    last_outcome,
+                    len(self.attempts),
+                    self.seconds,
+                )
             )

@@ -8,7 +8,7 @@ The service refuses a signature that is more than five minutes from its own time
 A correction is learned only from the refusal of a signed request that a wrong clock explains, and
 only if `Date` is more than four minutes outside [sent, received] (less does no harm, and `Date` has
 whole seconds). It is never learned from a response that a cache has kept (`Age`) or that took too
-long, and never exceeds `LARGEST`. If `Date` is inside, the clock is right: a signature that was
+long, and never exceeds `MAX_CORRECTION`. If `Date` is inside, the clock is right: a signature that was
 refused all the same was too old when it arrived, so signing again is enough.
 """
 
@@ -19,10 +19,10 @@ from typing import Final
 from ..errors import ServiceError
 from ..values._dates import parse_http_date
 
-THRESHOLD: Final = 240.0
-SLOWEST: Final = 900.0
-LARGEST: Final = 60 * 365 * 86_400.0  # a clock without a battery starts in 1970
-CODES: Final = frozenset(
+MIN_CORRECTION: Final = 240.0
+MAX_EXCHANGE: Final = 900.0
+MAX_CORRECTION: Final = 60 * 365 * 86_400.0  # a clock without a battery starts in 1970
+SKEW_CODES: Final = frozenset(
     (
         "AuthFailure",
         "InvalidSignatureException",
@@ -43,24 +43,28 @@ class ClockSkew:
     def __init__(self) -> None:
         self.seconds: float = 0.0
 
-    def learn(self, refusal: ServiceError, sent: float, received: float) -> bool:
+    def learn(self, refusal: ServiceError, signed_at: float, received_at: float) -> bool:
         """Correct the clock if `refusal` shows that it is off; return whether to sign once more.
 
-        `sent` (when the request was signed) and `received` are readings of the uncorrected clock.
+        `signed_at` and `received_at` are readings of the uncorrected clock.
         """
-        if refusal.code not in CODES:
+        if refusal.code not in SKEW_CODES:
             return False
-        fields = {name.lower(): value for name, value in refusal.metadata.headers}
-        date = parse_http_date(fields.get("date", ""))
-        if date is None or "age" in fields or received < sent:
+        header_fields = {name.lower(): value for name, value in refusal.metadata.headers}
+        server_date = parse_http_date(header_fields.get("date", ""))
+        if server_date is None or "age" in header_fields or received_at < signed_at:
             return False
-        late, early = date - (received + self.seconds), (sent + self.seconds) - date
-        if late <= 1 and early <= 1:
-            return received - sent > THRESHOLD
-        if max(late, early) <= THRESHOLD or received - sent > SLOWEST:
+        seconds_late = server_date - (received_at + self.seconds)
+        seconds_early = (signed_at + self.seconds) - server_date
+        if seconds_late <= 1 and seconds_early <= 1:
+            return received_at - signed_at > MIN_CORRECTION
+        if (
+            max(seconds_late, seconds_early) <= MIN_CORRECTION
+            or received_at - signed_at > MAX_EXCHANGE
+        ):
             return False
-        correction = date - (sent + received) / 2
-        if abs(correction) > LARGEST:
+        correction = server_date - (signed_at + received_at) / 2
+        if abs(correction) > MAX_CORRECTION:
             return False
-        self.seconds = 0.0 if abs(correction) <= THRESHOLD else correction
+        self.seconds = 0.0 if abs(correction) <= MIN_CORRECTION else correction
         return True

@@ -25,12 +25,12 @@ class Deadline:
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self._clock = clock
-        self._end = None if seconds is None else clock.monotonic() + seconds
+        self._ends_at = None if seconds is None else clock.monotonic() + seconds
 
     def left(self) -> float | None:
         """Return the seconds left, 0 after the deadline; None means no limit."""
-        return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
+        return None if self._ends_at is None else max(0.0, self._ends_at - self._clock.monotonic())
 
     def passed_in(self, seconds: float) -> bool:
         """Return whether the deadline will have passed after that many more seconds."""
-        return self._end is not None and self._clock.monotonic() + seconds >= self._end
+        return self._ends_at is not None and self._clock.monotonic() + seconds >= self._ends_at

@@ -89,7 +89,9 @@ async def run_async(flow: Flow[ResultT], io: object) -> ResultT:
 def raise_if_missing(io: object, effect: Effect[object]) -> None:
     """Raise `TypeError` naming the method and the feature if `io` has no method for `effect`."""
     if not hasattr(io, effect.method):
-        given = getattr(io, "given", io)  # a client completes the IO that it was given
-        missing = f"{type(given).__name__} has no method {effect.method}()"
-        where = f"see smruntime_core.effects.{type(effect).__name__}"
-        raise TypeError(f"{missing}, which is needed for {effect.feature}: {where}") from None
+        given_io = getattr(io, "given", io)  # a client completes the IO that it was given
+        missing_method = f"{type(given_io).__name__} has no method {effect.method}()"
+        documentation = f"see smruntime_core.effects.{type(effect).__name__}"
+        raise TypeError(
+            f"{missing_method}, which is needed for {effect.feature}: {documentation}"
+        ) from None

@@ -16,8 +16,8 @@ from ._retries import RetryPolicy
 
 MAX_BODY: Final = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory
 
-_token = re.compile(f"[{TCHAR}]{{1,256}}").fullmatch
-_text = header_text(8192)
+_match_header_name = re.compile(f"[{TCHAR}]{{1,256}}").fullmatch
+_header_value_rule = header_text(8192)
 # Written by this library: they frame the message, sign it, or identify the caller.
 RESERVED: Final = frozenset(
     (
@@ -53,7 +53,7 @@ def _check_seconds(member: str, value: object) -> float:
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
-def _check_size(member: str, value: object) -> int | None:
+def _check_byte_count(member: str, value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ConstructionError(member, "a number of bytes, or None for no limit")
@@ -65,35 +65,38 @@ def _check_callable(member: str, value: object) -> Callable[[int, int], object]:
     raise ConstructionError(member, "a callable of two numbers")
 
 
-def _is_pair(value: object) -> bool:
+def _is_header_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
 
 
 def _check_headers(member: str, value: object) -> Headers:
     """Return header fields as pairs, checked by the rules for members."""
-    given = (
+    given_headers = (
         list(cast("Mapping[object, object]", value).items())
         if isinstance(value, Mapping)
         else value
     )
-    if not isinstance(given, list | tuple) or not all(
-        map(_is_pair, cast("Iterable[object]", given))
+    if not isinstance(given_headers, list | tuple) or not all(
+        map(_is_header_pair, cast("Iterable[object]", given_headers))
     ):
         raise ConstructionError(member, "a mapping of names to values, or pairs of them")
-    made: dict[str, tuple[str, str]] = {}
-    for name, text in cast("Iterable[tuple[object, object]]", given):
-        if not (isinstance(name, str) and _token(name)):
+    checked_headers: dict[str, tuple[str, str]] = {}
+    for header_name, header_value in cast("Iterable[tuple[object, object]]", given_headers):
+        if not (isinstance(header_name, str) and _match_header_name(header_name)):
             raise ConstructionError(
                 member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-"
             )
-        if name.lower() in RESERVED or name.lower() in made:
+        if header_name.lower() in RESERVED or header_name.lower() in checked_headers:
             raise ConstructionError(
                 member,
                 "each name once, and none that this library writes (such as host or authorization)",
-                f"{name} is not allowed",
+                f"{header_name} is not allowed",
             )
-        made[name.lower()] = name, _text.check(f"{member}[{name!r}]", text)
-    return tuple(made.values())
+        checked_headers[header_name.lower()] = (
+            header_name,
+            _header_value_rule.check(f"{member}[{header_name!r}]", header_value),
+        )
+    return tuple(checked_headers.values())
 
 
 class Options(Record, kw_only=True):
@@ -118,7 +121,7 @@ class Options(Record, kw_only=True):
     wait_for_capacity: float = field(default=0.0, check=_check_seconds)
     extra_headers: Headers = field(default=(), check=_check_headers, secret=True)
     progress: Progress | None = field(default=None, check=_check_callable)
-    max_body: int | None = field(default=MAX_BODY, check=_check_size)
+    max_body: int | None = field(default=MAX_BODY, check=_check_byte_count)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -145,8 +148,8 @@ def apply_changes(options: Options, changes: OptionChanges) -> Options:
 
     Raises `ConstructionError`, and `TypeError` for a name that is no option.
     """
-    for name in changes:
-        if name not in OptionChanges.__annotations__:
-            known = ", ".join(OptionChanges.__annotations__)
-            raise TypeError(f"there is no option {name!r}; there are {known}")
+    for option_name in changes:
+        if option_name not in OptionChanges.__annotations__:
+            known_options = ", ".join(OptionChanges.__annotations__)
+            raise TypeError(f"there is no option {option_name!r}; there are {known_options}")
     return options.replace(**changes)

@@ -53,8 +53,8 @@ class Recovery:
     fresh: bool = False
     rejected: Credentials | None = None
     _signed_again = False
-    _retries = 0
-    _waits = 0
+    _retry_count = 0
+    _capacity_waits = 0
 
     def __init__(self, options: Options, skew: ClockSkew, *, send_once: bool) -> None:
         self._options = options
@@ -67,26 +67,30 @@ class Recovery:
         `tokens` are left in the bucket; `draw` is a random number in [0, 1).
         """
         failure = failed.failure
-        repaired = self._repair(failure, failed) if isinstance(failure, ServiceError) else None
-        if repaired is not None:
-            return RetryDecision(None, 0, repaired)
-        unsent = isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"
-        if self._send_once and not unsent:
+        repair_reason = (
+            self._repair_signature(failure, failed) if isinstance(failure, ServiceError) else None
+        )
+        if repair_reason is not None:
+            return RetryDecision(None, 0, repair_reason)
+        never_sent = isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"
+        if self._send_once and not never_sent:
             return None
         if not self.fresh and was_closed_while_idle(failure, failed.received - failed.sent):
             self.fresh = True
             return RetryDecision(None, 0, "the kept connection was closed")
         if is_starting(failure):
-            left = self._options.wait_for_capacity - failed.seconds
-            if left > 0:
-                delay = min(left, capacity_delay(self._waits, draw))
-                self._waits += 1
+            seconds_left = self._options.wait_for_capacity - failed.seconds
+            if seconds_left > 0:
+                delay = min(seconds_left, capacity_delay(self._capacity_waits, draw))
+                self._capacity_waits += 1
                 return RetryDecision(delay, 0, "waiting for capacity")
-        self._retries += 1
-        retry = self._options.policy.plan(self._retries, failure, tokens, draw)
-        return retry and RetryDecision(retry.delay, retry.cost, outcome(failure))
+        self._retry_count += 1
+        planned_retry = self._options.policy.plan(self._retry_count, failure, tokens, draw)
+        return planned_retry and RetryDecision(
+            planned_retry.delay, planned_retry.cost, outcome(failure)
+        )
 
-    def _repair(self, failure: ServiceError, failed: FailedAttempt) -> str | None:
+    def _repair_signature(self, failure: ServiceError, failed: FailedAttempt) -> str | None:
         """Return what was wrong with the signature and is right now; each is repaired once."""
         if not self._signed_again and self._skew.learn(failure, failed.sent, failed.received):
             self._signed_again = True

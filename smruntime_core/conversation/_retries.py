@@ -46,7 +46,7 @@ CAPACITY_FIRST_WAIT: Final = 1.0
 CAPACITY_LONGEST_WAIT: Final = 15.0
 CONTAINER_UNAVAILABLE: Final = frozenset((0, 429, 502, 503, 504))
 
-_whole_number = re.compile(r"[0-9]{1,12}").fullmatch
+_match_whole_number = re.compile(r"[0-9]{1,12}").fullmatch
 
 
 def _check_attempts(member: str, value: object) -> int:
@@ -100,12 +100,12 @@ class RetryPolicy(Record):
         """
         if attempt >= self.max_attempts or not self.retryable(failure):
             return None
-        throttled = _is_throttling(failure)
-        cost = self.throttling_cost if throttled else self.retry_cost
+        is_throttled = _is_throttling(failure)
+        cost = self.throttling_cost if is_throttled else self.retry_cost
         if tokens < cost:
             return None
-        base = self.throttling_delay if throttled else self.base_delay
-        delay = draw * min(base * 2.0 ** min(attempt - 1, 64), self.max_delay)
+        first_delay = self.throttling_delay if is_throttled else self.base_delay
+        delay = draw * min(first_delay * 2.0 ** min(attempt - 1, 64), self.max_delay)
         return Retry(_requested_delay(failure, delay), cost)
 
     def retryable(self, failure: SmRuntimeError) -> bool:
@@ -127,10 +127,14 @@ def _container_was_unavailable(failure: ServiceError) -> bool:
 
 def _requested_delay(failure: SmRuntimeError, delay: float) -> float:
     """Return `delay`, or what the server asks for: no less than that, and not much more."""
-    for name, value in failure.metadata.headers:
-        if name.lower() in ("x-amz-retry-after", "retry-after") and _whole_number(value):
-            requested = int(value) / (1000 if name.lower() == "x-amz-retry-after" else 1)
-            return min(max(requested, delay), delay + MAX_EXTRA_DELAY)
+    for header_name, header_value in failure.metadata.headers:
+        if header_name.lower() in ("x-amz-retry-after", "retry-after") and _match_whole_number(
+            header_value
+        ):
+            requested_delay = int(header_value) / (
+                1000 if header_name.lower() == "x-amz-retry-after" else 1
+            )
+            return min(max(requested_delay, delay), delay + MAX_EXTRA_DELAY)
     return delay
 
 
@@ -157,8 +161,8 @@ def is_starting(failure: SmRuntimeError) -> bool:
 
 def capacity_delay(waits: int, draw: float) -> float:
     """Return seconds to wait for a starting model after `waits` waits, with some jitter."""
-    longest = min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT)
-    return longest * (0.75 + draw / 4)
+    longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT)
+    return longest_wait * (0.75 + draw / 4)
 
 
 def _is_throttling(failure: SmRuntimeError) -> bool:

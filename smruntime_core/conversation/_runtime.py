@@ -92,19 +92,19 @@ class Runtime:
         self.options: Options = Options(retries=retries)
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
-        self._url = config.url
+        self._endpoint_url = config.url
         self._scope = config.scope
         self._clock = clock
         self._random = random
         self._observe = observe
         self._user_agent = ("user-agent", user_agent(app_id))
-        self._id = _uuid_prefix(random)
+        self._invocation_prefix = _uuid_prefix(random)
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a copy with other `Options`, which shares retry tokens and clock correction."""
-        made = copy.copy(self)
-        made.options = apply_changes(self.options, changes)
-        return made
+        changed_copy = copy.copy(self)
+        changed_copy.options = apply_changes(self.options, changes)
+        return changed_copy
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
         """Return the flow of one call, which returns the output.
@@ -112,28 +112,28 @@ class Runtime:
         It raises the failure of the last attempt. Outputs and errors list every attempt in
         `metadata.attempts`. No pause exceeds the timeout.
         """
-        return self._attempts(operation, self._exchange)
+        return self._run_attempts(operation, self._exchange_whole)
 
     def stream(self, operation: StreamingOperation[OutputT]) -> Flow[Stream[OutputT]]:
         """Return the flow of one call up to the head of its response, which returns a stream.
 
         It raises like `call`. Nothing is retried once the response has begun.
         """
-        return self._attempts(operation, self._open)
+        return self._run_attempts(operation, self._open_stream)
 
-    def _attempts(
+    def _run_attempts(
         self, operation: OperationT, exchange: Exchange[OperationT, ResultT]
     ) -> Flow[ResultT]:
         """Build, then sign and exchange until that succeeds or the failure is final."""
-        request = self._build(operation)
+        request = self._build_request(operation)
         body: object = request.body
         if isinstance(body, Source):
             request = request.with_body((yield from Measure(body)))
         payload_hash = hash_payload(request.body)
-        tracker = self._track(operation, request)
+        tracker = self._track_call(operation, request)
         recovery = Recovery(self.options, self.skew, send_once=operation.send_once)
         failure: SmRuntimeError | None = None
-        reward: float = FIRST_TRY_REWARD
+        token_reward: float = FIRST_TRY_REWARD
         while True:
             try:
                 credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
@@ -143,82 +143,101 @@ class Runtime:
             if failure is not None and credentials == recovery.rejected:
                 tracker.end()
                 raise failure  # there are no other credentials
-            signed = self._sign(request, credentials, payload_hash, tracker)
+            signed_request = self._sign_attempt(request, credentials, payload_hash, tracker)
             try:
-                result = yield from exchange(operation, signed, tracker, recovery.fresh)
+                result = yield from exchange(operation, signed_request, tracker, recovery.fresh)
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
-                self.tokens.give(reward)
+                self.tokens.give(token_reward)
                 _notify_success(tracker, result)
                 return result
             received = self._clock.time()
             failed = FailedAttempt(
-                failure, credentials, signed.signed_at, received, tracker.seconds
+                failure, credentials, signed_request.signed_at, received, tracker.seconds
             )
-            reward = (yield from self._recover(failed, recovery, tracker)) or FIRST_TRY_REWARD
+            token_reward = (
+                yield from self._wait_for_retry(failed, recovery, tracker)
+            ) or FIRST_TRY_REWARD
 
-    def _build(self, operation: Operation[Output]) -> Request:
+    def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
-        request = operation.request(self._url)
-        extra = self.options.extra_headers
-        return _with_headers(request, extra, operation) if extra else request
+        request = operation.request(self._endpoint_url)
+        extra_headers = self.options.extra_headers
+        return _with_headers(request, extra_headers, operation) if extra_headers else request
 
-    def _track(self, operation: Operation[Output], request: Request) -> CallTracker:
-        invocation = f"{self._id}{int(self._random() * 9e11) + 10**11}"
+    def _track_call(self, operation: Operation[Output], request: Request) -> CallTracker:
+        invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"
         timeout = self.options.timeout
-        limit = self.config.timeouts.total if timeout is None else timeout
-        return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
+        time_limit = self.config.timeouts.total if timeout is None else timeout
+        return CallTracker(self._observe, operation, request, invocation, self._clock, time_limit)
 
-    def _sign(
+    def _sign_attempt(
         self, request: Request, credentials: Credentials, payload_hash: str, tracker: CallTracker
     ) -> SignedRequest:
         """Return the request of one attempt.
 
         The headers that number the attempt are not signed, since a proxy may change them.
         """
-        host = self.config.signing_host
-        to_sign = request
-        if host is not None:
-            to_sign = request.replace(headers=(*request.headers, ("host", host)))
-        number, limit = tracker.start_attempt(self.options.retries.max_attempts)
+        signing_host = self.config.signing_host
+        unsigned_request = request
+        if signing_host is not None:
+            unsigned_request = request.replace(headers=(*request.headers, ("host", signing_host)))
+        attempt_number, attempt_limit = tracker.start_attempt(self.options.retries.max_attempts)
 
         def sign_at(moment: float) -> Request:
-            now, left = moment + self.skew.seconds, tracker.left()
-            signature = sign(to_sign, credentials, self._scope, now=now, payload_hash=payload_hash)
-            ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-            call = "amz-sdk-invocation-id", tracker.invocation
-            attempt = "amz-sdk-request", f"{ttl}attempt={number}; max={limit}"
-            headers = (*request.headers, *signature.headers, self._user_agent, call, attempt)
+            signing_time, seconds_left = moment + self.skew.seconds, tracker.left()
+            signature = sign(
+                unsigned_request,
+                credentials,
+                self._scope,
+                now=signing_time,
+                payload_hash=payload_hash,
+            )
+            time_to_live = (
+                "" if seconds_left is None else f"ttl={stamp(signing_time + seconds_left)}; "
+            )
+            invocation_header = "amz-sdk-invocation-id", tracker.invocation
+            attempt_header = (
+                "amz-sdk-request",
+                f"{time_to_live}attempt={attempt_number}; max={attempt_limit}",
+            )
+            headers = (
+                *request.headers,
+                *signature.headers,
+                self._user_agent,
+                invocation_header,
+                attempt_header,
+            )
             return Request(request.method, request.url, headers, request.body)
 
         return SignedRequest(self._clock, sign_at)
 
-    def _exchange(
+    def _exchange_whole(
         self,
         operation: Operation[OutputT],
-        signed: SignedRequest,
+        signed_request: SignedRequest,
         tracker: CallTracker,
         fresh: bool,
     ) -> Flow[OutputT]:
         """Send, and parse the whole response."""
         options = self.options
         response = yield from Send(
-            signed.request,
+            signed_request.request,
             tracker.left(),
             self.config.timeouts,
             fresh,
             tracker.notify,
             options.progress,
             options.max_body,
-            renew=signed.renew,
+            renew=signed_request.renew,
         )
         return operation.parse(response, attempts=tracker.answered(response))
 
-    def _open(
+    def _open_stream(
         self,
         operation: StreamingOperation[OutputT],
-        signed: SignedRequest,
+        signed_request: SignedRequest,
         tracker: CallTracker,
         fresh: bool,
     ) -> Flow[Stream[OutputT]]:
@@ -227,27 +246,32 @@ class Runtime:
         from ._stream import Stream, first_event
 
         timeouts = self.config.timeouts
-        opened = yield from Open(
-            signed.request,
+        opened_response = yield from Open(
+            signed_request.request,
             tracker.left(),
             timeouts,
             fresh,
             tracker.notify,
             self.options.progress,
-            renew=signed.renew,
+            renew=signed_request.renew,
         )
-        parser, head = ResponseParser(operation), Response(opened.status, opened.headers)
+        parser, response_head = (
+            ResponseParser(operation),
+            Response(opened_response.status, opened_response.headers),
+        )
         try:
-            parser.receive_head(head, attempts=tracker.answered(head))
-            if not 200 <= opened.status < 300:
-                yield from _read_error(parser, opened.body, tracker, timeouts)
+            parser.receive_head(response_head, attempts=tracker.answered(response_head))
+            if not 200 <= opened_response.status < 300:
+                yield from _receive_error_body(parser, opened_response.body, tracker, timeouts)
             output = cast("OutputT", first_event(parser).output)
         except BaseException:
-            opened.body.abort()
+            opened_response.body.abort()
             raise
-        return Stream(output, opened.body, parser, tracker, timeouts, tracker.receive_piece)
+        return Stream(
+            output, opened_response.body, parser, tracker, timeouts, tracker.receive_piece
+        )
 
-    def _recover(
+    def _wait_for_retry(
         self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker
     ) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
@@ -282,38 +306,42 @@ def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> No
         raise
 
 
-def _with_headers(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
+def _with_headers(
+    request: Request, extra_headers: Headers, operation: Operation[Output]
+) -> Request:
     """Return `request` with extra headers; raise `ConstructionError` for one that is a member."""
-    known = {wire_name.lower(): name for name, wire_name in operation._table.header_names.items()}
-    names = [name for name, _ in extra if name.lower() in known]
-    if names:
-        raise ConstructionError(
-            "extra_headers",
-            f"headers that no member sets: pass {known[names[0].lower()]}= instead of {names[0]}",
-        )
-    return request.replace(headers=request.headers + extra)
+    member_names = {
+        wire_name.lower(): name for name, wire_name in operation._table.header_names.items()
+    }
+    conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
+    if conflicting_names:
+        header = conflicting_names[0]
+        remedy = f"pass {member_names[header.lower()]}= instead of {header}"
+        raise ConstructionError("extra_headers", f"headers that no member sets: {remedy}")
+    return request.replace(headers=request.headers + extra_headers)
 
 
 def _uuid_prefix(draw: Callable[[], float]) -> str:
     """Return a random UUID (RFC 9562 section 5.4) without its last twelve digits."""
-    digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
-    variant = "89ab"[int(digits[15], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{variant}{digits[16:19]}-"
+    random_digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
+    variant_digit = "89ab"[int(random_digits[15], 16) & 3]
+    first, second, third = random_digits[:8], random_digits[8:12], random_digits[12:15]
+    return f"{first}-{second}-4{third}-{variant_digit}{random_digits[16:19]}-"
 
 
-def _read_error(
-    parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts
+def _receive_error_body(
+    parser: ResponseParser, body: ResponseBody, deadline: Deadline, timeouts: Timeouts
 ) -> Flow[None]:
     """Receive the body of an error, up to `MAX_ERROR_BODY` bytes or until it breaks off."""
-    received, truncated = 0, False
-    while received <= MAX_ERROR_BODY:
+    received_size, is_truncated = 0, False
+    while received_size <= MAX_ERROR_BODY:
         try:
-            data = yield from Receive(body, deadline.left(), phases)
+            received_data = yield from Receive(body, deadline.left(), timeouts)
         except DispatchFailure:
-            truncated = True
+            is_truncated = True
             break
-        if not data:
+        if not received_data:
             break
-        received += len(data)
-        parser.receive_data(data)
-    parser.receive_eof(truncated=truncated)
+        received_size += len(received_data)
+        parser.receive_data(received_data)
+    parser.receive_eof(truncated=is_truncated)

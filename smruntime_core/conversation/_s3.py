@@ -21,7 +21,7 @@ from ..metadata import Metadata
 from ..signing import S3, hash_payload, sign
 from ..values._bodies import STREAMED, Source
 from ..values._credentials import Credentials, Scope
-from ..values._http import Headers, Request, Response
+from ..values._http import Headers, Request, Response, by_name
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._locations import Location, locate
@@ -30,8 +30,8 @@ from ._signed_request import SignedRequest
 
 MAX_FAILURES: Final = 5
 MAX_MESSAGE: Final = 4096  # characters of an error's message
-_ABSENT: Final = ("NoSuchKey", "404")
-_EXPIRED: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+_ABSENT_CODES: Final = ("NoSuchKey", "404")
+_EXPIRED_CODES: Final = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 _FIRST_BYTE: Final = ("range", "bytes=0-0")
 _EMPTY_OBJECT: Final = 416  # there is no first byte
 
@@ -48,70 +48,86 @@ class ObjectRequests:
         self._max_body = max_body
         self._region: str = config.region
 
-    def _exchange(
-        self, location: str, unsigned: Request, deadline: Deadline, accepted: tuple[int, ...]
+    def _exchange_object(
+        self,
+        location: str,
+        unsigned_request: Request,
+        deadline: Deadline,
+        accepted_statuses: tuple[int, ...],
     ) -> Flow[Response]:
-        """Send `unsigned` for the object at `location`; raise `ServiceError` for another status."""
+        """Send a request for the object at `location`; raise `ServiceError` for another status."""
         credentials: Credentials | None = None
         repaired: set[str] = set()
         while True:
-            found = locate(location, self._config, self._region)
-            if found.access == "signed" and credentials is None:
+            found_location = locate(location, self._config, self._region)
+            is_signed = found_location.access == "signed"
+            if is_signed and credentials is None:
                 credentials = yield from GetCredentials(deadline.left())
-            signed = self._sign(unsigned.replace(url=found.url), credentials)
-            response = yield from self._send(signed, found, deadline)
-            if response.status in accepted:
+            signed_request = self._sign_request(
+                unsigned_request.replace(url=found_location.url), credentials if is_signed else None
+            )
+            response = yield from self._send_signed(signed_request, found_location, deadline)
+            if response.status in accepted_statuses:
                 return response
-            refusal = _refusal(response)
-            cause = None
-            if found.access == "signed":
-                cause = self._repair(refusal, signed.signed_at)
-            if cause is None or cause in repaired:
+            refusal, repair_cause = _service_error(response), None
+            if is_signed:
+                repair_cause = self._repair_request(refusal, location, signed_request.signed_at)
+            if repair_cause is None or repair_cause in repaired:
                 raise refusal
-            repaired.add(cause)
-            if cause == "credentials":
+            repaired.add(repair_cause)
+            if repair_cause == "credentials":
                 credentials = yield from GetCredentials(deadline.left(), credentials)
 
-    def _sign(self, unsigned: Request, credentials: Credentials | None) -> SignedRequest:
-        payload_hash, scope = hash_payload(unsigned.body), Scope(self._region, "s3")
+    def _sign_request(
+        self, unsigned_request: Request, credentials: Credentials | None
+    ) -> SignedRequest:
+        payload_hash, signing_scope = hash_payload(unsigned_request.body), Scope(self._region, "s3")
 
         def sign_at(moment: float) -> Request:
-            now = moment + self._skew.seconds
+            signing_time = moment + self._skew.seconds
             signature = sign(
-                unsigned, credentials, scope, now=now, payload_hash=payload_hash, dialect=S3
+                unsigned_request,
+                credentials,
+                signing_scope,
+                now=signing_time,
+                payload_hash=payload_hash,
+                dialect=S3,
             )
-            return unsigned.replace(headers=(*unsigned.headers, *signature.headers))
+            return unsigned_request.replace(headers=(*unsigned_request.headers, *signature.headers))
 
         return SignedRequest(self._clock, sign_at)
 
-    def _send(self, signed: SignedRequest, found: Location, deadline: Deadline) -> Flow[Response]:
+    def _send_signed(
+        self, signed_request: SignedRequest, found_location: Location, deadline: Deadline
+    ) -> Flow[Response]:
         return (
             yield from Send(
-                signed.request,
+                signed_request.request,
                 deadline.left(),
                 self._config.timeouts,
                 max_body=self._max_body,
-                public=found.access == "public",
-                renew=signed.renew,
+                public=found_location.access == "public",
+                renew=signed_request.renew,
             )
         )
 
-    def _repair(self, refusal: ServiceError, signed_at: float) -> str | None:
+    def _repair_request(self, refusal: ServiceError, location: str, signed_at: float) -> str | None:
         """Return what was wrong with a signed request and is right for the next one."""
-        headers = {name.lower(): value for name, value in refusal.metadata.headers}
-        region = headers.get("x-amz-bucket-region", self._region)
-        if region != self._region and _in_same_partition(region, self._config.region):
+        region = by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
+        named_by_url = not location.startswith("s3://")
+        known_region = self._config.region
+        if region != self._region and not named_by_url and _in_same_partition(region, known_region):
             self._region = region
             return "region"
         if self._skew.learn(refusal, signed_at, self._clock.time()):
             return "clock"
-        return "credentials" if refusal.code in _EXPIRED else None
+        return "credentials" if refusal.code in _EXPIRED_CODES else None
 
 
 class ObjectReader(ObjectRequests):
     """Reads the objects that one caller waits for."""
 
-    _failures = 0
+    _failure_count = 0
 
     def get(self, location: str, deadline: Deadline) -> Flow[bytes | None]:
         """Return the object at `location` (an s3:// or http(s) URL), None if there is none yet.
@@ -120,17 +136,19 @@ class ObjectReader(ObjectRequests):
         S3's code, `DispatchFailure` if S3 cannot be reached, `CredentialsError`.
         """
         try:
-            response = yield from self._exchange(location, Request("GET", ""), deadline, (200,))
+            response = yield from self._exchange_object(
+                location, Request("GET", ""), deadline, (200,)
+            )
         except (DispatchFailure, ServiceError) as failure:
-            if not _is_absent(failure):
-                self._failures += 1
-                exhausted = self._failures >= MAX_FAILURES or deadline.passed_in(0.0)
-                if exhausted or not _may_pass(failure):
+            if not _is_absent_object(failure):
+                self._failure_count += 1
+                is_exhausted = self._failure_count >= MAX_FAILURES or deadline.passed_in(0.0)
+                if is_exhausted or not _is_transient(failure):
                     raise
                 return None
-            self._failures = 0
+            self._failure_count = 0
             return None
-        self._failures = 0
+        self._failure_count = 0
         return response.body
 
     def exists(self, location: str, deadline: Deadline) -> Flow[bool]:
@@ -140,9 +158,11 @@ class ObjectReader(ObjectRequests):
         """
         first_byte = Request("GET", "", (_FIRST_BYTE,))
         try:
-            yield from self._exchange(location, first_byte, deadline, (200, 206, _EMPTY_OBJECT))
+            yield from self._exchange_object(
+                location, first_byte, deadline, (200, 206, _EMPTY_OBJECT)
+            )
         except ServiceError as failure:
-            if _is_absent(failure):
+            if _is_absent_object(failure):
                 return False
             raise
         return True
@@ -167,50 +187,64 @@ class ObjectWriter(ObjectRequests):
         """
         if locate(location, self._config, self._region).access != "signed":
             raise ConstructionError("location", "s3://bucket/key, or the URL of an object in S3")
-        content: object = STREAMED.check("body", body)
+        upload_body: object = STREAMED.check("body", body)
         headers: Headers = () if content_type is None else (("content-type", content_type),)
-        if isinstance(content, Source):
-            content = yield from Measure(content)
-        unsigned = Request("PUT", "", headers).with_body(content)
-        policy, attempt = retries.replace(resend=True), 0
+        if isinstance(upload_body, Source):
+            upload_body = yield from Measure(upload_body)
+        unsigned_request = Request("PUT", "", headers).with_body(upload_body)
+        retry_policy, attempt_number = retries.replace(resend=True), 0
         while True:
-            attempt += 1
+            attempt_number += 1
             try:
-                yield from self._exchange(location, unsigned, deadline, (200,))
+                yield from self._exchange_object(location, unsigned_request, deadline, (200,))
             except (DispatchFailure, ServiceError) as failure:
-                retry = policy.plan(attempt, failure, policy.capacity, 1.0)
-                if retry is None or deadline.passed_in(retry.delay):
+                planned_retry = retry_policy.plan(
+                    attempt_number, failure, retry_policy.capacity, 1.0
+                )
+                if planned_retry is None or deadline.passed_in(planned_retry.delay):
                     raise
-                yield from Sleep(retry.delay)
+                yield from Sleep(planned_retry.delay)
             else:
                 return location
 
 
-def _in_same_partition(region: str, known: str) -> bool:
-    """Return whether `region` is one of the partition of `known`."""
-    name = partition(known)[0]
-    pattern = next(pattern for found, pattern, *_ in PARTITIONS if found == name)
-    return re.fullmatch(pattern, region, re.ASCII) is not None
+def _in_same_partition(region: str, known_region: str) -> bool:
+    """Return whether `region` belongs to the partition of `known_region`."""
+    partition_name = partition(known_region)[0]
+    region_pattern = next(
+        region_pattern
+        for found_name, region_pattern, *_ in PARTITIONS
+        if found_name == partition_name
+    )
+    return re.fullmatch(region_pattern, region, re.ASCII) is not None
 
 
-def _is_absent(failure: DispatchFailure | ServiceError) -> bool:
-    return isinstance(failure, ServiceError) and failure.code in _ABSENT
+def _is_absent_object(failure: DispatchFailure | ServiceError) -> bool:
+    return isinstance(failure, ServiceError) and failure.code in _ABSENT_CODES
 
 
-def _may_pass(failure: DispatchFailure | ServiceError) -> bool:
+def _is_transient(failure: DispatchFailure | ServiceError) -> bool:
     return failure.retryable if isinstance(failure, ServiceError) else failure.kind != "tls"
 
 
-def _refusal(response: Response) -> ServiceError:
+def _service_error(response: Response) -> ServiceError:
     """Return the error in a response of S3: an XML document, or the status alone."""
-    text = response.body[: 64 * 1024].decode("utf-8", "replace")
-    code, message = (re.search(rf"<{name}>([^<]*)</{name}>", text) for name in ("Code", "Message"))
+    error_document = response.body[: 64 * 1024].decode("utf-8", "replace")
+    error_code, error_message = (
+        re.search(rf"<{header_name}>([^<]*)</{header_name}>", error_document)
+        for header_name in ("Code", "Message")
+    )
     request_id = next(
-        (value for name, value in response.headers if name.lower() == "x-amz-request-id"), None
+        (
+            header_value
+            for header_name, header_value in response.headers
+            if header_name.lower() == "x-amz-request-id"
+        ),
+        None,
     )
     return ServiceError(
-        message[1][:MAX_MESSAGE] if message else "",
-        code=code[1][:MAX_MESSAGE] if code else None,
+        error_message[1][:MAX_MESSAGE] if error_message else "",
+        code=error_code[1][:MAX_MESSAGE] if error_code else None,
         status=response.status,
         body=response.body,
         truncated=response.truncated,

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 OPENING_BODY: Final = b'{"requestType":"NEW_SESSION"}'
 CLOSING_BODY: Final = b'{"requestType":"CLOSE"}'
 
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
-_OPENED = rf"([^;\s]+)(?:\s*;\s*Expires=({_TIME}))?"
+_EXPIRY_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+_SESSION_HEADER = rf"([^;\s]+)(?:\s*;\s*Expires=({_EXPIRY_TIME}))?"
 
 
 class SessionId(Record):
@@ -37,11 +37,11 @@ class SessionId(Record):
     @classmethod
     def of(cls, output: InvokeEndpointOutput) -> SessionId:
         """Return the session that `output` names; raise `ResponseError` if it names none."""
-        found = re.fullmatch(_OPENED, output.new_session_id or "")
+        session_match = re.fullmatch(_SESSION_HEADER, output.new_session_id or "")
         try:
-            if found is None:
+            if session_match is None:
                 raise ValueError
-            return cls(found[1], _parse_time(found[2]))
+            return cls(session_match[1], _parse_time(session_match[2]))
         except ValueError:
             message = (
                 "no session was opened: the response names none in the form <id>; Expires=<time>"

@@ -13,7 +13,7 @@ from typing import Final
 from ..values._http import Request
 from ._deadline import Clock
 
-FRESH_FOR: Final = 1.0  # seconds: a signature has whole seconds
+MAX_SIGNATURE_AGE: Final = 1.0  # seconds: a signature has whole seconds
 
 
 class SignedRequest:
@@ -27,8 +27,8 @@ class SignedRequest:
 
     def renew(self) -> Request:
         """Return the request, signed again if its signature is older than a second."""
-        now = self._clock.time()
-        if not 0 <= now - self.signed_at < FRESH_FOR:
-            self.signed_at = now
-            self.request = self._sign_at(now)
+        current_time = self._clock.time()
+        if not 0 <= current_time - self.signed_at < MAX_SIGNATURE_AGE:
+            self.signed_at = current_time
+            self.request = self._sign_at(current_time)
         return self.request

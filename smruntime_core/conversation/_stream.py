@@ -62,12 +62,12 @@ class Stream(Generic[OutputT_co]):
         self._deadline = deadline
         self._timeouts = timeouts
         self._notify = notify
-        self._failure: SmRuntimeError | None = None
+        self._first_failure: SmRuntimeError | None = None
         self._is_receiving = False
-        self._part = b""  # being decoded, from `_offset` on
-        self._offset = 0
+        self._current_part = b""  # being decoded, from `_offset` on
+        self._part_offset = 0
         self._last_part_arrived = False
-        self._paused = False  # an iterator stopped although there was more
+        self._is_paused = False  # an iterator stopped although there was more
 
     @property
     def metadata(self) -> Metadata:
@@ -80,27 +80,27 @@ class Stream(Generic[OutputT_co]):
         Raises `DispatchFailure` if the response breaks off or the call's deadline passes,
         `TruncatedStream` if it was closed before its end.
         """
-        self._check()
+        self._raise_failure()
         if self._is_receiving:
             raise RuntimeError("this stream is being read already: use one reader per stream")
         self._is_receiving = True
         try:
-            if self._paused:
-                yield from self._pause()
+            if self._is_paused:
+                yield from self._let_others_run()
                 return
-            data = yield from Receive(self._body, self._deadline.left(), self._timeouts)
+            received_data = yield from Receive(self._body, self._deadline.left(), self._timeouts)
         except DispatchFailure as failure:
-            raise self._fail(failure) from None
+            raise self._record_failure(failure) from None
         finally:
             self._is_receiving = False
-        if data:
-            self._notify(len(data))
-            self._parser.receive_data(data)
+        if received_data:
+            self._notify(len(received_data))
+            self._parser.receive_data(received_data)
         else:
             self._parser.receive_eof()
 
-    def _pause(self) -> Flow[None]:
-        self._paused = False
+    def _let_others_run(self) -> Flow[None]:
+        self._is_paused = False
         if self._deadline.passed_in(0.0):
             raise DispatchFailure(
                 "the deadline of the call (timeout=, or timeouts.total) passed before all of its "
@@ -117,12 +117,12 @@ class Stream(Generic[OutputT_co]):
 
         Raises the error that ended the response.
         """
-        self._check()
-        next_event, limit = self._parser.next_event, self._limit()
-        if self._part:
-            rest = PayloadPart(self._part[self._offset :])
-            self._part, self._offset = b"", 0
-            yield rest
+        self._raise_failure()
+        next_event, call_deadline = self._parser.next_event, self._active_deadline()
+        if self._current_part:
+            remaining_part = PayloadPart(self._current_part[self._part_offset :])
+            self._current_part, self._part_offset = b"", 0
+            yield remaining_part
         try:
             for _ in range(MAX_EVENTS):
                 event = next_event()
@@ -131,25 +131,25 @@ class Stream(Generic[OutputT_co]):
                 if type(event) is ResponseEnded:
                     self.ended = True
                 yield event
-                if limit is not None and limit.passed_in(0.0):
+                if call_deadline is not None and call_deadline.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
-            raise self._fail(failure) from None
-        self._paused = True
+            raise self._record_failure(failure) from None
+        self._is_paused = True
 
-    def _limit(self) -> Deadline | None:
+    def _active_deadline(self) -> Deadline | None:
         """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
         return None if self._deadline.left() is None else self._deadline
 
-    def _check(self) -> None:
-        if self._failure is not None and not self.ended:
-            raise self._failure.with_traceback(None)
+    def _raise_failure(self) -> None:
+        if self._first_failure is not None and not self.ended:
+            raise self._first_failure.with_traceback(None)
 
-    def _fail(self, failure: SmRuntimeError) -> SmRuntimeError:
+    def _record_failure(self, failure: SmRuntimeError) -> SmRuntimeError:
         """Close the stream; return its first failure: closing it breaks a read in progress."""
-        self._failure = self._failure or failure.about(self.metadata)
+        self._first_failure = self._first_failure or failure.about(self.metadata)
         self._body.abort()
-        return self._failure
+        return self._first_failure
 
     def parts(self) -> Iterator[bytes]:
         """Yield the bytes of parts that have arrived."""
@@ -159,38 +159,40 @@ class Stream(Generic[OutputT_co]):
 
     def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
         """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
-        self._check()
-        next_event, limit = decoder.next_event, self._limit()
-        events, size, ended = 0, 0, False
+        self._raise_failure()
+        next_event, call_deadline = decoder.next_event, self._active_deadline()
+        events_yielded, bytes_read, decoder_ended = 0, 0, False
         try:
             while True:
-                while (item := next_event()) is not NEED_DATA:
-                    yield item
-                    events += 1
-                    if events == MAX_EVENTS or (limit is not None and limit.passed_in(0.0)):
-                        self._paused = True
+                while (decoded_item := next_event()) is not NEED_DATA:
+                    yield decoded_item
+                    events_yielded += 1
+                    if events_yielded == MAX_EVENTS or (
+                        call_deadline is not None and call_deadline.passed_in(0.0)
+                    ):
+                        self._is_paused = True
                         return
-                if ended:
+                if decoder_ended:
                     self.ended = True
                     return
-                if size >= MAX_BYTES:
-                    self._paused = True
+                if bytes_read >= MAX_BYTES:
+                    self._is_paused = True
                     return
-                piece = self._piece(MAX_BYTES - size)
+                piece = self._next_piece(MAX_BYTES - bytes_read)
                 if piece is not None:
                     decoder.receive_data(piece)
-                    size += len(piece)
+                    bytes_read += len(piece)
                 elif self._last_part_arrived:
                     decoder.receive_eof()
-                    ended = True
+                    decoder_ended = True
                 else:
                     return
         except SmRuntimeError as failure:
-            raise self._fail(failure) from None
+            raise self._record_failure(failure) from None
 
-    def _piece(self, size: int) -> bytes | None:
+    def _next_piece(self, size: int) -> bytes | None:
         """Return the next bytes that have arrived, at most `size`; None if there are none."""
-        if not self._part:
+        if not self._current_part:
             event = self._parser.next_event()
             while type(event) is not PayloadPart:
                 if event is NEED_DATA:
@@ -199,19 +201,19 @@ class Stream(Generic[OutputT_co]):
                 event = self._parser.next_event()
             if len(event.bytes) <= size:
                 return event.bytes
-            self._part = event.bytes
-        start = self._offset
-        self._offset += size
-        piece = self._part[start : self._offset]
-        if self._offset >= len(self._part):
-            self._part, self._offset = b"", 0
+            self._current_part = event.bytes
+        piece_start = self._part_offset
+        self._part_offset += size
+        piece = self._current_part[piece_start : self._part_offset]
+        if self._part_offset >= len(self._current_part):
+            self._current_part, self._part_offset = b"", 0
         return piece
 
     def close(self) -> None:
         """Close the connection unless all of the response was read; never waits."""
         try:
-            if self._failure is None:
-                self._fail(TruncatedStream("the stream was closed before its end"))
+            if self._first_failure is None:
+                self._record_failure(TruncatedStream("the stream was closed before its end"))
         finally:
             self._body.abort()  # again: an interrupt may have ended an earlier one
 

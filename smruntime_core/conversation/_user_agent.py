@@ -15,7 +15,7 @@ from ..values._rules import TCHAR
 from ..values._version import VERSION
 
 _no_token_characters = re.compile(f"[^{TCHAR}]")
-_SYSTEMS: Final[Mapping[str, str]] = {
+_SYSTEM_NAMES: Final[Mapping[str, str]] = {
     "linux": "linux",
     "darwin": "macos",
     "win32": "windows",
@@ -27,12 +27,12 @@ STANDARD_RETRIES: Final = "E"  # AWS's letter for this retry mode
 
 def user_agent(app_id: str | None = None) -> str:
     """Return the value of the header; characters of `app_id` that it cannot hold become hyphens."""
-    system = _SYSTEMS.get(sys.platform, "other")
-    python = ".".join(map(str, sys.version_info[:3]))
+    system_name = _SYSTEM_NAMES.get(sys.platform, "other")
+    python_version = ".".join(map(str, sys.version_info[:3]))
     implementation = sys.implementation.name
     application = " app/" + _no_token_characters.sub("-", app_id) if app_id else ""
     return (
-        f"smruntime-core/{VERSION} ua/2.1 os/{system} lang/python#{python} "
+        f"smruntime-core/{VERSION} ua/2.1 os/{system_name} lang/python#{python_version} "
         f"md/pyimpl#{implementation} api/sagemaker-runtime#{VERSION} "
         f"m/{STANDARD_RETRIES}{application}"
     )

@@ -21,7 +21,7 @@ _PACKAGES: Final = ("smruntime_core.", "smruntime_transports.")
 
 
 def boundary(method: Callable[P, ResultT]) -> Callable[P, ResultT]:
-    """Return `method` as a public one, whose errors have no internal frames."""
+    """Return `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> ResultT:
@@ -37,7 +37,7 @@ def boundary(method: Callable[P, ResultT]) -> Callable[P, ResultT]:
 def async_boundary(
     method: Callable[P, Awaitable[ResultT]],
 ) -> Callable[P, Coroutine[Any, Any, ResultT]]:
-    """Return an async `method` as a public one, whose errors have no internal frames."""
+    """Return an async `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> ResultT:
@@ -56,16 +56,22 @@ def without_internals(error: ErrorT) -> ErrorT:
     Errors behind it that are not ours lose those frames of this library that called the failing
     code.
     """
-    seen: list[BaseException] = []
-    chained: BaseException | None = error
-    while chained is not None and chained not in seen:
-        seen.append(chained)
-        trace = None if isinstance(chained, SmRuntimeError) else chained.__traceback__
-        while trace is not None and _is_internal(trace.tb_frame.f_globals.get("__name__", "")):
-            trace = trace.tb_next
-        chained = chained.with_traceback(trace).__cause__ or chained.__context__
+    visited_errors: list[BaseException] = []
+    chained_error: BaseException | None = error
+    while chained_error is not None and chained_error not in visited_errors:
+        visited_errors.append(chained_error)
+        traceback = (
+            None if isinstance(chained_error, SmRuntimeError) else chained_error.__traceback__
+        )
+        while traceback is not None and _is_internal(
+            traceback.tb_frame.f_globals.get("__name__", "")
+        ):
+            traceback = traceback.tb_next
+        chained_error = (
+            chained_error.with_traceback(traceback).__cause__ or chained_error.__context__
+        )
     return error
 
 
-def _is_internal(module: str) -> bool:
-    return f"{module}.".startswith(_PACKAGES)
+def _is_internal(module_name: str) -> bool:
+    return f"{module_name}.".startswith(_PACKAGES)

@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     from smruntime_core.effects import BinaryFile
     from smruntime_core.values import Body
 
-Input: TypeAlias = "Body | BinaryFile | Iterator[bytes]"
-AsyncInput: TypeAlias = "Input | AsyncIterator[bytes]"
+UploadInput: TypeAlias = "Body | BinaryFile | Iterator[bytes]"
+AsyncUploadInput: TypeAlias = "UploadInput | AsyncIterator[bytes]"
 P = ParamSpec("P")
 ClientT = TypeVar("ClientT", bound="BaseClient")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
@@ -86,12 +86,12 @@ def operation_method(
 
     def method(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
         try:
-            made = operation(*args, **members)
+            made_operation = operation(*args, **members)
         except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
             raise without_internals(refusal)  # noqa: B904 - it is the same error
         finally:
             del args, members
-        return perform(client, made)
+        return perform(client, made_operation)
 
     method.__doc__ = operation.__doc__
     method.__name__ = method.__qualname__ = re.sub(
@@ -133,20 +133,22 @@ class BaseClient:
     def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
         super().__init_subclass__()
         cls._takes_io = cls._takes_io if takes_io is None else takes_io
-        meanings = describe(cls._settings_type, *["io"] * cls._takes_io)
-        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{meanings}\n"
+        setting_meanings = describe(cls._settings_type, *["io"] * cls._takes_io)
+        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{setting_meanings}\n"
 
     def __init__(self, settings: Settings, io: object = None) -> None:
-        known = self._settings_type.__annotations__
-        unknown = min(set(settings) - set(known), default=None)
-        if unknown is not None:
-            raise TypeError(_unexpected(unknown, known))
+        known_settings = self._settings_type.__annotations__
+        unknown_setting = min(set(settings) - set(known_settings), default=None)
+        if unknown_setting is not None:
+            raise TypeError(_unexpected_setting(unknown_setting, known_settings))
         if io is not None and not self._takes_io:
             raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
-        misplaced = min(set(settings) & set(WireSettings.__annotations__), default=None)
-        if io is not None and misplaced is not None:
-            rule = "left out: it configures connections of this library, and `io` brings its own"
-            raise ConstructionError(misplaced, rule)
+        misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
+        if io is not None and misplaced_setting is not None:
+            placement_rule = (
+                "left out: it configures connections of this library, and `io` brings its own"
+            )
+            raise ConstructionError(misplaced_setting, placement_rule)
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
@@ -159,10 +161,10 @@ class BaseClient:
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones. Never waits."""
-        owner = self._wire or self._given_io
-        close = getattr(owner, "close", None)
-        if callable(close):
-            close()
+        io_owner = self._wire or self._given_io
+        close_owner = getattr(io_owner, "close", None)
+        if callable(close_owner):
+            close_owner()
 
     def __copy__(self) -> Self:
         duplicate = object.__new__(type(self))
@@ -173,14 +175,16 @@ class BaseClient:
         return copy.copy(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        for name, value in {"io": self._given_io, **self._settings}.items():
-            if value is not None and (name in self._settings_of_process or is_context(value)):
-                what = f"a client whose {name!r} is a {type(value).__name__}"
-                raise TypeError(f"{what} cannot be pickled: that belongs to this process")
+        for setting_name, setting_value in {"io": self._given_io, **self._settings}.items():
+            if setting_value is not None and (
+                setting_name in self._settings_of_process or is_context(setting_value)
+            ):
+                client_text = f"a client with a {type(setting_value).__name__} as {setting_name!r}"
+                raise TypeError(f"{client_text} cannot be pickled: that belongs to this process")
         if holds_keys(make_provider(self._settings.get("credentials"))):
             remedy = "leave them out, and the restored client finds its own"
             raise TypeError(f"credentials are not pickled, botocore's neither: {remedy}")
-        return _restore, (type(self), self._settings, self._changes)
+        return _restore_client, (type(self), self._settings, self._changes)
 
     @boundary
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
@@ -197,53 +201,59 @@ class BaseClient:
 
         Raises `ConstructionError`.
         """
-        changed = copy.copy(self)
-        changed._changes = self._changes.copy()
-        changed._changes.update(changes)
-        changed._runtime = None
-        apply_changes(Options(), changed._changes)
-        return changed
+        changed_copy = copy.copy(self)
+        changed_copy._changes = self._changes.copy()
+        changed_copy._changes.update(changes)
+        changed_copy._runtime = None
+        apply_changes(Options(), changed_copy._changes)
+        return changed_copy
 
     def __repr__(self) -> str:
-        setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
-        where = f" for {setup.config.url}" if setup and setup.config else ""
-        return f"<{type(self).__module__}.{type(self).__name__}{where}>"
+        client_setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
+        endpoint_text = (
+            f" for {client_setup.config.url}" if client_setup and client_setup.config else ""
+        )
+        return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
-    def _use(self, runtime: Runtime) -> Runtime:
+    def _adopt_runtime(self, runtime: Runtime) -> Runtime:
         self._setup.runtime = runtime
         self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
         return self._runtime
 
 
-def _restore(kind: type[BaseClient], settings: Settings, changes: OptionChanges) -> BaseClient:
-    client = cast("Callable[..., BaseClient]", kind)(**settings)
-    return client.with_options(**changes) if changes else client
+def _restore_client(
+    client_class: type[BaseClient], settings: Settings, changes: OptionChanges
+) -> BaseClient:
+    restored_client = cast("Callable[..., BaseClient]", client_class)(**settings)
+    return restored_client.with_options(**changes) if changes else restored_client
 
 
-def _unexpected(name: str, known: Iterable[str]) -> str:
+def _unexpected_setting(setting_name: str, known_settings: Iterable[str]) -> str:
     """Return the message about an unknown setting, with the one that was probably meant."""
     from difflib import get_close_matches
 
-    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
-    found = get_close_matches(snake_case, known, 1)
-    suggestion = f"; did you mean {found[0]}?" if found else ""
-    return f"unexpected keyword argument {name!r}{suggestion}"
+    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", setting_name).lower()
+    close_matches = get_close_matches(snake_case, known_settings, 1)
+    suggestion = f"; did you mean {close_matches[0]}?" if close_matches else ""
+    return f"unexpected keyword argument {setting_name!r}{suggestion}"
 
 
-def _upload(runtime: Runtime, location: str, body: object, content_type: str | None) -> Flow[str]:
-    writer = ObjectWriter(runtime.config, time, runtime.skew)
-    deadline, retries = Deadline(time, _time_limit(runtime)), runtime.options.retries
-    return writer.put(location, body, deadline, content_type=content_type, retries=retries)
+def _upload_flow(
+    runtime: Runtime, location: str, body: object, content_type: str | None
+) -> Flow[str]:
+    object_writer = ObjectWriter(runtime.config, time, runtime.skew)
+    deadline, retries = Deadline(time, _call_time_limit(runtime)), runtime.options.retries
+    return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
 
 
-def _time_limit(runtime: Runtime) -> float | None:
+def _call_time_limit(runtime: Runtime) -> float | None:
     """Return the seconds that a whole call may take."""
     timeout = runtime.options.timeout
     return runtime.config.timeouts.total if timeout is None else timeout
 
 
 class Client(BaseClient):
-    """A client of SageMaker Runtime whose methods block; threads may share it.
+    """A sync client of SageMaker Runtime; threads may share it.
 
     Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
     """
@@ -262,12 +272,14 @@ class Client(BaseClient):
         if self._runtime is not None:
             return self._runtime
         with self._setup.lock:
-            return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
+            return self._adopt_runtime(
+                self._setup.runtime or run(self._setup.prepare(self._io), self._io)
+            )
 
-    def _limited(self, seconds: float) -> Self:
-        """Return a client whose calls take at most `seconds`, itself if its limit is lower."""
-        limit = _time_limit(self._ready())
-        if limit is not None and limit <= seconds:
+    def _with_time_limit(self, seconds: float) -> Self:
+        """Return a client with a limit of `seconds` for a call, itself if its limit is lower."""
+        time_limit = _call_time_limit(self._ready())
+        if time_limit is not None and time_limit <= seconds:
             return self
         return self.with_options(timeout=seconds)
 
@@ -320,7 +332,9 @@ class Client(BaseClient):
         return Job(stored_output(output_location, failure_location, inference_id), self)
 
     @boundary
-    def upload_input(self, location: str, body: Input, *, content_type: str | None = None) -> str:
+    def upload_input(
+        self, location: str, body: UploadInput, *, content_type: str | None = None
+    ) -> str:
         """Put `body` into S3 as the input of an asynchronous invocation, and return `location`.
 
             location       s3://bucket/key, or the URL of an object in S3 of the client's region
@@ -331,7 +345,7 @@ class Client(BaseClient):
         `ConstructionError`, `ServiceError` with S3's code, or `DispatchFailure`.
         """
         runtime = self._ready()
-        return run(_upload(runtime, location, body, content_type), self._io)
+        return run(_upload_flow(runtime, location, body, content_type), self._io)
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = operation_method(
@@ -362,7 +376,7 @@ class Client(BaseClient):
 
 
 class AsyncClient(BaseClient):
-    """A client of SageMaker Runtime whose methods are awaited, on asyncio or trio.
+    """An async client of SageMaker Runtime, on asyncio or trio.
 
     Without `io` it has connections on the event loop of its first call. Cancelling a call closes
     its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.
@@ -390,10 +404,12 @@ class AsyncClient(BaseClient):
     async def _ready(self) -> Runtime:
         if self._runtime is not None:
             return self._runtime
-        prepared = self._setup.runtime
-        if prepared is None:
-            prepared = await run_async(self._setup.prepare(self._io), self._io)
-        return self._use(self._setup.runtime or prepared)  # another task may have been faster
+        prepared_runtime = self._setup.runtime
+        if prepared_runtime is None:
+            prepared_runtime = await run_async(self._setup.prepare(self._io), self._io)
+        return self._adopt_runtime(
+            self._setup.runtime or prepared_runtime
+        )  # another task may have been faster
 
     @async_boundary
     async def credentials(self) -> Credentials:
@@ -416,8 +432,8 @@ class AsyncClient(BaseClient):
 
         @async_boundary
         async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
-            flow = (await self._ready()).stream(operation)
-            return AsyncResponseStream(await run_async(flow, self._io), self._io)
+            stream_flow = (await self._ready()).stream(operation)
+            return AsyncResponseStream(await run_async(stream_flow, self._io), self._io)
 
         return OpeningStream(begin)
 
@@ -438,14 +454,14 @@ class AsyncClient(BaseClient):
 
     @async_boundary
     async def upload_input(
-        self, location: str, body: AsyncInput, *, content_type: str | None = None
+        self, location: str, body: AsyncUploadInput, *, content_type: str | None = None
     ) -> str:
         """Put `body` into S3 as the input of an asynchronous invocation; see `Client.upload_input`.
 
         `body` may be an async iterator of bytes, too.
         """
         runtime = await self._ready()
-        return await run_async(_upload(runtime, location, body, content_type), self._io)
+        return await run_async(_upload_flow(runtime, location, body, content_type), self._io)
 
     invoke_endpoint = operation_method(InvokeEndpoint, call)
     invoke_endpoint_with_response_stream = operation_method(

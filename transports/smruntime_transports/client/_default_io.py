@@ -13,7 +13,7 @@ from typing import Final, Protocol, cast
 from ..wire._wire import Wire
 
 _CONNECTION_IOS: Final = {"sockets": "SocketIO", "asyncio": "AsyncioIO", "trio": "TrioIO"}
-_SYSTEMS: Final = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
+_SYSTEM_IOS: Final = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
 
 
 class SystemIO(Protocol):
@@ -34,10 +34,10 @@ class CustomIO:
         self.system: SystemIO = system
 
     def __getattr__(self, method: str) -> object:
-        own = getattr(self.given, method, None)
-        found = own if callable(own) else getattr(self.system, method)
-        self.__dict__[method] = found  # so that `__getattr__` runs once per method
-        return found
+        own_method = getattr(self.given, method, None)
+        chosen_method = own_method if callable(own_method) else getattr(self.system, method)
+        self.__dict__[method] = chosen_method  # so that `__getattr__` runs once per method
+        return chosen_method
 
 
 def load_io(adapter: str, wire: Wire) -> object:
@@ -49,15 +49,15 @@ def load_io(adapter: str, wire: Wire) -> object:
 def load_system(adapter: str) -> SystemIO:
     """Return an adapter's IO without connections: sleeping, threads, tasks and files."""
     module = import_module(f"smruntime_transports.{adapter}")
-    return cast("SystemIO", getattr(module, _SYSTEMS[adapter])())
+    return cast("SystemIO", getattr(module, _SYSTEM_IOS[adapter])())
 
 
 def running_adapter() -> str:
     """Return the name of the adapter for the running event loop."""
-    trio = sys.modules.get("trio")
-    if trio is not None:
+    trio_module = sys.modules.get("trio")
+    if trio_module is not None:
         try:
-            trio.lowlevel.current_trio_token()
+            trio_module.lowlevel.current_trio_token()
         except RuntimeError:
             return "asyncio"
         return "trio"

@@ -25,11 +25,13 @@ from smruntime_core.effects import Fetch, Sleep
 
 from ._boundary import async_boundary, boundary
 
-LONGEST_JOB: Final = 22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
+LONGEST_JOB_TIME: Final = (
+    22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
+)
 LOOK_TIMEOUT: Final = 30.0  # seconds for `done`
-SCHEMES: Final = ("s3://", "https://", "http://")
+URL_SCHEMES: Final = ("s3://", "https://", "http://")
 
-Fetched: TypeAlias = "bytes | None"
+FetchedObject: TypeAlias = "bytes | None"
 ClientT = TypeVar("ClientT")
 
 
@@ -97,7 +99,10 @@ class Job(_Accepted):
 
     @boundary
     def wait(
-        self, *, fetch: Callable[[str], Fetched] | None = None, timeout: float | None = LONGEST_JOB
+        self,
+        *,
+        fetch: Callable[[str], FetchedObject] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
     ) -> bytes:
         """Return the model's answer, as soon as it is there.
 
@@ -110,27 +115,30 @@ class Job(_Accepted):
         if S3 refuses, `DispatchFailure` if it cannot be reached several times in a row,
         `ConstructionError` for a location that must not be followed, and what `fetch` raises.
         """
-        client, deadline = _connected(self._client), Deadline(time, timeout)
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            flow = wait_for_result(self.output, deadline)
-            return run(flow, _FetchingIO(client._io, fetch))
-        reader = _reader(client._ready())
-        return run(wait_for_result(self.output, deadline, reader.get), client._io)
+            waiting_flow = wait_for_result(self.output, deadline)
+            return run(waiting_flow, _FetchingIO(client._io, fetch))
+        object_reader = _make_reader(client._ready())
+        return run(wait_for_result(self.output, deadline, object_reader.get), client._io)
 
     @boundary
     def done(
-        self, *, fetch: Callable[[str], Fetched] | None = None, timeout: float | None = LOOK_TIMEOUT
+        self,
+        *,
+        fetch: Callable[[str], FetchedObject] | None = None,
+        timeout: float | None = LOOK_TIMEOUT,
     ) -> bool:
         """Return whether an answer or a failure is there, after one look.
 
         `fetch` is as for `wait`; `timeout` is in seconds. Raises like `wait`, but no `ModelError`.
         """
-        client, deadline = _connected(self._client), Deadline(time, timeout)
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            locations = _locations(self.output)
+            locations = _known_locations(self.output)
             return any(fetch(location) is not None for location in locations)
-        reader = _reader(client._ready())
-        return run(is_done(self.output, deadline, reader.exists), client._io)
+        object_reader = _make_reader(client._ready())
+        return run(is_done(self.output, deadline, object_reader.exists), client._io)
 
 
 class AsyncJob(_Accepted):
@@ -146,48 +154,50 @@ class AsyncJob(_Accepted):
     async def wait(
         self,
         *,
-        fetch: Callable[[str], Awaitable[Fetched]] | None = None,
-        timeout: float | None = LONGEST_JOB,
+        fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
     ) -> bytes:
         """Return the model's answer; see `Job.wait`. `fetch` is awaited."""
-        client, deadline = _connected(self._client), Deadline(time, timeout)
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            flow = wait_for_result(self.output, deadline)
-            return await run_async(flow, _AsyncFetchingIO(client._io, fetch))
-        reader = _reader(await client._ready())
-        return await run_async(wait_for_result(self.output, deadline, reader.get), client._io)
+            waiting_flow = wait_for_result(self.output, deadline)
+            return await run_async(waiting_flow, _AsyncFetchingIO(client._io, fetch))
+        object_reader = _make_reader(await client._ready())
+        return await run_async(
+            wait_for_result(self.output, deadline, object_reader.get), client._io
+        )
 
     @async_boundary
     async def done(
         self,
         *,
-        fetch: Callable[[str], Awaitable[Fetched]] | None = None,
+        fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
         timeout: float | None = LOOK_TIMEOUT,
     ) -> bool:
         """Return whether an answer or a failure is there; see `Job.done`. `fetch` is awaited."""
-        client, deadline = _connected(self._client), Deadline(time, timeout)
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            for location in _locations(self.output):
+            for location in _known_locations(self.output):
                 if await fetch(location) is not None:
                     return True
             return False
-        reader = _reader(await client._ready())
-        return await run_async(is_done(self.output, deadline, reader.exists), client._io)
+        object_reader = _make_reader(await client._ready())
+        return await run_async(is_done(self.output, deadline, object_reader.exists), client._io)
 
 
 def stored_output(
     output_location: str, failure_location: str | None, inference_id: str | None
 ) -> InvokeEndpointAsyncOutput:
-    """Return the output of an invocation whose locations were stored.
+    """Return the output of an invocation from its stored locations.
 
     Raises `ConstructionError` for a location that is no URL; whether it is followed, `wait`
     decides.
     """
-    given = {"output_location": output_location, "failure_location": failure_location}
-    for member, location in given.items():
+    stored_locations = {"output_location": output_location, "failure_location": failure_location}
+    for member, location in stored_locations.items():
         if location is None and member == "failure_location":
             continue
-        if not isinstance(location, str) or not location.startswith(SCHEMES):
+        if not isinstance(location, str) or not location.startswith(URL_SCHEMES):
             raise ConstructionError(member, "s3://bucket/key, or an http(s) URL")
     return InvokeEndpointAsyncOutput(
         inference_id=inference_id,
@@ -196,7 +206,7 @@ def stored_output(
     )
 
 
-def _connected(client: ClientT | None) -> ClientT:
+def _require_client(client: ClientT | None) -> ClientT:
     if client is None:
         raise ConstructionError(
             "client",
@@ -206,34 +216,34 @@ def _connected(client: ClientT | None) -> ClientT:
     return client
 
 
-def _locations(output: InvokeEndpointAsyncOutput) -> list[str]:
-    return [found for found in (output.output_location, output.failure_location) if found]
+def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
+    return [location for location in (output.output_location, output.failure_location) if location]
 
 
-def _reader(runtime: Runtime) -> ObjectReader:
+def _make_reader(runtime: Runtime) -> ObjectReader:
     return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
 
 
 class _FetchingIO:
     """The effects of waiting with a caller's `fetch`."""
 
-    def __init__(self, io: SyncIO, fetch: Callable[[str], Fetched]) -> None:
+    def __init__(self, io: SyncIO, fetch: Callable[[str], FetchedObject]) -> None:
         self.sleep = io.sleep
         self._fetch = fetch
 
-    def fetch(self, effect: Fetch, /) -> Fetched:
+    def fetch(self, effect: Fetch, /) -> FetchedObject:
         return self._fetch(effect.location)
 
 
 class _AsyncFetchingIO:
     """The effects of waiting with a caller's `fetch`, which is awaited."""
 
-    def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[Fetched]]) -> None:
+    def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[FetchedObject]]) -> None:
         self._io = io
         self._fetch = fetch
 
     async def sleep(self, effect: Sleep, /) -> None:
         await self._io.sleep(effect)
 
-    async def fetch(self, effect: Fetch, /) -> Fetched:
+    async def fetch(self, effect: Fetch, /) -> FetchedObject:
         return await self._fetch(effect.location)

@@ -40,7 +40,7 @@ class SessionClient(Protocol):
     def stream(
         self, operation: InvokeEndpointWithResponseStream
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
-    def _limited(self, seconds: float) -> Self: ...
+    def _with_time_limit(self, seconds: float) -> Self: ...
 
 
 class AsyncSessionClient(Protocol):
@@ -97,34 +97,38 @@ class _SessionCalls:
         if self._session_id is not None:
             raise ConstructionError("session", "opened once", f"{self._session_id.id} is open")
 
-    def _opening(self) -> InvokeEndpoint:
-        return self._call(self._opening_body, NEW_SESSION, {"content_type": "application/json"})
+    def _opening_call(self) -> InvokeEndpoint:
+        return self._make_call(
+            self._opening_body, NEW_SESSION, {"content_type": "application/json"}
+        )
 
     def _take_closing(self) -> InvokeEndpoint | None:
         """Forget the session; return the operation that closes it, None if it was not open."""
         if self._session_id is None:
             return None
-        closing = self._call(self._closing_body, self.id, {"content_type": "application/json"})
+        closing_call = self._make_call(
+            self._closing_body, self.id, {"content_type": "application/json"}
+        )
         self._session_id = None
-        return closing
+        return closing_call
 
-    def _call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
-        given: SessionMembers = {**self._members, **members}
+    def _make_call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
+        all_members: SessionMembers = {**self._members, **members}
         return InvokeEndpoint(
-            endpoint_name=self._endpoint_name, body=body, session_id=session_id, **given
+            endpoint_name=self._endpoint_name, body=body, session_id=session_id, **all_members
         )
 
     def _streaming_call(
         self, body: bytes, members: SessionMembers
     ) -> InvokeEndpointWithResponseStream:
-        given: SessionMembers = {**self._members, **members}
+        all_members: SessionMembers = {**self._members, **members}
         return InvokeEndpointWithResponseStream(
-            endpoint_name=self._endpoint_name, body=body, session_id=self.id, **given
+            endpoint_name=self._endpoint_name, body=body, session_id=self.id, **all_members
         )
 
 
 class Session(_SessionCalls):
-    """A session whose calls block.
+    """A session of a sync client.
 
     Leaving the `with` block closes it, within 5 s: a session that the server does not close by then
     expires by itself.
@@ -146,7 +150,7 @@ class Session(_SessionCalls):
         self, *, body: bytes, **members: Unpack[SessionMembers]
     ) -> InvokeEndpointOutput:
         """Invoke the container that holds this session; raises like `Client.call`."""
-        return self._client.call(self._call(body, self.id, members))
+        return self._client.call(self._make_call(body, self.id, members))
 
     invoke = invoke_endpoint
 
@@ -161,25 +165,25 @@ class Session(_SessionCalls):
     def open(self) -> None:
         """Open the session, as `with` does; raises `ResponseError` if the container opens none."""
         self._require_closed()
-        self._session_id = SessionId.of(self._client.call(self._opening()))
+        self._session_id = SessionId.of(self._client.call(self._opening_call()))
 
     @boundary
     def close(self) -> None:
         """Close the session if it is open; raises like `Client.call`."""
-        self._close(self._client)
+        self._close_with(self._client)
 
-    def _close(self, client: SessionClient) -> None:
-        closing = self._take_closing()
-        if closing is not None:
-            client.call(closing)
+    def _close_with(self, client: SessionClient) -> None:
+        closing_call = self._take_closing()
+        if closing_call is not None:
+            client.call(closing_call)
 
     @boundary
     def _close_in_time(self) -> None:
-        began = time.monotonic()
+        closing_began = time.monotonic()
         try:
-            self._close(self._client._limited(CLOSING_TIME))
+            self._close_with(self._client._with_time_limit(CLOSING_TIME))
         except DispatchFailure as failure:
-            if failure.kind != "timeout" or time.monotonic() - began < CLOSING_TIME:
+            if failure.kind != "timeout" or time.monotonic() - closing_began < CLOSING_TIME:
                 raise
 
     def __enter__(self) -> Self:
@@ -188,9 +192,9 @@ class Session(_SessionCalls):
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         # the first failure is the one to raise
         with suppress(*(() if error is None else (SmRuntimeError,))):
@@ -198,7 +202,7 @@ class Session(_SessionCalls):
 
 
 class AsyncSession(_SessionCalls):
-    """A session whose calls are awaited; leaving the `async with` block closes it, as `Session`."""
+    """A session of an async client; leaving the `async with` block closes it, as `Session`."""
 
     def __init__(
         self,
@@ -216,7 +220,7 @@ class AsyncSession(_SessionCalls):
         self, *, body: bytes, **members: Unpack[SessionMembers]
     ) -> InvokeEndpointOutput:
         """Invoke the container that holds this session; raises like `AsyncClient.call`."""
-        return await self._client.call(self._call(body, self.id, members))
+        return await self._client.call(self._make_call(body, self.id, members))
 
     invoke = invoke_endpoint
 
@@ -231,14 +235,14 @@ class AsyncSession(_SessionCalls):
     async def open(self) -> None:
         """Open the session, as `async with` does; raises `ResponseError` if none is opened."""
         self._require_closed()
-        self._session_id = SessionId.of(await self._client.call(self._opening()))
+        self._session_id = SessionId.of(await self._client.call(self._opening_call()))
 
     @async_boundary
     async def close(self) -> None:
         """Close the session if it is open; raises like `AsyncClient.call`."""
-        closing = self._take_closing()
-        if closing is not None:
-            await self._client.call(closing)
+        closing_call = self._take_closing()
+        if closing_call is not None:
+            await self._client.call(closing_call)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -246,9 +250,9 @@ class AsyncSession(_SessionCalls):
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         # the first failure is the one to raise
         with suppress(*(() if error is None else (SmRuntimeError,))):

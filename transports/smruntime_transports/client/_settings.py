@@ -97,7 +97,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Default: False.",
     "socket_options": "Triples for `socket.setsockopt`, set after TCP_NODELAY and TCP keep-alive. "
     "Default: none.",
-    "pools": "`urllib3.PoolManager` or `ProxyManager` whose settings are used. Default: none.",
+    "pools": "`urllib3.PoolManager` or `ProxyManager`; its settings are used. Default: none.",
     "io": "The IO that does the work: an object with one method for each effect (see "
     "`smruntime_core.effects`). What it lacks, such as `sleep` and reading files, is done as by "
     "the other clients. Default: connections of this library.",
@@ -106,8 +106,10 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 def describe(settings: type, *more: str) -> str:
     """Return one paragraph for each setting, for the docstring of a client."""
-    names = (*more, *settings.__annotations__)
-    return "\n".join(f"    {name}: {MEANINGS[name]}" for name in names)
+    setting_names = (*more, *settings.__annotations__)
+    return "\n".join(
+        f"    {setting_name}: {MEANINGS[setting_name]}" for setting_name in setting_names
+    )
 
 
 __all__ = [

@@ -54,20 +54,20 @@ class Setup:
         self.io: object = None  # of an async client, once an event loop runs
         self.lock: threading.RLock = threading.RLock()  # a signal handler may make a call
         region = settings.get("region")
-        checked = self._make_config(Configuration(profile="", region=region or "unknown"))
-        self.config: Config | None = None if region is None else checked
+        checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
+        self.config: Config | None = None if region is None else checked_config
 
     def prepare(self, io: ConfigurableIO) -> Flow[Runtime]:
         """Return the runtime, after reading the shared files; raises `ConstructionError`."""
         settings = self._settings
         context = this_process(settings.get("profile"))
-        found = yield from read_settings(context)
+        configuration = yield from read_settings(context)
         retries = self.retries
-        if found.max_attempts is not None and settings.get("retries") is None:
-            retries = retries.replace(max_attempts=found.max_attempts)
-        config = self._make_config(found)
+        if configuration.max_attempts is not None and settings.get("retries") is None:
+            retries = retries.replace(max_attempts=configuration.max_attempts)
+        config = self._make_config(configuration)
         context.region = config.region
-        io.configure(self._credentials, context, found.ca_bundle)
+        io.configure(self._credentials, context, configuration.ca_bundle)
         self.config = config
         return Runtime(
             config,
@@ -76,13 +76,13 @@ class Setup:
             retries=retries,
             lock=threading.RLock(),
             observe=call_both(settings.get("observe"), logging_observer()),
-            app_id=found.app_id,
+            app_id=configuration.app_id,
         )
 
-    def _make_config(self, found: Configuration) -> Config:
+    def _make_config(self, configuration: Configuration) -> Config:
         settings = self._settings
         config = make_config(
-            found,
+            configuration,
             region=settings.get("region"),
             endpoint_url=settings.get("endpoint_url"),
             s3_endpoint_url=settings.get("s3_endpoint_url"),
@@ -96,9 +96,14 @@ class Setup:
 
 def this_process(profile: str | None) -> ProviderContext:
     """Return what credential providers may know of this process."""
-    home, windows = os.path.expanduser("~"), sys.platform == "win32"
+    home_folder, on_windows = os.path.expanduser("~"), sys.platform == "win32"
     return ProviderContext(
-        os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile
+        os.environ,
+        home=home_folder,
+        windows=on_windows,
+        clock=time,
+        random=random.random,
+        profile=profile,
     )
 
 
@@ -109,13 +114,13 @@ def read_settings(context: ProviderContext) -> Flow[Configuration]:
     )
 
 
-def call_both(first: Observer | None, second: Observer | None) -> Observer | None:
+def call_both(first_observer: Observer | None, second_observer: Observer | None) -> Observer | None:
     """Return an observer that calls both, or the one that is not None."""
-    if first is None or second is None:
-        return first or second
+    if first_observer is None or second_observer is None:
+        return first_observer or second_observer
 
     def observe(notice: Notice) -> None:
-        first(notice)
-        second(notice)
+        first_observer(notice)
+        second_observer(notice)
 
     return observe

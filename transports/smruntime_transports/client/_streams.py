@@ -72,22 +72,22 @@ class _StreamHead(Generic[OutputT]):
 
     # Each decoder is imported by the method that uses it, since most calls have no stream.
 
-    def _text(self) -> ReadArrived[str]:
+    def _text_reader(self) -> ReadArrived[str]:
         from smruntime_core.payload import TextDecoder
 
         return partial(self._stream.decoded, TextDecoder())
 
-    def _lines(self) -> ReadArrived[str]:
+    def _line_reader(self) -> ReadArrived[str]:
         from smruntime_core.payload import LineDecoder
 
         return partial(self._stream.decoded, LineDecoder())
 
-    def _sse(self) -> ReadArrived[ServerSentEvent]:
+    def _sse_reader(self) -> ReadArrived[ServerSentEvent]:
         from smruntime_core.payload import SSEDecoder
 
         return partial(self._stream.decoded, SSEDecoder())
 
-    def _json(self) -> ReadArrived[JSON]:
+    def _json_reader(self) -> ReadArrived[JSON]:
         from smruntime_core.payload import JSONRecordDecoder
 
         return partial(self._stream.decoded, JSONRecordDecoder())
@@ -115,19 +115,19 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
 
     def text(self) -> Iterator[str]:
         """Yield text as it arrives (UTF-8): never half a character, never empty."""
-        return self._iterate(self._text())
+        return self._iterate(self._text_reader())
 
     def lines(self) -> Iterator[str]:
         """Yield lines without their line ends."""
-        return self._iterate(self._lines())
+        return self._iterate(self._line_reader())
 
     def sse(self) -> Iterator[ServerSentEvent]:
         """Yield server-sent events."""
-        return self._iterate(self._sse())
+        return self._iterate(self._sse_reader())
 
     def json(self) -> Iterator[JSON]:
         """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json())
+        return self._iterate(self._json_reader())
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> Iterator[ItemT]:
         try:
@@ -141,9 +141,9 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
             self.close()
@@ -192,19 +192,19 @@ class AsyncResponseStream(_StreamHead[OutputT]):
 
     def text(self) -> AsyncIterator[str]:
         """Yield text as it arrives (UTF-8): never half a character, never empty."""
-        return self._iterate(self._text())
+        return self._iterate(self._text_reader())
 
     def lines(self) -> AsyncIterator[str]:
         """Yield lines without their line ends."""
-        return self._iterate(self._lines())
+        return self._iterate(self._line_reader())
 
     def sse(self) -> AsyncIterator[ServerSentEvent]:
         """Yield server-sent events."""
-        return self._iterate(self._sse())
+        return self._iterate(self._sse_reader())
 
     def json(self) -> AsyncIterator[JSON]:
         """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json())
+        return self._iterate(self._json_reader())
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> AsyncIterator[ItemT]:
         return _AsyncItems(self._stream, self._io, read_arrived)
@@ -214,9 +214,9 @@ class AsyncResponseStream(_StreamHead[OutputT]):
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -233,7 +233,7 @@ class _AsyncItems(Generic[ItemT]):
         self._stream = stream
         self._io = io
         self._read_arrived = read_arrived
-        self._items = read_arrived()
+        self._arrived_items = read_arrived()
 
     def __aiter__(self) -> Self:
         return self
@@ -241,12 +241,12 @@ class _AsyncItems(Generic[ItemT]):
     async def __anext__(self) -> ItemT:
         try:
             while True:
-                for item in self._items:
+                for item in self._arrived_items:
                     return item
                 if self._stream.ended:
                     raise StopAsyncIteration
                 await run_async(self._stream.more(), self._io)
-                self._items = self._read_arrived()
+                self._arrived_items = self._read_arrived()
         except SmRuntimeError as error:
             raise without_internals(error)  # noqa: B904 - it is the same error
 
@@ -255,21 +255,21 @@ class OpeningStream(Generic[OutputT]):
     """A stream that `async with` opens and closes, or `await` opens."""
 
     def __init__(self, begin: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:
-        self._begin = begin
+        self._open_stream = begin
         self._stream: AsyncResponseStream[OutputT] | None = None
 
     def __await__(self) -> Generator[object, None, AsyncResponseStream[OutputT]]:
-        return self._begin().__await__()
+        return self._open_stream().__await__()
 
     async def __aenter__(self) -> AsyncResponseStream[OutputT]:
-        self._stream = await self._begin()
+        self._stream = await self._open_stream()
         return self._stream
 
     async def __aexit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         if self._stream is not None:
             self._stream.close()
