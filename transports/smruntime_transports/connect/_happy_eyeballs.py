@@ -20,6 +20,7 @@ from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import OPTIONS, Connection, Option
 from ..nonblocking._retry import Left, not_sent
+from ..nonblocking._socket_errors import raise_if_interrupt
 from ..nonblocking._waiting import WaitAnyWritable
 from ._resolver import Address
 
@@ -95,6 +96,7 @@ class _Attempts:
                 connection = self._start_attempt(next_address, current_time)
                 self.running_attempts[connection] = next_address
             except OSError as error:  # refused at once, no such family, too many open files
+                raise_if_interrupt(error)
                 self._record_refusal(next_address, error.strerror or str(error))
                 return False
         return True

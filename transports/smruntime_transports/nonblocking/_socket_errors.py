@@ -20,7 +20,7 @@ from ._connection import READ, WRITE
 
 
 def wanted(error: OSError, mask: int) -> int:
-    """Return what to wait for before trying again, 0 if `error` is final."""
+    """Return what to wait for before trying again, 0 if `error` is final; raises an interrupt."""
     if isinstance(error, BlockingIOError):
         return mask
     if _is_of_tls(error):
@@ -30,9 +30,17 @@ def wanted(error: OSError, mask: int) -> int:
             return READ
         if isinstance(error, ssl.SSLWantWriteError):
             return WRITE
-    if error.errno is None:  # a signal handler raised it, such as a `TimeoutError` of its own
-        raise error
+    raise_if_interrupt(error)
     return 0
+
+
+def raise_if_interrupt(error: OSError) -> None:
+    """Raise `error` again if a signal handler raised it, such as a `TimeoutError` of its own.
+
+    It has no number, which errors of a non-blocking socket have.
+    """
+    if error.errno is None:
+        raise error
 
 
 def fault(error: OSError) -> tuple[Kind, str]:
