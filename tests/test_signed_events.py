@@ -1,4 +1,4 @@
-"""Signed events against the published chains, and from one end to the other."""
+"""Signed events equal the published chains, and are verified from end to end."""
 
 from __future__ import annotations
 
