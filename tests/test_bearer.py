@@ -1,4 +1,4 @@
-"""Bearer tokens: the same bytes as botocore would make them of, and refused as soon as a byte is another."""
+"""Bearer tokens equal what botocore would make, and are refused if a byte differs."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_token_is_replaced_before_it_ends() -> None:
     assert token.at(NOW + 3299) is first
     second = token.at(NOW + 3300)
     assert second != first
-    assert token.at(NOW) == first  # the clock was set back: a token of the future is none
+    assert token.at(NOW) == first  # after the clock was set back, a later token is not used
     assert first not in repr(token)
 
 
@@ -135,7 +135,7 @@ def test_expires_out_of_range_is_refused(expires: Any) -> None:
 
 
 def signed_by_hand(query: str) -> str:
-    """A token whose maker signs any `query` it likes beside what `bearer_token` writes.
+    """Return a token that signs `query` beside what `bearer_token` writes.
 
     `presign` drops parameters that it writes itself, so the signature is computed here from the
     canonical query, as another signer may.

@@ -1,4 +1,4 @@
-"""Every example in a docstring of the core is true, and every module is on the map in CONTRIBUTING.md."""
+"""Examples in docstrings are true, and CONTRIBUTING.md's map names every module."""
 
 from __future__ import annotations
 

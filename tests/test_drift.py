@@ -1,4 +1,4 @@
-"""The binding table says what the pinned botocore says; and the comparison does notice a difference."""
+"""The binding table agrees with the pinned botocore, and the comparison reports differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests as the protocol's own cases want them: blobs as bodies, headers beside them, a service under a path."""
+"""Requests equal the protocol's own cases: bodies, header fields, endpoints with a path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `explain` finds: each thing that can be changed between signing and verifying is named, and nothing else."""
+"""`explain` names each thing that was changed between signing and verifying, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SENT = REQUEST.replace(headers=REQUEST.headers + SIGNED.headers)
 
 
 def quoted(arrived: Request) -> str:
-    """What a server that received `arrived` says."""
+    """Return what a server that received `arrived` answers."""
     with pytest.raises(ServiceError) as refused:
         verify(arrived, {"AKID": KEYS}, SCOPE, now=NOW)
     return refused.value.message_raw
@@ -62,7 +62,7 @@ def test_changed_part_is_named_with_a_hint(arrived: Request, part: str, hint: st
 
 
 def test_two_signatures_are_compared() -> None:
-    """Both of its texts are compared: what is in one of them only is found too."""
+    """Both texts are compared, so a part that is in one of them only is found too."""
     theirs = sign(REQUEST.replace(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
     assert [each.part for each in explain(SIGNED, theirs).differences] == ["method", "scope"]
     assert explain(SIGNED, SIGNED).compared
@@ -75,7 +75,7 @@ def test_two_signatures_are_compared() -> None:
     "part", ["The Canonical String for this request should have been 'x ", "<StringToSign>"]
 )
 def test_quotes_are_found_in_linear_time(part: str) -> None:
-    """This took hours when what it has many beginnings of was looked for from each of them."""
+    """Searching from each of many beginnings of a quote would take hours."""
     assert not explain(SIGNED, part * 40_000).compared
     assert explain(SIGNED, f"POST\n/\n{'a=1&' * 40_000}\n\n\n").differences
 

@@ -1,4 +1,4 @@
-"""The exchange: every case whole, byte by byte, in threes and with something after it; any cutting gives the same verdict."""
+"""The exchange: each case whole, byte by byte, in pairs of pieces and with bytes after it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
     "chunks": (
         OK
-        + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
+        + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        + b'A;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
         200,
         b"abc0123456789",
     ),
@@ -84,7 +85,7 @@ def test_published_vectors_are_accepted_or_refused_as_they_say(case: Any) -> Non
 
 
 def whole(raw: bytes, step: int = 0) -> str | tuple[int, bytes, bool]:
-    """The kind of failure, or status, body and whether the connection may serve again."""
+    """Return the kind of failure, or status, body and whether the connection can be reused."""
     made = Exchange(REQUEST)
     while (data := made.data_to_send()) is not None:
         made.sent(len(data))
@@ -348,7 +349,7 @@ FIELD = st.tuples(
 def test_written_head_has_the_lines_of_the_request_and_no_other(
     method: str, path: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
-    """Whatever the texts are: it is refused, or split at its line ends it is what was asked for."""
+    """Any text is refused, or the head split at its line ends is what was asked for."""
     try:
         _, (piece,) = write(Request(method, f"http://h/{path}", tuple(headers), body))
     except ConstructionError:

@@ -1,4 +1,4 @@
-"""The rules at construction: what is refused, how the refusal reads, and that all the rest arrives as it was given."""
+"""Members are checked at construction: refusals read well, the rest is sent as it was given."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_missing_and_unknown_members_raise_type_error() -> None:
     assert refusal("endpoint_name", None).member == "endpoint_name"
     assert refusal("body", None).member == "body"
     with pytest.raises(TypeError):
-        InvokeEndpoint(body=b"")  # type: ignore[call-arg]  # what is required is lacking
+        InvokeEndpoint(body=b"")  # type: ignore[call-arg]  # a required member is missing
     with pytest.raises(TypeError):
         made(endpoint="x")
     assert sent(made(accept=None)) == {}
@@ -180,8 +180,8 @@ def test_body_that_is_not_bytes_is_refused(body: object) -> None:
 def test_repr_shows_neither_body_nor_custom_attributes() -> None:
     shown = repr(made(body=b"hush", custom_attributes="hush", accept="text/csv"))
     assert (
-        shown
-        == "InvokeEndpoint(endpoint_name='churn', body=<4 bytes>, accept='text/csv', custom_attributes=<redacted>)"
+        shown == "InvokeEndpoint(endpoint_name='churn', body=<4 bytes>, accept='text/csv', "
+        "custom_attributes=<redacted>)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Importing the core does no I/O and costs little: counted in modules, in fresh interpreters, so no machine is too slow."""
+"""Importing the core does no I/O and loads few modules, counted in fresh interpreters."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ IMPURE = [
 
 
 def modules_after(statement: str) -> set[str]:
-    """What a fresh, isolated interpreter holds after `statement` and did not hold before."""
-    code = f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; print(*set(sys.modules) - before)"
+    """Return the modules that `statement` adds to those of a fresh, isolated interpreter."""
+    code = (
+        f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; "
+        "print(*set(sys.modules) - before)"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
     )
@@ -57,7 +60,7 @@ def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: se
 
 
 def test_signing_loads_no_other_feature(core: set[str]) -> None:
-    """The rooms of signing that are asked for by name only, and what they need."""
+    """The features of signing that are imported by name only are not loaded."""
     rooms = {
         f"smruntime_core.signing.{room}"
         for room in (

@@ -32,7 +32,7 @@ def _small(member: str, value: object) -> int:
 
 
 class Point(Record):
-    """A record to try things on."""
+    """A record with every kind of member."""
 
     x: int = field(check=_small)
     y: int = 0
@@ -41,7 +41,7 @@ class Point(Record):
 
 
 class Deep(Point, kw_only=True):
-    """One that inherits."""
+    """A record that inherits."""
 
     z: bytes = b""
 
@@ -94,7 +94,7 @@ def test_repr_shows_given_members_but_no_secrets_and_no_bodies() -> None:
 
 
 class Range(Record):
-    """One whose members must fit together."""
+    """A record whose members must fit together."""
 
     low: int
     high: int = 9

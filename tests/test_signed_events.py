@@ -1,4 +1,4 @@
-"""Signed events: the published chains of signatures, and signer against verifier."""
+"""Signed events equal the published chains, and are verified from end to end."""
 
 from __future__ import annotations
 

@@ -96,9 +96,7 @@ def test_signatures_equal_the_published_vectors(case: Any) -> None:
     assert made.signature == authorization.rpartition("=")[2]
     assert made.signature == expected.get("signature", made.signature)
     assert authorization == expected.get("authorization", authorization)
-    if (
-        context
-    ):  # three legacy signed requests bear a signature that is not that of their own string to sign
+    if context:  # three legacy signed requests have a signature of another string to sign
         assert authorization in expected["signed_request"]
 
 
@@ -182,7 +180,7 @@ def test_s3_signature_equals_botocores(
     token: str | None,
     now: int,
 ) -> None:
-    """Over paths that are encoded normalize_parameter, as S3's clients write them; see docs/signing.md for the others."""
+    """Paths are encoded strictly, as S3's clients do; docs/signing.md has the others."""
     auth, awsrequest, credentials = (
         pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials")
     )
@@ -410,7 +408,7 @@ def test_copy_with_another_secret_signs_with_that_secret() -> None:
 def test_earlier_signatures_never_change_later_ones(
     calls: list[tuple[list[str], str, int]],
 ) -> None:
-    """What stays the same from one call to the next is remembered; each is signed as if it were the first."""
+    """What is kept on credentials does not change a signature: each equals the first."""
     shared = Credentials("AKID", "secret", "token")
     for (one, two), host, second in calls:
         request = Request(

@@ -1,7 +1,7 @@
-"""`sign` and `presign` against AWS's own implementation in C (aws-c-auth, by awscrt), over random requests.
+"""`sign` and `presign` against AWS's implementation in C (aws-c-auth), over random requests.
 
-Runs where tools/test-apart makes an environment for it: botocore signs otherwise as soon as awscrt is installed. What differs on
-purpose is not generated here; `docs/signing.md` names it and says who is right.
+It runs in the environment of tools/test-apart, because botocore signs differently as soon as awscrt
+is installed. Deliberate differences are not generated here; `docs/signing.md` explains them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ dialect_ = st.builds(
 
 
 def written(path: str, dialect: Dialect) -> str:
-    """The path as S3's clients write it, where it is not encoded once more: strictly encoded. Otherwise aws-c-auth signs what no server has."""
+    """Return a path encoded as S3's clients do; aws-c-auth signs other spellings unlike servers."""
     return path if dialect.double_encode else "/".join(map(normalize_parameter, path.split("/")))
 
 

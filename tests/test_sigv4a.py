@@ -1,4 +1,4 @@
-"""SigV4a: the published canonical requests and strings to sign, their signatures verified by us and ours by cryptography's own key."""
+"""SigV4a equals the published texts; signatures are verified by ours and cryptography's keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HERE = Scope("eu-west-1", "s3")
 
 
 def public(case: Any) -> Any:
-    """The published public key, not ours."""
+    """Return the published public key."""
     numbers = ec.EllipticCurvePublicNumbers(
         int(case["public_key"]["X"], 16), int(case["public_key"]["Y"], 16), ec.SECP256R1()
     )

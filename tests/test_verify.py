@@ -1,4 +1,4 @@
-"""`verify` accepts what `sign` signed, and refuses everything else with the code that AWS would answer with."""
+"""`verify` accepts what `sign` signed and refuses the rest with the code that AWS answers with."""
 
 from __future__ import annotations
 
@@ -216,17 +216,15 @@ def test_mismatch_quotes_canonical_request_without_token() -> None:
     made = signed(SESSION)
     with pytest.raises(ServiceError) as caught:
         verify(made.replace(body=b""), KNOWN, SCOPE, now=NOW)
-    assert (
-        "The Canonical String for this request should have been\n'POST\n/endpoints/churn/invocations"
-        in caught.value.message_raw
-    )
+    canonical = "this request should have been\n'POST\n/endpoints/churn/invocations"
+    assert f"The Canonical String for {canonical}" in caught.value.message_raw
     assert "token:<redacted>" in caught.value.message_raw
     assert "token:token" not in caught.value.message_raw
     assert "secret" not in caught.value.message_raw.lower().replace("secret access key", "")
 
 
 def test_hashed_text_is_no_longer_than_the_request() -> None:
-    """A long header that is named many times over would be 40 GB of canonical request."""
+    """A long header that is named many times would be 40 GB of canonical request."""
     names, value = "big;" * 200_000, "v" * 200_000
     made = with_header(
         signed(), AUTH, lambda text: text.replace("SignedHeaders=", f"SignedHeaders={names}")
@@ -236,7 +234,7 @@ def test_hashed_text_is_no_longer_than_the_request() -> None:
 
 
 def test_many_headers_are_verified_in_linear_time() -> None:
-    """As many as nobody sends, each signed, and one that comes in many parts: in linear time, or this would take minutes."""
+    """Quadratic time would take minutes for so many headers and so many parts of one."""
     headers = (
         ("Host", "h"),
         *((f"x-{number}", "1") for number in range(50_000)),
@@ -264,7 +262,10 @@ def test_any_header_text_raises_only_service_error(name: str, text: str) -> None
 def test_any_wellformed_authorization_raises_only_service_error(
     key: str, date: str, names: str, stamp: str
 ) -> None:
-    text = f"AWS4-HMAC-SHA256 Credential={key}/{date}/eu-west-1/sagemaker/aws4_request, SignedHeaders={names}, Signature={'0' * 64}"
+    text = (
+        f"AWS4-HMAC-SHA256 Credential={key}/{date}/eu-west-1/sagemaker/aws4_request, "
+        f"SignedHeaders={names}, Signature={'0' * 64}"
+    )
     headers = (
         ("host", "h"),
         (AUTH, text),
@@ -293,7 +294,7 @@ def test_negative_max_skew_is_refused_and_zero_is_allowed() -> None:
 
 
 def at(url: str, host: str) -> Request:
-    """A request to `url` that is signed with the Host header `host`."""
+    """Return a request to `url` that is signed with the Host header `host`."""
     made = Request("POST", url, (("Host", host),), b"1")
     return Request("POST", url, made.headers + sign(made, PLAIN, SCOPE, now=NOW).headers, b"1")
 

@@ -1,4 +1,4 @@
-"""Published conformance cases, if they lie beside the checkout; else their tests are skipped."""
+"""The published conformance cases; tests skip where they are not beside the checkout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOST = "https://example.amazonaws.com"
 
 
 def cases(name: str, pick: Callable[[Any], list[Any]] = list) -> list[Any]:
-    """Return parameters for the cases of a file, or one that is skipped."""
+    """Return the parameters for the cases of a file, or one that is skipped."""
     path = FOLDER / name
     if not path.exists():
         return [
@@ -59,7 +59,7 @@ def _read(case: Any) -> Request:
 
 
 def _parsed(text: str) -> Request:
-    """Parse a request as aws-c-auth writes it: with folded lines, and blanks in the target."""
+    """Return an HTTP request in aws-c-auth's notation: folded lines, blanks in the target."""
     head, _, body = text.partition("\n\n")
     request_line, *lines = head.rstrip("\n").split("\n")
     method, _, rest = request_line.partition(" ")
