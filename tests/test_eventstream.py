@@ -244,18 +244,25 @@ def plain(value: HeaderValue) -> object:
     return {"b64": base64.b64encode(raw).decode()} if isinstance(raw, bytes) else raw
 
 
+def frame_of_case(case: Any) -> bytes:
+    if "hex" in case:
+        return bytes.fromhex(case["hex"])
+    return zlib.decompress(base64.b64decode(case["zlib_b64"]))
+
+
+def cuttings(data: bytes) -> list[list[bytes]]:
+    """Return ways to receive a frame: alone, before and after another, and byte by byte."""
+    after = encode(Message({"after": True}))
+    pieces = [[data], [data + after], [encode(Message({})), data]]
+    if len(data) < 1000:
+        pieces.append([data[index : index + 1] for index in range(len(data))])
+    return pieces
+
+
 @pytest.mark.parametrize("case", vector_cases())
 def test_published_frames_are_decoded_and_encoded(case: Any) -> None:
-    data = (
-        bytes.fromhex(case["hex"])
-        if "hex" in case
-        else zlib.decompress(base64.b64decode(case["zlib_b64"]))
-    )
-    after = encode(Message({"after": True}))
-    ways = [[data], [data + after], [encode(Message({})), data]]
-    if len(data) < 1000:
-        ways.append([data[i : i + 1] for i in range(len(data))])
-    for pieces in ways:
+    data = frame_of_case(case)
+    for pieces in cuttings(data):
         events, error = decode(pieces)
         if not case["valid"]:
             assert error is not None and error.startswith("StreamError")

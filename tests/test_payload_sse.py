@@ -11,6 +11,7 @@ from smruntime_core.payload import ServerSentEvent, SSEDecoder
 
 from .test_payload import cut, decode, places
 
+E = ServerSentEvent
 value = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=20)
 events = st.builds(
     ServerSentEvent,
@@ -48,24 +49,23 @@ def test_stream_cut_anywhere_has_the_complete_events_then_shows_the_cut(
 ) -> None:
     encoded = [encode(event, "\n") for event in expected]
     data = b"".join(encoded)
-    whole = {len(b"".join(encoded[:count])): count for count in range(len(encoded) + 1)}
+    complete_at = {len(b"".join(encoded[:count])): count for count in range(len(encoded) + 1)}
     count = 0
     for end in range(len(data)):
-        count = whole.get(end, count)
+        count = complete_at.get(end, count)
         found, error = decode(SSEDecoder(), [data[:end]])
         assert found[:count] == expected[:count]
-        terminated = [isinstance(event, ServerSentEvent) and event.terminated for event in found]
-        if end in whole:
-            assert (len(found), error) == (count, None)
+        unterminated = [isinstance(event, E) and not event.terminated for event in found]
+        if end in complete_at:
+            assert (unterminated, error) == ([False] * count, None)
         elif error is None:
-            assert terminated == [True] * count + [False], (
-                "an event that may have been cut looks like a whole one"
-            )
+            message = "an event that may have been cut looks like a complete one"
+            assert unterminated == [False] * count + [True], message
         else:
-            assert isinstance(error, TruncatedStream) and terminated == [True] * count
+            assert isinstance(error, TruncatedStream)
+            assert unterminated == [False] * count
 
 
-E = ServerSentEvent
 RULES: dict[str, tuple[str, list[ServerSentEvent]]] = {
     "data lines are joined by LF": (
         "data: first\ndata:second\ndata\ndata: fourth\n\n",

@@ -224,8 +224,9 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
 def _encode_name(name: str) -> bytes:
     requirement = f"1 to {MAX_NAME_SIZE} bytes of UTF-8"
     if not isinstance(name, str):
-        found = f"found {type(name).__name__}"
-        raise ConstructionError("header name", f"a str of {requirement}", found)
+        raise ConstructionError(
+            "header name", f"a str of {requirement}", f"found {type(name).__name__}"
+        )
     try:
         encoded_name = name.encode()
     except UnicodeEncodeError:

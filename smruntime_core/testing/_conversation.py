@@ -101,9 +101,9 @@ class ScriptedIO(Generic[ResultT]):
 
     def _describe_state(self) -> str:
         if self._returned_values:
-            return f"returned {self._returned[0]!r}"
+            return f"returned {self._returned_values[0]!r}"
         if self._raised_error is not None:
-            return f"raised {self._raised!r}"
+            return f"raised {self._raised_error!r}"
         return f"yielded {self.effects[-1]!r}"
 
 
