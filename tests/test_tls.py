@@ -102,7 +102,7 @@ class Authority:
         )
 
     def weak(self, where: Path) -> bytes:
-        """Return a key and a certificate signed with SHA-1, which only OpenSSL itself still makes."""
+        """Return a key and a certificate signed with SHA-1, as only OpenSSL still makes it."""
         (where / "ca.pem").write_bytes(self.pem)
         (where / "ca.key").write_bytes(private(self._key))
         (where / "san").write_text("subjectAltName=DNS:localhost\n")
@@ -534,7 +534,7 @@ def test_fifo_or_device_is_refused_at_once(
     pem = tmp_path / "client.pem"
     authority.good.issue_cert("client.test").private_key_and_cert_chain_pem.write_to_path(str(pem))
     path = fifo if kind == "fifo" else "/dev/zero"
-    files = {"certificate": str(pem)} if member == "key" else {}
+    files: dict[str, Any] = {"certificate": str(pem)} if member == "key" else {}
     within(5, lambda: refuses(TLS(**{**files, member: path}), member, "a regular file"))
 
 

@@ -57,16 +57,15 @@ _EC2_NETWORK: Final = "fd00:ec2::/32"
 
 
 def _check_scheme(member: str, value: object) -> str:
-    if value not in ("http", "https"):
-        raise ConstructionError(member, '"http" or "https"')
-    return cast("str", value)
+    if isinstance(value, str) and value in _DEFAULT_PORTS:
+        return value
+    raise ConstructionError(member, '"http" or "https"')
 
 
 def _check_host(member: str, value: object) -> str:
-    is_valid = isinstance(value, str) and (_HOST_NAME_PATTERN.fullmatch(value) or ":" in value)
-    if not is_valid or (":" in cast("str", value) and _parse_address(cast("str", value)) is None):
-        raise ConstructionError(member, "a host name in ASCII or an IP address without brackets")
-    return cast("str", value)
+    if isinstance(value, str) and (_HOST_NAME_PATTERN.fullmatch(value) or _parse_address(value)):
+        return value
+    raise ConstructionError(member, "a host name in ASCII or an IP address without brackets")
 
 
 def _check_port(member: str, value: object) -> int:
