@@ -14,7 +14,7 @@ from smruntime_core import ConstructionError, Credentials, Request, Scope, Servi
 from smruntime_core.signing import RegionSet, presign, sign
 from smruntime_core.signing._sigv4 import signing_key
 from smruntime_core.signing._sigv4a import ORDER, private_key, private_number
-from smruntime_core.signing._verify import _covers
+from smruntime_core.signing._verify import _region_matches
 
 from .vectors import AKID, NOW, Case, cases
 
@@ -139,8 +139,10 @@ def test_invalid_signature_is_refused(request_: Request, scope: Scope) -> None:
         ("", "a", False),
     ],
 )
-def test_region_pattern_covers_matching_regions(pattern: str, region: str, covers: bool) -> None:
-    assert _covers(pattern, region) is covers
+def test_region_pattern_region_matches_matching_regions(
+    pattern: str, region: str, covers: bool
+) -> None:
+    assert _region_matches(pattern, region) is covers
 
 
 def test_missing_cryptography_raises_with_the_pip_install() -> None:

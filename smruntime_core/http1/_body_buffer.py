@@ -15,33 +15,33 @@ class BodyBuffer:
     """The buffer for `length` more bytes of a body that begins with `begun`."""
 
     def __init__(self, begun: bytes, length: int) -> None:
-        self._buffer = BytesIO(begun)
-        self._filled = len(begun)
-        self._length = len(begun) + length
-        self._capacity = self._filled
+        self._bytes_buffer = BytesIO(begun)
+        self._filled_size = len(begun)
+        self._total_size = len(begun) + length
+        self._capacity = self._filled_size
 
     def free_space(self) -> memoryview:
         """Return the memory for the next bytes; release it before `advance`."""
-        if self._filled == self._capacity:
-            self._capacity = min(self._length, max(2 * self._filled, FIRST_CAPACITY))
-            self._buffer.seek(self._capacity - 1)
-            self._buffer.write(b"\0")
-        return self._buffer.getbuffer()[self._filled :]
+        if self._filled_size == self._capacity:
+            self._capacity = min(self._total_size, max(2 * self._filled_size, FIRST_CAPACITY))
+            self._bytes_buffer.seek(self._capacity - 1)
+            self._bytes_buffer.write(b"\0")
+        return self._bytes_buffer.getbuffer()[self._filled_size :]
 
     def advance(self, count: int) -> None:
         """Note that `count` bytes have been written to the free space."""
-        self._filled += count
+        self._filled_size += count
 
     def append(self, piece: bytes) -> None:
         """Copy bytes that were received elsewhere into the buffer."""
         while piece:
-            with self.free_space() as space:
-                count = min(len(space), len(piece))
-                space[:count] = piece[:count]
+            with self.free_space() as free_memory:
+                count = min(len(free_memory), len(piece))
+                free_memory[:count] = piece[:count]
             self.advance(count)
             piece = piece[count:]
 
     def getvalue(self) -> bytes:
         """Return all that has been received."""
-        self._buffer.truncate(self._filled)
-        return self._buffer.getvalue()
+        self._bytes_buffer.truncate(self._filled_size)
+        return self._bytes_buffer.getvalue()

@@ -76,11 +76,11 @@ class Exchange:
     def __init__(
         self, request: Request, engine: Engine | None = None, max_body: int | None = None
     ) -> None:
-        self.origin, self._unsent = write(request)
+        self.origin, self._unsent_buffers = write(request)
         self._bodiless = request.method == "HEAD"
         self._engine = engine
         self.max_body: int | None = max_body
-        self._pieces: list[bytes] = []
+        self._body_pieces: list[bytes] = []
 
     # ── sending ──
 
@@ -90,30 +90,30 @@ class Exchange:
 
     def data_to_send(self) -> memoryview | None:
         """Return what to send next, None if there is nothing (more)."""
-        return self._unsent[0] if self._unsent else None
+        return self._unsent_buffers[0] if self._unsent_buffers else None
 
     def sent(self, count: int) -> memoryview | None:
         """Note that `count` bytes of `data_to_send()` were sent; return what to send next."""
         self.bytes_sent += count
-        unsent = self._unsent
-        if count < len(unsent[0]):
-            unsent[0] = unsent[0][count:]
+        unsent_buffers = self._unsent_buffers
+        if count < len(unsent_buffers[0]):
+            unsent_buffers[0] = unsent_buffers[0][count:]
         else:
-            del unsent[0]
-        if unsent:
-            return unsent[0]
+            del unsent_buffers[0]
+        if unsent_buffers:
+            return unsent_buffers[0]
         if not self.bytes_to_supply and self.head is None:
             self.phase = "head"
         return None
 
     def supply(self, data: bytes) -> None:
         """Add the next bytes of a body that the request does not contain."""
-        self._unsent.append(memoryview(data))
+        self._unsent_buffers.append(memoryview(data))
         self.bytes_to_supply -= len(data)
 
     def stop_sending(self) -> None:
         """Note that the peer accepts no more bytes; what it has sent can still be received."""
-        self._unsent.clear()
+        self._unsent_buffers.clear()
         self._sending_stopped = self._must_close = True
         self.bytes_to_supply = 0
 
@@ -141,7 +141,7 @@ class Exchange:
         if self._body_buffer is None:
             if framing.left < LONG_BODY or self.until != "end" or self._is_error:
                 return None
-            self._body_buffer = BodyBuffer(b"".join(self._pieces), framing.left)
+            self._body_buffer = BodyBuffer(b"".join(self._body_pieces), framing.left)
         return self._body_buffer.free_space()
 
     def buffer_updated(self, count: int) -> None:
@@ -201,7 +201,7 @@ class Exchange:
         """Return whether more has to be received, as `until` says."""
         until = self.until
         return not self.done and (
-            until == "end" or (self.head is None if until == "head" else not self._pieces)
+            until == "end" or (self.head is None if until == "head" else not self._body_pieces)
         )
 
     def take(self) -> bytes:
@@ -210,7 +210,7 @@ class Exchange:
         Raises `DispatchFailure` at the end of an error's body that is incomplete.
         """
         body = self._joined_pieces()
-        self._pieces.clear()
+        self._body_pieces.clear()
         if self._body_truncated and not body:
             raise self.failure("truncated", "the body of an error was cut short")
         return body
@@ -227,41 +227,43 @@ class Exchange:
         It can if both messages ended properly, no byte is left over, and neither side asked to
         close.
         """
-        return self.done and not (self._must_close or self._unsent or self.bytes_to_supply)
+        return self.done and not (self._must_close or self._unsent_buffers or self.bytes_to_supply)
 
     def _joined_pieces(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return self._body_pieces[0] if len(self._body_pieces) == 1 else b"".join(self._body_pieces)
 
     # ── the head ──
 
     def _receive_head(self, data: bytes) -> None:
         if self._head_start:
-            searched = len(self._head_start)
+            searched_bytes = len(self._head_start)
             self._head_start += data
-            if _HEAD_END not in self._head_start[max(0, searched - 3) :]:
-                return self._check_head_start(searched)
+            if _HEAD_END not in self._head_start[max(0, searched_bytes - 3) :]:
+                return self._check_head_start(searched_bytes)
             data = bytes(self._head_start)
         while True:
-            lines, end, rest = data.partition(_HEAD_END)
-            if not end or len(lines) > _MAX_HEAD_LINES:
+            head_lines, head_end, bytes_after_head = data.partition(_HEAD_END)
+            if not head_end or len(head_lines) > _MAX_HEAD_LINES:
                 self._head_start = bytearray(data)
                 return self._check_head_start(0)
-            head = read_head(lines)
+            head = read_head(head_lines)
             if head.status >= 200:
-                return self._receive_final(head, rest)
+                return self._receive_final(head, bytes_after_head)
             self._check_interim(head)
-            data = rest
+            data = bytes_after_head
 
-    def _check_head_start(self, searched: int) -> None:
+    def _check_head_start(self, searched_bytes: int) -> None:
         """Raise `ProtocolViolation` at once if this cannot become a head that is accepted."""
-        start = self._head_start
-        if not b"HTTP/1.".startswith(start[:7]):
+        head_start = self._head_start
+        if not b"HTTP/1.".startswith(head_start[:7]):
             raise ProtocolViolation(
-                "protocol", f"not an HTTP/1 response: it begins with {bytes(start[:24])!r}"
+                "protocol", f"not an HTTP/1 response: it begins with {bytes(head_start[:24])!r}"
             )
-        if find_bare_lf(start, searched, MAX_HEAD):  # the end might never be found
-            raise ProtocolViolation("protocol", f"a bare LF in the head: {bytes(start[:80])!r}")
-        if len(start) >= MAX_HEAD:
+        if find_bare_lf(head_start, searched_bytes, MAX_HEAD):  # the end might never be found
+            raise ProtocolViolation(
+                "protocol", f"a bare LF in the head: {bytes(head_start[:80])!r}"
+            )
+        if len(head_start) >= MAX_HEAD:
             raise ProtocolViolation(
                 "too_large", f"the head of the response is longer than {MAX_HEAD} bytes"
             )
@@ -275,25 +277,26 @@ class Exchange:
             )
         self._interim_count += 1
 
-    def _receive_final(self, head: Head, rest: bytes) -> None:
+    def _receive_final(self, head: Head, bytes_after_head: bytes) -> None:
         self.head, self.phase = head, "body"
         status, length = head.status, head.length
         if head.close:
             self._must_close = True
-        limit = MAX_ERROR_BODY if status >= 300 else self.max_body
-        self._body_limit = inf if limit is None else limit
-        if length == len(rest) <= self._body_limit and not (
-            self._engine or self._bodiless or status in STATUSES_WITHOUT_BODY
-        ):
-            self._pieces.append(rest)
-            self.done = (
-                True  # as most responses are: received at once, so there is nothing to frame
-            )
+        if status >= 300:
+            self._body_limit = MAX_ERROR_BODY
+        elif self.max_body is not None:
+            self._body_limit = self.max_body
+        # Most responses arrive in one piece, and then there is nothing to frame.
+        needs_framing = self._engine or self._bodiless or status in STATUSES_WITHOUT_BODY
+        if length == len(bytes_after_head) <= self._body_limit and not needs_framing:
+            self._body_pieces.append(bytes_after_head)
+            self.done = True
             return
         self._framing = (self._engine or frame)(head, self._bodiless)
-        if (length or 0) > self._body_limit and not (self._framing.complete or self._is_error):
+        announced_too_much = length is not None and length > self._body_limit
+        if announced_too_much and not (self._framing.complete or self._is_error):
             raise self._too_large()
-        self._receive_body(rest)
+        self._receive_body(bytes_after_head)
 
     # ── the body ──
 
@@ -310,11 +313,11 @@ class Exchange:
         if self._body_buffer is not None:
             self._body_buffer.append(piece)
         elif piece:
-            self._pieces.append(piece)
+            self._body_pieces.append(piece)
         if self._body_size > self._body_limit:
             if not self._is_error:
                 raise self._too_large()
-            self._pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
+            self._body_pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
             self.done = self._body_truncated = self._must_close = True
 
     def _too_large(self) -> ProtocolViolation:

@@ -18,9 +18,9 @@ MAX_TRAILERS = 64 * 1024  # bytes
 STATUSES_WITHOUT_BODY = (204, 304)
 
 # Compiled at first use: most responses have no chunks.
-_TRAILER = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")
-_QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_EXTENSION = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_QUOTED}))?+)*+"
+_TRAILER_LINE = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")
+_QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_QUOTED_STRING}))?+)*+"
 _CHUNK_LINE = rf"([0-9A-Fa-f]{{1,16}}){_EXTENSION}\r".encode("latin-1")
 _match_line_start = re.compile(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])").match
 _match_plain_line = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
@@ -192,7 +192,7 @@ class Chunked(Looked):
                 )
         elif line == b"\r":
             self.complete = True
-        elif re.fullmatch(_TRAILER, line):
+        elif re.fullmatch(_TRAILER_LINE, line):
             self._trailers_size += len(line) + 1
         else:
             raise ProtocolViolation("protocol", "malformed trailers")

@@ -59,8 +59,8 @@ def read_head(raw: bytes) -> Head:
     matched = _match_head(raw.decode("latin-1"))
     if matched is None:
         raise ProtocolViolation("protocol", f"a malformed head: {_faulty_line(raw)!r}")
-    minor_version, status, block = matched.groups()
-    headers = _find_fields(block)
+    minor_version, status, field_lines = matched.groups()
+    headers = _find_fields(field_lines)
     if len(headers) > MAX_FIELDS:
         raise ProtocolViolation("too_large", f"the response has more than {MAX_FIELDS} fields")
     named = by_name(headers)

@@ -26,43 +26,44 @@ def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:
     name that is not a token, a wrong length or a second host.
     """
     scheme, authority, path, query = split_url(request.url)
-    headers, body, size = request.headers, request.body, _size(request.body)
-    names = [name.lower() for name, _ in headers]
-    if not _FRAMING_NAMES.isdisjoint(names):
-        _check_framing(names, headers, size)
-    target = f"{path}?{query}" if "?" in request.url else path
-    host = [] if "host" in names else [f"Host: {authority}"]
-    length = [] if "content-length" in names else [f"Content-Length: {size}"]
-    first_line = f"{request.method} {target} HTTP/1.1"
-    lines = [first_line, *host, *map(": ".join, headers), *length, "", ""]
-    head = _encode_head(request, names, lines)
-    if size <= MAX_SINGLE_WRITE and not isinstance(cast("object", body), Upload):
+    headers, body, body_size = request.headers, request.body, _measure_body(request.body)
+    field_names = [name.lower() for name, _ in headers]
+    if not _FRAMING_NAMES.isdisjoint(field_names):
+        _check_framing(field_names, headers, body_size)
+    request_target = f"{path}?{query}" if "?" in request.url else path
+    host_line = [] if "host" in field_names else [f"Host: {authority}"]
+    length_line = [] if "content-length" in field_names else [f"Content-Length: {body_size}"]
+    request_line = f"{request.method} {request_target} HTTP/1.1"
+    head_lines = [request_line, *host_line, *map(": ".join, headers), *length_line, "", ""]
+    head = _encode_head(request, field_names, head_lines)
+    if body_size <= MAX_SINGLE_WRITE and not isinstance(cast("object", body), Upload):
         return (scheme, authority), [memoryview(head + body)]  # a memoryview's repr shows no header
-    return (scheme, authority), [memoryview(head), *_buffers(body)]
+    return (scheme, authority), [memoryview(head), *_separate_buffers(body)]
 
 
-def _encode_head(request: Request, names: list[str], lines: list[str]) -> bytes:
+def _encode_head(request: Request, field_names: list[str], head_lines: list[str]) -> bytes:
     """Return the head of `request`, or raise `ConstructionError`.
 
     The names together must be tokens, and the lines together printable ASCII but for the line ends
-    between them: then no name or value contains a line end, and the first line is three words.
+    between them: then no name or value contains a line end, and the request line is three words.
     """
-    tokens = [request.method, *names]
-    if "" in tokens or _encode("".join(tokens)).translate(None, _TOKEN_CHARACTERS):
-        raise _refusal(request)
-    head = _encode("\r\n".join(lines))
-    line_ends = head.translate(None, _PRINTABLE)
-    first_line = lines[0]
-    if line_ends != b"\r\n" * (len(lines) - 1) or first_line.count(" ") != 2 or "#" in first_line:
-        raise _refusal(request)
+    tokens = [request.method, *field_names]
+    if "" in tokens or _encode_text("".join(tokens)).translate(None, _TOKEN_CHARACTERS):
+        raise _describe_refusal(request)
+    head = _encode_text("\r\n".join(head_lines))
+    if head.translate(None, _PRINTABLE) != b"\r\n" * (len(head_lines) - 1):
+        raise _describe_refusal(request)
+    request_line = head_lines[0]
+    if request_line.count(" ") != 2 or "#" in request_line:
+        raise _describe_refusal(request)
     return head
 
 
-def _encode(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _size(body: object) -> int:
+def _measure_body(body: object) -> int:
     if isinstance(body, bytes):
         return len(body)
     if isinstance(body, Source):
@@ -70,27 +71,29 @@ def _size(body: object) -> int:
     return body.size if isinstance(body, Upload) else memoryview(cast("Body", body)).nbytes
 
 
-def _buffers(body: object) -> list[memoryview]:
+def _separate_buffers(body: object) -> list[memoryview]:
     """Return the buffer of a body that is sent after the head; none for an `Upload`."""
     return [] if isinstance(body, Upload) else [memoryview(cast("Body", body)).cast("B")]
 
 
-def _check_framing(names: list[str], headers: Headers, size: int) -> None:
+def _check_framing(field_names: list[str], headers: Headers, body_size: int) -> None:
     """Raise `ConstructionError` unless the fields that frame the message are right."""
-    if names.count("host") > 1:
-        raise ConstructionError("host", "given once", f"found {names.count('host')} fields")
-    if "transfer-encoding" in names:
+    if field_names.count("host") > 1:
+        raise ConstructionError("host", "given once", f"found {field_names.count('host')} fields")
+    if "transfer-encoding" in field_names:
         raise ConstructionError("transfer-encoding", "left out: the body's length is known")
     lengths = [value for name, value in headers if name.lower() == "content-length"]
-    if lengths not in ([], [str(size)]):
-        raise ConstructionError("content-length", f"the length of the body ({size}), given once")
+    if lengths not in ([], [str(body_size)]):
+        raise ConstructionError(
+            "content-length", f"the length of the body ({body_size}), given once"
+        )
 
 
-def _refusal(request: Request) -> ConstructionError:
+def _describe_refusal(request: Request) -> ConstructionError:
     """Return the error for the first part of `request` that cannot be sent."""
     for name, value in request.headers:
-        is_token = name and not _encode(name).translate(None, _TOKEN_CHARACTERS)
-        if not is_token or _encode(value).translate(None, _PRINTABLE):
+        is_token = name and not _encode_text(name).translate(None, _TOKEN_CHARACTERS)
+        if not is_token or _encode_text(value).translate(None, _PRINTABLE):
             return ConstructionError(f"header {name!r}", "a token, its value of 0x20–0x7E only")
     return ConstructionError(
         "url", "printable ASCII without blanks or fragment, percent-encoded where needed"

@@ -82,15 +82,15 @@ class Table:
 
     def __init__(self, bindings: tuple[Binding, ...]) -> None:
         self.bindings: tuple[Binding, ...] = bindings
-        self.labels: list[Binding] = self._at(Location.LABEL)
-        self.document: list[Binding] = self._at(Location.DOCUMENT)
-        headers = self._at(Location.HEADER)
+        self.labels: list[Binding] = self._bindings_at(Location.LABEL)
+        self.document: list[Binding] = self._bindings_at(Location.DOCUMENT)
+        headers = self._bindings_at(Location.HEADER)
         self.header_names: dict[str, str] = {header.name: header.wire_name for header in headers}
         self.members_by_header: dict[str, str] = {
             header.wire_name.lower(): header.name for header in headers
         }
 
-    def _at(self, location: Location) -> list[Binding]:
+    def _bindings_at(self, location: Location) -> list[Binding]:
         return [binding for binding in self.bindings if binding.location is location]
 
 

@@ -27,7 +27,7 @@ from ._verify import MAX_SKEW, check_clock, verify
 
 MAX_EXPIRES = 43_200  # seconds: twelve hours
 REPLACED_BEFORE_END = 300  # seconds
-_VERSION = "&Version=1"
+_VERSION_PARAMETER = "&Version=1"
 
 
 def bearer_token(
@@ -51,8 +51,8 @@ def bearer_token(
         )
     scope = Scope(region, service)
     url = presign(_signed_request(service), credentials, scope, now=now, expires=expires).url
-    encoded = b64encode(f"{url.removeprefix('https://')}{_VERSION}".encode())
-    return _prefix(service) + encoded.decode()
+    encoded_url = b64encode(f"{url.removeprefix('https://')}{_VERSION_PARAMETER}".encode())
+    return _token_prefix(service) + encoded_url.decode()
 
 
 def verify_bearer(
@@ -95,14 +95,14 @@ class BearerToken:
         self._expires = expires
         self._service = service
         # The token, and from when until when it is returned; one tuple, because threads share it.
-        self._current: tuple[str, float, float] = ("", 0.0, 0.0)
+        self._current_token: tuple[str, float, float] = ("", 0.0, 0.0)
 
     def at(self, now: float) -> str:
         """Return a token that is good at `now`, in seconds since the epoch.
 
         Raises like `bearer_token`.
         """
-        token, first_use, last_use = self._current
+        token, first_use, last_use = self._current_token
         if not first_use <= now < last_use:
             credentials = self._credentials
             if not isinstance(credentials, Credentials):
@@ -110,8 +110,12 @@ class BearerToken:
             token = bearer_token(
                 credentials, self._region, now=now, expires=self._expires, service=self._service
             )
-            end = min(now + self._expires, credentials.expires_at or now + self._expires)
-            self._current = token, now, end - min(REPLACED_BEFORE_END, (end - now) / 2)
+            token_end = min(now + self._expires, credentials.expires_at or now + self._expires)
+            self._current_token = (
+                token,
+                now,
+                token_end - min(REPLACED_BEFORE_END, (token_end - now) / 2),
+            )
         return token
 
     def __repr__(self) -> str:
@@ -122,23 +126,25 @@ def _signed_request(service: str) -> Request:
     return Request("POST", f"https://{service}.amazonaws.com/?Action=CallWithBearerToken")
 
 
-def _prefix(service: str) -> str:
+def _token_prefix(service: str) -> str:
     return f"{service}-api-key-"
 
 
 def _decode_url(token: str, service: str) -> str | None:
     """Return the presigned URL in `token`, None if `bearer_token` makes no such token."""
-    encoded = token.removeprefix(_prefix(service))
+    encoded_url = token.removeprefix(_token_prefix(service))
     try:
-        text = b64decode(encoded, validate=True).decode("ascii") if encoded != token else ""
+        decoded_text = (
+            b64decode(encoded_url, validate=True).decode("ascii") if encoded_url != token else ""
+        )
     except ValueError:
         return None
-    query = text.removeprefix(f"{service}.amazonaws.com/?")
+    query = decoded_text.removeprefix(f"{service}.amazonaws.com/?")
     parameters = unique_parameters(query) or {}
     right_action = parameters.get("Action") == "CallWithBearerToken"
-    if query == text or not text.endswith(_VERSION) or not right_action:
+    if query == decoded_text or not decoded_text.endswith(_VERSION_PARAMETER) or not right_action:
         return None
     expires = parameters.get("X-Amz-Expires", "")
     if not (re.fullmatch("[0-9]{1,6}", expires) and int(expires) <= MAX_EXPIRES):
         return None
-    return f"https://{text.removesuffix(_VERSION)}"
+    return f"https://{decoded_text.removesuffix(_VERSION_PARAMETER)}"

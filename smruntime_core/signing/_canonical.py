@@ -74,8 +74,8 @@ def canonical_target(url: str, dialect: Dialect) -> tuple[str, str, str]:
 
     Raises `ConstructionError` if it is not an absolute http(s) URL.
     """
-    if plain := _match_plain_url(url):
-        scheme, authority, path = plain.groups()
+    if plain_match := _match_plain_url(url):
+        scheme, authority, path = plain_match.groups()
         return authority.removesuffix(DEFAULT_PORTS[scheme]), path, ""
     _, authority, path, query = split_url(url)
     try:
@@ -103,13 +103,13 @@ def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
 
 def _resolve_dots(path: str) -> str:
     """Remove dot segments and double slashes (RFC 3986 section 5.2.4), but no slash at the end."""
-    resolved: list[str] = []
+    kept_segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            del resolved[-1:]
+            del kept_segments[-1:]
         elif segment not in ("", "."):
-            resolved.append(segment)
-    return f"/{'/'.join(resolved)}{'/' * (bool(resolved) and path.endswith('/'))}"
+            kept_segments.append(segment)
+    return f"/{'/'.join(kept_segments)}{'/' * (bool(kept_segments) and path.endswith('/'))}"
 
 
 def canonical_query(query: str, *, normalize: bool = True) -> str:
@@ -117,9 +117,11 @@ def canonical_query(query: str, *, normalize: bool = True) -> str:
 
     `normalize` decodes them first and encodes them strictly.
     """
-    encode = normalize_parameter if normalize else str
-    pairs = (parameter.partition("=") for parameter in query.split("&") if parameter)
-    encoded_pairs = sorted((encode(name), encode(value)) for name, _, value in pairs)
+    encode_text = normalize_parameter if normalize else str
+    name_value_pairs = (parameter.partition("=") for parameter in query.split("&") if parameter)
+    encoded_pairs = sorted(
+        (encode_text(name), encode_text(value)) for name, _, value in name_value_pairs
+    )
     return "&".join(f"{name}={value}" for name, value in encoded_pairs)
 
 
@@ -130,8 +132,8 @@ def normalize_parameter(text: str) -> str:
 
 def percent_encode(text: str | bytes) -> str:
     """Percent-encode all but the unreserved characters (RFC 3986 section 2.3)."""
-    encoded = text.encode() if isinstance(text, str) else text
-    return "".join([_ENCODED_BYTES[byte] for byte in encoded])
+    encoded_text = text.encode() if isinstance(text, str) else text
+    return "".join([_ENCODED_BYTES[byte] for byte in encoded_text])
 
 
 def percent_decode(text: str) -> str:
@@ -146,8 +148,10 @@ def _decode_bytes(text: str) -> bytes:
 def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return canonical values by lower-case name: blanks folded, repeated fields joined."""
     values_by_name = {name.lower(): value for name, value in headers}
-    joined = " | ".join(["", *values_by_name.values(), ""])  # doubles a blank at the end of a value
-    if len(values_by_name) == len(headers) and "  " not in joined and joined.isprintable():
+    # With these separators, a blank at the end of a value is one of two.
+    joined_values = " | ".join(["", *values_by_name.values(), ""])
+    is_canonical = "  " not in joined_values and joined_values.isprintable()
+    if is_canonical and len(values_by_name) == len(headers):
         return values_by_name
     folded: dict[str, list[str]] = {}
     for name, value in headers:
@@ -161,10 +165,9 @@ def signed_names(headers: Mapping[str, str], chosen: Collection[str] | None) -> 
     Services demand `host` and every `x-amz-*`, so those are signed in any case.
     """
     if chosen is None:
-        names = sorted(headers)
-        return names if UNSIGNED.isdisjoint(names) else [n for n in names if n not in UNSIGNED]
-    wanted = {"host", *map(str.lower, chosen)}
-    return sorted([name for name in headers if name in wanted or name.startswith("x-amz-")])
+        return sorted(headers.keys() - UNSIGNED)
+    wanted_names = {"host", *map(str.lower, chosen)}
+    return sorted([name for name in headers if name in wanted_names or name.startswith("x-amz-")])
 
 
 def canonical_request(
@@ -176,5 +179,5 @@ def canonical_request(
     payload_hash: str,
 ) -> str:
     """Return the canonical request, in which the headers called `names` are signed."""
-    lines = "".join([f"{name}:{headers[name]}\n" for name in names])
-    return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{payload_hash}"
+    header_lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+    return f"{method}\n{path}\n{query}\n{header_lines}\n{';'.join(names)}\n{payload_hash}"

@@ -80,7 +80,7 @@ class ChunkSigner:
         for name in self._trailer_names:
             _check_trailer(name, "")
         self._bytes_left = length
-        self._now = now
+        self._signing_time = now
         self._sign_chunks = sign_chunks
         self._signature_width = ECDSA_WIDTH if isinstance(scope, RegionSet) else HMAC_WIDTH
         key, _ = signing_key(credentials, scope, now)
@@ -95,7 +95,7 @@ class ChunkSigner:
         )
         self.headers: Headers = describing + signature.headers
         self.signature: str = signature.signature
-        self._chain = Chain(credentials, scope, signature.signature)
+        self._signature_chain = Chain(credentials, scope, signature.signature)
 
     def chunk(self, data: Body) -> bytes:
         """Return the next part of the body as it is sent.
@@ -122,23 +122,25 @@ class ChunkSigner:
             )
         values = {name.lower(): value for name, value in (trailers or {}).items()}
         if sorted(values) != sorted(self._trailer_names):
-            announced = ", ".join(self._trailer_names) or "none"
-            raise ConstructionError("trailers", f"those announced: {announced}")
+            announced_names = ", ".join(self._trailer_names) or "none"
+            raise ConstructionError("trailers", f"those announced: {announced_names}")
         lines = [f"{name}:{_check_trailer(name, values[name])}" for name in self._trailer_names]
         last_chunk = self._encode_chunk(b"", end=b"")
         if lines and self._sign_chunks:
-            signature = self._padded(self._chain.sign(trailer_content(lines), self._now))
+            signature = self._pad_signature(
+                self._signature_chain.sign(trailer_content(lines), self._signing_time)
+            )
             lines.append(f"{TRAILER_SIGNATURE}:{signature}")
         return last_chunk + "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
     def _encode_chunk(self, data: Body, end: bytes = b"\r\n") -> bytes:
         if not self._sign_chunks:
             return b"".join((b"%x\r\n" % len(data), data, end))
-        signature = self._padded(self._chain.sign(piece(data), self._now))
+        signature = self._pad_signature(self._signature_chain.sign(piece(data), self._signing_time))
         first_line = b"%x;chunk-signature=%b\r\n" % (len(data), signature.encode())
         return b"".join((first_line, data, end))
 
-    def _padded(self, signature: str) -> str:
+    def _pad_signature(self, signature: str) -> str:
         return signature.ljust(self._signature_width, "*")
 
 
@@ -154,17 +156,19 @@ def encoded_length(
 
     `trailers` are the lengths of the values by name.
     """
-    width = ECDSA_WIDTH if sigv4a else HMAC_WIDTH
-    signature_length = len(";chunk-signature=") + width if sign_chunks else 0
-    full_chunks, rest = divmod(length, checked_limit("chunk_size", chunk_size))
-    sizes = [(chunk_size, full_chunks), (rest, int(rest > 0)), (0, 1)]
-    total = sum(
+    signature_width = ECDSA_WIDTH if sigv4a else HMAC_WIDTH
+    signature_length = len(";chunk-signature=") + signature_width if sign_chunks else 0
+    full_chunks, last_size = divmod(length, checked_limit("chunk_size", chunk_size))
+    chunk_counts = [(chunk_size, full_chunks), (last_size, int(last_size > 0)), (0, 1)]
+    total_length = sum(
         count * (len(f"{size:x}") + signature_length + len("\r\n") + size + len("\r\n"))
-        for size, count in sizes
+        for size, count in chunk_counts
     )  # the last chunk has no data, but the end of the body has its CR LF
-    total += sum(len(name) + len(":\r\n") + size for name, size in (trailers or {}).items())
+    total_length += sum(len(name) + len(":\r\n") + size for name, size in (trailers or {}).items())
     signed_trailers = bool(trailers) and sign_chunks
-    return total + (len(TRAILER_SIGNATURE) + len(":\r\n") + width if signed_trailers else 0)
+    return total_length + (
+        len(TRAILER_SIGNATURE) + len(":\r\n") + signature_width if signed_trailers else 0
+    )
 
 
 def streaming_hash(algorithm: str, with_trailers: bool, sign_chunks: bool) -> str:
@@ -176,11 +180,11 @@ def streaming_hash(algorithm: str, with_trailers: bool, sign_chunks: bool) -> st
 
 def _describing_headers(request: Request, length: int, trailer_names: Sequence[str]) -> Headers:
     """Return the fields that describe how the body is sent."""
-    codings = canonical_headers(request.headers).get("content-encoding", "")
-    if codings.partition(",")[0].strip() != "aws-chunked":
-        codings = f"aws-chunked,{codings}".rstrip(",")
+    content_codings = canonical_headers(request.headers).get("content-encoding", "")
+    if content_codings.partition(",")[0].strip() != "aws-chunked":
+        content_codings = f"aws-chunked,{content_codings}".rstrip(",")
     headers: Headers = (
-        ("content-encoding", codings),
+        ("content-encoding", content_codings),
         ("x-amz-decoded-content-length", str(length)),
     )
     return (*headers, ("x-amz-trailer", ",".join(trailer_names))) if trailer_names else headers
@@ -188,9 +192,9 @@ def _describing_headers(request: Request, length: int, trailer_names: Sequence[s
 
 def _with_headers(request: Request, added: Headers) -> Request:
     """Return `request` with the fields `added` in place of those of the same name."""
-    replaced = {name for name, _ in added}
-    others = tuple(pair for pair in request.headers if pair[0].lower() not in replaced)
-    return request.replace(headers=others + added)
+    replaced_names = {name for name, _ in added}
+    other_headers = tuple(pair for pair in request.headers if pair[0].lower() not in replaced_names)
+    return request.replace(headers=other_headers + added)
 
 
 def _check_trailer(name: str, value: str) -> str:
@@ -201,5 +205,5 @@ def _check_trailer(name: str, value: str) -> str:
 
 def trailer_content(lines: Sequence[str]) -> str:
     """Return what is signed of the trailers: a line each, sorted by name."""
-    ordered = sorted(lines, key=lambda line: line.partition(":")[0])
-    return trailers("".join(f"{line}\n" for line in ordered).encode())
+    ordered_lines = sorted(lines, key=lambda line: line.partition(":")[0])
+    return trailers("".join(f"{line}\n" for line in ordered_lines).encode())

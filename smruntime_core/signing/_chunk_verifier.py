@@ -67,46 +67,49 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
     ) -> None:
         super().__init__()
         claim, headers = Claim.read(request), canonical_headers(request.headers)
-        declared = headers.get("x-amz-content-sha256", "")
-        self._chunks_signed = declared != STREAMING_UNSIGNED_PAYLOAD_TRAILER
-        self._has_trailers = declared.endswith("-TRAILER")
-        if declared != streaming_hash(claim.algorithm, self._has_trailers, self._chunks_signed):
+        declared_hash = headers.get("x-amz-content-sha256", "")
+        self._chunks_signed = declared_hash != STREAMING_UNSIGNED_PAYLOAD_TRAILER
+        self._has_trailers = declared_hash.endswith("-TRAILER")
+        if declared_hash != streaming_hash(
+            claim.algorithm, self._has_trailers, self._chunks_signed
+        ):
             raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
-        announced = headers.get("x-amz-trailer", "").lower().split(",")
-        self._announced = sorted(name.strip() for name in announced if name.strip())
-        self._length = headers.get("x-amz-decoded-content-length")
+        announced_names = headers.get("x-amz-trailer", "").lower().split(",")
+        self._announced_names = sorted(name.strip() for name in announced_names if name.strip())
+        self._announced_length = headers.get("x-amz-decoded-content-length")
         self._signed_at = parse_stamp(claim.timestamp) or 0
-        self._chain = Chain(credentials, claim.key_scope(scope), claim.signature)
+        self._signature_chain = Chain(credentials, claim.key_scope(scope), claim.signature)
         self._max_chunk = checked_limit("max_chunk", max_chunk)
-        self._buffer = bytearray()
-        self._complete = False
+        self._received_bytes = bytearray()
+        self._body_complete = False
         self._body_events = self._read_body()
 
     def _read(self, part: bytes) -> Iterator[ChunkEvent]:
-        self._buffer += part
+        self._received_bytes += part
         while (event := next(self._body_events)) is not None:
             yield event
 
     def _finish(self) -> Iterator[ChunkEvent]:
-        if not self._complete:
+        if not self._body_complete:
             raise TruncatedStream("the body ended before its last chunk")
         yield from ()
 
     def _read_body(self) -> Generator[ChunkEvent | None]:
         """Yield the events, and None where more bytes are needed."""
-        count = 0
+        body_size = 0
         while data := (yield from self._read_chunk()):
-            count += len(data)
+            body_size += len(data)
             yield data
-        if self._length is not None and self._length != str(count):
+        if self._announced_length is not None and self._announced_length != str(body_size):
             raise StreamError(
-                f"the body has {count} bytes; x-amz-decoded-content-length says {self._length!r}"
+                f"the body has {body_size} bytes; "
+                f"x-amz-decoded-content-length says {self._announced_length!r}"
             )
         fields = yield from self._read_trailers()
         if self._has_trailers:
             yield Trailers(fields)
-        self._complete = True
-        while not self._buffer:
+        self._body_complete = True
+        while not self._received_bytes:
             yield None
         raise StreamError("bytes came after the last chunk")
 
@@ -119,7 +122,7 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
         if size > self._max_chunk:
             raise StreamError(f"a chunk has {size} bytes, more than max_chunk={self._max_chunk}")
         data = yield from self._read_bytes(size)
-        if self._chunks_signed and not self._accepts(first_line[2], piece(data)):
+        if self._chunks_signed and not self._accepts_signature(first_line[2], piece(data)):
             raise SignatureMismatch("the signature of a chunk does not match")
         if size and (yield from self._read_bytes(2)) != b"\r\n":
             raise StreamError("a chunk does not end where its size says")
@@ -150,34 +153,34 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
         matches = [match_trailer(line) for line in lines]
         fields = tuple((matched[1].lower(), matched[2]) for matched in matches if matched)
         names = sorted(name for name, _ in fields)
-        if len(fields) < len(lines) or names != self._announced:
+        if len(fields) < len(lines) or names != self._announced_names:
             raise StreamError("the trailers are not those that x-amz-trailer announced")
         return fields
 
     def _check_trailer_signature(self, signature: str, fields: Headers) -> None:
         matched = _match_trailer_signature(signature)
         content = trailer_content([f"{name}:{value}" for name, value in fields])
-        if matched is None or not self._accepts(matched[1], content):
+        if matched is None or not self._accepts_signature(matched[1], content):
             raise SignatureMismatch("the signature of the trailers does not match")
 
-    def _accepts(self, signature: str, content: str) -> bool:
-        return self._chain.accepts(signature, content, self._signed_at)
+    def _accepts_signature(self, signature: str, content: str) -> bool:
+        return self._signature_chain.accepts(signature, content, self._signed_at)
 
     def _read_line(self) -> Generator[ChunkEvent | None, None, str]:
         """Return the next line without its end."""
-        searched = 0
-        while (end := self._buffer.find(b"\r\n", searched, MAX_LINE)) < 0:
-            if len(self._buffer) >= MAX_LINE:
+        searched_bytes = 0
+        while (line_end := self._received_bytes.find(b"\r\n", searched_bytes, MAX_LINE)) < 0:
+            if len(self._received_bytes) >= MAX_LINE:
                 raise StreamError(f"a line has more than {MAX_LINE} bytes")
-            searched = max(0, len(self._buffer) - 1)
+            searched_bytes = max(0, len(self._received_bytes) - 1)
             yield None
-        line = self._buffer[:end].decode("latin-1")
-        del self._buffer[: end + 2]
+        line = self._received_bytes[:line_end].decode("latin-1")
+        del self._received_bytes[: line_end + 2]
         return line
 
     def _read_bytes(self, size: int) -> ReadBytes:
-        while len(self._buffer) < size:
+        while len(self._received_bytes) < size:
             yield None
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
+        data = bytes(self._received_bytes[:size])
+        del self._received_bytes[:size]
         return data

@@ -20,7 +20,7 @@ _match_authorization = re.compile(
 _match_credential = re.compile(_CREDENTIAL).fullmatch
 _match_signature = re.compile(_SIGNATURE).fullmatch
 
-_PREFIX = "X-Amz-"
+_PARAMETER_PREFIX = "X-Amz-"
 
 
 class Claim(NamedTuple):
@@ -67,7 +67,7 @@ class Claim(NamedTuple):
             else _read_parameters(parameters)
         )
         if claim is None or not claim._is_consistent():
-            raise refusal("IncompleteSignatureException", _FORM)
+            raise refusal("IncompleteSignatureException", _FORM_MESSAGE)
         return claim
 
     def _is_consistent(self) -> bool:
@@ -78,11 +78,11 @@ class Claim(NamedTuple):
 
     def key_scope(self, scope: AnyScope) -> AnyScope:
         """Return `scope` for the algorithm of this signature."""
-        kind = RegionSet if self.algorithm == ECDSA else Scope
-        return kind(scope.region, scope.service)
+        scope_class = RegionSet if self.algorithm == ECDSA else Scope
+        return scope_class(scope.region, scope.service)
 
 
-_FORM = (
+_FORM_MESSAGE = (
     f"The signature must have the form: {HMAC} Credential=id/date/region/service/aws4_request, "
     "SignedHeaders=a;b, Signature=64 hex digits; or the same as query parameters, each given once."
 )
@@ -97,8 +97,15 @@ def _read_headers(authorization: str, headers: dict[str, str]) -> Claim | None:
     matched = _match_authorization(authorization)
     if matched is None:
         return None
+    algorithm, key_id, date, region, service, signed_names, signature = matched.groups()
     return Claim(
-        *matched.groups(),
+        algorithm,
+        key_id,
+        date,
+        region,
+        service,
+        signed_names,
+        signature,
         timestamp=headers.get("x-amz-date", ""),
         token=headers.get("x-amz-security-token"),
         region_set=headers.get("x-amz-region-set"),
@@ -110,11 +117,15 @@ def _read_parameters(parameters: dict[str, str]) -> Claim | None:
     matched = _match_credential(parameters.get("Credential", ""))
     if matched is None or not _match_signature(signature) or algorithm not in (HMAC, ECDSA):
         return None
+    key_id, date, region, service = matched.groups()
     return Claim(
         algorithm,
-        *matched.groups(),
-        signed_names=parameters.get("SignedHeaders", ""),
-        signature=signature,
+        key_id,
+        date,
+        region,
+        service,
+        parameters.get("SignedHeaders", ""),
+        signature,
         timestamp=parameters.get("Date", ""),
         token=parameters.get("Security-Token"),
         region_set=parameters.get("Region-Set"),
@@ -129,19 +140,19 @@ def _signature_parameters(url: str) -> dict[str, str] | None:
     with parts of its name percent-encoded: two readers could take different values.
     """
     values: dict[str, str] = {}
-    repeated: list[str] = []
+    repeated_names: list[str] = []
     for parameter in url.partition("?")[2].split("&"):
         name, _, value = parameter.partition("=")
         name = _decode_text(name)
-        if name.startswith(_PREFIX):
-            key = name.removeprefix(_PREFIX)
+        if name.startswith(_PARAMETER_PREFIX):
+            key = name.removeprefix(_PARAMETER_PREFIX)
             if key in values:
-                repeated.append(name)
+                repeated_names.append(name)
             values[key] = _decode_text(value)
     if "Signature" not in values:
         return None
-    if repeated:
-        message = f"The query parameter {repeated[0]} is given more than once."
+    if repeated_names:
+        message = f"The query parameter {repeated_names[0]} is given more than once."
         raise refusal("IncompleteSignatureException", message)
     return values
 

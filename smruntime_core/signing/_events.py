@@ -29,12 +29,12 @@ class EventSigner:
     """A signer of the messages that follow a request whose signature is `seed`."""
 
     def __init__(self, credentials: Credentials, scope: AnyScope, seed: str) -> None:
-        self._chain = Chain(credentials, scope, seed)
+        self._signature_chain = Chain(credentials, scope, seed)
 
     @property
     def signature(self) -> str:
         """The last signature, or the seed."""
-        return self._chain.signature
+        return self._signature_chain.signature
 
     def sign(self, message: Message | None, *, now: float) -> bytes:
         """Return `message` as a signed frame; None signs the end of the stream.
@@ -43,7 +43,7 @@ class EventSigner:
         """
         payload = b"" if message is None else encode(message)
         date = {DATE: Timestamp(int(now) * 1000)}
-        signature = self._chain.sign(piece(payload, encode_headers(date)), now)
+        signature = self._signature_chain.sign(piece(payload, encode_headers(date)), now)
         return encode(Message({**date, SIGNATURE: bytes.fromhex(signature)}, payload))
 
 
@@ -52,7 +52,7 @@ class EventVerifier:
 
     def __init__(self, request: Request, credentials: Credentials, scope: AnyScope) -> None:
         claim = Claim.read(request)
-        self._chain = Chain(credentials, claim.key_scope(scope), claim.signature)
+        self._signature_chain = Chain(credentials, claim.key_scope(scope), claim.signature)
 
     def verify(self, message: Message, *, now: float, max_skew: float = MAX_SKEW) -> bytes:
         """Return the encoded inner message of the outer `message`; empty at the end of the stream.
@@ -71,9 +71,9 @@ class EventVerifier:
             raise SignatureMismatch(f"an event was signed more than {limit}")
         try:
             content = piece(message.payload, encode_headers({DATE: date}))
-            is_right = self._chain.accepts(signature.hex(), content, signed_at)
+            is_accepted = self._signature_chain.accepts(signature.hex(), content, signed_at)
         except ConstructionError:
-            is_right = False
-        if not is_right:
+            is_accepted = False
+        if not is_accepted:
             raise SignatureMismatch("the signature of an event does not match")
         return message.payload

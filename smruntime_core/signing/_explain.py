@@ -77,20 +77,20 @@ def explain(signed: Signature | Presigned, other: str | Signature | Presigned = 
     text is not compared.
     """
     if isinstance(other, str):
-        canonical, string = _read_quotes(other)
+        canonical_text, string_text = _read_quotes(other)
     else:
-        canonical, string = other.canonical_request, other.string_to_sign
+        canonical_text, string_text = other.canonical_request, other.string_to_sign
     differences: list[Difference] = []
-    if canonical is not None:
-        differences += _compare_canonical(signed.canonical_request, canonical)
-    if string is not None:
-        hash_matters = canonical is None
-        differences += _compare_strings(signed.string_to_sign, string, hash_matters)
+    if canonical_text is not None:
+        differences += _compare_canonical(signed.canonical_request, canonical_text)
+    if string_text is not None:
+        hash_matters = canonical_text is None
+        differences += _compare_strings(signed.string_to_sign, string_text, hash_matters)
     return Explanation(
         redact_token(signed.canonical_request),
         signed.string_to_sign,
         tuple(differences),
-        canonical is not None or string is not None,
+        canonical_text is not None or string_text is not None,
     )
 
 
@@ -99,10 +99,14 @@ def _read_quotes(text: str) -> tuple[str | None, str | None]:
     if "\n" not in text:
         text = text.replace("\\n", "\n")  # a JSON string that has not been decoded
     text = text.replace("\r\n", "\n")
-    canonical = _between(text, *_CANONICAL_QUOTE) or _unescape(_between(text, *_CANONICAL_ELEMENT))
-    string = _between(text, *_STRING_QUOTE) or _unescape(_between(text, *_STRING_ELEMENT))
-    if canonical or string:
-        return canonical, string
+    canonical_text = _find_between(text, *_CANONICAL_QUOTE) or _unescape_xml(
+        _find_between(text, *_CANONICAL_ELEMENT)
+    )
+    string_text = _find_between(text, *_STRING_QUOTE) or _unescape_xml(
+        _find_between(text, *_STRING_ELEMENT)
+    )
+    if canonical_text or string_text:
+        return canonical_text, string_text
     text = text.strip("\n '")
     if text.startswith("AWS4-"):
         return None, text
@@ -110,17 +114,17 @@ def _read_quotes(text: str) -> tuple[str | None, str | None]:
     return text if is_canonical else None, None
 
 
-def _between(text: str, before: str, after: str) -> str | None:
+def _find_between(text: str, before: str, after: str) -> str | None:
     """Return the text between the first matches of two patterns.
 
     Each is searched for once, so a server's text costs no more than reading it.
     """
-    start = re.search(before, text)
-    end = re.compile(after).search(text, start.end()) if start else None
-    return text[start.end() : end.start()] if start and end else None
+    start_match = re.search(before, text)
+    end_match = re.compile(after).search(text, start_match.end()) if start_match else None
+    return text[start_match.end() : end_match.start()] if start_match and end_match else None
 
 
-def _unescape(text: str | None) -> str | None:
+def _unescape_xml(text: str | None) -> str | None:
     """Return XML text with its entities replaced."""
     if text is not None:
         for entity, character in _ENTITIES:
@@ -128,9 +132,9 @@ def _unescape(text: str | None) -> str | None:
     return text
 
 
-def _split_canonical(canonical: str) -> dict[str, str]:
+def _split_canonical(canonical_text: str) -> dict[str, str]:
     """Return the parts of a canonical request by name, in order."""
-    lines = canonical.split("\n")
+    lines = canonical_text.split("\n")
     lines += [""] * (3 - len(lines))
     headers_end = lines.index("", 3) if "" in lines[3:] else len(lines)
     parameters: dict[str, list[str]] = {}
@@ -152,13 +156,13 @@ def _compare_canonical(ours: str, theirs: str) -> Iterator[Difference]:
         our_value, their_value = our_parts.get(part), their_parts.get(part)
         if their_value in (our_value, REDACTED):
             continue
-        hint = _hint(part, our_value, their_value)
+        hint = _choose_hint(part, our_value, their_value)
         if _TOKEN_NAME in part.lower():
             our_value, their_value = (value and REDACTED for value in (our_value, their_value))
         yield Difference(part, our_value, their_value, hint)
 
 
-_HINTS = {
+_PART_HINTS = {
     "method": "The method was changed after signing.",
     "header host": "It was signed for another host than it arrived at: "
     "a proxy that changes Host, or another port?",
@@ -167,7 +171,7 @@ _HINTS = {
 }
 
 
-def _hint(part: str, ours: str | None, theirs: str | None) -> str:
+def _choose_hint(part: str, ours: str | None, theirs: str | None) -> str:
     if part == "path":
         return _path_hint(ours or "", theirs or "")
     if part == "payload hash":
@@ -178,7 +182,7 @@ def _hint(part: str, ours: str | None, theirs: str | None) -> str:
     else:
         change = "added" if ours is None else "changed"
         hint = f"It was {change} after signing: sign last, and with the {kind} that is sent."
-    return _HINTS.get(part, hint)
+    return _PART_HINTS.get(part, hint)
 
 
 def _path_hint(ours: str, theirs: str) -> str:

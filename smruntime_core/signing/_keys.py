@@ -73,9 +73,9 @@ class HmacKey(Key):
     def __init__(self, secret: str, date: str, scope: Scope) -> None:
         super().__init__(date, f"{date}/{scope.region}/{scope.service}/aws4_request")
         derived_key = f"AWS4{secret}".encode()
-        for part in (date, scope.region, scope.service, "aws4_request"):
+        for scope_part in (date, scope.region, scope.service, "aws4_request"):
             inner_state, outer_state = _hmac_states(derived_key)
-            inner_state.update(part.encode())
+            inner_state.update(scope_part.encode())
             outer_state.update(inner_state.digest())
             derived_key = outer_state.digest()
         self._inner_state, self._outer_state = _hmac_states(derived_key)
@@ -93,7 +93,7 @@ class HmacKey(Key):
 
 def _hmac_states(key: bytes) -> tuple[_HashState, _HashState]:
     """Return SHA-256 after reading HMAC's inner and outer padded key (RFC 2104 section 2)."""
-    block = (key if len(key) <= 64 else _sha256(key).digest()).ljust(64, b"\0")
-    return _sha256(bytes(byte ^ 0x36 for byte in block)), _sha256(
-        bytes(byte ^ 0x5C for byte in block)
+    padded_key = (key if len(key) <= 64 else _sha256(key).digest()).ljust(64, b"\0")
+    return _sha256(bytes(byte ^ 0x36 for byte in padded_key)), _sha256(
+        bytes(byte ^ 0x5C for byte in padded_key)
     )

@@ -80,27 +80,27 @@ def presign(
     key, timestamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = UNSIGNED_PAYLOAD if dialect.add_payload_hash else hash_payload(request.body)
-    address, _, query = request.url.partition("?")
-    authority, path, _ = canonical_target(address, dialect)
+    base_address, _, query = request.url.partition("?")
+    authority, path, _ = canonical_target(base_address, dialect)
     try:
         headers = canonical_headers(
             [pair for pair in request.headers if pair[0].lower() not in _HEADERS_IN_QUERY]
         )
         headers.setdefault("host", authority)
-        names = signed_names(headers, signed_headers)
-        query = _with_parameters(query, credentials, key, timestamp, expires, names)
-        token = _token_parameter(credentials)
-        signed_query = f"{query}{token}" if dialect.sign_session_token else query
+        header_names = signed_names(headers, signed_headers)
+        query = _with_parameters(query, credentials, key, timestamp, expires, header_names)
+        token_parameter = _token_parameter(credentials)
+        signed_query = f"{query}{token_parameter}" if dialect.sign_session_token else query
         sorted_query = canonical_query(signed_query, normalize=dialect.normalize_query)
-        canonical = canonical_request(
-            request.method, path, sorted_query, headers, names, payload_hash
+        canonical_text = canonical_request(
+            request.method, path, sorted_query, headers, header_names, payload_hash
         )
-        text = string_to_sign(canonical, timestamp, key)
+        text_to_sign = string_to_sign(canonical_text, timestamp, key)
     except (TypeError, ValueError):  # UnicodeEncodeError is one
         raise ConstructionError("request", TEXT_RULE) from None
-    signature = key.sign(text)
-    url = f"{address}?{query}{token}&X-Amz-Signature={signature}"
-    return Presigned(url, signature, canonical, text)
+    signature = key.sign(text_to_sign)
+    url = f"{base_address}?{query}{token_parameter}&X-Amz-Signature={signature}"
+    return Presigned(url, signature, canonical_text, text_to_sign)
 
 
 def _token_parameter(credentials: Credentials) -> str:
@@ -110,7 +110,12 @@ def _token_parameter(credentials: Credentials) -> str:
 
 
 def _with_parameters(
-    query: str, credentials: Credentials, key: Key, timestamp: str, expires: int, names: list[str]
+    query: str,
+    credentials: Credentials,
+    key: Key,
+    timestamp: str,
+    expires: int,
+    header_names: list[str],
 ) -> str:
     """Return `query` with the parameters of a signature in place of those that it may have."""
     parameters = [
@@ -126,6 +131,6 @@ def _with_parameters(
     }
     if key.region_set is not None:
         values["X-Amz-Region-Set"] = key.region_set
-    values["X-Amz-SignedHeaders"] = ";".join(names)
+    values["X-Amz-SignedHeaders"] = ";".join(header_names)
     parameters += [f"{name}={percent_encode(value)}" for name, value in values.items()]
     return "&".join(parameters)

@@ -38,13 +38,13 @@ class Chain:
 
 def piece(data: Body, headers: bytes = b"") -> str:
     """Return what is signed of a piece of a body with its encoded headers."""
-    return f"PAYLOAD\n{_hash(headers)}\n{_hash(data)}"
+    return f"PAYLOAD\n{_hash_bytes(headers)}\n{_hash_bytes(data)}"
 
 
 def trailers(lines: bytes) -> str:
     """Return what is signed of the fields after the last piece."""
-    return f"TRAILER\n{_hash(lines)}"
+    return f"TRAILER\n{_hash_bytes(lines)}"
 
 
-def _hash(data: Body) -> str:
+def _hash_bytes(data: Body) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -78,31 +78,33 @@ def sign(
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     authority, path, query = canonical_target(request.url, dialect)
-    added = {"x-amz-date": timestamp}
+    added_headers = {"x-amz-date": timestamp}
     if dialect.add_payload_hash:
-        added["x-amz-content-sha256"] = payload_hash
+        added_headers["x-amz-content-sha256"] = payload_hash
     if key.region_set is not None:
-        added["x-amz-region-set"] = key.region_set
+        added_headers["x-amz-region-set"] = key.region_set
     token = credentials.session_token
     if token is not None and dialect.sign_session_token:
-        added["x-amz-security-token"] = token
+        added_headers["x-amz-security-token"] = token
     try:
         headers = canonical_headers(request.headers)
         headers.setdefault("host", authority)
-        headers.update(added)
-        names = signed_names(headers, signed_headers)
-        canonical = canonical_request(request.method, path, query, headers, names, payload_hash)
-        text = string_to_sign(canonical, timestamp, key)
+        headers.update(added_headers)
+        header_names = signed_names(headers, signed_headers)
+        canonical_text = canonical_request(
+            request.method, path, query, headers, header_names, payload_hash
+        )
+        text_to_sign = string_to_sign(canonical_text, timestamp, key)
     except (TypeError, ValueError):  # UnicodeEncodeError is one
         raise ConstructionError("request", TEXT_RULE) from None
-    signature = key.sign(text)
+    signature = key.sign(text_to_sign)
     if token is not None:
-        added["x-amz-security-token"] = token
-    added["authorization"] = (
+        added_headers["x-amz-security-token"] = token
+    added_headers["authorization"] = (
         f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}, "
-        f"SignedHeaders={';'.join(names)}, Signature={signature}"
+        f"SignedHeaders={';'.join(header_names)}, Signature={signature}"
     )
-    return Signature(tuple(added.items()), signature, canonical, text)
+    return Signature(tuple(added_headers.items()), signature, canonical_text, text_to_sign)
 
 
 class _SigningKeys:
@@ -120,23 +122,23 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     same key.
     """
     try:
-        kept: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, not a member
+        kept_keys: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, not a member
     except AttributeError:
-        kept = _SigningKeys()
-        object.__setattr__(credentials, "signing_keys", kept)
-    moment = int(now)
-    last_moment, last_scope, key_and_timestamp = kept.last_used
-    if moment == last_moment and scope is last_scope:
+        kept_keys = _SigningKeys()
+        object.__setattr__(credentials, "signing_keys", kept_keys)
+    whole_second = int(now)
+    last_second, last_scope, key_and_timestamp = kept_keys.last_used
+    if whole_second == last_second and scope is last_scope:
         return key_and_timestamp
-    day, second = divmod(moment, 86400)
-    identity = day, scope.region, scope.service, type(scope)
-    key = kept.by_scope.get(identity)
+    day, second = divmod(whole_second, 86400)
+    key_identity = day, scope.region, scope.service, type(scope)
+    key = kept_keys.by_scope.get(key_identity)
     if key is None:
-        if len(kept.by_scope) >= MAX_KEYS:
-            kept.by_scope.clear()
-        key = kept.by_scope[identity] = _derive_key(credentials, date_of(day), scope)
+        if len(kept_keys.by_scope) >= MAX_KEYS:
+            kept_keys.by_scope.clear()
+        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, date_of(day), scope)
     key_and_timestamp = key, key.date + time_of_day(second)
-    kept.last_used = moment, scope, key_and_timestamp
+    kept_keys.last_used = whole_second, scope, key_and_timestamp
     return key_and_timestamp
 
 
@@ -148,9 +150,11 @@ def _derive_key(credentials: Credentials, date: str, scope: AnyScope) -> Key:
     return EcdsaKey(credentials, date, scope)
 
 
-def string_to_sign(canonical: str, timestamp: str, key: Key) -> str:
+def string_to_sign(canonical_text: str, timestamp: str, key: Key) -> str:
     """Return algorithm, time, scope and the hash of the canonical request (SigV4 step 3)."""
-    return f"{key.algorithm}\n{timestamp}\n{key.scope}\n{_sha256(canonical.encode()).hexdigest()}"
+    return (
+        f"{key.algorithm}\n{timestamp}\n{key.scope}\n{_sha256(canonical_text.encode()).hexdigest()}"
+    )
 
 
 def hash_payload(body: Body) -> str:

@@ -69,11 +69,11 @@ def private_key(credentials: Credentials) -> EllipticCurvePrivateKey:
 
 def private_number(credentials: Credentials) -> int:
     """Return the private key as a number from 1 to the order of the curve less one."""
-    label = ECDSA.encode() + b"\0" + credentials.access_key_id.encode()
+    key_label = ECDSA.encode() + b"\0" + credentials.access_key_id.encode()
     secret = b"AWS4A" + credentials.secret_access_key.encode()
     for counter in range(1, 255):
-        block = b"\0\0\0\1" + label + bytes((counter,)) + b"\0\0\1\0"
-        candidate = int.from_bytes(hmac.digest(secret, block, "sha256"), "big")
+        counter_block = b"\0\0\0\1" + key_label + bytes((counter,)) + b"\0\0\1\0"
+        candidate = int.from_bytes(hmac.digest(secret, counter_block, "sha256"), "big")
         if candidate <= ORDER - 2:
             return candidate + 1
     raise AssertionError("254 numbers of 256 bits, all above the order of the curve")

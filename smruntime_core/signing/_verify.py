@@ -74,17 +74,17 @@ def verify(
         _check_signed_names(signed_names, headers)
         key, timestamp = signing_key(credentials, claim.key_scope(scope), signed_at)
         signed_hash = _signed_hash(request, headers, claim, dialect, payload_hash, accept)
-        canonical = canonical_request(
+        canonical_text = canonical_request(
             request.method, path, query, headers, signed_names, signed_hash
         )
-        text = string_to_sign(canonical, timestamp, key)
+        text_to_sign = string_to_sign(canonical_text, timestamp, key)
     except (ConstructionError, UnicodeEncodeError):
         message = "The request has a URL or text that cannot be signed."
         raise refusal(_INCOMPLETE, message) from None
     except ImportError:  # of cryptography
         raise refusal(_INCOMPLETE, f"{claim.algorithm} is not supported here.") from None
-    if not key.matches(text, claim.signature):
-        raise refusal(_INVALID, _describe_mismatch(canonical, text))
+    if not key.matches(text_to_sign, claim.signature):
+        raise refusal(_INVALID, _describe_mismatch(canonical_text, text_to_sign))
     _check_host(request.url, host, headers["host"])
     return credentials
 
@@ -109,32 +109,34 @@ def _is_finite(value: float) -> bool:
 
 
 def _check_scope(claim: Claim, scope: Scope) -> None:
-    expected = f"{scope.region}/{scope.service}"
+    expected_scope = f"{scope.region}/{scope.service}"
     if claim.algorithm == ECDSA:
         regions = claim.region_set or ""
-        covered = any(_covers(pattern.strip(), scope.region) for pattern in regions.split(","))
+        region_covered = any(
+            _region_matches(pattern.strip(), scope.region) for pattern in regions.split(",")
+        )
     else:
         regions = claim.region or ""
-        covered = regions == scope.region
-    if not covered or claim.service != scope.service:
+        region_covered = regions == scope.region
+    if not region_covered or claim.service != scope.service:
         raise refusal(
             _INVALID,
-            f"Credential should be scoped to {expected}, not to {regions}/{claim.service}.",
+            f"Credential should be scoped to {expected_scope}, not to {regions}/{claim.service}.",
         )
 
 
-def _covers(pattern: str, region: str) -> bool:
+def _region_matches(pattern: str, region: str) -> bool:
     """Return whether `region` matches `pattern`, in which an asterisk stands for any characters."""
     first, *inner = pattern.split("*")
     if not inner:
         return first == region
     last = inner.pop()
-    fits = len(region) >= len(first) + len(last)
-    if not (fits and region.startswith(first) and region.endswith(last)):
+    is_long_enough = len(region) >= len(first) + len(last)
+    if not (is_long_enough and region.startswith(first) and region.endswith(last)):
         return False
-    start, end = len(first), len(region) - len(last)
+    start, search_end = len(first), len(region) - len(last)
     for part in inner:
-        start = region.find(part, start, end)
+        start = region.find(part, start, search_end)
         if start < 0:
             return False
         start += len(part)
@@ -148,7 +150,7 @@ def _check_time(claim: Claim, now: float, max_skew: float) -> int:
         message = "The x-amz-date must be YYYYMMDDThhmmssZ, on the date of the credential scope."
         raise refusal(_INCOMPLETE, message)
     if claim.expires is not None:
-        _check_expiry(claim.expires, signed_at, now)
+        _check_validity(claim.expires, signed_at, now)
     elif now - signed_at > max_skew:
         raise _wrong_time("expired", signed_at, now, max_skew)
     if signed_at - now > max_skew:
@@ -163,12 +165,14 @@ def _wrong_time(verdict: str, signed_at: float, now: float, max_skew: float) -> 
     )
 
 
-def _check_expiry(expires: str, signed_at: int, now: float) -> None:
+def _check_validity(expires: str, signed_at: int, now: float) -> None:
     if not re.fullmatch("[0-9]{1,6}", expires) or not 1 <= int(expires) <= MAX_EXPIRES:
         raise refusal(_INCOMPLETE, f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.")
-    end = signed_at + int(expires)
-    if now > end:
-        message = f"Signature expired: it is {format_stamp(now)}, past {format_stamp(end)}."
+    end_of_validity = signed_at + int(expires)
+    if now > end_of_validity:
+        message = (
+            f"Signature expired: it is {format_stamp(now)}, past {format_stamp(end_of_validity)}."
+        )
         raise refusal(_INVALID, message)
 
 
@@ -197,8 +201,8 @@ def _check_signed_names(signed_names: list[str], headers: Mapping[str, str]) -> 
 
 
 def _check_token(token: str | None, credentials: Credentials, now: float) -> None:
-    expected = (credentials.session_token or "").encode()
-    if not compare_digest((token or "").encode("utf-8", "surrogatepass"), expected):
+    expected_token = (credentials.session_token or "").encode()
+    if not compare_digest((token or "").encode("utf-8", "surrogatepass"), expected_token):
         raise refusal(_UNKNOWN_CLIENT, _UNKNOWN_TOKEN)
     if credentials.expires_at is not None and credentials.expires_at <= now:
         message = "The security token included in the request is expired"
@@ -234,21 +238,22 @@ def _signed_hash(
     return hash_payload(request.body) if payload_hash is None else payload_hash
 
 
-def _describe_mismatch(canonical: str, text: str) -> str:
+def _describe_mismatch(canonical_text: str, text_to_sign: str) -> str:
     """Return AWS's explanation, without the session token, since it may end up in a log."""
     return (
         "The request signature we calculated does not match the signature you provided. "
         "Check your AWS Secret Access Key and signing method. "
         "Consult the service documentation for details.\n\n"
-        f"The Canonical String for this request should have been\n'{redact_token(canonical)}'\n\n"
-        f"The String-to-Sign should have been\n'{text}'\n"
+        "The Canonical String for this request should have been\n"
+        f"'{redact_token(canonical_text)}'\n\n"
+        f"The String-to-Sign should have been\n'{text_to_sign}'\n"
     )
 
 
-def redact_token(canonical: str) -> str:
+def redact_token(canonical_text: str) -> str:
     """Return a canonical request without its session token."""
     return re.sub(
         "(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*",
         rf"\1\2{REDACTED}",
-        canonical,
+        canonical_text,
     )

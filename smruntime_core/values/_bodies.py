@@ -91,17 +91,17 @@ class StreamedBlob(Blob):
         """Return bytes as they are and anything else as a `Source`; raise `ConstructionError`."""
         if isinstance(value, bytearray | memoryview | bytes | str):
             return super().check(member, cast("object", value))
-        return value if isinstance(value, Source) else self._source(member, value)
+        return value if isinstance(value, Source) else self._make_source(member, value)
 
-    def _source(self, member: str, value: object) -> Source:
+    def _make_source(self, member: str, value: object) -> Source:
         # A file of an event loop has a `read` that must be awaited; such files are iterators too.
-        for method_name, kind in _KINDS:
+        for method_name, kind in _SOURCE_KINDS:
             if callable(getattr(value, method_name, None)) and not isinstance(value, type):
                 return Source(cast("Pieces", value), kind)
         raise ConstructionError(member, self.description, f"found {type(value).__name__}")
 
 
-_KINDS: tuple[tuple[str, SourceKind], ...] = (
+_SOURCE_KINDS: tuple[tuple[str, SourceKind], ...] = (
     ("__anext__", "async iterator"),
     ("read", "file"),
     ("__next__", "iterator"),

@@ -6,13 +6,13 @@ from typing import NoReturn, Self
 
 from ..errors import ConstructionError
 from ._record import Record, field
-from ._rules import KEY, SCOPE_PART, SECRET
+from ._rules import KEY_TEXT, SCOPE_PART, SECRET_TEXT
 
 LATEST_TIME = 1e12  # seconds since the epoch; a larger number is milliseconds by mistake
 
 
 def _check_session_token(member: str, value: object) -> str | None:
-    return None if value is None else KEY.check(member, value)
+    return None if value is None else KEY_TEXT.check(member, value)
 
 
 def _check_expiry(member: str, value: object) -> float | None:
@@ -36,8 +36,8 @@ class Credentials(Record):
 
     __slots__ = ("signing_keys",)
 
-    access_key_id: str = field(check=KEY.check)
-    secret_access_key: str = field(check=SECRET.check, secret=True)
+    access_key_id: str = field(check=KEY_TEXT.check)
+    secret_access_key: str = field(check=SECRET_TEXT.check, secret=True)
     session_token: str | None = field(default=None, check=_check_session_token, secret=True)
     expires_at: float | None = field(default=None, check=_check_expiry)
     account_id: str | None = None

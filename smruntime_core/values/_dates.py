@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 
 # Compiled at first use: most programs never parse a date.
-_STAMP = r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
-_RFC3339 = (
+_TIMESTAMP_PATTERN = r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z"
+_RFC3339_PATTERN = (
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
     r"(\.[0-9]{1,9})?(?:[Zz]|UTC|([+-])([0-9]{2}):?([0-9]{2}))"
 )
 _MONTH_NAMES = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _WEEKDAY_NAMES = "MonTueWedThuFriSatSun"
-_HTTP_DATE = (
+_HTTP_DATE_PATTERN = (
     r"[A-Z][a-z]{2}, ([0-9]{2}) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([0-9]{4}) "
     r"([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 )
@@ -59,7 +59,7 @@ def stamp(seconds: float) -> str:
 
 def parse_stamp(text: str) -> int | None:
     """Return `YYYYMMDDThhmmssZ` as seconds since the epoch, None if `text` is no such time."""
-    matched = re.fullmatch(_STAMP, text)
+    matched = re.fullmatch(_TIMESTAMP_PATTERN, text)
     if matched is None:
         return None
     year, month, day, hour, minute, second = map(int, matched.groups())
@@ -74,7 +74,7 @@ def parse_http_date(text: str) -> int | None:
 
     Return None if `text` is no such time.
     """
-    matched = re.fullmatch(_HTTP_DATE, text)
+    matched = re.fullmatch(_HTTP_DATE_PATTERN, text)
     if matched is None:
         return None
     day, month_name, year, *time_parts = matched.groups()
@@ -99,7 +99,7 @@ def parse_rfc3339(text: str) -> float | None:
     A fraction, an offset like `+02:00`, and `UTC` in place of `Z`, which some SDKs write in files,
     are understood too. Return None if `text` is no such time.
     """
-    matched = re.fullmatch(_RFC3339, text)
+    matched = re.fullmatch(_RFC3339_PATTERN, text)
     if matched is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = matched.groups("")

@@ -21,15 +21,19 @@ def lazy_attributes(
     `submodules` lists names by the submodule that defines them; `modules` are submodules that are
     attributes themselves.
     """
-    homes = {name: submodule for submodule, names in submodules.items() for name in names}
+    submodule_by_name = {
+        name: submodule_name for submodule_name, names in submodules.items() for name in names
+    }
 
     def get_attribute(name: str) -> object:
         # Not `importlib`: it may not be loaded yet.
         if name in modules:
             return __import__(f"{package}.{name}", fromlist=("__name__",))
-        if name not in homes:
+        if name not in submodule_by_name:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        attribute: object = getattr(__import__(f"{package}.{homes[name]}", fromlist=(name,)), name)
+        attribute: object = getattr(
+            __import__(f"{package}.{submodule_by_name[name]}", fromlist=(name,)), name
+        )
         namespace[name] = attribute
         return attribute
 

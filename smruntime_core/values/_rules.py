@@ -16,7 +16,7 @@ from typing import cast
 from ..errors import ConstructionError
 
 TCHAR = "!#$%&'*+.^_`|~0-9A-Za-z-"  # characters of a token (RFC 9110, 5.6.2), for a regex class
-_NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_NAME_PATTERN = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 
 class Rule:
@@ -29,18 +29,18 @@ class Rule:
         self.description: str = description
         self.pattern: str = pattern
         self.maximum: int = maximum
-        self._matches = re.compile(pattern).fullmatch
+        self._match_pattern = re.compile(pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        if type(value) is str and len(value) <= self.maximum and self._matches(value):
+        if type(value) is str and len(value) <= self.maximum and self._match_pattern(value):
             return value
         if not isinstance(value, str):
             raise ConstructionError(
                 member, f"a str: {self.description}", f"found {type(value).__name__}"
             )
         text = str.__str__(value)  # the value of a string enum's member
-        if len(text) > self.maximum or not self._matches(text):
+        if len(text) > self.maximum or not self._match_pattern(text):
             raise ConstructionError(member, self.description, self._describe_fault(text))
         return text
 
@@ -119,11 +119,13 @@ def name(maximum: int) -> Rule:
 
 NAME = name(63)
 SESSION_ID = Rule(
-    "NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256
+    "NEW_SESSION, or 1 to 256 letters, digits and inner hyphens",
+    f"NEW_SESSION|{_NAME_PATTERN}",
+    256,
 )
 NEW_SESSION_ID = Rule(
     "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
-    _NAME + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+    _NAME_PATTERN + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
     256,
 )
 LOCATION = Rule(
@@ -141,13 +143,13 @@ FILENAME = Rule(
     r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*",
     32,
 )
-KEY = Rule("printable ASCII without blanks", "[!-~]+", 16384)
-SECRET = Rule(
+KEY_TEXT = Rule("printable ASCII without blanks", "[!-~]+", 16384)
+SECRET_TEXT = Rule(
     "1 to 1024 characters without blanks at either end or control characters",
     "[!-~](?:[ -~]*[!-~])?",
     1024,
 )
-REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME, 63)
+REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME_PATTERN, 63)
 SCOPE_PART = Rule("letters, digits, '.', '_' and '-'", "[a-zA-Z0-9._-]+", 128)
 ENDPOINT_URL = Rule(
     "an http:// or https:// URL with a host, and without user, query or fragment",
@@ -171,11 +173,13 @@ def blob(member: str, value: object) -> bytes | bytearray | memoryview:
     if isinstance(value, memoryview):
         if not value.c_contiguous:
             raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
-        view = cast("memoryview[int]", value)
-        return view if view.format == "B" and view.ndim == 1 else view.cast("B")
-    remedy = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
+        byte_view = cast("memoryview[int]", value)
+        return byte_view if byte_view.format == "B" and byte_view.ndim == 1 else byte_view.cast("B")
+    encode_remedy = (
+        "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
+    )
     raise ConstructionError(
-        member, f"bytes, bytearray or memoryview{remedy}", f"found {type(value).__name__}"
+        member, f"bytes, bytearray or memoryview{encode_remedy}", f"found {type(value).__name__}"
     )
 
 

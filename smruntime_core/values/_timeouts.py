@@ -5,14 +5,18 @@ from __future__ import annotations
 from ..errors import ConstructionError
 from ._record import Record, field
 
-LONGEST = 1e9  # seconds
+LONGEST_TIMEOUT = 1e9  # seconds
 
 
 def seconds(member: str, value: object) -> float | None:
     """Return a number of seconds, or None for no limit; raise `ConstructionError` otherwise."""
     if value is None:
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LONGEST:
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 < value < LONGEST_TIMEOUT
+    ):
         return value
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
 

@@ -23,10 +23,10 @@ def split_url(url: str) -> tuple[str, str, str, str]:
     Raises `ConstructionError` if `url` is not absolute http or https, or has a user name or control
     characters.
     """
-    parts = _match_parts(url)
-    if parts is None:
+    matched_parts = _match_parts(url)
+    if matched_parts is None:
         raise ConstructionError("url", _broken_rule(url))
-    scheme, authority, path, query = parts.groups("")
+    scheme, authority, path, query = matched_parts.groups("")
     return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
 
 
