@@ -306,11 +306,11 @@ class Client(BaseClient):
 
         Raises like `call` if no response begins.
         """
-        opening = OpeningIO(self._io)
+        opening_io = OpeningIO(self._io)
         try:
-            return ResponseStream(run(self._ready().stream(operation), opening), self._io)
+            return ResponseStream(run(self._ready().stream(operation), opening_io), self._io)
         except BaseException:  # an interrupt may come when the stream is open already
-            opening.abort()
+            opening_io.abort()
             raise
 
     @boundary

@@ -52,7 +52,8 @@ class Setup:
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
         self.io: object = None  # of an async client, once an event loop runs
-        self.lock: threading.RLock = threading.RLock()  # a signal handler may make a call
+        # reentrant: a signal handler may make a call
+        self.lock: threading.RLock = threading.RLock()
         region = settings.get("region")
         checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
         self.config: Config | None = None if region is None else checked_config

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
 
 from smruntime_core import DispatchFailure, Response
 from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
@@ -29,13 +28,11 @@ from ..nonblocking._retry import not_sent
 from ..nonblocking._time_limits import TimeLimits
 from ..nonblocking._waiting import Wait, WaitTurn
 from ._pool import DEFAULT_MAX_CONNECTIONS, Pool, Slot
+from ._public_address import require_public_address
 from ._pump import AGAIN, pump
 from ._streamed_body import StreamedBody
 from ._upload_progress import UploadProgress, upload_progress
 from ._wire_settings import WireSettings, conceal_proxy, load_engine, make_connector
-
-if TYPE_CHECKING:
-    import socket
 
 
 class Wire:
@@ -68,7 +65,7 @@ class Wire:
         slot = Slot()
         try:
             try:
-                yield from self._converse(effect, exchange, slot, effect.direct)
+                yield from self._converse(effect, exchange, slot, effect.direct, effect.public)
                 slot.reusable = exchange.reusable()
                 return exchange.response()
             finally:
@@ -127,26 +124,29 @@ class Wire:
         self._pool.close()
 
     def _converse(
-        self, effect: Send | Open, exchange: Exchange, slot: Slot, direct: bool = False
+        self,
+        effect: Send | Open,
+        exchange: Exchange,
+        slot: Slot,
+        direct: bool = False,
+        public: bool = False,
     ) -> Flow[tuple[Connection, UploadProgress | None]]:
         """Take a connection for `slot`, send the request and receive what `exchange` is to."""
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         progress = upload_progress(exchange, effect)
         route = self._connector.route(exchange.origin, direct)
         self._pool.acquire(slot, route)
-        must_wait = not slot.called
-        if must_wait:
+        has_waited = not slot.called
+        if has_waited:
             yield from self._wait_for_slot(slot, time_limits)
         connection = self._pool.take(slot, effect.fresh)
+        exchange.reused = connection is not None
         if connection is None:
-            must_wait = True
             connection = yield from self._connect(slot, route, exchange, direct, time_limits)
-        else:
-            exchange.reused = True
-        if must_wait and effect.renew is not None:  # a signature is valid for five minutes only
-            exchange.renew(effect.renew())
-        if isinstance(effect, Send) and effect.public and route[2] is None:
-            require_public(connection)
+        if effect.renew is not None and (has_waited or not exchange.reused):
+            exchange.renew(effect.renew())  # signatures are valid for five minutes only
+        if public and route[2] is None:
+            require_public_address(connection)
         yield from self._transfer(connection, exchange, time_limits, progress, 0)
         return connection, progress
 
@@ -159,7 +159,12 @@ class Wire:
             raise not_sent("timeout", "pool", f"no connection became free {late}: {remedy}")
 
     def _connect(
-        self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
+        self,
+        slot: Slot,
+        route: Route,
+        exchange: Exchange,
+        direct: bool,
+        time_limits: TimeLimits,
     ) -> Flow[Connection]:
         try:
             slot.connection = yield from self._connector.connect(route, time_limits)
@@ -176,8 +181,8 @@ class Wire:
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         if time_limits.over():
             raise exchange.failure("timeout", f"the body was not read to its end {_CALL_TIMEOUT}")
-        if exchange.needs_data():
-            progress = body.upload_progress if exchange.bytes_to_supply else None
+        if exchange.hungry():
+            progress = body.upload_progress if exchange.owed else None
             yield from self._transfer(body.connection, exchange, time_limits, progress, READ)
         piece = exchange.take()
         body.slot.reusable = not piece and exchange.reusable()
@@ -233,15 +238,3 @@ def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) ->
     if seconds is None or time_limits.over():
         return _CALL_TIMEOUT
     return f"within {seconds:g} s (timeouts.{setting})"
-
-
-def require_public(connection: Connection) -> None:
-    """Raise `DispatchFailure` unless the peer has a public address."""
-    import ipaddress  # 3 ms that only locations outside S3 cost
-
-    sock = cast("socket.socket", connection.sock)  # TLS inside TLS is for proxies
-    peer = ipaddress.ip_address(str(sock.getpeername()[0]).partition("%")[0])
-    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
-    if not (mapped or peer).is_global or peer.is_multicast:
-        message = f"a server named a location at {peer}, which is not a public address"
-        raise not_sent("refused", "connect", message)
