@@ -31,7 +31,7 @@ class ConfigurableIO(Protocol):
     ) -> object: ...
 
 
-class Setup:
+class ClientSetup:
     """The settings of a client and all its copies, and the runtime once it is made.
 
     Given values are checked at once; what is read from files waits for the first call. Raises
@@ -52,7 +52,7 @@ class Setup:
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
         self.io: object = None  # of an async client, once an event loop runs
-        self.lock: threading.Lock = threading.Lock()
+        self.prepare_lock: threading.Lock = threading.Lock()
         region = settings.get("region")
         checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
         self.config: Config | None = None if region is None else checked_config
