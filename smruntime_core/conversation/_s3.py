@@ -83,8 +83,8 @@ class ObjectRequests:
     ) -> SignedRequest:
         payload_hash, signing_scope = hash_payload(unsigned_request.body), Scope(self._region, "s3")
 
-        def sign_at(moment: float) -> Request:
-            signing_time = moment + self._skew.seconds
+        def sign_at(signing_moment: float) -> Request:
+            signing_time = signing_moment + self._skew.seconds
             signature = sign(
                 unsigned_request,
                 credentials,

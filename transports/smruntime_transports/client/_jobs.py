@@ -229,10 +229,10 @@ class _FetchingIO:
 
     def __init__(self, io: SyncIO, fetch: Callable[[str], FetchedObject]) -> None:
         self.sleep = io.sleep
-        self._fetch = fetch
+        self._fetch_object = fetch
 
     def fetch(self, effect: Fetch, /) -> FetchedObject:
-        return self._fetch(effect.location)
+        return self._fetch_object(effect.location)
 
 
 class _AsyncFetchingIO:
@@ -240,10 +240,10 @@ class _AsyncFetchingIO:
 
     def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[FetchedObject]]) -> None:
         self._io = io
-        self._fetch = fetch
+        self._fetch_object = fetch
 
     async def sleep(self, effect: Sleep, /) -> None:
         await self._io.sleep(effect)
 
     async def fetch(self, effect: Fetch, /) -> FetchedObject:
-        return await self._fetch(effect.location)
+        return await self._fetch_object(effect.location)

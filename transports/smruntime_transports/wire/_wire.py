@@ -159,12 +159,7 @@ class Wire:
             raise not_sent("timeout", "pool", f"no connection became free {late}: {remedy}")
 
     def _connect(
-        self,
-        slot: Slot,
-        route: Route,
-        exchange: Exchange,
-        direct: bool,
-        time_limits: TimeLimits,
+        self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
     ) -> Flow[Connection]:
         try:
             slot.connection = yield from self._connector.connect(route, time_limits)
