@@ -30,13 +30,13 @@ from smruntime_core import (
     sign,
 )
 from smruntime_core.signing import bearer_token, presign
-from smruntime_local._connection import MAX_HEAD, Connection
-from smruntime_local._host import Host
-from smruntime_local._limits import ServerLimits
-from smruntime_local._service import Service
-from smruntime_local._slots import Slots
-from smruntime_local._streaming import Manner
-from smruntime_local.models._container import Reply, reply
+from smruntime_local.hosting._model_host import ModelHost
+from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.models._container import ContainerReply, make_reply
+from smruntime_local.server._connection import MAX_HEAD_SIZE, ServerConnection
+from smruntime_local.server._limits import ServerLimits
+from smruntime_local.server._slots import ConnectionSlots
 
 NOW = 1_795_000_000.0
 URL = "http://127.0.0.1:8080"
@@ -89,22 +89,26 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes]] = []
-        host = Host(
-            {"echo": self._model}, region=REGION, url=URL, manner=Manner(), sleep=lambda _: None
+        host = ModelHost(
+            {"echo": self._model},
+            region=REGION,
+            url=URL,
+            stream_behavior=StreamBehavior(),
+            sleep=lambda _: None,
         )
-        self._service = Service(host, KEYS, SCOPE, url=URL, clock=lambda: NOW)
+        self._service = RequestHandler(host, KEYS, SCOPE, url=URL, clock=lambda: NOW)
 
-    def _model(self, call: InvokeEndpoint) -> Reply:
+    def _model(self, call: InvokeEndpoint) -> ContainerReply:
         self.asked.append((call.endpoint_name, bytes(call.body)))
-        return reply(call, "text/plain", [b"as ", b"asked"])
+        return make_reply(call, "text/plain", [b"as ", b"asked"])
 
     def statuses(self, pieces: Sequence[bytes], *, closes: bool) -> list[int]:
         """Return the statuses of what one connection is answered."""
-        peer, slots = Peer(pieces, closes=closes), Slots(1)
+        peer, slots = Peer(pieces, closes=closes), ConnectionSlots(1)
         connection = cast("socket.socket", peer)
-        assert slots.enter(connection, threading.current_thread())
+        assert slots.acquire(connection, threading.current_thread())
         try:
-            Connection(connection, "http", self._service, LIMITS, slots).run()
+            ServerConnection(connection, "http", self._service, LIMITS, slots).run()
         except TimeoutError:
             assert not closes, "it waits for what cannot come"
         return [int(status) for status in _statuses(bytes(peer.answer))]
@@ -273,7 +277,7 @@ def local(random: Random) -> None:
     whole = endpoint.statuses([data], closes=closes)
     assert set(whole) <= ACCEPTED, f"{whole} to {data!r}"
     again = endpoint.statuses(cut(random, data), closes=closes)
-    too_long = len(data) > MAX_HEAD and again[-1:] == [
+    too_long = len(data) > MAX_HEAD_SIZE and again[-1:] == [
         400
     ]  # h11 refuses what is too long only while it is incomplete
     assert again == whole or too_long, f"{whole}, cut otherwise {again}, to {data!r}"

@@ -55,12 +55,12 @@ from smruntime_core.signing import (
 )
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
-from smruntime_local._connection import Connection as ServerConnection
-from smruntime_local._host import Host
-from smruntime_local._limits import ServerLimits
-from smruntime_local._service import Service
-from smruntime_local._slots import Slots
-from smruntime_local._streaming import Manner
+from smruntime_local.hosting._model_host import ModelHost
+from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.server._connection import ServerConnection
+from smruntime_local.server._limits import ServerLimits
+from smruntime_local.server._slots import ConnectionSlots
 from smruntime_transports.connect._proxies import Proxy, tunnel
 
 KEYS, HERE, NOW = Credentials("AKID", "secret"), Scope("us-east-1", "s3"), 1_800_000_000
@@ -233,11 +233,18 @@ def proxy_answers(pieces: Iterable[bytes]) -> None:
 
 
 def local_endpoint(pieces: Iterable[bytes]) -> None:
-    host = Host({}, region="us-east-1", url=LOCAL_URL, manner=Manner(), sleep=lambda _: None)
-    service = Service(host, KEYS, Scope("us-east-1", "sagemaker"), url=LOCAL_URL, clock=lambda: NOW)
-    slots, connection = Slots(1), cast("Any", Peer(pieces))
-    assert slots.enter(connection, threading.current_thread())
-    ServerConnection(connection, "http", service, ServerLimits(max_body=2_000_000), slots).run()
+    host = ModelHost(
+        {},
+        region="us-east-1",
+        url=LOCAL_URL,
+        stream_behavior=StreamBehavior(),
+        sleep=lambda _: None,
+    )
+    scope = Scope("us-east-1", "sagemaker")
+    handler = RequestHandler(host, KEYS, scope, url=LOCAL_URL, clock=lambda: NOW)
+    slots, connection = ConnectionSlots(1), cast("Any", Peer(pieces))
+    assert slots.acquire(connection, threading.current_thread())
+    ServerConnection(connection, "http", handler, ServerLimits(max_body=2_000_000), slots).run()
 
 
 READERS: dict[str, Read] = {

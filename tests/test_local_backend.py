@@ -25,7 +25,7 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local.models._backend import Backend
-from smruntime_local.models._container import Refusal, TimedOut
+from smruntime_local.models._container import ContainerTimeout, Refusal
 from smruntime_transports.sockets import Client
 
 from .servers import scripted
@@ -189,13 +189,13 @@ CALL = InvokeEndpoint(endpoint_name="e", body=b"1")
 )
 def test_one_that_breaks_off_is_told_from_one_that_ends(answer: bytes, error: str) -> None:
     with scripted(answer) as server, pytest.raises(Refusal, match=error) as caught:
-        list(Backend(server.url).answer(CALL).parts)
+        list(Backend(server.url).respond(CALL).parts)
     assert caught.value.status == 0
 
 
 def test_one_that_is_silent_times_out() -> None:
-    with scripted(5.0) as server, pytest.raises(TimedOut, match=r"0\.05 seconds"):
-        Backend(server.url, timeout=0.05).answer(CALL)
+    with scripted(5.0) as server, pytest.raises(ContainerTimeout, match=r"0\.05 seconds"):
+        Backend(server.url, timeout=0.05).respond(CALL)
 
 
 def test_one_that_breaks_off_in_a_stream_ends_it() -> None:

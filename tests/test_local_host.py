@@ -20,36 +20,40 @@ from smruntime_core import (
     Response,
     ServiceUnavailable,
 )
-from smruntime_local import _host
-from smruntime_local._host import Host, StreamedResponse
-from smruntime_local._streaming import Manner
-from smruntime_local.models._container import Refusal, Reply, TimedOut
+from smruntime_local.hosting import _model_host
+from smruntime_local.hosting._model_host import ModelHost, StreamedResponse
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.models._container import ContainerReply, ContainerTimeout, Refusal
 
 CALL = InvokeEndpoint(endpoint_name="m", body=b"")
 STREAMED = InvokeEndpointWithResponseStream(endpoint_name="m", body=b"")
-TEXT = Reply("text/plain", ())
+TEXT = ContainerReply("text/plain", ())
 LATER = InvokeEndpointAsync(endpoint_name="m", body=b"1", invocation_timeout_seconds=1)
 
 
-def said(host: Host, operation: Operation[Output]) -> Output:
+def said(host: ModelHost, operation: Operation[Output]) -> Output:
     """The output, by way of the wire; raises the error that is said instead."""
-    answer = host.answer(operation, request_id="r")
+    answer = host.respond(operation, request_id="r")
     if isinstance(answer, StreamedResponse):
         return operation.parse(answer.head.replace(body=b"".join(answer.chunks)))
     assert isinstance(answer, Response)
     return operation.parse(answer)
 
 
-def hosting(parts: Callable[[], Iterator[bytes]], reply: Reply = TEXT) -> Host:
-    def model(call: InvokeEndpoint) -> Reply:
+def hosting(parts: Callable[[], Iterator[bytes]], reply: ContainerReply = TEXT) -> ModelHost:
+    def model(call: InvokeEndpoint) -> ContainerReply:
         return reply._replace(parts=parts())
 
-    return Host(
-        {"m": model}, region="eu-west-1", url="http://here", manner=Manner(), sleep=lambda _: None
+    return ModelHost(
+        {"m": model},
+        region="eu-west-1",
+        url="http://here",
+        stream_behavior=StreamBehavior(),
+        sleep=lambda _: None,
     )
 
 
-def raising(fault: Exception, *before: bytes) -> Host:
+def raising(fault: Exception, *before: bytes) -> ModelHost:
     def parts() -> Iterator[bytes]:
         yield from before
         raise fault
@@ -65,7 +69,7 @@ def raising(fault: Exception, *before: bytes) -> Host:
         (Refusal(418, "c"), 418, "c", "client"),
         (Refusal(302, "d"), 302, "d", "server"),
         (
-            TimedOut(60),
+            ContainerTimeout(60),
             0,
             "Your invocation timed out: the container said nothing for 60 seconds.",
             "server",
@@ -96,7 +100,7 @@ def test_a_container_that_fails_is_a_model_error(
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (TimedOut(60), "ModelInvocationTimeExceeded"),
+        (ContainerTimeout(60), "ModelInvocationTimeExceeded"),
         (Refusal(0, "gone"), "StreamBroken"),
         (KeyError("x"), "StreamBroken"),
     ],
@@ -117,7 +121,7 @@ def test_an_error_of_the_service_is_said_as_it_is() -> None:
 
 def test_headers_and_sessions() -> None:
     name = "s; Expires=2026-01-31T23:59:59Z"
-    host = hosting(lambda: iter([b"a", b"", b"b"]), Reply(None, (), "c=d", name, "t"))
+    host = hosting(lambda: iter([b"a", b"", b"b"]), ContainerReply(None, (), "c=d", name, "t"))
     assert said(host, CALL) == InvokeEndpointOutput(
         body=b"ab",
         invoked_production_variant="AllTraffic",
@@ -129,7 +133,7 @@ def test_headers_and_sessions() -> None:
 
 
 def test_an_answer_has_a_greatest_size_and_a_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_host, "MAX_BODY", 2)
+    monkeypatch.setattr(_model_host, "MAX_RESPONSE_SIZE", 2)
     with pytest.raises(ModelError, match="more than 2 bytes"):
         said(hosting(lambda: iter([b"a"] * 3)), CALL)
 

@@ -19,7 +19,7 @@ from smruntime_core import (
     ServiceUnavailable,
     ValidationError,
 )
-from smruntime_local._jobs import Jobs, Store
+from smruntime_local.hosting._async_jobs import AsyncJobs, ObjectStore
 from smruntime_transports.sockets import Client
 
 
@@ -111,7 +111,7 @@ def test_an_endpoint_that_is_not_there_is_refused_at_once(client: Client) -> Non
 
 
 def test_a_store_keeps_the_newest() -> None:
-    store = Store(limit=10)
+    store = ObjectStore(maximum_size=10)
     for name in "abc":
         store.put(name, name.encode() * 4)
     assert [store.get(name) for name in "abc"] == [None, b"bbbb", b"cccc"]
@@ -142,7 +142,7 @@ class Slow:
         return b"done"
 
 
-def eventually(store: Store, location: str | None) -> bytes | None:
+def eventually(store: ObjectStore, location: str | None) -> bytes | None:
     assert location is not None
     deadline = time.monotonic() + 5
     while (found := store.get(location)) is None and time.monotonic() < deadline:
@@ -151,8 +151,8 @@ def eventually(store: Store, location: str | None) -> bytes | None:
 
 
 def test_what_waited_too_long_fails() -> None:
-    now, store, slow = 0.0, Store(), Slow()
-    jobs = Jobs(slow, store, "http://here", workers=1, clock=lambda: now)
+    now, store, slow = 0.0, ObjectStore(), Slow()
+    jobs = AsyncJobs(slow, store, "http://here", worker_count=1, clock=lambda: now)
     first, second = jobs.submit(CALL), jobs.submit(CALL)
     assert slow.begun.wait(5)
     now = 60.0
@@ -164,8 +164,8 @@ def test_what_waited_too_long_fails() -> None:
 
 
 def test_the_queue_is_bounded_and_closing_drops_what_waits() -> None:
-    store, slow, before = Store(), Slow(), set(threading.enumerate())
-    jobs = Jobs(slow, store, "http://here", workers=1, most=1)
+    store, slow, before = ObjectStore(), Slow(), set(threading.enumerate())
+    jobs = AsyncJobs(slow, store, "http://here", worker_count=1, max_waiting_jobs=1)
     (worker,) = set(threading.enumerate()) - before
     first = jobs.submit(CALL)
     assert slow.begun.wait(5)
@@ -187,8 +187,8 @@ def test_bodies_that_wait_are_bounded_together() -> None:
         release.wait(10)
         return b"done"
 
-    store = Store()
-    jobs = Jobs(slow, store, "http://here", workers=1, most_bytes=100)
+    store = ObjectStore()
+    jobs = AsyncJobs(slow, store, "http://here", worker_count=1, max_waiting_bytes=100)
     large = InvokeEndpointAsync(endpoint_name="e", body=bytes(60))
     accepted, refused = [], 0
     for _ in range(5):

@@ -22,7 +22,7 @@ from botocore.config import Config
 import smruntime_local
 from smruntime_core import Credentials, InvokeEndpoint, Request, Scope, sign
 from smruntime_core.signing import bearer_token
-from smruntime_local.models._ngram import _tokens
+from smruntime_local.models._ngram import split_tokens
 from smruntime_transports.sockets import Client
 
 LARGE = 60_000_000  # bytes
@@ -515,7 +515,7 @@ def test_limit_that_cannot_be_used_is_named(limits: dict[str, int], says: str) -
 )
 def test_tokens_are_found_in_linear_time(text: str) -> None:
     begun = time.monotonic()
-    tokens = _tokens(text)
+    tokens = split_tokens(text)
     assert time.monotonic() - begun < 3
     assert "".join(tokens) == text.rstrip()
 

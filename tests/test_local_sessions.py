@@ -9,7 +9,7 @@ import pytest
 
 import smruntime_local
 from smruntime_core import ModelError, ServiceUnavailable, ValidationError
-from smruntime_local._sessions import MEMORY, Sessions
+from smruntime_local.models._sessions import MEMORY_LIMIT, Sessions
 from smruntime_transports.sockets import Client
 
 
@@ -64,17 +64,17 @@ def test_a_session_is_opened_by_the_words_of_the_protocol(
 
 def test_sessions_expire_and_make_room() -> None:
     now = 1000.0
-    sessions = Sessions(lifetime=10, most=2, clock=lambda: now)
+    sessions = Sessions(lifetime=10, max_sessions=2, clock=lambda: now)
     opened = sessions.open()
     name, _, expires = opened.partition("; Expires=")
     assert expires == "1970-01-01T00:16:50Z"
     sessions.open()
     with pytest.raises(ServiceUnavailable, match="2 sessions are open"):
         sessions.open()
-    assert sessions.say(name, "a") == ["a"]
+    assert sessions.remember(name, "a") == ["a"]
     now = 1010.0
     with pytest.raises(ValidationError, match="session not found"):
-        sessions.say(name, "b")
+        sessions.remember(name, "b")
     with pytest.raises(ValidationError, match="session not found"):
         sessions.close(name)
     assert sessions.open()
@@ -83,7 +83,7 @@ def test_sessions_expire_and_make_room() -> None:
 def test_a_memory_has_an_end() -> None:
     sessions = Sessions()
     name = sessions.open().partition(";")[0]
-    sessions.say(name, "a" * MEMORY)
+    sessions.remember(name, "a" * MEMORY_LIMIT)
     with pytest.raises(ValueError, match="remembers at most"):
-        sessions.say(name, "b")
+        sessions.remember(name, "b")
     sessions.close(name)

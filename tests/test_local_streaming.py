@@ -24,7 +24,13 @@ from smruntime_core import (
 )
 from smruntime_core.eventstream import EventStreamDecoder
 from smruntime_core.streaming import NEED_DATA
-from smruntime_local._streaming import CUTTERS, Manner, asked, frames, how_to_cut
+from smruntime_local.hosting._stream_behavior import (
+    PART_CUTTERS,
+    StreamBehavior,
+    encode_stream,
+    parse_attributes,
+    parse_cut,
+)
 from smruntime_transports.sockets import Client
 
 PROMPT = b'{"prompt": "Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x8c\xb1", "max_tokens": 9}'
@@ -190,19 +196,24 @@ def test_what_is_misspelt_is_refused(client: Client, attributes: str) -> None:
 
 
 def test_attributes_of_other_names_are_left_alone() -> None:
-    assert asked("trace_id=1; haircut=short; fault tolerance", Manner()) == Manner()
-    assert asked("a=b,cut=random:7;fault=stall:0.5@3, delay=2", Manner()) == Manner(
-        "random", 7, 2.0, "stall", "0.5", 3
+    assert (
+        parse_attributes("trace_id=1; haircut=short; fault tolerance", StreamBehavior())
+        == StreamBehavior()
     )
-    assert asked(None, how_to_cut("bytes", Manner())).cut == "bytes"
+    assert parse_attributes(
+        "a=b,cut=random:7;fault=stall:0.5@3, delay=2", StreamBehavior()
+    ) == StreamBehavior("random", 7, 2.0, "stall", "0.5", 3)
+    assert parse_attributes(None, parse_cut("bytes", StreamBehavior())).cut == "bytes"
     with pytest.raises(ValueError, match="cut must be"):
         smruntime_local.serve(cut="half")
 
 
-@given(st.lists(st.text().map(str.encode)), st.sampled_from(sorted(CUTTERS)), st.integers(0, 9))
+@given(
+    st.lists(st.text().map(str.encode)), st.sampled_from(sorted(PART_CUTTERS)), st.integers(0, 9)
+)
 def test_no_cutting_loses_a_byte(made: list[bytes], cut: str, seed: int) -> None:
     decoder, slept, got = EventStreamDecoder(), list[float](), list[bytes]()
-    for frame in frames(iter(made), Manner(cut, seed, 0.5), slept.append):
+    for frame in encode_stream(iter(made), StreamBehavior(cut, seed, 0.5), slept.append):
         decoder.receive_data(frame)
         message = decoder.next_event()
         assert message is not NEED_DATA
@@ -217,6 +228,6 @@ def test_a_model_that_fails_on_the_way_ends_the_stream() -> None:
         yield b"a"
         raise ServiceUnavailable("gone")
 
-    *_, last = frames(failing(), Manner(), lambda _: None)
+    *_, last = encode_stream(failing(), StreamBehavior(), lambda _: None)
     assert b"ModelStreamError" in last
     assert b"StreamBroken" in last

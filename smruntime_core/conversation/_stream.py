@@ -219,7 +219,7 @@ class Stream(Generic[OutputT_co]):
             if self._failure is None:
                 self._record_failure(TruncatedStream("the stream was closed before its end"))
         finally:
-            self._body.abort()  # again: an interrupt may have ended an earlier one
+            self._response_body.abort()  # again: an interrupt may have ended an earlier one
 
 
 def first_event(parser: ResponseParser) -> ResponseStarted:

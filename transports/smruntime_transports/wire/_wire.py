@@ -176,8 +176,8 @@ class Wire:
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         if time_limits.over():
             raise exchange.failure("timeout", f"the body was not read to its end {_CALL_TIMEOUT}")
-        if exchange.hungry():
-            progress = body.upload_progress if exchange.owed else None
+        if exchange.needs_data():
+            progress = body.upload_progress if exchange.bytes_to_supply else None
             yield from self._transfer(body.connection, exchange, time_limits, progress, READ)
         piece = exchange.take()
         body.slot.reusable = not piece and exchange.reusable()
