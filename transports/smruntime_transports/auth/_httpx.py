@@ -13,9 +13,9 @@ it once more.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from smruntime_core import ConstructionError
 
@@ -54,7 +54,7 @@ def _sign_request(signer: Signer, request: Any, first_url: str) -> None:
     signature = [
         (name, value) for name, value in headers.multi_items() if name.lower() in SIGNATURE_HEADERS
     ]
-    request.headers = _signed_headers_type(type(unsigned))(unsigned, signature)
+    request.headers = _signed_headers_type(cast("Hashable", type(unsigned)))(unsigned, signature)
 
 
 @cache
