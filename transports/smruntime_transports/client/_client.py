@@ -49,7 +49,6 @@ from smruntime_core.conversation import (
     CLOSING_BODY,
     OPENING_BODY,
     Deadline,
-    ObjectWriter,
     OptionChanges,
     Options,
     apply_changes,
@@ -137,7 +136,6 @@ class BaseClient:
 
     _settings_type: ClassVar[type] = WireClientSettings
     _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
-
     _takes_io: ClassVar[bool] = True  # adapters have their own
 
     def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
@@ -155,10 +153,8 @@ class BaseClient:
             raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
         misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
         if io is not None and misplaced_setting is not None:
-            placement_rule = (
-                "left out: it configures connections of this library, and `io` brings its own"
-            )
-            raise ConstructionError(misplaced_setting, placement_rule)
+            remedy = "left out: it configures connections of this library, and `io` brings its own"
+            raise ConstructionError(misplaced_setting, remedy)
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
@@ -219,12 +215,10 @@ class BaseClient:
         return changed_copy
 
     def __repr__(self) -> str:
-        client_setup: ClientSetup | None = self.__dict__.get(
-            "_client_setup"
-        )  # absent if a setting was refused
-        endpoint_text = (
-            f" for {client_setup.config.url}" if client_setup and client_setup.config else ""
-        )
+        # the setup is absent if a setting was refused
+        client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
+        config = client_setup.config if client_setup else None
+        endpoint_text = f" for {config.url}" if config else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
@@ -253,6 +247,8 @@ def _unexpected_setting(setting_name: str, known_settings: Iterable[str]) -> str
 def _upload_flow(
     runtime: Runtime, location: str, body: object, content_type: str | None
 ) -> Flow[str]:
+    from smruntime_core.conversation import ObjectWriter  # 2 ms that few clients need
+
     object_writer = ObjectWriter(runtime.config, time, runtime.skew)
     deadline, retries = Deadline(time, _call_time_limit(runtime)), runtime.options.retries
     return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)

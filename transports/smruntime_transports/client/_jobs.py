@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from smruntime_core import (
     AsyncIO,
@@ -20,10 +20,13 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.conversation import Deadline, ObjectReader, is_done, wait_for_result
+from smruntime_core.conversation import Deadline, is_done, wait_for_result
 from smruntime_core.effects import Fetch, Sleep
 
 from ._boundary import async_boundary, boundary
+
+if TYPE_CHECKING:
+    from smruntime_core.conversation import ObjectReader
 
 LONGEST_JOB_TIME: Final = (
     22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
@@ -221,6 +224,8 @@ def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
 
 
 def _make_reader(runtime: Runtime) -> ObjectReader:
+    from smruntime_core.conversation import ObjectReader  # 2 ms that few clients need
+
     return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
 
 
