@@ -289,12 +289,16 @@ class Exchange:
             self.done = True
             return
         self._framing = (self._engine or frame)(head, self._bodiless)
-        announced_too_much = length is not None and length > self._body_limit
-        if announced_too_much and not (self._framing.complete or self._is_error):
-            raise self._too_large()
+        self._check_announced_length(length, self._framing)
         self._receive_body(bytes_after_head)
 
     # ── the body ──
+
+    def _check_announced_length(self, length: int | None, framing: Framing) -> None:
+        """Raise `ProtocolViolation` at once for a body that will be too large."""
+        too_long = length is not None and length > self._body_limit
+        if too_long and not (framing.complete or self._is_error):
+            raise self._too_large()
 
     def _receive_body(self, data: bytes) -> None:
         framing = self._framing
