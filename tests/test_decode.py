@@ -262,7 +262,7 @@ ERRORS = (
     ),
     *(
         kind("message\x1b\ud800", status=499, body=b"b")
-        for kind in (ServiceError, *InvokeEndpoint.errors)
+        for kind in [ServiceError, *InvokeEndpoint.errors]
     ),
 )
 

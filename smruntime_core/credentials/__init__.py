@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -108,4 +108,6 @@ __all__ = [
 ]
 
 
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

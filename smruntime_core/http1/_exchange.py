@@ -76,6 +76,8 @@ class Exchange:
     def __init__(
         self, request: Request, engine: Engine | None = None, max_body: int | None = None
     ) -> None:
+        self.origin: tuple[str, str]
+        self._unsent_buffers: list[memoryview]
         self.origin, self._unsent_buffers = write(request)
         self._bodiless = request.method == "HEAD"
         self._engine = engine

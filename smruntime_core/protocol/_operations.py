@@ -157,8 +157,8 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     """
 
     path = "/endpoints/{EndpointName}/invocations"
-    output = InvokeEndpointOutput
-    errors = (
+    output: ClassVar[type[Output]] = InvokeEndpointOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
         InternalDependencyException,
         InternalFailure,
         ModelError,
@@ -315,8 +315,12 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
 
     path = "/endpoints/{EndpointName}/async-invocations"
     success = 202
-    output = InvokeEndpointAsyncOutput
-    errors = (InternalFailure, ServiceUnavailable, ValidationError)
+    output: ClassVar[type[Output]] = InvokeEndpointAsyncOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        InternalFailure,
+        ServiceUnavailable,
+        ValidationError,
+    )
 
     endpoint_name: str = label("EndpointName", NAME)
     body: Body | None = payload("Body", Blob(128_000), default=None)

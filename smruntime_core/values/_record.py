@@ -1,7 +1,6 @@
-"""Frozen records: the base of every value that the core takes or returns.
+"""Frozen records with generated constructors: every value that the core takes or returns.
 
-Declared like dataclasses, which would add 40 ms to the import. The `__init__` generated for a class
-lets Python report wrong arguments and `help` show types. An instance stores only what was given.
+Declared like dataclasses, which would add 40 ms to the import. Instances store only what was given.
 """
 
 from __future__ import annotations
@@ -65,10 +64,11 @@ class Record:
     def _check_members(self) -> None:
         """Raise `ConstructionError` if the members do not fit together."""
 
-    def __setattr__(self, name: str, value: object = None) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
 
-    __delattr__ = __setattr__
+    def __delattr__(self, name: str) -> None:
+        setattr(self, name, None)
 
     def _values(self) -> tuple[object, ...]:
         return tuple([getattr(self, f.name) for f in self._fields if f.compare])
