@@ -63,7 +63,7 @@ class Exchange:
     phase: Phase = "send"  # then "head", then "body"
     done: bool = False  # the response is complete, or as complete as it will be
     head: Head | None = None  # of the response, once it has been received
-    _head_start: bytes | bytearray = b""  # of a head whose end has not been received
+    _head_start: bytes | bytearray = b""  # of a head that has not been received whole
     _interim_count: int = 0
     _framing: Framing | None = None  # stays None if the body was received whole with the head
     _body_limit: float = inf

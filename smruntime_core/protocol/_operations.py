@@ -83,7 +83,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
 
 class StreamingOperation(Operation[OutputT_co]):
-    """An operation whose answer is an event stream, which `stream_errors` can end."""
+    """An operation with an event stream as its answer, which `stream_errors` can end."""
 
     stream_errors: ClassVar[tuple[type[ServiceError], ...]]
 
@@ -126,7 +126,7 @@ class InvokeEndpointOutput(Output):
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
-    """A request for an inference whose answer comes as a whole.
+    """A request for an inference; the answer comes as a whole.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
         body                       input for the model, sent byte for byte: bytes, bytearray,
@@ -146,7 +146,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
         inference_component_name   inference component on an endpoint that hosts several
         session_id                 "NEW_SESSION" to open a stateful session, or an open session's id
         prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
-                                   whose cache has their prefix
+                                   with their prefix in its cache
 
     The body is not copied: do not change a bytearray during the call. A file is sent from its
     current position and read again for each attempt; an iterator is collected first. Raises
@@ -218,7 +218,7 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 
 
 class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResponseStreamOutput]):
-    """A request for an inference whose answer arrives part by part while the model produces it.
+    """A request for an inference; the answer arrives part by part as the model produces it.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
         body                       input for the model, as for `InvokeEndpoint`
@@ -233,7 +233,7 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
         inference_component_name   inference component on an endpoint that hosts several
         session_id                 the id of an open session (open one with `InvokeEndpoint`)
         prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
-                                   whose cache has their prefix
+                                   with their prefix in its cache
 
     The API has no `target_model` and no `enable_explanations` here. Raises `ConstructionError`,
     which names the member and its rule.

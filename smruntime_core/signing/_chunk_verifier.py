@@ -37,7 +37,7 @@ _match_trailer_signature = re.compile(r"[ \t]*([0-9a-f]{64,144})\**[ \t]*").full
 
 
 class Trailers(NamedTuple):
-    """The last event of a body whose trailers were announced."""
+    """The last event of a body with announced trailers."""
 
     fields: Headers
 
@@ -73,7 +73,7 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
         if declared_hash != streaming_hash(
             claim.algorithm, self._has_trailers, self._chunks_signed
         ):
-            raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
+            raise ConstructionError("request", "one that announces chunks in x-amz-content-sha256")
         announced_names = headers.get("x-amz-trailer", "").lower().split(",")
         self._announced_names = sorted(name.strip() for name in announced_names if name.strip())
         self._announced_length = headers.get("x-amz-decoded-content-length")

@@ -3,7 +3,7 @@
 Each message travels as the payload of another message, which carries its signature:
 
     outer message     headers :date (timestamp), :chunk-signature (bytes); payload: inner message
-    end of stream     an outer message whose payload is empty
+    end of stream     an outer message with an empty payload
 
 Of the headers, ":date" is signed as it is encoded. Source: Transcribe developer guide, "Signing
 event stream messages".
@@ -26,7 +26,7 @@ DATE, SIGNATURE = ":date", ":chunk-signature"
 
 
 class EventSigner:
-    """A signer of the messages that follow a request whose signature is `seed`."""
+    """A signer of the messages after a request; `seed` is the signature of that request."""
 
     def __init__(self, credentials: Credentials, scope: AnyScope, seed: str) -> None:
         self._signature_chain = Chain(credentials, scope, seed)

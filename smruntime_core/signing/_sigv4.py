@@ -64,7 +64,7 @@ def sign(
 
     Signed are `host` (taken from the URL if no field says it) and all fields of the request but
     those that a proxy may change (`UNSIGNED`). `signed_headers` are the names to sign instead,
-    beside `host` and every `x-amz-*`. The returned fields `x-amz-date`, `x-amz-security-token`,
+    with `host` and every `x-amz-*`. The returned fields `x-amz-date`, `x-amz-security-token`,
     `x-amz-content-sha256` and `x-amz-region-set` replace fields of the request with these names.
 
     `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing

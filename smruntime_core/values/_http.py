@@ -17,7 +17,7 @@ class Request(Record):
     """An HTTP request: an absolute URL, and header fields in the order they are sent.
 
     Its members are not checked here; what HTTP/1.1 cannot carry is refused when the request is
-    written. The request of an operation whose body is a file or an iterator has a `Source` as
+    written. If an operation was given a file or an iterator, its request has a `Source` as
     `body`, until the IO has measured it.
     """
 
@@ -83,7 +83,7 @@ class ResponseBody(Protocol):
 
 
 class StreamingResponse(Record):
-    """A response whose head has arrived, its `body` unread; header values are as in `Response`."""
+    """A response with an unread `body`; header values are as in `Response`."""
 
     status: int
     headers: Headers

@@ -19,7 +19,7 @@ def lazy_attributes(
     submodules: Mapping[str, tuple[str, ...]],
     modules: tuple[str, ...] = (),
 ) -> tuple[AttributeGetter, NameLister]:
-    """Return `__getattr__` and `__dir__` for the package whose globals are `namespace`.
+    """Return `__getattr__` and `__dir__` for a package; `namespace` is its `globals()`.
 
     `submodules` lists names by the submodule that defines them; `modules` are submodules that are
     attributes themselves.
