@@ -22,7 +22,7 @@ from smruntime_core.payload import (
 )
 from smruntime_core.service import event, read
 from smruntime_core.streaming import PayloadPart, ResponseParser
-from smruntime_core.values._dates import parse_http_date, parse_stamp, stamp
+from smruntime_core.values._dates import format_timestamp, parse_http_date, parse_timestamp
 from smruntime_core.values._decoder import NEED_DATA, Decoder, NeedData
 
 HasMetadata: TypeAlias = "tuple[list[object], str | None]"
@@ -391,8 +391,8 @@ def dates(random: Random) -> None:
         random.choice((b"20261123T101112Z", b"Sun, 06 Nov 1994 08:49:37 GMT")),
         [b"0", b"9", b"2", b" ", b"T", b"Z"],
     ).decode("latin-1")
-    seconds = parse_stamp(text)
-    assert seconds is None or stamp(seconds) == text
+    seconds = parse_timestamp(text)
+    assert seconds is None or format_timestamp(seconds) == text
     assert parse_http_date(text) is None or len(text) == 29
 
 

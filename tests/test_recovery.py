@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import smruntime_core as sm
 from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.testing import FrozenClock, ScriptedIO, script
-from smruntime_core.values._dates import stamp
+from smruntime_core.values._dates import format_timestamp
 
 KEYS = sm.Credentials("AKID", "secret")
 OTHERS = sm.Credentials("AKID2", "secret2")
@@ -61,12 +61,14 @@ def test_a_clock_that_is_off_is_corrected_and_stays_so(code: str, off: float) ->
     clock = FrozenClock()
     runtime = a_runtime(clock)
     flow = script(runtime.call(OPERATION)).expects(GET).replies(KEYS)
-    assert signed_at(flow) == stamp(clock.now)
+    assert signed_at(flow) == format_timestamp(clock.now)
     flow.replies(refused(code, ("Date", http_date(clock.now + off)))).expects(GET).replies(KEYS)
-    assert signed_at(flow) == stamp(clock.now + off)
+    assert signed_at(flow) == format_timestamp(clock.now + off)
     output = flow.replies(OK).returns()
     assert [attempt.outcome for attempt in output.metadata.attempts] == [code, "ok"]
-    assert signed_at(script(runtime.call(OPERATION)).replies(KEYS)) == stamp(clock.now + off)
+    assert signed_at(script(runtime.call(OPERATION)).replies(KEYS)) == format_timestamp(
+        clock.now + off
+    )
     assert runtime.tokens.tokens == 500, "mending the clock is free"
 
 

@@ -46,7 +46,7 @@ from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
 from ..values._credentials import Credentials
-from ..values._dates import stamp
+from ..values._dates import format_timestamp
 from ..values._http import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody
 from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker, Observer
@@ -186,7 +186,7 @@ class Runtime:
         now, left = sent + self.skew.seconds, tracker.left()
         signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
         number, limit = tracker.start_attempt(self.options.retries.max_attempts)
-        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
+        ttl = "" if left is None else f"ttl={format_timestamp(now + left)}; "
         called, attempt = (
             ("amz-sdk-invocation-id", tracker.invocation),
             ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}"),

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
 from ..values._credentials import Credentials
-from ..values._dates import parse_stamp
+from ..values._dates import parse_timestamp
 from ..values._http import Headers, Request
 from ..values._incremental import IncrementalDecoder, checked_limit
 from ._canonical import canonical_headers
@@ -77,7 +77,7 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
         announced_names = headers.get("x-amz-trailer", "").lower().split(",")
         self._announced_names = sorted(name.strip() for name in announced_names if name.strip())
         self._announced_length = headers.get("x-amz-decoded-content-length")
-        self._signed_at = parse_stamp(claim.timestamp) or 0
+        self._signed_at = parse_timestamp(claim.timestamp) or 0
         self._signature_chain = Chain(credentials, claim.key_scope(scope), claim.signature)
         self._max_chunk = checked_limit("max_chunk", max_chunk)
         self._received_bytes = bytearray()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from ..errors import ConstructionError, SignatureMismatch, StreamError
 from ..eventstream import Message, Timestamp, encode, encode_headers
 from ..values._credentials import Credentials
-from ..values._dates import stamp as format_stamp
+from ..values._dates import format_timestamp
 from ..values._http import Request
 from ._claim import Claim
 from ._keys import AnyScope
@@ -67,7 +67,7 @@ class EventVerifier:
             raise StreamError(f"a signed event has the headers {DATE} and {SIGNATURE}")
         signed_at = date / 1000
         if not abs(signed_at - now) <= max_skew:
-            limit = f"{max_skew / 60:g} min from {format_stamp(now)}"
+            limit = f"{max_skew / 60:g} min from {format_timestamp(now)}"
             raise SignatureMismatch(f"an event was signed more than {limit}")
         try:
             content = piece(message.payload, encode_headers({DATE: date}))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
 from ..values._credentials import Credentials, Scope
-from ..values._dates import date_of, time_of_day
+from ..values._dates import format_date, format_time
 from ..values._http import Headers, Request
 from ._canonical import (
     STANDARD,
@@ -136,8 +136,8 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     if key is None:
         if len(kept_keys.by_scope) >= MAX_KEYS:
             kept_keys.by_scope.clear()
-        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, date_of(day), scope)
-    key_and_timestamp = key, key.date + time_of_day(second)
+        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, format_date(day), scope)
+    key_and_timestamp = key, key.date + format_time(second)
     kept_keys.last_used = whole_second, scope, key_and_timestamp
     return key_and_timestamp
 

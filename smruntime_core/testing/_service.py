@@ -18,7 +18,7 @@ from ..errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from ..values._dates import http_date, parse_stamp
+from ..values._dates import format_http_date, parse_timestamp
 from ..values._http import MAX_ERROR_BODY
 from ..values._timeouts import Timeouts
 from ._scenario import SPARE, Answer, Refusal, Scenario
@@ -265,13 +265,13 @@ def skewed(name: str, off: float, code: str = "RequestTimeTooSkewed") -> Scenari
     def script(number: int) -> Flow[None]:
         while request := (yield from Hear()):
             now = (yield from Now()) + off
-            signed = parse_stamp(
+            signed = parse_timestamp(
                 request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
             )
             if signed is not None and abs(now - signed) < 300:
                 yield from Say(WELL)
             else:
-                yield from Say(refusal(b"{}", code, 403, f"Date: {http_date(now)}"))
+                yield from Say(refusal(b"{}", code, 403, f"Date: {format_http_date(now)}"))
 
     right = (Answer(attempts=(code, "ok")), Answer(attempts=("ok",)), Answer(attempts=("ok",)))
     return Scenario(
