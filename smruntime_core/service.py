@@ -29,7 +29,7 @@ from .protocol._operations import (
     StreamingOperation,
 )
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
-from .values._http import Headers, Request, Response, by_name
+from .values._http import Headers, Request, Response, fields_by_name
 from .values._record import unchecked
 from .values._rules import Blob
 from .values._url import split_url
@@ -86,7 +86,7 @@ def read(request: Request) -> Operation[Output]:
 def _build(
     kind: type[Operation[Output]], labels: dict[str, str], request: Request
 ) -> Operation[Output]:
-    headers = by_name(request.headers)
+    headers = fields_by_name(request.headers)
     values: dict[str, object] = {}
     for binding in kind._table.bindings:
         rule, text = binding.rule, None

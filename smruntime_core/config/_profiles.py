@@ -44,7 +44,7 @@ from typing import NamedTuple, TypeAlias
 from ..errors import ConstructionError
 from ..values._record import Record, field
 from ..values._redacted import RedactedMapping
-from ..values._rules import blob
+from ..values._rules import check_bytes
 
 MAX_SIZE = 1024 * 1024
 MAX_LINES = 100_000  # each section and each property takes a line: this bounds them all
@@ -310,7 +310,7 @@ class _Reader:
 
 def _lines(file: str, data: bytes | str) -> list[str]:
     """The lines of a file that is neither too large nor something else than text."""
-    given = data if isinstance(data, str) else blob(file, data)
+    given = data if isinstance(data, str) else check_bytes(file, data)
     if isinstance(given, bytes) and given.startswith(_UTF16):
         raise ConstructionError(file, "UTF-8", "it is UTF-16, as PowerShell's > writes it")
     if len(given) > MAX_SIZE:

@@ -35,7 +35,7 @@ from ..values._rules import (
     Blob,
     WholeNumber,
     header_text,
-    name,
+    resource_name,
 )
 from ..values._url import Endpoint
 from . import _decoding as _decode
@@ -121,7 +121,7 @@ class InvokeEndpointOutput(Output):
         "X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None
     )
     closed_session_id: str | None = header(
-        "X-Amzn-SageMaker-Closed-Session-Id", name(256), default=None
+        "X-Amzn-SageMaker-Closed-Session-Id", resource_name(256), default=None
     )
 
 
@@ -269,7 +269,7 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
     inference_component_name: str | None = header(
         "X-Amzn-SageMaker-Inference-Component", NAME, default=None
     )
-    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", name(256), default=None)
+    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", resource_name(256), default=None)
     prefix_aware_id: str | None = header(
         "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
     )

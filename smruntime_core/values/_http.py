@@ -38,7 +38,7 @@ class Request(Record):
         return f"Request({self.method} {shown_url}, <{len(self.headers)} headers>, {shown_body})"
 
 
-def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+def fields_by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
     fields = {name.lower(): value for name, value in headers}
     if len(fields) < len(headers):
@@ -64,7 +64,7 @@ class Response(Record):
     @property
     def named(self) -> Mapping[str, str]:
         """Header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
-        return by_name(self.headers)
+        return fields_by_name(self.headers)
 
     def __repr__(self) -> str:
         body = f"<{len(self.body)} bytes>{', truncated' * self.truncated}"
