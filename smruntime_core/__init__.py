@@ -70,7 +70,7 @@ from .protocol._operations import (
 from .signing import Signature, sign
 from .values._credentials import Credentials, Scope
 from .values._http import Request, Response
-from .values._lazy import lazy_attributes
+from .values._lazy import AttributeGetter, NameLister, lazy_attributes
 from .values._timeouts import Timeouts
 from .values._version import VERSION
 
@@ -159,6 +159,8 @@ _PUBLIC_MODULES = (
     "testing",
     "values",
 )
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES
 )

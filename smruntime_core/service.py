@@ -30,7 +30,7 @@ from .protocol._operations import (
     StreamingOperation,
 )
 from .protocol._response_parser import CONTENT_TYPE, PayloadPart
-from .values._http import Headers, Request, Response, by_name
+from .values._http import Headers, Request, Response, fields_by_name
 from .values._record import unchecked
 from .values._rules import Blob
 from .values._url import split_url
@@ -96,7 +96,7 @@ def read(request: Request) -> Operation[Output]:
 def _build_operation(
     operation_type: type[Operation[Output]], label_values: dict[str, str], request: Request
 ) -> Operation[Output]:
-    headers = by_name(request.headers)
+    headers = fields_by_name(request.headers)
     member_values: dict[str, object] = {}
     has_location = "x-amzn-sagemaker-inputlocation" in headers
     for binding in operation_type._table.bindings:

@@ -29,7 +29,7 @@ from smruntime_core.signing import (
     Trailers,
     encoded_length,
 )
-from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._dates import parse_timestamp
 from smruntime_core.values._decoder import NEED_DATA
 
 from .vectors import NOW, cases
@@ -51,7 +51,7 @@ def chunked(found: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("case", cases("sigv4-streaming.json", chunked))
 def test_chunks_equal_the_published_vectors(case: Any) -> None:
     request = case["request"]
-    now = parse_stamp(request["amz_date"])
+    now = parse_timestamp(request["amz_date"])
     assert now is not None
     made = ChunkSigner(
         Request(

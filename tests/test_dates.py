@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core.values._dates import (
-    date_of,
-    day_of,
+    days_since_epoch,
+    format_date,
+    format_http_date,
     format_rfc3339,
-    http_date,
+    format_time,
     parse_http_date,
     parse_rfc3339,
-    parse_stamp,
-    time_of_day,
+    parse_timestamp,
 )
 
 EPOCH = date(1970, 1, 1)
@@ -27,23 +27,23 @@ days = st.dates().map(lambda found: (found - EPOCH).days)
 @given(days)
 def test_dates_and_days_are_inverse(day: int) -> None:
     expected = EPOCH + timedelta(days=day)
-    assert date_of(day) == f"{expected.year:04}{expected:%m%d}"
-    assert day_of(expected.year, expected.month, expected.day) == day
+    assert format_date(day) == f"{expected.year:04}{expected:%m%d}"
+    assert days_since_epoch(expected.year, expected.month, expected.day) == day
 
 
 def test_every_day_of_four_centuries_equals_datetimes() -> None:
     first = (date(1900, 1, 1) - EPOCH).days
     for day in range(first, first + 146097):
-        found = date_of(day)
+        found = format_date(day)
         assert found == (EPOCH + timedelta(days=day)).isoformat().replace("-", "")
-        assert day_of(int(found[:4]), int(found[4:6]), int(found[6:])) == day
+        assert days_since_epoch(int(found[:4]), int(found[4:6]), int(found[6:])) == day
 
 
 @given(days, st.integers(0, 86399))
 def test_timestamp_is_read_back(day: int, second: int) -> None:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=second)
-    assert time_of_day(second) == f"{moment:T%H%M%SZ}"
-    assert parse_stamp(date_of(day) + time_of_day(second)) == day * 86400 + second
+    assert format_time(second) == f"{moment:T%H%M%SZ}"
+    assert parse_timestamp(format_date(day) + format_time(second)) == day * 86400 + second
 
 
 @given(
@@ -57,7 +57,7 @@ def test_timestamp_parses_exactly_when_strptime_parses_it(text: str) -> None:
     except ValueError:
         expected = None
     if not text.startswith("0000"):  # a year that only `datetime` does not have
-        assert parse_stamp(text) == expected
+        assert parse_timestamp(text) == expected
 
 
 NO_STAMPS = (
@@ -73,12 +73,12 @@ NO_STAMPS = (
 
 @pytest.mark.parametrize("text", NO_STAMPS)
 def test_invalid_timestamp_parses_to_none(text: str) -> None:
-    assert parse_stamp(text) is None
+    assert parse_timestamp(text) is None
 
 
 @given(days, st.integers(0, 86399))
 def test_http_date_is_read_back(day: int, second: int) -> None:
-    text = http_date(day * 86400 + second)
+    text = format_http_date(day * 86400 + second)
     assert parse_http_date(text) == day * 86400 + second
     assert text == format_datetime(
         datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day, seconds=second), usegmt=True

@@ -246,6 +246,7 @@ def test_responses_decode_like_the_published_vectors(case: Any) -> None:
     assert error.message == params.get("Message", params.get("message", ""))
 
 
+SERVICE_ERRORS: list[type[ServiceError]] = [ServiceError, *InvokeEndpoint.errors]
 ERRORS = (
     SmRuntimeError("a"),
     ConstructionError("member", "rule", "found"),
@@ -260,10 +261,7 @@ ERRORS = (
         bytes_sent=3,
         status=200,
     ),
-    *(
-        kind("message\x1b\ud800", status=499, body=b"b")
-        for kind in (ServiceError, *InvokeEndpoint.errors)
-    ),
+    *(kind("message\x1b\ud800", status=499, body=b"b") for kind in SERVICE_ERRORS),
 )
 
 

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from smruntime_core import ServiceError, ValidationError
-from smruntime_core.values._dates import http_date, parse_stamp
+from smruntime_core.values._dates import format_http_date, parse_timestamp
 from smruntime_core.values._http import MAX_ERROR_BODY
 
 from .callers import CALLERS, STREAMED, STREAMERS, Performer, Step, Streamer
@@ -74,14 +74,14 @@ def test_clock_correction_applies_to_every_later_call(perform: Performer, off: i
     def act(peer: Peer) -> None:
         while request := peer.read():
             now = time.time() + off
-            signed = parse_stamp(request.partition(b"x-amz-date: ")[2][:16].decode())
+            signed = parse_timestamp(request.partition(b"x-amz-date: ")[2][:16].decode())
             if signed is not None and abs(now - signed) < 300:
                 peer.send(OK)
             else:
                 lines = [
                     "HTTP/1.1 403 x",
                     "x-amzn-ErrorType: RequestTimeTooSkewed",
-                    f"Date: {http_date(now)}",
+                    f"Date: {format_http_date(now)}",
                     "Content-Length: 2",
                     "",
                     "{}",

@@ -22,7 +22,7 @@ from smruntime_core.signing import (
 )
 from smruntime_core.signing._signature_chain import Chain, piece
 from smruntime_core.signing._sigv4 import signing_key
-from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._dates import parse_timestamp
 
 from .vectors import NOW, cases
 
@@ -31,7 +31,7 @@ HERE = Scope("us-east-1", "transcribe")
 
 
 def at(stamp: str) -> int:
-    seconds = parse_stamp(stamp)
+    seconds = parse_timestamp(stamp)
     assert seconds is not None
     return seconds
 

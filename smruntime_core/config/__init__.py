@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._settings import Configuration, load_configuration, make_config
 
 __all__ = ["Configuration", "load_configuration", "make_config"]
 
-__getattr__: Callable[[str], object]
-__dir__: Callable[[], list[str]]
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")}
 )

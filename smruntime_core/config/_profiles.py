@@ -47,7 +47,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ..errors import ConstructionError
 from ..values._record import Record, field
 from ..values._redacted import RedactedMapping
-from ..values._rules import blob
+from ..values._rules import check_bytes
 
 MAX_SIZE: Final = 1024 * 1024
 MAX_LINES: Final = 100_000  # every section and property takes a line, so this bounds them all
@@ -330,7 +330,7 @@ class _FileParser:
 
 def _split_lines(file: str, data: bytes | str) -> list[str]:
     """Return the lines of a file; raise `ConstructionError` if it is too large or not UTF-8."""
-    content = data if isinstance(data, str) else blob(file, data)
+    content = data if isinstance(data, str) else check_bytes(file, data)
     if isinstance(content, bytes) and content.startswith(_UTF16_MARKS):
         raise ConstructionError(
             file,

@@ -44,7 +44,7 @@ from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
 from ..values._credentials import Credentials
-from ..values._dates import stamp
+from ..values._dates import format_timestamp
 from ..values._http import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody
 from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker, Observer
@@ -197,7 +197,9 @@ class Runtime:
                 payload_hash=payload_hash,
             )
             time_to_live = (
-                "" if seconds_left is None else f"ttl={stamp(signing_time + seconds_left)}; "
+                ""
+                if seconds_left is None
+                else f"ttl={format_timestamp(signing_time + seconds_left)}; "
             )
             invocation_header = "amz-sdk-invocation-id", tracker.invocation
             attempt_header = (

@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -111,6 +111,6 @@ __all__ = [
     "resolve",
 ]
 
-__getattr__: Callable[[str], object]
-__dir__: Callable[[], list[str]]
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

@@ -63,7 +63,7 @@ class Exchange:
     phase: Phase = "send"  # then "head", then "body"
     done: bool = False  # the response is complete, or as complete as it will be
     head: Head | None = None  # of the response, once it has been received
-    _head_start: bytes | bytearray = b""  # of a head whose end has not been received
+    _head_start: bytes | bytearray = b""  # of a head that has not been received whole
     _interim_count: int = 0
     _framing: Framing | None = None  # stays None if the body was received whole with the head
     _body_limit: float = inf
@@ -76,6 +76,8 @@ class Exchange:
     def __init__(
         self, request: Request, engine: Engine | None = None, max_body: int | None = None
     ) -> None:
+        self.origin: tuple[str, str]
+        self._unsent_buffers: list[memoryview]
         self.origin, self._unsent_buffers = write(request)
         self._bodiless = request.method == "HEAD"
         self._engine = engine
@@ -293,12 +295,16 @@ class Exchange:
             self.done = True
             return
         self._framing = (self._engine or frame)(head, self._bodiless)
-        announced_too_much = length is not None and length > self._body_limit
-        if announced_too_much and not (self._framing.complete or self._is_error):
-            raise self._too_large()
+        self._check_announced_length(length, self._framing)
         self._receive_body(bytes_after_head)
 
     # ── the body ──
+
+    def _check_announced_length(self, length: int | None, framing: Framing) -> None:
+        """Raise `ProtocolViolation` at once for a body that will be too large."""
+        too_long = length is not None and length > self._body_limit
+        if too_long and not (framing.complete or self._is_error):
+            raise self._too_large()
 
     def _receive_body(self, data: bytes) -> None:
         framing = self._framing

@@ -114,7 +114,7 @@ class Chunked(Looked):
     """A body in chunks; extensions and trailers are checked, bounded and dropped."""
 
     def __init__(self) -> None:
-        self._line_start = bytearray()  # of a line whose end has not been received
+        self._line_start = bytearray()  # of a line that has not been received whole
         self._chunk_left = 0  # bytes of the current chunk and its CRLF still to come
         self._in_trailers = False
         self._trailers_size = 0  # of the complete lines

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import Kind
-from ..values._http import Headers, by_name
+from ..values._http import Headers, fields_by_name
 from ..values._rules import TCHAR
 
 MAX_HEAD = 64 * 1024  # bytes
@@ -63,7 +63,7 @@ def read_head(raw: bytes) -> Head:
     headers = _find_fields(field_lines)
     if len(headers) > MAX_FIELDS:
         raise ProtocolViolation("too_large", f"the response has more than {MAX_FIELDS} fields")
-    named = by_name(headers)
+    named = fields_by_name(headers)
     length = _content_length(named["content-length"]) if "content-length" in named else None
     chunked = "transfer-encoding" in named
     if chunked:

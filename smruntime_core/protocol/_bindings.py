@@ -100,7 +100,7 @@ class Table:
     field_specifiers=(field, label, header, payload, stream, document),
 )
 class MessageRecord(Record):
-    """A record whose members travel in an HTTP message."""
+    """A record of members that travel in an HTTP message."""
 
     _table: ClassVar[Table]
 

@@ -2,7 +2,7 @@
 
 The name of an error is in `x-amzn-errortype`, perhaps with a namespace before a `#` and a URL after
 a `:`, or in the JSON body. Often it is in neither, because a proxy answered. So each step here
-accepts any bytes, and the result is always an error, whose code is the status if there is no other.
+accepts any bytes, and the result is always an error; its code is the status if there is no other.
 """
 
 from __future__ import annotations

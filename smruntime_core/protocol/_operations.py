@@ -35,7 +35,7 @@ from ..values._rules import (
     Blob,
     WholeNumber,
     header_text,
-    name,
+    resource_name,
 )
 from ..values._url import Endpoint
 from . import _decoding as _decode
@@ -83,7 +83,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
 
 class StreamingOperation(Operation[OutputT_co]):
-    """An operation whose answer is an event stream, which `stream_errors` can end."""
+    """An operation with an event stream as its answer, which `stream_errors` can end."""
 
     stream_errors: ClassVar[tuple[type[ServiceError], ...]]
 
@@ -121,12 +121,12 @@ class InvokeEndpointOutput(Output):
         "X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None
     )
     closed_session_id: str | None = header(
-        "X-Amzn-SageMaker-Closed-Session-Id", name(256), default=None
+        "X-Amzn-SageMaker-Closed-Session-Id", resource_name(256), default=None
     )
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
-    """A request for an inference whose answer comes as a whole.
+    """A request for an inference; the answer comes as a whole.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
         body                       input for the model, sent byte for byte: bytes, bytearray,
@@ -146,7 +146,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
         inference_component_name   inference component on an endpoint that hosts several
         session_id                 "NEW_SESSION" to open a stateful session, or an open session's id
         prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
-                                   whose cache has their prefix
+                                   with their prefix in its cache
 
     The body is not copied: do not change a bytearray during the call. A file is sent from its
     current position and read again for each attempt; an iterator is collected first. Raises
@@ -157,8 +157,8 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     """
 
     path = "/endpoints/{EndpointName}/invocations"
-    output = InvokeEndpointOutput
-    errors = (
+    output: ClassVar[type[Output]] = InvokeEndpointOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
         InternalDependencyException,
         InternalFailure,
         ModelError,
@@ -218,7 +218,7 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 
 
 class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResponseStreamOutput]):
-    """A request for an inference whose answer arrives part by part while the model produces it.
+    """A request for an inference; the answer arrives part by part as the model produces it.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
         body                       input for the model, as for `InvokeEndpoint`
@@ -233,7 +233,7 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
         inference_component_name   inference component on an endpoint that hosts several
         session_id                 the id of an open session (open one with `InvokeEndpoint`)
         prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
-                                   whose cache has their prefix
+                                   with their prefix in its cache
 
     The API has no `target_model` and no `enable_explanations` here. Raises `ConstructionError`,
     which names the member and its rule.
@@ -269,7 +269,7 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
     inference_component_name: str | None = header(
         "X-Amzn-SageMaker-Inference-Component", NAME, default=None
     )
-    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", name(256), default=None)
+    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", resource_name(256), default=None)
     prefix_aware_id: str | None = header(
         "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
     )
@@ -315,8 +315,12 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
 
     path = "/endpoints/{EndpointName}/async-invocations"
     success = 202
-    output = InvokeEndpointAsyncOutput
-    errors = (InternalFailure, ServiceUnavailable, ValidationError)
+    output: ClassVar[type[Output]] = InvokeEndpointAsyncOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        InternalFailure,
+        ServiceUnavailable,
+        ValidationError,
+    )
 
     endpoint_name: str = label("EndpointName", NAME)
     body: Body | None = payload("Body", Blob(128_000), default=None)

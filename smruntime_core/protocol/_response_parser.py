@@ -94,7 +94,7 @@ class ResponseParser:
             return
         content_type = head.named.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            message = f"a {head.status} whose Content-Type is not {CONTENT_TYPE}"
+            message = f"a {head.status} with a Content-Type other than {CONTENT_TYPE}"
             self._failure = StreamError(message).about(self._metadata)
             return
         head_only = Response(head.status, head.headers)
@@ -167,7 +167,7 @@ class ResponseParser:
         if kind == "error":
             code = _text_header(message, ":error-code")
             raise self._error(ServiceError, code, message.headers.get(":error-message"), message)
-        raise StreamError("an event whose :message-type is none of event, exception, error")
+        raise StreamError("an event with a :message-type other than event, exception, error")
 
     def _modelled_error(self, code: str, message: Message) -> ServiceError:
         errors = self._operation.stream_errors

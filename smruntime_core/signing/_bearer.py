@@ -7,7 +7,7 @@ A token is a presigned URL that is never called: the service reads in it which c
     prefix    "SERVICE-api-key-"
 
 SageMaker takes such a token on the OpenAI-compatible path of an endpoint, Bedrock on its whole API.
-Making one needs no request. It requires the permission `SERVICE:CallWithBearerToken` beside that of
+Making one needs no request. It requires the permission `SERVICE:CallWithBearerToken` and that of
 the call itself. A token is a secret: it grants all that its credentials may do on that API, for
 twelve hours at most.
 """

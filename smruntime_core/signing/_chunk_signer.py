@@ -28,7 +28,7 @@ from ..values._bodies import Body
 from ..values._credentials import Credentials
 from ..values._http import Headers, Request
 from ..values._incremental import checked_limit
-from ..values._rules import TCHAR, blob
+from ..values._rules import TCHAR, check_bytes
 from ._canonical import S3, Dialect, canonical_headers
 from ._keys import AnyScope, RegionSet
 from ._signature_chain import Chain, piece, trailers
@@ -102,7 +102,7 @@ class ChunkSigner:
 
         Raises `ConstructionError` if there are more bytes than `length`.
         """
-        data = blob("data", data)
+        data = check_bytes("data", data)
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
             raise ConstructionError(

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
 from ..values._credentials import Credentials
-from ..values._dates import parse_stamp
+from ..values._dates import parse_timestamp
 from ..values._http import Headers, Request
 from ..values._incremental import IncrementalDecoder, checked_limit
 from ._canonical import canonical_headers
@@ -37,7 +37,7 @@ _match_trailer_signature = re.compile(r"[ \t]*([0-9a-f]{64,144})\**[ \t]*").full
 
 
 class Trailers(NamedTuple):
-    """The last event of a body whose trailers were announced."""
+    """The last event of a body with announced trailers."""
 
     fields: Headers
 
@@ -73,11 +73,11 @@ class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
         if declared_hash != streaming_hash(
             claim.algorithm, self._has_trailers, self._chunks_signed
         ):
-            raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
+            raise ConstructionError("request", "one that announces chunks in x-amz-content-sha256")
         announced_names = headers.get("x-amz-trailer", "").lower().split(",")
         self._announced_names = sorted(name.strip() for name in announced_names if name.strip())
         self._announced_length = headers.get("x-amz-decoded-content-length")
-        self._signed_at = parse_stamp(claim.timestamp) or 0
+        self._signed_at = parse_timestamp(claim.timestamp) or 0
         self._signature_chain = Chain(credentials, claim.key_scope(scope), claim.signature)
         self._max_chunk = checked_limit("max_chunk", max_chunk)
         self._received_bytes = bytearray()

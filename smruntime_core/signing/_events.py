@@ -3,7 +3,7 @@
 Each message travels as the payload of another message, which carries its signature:
 
     outer message     headers :date (timestamp), :chunk-signature (bytes); payload: inner message
-    end of stream     an outer message whose payload is empty
+    end of stream     an outer message with an empty payload
 
 Of the headers, ":date" is signed as it is encoded. Source: Transcribe developer guide, "Signing
 event stream messages".
@@ -14,7 +14,7 @@ from __future__ import annotations
 from ..errors import ConstructionError, SignatureMismatch, StreamError
 from ..eventstream import Message, Timestamp, encode, encode_headers
 from ..values._credentials import Credentials
-from ..values._dates import stamp as format_stamp
+from ..values._dates import format_timestamp
 from ..values._http import Request
 from ._claim import Claim
 from ._keys import AnyScope
@@ -26,7 +26,7 @@ DATE, SIGNATURE = ":date", ":chunk-signature"
 
 
 class EventSigner:
-    """A signer of the messages that follow a request whose signature is `seed`."""
+    """A signer of the messages after a request; `seed` is the signature of that request."""
 
     def __init__(self, credentials: Credentials, scope: AnyScope, seed: str) -> None:
         self._signature_chain = Chain(credentials, scope, seed)
@@ -67,7 +67,7 @@ class EventVerifier:
             raise StreamError(f"a signed event has the headers {DATE} and {SIGNATURE}")
         signed_at = date / 1000
         if not abs(signed_at - now) <= max_skew:
-            limit = f"{max_skew / 60:g} min from {format_stamp(now)}"
+            limit = f"{max_skew / 60:g} min from {format_timestamp(now)}"
             raise SignatureMismatch(f"an event was signed more than {limit}")
         try:
             content = piece(message.payload, encode_headers({DATE: date}))

@@ -1,4 +1,4 @@
-"""Why a signature does not match: what was signed beside what the other side computed.
+"""Why a signature does not match: what was signed, compared with what the other side computed.
 
 AWS quotes its canonical request and string to sign in the error message, S3 in elements of an XML
 document. If both texts are equal, so were the requests, and only the key can differ.

@@ -65,7 +65,7 @@ def presign(
 
     `now` is in seconds since the epoch. The URL must be called with the method, the signed headers
     and the body of `request`. All of its headers are signed but those in `UNSIGNED`;
-    `signed_headers` are the names to sign instead, beside `host` and every `x-amz-*`.
+    `signed_headers` are the names to sign instead, with `host` and every `x-amz-*`.
     `payload_hash` is as for `sign`; without it the dialect `S3` signs `UNSIGNED_PAYLOAD`, which S3
     expects here. A session token that expires sooner ends the URL sooner. The parameters of a
     signature replace those that the URL may have. Without `credentials` the URL stays as it is.

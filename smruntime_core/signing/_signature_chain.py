@@ -11,7 +11,7 @@ from ._sigv4 import signing_key
 
 
 class Chain:
-    """The signatures that follow a request whose signature is `seed`. It is not thread-safe."""
+    """The signatures after a request; `seed` is that of the request. It is not thread-safe."""
 
     def __init__(self, credentials: Credentials, scope: AnyScope, seed: str) -> None:
         self.signature: str = seed

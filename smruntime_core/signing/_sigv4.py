@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
 from ..values._credentials import Credentials, Scope
-from ..values._dates import date_of, time_of_day
+from ..values._dates import format_date, format_time
 from ..values._http import Headers, Request
 from ._canonical import (
     STANDARD,
@@ -64,7 +64,7 @@ def sign(
 
     Signed are `host` (taken from the URL if no field says it) and all fields of the request but
     those that a proxy may change (`UNSIGNED`). `signed_headers` are the names to sign instead,
-    beside `host` and every `x-amz-*`. The returned fields `x-amz-date`, `x-amz-security-token`,
+    with `host` and every `x-amz-*`. The returned fields `x-amz-date`, `x-amz-security-token`,
     `x-amz-content-sha256` and `x-amz-region-set` replace fields of the request with these names.
 
     `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing
@@ -136,8 +136,8 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     if key is None:
         if len(kept_keys.by_scope) >= MAX_KEYS:
             kept_keys.by_scope.clear()
-        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, date_of(day), scope)
-    key_and_timestamp = key, key.date + time_of_day(second)
+        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, format_date(day), scope)
+    key_and_timestamp = key, key.date + format_time(second)
     kept_keys.last_used = whole_second, scope, key_and_timestamp
     return key_and_timestamp
 

@@ -14,8 +14,7 @@ from hmac import compare_digest
 
 from ..errors import ConstructionError, ServiceError
 from ..values._credentials import Credentials, Scope
-from ..values._dates import parse_stamp
-from ..values._dates import stamp as format_stamp
+from ..values._dates import format_timestamp, parse_timestamp
 from ..values._http import Request
 from ..values._url import DEFAULT_PORTS, split_url
 from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target
@@ -145,7 +144,7 @@ def _region_matches(pattern: str, region: str) -> bool:
 
 def _check_time(claim: Claim, now: float, max_skew: float) -> int:
     """Return when the request was signed, if that is neither too early nor too late."""
-    signed_at = parse_stamp(claim.timestamp)
+    signed_at = parse_timestamp(claim.timestamp)
     if signed_at is None or not claim.timestamp.startswith(claim.date):
         message = "The x-amz-date must be YYYYMMDDThhmmssZ, on the date of the credential scope."
         raise refusal(_INCOMPLETE, message)
@@ -159,9 +158,9 @@ def _check_time(claim: Claim, now: float, max_skew: float) -> int:
 
 
 def _wrong_time(verdict: str, signed_at: float, now: float, max_skew: float) -> ServiceError:
-    limit = f"{max_skew / 60:g} min from {format_stamp(now)}"
+    limit = f"{max_skew / 60:g} min from {format_timestamp(now)}"
     return refusal(
-        _INVALID, f"Signature {verdict}: {format_stamp(signed_at)} is more than {limit}."
+        _INVALID, f"Signature {verdict}: {format_timestamp(signed_at)} is more than {limit}."
     )
 
 
@@ -170,9 +169,7 @@ def _check_validity(expires: str, signed_at: int, now: float) -> None:
         raise refusal(_INCOMPLETE, f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.")
     end_of_validity = signed_at + int(expires)
     if now > end_of_validity:
-        message = (
-            f"Signature expired: it is {format_stamp(now)}, past {format_stamp(end_of_validity)}."
-        )
+        message = f"Signature expired: it is {format_timestamp(now)}, past {format_timestamp(end_of_validity)}."
         raise refusal(_INVALID, message)
 
 

@@ -19,7 +19,7 @@ from ..errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from ..values._dates import http_date, parse_stamp
+from ..values._dates import format_http_date, parse_timestamp
 from ..values._http import MAX_ERROR_BODY
 from ..values._timeouts import Timeouts
 from ._builders import FIRST_ATTEMPT, accept, declare, then_recover
@@ -266,11 +266,13 @@ def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -
         while request := (yield from ReceiveRequest()):
             now = (yield from ReadClock()) + offset
             signing_date = request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
-            signed_at = parse_stamp(signing_date)
+            signed_at = parse_timestamp(signing_date)
             if signed_at is not None and abs(now - signed_at) < 300:
                 yield from SendBytes(HEALTHY_RESPONSE)
             else:
-                yield from SendBytes(_error_response(b"{}", code, 403, f"Date: {http_date(now)}"))
+                yield from SendBytes(
+                    _error_response(b"{}", code, 403, f"Date: {format_http_date(now)}")
+                )
 
     corrected = ExpectedOutput(attempts=(code, "ok"))
     settings: dict[str, Any] = {"requests": 4, "connections": 1}

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._lazy import lazy_attributes
+from ._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._bodies import Body
@@ -37,6 +37,8 @@ __all__ = [
     "split_url",
 ]
 
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),

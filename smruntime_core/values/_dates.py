@@ -24,7 +24,7 @@ _HTTP_DATE_PATTERN = (
 _TWO_DIGITS = [f"{number:02}" for number in range(60)]
 
 
-def date_of(days: int) -> str:
+def format_date(days: int) -> str:
     """Return the date that is `days` after the epoch as `YYYYMMDD`."""
     era, day_of_era = divmod(days + 719468, 146097)
     year = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
@@ -35,8 +35,8 @@ def date_of(days: int) -> str:
     return f"{year:04}{month:02}{day_of_year - (153 * month_from_march + 2) // 5 + 1:02}"
 
 
-def day_of(year: int, month: int, day: int) -> int:
-    """Return the days from the epoch to a date, the inverse of `date_of`."""
+def days_since_epoch(year: int, month: int, day: int) -> int:
+    """Return the days from the epoch to a date, the inverse of `format_date`."""
     year -= month < 3
     era, year_of_era = divmod(year, 400)
     month_from_march = month - 3 if month > 2 else month + 9
@@ -45,26 +45,26 @@ def day_of(year: int, month: int, day: int) -> int:
     return era * 146097 + day_of_era - 719468
 
 
-def time_of_day(second: int) -> str:
+def format_time(second: int) -> str:
     """Return the seconds since midnight as `ThhmmssZ`."""
     minute = second // 60
     return f"T{_TWO_DIGITS[minute // 60]}{_TWO_DIGITS[minute % 60]}{_TWO_DIGITS[second % 60]}Z"
 
 
-def stamp(seconds: float) -> str:
+def format_timestamp(seconds: float) -> str:
     """Return the seconds since the epoch as `YYYYMMDDThhmmssZ`."""
     days, second = divmod(int(seconds), 86400)
-    return date_of(days) + time_of_day(second)
+    return format_date(days) + format_time(second)
 
 
-def parse_stamp(text: str) -> int | None:
+def parse_timestamp(text: str) -> int | None:
     """Return `YYYYMMDDThhmmssZ` as seconds since the epoch, None if `text` is no such time."""
     matched = re.fullmatch(_TIMESTAMP_PATTERN, text)
     if matched is None:
         return None
     year, month, day, hour, minute, second = map(int, matched.groups())
-    days = day_of(year, month, day)
-    if date_of(days) != text[:8] or hour > 23 or minute > 59 or second > 59:
+    days = days_since_epoch(year, month, day)
+    if format_date(days) != text[:8] or hour > 23 or minute > 59 or second > 59:
         return None
     return days * 86400 + hour * 3600 + minute * 60 + second
 
@@ -79,13 +79,13 @@ def parse_http_date(text: str) -> int | None:
         return None
     day, month_name, year, *time_parts = matched.groups()
     month = _MONTH_NAMES.index(month_name) // 3 + 1
-    return parse_stamp(f"{year}{month:02}{day}T{''.join(time_parts)}Z")
+    return parse_timestamp(f"{year}{month:02}{day}T{''.join(time_parts)}Z")
 
 
-def http_date(seconds: float) -> str:
+def format_http_date(seconds: float) -> str:
     """Return the seconds since the epoch as `Sun, 06 Nov 1994 08:49:37 GMT`."""
     days, second = divmod(int(seconds), 86400)
-    date, (hour, minute) = date_of(days), divmod(second // 60, 60)
+    date, (hour, minute) = format_date(days), divmod(second // 60, 60)
     month_index, weekday_index = 3 * int(date[4:6]) - 3, 3 * ((days + 3) % 7)
     month_name = _MONTH_NAMES[month_index : month_index + 3]
     weekday_name = _WEEKDAY_NAMES[weekday_index : weekday_index + 3]
@@ -103,7 +103,7 @@ def parse_rfc3339(text: str) -> float | None:
     if matched is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = matched.groups("")
-    whole_seconds = parse_stamp(f"{year}{month}{day}T{hour}{minute}{second}Z")
+    whole_seconds = parse_timestamp(f"{year}{month}{day}T{hour}{minute}{second}Z")
     if whole_seconds is None:
         return None
     offset = int(f"{sign}1") * (int(hours) * 3600 + int(minutes) * 60) if sign else 0
@@ -112,5 +112,5 @@ def parse_rfc3339(text: str) -> float | None:
 
 def format_rfc3339(seconds: float) -> str:
     """Return the seconds since the epoch as `2026-01-31T23:59:59Z`."""
-    text = stamp(seconds)
+    text = format_timestamp(seconds)
     return f"{text[:4]}-{text[4:6]}-{text[6:11]}:{text[11:13]}:{text[13:]}"

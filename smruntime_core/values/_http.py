@@ -17,7 +17,7 @@ class Request(Record):
     """An HTTP request: an absolute URL, and header fields in the order they are sent.
 
     Its members are not checked here; what HTTP/1.1 cannot carry is refused when the request is
-    written. The request of an operation whose body is a file or an iterator has a `Source` as
+    written. If an operation was given a file or an iterator, its request has a `Source` as
     `body`, until the IO has measured it.
     """
 
@@ -38,7 +38,7 @@ class Request(Record):
         return f"Request({self.method} {shown_url}, <{len(self.headers)} headers>, {shown_body})"
 
 
-def by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+def fields_by_name(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
     fields = {name.lower(): value for name, value in headers}
     if len(fields) < len(headers):
@@ -64,7 +64,7 @@ class Response(Record):
     @property
     def named(self) -> Mapping[str, str]:
         """Header fields by lower-case name, repeated ones joined by commas (RFC 9110, 5.3)."""
-        return by_name(self.headers)
+        return fields_by_name(self.headers)
 
     def __repr__(self) -> str:
         body = f"<{len(self.body)} bytes>{', truncated' * self.truncated}"
@@ -83,7 +83,7 @@ class ResponseBody(Protocol):
 
 
 class StreamingResponse(Record):
-    """A response whose head has arrived, its `body` unread; header values are as in `Response`."""
+    """A response with an unread `body`; header values are as in `Response`."""
 
     status: int
     headers: Headers

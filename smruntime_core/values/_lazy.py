@@ -7,7 +7,10 @@ takes 26 ms, with everything in it 34.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import TypeAlias, cast
+
+AttributeGetter: TypeAlias = Callable[[str], object]
+NameLister: TypeAlias = Callable[[], list[str]]
 
 
 def lazy_attributes(
@@ -15,8 +18,8 @@ def lazy_attributes(
     namespace: dict[str, object],
     submodules: Mapping[str, tuple[str, ...]],
     modules: tuple[str, ...] = (),
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` for the package whose globals are `namespace`.
+) -> tuple[AttributeGetter, NameLister]:
+    """Return `__getattr__` and `__dir__` for a package; `namespace` is its `globals()`.
 
     `submodules` lists names by the submodule that defines them; `modules` are submodules that are
     attributes themselves.

@@ -1,7 +1,6 @@
-"""Frozen records: the base of every value that the core takes or returns.
+"""Frozen records with generated constructors: every value that the core takes or returns.
 
-Declared like dataclasses, which would add 40 ms to the import. The `__init__` generated for a class
-lets Python report wrong arguments and `help` show types. An instance stores only what was given.
+Declared like dataclasses, which would add 40 ms to the import. Instances store only what was given.
 """
 
 from __future__ import annotations
@@ -65,10 +64,11 @@ class Record:
     def _check_members(self) -> None:
         """Raise `ConstructionError` if the members do not fit together."""
 
-    def __setattr__(self, name: str, value: object = None) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
 
-    __delattr__ = __setattr__
+    def __delattr__(self, name: str) -> None:
+        setattr(self, name, None)
 
     def _values(self) -> tuple[object, ...]:
         return tuple([getattr(self, f.name) for f in self._fields if f.compare])
@@ -105,21 +105,21 @@ def _declare(cls: type, name: str, annotation: str) -> Field:
 
 
 class _Constructor:
-    """The `__init__` of a class until first use: the import takes 26 ms, with all of them 31."""
+    """A generator of `__init__` at first use: the import takes 26 ms, with all of them 31."""
 
     def __init__(self, cls: type[Record], kw_only: bool) -> None:
         self._cls, self._kw_only = cls, kw_only
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        """Replace itself by a function that checks and stores what is given, or drops it all."""
         scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
         for f in self._cls._fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
             checked = f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
             store = f"values[{f.name!r}] = {checked}"
             required = f.default is REQUIRED
-            parameters.append(f.name if required else f"{f.name}=default_{f.name}")
-            body.append(store if required else f"if {f.name} is not default_{f.name}: {store}")
+            default = "None" if f.default is None else f"default_{f.name}"
+            parameters.append(f.name if required else f"{f.name}={default}")
+            body.append(store if required else f"if {f.name} is not {default}: {store}")
         types = {f.name: f.annotation for f in self._cls._fields}
         code = _INIT.format(", ".join(parameters), "\n  ".join(body), ", ".join(types))
         exec(code, scope)  # noqa: S102 - our own names

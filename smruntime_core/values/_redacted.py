@@ -1,4 +1,4 @@
-"""Mappings whose values may be secret: settings, an environment, a document."""
+"""Mappings of values that may be secret: settings, an environment, a document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NeverPickled:
 
 
 class RedactedMapping(NeverPickled, Mapping[str, ValueT_co]):
-    """A read-only mapping whose repr shows the names only."""
+    """A read-only mapping; its repr shows the names only."""
 
     __slots__ = ("_values",)
 

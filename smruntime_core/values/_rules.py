@@ -99,7 +99,7 @@ class Blob:
 
     def check(self, member: str, value: object) -> bytes | bytearray | memoryview:
         """Return `value`, a memoryview as one of bytes; raise `ConstructionError` for others."""
-        data = blob(member, value)
+        data = check_bytes(member, value)
         if self.maximum is not None and len(data) > self.maximum:
             raise ConstructionError(member, self.description, f"found {len(data)} bytes")
         return data
@@ -111,13 +111,13 @@ def header_text(maximum: int) -> Rule:
     return Rule(description, f"[!-~](?:[ -~]{{0,{maximum - 2}}}[!-~])?", maximum)
 
 
-def name(maximum: int) -> Rule:
+def resource_name(maximum: int) -> Rule:
     """Return the rule for a resource name (the pattern of the service's model, matched whole)."""
     pattern = f"[a-zA-Z0-9](?:[a-zA-Z0-9-]{{0,{maximum - 2}}}[a-zA-Z0-9])?"
     return Rule(f"1 to {maximum} letters, digits and inner hyphens", pattern, maximum)
 
 
-NAME = name(63)
+NAME = resource_name(63)
 SESSION_ID = Rule(
     "NEW_SESSION, or 1 to 256 letters, digits and inner hyphens",
     f"NEW_SESSION|{_NAME_PATTERN}",
@@ -166,7 +166,7 @@ def check_flag(member: str, value: object) -> bool:
     raise ConstructionError(member, "True or False", f"found {type(value).__name__}")
 
 
-def blob(member: str, value: object) -> bytes | bytearray | memoryview:
+def check_bytes(member: str, value: object) -> bytes | bytearray | memoryview:
     """Return bytes of any type, a memoryview as one of bytes; raise `ConstructionError`."""
     if isinstance(value, bytes | bytearray):
         return value

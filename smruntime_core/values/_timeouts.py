@@ -8,7 +8,7 @@ from ._record import Record, field
 LONGEST_TIMEOUT = 1e9  # seconds
 
 
-def seconds(member: str, value: object) -> float | None:
+def check_seconds(member: str, value: object) -> float | None:
     """Return a number of seconds, or None for no limit; raise `ConstructionError` otherwise."""
     if value is None:
         return None
@@ -32,8 +32,8 @@ class Timeouts(Record):
     pool        waiting for a connection while all are in use
     """
 
-    connect: float | None = field(default=3.1, check=seconds)
-    response: float | None = field(default=70.0, check=seconds)
-    idle: float | None = field(default=20.0, check=seconds)
-    total: float | None = field(default=None, check=seconds)
-    pool: float | None = field(default=70.0, check=seconds)
+    connect: float | None = field(default=3.1, check=check_seconds)
+    response: float | None = field(default=70.0, check=check_seconds)
+    idle: float | None = field(default=20.0, check=check_seconds)
+    total: float | None = field(default=None, check=check_seconds)
+    pool: float | None = field(default=70.0, check=check_seconds)
