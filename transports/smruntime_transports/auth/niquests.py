@@ -26,9 +26,9 @@ class Auth(AuthBase):  # type: ignore[misc]  # not installed here
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def __call__(self, r: niquests.PreparedRequest) -> niquests.PreparedRequest:
+    def __call__(self, prepared_request: niquests.PreparedRequest) -> niquests.PreparedRequest:
         """Sign a prepared request."""
-        return sign_prepared(self._signer, r, parse_url)
+        return sign_prepared(self._signer, prepared_request, parse_url)
 
 
 class AsyncAuth(AsyncAuthBase):  # type: ignore[misc]  # not installed here
@@ -37,6 +37,8 @@ class AsyncAuth(AsyncAuthBase):  # type: ignore[misc]  # not installed here
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    async def __call__(self, r: niquests.PreparedRequest) -> niquests.PreparedRequest:
+    async def __call__(
+        self, prepared_request: niquests.PreparedRequest
+    ) -> niquests.PreparedRequest:
         """Sign a prepared request."""
-        return sign_prepared(self._signer, r, parse_url, respond_async)
+        return sign_prepared(self._signer, prepared_request, parse_url, respond_async)

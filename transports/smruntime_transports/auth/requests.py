@@ -21,7 +21,7 @@ class Auth(AuthBase):
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, prepared_request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign a prepared request."""
-        signed: requests.PreparedRequest = sign_prepared(self._signer, r, parse_url)
+        signed: requests.PreparedRequest = sign_prepared(self._signer, prepared_request, parse_url)
         return signed
