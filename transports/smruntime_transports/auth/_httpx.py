@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from smruntime_core import ConstructionError
 
@@ -56,9 +56,8 @@ def _sign_request(signer: Signer, request: Any, first_url: str) -> None:
         for name, value in signed_headers.multi_items()
         if name.lower() in SIGNATURE_HEADERS
     ]
-    request.headers = _signed_headers_type(type(unsigned_headers))(
-        unsigned_headers, signature_fields
-    )
+    signed_type = _signed_headers_type(cast("Any", type(unsigned_headers)))
+    request.headers = signed_type(unsigned_headers, signature_fields)
 
 
 @cache

@@ -11,10 +11,10 @@ import weakref
 
 try:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.aiohttp needs aiohttp 3.12 or newer: pip install aiohttp"
-    ) from missing
+    ) from _missing
 
 from smruntime_core import ConstructionError
 

@@ -11,10 +11,10 @@ try:
     import niquests
     from niquests.auth import AsyncAuthBase, AuthBase
     from urllib3.util import parse_url
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.niquests needs niquests: pip install niquests"
-    ) from missing
+    ) from _missing
 
 from ._requests import respond_async, sign_prepared
 from ._signer import Signer

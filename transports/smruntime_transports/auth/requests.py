@@ -6,10 +6,10 @@ try:
     import requests
     from requests.auth import AuthBase
     from urllib3.util import parse_url
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.requests needs requests: pip install requests"
-    ) from missing
+    ) from _missing
 
 from ._requests import sign_prepared
 from ._signer import Signer

@@ -8,10 +8,10 @@ try:
     import urllib3
     from urllib3._collections import HTTPHeaderDict
     from urllib3.util import parse_url
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'"
-    ) from missing
+    ) from _missing
 
 from ._signer import Signer
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from smruntime_core import (
     NEW_SESSION,
@@ -163,7 +163,7 @@ def _read_body(data_option: str) -> bytes:
         raise ConstructionError("data", "text, @file or -", f"{path}: {error}") from None
 
 
-def _format_stream(stream: ResponseStream, stream_mode: str) -> Iterator[bytes]:
+def _format_stream(stream: ResponseStream[Any], stream_mode: str) -> Iterator[bytes]:
     """Yield what to print for each part of a streamed response, as it arrives."""
     if stream_mode == "raw":
         yield from stream.bytes()
