@@ -2,14 +2,13 @@
 
 # niquests replaces urllib3, so it is not installed where types are checked.
 # pyright: reportMissingImports=false, reportUnknownVariableType=false
-# pyright: reportUntypedBaseClass=false, reportUnknownParameterType=false
+# pyright: reportUnknownParameterType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 try:
     import niquests
-    from niquests.auth import AsyncAuthBase, AuthBase
     from urllib3.util import parse_url
 except ImportError as _missing:
     raise ImportError(
@@ -20,7 +19,7 @@ from ._requests import respond_async, sign_prepared
 from ._signer import Signer
 
 
-class Auth(AuthBase):  # type: ignore[misc]  # not installed here
+class Auth:
     """Authentication that signs with `signer`; a body is bytes, text or a file, not a generator."""
 
     def __init__(self, signer: Signer) -> None:
@@ -31,7 +30,7 @@ class Auth(AuthBase):  # type: ignore[misc]  # not installed here
         return sign_prepared(self._signer, prepared_request, parse_url)
 
 
-class AsyncAuth(AsyncAuthBase):  # type: ignore[misc]  # not installed here
+class AsyncAuth:
     """Authentication of an `AsyncSession`; otherwise as `Auth`."""
 
     def __init__(self, signer: Signer) -> None:
