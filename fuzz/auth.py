@@ -122,7 +122,7 @@ def _drive_requests() -> Driver:
             response.url, response.request = request.url, request
             response._content = b""
             response.raw = _NoBody()
-            response.connection = self  # type: ignore[assignment]  # as HTTPAdapter does
+            response.connection = cast("Any", self)  # as HTTPAdapter does
             return response
 
         def close(self) -> None:

@@ -29,7 +29,7 @@ OURS_TRUSTS_HOST = (
 OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
 _bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""
 OURS_SIGNS_ELSEWHERE = (
-    "from smruntime_transports.auth import Signer; Signer._may_sign = lambda *a: True"
+    "from smruntime_transports.auth import Signer; Signer._is_signable = lambda *a: True"
 )
 OURS_LEAKS = "import decoders; decoders.parse = lambda *files: [][0]"
 

@@ -87,13 +87,15 @@ def _parse_json_rows(text: str) -> list[list[float]]:
     if not isinstance(rows, list):
         raise ValueError('the JSON body must be {"instances": [[…], …]} or [[…], …]')
     all_rows = cast("list[object]", rows)
-    if not all(_has_only_numbers(row) for row in all_rows if isinstance(row, list)):
+    if not all(_has_only_numbers(row) for row in all_rows):
         raise ValueError("measurements must be numbers")
     return _validate_rows(all_rows)
 
 
-def _has_only_numbers(row: list[object]) -> bool:
-    return all(type(measurement) in (int, float) for measurement in row)
+def _has_only_numbers(row: object) -> bool:
+    """Return whether a row has numbers only; what is no list is refused later."""
+    measurements = cast("list[object]", row) if isinstance(row, list) else []
+    return all(type(measurement) in (int, float) for measurement in measurements)
 
 
 def _validate_rows(rows: Sequence[object]) -> list[list[float]]:

@@ -19,8 +19,10 @@ from typing import Final, TypeAlias
 
 try:
     import h11
-except ImportError as missing:
-    raise ImportError("smruntime_local needs h11: pip install 'smruntime-core[local]'") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_local needs h11: pip install 'smruntime-core[local]'"
+    ) from _missing
 
 from smruntime_core import Request, Response, ServiceError, service
 

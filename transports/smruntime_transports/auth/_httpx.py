@@ -13,7 +13,7 @@ it once more.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable
+from collections.abc import Generator
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -26,35 +26,38 @@ RequestT = TypeVar("RequestT", bound=Any)  # a request of either library
 
 
 def authentication_flow(signer: Signer, request: RequestT) -> Generator[RequestT, Any, None]:
-    """Sign `request`, and what redirects within its origin make of it."""
+    """Sign `request`, and the requests that redirects within its origin lead to."""
     first_url = str(request.url)
     for _ in range(MAX_REQUESTS):
         _sign_request(signer, request, first_url)
         response = yield request
-        redirected = response.request
-        if redirected is request or response.status_code not in (401, 403):
+        redirected_request = response.request
+        if redirected_request is request or response.status_code not in (401, 403):
             return
-        if not same_origin(first_url, str(redirected.url)):
+        if not same_origin(first_url, str(redirected_request.url)):
             return
-        request = redirected
+        request = redirected_request
 
 
 def _sign_request(signer: Signer, request: Any, first_url: str) -> None:
-    unsigned = request.headers.copy()
-    remove_signature(unsigned)
-    headers = unsigned.copy()
+    unsigned_headers = request.headers.copy()
+    remove_signature(unsigned_headers)
+    signed_headers = unsigned_headers.copy()
     signer.apply(
         request.method,
         str(request.url),
-        headers,
+        signed_headers,
         request.read(),
-        unsigned.multi_items(),
+        unsigned_headers.multi_items(),
         first_url=first_url,
     )
-    signature = [
-        (name, value) for name, value in headers.multi_items() if name.lower() in SIGNATURE_HEADERS
+    signature_fields = [
+        (name, value)
+        for name, value in signed_headers.multi_items()
+        if name.lower() in SIGNATURE_HEADERS
     ]
-    request.headers = _signed_headers_type(cast("Hashable", type(unsigned)))(unsigned, signature)
+    signed_type = _signed_headers_type(cast("Any", type(unsigned_headers)))
+    request.headers = signed_type(unsigned_headers, signature_fields)
 
 
 @cache
@@ -64,11 +67,13 @@ def _signed_headers_type(headers_type: Any) -> Any:
     Raises `ConstructionError` if the library copies headers in a way that keeps it.
     """
     signed_type: Any = type("SignedHeaders", (_SignedHeaders, headers_type), {})
-    probe = signed_type(headers_type(), [("authorization", "")])
-    if headers_type(probe) or probe.copy():
-        library = headers_type.__module__.partition(".")[0]
-        found = "this version would send signatures to other origins"
-        raise ConstructionError(library, "another version, or update smruntime-core", found)
+    probe_headers = signed_type(headers_type(), [("authorization", "")])
+    if headers_type(probe_headers) or probe_headers.copy():
+        library_name = headers_type.__module__.partition(".")[0]
+        consequence = "this version would send signatures to other origins"
+        raise ConstructionError(
+            library_name, "another version, or update smruntime-core", consequence
+        )
     return signed_type
 
 
@@ -79,10 +84,10 @@ class _SignedHeaders:
     public method that reads this list is overridden.
     """
 
-    def __init__(self, unsigned: Any, signature: list[tuple[str, str]]) -> None:
-        self._plain_type: Any = type(unsigned)
-        self._signature: Any = self._plain_type(signature)
-        super().__init__(unsigned)  # type: ignore[call-arg]  # that of the library's `Headers`
+    def __init__(self, unsigned_headers: Any, signature_fields: list[tuple[str, str]]) -> None:
+        self._plain_type: Any = type(unsigned_headers)
+        self._signature: Any = self._plain_type(signature_fields)
+        super().__init__(unsigned_headers)  # type: ignore[call-arg]  # that of the library's `Headers`
 
     @property
     def raw(self) -> Any:

@@ -23,22 +23,24 @@ def sign_prepared(signer: Signer, prepared: Any, parse_url: Any, respond: Any = 
     return prepared
 
 
-def respond_sync(sign_redirected: Any, response: Any, **settings: Any) -> Any:
+def respond_sync(sign_redirected: Any, response: Any, **send_options: Any) -> Any:
     """Return `response`, or the response to the redirected request that was signed anew."""
     request = sign_redirected(response)
     if request is None:
         return response
     _ = response.content  # returns the connection to the pool
-    return _append_history(response, response.connection.send(request, **settings), request)
+    return _append_history(response, response.connection.send(request, **send_options), request)
 
 
-async def respond_async(sign_redirected: Any, response: Any, **settings: Any) -> Any:
+async def respond_async(sign_redirected: Any, response: Any, **send_options: Any) -> Any:
     """Do the same in an asynchronous session."""
     request = sign_redirected(response)
     if request is None:
         return response
     await response.content
-    return _append_history(response, await response.connection.send(request, **settings), request)
+    return _append_history(
+        response, await response.connection.send(request, **send_options), request
+    )
 
 
 def _sign_request(signer: Signer, prepared: Any, parse_url: Any, first_url: str) -> None:
@@ -63,9 +65,9 @@ def _sign_redirected(
         return None
     if not same_origin(first_url, request.url):
         return None
-    resigned = request.copy()
-    _sign_request(signer, resigned, parse_url, first_url)
-    return resigned
+    resigned_request = request.copy()
+    _sign_request(signer, resigned_request, parse_url, first_url)
+    return resigned_request
 
 
 def _append_history(refused: Any, response: Any, request: Any) -> Any:

@@ -67,17 +67,19 @@ class Signer:
         for a body that cannot be read twice, unless its hash is not needed.
         """
         remove_signature(headers)
-        if not self._may_sign(url, first_url):
+        if not self._is_signable(url, first_url):
             return
         all_fields = headers.items() if fields is None else fields
-        unsigned = tuple(
+        unsigned_fields = tuple(
             (name, value)
-            for name, value in ((_decode(name), _decode(value)) for name, value in all_fields)
+            for name, value in (
+                (_decode_field(name), _decode_field(value)) for name, value in all_fields
+            )
             if name.lower() not in SIGNATURE_HEADERS
         )
-        headers.update(self._signature(method, _signable(url), unsigned, body))
+        headers.update(self._signature(method, _strip_url(url), unsigned_fields, body))
 
-    def _may_sign(self, url: str, first_url: str | None) -> bool:
+    def _is_signable(self, url: str, first_url: str | None) -> bool:
         if self._origin is not None and parse_origin(url) != self._origin:
             return False
         return first_url is None or same_origin(first_url, url)
@@ -114,7 +116,7 @@ class SigV4(Signer):
 
     def _signature(self, method: str, url: str, headers: Headers, body: object) -> Headers:
         credentials = self._credentials() if callable(self._credentials) else self._credentials
-        signed = sign(
+        signed_request = sign(
             Request(method, url, headers),
             credentials,
             self._scope,
@@ -123,7 +125,7 @@ class SigV4(Signer):
             signed_headers=sorted({name for name, _ in headers if _is_signed(name.lower())}),
             dialect=self._dialect,
         )
-        return signed.headers
+        return signed_request.headers
 
 
 class Bearer(Signer):
@@ -172,7 +174,7 @@ def same_origin(first_url: str, second_url: str) -> bool:
 
 def parse_origin(url: str) -> Origin:
     """Return scheme, host and port of `url`; raises `ConstructionError` if it has none."""
-    scheme, authority, _, _ = split_url(_signable(url))
+    scheme, authority, _, _ = split_url(_strip_url(url))
     return (scheme, *split_authority(scheme, authority.lower()))
 
 
@@ -190,12 +192,12 @@ def _is_signed(name: str) -> bool:
     return name in SIGNED_HEADERS or (name.startswith("x-amz") and name not in UNSIGNED)
 
 
-def _signable(url: str) -> str:
+def _strip_url(url: str) -> str:
     """Return `url` without user information and fragment, which are not sent."""
     return _user_information.sub(r"\1", url.partition("#")[0])
 
 
-def _decode(text: str | bytes) -> str:
+def _decode_field(text: str | bytes) -> str:
     return text if isinstance(text, str) else text.decode("latin-1")
 
 
@@ -207,20 +209,20 @@ class _SeekableFile(Protocol):
 
 def _hash_body(body: object) -> str:
     """Return the SHA-256 of a body in the types that HTTP clients accept."""
-    encoded = b"" if body is None else encode_text(body)
+    encoded_body = b"" if body is None else encode_text(body)
     try:
-        if isinstance(encoded, bytes | bytearray | memoryview):
-            return hash_payload(cast("bytes", encoded))
+        if isinstance(encoded_body, bytes | bytearray | memoryview):
+            return hash_payload(cast("bytes", encoded_body))
         return _hash_file(cast("_SeekableFile", body))
     except (AttributeError, TypeError, OSError, ValueError, BufferError):
-        rule = "bytes, text or a seekable binary file; or give payload_hash"
-        raise ConstructionError("body", rule, f"found {type(body).__name__}") from None
+        expected = "bytes, text or a seekable binary file; or give payload_hash"
+        raise ConstructionError("body", expected, f"found {type(body).__name__}") from None
 
 
 def _hash_file(file: _SeekableFile) -> str:
     """Return the SHA-256 of `file` from its position, which is restored."""
-    digest, start = hashlib.sha256(), file.tell()
-    while chunk := file.read(FILE_CHUNK_SIZE):
-        digest.update(chunk)
-    file.seek(start)
-    return digest.hexdigest()
+    running_hash, start_position = hashlib.sha256(), file.tell()
+    while file_chunk := file.read(FILE_CHUNK_SIZE):
+        running_hash.update(file_chunk)
+    file.seek(start_position)
+    return running_hash.hexdigest()

@@ -11,10 +11,10 @@ import weakref
 
 try:
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.aiohttp needs aiohttp 3.12 or newer: pip install aiohttp"
-    ) from missing
+    ) from _missing
 
 from smruntime_core import ConstructionError
 
@@ -37,13 +37,17 @@ class Middleware:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
         """Sign `request` and pass it on to `handler`."""
         if request.compress:
-            rule = "left out: aiohttp compresses after signing, so compress the data before"
-            raise ConstructionError("compress", rule)
+            expected = "left out: aiohttp compresses after signing, so compress the data before"
+            raise ConstructionError("compress", expected)
         timer_identity = _identify_timer(request)
-        url = str(request.url)
-        first_url = self._first_urls.get(timer_identity, url)
+        request_url = str(request.url)
+        first_url = self._first_urls.get(timer_identity, request_url)
         self._signer.apply(
-            request.method, url, request.headers, await _read_body(request), first_url=first_url
+            request.method,
+            request_url,
+            request.headers,
+            await _read_body(request),
+            first_url=first_url,
         )
         response = await handler(request)
         if response.status in REDIRECT_STATUSES:
@@ -54,16 +58,16 @@ class Middleware:
 
 
 def _identify_timer(request: ClientRequest) -> int:
-    timer: object = getattr(request, "_timer", None)
-    if timer is None:
-        found = "this version of aiohttp does not show which requests follow a redirect"
-        raise ConstructionError("aiohttp", "another version, or update smruntime-core", found)
-    return id(timer)
+    call_timer: object = getattr(request, "_timer", None)
+    if call_timer is None:
+        consequence = "this version of aiohttp does not show which requests follow a redirect"
+        raise ConstructionError("aiohttp", "another version, or update smruntime-core", consequence)
+    return id(call_timer)
 
 
 async def _read_body(request: ClientRequest) -> bytes:
     body = request.body
-    data = await body.as_bytes() if body else b""
+    body_data = await body.as_bytes() if body else b""
     if body and body.size is None:
-        await request.update_body(data)  # of unknown size: send it whole
-    return data
+        await request.update_body(body_data)  # of unknown size: send it whole
+    return body_data

@@ -20,13 +20,13 @@ def request(
 
     Text is sent as UTF-8. Raises `ConstructionError` for a generator.
     """
-    encoded, host = encode_text(body), _format_host(connection)
+    encoded_body, host_field = encode_text(body), _format_host(connection)
     signed_headers = dict(headers or {})
     if not any(name.lower() == "host" for name in signed_headers):
-        signed_headers["Host"] = host
+        signed_headers["Host"] = host_field
     scheme = "https" if isinstance(connection, HTTPSConnection) else "http"
-    signer.apply(method, f"{scheme}://{host}{target}", signed_headers, encoded)
-    connection.request(method, target, encoded, signed_headers)  # type: ignore[arg-type]  # any body that can be signed
+    signer.apply(method, f"{scheme}://{host_field}{target}", signed_headers, encoded_body)
+    connection.request(method, target, encoded_body, signed_headers)  # type: ignore[arg-type]  # any body that can be signed
 
 
 def _format_host(connection: HTTPConnection) -> str:
@@ -34,8 +34,8 @@ def _format_host(connection: HTTPConnection) -> str:
 
     http.client has no public attribute for the far end.
     """
-    attributes = vars(connection)
-    host = attributes.get("_tunnel_host") or connection.host
-    port = attributes.get("_tunnel_port") or connection.port
+    private_attributes = vars(connection)
+    host = private_attributes.get("_tunnel_host") or connection.host
+    port = private_attributes.get("_tunnel_port") or connection.port
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port == connection.default_port else f"{bracketed}:{port}"

@@ -6,8 +6,10 @@ from collections.abc import Generator
 
 try:
     import httpx
-except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.httpx needs httpx: pip install httpx") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_transports.auth.httpx needs httpx: pip install httpx"
+    ) from _missing
 
 from ._httpx import authentication_flow
 from ._signer import Signer

@@ -6,10 +6,10 @@ from collections.abc import Generator
 
 try:
     import httpx2
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.httpx2 needs httpx2: pip install httpx2"
-    ) from missing
+    ) from _missing
 
 from ._httpx import authentication_flow
 from ._signer import Signer

@@ -6,10 +6,10 @@ try:
     import requests
     from requests.auth import AuthBase
     from urllib3.util import parse_url
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.requests needs requests: pip install requests"
-    ) from missing
+    ) from _missing
 
 from ._requests import sign_prepared
 from ._signer import Signer
@@ -21,7 +21,7 @@ class Auth(AuthBase):
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, prepared_request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Sign a prepared request."""
-        signed: requests.PreparedRequest = sign_prepared(self._signer, r, parse_url)
+        signed: requests.PreparedRequest = sign_prepared(self._signer, prepared_request, parse_url)
         return signed

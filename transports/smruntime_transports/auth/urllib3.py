@@ -8,10 +8,10 @@ try:
     import urllib3
     from urllib3._collections import HTTPHeaderDict
     from urllib3.util import parse_url
-except ImportError as missing:
+except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'"
-    ) from missing
+    ) from _missing
 
 from ._signer import Signer
 
@@ -32,16 +32,16 @@ class PoolManager(urllib3.PoolManager):
         """Sign and send a request; urllib3 calls this again for each redirect."""
         sent_url = parse_url(url).url
         given_headers = settings.get("headers")
-        headers = HTTPHeaderDict(self.headers if given_headers is None else given_headers)
+        signed_headers = HTTPHeaderDict(self.headers if given_headers is None else given_headers)
         self._signer.apply(
             method,
             sent_url,
-            headers,
+            signed_headers,
             settings.get("body"),
-            list(headers.iteritems()),
+            list(signed_headers.iteritems()),
             first_url=_find_first_url(settings.get("retries")),
         )
-        settings["headers"] = headers
+        settings["headers"] = signed_headers
         return super().urlopen(method, sent_url, redirect, **settings)
 
 
@@ -50,6 +50,8 @@ def _find_first_url(retries: object) -> str | None:
 
     Retries within one connection pool have relative URLs; only those of the manager count.
     """
-    history = retries.history if isinstance(retries, urllib3.Retry) else ()
-    urls = [past.url for past in history if past.redirect_location and past.url]
-    return next((url for url in urls if not url.startswith("/")), None)
+    retry_history = retries.history if isinstance(retries, urllib3.Retry) else ()
+    redirect_urls = [
+        earlier.url for earlier in retry_history if earlier.redirect_location and earlier.url
+    ]
+    return next((url for url in redirect_urls if not url.startswith("/")), None)
