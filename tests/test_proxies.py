@@ -29,6 +29,7 @@ from smruntime_core import (
     Timeouts,
 )
 from smruntime_transports import sockets
+from smruntime_transports import urllib3 as urllib3_client
 from smruntime_transports.connect._proxies import Proxies, Proxy, is_exempt, tunnel
 from smruntime_transports.connect._tls import TLS
 
@@ -712,3 +713,11 @@ def test_https_proxy_manager_is_refused_with_a_remedy(
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "proxy", "not_sent")
     assert "proxy=" in str(outcome)
+
+
+def test_proxy_manager_with_an_ipv6_address_is_accepted() -> None:
+    pools = urllib3.ProxyManager("http://[::1]:3128")
+    with urllib3_client.Client(region="us-east-1", pools=pools) as client:
+        assert client._wire is not None
+        proxies = client._wire._connector.proxies
+        assert proxies.proxy_for("https", "h", 443) == Proxy("http", "::1", 3128)

@@ -226,7 +226,8 @@ def _proxy_of(manager: urllib3.PoolManager) -> Proxy | None:
     if url is None:
         return None
     headers = cast("urllib3.ProxyManager", manager).proxy_headers
-    return Proxy(url.scheme or "http", url.host or "", url.port or 80, tuple(headers.items()))
+    host = (url.host or "").strip("[]")  # of an IPv6 address
+    return Proxy(url.scheme or "http", host, url.port or 80, tuple(headers.items()))
 
 
 class Client(BaseClient, takes_io=False):

@@ -224,7 +224,9 @@ def is_exempt(exempt_rule: str, host: str, port: int) -> bool:
 
 def _parse_address(host: str) -> IPv4Address | IPv6Address | None:
     """Return the IP address that `host` is, None for a name."""
-    import ipaddress  # 4 ms, paid where there is a proxy
+    if ":" not in host and not host[-1:].isdigit():
+        return None  # a name, as nearly always: spares the import (4 ms) and 4 µs a call
+    import ipaddress
 
     try:
         ip_address = ipaddress.ip_address(host)
