@@ -7,7 +7,6 @@ _profiles       the parser of AWS profile files
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..values._lazy import AttributeGetter, NameLister, lazy_attributes

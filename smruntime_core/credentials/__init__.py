@@ -33,7 +33,6 @@ import the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
