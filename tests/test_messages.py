@@ -323,7 +323,7 @@ CLIENTS = [
     BadInput("client(proxy='socks5://h')", "proxy"),
     BadInput("client(proxy='http://me:hush@h:x')", "proxy"),
     BadInput("client(regoin='eu-west-1')", "regoin"),
-    BadInput("client(io=object(), tls=TLS())", "tls"),
+    BadInput("smruntime_transports.Client(io=object(), tls=TLS())", "tls"),
     BadInput("sockets.Client(**LOCAL).with_options(time=3)", "time"),
     BadInput("sockets.Client(**LOCAL).session('e').id", "session"),
     BadInput(
