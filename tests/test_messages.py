@@ -19,7 +19,7 @@ import smruntime_core as sm
 from smruntime_core import codecs, credentials, eventstream, payload, signing
 from smruntime_core.config import load_configuration, make_config
 from smruntime_core.effects import MAX_FILE, ProcessResult
-from smruntime_transports import sockets
+from smruntime_transports import Client, sockets
 from smruntime_transports.connect import _proxies, _tls
 
 from .recordings import HOME, Exchange, Recorded, make_context
@@ -109,6 +109,7 @@ NAMESPACE: dict[str, Any] = {
     "math": math,
     "Proxy": _proxies.Proxy,
     "TLS": _tls.TLS,
+    "Client": Client,
 }
 
 OPERATIONS = [
@@ -323,7 +324,7 @@ CLIENTS = [
     BadInput("client(proxy='socks5://h')", "proxy"),
     BadInput("client(proxy='http://me:hush@h:x')", "proxy"),
     BadInput("client(regoin='eu-west-1')", "regoin"),
-    BadInput("smruntime_transports.Client(io=object(), tls=TLS())", "tls"),
+    BadInput("Client(io=object(), tls=TLS())", "tls"),
     BadInput("sockets.Client(**LOCAL).with_options(time=3)", "time"),
     BadInput("sockets.Client(**LOCAL).session('e').id", "session"),
     BadInput(
