@@ -311,6 +311,15 @@ def test_shared_credentials_sign_like_new_ones(
         )
 
 
+@pytest.mark.parametrize("host", ["h", "h:8443", "h:443", "H.example"])
+def test_plain_url_is_signed_like_its_encoded_spelling(host: str) -> None:
+    """S3 signs a path decoded, so both spellings have one canonical request."""
+    plain, encoded = Request("GET", f"https://{host}/a/b"), Request("GET", f"https://{host}/%61/b")
+    made = sign(plain, AKID, SCOPE, now=NOW, dialect=S3)
+    assert made == sign(encoded, AKID, SCOPE, now=NOW, dialect=S3)
+    assert f"host:{host.removesuffix(':443')}\n" in made.canonical_request
+
+
 def test_headers_in_lists_are_signed_like_pairs() -> None:
     listed: Any = [["x-a", "1"], ("x-b", "2")]
     pairs = (("x-a", "1"), ("x-b", "2"))

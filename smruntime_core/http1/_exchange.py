@@ -302,8 +302,8 @@ class Exchange:
 
     def _check_announced_length(self, length: int | None, framing: Framing) -> None:
         """Raise `ProtocolViolation` at once for a body that will be too large."""
-        too_long = length is not None and length > self._body_limit
-        if too_long and not (framing.complete or self._is_error):
+        announced_too_much = length is not None and length > self._body_limit
+        if announced_too_much and not (framing.complete or self._is_error):
             raise self._too_large()
 
     def _receive_body(self, data: bytes) -> None:

@@ -56,10 +56,10 @@ def read_head(raw: bytes) -> Head:
 
     Raises `ProtocolViolation` if it has more than one meaning.
     """
-    matched = _match_head(raw.decode("latin-1"))
-    if matched is None:
+    matched_head = _match_head(raw.decode("latin-1"))
+    if matched_head is None:
         raise ProtocolViolation("protocol", f"a malformed head: {_faulty_line(raw)!r}")
-    minor_version, status, field_lines = matched.groups()
+    minor_version, status, field_lines = matched_head.groups()
     headers = _find_fields(field_lines)
     if len(headers) > MAX_FIELDS:
         raise ProtocolViolation("too_large", f"the response has more than {MAX_FIELDS} fields")
@@ -87,8 +87,10 @@ def _content_length(digits: str) -> int:
 
 def _faulty_line(raw: bytes) -> bytes:
     """Return at most 80 bytes of the first line that is malformed."""
-    lines = raw.split(b"\r\n")
-    if not re.match(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: |$)", lines[0]):
-        return lines[0][:80]
+    head_lines = raw.split(b"\r\n")
+    if not re.match(rb"HTTP/1\.[01] [1-9][0-9][0-9](?: |$)", head_lines[0]):
+        return head_lines[0][:80]
     match_field = re.compile(FIELD.encode("latin-1")).fullmatch
-    return next((line for line in lines[1:] if not match_field(line)), lines[0])[:80]
+    return next(
+        (head_line for head_line in head_lines[1:] if not match_field(head_line)), head_lines[0]
+    )[:80]

@@ -54,18 +54,18 @@ def error(
     # AWS quotes what was signed when signatures differ, and the token in it is a secret.
     if b"x-amz-security-token" in response.body.lower():
         response = response.replace(body=_quoted_token(b"<redacted>", response.body))
-    details = document(response.body)
-    code = _error_code(response, details)
+    error_details = document(response.body)
+    code = _error_code(response, error_details)
     kind = next((known for known in modelled if known.default_code == code), ServiceError)
     service_error = kind(
-        _error_message(details),
+        _error_message(error_details),
         code=code,
         status=response.status,
         body=response.body,
         truncated=response.truncated,
         metadata=metadata(response, attempts),
     )
-    set_members(service_error, details)
+    set_members(service_error, error_details)
     return service_error
 
 

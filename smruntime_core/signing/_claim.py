@@ -94,10 +94,10 @@ def refusal(code: str, message: str) -> ServiceError:
 
 
 def _read_headers(authorization: str, headers: dict[str, str]) -> Claim | None:
-    matched = _match_authorization(authorization)
-    if matched is None:
+    matched_claim = _match_authorization(authorization)
+    if matched_claim is None:
         return None
-    algorithm, key_id, date, region, service, signed_names, signature = matched.groups()
+    algorithm, key_id, date, region, service, signed_names, signature = matched_claim.groups()
     return Claim(
         algorithm,
         key_id,
@@ -114,10 +114,10 @@ def _read_headers(authorization: str, headers: dict[str, str]) -> Claim | None:
 
 def _read_parameters(parameters: dict[str, str]) -> Claim | None:
     algorithm, signature = parameters.get("Algorithm", ""), parameters["Signature"]
-    matched = _match_credential(parameters.get("Credential", ""))
-    if matched is None or not _match_signature(signature) or algorithm not in (HMAC, ECDSA):
+    matched_claim = _match_credential(parameters.get("Credential", ""))
+    if matched_claim is None or not _match_signature(signature) or algorithm not in (HMAC, ECDSA):
         return None
-    key_id, date, region, service = matched.groups()
+    key_id, date, region, service = matched_claim.groups()
     return Claim(
         algorithm,
         key_id,
@@ -145,10 +145,10 @@ def _signature_parameters(url: str) -> dict[str, str] | None:
         name, _, value = parameter.partition("=")
         name = _decode_text(name)
         if name.startswith(_PARAMETER_PREFIX):
-            key = name.removeprefix(_PARAMETER_PREFIX)
-            if key in values:
+            short_name = name.removeprefix(_PARAMETER_PREFIX)
+            if short_name in values:
                 repeated_names.append(name)
-            values[key] = _decode_text(value)
+            values[short_name] = _decode_text(value)
     if "Signature" not in values:
         return None
     if repeated_names:

@@ -130,14 +130,16 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     last_second, last_scope, key_and_timestamp = kept_keys.last_used
     if whole_second == last_second and scope is last_scope:
         return key_and_timestamp
-    day, second = divmod(whole_second, 86400)
-    key_identity = day, scope.region, scope.service, type(scope)
+    day_of_epoch, second_of_day = divmod(whole_second, 86400)
+    key_identity = day_of_epoch, scope.region, scope.service, type(scope)
     key = kept_keys.by_scope.get(key_identity)
     if key is None:
         if len(kept_keys.by_scope) >= MAX_KEYS:
             kept_keys.by_scope.clear()
-        key = kept_keys.by_scope[key_identity] = _derive_key(credentials, format_date(day), scope)
-    key_and_timestamp = key, key.date + format_time(second)
+        key = kept_keys.by_scope[key_identity] = _derive_key(
+            credentials, format_date(day_of_epoch), scope
+        )
+    key_and_timestamp = key, key.date + format_time(second_of_day)
     kept_keys.last_used = whole_second, scope, key_and_timestamp
     return key_and_timestamp
 

@@ -126,19 +126,19 @@ def _check_scope(claim: Claim, scope: Scope) -> None:
 
 def _region_matches(pattern: str, region: str) -> bool:
     """Return whether `region` matches `pattern`, in which an asterisk stands for any characters."""
-    first, *inner = pattern.split("*")
-    if not inner:
-        return first == region
-    last = inner.pop()
-    is_long_enough = len(region) >= len(first) + len(last)
-    if not (is_long_enough and region.startswith(first) and region.endswith(last)):
+    first_part, *inner_parts = pattern.split("*")
+    if not inner_parts:
+        return first_part == region
+    last_part = inner_parts.pop()
+    is_long_enough = len(region) >= len(first_part) + len(last_part)
+    if not (is_long_enough and region.startswith(first_part) and region.endswith(last_part)):
         return False
-    start, search_end = len(first), len(region) - len(last)
-    for part in inner:
-        start = region.find(part, start, search_end)
-        if start < 0:
+    search_start, search_end = len(first_part), len(region) - len(last_part)
+    for pattern_part in inner_parts:
+        search_start = region.find(pattern_part, search_start, search_end)
+        if search_start < 0:
             return False
-        start += len(part)
+        search_start += len(pattern_part)
     return True
 
 
@@ -169,8 +169,8 @@ def _check_validity(expires: str, signed_at: int, now: float) -> None:
         raise refusal(_INCOMPLETE, f"X-Amz-Expires must be a number from 1 to {MAX_EXPIRES}.")
     end_of_validity = signed_at + int(expires)
     if now > end_of_validity:
-        message = f"Signature expired: it is {format_timestamp(now)}, past {format_timestamp(end_of_validity)}."
-        raise refusal(_INVALID, message)
+        times = f"it is {format_timestamp(now)}, past {format_timestamp(end_of_validity)}"
+        raise refusal(_INVALID, f"Signature expired: {times}.")
 
 
 def _check_host(url: str, host: str, header: str) -> None:
@@ -178,8 +178,8 @@ def _check_host(url: str, host: str, header: str) -> None:
 
     A server that routes by one of the two must not have the signature checked with the other.
     """
-    port = DEFAULT_PORTS[url.partition(":")[0]]
-    if header.lower().removesuffix(port) != host.lower():
+    default_port = DEFAULT_PORTS[url.partition(":")[0]]
+    if header.lower().removesuffix(default_port) != host.lower():
         raise refusal(_INVALID, f"The URL's host is {host!r}, but the Host header says {header!r}.")
 
 

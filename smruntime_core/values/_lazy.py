@@ -25,7 +25,9 @@ def lazy_attributes(
     attributes themselves.
     """
     submodule_by_name = {
-        name: submodule_name for submodule_name, names in submodules.items() for name in names
+        name: submodule_name
+        for submodule_name, submodule_names in submodules.items()
+        for name in submodule_names
     }
 
     def get_attribute(name: str) -> object:
@@ -34,11 +36,11 @@ def lazy_attributes(
             return __import__(f"{package}.{name}", fromlist=("__name__",))
         if name not in submodule_by_name:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        attribute: object = getattr(
+        imported_attribute: object = getattr(
             __import__(f"{package}.{submodule_by_name[name]}", fromlist=(name,)), name
         )
-        namespace[name] = attribute
-        return attribute
+        namespace[name] = imported_attribute
+        return imported_attribute
 
     def list_attributes() -> list[str]:
         return sorted({*cast("list[str]", namespace["__all__"]), *modules})

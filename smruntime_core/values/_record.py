@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_tran
 RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
 REQUIRED: object = object()  # the default of a member without one
-_INIT = """
+_INIT_TEMPLATE = """
 def __init__({}):
  values = self.__dict__
  try:
@@ -121,7 +121,7 @@ class _Constructor:
             parameters.append(f.name if required else f"{f.name}={default}")
             body.append(store if required else f"if {f.name} is not {default}: {store}")
         types = {f.name: f.annotation for f in self._cls._fields}
-        code = _INIT.format(", ".join(parameters), "\n  ".join(body), ", ".join(types))
+        code = _INIT_TEMPLATE.format(", ".join(parameters), "\n  ".join(body), ", ".join(types))
         exec(code, scope)  # noqa: S102 - our own names
         function = scope["__init__"]
         function.__qualname__ = f"{self._cls.__qualname__}.__init__"

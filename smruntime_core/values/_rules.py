@@ -54,9 +54,9 @@ class Rule:
             return "it is empty (leave the member out instead)"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"
-        for index, character in enumerate(text):
+        for position, character in enumerate(text):
             if not " " <= character <= "~":
-                return f"character U+{ord(character):04X} at index {index} is not allowed"
+                return f"character U+{ord(character):04X} at index {position} is not allowed"
         if text != text.strip(" "):
             return "it begins or ends with a blank"
         return ""

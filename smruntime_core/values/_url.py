@@ -48,8 +48,8 @@ def _broken_rule(url: str) -> str:
 
 def split_authority(scheme: str, authority: str) -> tuple[str, int]:
     """Return the host without brackets and the port; raise `ConstructionError` if one is wrong."""
-    host, colon, port = authority.rpartition(":")
-    if not colon or authority.endswith("]"):
+    host, port_separator, port = authority.rpartition(":")
+    if not port_separator or authority.endswith("]"):
         host, port = authority, DEFAULT_PORTS[scheme][1:]
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ConstructionError("url", "a URL with a port from 1 to 65535", "its port is not one")
