@@ -136,8 +136,8 @@ def test_call_and_closed_client_leave_no_timer_and_no_reader(name: str) -> None:
             await made.call(IRIS)
             assert timers() == 0
             assert made._wire is not None
-            (connections,) = made._wire._pool._routes.values()
-            descriptors = [connection.sock.fileno() for connection in connections.idle]
+            (connections,) = made._wire._pool._connections_by_route.values()
+            descriptors = [connection.sock.fileno() for connection in connections.idle_connections]
         await asyncio.sleep(0)
         if name != "without readers":
             assert [had_reader(descriptor) for descriptor in descriptors] == [False]

@@ -229,8 +229,8 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
 def healthy(client: Any) -> None:
     """No slot is in use and no call waits."""
     assert client._wire is not None
-    for shared in client._wire._pool._routes.values():
-        assert not shared.slots
+    for shared in client._wire._pool._connections_by_route.values():
+        assert not shared.slot_queue
 
 
 SWEEPS: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
@@ -295,8 +295,8 @@ def test_cancelled_while_waiting_in_line(servers: Servers, loop: str) -> None:
                 task.cancel()
             await asyncio.wait(waiting[:2])
             assert client._wire is not None
-            (shared,) = client._wire._pool._routes.values()
-            assert len(shared.slots) == 2
+            (shared,) = client._wire._pool._connections_by_route.values()
+            assert len(shared.slot_queue) == 2
             waiting[2].cancel()
             await asyncio.wait(waiting)
         healthy(client)

@@ -510,5 +510,5 @@ def test_no_slot_is_forgotten_however_threads_are_switched() -> None:
         for end in ends:
             end.close()
     assert not stuck
-    (shared,) = pool._routes.values()
-    assert (len(shared.slots), len(shared.idle)) == (0, 0)
+    (shared,) = pool._connections_by_route.values()
+    assert (len(shared.slot_queue), len(shared.idle_connections)) == (0, 0)

@@ -210,8 +210,8 @@ def test_socket_options_of_a_manager_are_set() -> None:
         with Client(pools=urllib3.PoolManager(socket_options=[option]), **where) as client:
             client.call(IRIS)
             assert client._wire is not None
-            (shared,) = client._wire._pool._routes.values()
-            sock: Any = shared.idle[0].sock
+            (shared,) = client._wire._pool._connections_by_route.values()
+            sock: Any = shared.idle_connections[0].sock
             assert sock.getsockopt(*option[:2]) == 2 * option[2]  # as Linux counts it
 
 

@@ -199,8 +199,8 @@ def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> Non
                 try:
                     called = client.invoke_endpoint(endpoint_name="echo", body=b"2").metadata.status
                     list(answer.bytes())
-                    (shared,) = client._wire._pool._routes.values()
-                    failed = called != 200 or bool(shared.slots)
+                    (shared,) = client._wire._pool._connections_by_route.values()
+                    failed = called != 200 or bool(shared.slot_queue)
                 finally:
                     os._exit(failed)
             assert os.waitpid(child, 0)[1] == 0

@@ -1,4 +1,4 @@
-"""The effects of connections, for the adapters: each runs a flow of `Wire` on the adapter itself."""
+"""The effects of connections, for the adapters: each runs a flow of `Wire` on the adapter."""
 
 from __future__ import annotations
 

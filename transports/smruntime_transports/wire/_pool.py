@@ -1,8 +1,8 @@
-"""The connections of one client: those in use, those that are idle, and the calls that wait for one.
+"""The connections of one client, in use or idle, and the calls that wait for one.
 
 A route may have at most `max_connections` connections, so a call needs a slot before it uses or
-opens one. The slots of a route are in one queue, in the order of the calls, until they are released.
-The first `max_connections` in the queue are granted; the others wait:
+opens one. The slots of a route are in one queue, in the order of the calls, until they are
+released. The first `max_connections` in the queue are granted; the others wait:
 
     acquire ──> [ granted | granted | waiting | waiting ] ──> release ──> idle connection, or closed
                           max_connections = 2                             │
@@ -60,7 +60,7 @@ class Slot(Ticket):
     connection: Connection | None = None
     reusable: bool = False  # the connection may serve another call
     route_connections: RouteConnections | None = None  # until it is released
-    woken: bool = False  # if it had to wait
+    was_woken: bool = False  # if it had to wait
     body_finalizer: object = None  # releases the slot of a stream that is forgotten
 
 
@@ -68,14 +68,14 @@ class RouteConnections:
     """The slots and idle connections of one route."""
 
     def __init__(self) -> None:
-        self.slots: dict[Slot, None] = {}  # in order; the first of them are granted
-        self.idle: deque[Connection] = deque()  # the one that has been idle for longest first
+        self.slot_queue: dict[Slot, None] = {}  # in order; the first of them are granted
+        self.idle_connections: deque[Connection] = deque()  # the longest idle one first
 
-    def first_slots(self, count: int) -> tuple[Slot, ...]:
-        """Return the first `count` slots of the queue, or all."""
+    def first_slots(self, slot_count: int) -> tuple[Slot, ...]:
+        """Return the first `slot_count` slots of the queue, or all."""
         while True:
             try:
-                return tuple(islice(self.slots, count))
+                return tuple(islice(self.slot_queue, slot_count))
             except RuntimeError:  # the garbage collector released a slot meanwhile
                 continue
 
@@ -93,30 +93,30 @@ class Pool:
         max_idle_connections: int | None = None,
     ) -> None:
         if type(max_connections) is not int or max_connections < 1:
-            rule = "a positive number: of connections to one host"
-            raise ConstructionError("max_connections", rule)
+            requirement = "a positive number: of connections to one host"
+            raise ConstructionError("max_connections", requirement)
         self._clock = clock
         self._max_connections = max_connections
-        self._max_idle_connections = (
-            max_connections if max_idle_connections is None else max_idle_connections
-        )
-        self._closed = False
+        if max_idle_connections is None:
+            max_idle_connections = max_connections
+        self._max_idle_connections = max_idle_connections
+        self._is_closed = False
         self._begin_empty()
         _all_pools.add(self)
 
     def _begin_empty(self) -> None:
         self._process_id = os.getpid()
-        self._routes: dict[Route, RouteConnections] = {}
+        self._connections_by_route: dict[Route, RouteConnections] = {}
 
     def acquire(self, slot: Slot, route: Route) -> None:
         """Grant `slot` now, or in its turn."""
-        connections = self._routes.get(route)
+        connections = self._connections_by_route.get(route)
         if connections is None:
-            connections = self._routes.setdefault(route, RouteConnections())
+            connections = self._connections_by_route.setdefault(route, RouteConnections())
         slot.route_connections = connections
-        connections.slots[slot] = None
-        in_queue, limit = len(connections.slots), self._max_connections
-        if in_queue <= limit or slot in connections.first_slots(limit):
+        connections.slot_queue[slot] = None
+        queue_length, max_connections = len(connections.slot_queue), self._max_connections
+        if queue_length <= max_connections or slot in connections.first_slots(max_connections):
             slot.called = True
 
     def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
@@ -126,19 +126,19 @@ class Pool:
         """
         connections = slot.route_connections
         assert connections is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
-        while connections.idle:
-            existing = min(len(connections.slots), self._max_connections) + len(connections.idle)
-            if fresh and existing <= self._max_connections:
+        while connections.idle_connections:
+            in_use_count = min(len(connections.slot_queue), self._max_connections)
+            if fresh and in_use_count + len(connections.idle_connections) <= self._max_connections:
                 break
             try:
-                connection = slot.connection = connections.idle.popleft()
+                connection = slot.connection = connections.idle_connections.popleft()
             except IndexError:  # another thread took the last one
                 break
             if not fresh and connection.usable(self._clock()):
                 return connection
             connection.drop()
             slot.connection = None
-        self._closed = False  # the caller opens one: a client may be used after `close`
+        self._is_closed = False  # the caller opens one: a client may be used after `close`
         return None
 
     def release(self, slot: Slot) -> None:
@@ -149,52 +149,53 @@ class Pool:
         connection, slot.connection = slot.connection, None
         if connection is not None:
             if slot.reusable and connection.pid == self._process_id:
-                self._keep(connection, connections)
+                self._keep_idle(connection, connections)
             else:
                 connection.drop()
-        connections.slots.pop(slot, None)  # last: whichever call is next finds the idle connection
-        if len(connections.slots) >= self._max_connections:
+        connections.slot_queue.pop(slot, None)  # after that, so that the next call finds it idle
+        if len(connections.slot_queue) >= self._max_connections:
             self._grant_first(connections)
         slot.route_connections = None
 
-    def _keep(self, connection: Connection, connections: RouteConnections) -> None:
+    def _keep_idle(self, connection: Connection, connections: RouteConnections) -> None:
         connection.idle_since = self._clock()
-        connections.idle.append(connection)
-        most = 0 if self._closed else self._max_idle_connections
-        if len(connections.idle) > most:
-            _drop_idle(connections, most)
+        connections.idle_connections.append(connection)
+        max_idle = 0 if self._is_closed else self._max_idle_connections
+        if len(connections.idle_connections) > max_idle:
+            _drop_idle(connections, max_idle)
 
     def _grant_first(self, connections: RouteConnections) -> None:
-        """Grant the first slots of the queue, those again that an interrupt may have left asleep."""
+        """Grant the first slots of the queue, unless that was done and not interrupted."""
         for slot in connections.first_slots(self._max_connections):
-            if not slot.woken:
+            if not slot.was_woken:
                 slot.call()
-                slot.woken = True
+                slot.was_woken = True
 
     @property
     def idle_connections(self) -> int:
         """The number of idle connections."""
-        return sum(len(connections.idle) for connections in tuple(self._routes.values()))
+        all_routes = tuple(self._connections_by_route.values())
+        return sum(len(connections.idle_connections) for connections in all_routes)
 
     def close(self) -> None:
         """Close every idle connection; those in use are closed when they are released."""
-        self._closed = True
-        for connections in tuple(self._routes.values()):
+        self._is_closed = True
+        for connections in tuple(self._connections_by_route.values()):
             _drop_idle(connections)
 
-    def disown(self) -> None:
+    def begin_in_child(self) -> None:
         """Begin anew in a forked child."""
-        inherited = self._routes
+        inherited_routes = self._connections_by_route
         self._begin_empty()
-        for connections in inherited.values():
+        for connections in inherited_routes.values():
             _drop_idle(connections)
 
 
-def _drop_idle(connections: RouteConnections, most: int = 0) -> None:
-    """Close the connections that have been idle for longest until `most` are left."""
-    while len(connections.idle) > most:
+def _drop_idle(connections: RouteConnections, max_idle: int = 0) -> None:
+    """Close the connections that have been idle for longest until `max_idle` are left."""
+    while len(connections.idle_connections) > max_idle:
         try:
-            connections.idle.popleft().drop()
+            connections.idle_connections.popleft().drop()
         except IndexError:  # another thread took the last one
             break
 
@@ -202,10 +203,10 @@ def _drop_idle(connections: RouteConnections, most: int = 0) -> None:
 _all_pools: WeakSet[Pool] = WeakSet()
 
 
-def _disown_in_child() -> None:
+def _begin_in_child() -> None:
     for pool in _all_pools:
-        pool.disown()
+        pool.begin_in_child()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_disown_in_child)
+    os.register_at_fork(after_in_child=_begin_in_child)

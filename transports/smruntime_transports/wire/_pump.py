@@ -1,9 +1,10 @@
 """The pump: moves bytes between a non-blocking socket and an exchange until neither side moves.
 
-It returns what to wait for (`READ`, `WRITE` or both), with `AGAIN` if it should only be polled, and 0
-when the exchange has received what it was to. It does not try to read before the socket is readable,
-since a response never precedes its request: a small call costs one send, one wait, one receive. Both
-directions run together, so a response that comes during an upload is seen, and the upload stops.
+It returns what to wait for (`READ`, `WRITE` or both), with `AGAIN` if it should only be polled, and
+0 when the exchange has received what it was to. It does not try to read before the socket is
+readable, since a response never precedes its request: a small call costs one send, one wait, one
+receive. Both directions run together, so a response that comes during an upload is seen, and the
+upload stops.
 """
 
 from __future__ import annotations
@@ -32,69 +33,73 @@ def pump(exchange: Exchange, connection: Connection, ready_for: int) -> int:
     `ready_for` is what it is ready for, 0 at the start, with `AGAIN` if the last return had that.
     Raises `DispatchFailure`.
     """
-    unsent = exchange.data_to_send()
-    waiting_for = READ if unsent is None else _send(exchange, connection.sock, unsent)
-    pending = connection.pending  # TLS may have read what the socket then says nothing of
-    stopped = waiting_for == PEER_STOPPED_READING
-    if not (ready_for & _READ_AGAIN or stopped or (pending is not None and pending())):
+    unsent_data = exchange.data_to_send()
+    waiting_for = (
+        READ if unsent_data is None else _send_unsent(exchange, connection.sock, unsent_data)
+    )
+    pending_bytes = connection.pending  # TLS may have read what the socket then says nothing of
+    peer_stopped = waiting_for == PEER_STOPPED_READING
+    if not (
+        ready_for & _READ_AGAIN or peer_stopped or (pending_bytes is not None and pending_bytes())
+    ):
         return waiting_for | READ
-    also_reading = _receive(exchange, connection.sock)
+    also_reading = _receive_until_enough(exchange, connection.sock)
     return also_reading and (also_reading | waiting_for & WRITE)
 
 
-def _send(exchange: Exchange, sock: Sock, unsent: memoryview | None) -> int:
+def _send_unsent(exchange: Exchange, sock: Sock, unsent_data: memoryview | None) -> int:
     """Send until nothing is left or `sock` would block.
 
     Returns what to wait for, `PEER_STOPPED_READING` if the peer takes no more.
     """
     try:
-        while unsent is not None:
-            if len(unsent) > _SEND_SIZE:
-                unsent = unsent[:_SEND_SIZE]
-            unsent = exchange.sent(sock.send(unsent))
+        while unsent_data is not None:
+            if len(unsent_data) > _SEND_SIZE:
+                unsent_data = unsent_data[:_SEND_SIZE]
+            unsent_data = exchange.sent(sock.send(unsent_data))
     except OSError as error:
-        if wait_for := wanted(error, WRITE):
-            return wait_for
+        if wanted_mask := wanted(error, WRITE):
+            return wanted_mask
         exchange.stop_sending()  # it may have said why before
         return PEER_STOPPED_READING
     return READ
 
 
-def _receive(exchange: Exchange, sock: Sock) -> int:
+def _receive_until_enough(exchange: Exchange, sock: Sock) -> int:
     """Receive until the exchange has enough, `sock` would block, or `_RECEIVES_PER_RUN` times.
 
     Returns what to wait for, 0 if the exchange has enough.
     """
     for _ in range(_RECEIVES_PER_RUN):
-        body_buffer, received = exchange.head and exchange.get_buffer(), b""
+        body_buffer, received_data = exchange.head and exchange.room(), b""
         try:
             if body_buffer is None:
-                received = sock.recv(_RECEIVE_SIZE)
-                byte_count = len(received)
+                received_data = sock.recv(_RECEIVE_SIZE)
+                byte_count = len(received_data)
             else:
                 with body_buffer:
                     byte_count = sock.recv_into(body_buffer)
         except OSError as error:
-            if wait_for := wanted(error, READ):
-                return wait_for
-            _fail(exchange, error)
+            if wanted_mask := wanted(error, READ):
+                return wanted_mask
+            _end_exchange(exchange, error)
             return 0
         if not byte_count:
             exchange.receive_eof()
         elif body_buffer is None:
-            exchange.receive_data(received)
+            exchange.receive_data(received_data)
         else:
-            exchange.buffer_updated(byte_count)
-        if exchange.done or not exchange.needs_data():
+            exchange.filled(byte_count)
+        if exchange.done or not exchange.hungry():
             return 0
     return READ | AGAIN
 
 
-def _fail(exchange: Exchange, error: OSError) -> None:
-    """Say that `error` ended the connection; raises `DispatchFailure` unless enough was received."""
-    kind, reason = fault(error)
-    if kind == "closed":
-        kind = "truncated" if exchange.bytes_received else "closed"
-        exchange.fail(kind, "TLS was cut without close_notify")
+def _end_exchange(exchange: Exchange, error: OSError) -> None:
+    """End the exchange because of `error`; raises `DispatchFailure` unless enough has come."""
+    failure_kind, failure_reason = fault(error)
+    if failure_kind == "closed":
+        failure_kind = "truncated" if exchange.bytes_received else "closed"
+        exchange.fail(failure_kind, "TLS was cut without close_notify")
     else:
-        exchange.fail("reset", f"the connection broke: {reason}")
+        exchange.fail("reset", f"the connection broke: {failure_reason}")

@@ -21,8 +21,8 @@ class StreamedBody:
     """
 
     has_more: bool = False  # after a read: there may be more to read
-    _reading: bool = False
-    _finished: bool = False
+    _is_reading: bool = False
+    _is_finished: bool = False
 
     def __init__(
         self,
@@ -36,38 +36,38 @@ class StreamedBody:
         self.connection: Connection = connection
         self.exchange: Exchange = exchange
         self.upload_progress: UploadProgress | None = upload_progress
-        self._pool = pool
+        self._connection_pool = pool
         # reentrant: the garbage collector may close a flow that reads
-        self._lock = threading.RLock()
+        self._state_lock = threading.RLock()
         # no `__del__`, which would run after every stream, and swallow an interrupt
         slot.body_finalizer = ref(self, lambda _: pool.release(slot))
 
     def begin_read(self) -> bool:
         """Begin to read, until `end_read`; return False if the body is finished."""
         self.has_more = False
-        with self._lock:
-            self._reading = not self._finished
-            return self._reading
+        with self._state_lock:
+            self._is_reading = not self._is_finished
+            return self._is_reading
 
     def end_read(self) -> None:
         """End the read, and the body unless it `has_more`. May be called twice."""
-        with self._lock:
-            if self._finished:  # aborted during the read
+        with self._state_lock:
+            if self._is_finished:  # aborted during the read
                 self.slot.reusable = False
-            self._finished = self._finished or not self.has_more
-            self._reading = False
-        if self._finished:
-            self._release()
+            self._is_finished = self._is_finished or not self.has_more
+            self._is_reading = False
+        if self._is_finished:
+            self._release_slot()
 
     def abort(self) -> None:
         """Read no more. The connection is closed unless the body was read to its end."""
-        with self._lock:
-            self._finished = True
-            if self._reading:
+        with self._state_lock:
+            self._is_finished = True
+            if self._is_reading:
                 self.connection.hang_up()
                 return
-        self._release()
+        self._release_slot()
 
-    def _release(self) -> None:
-        self._pool.release(self.slot)
+    def _release_slot(self) -> None:
+        self._connection_pool.release(self.slot)
         self.slot.body_finalizer = None

@@ -1,9 +1,10 @@
 """One exchange, from waiting for a connection to the last byte, for sync and async sockets alike.
 
-The methods of `Wire` are flows: they yield the small effects of `_waiting`, which each IO answers in
-its own way.
+The methods of `Wire` are flows: they yield the small effects of `_waiting`, which each IO answers
+in its own way.
 
-    send(effect)  =  run(wire.exchange(effect), io)     or     await run_async(wire.exchange(effect), io)
+    send(effect)  =  run(wire.exchange(effect), io)
+                     or  await run_async(wire.exchange(effect), io)
 
     pool ──> connection, idle or new ──> pump <──> exchange ──> response
       ^                                                             │
@@ -85,12 +86,12 @@ class Wire:
         slot = slot or Slot()
         try:
             connection, progress = yield from self._converse(effect, exchange, slot)
-            head = exchange.head
-            assert head is not None, "the pump stopped early"  # noqa: S101 - a mistake of ours
+            response_head = exchange.head
+            assert response_head is not None, "the pump stopped early"  # noqa: S101 - a mistake of ours
             # the body of an error is read as a whole
-            exchange.until = "piece" if head.status < 300 else "end"
+            exchange.until = "piece" if response_head.status < 300 else "end"
             body = StreamedBody(self._pool, slot, connection, exchange, progress)
-            return StreamingResponse(head.status, head.headers, body)
+            return StreamingResponse(response_head.status, response_head.headers, body)
         except BaseException:
             self._pool.release(slot)
             raise
@@ -103,9 +104,9 @@ class Wire:
             try:
                 if not body.begin_read():
                     return b""
-                piece = yield from self._receive_piece(body, effect)
-                body.has_more = bool(piece)
-                return piece
+                body_piece = yield from self._receive_piece(body, effect)
+                body.has_more = bool(body_piece)
+                return body_piece
             finally:
                 body.end_read()
         finally:
@@ -154,9 +155,9 @@ class Wire:
         pool_limit = time_limits.phases.pool
         yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
         if not slot.called:
-            late = _limit_text(time_limits, "pool", pool_limit)
+            limit_text = _limit_text(time_limits, "pool", pool_limit)
             remedy = "raise max_connections or make fewer calls at once"
-            raise not_sent("timeout", "pool", f"no connection became free {late}: {remedy}")
+            raise not_sent("timeout", "pool", f"no connection became free {limit_text}: {remedy}")
 
     def _connect(
         self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
@@ -179,9 +180,9 @@ class Wire:
         if exchange.needs_data():
             progress = body.upload_progress if exchange.bytes_to_supply else None
             yield from self._transfer(body.connection, exchange, time_limits, progress, READ)
-        piece = exchange.take()
-        body.slot.reusable = not piece and exchange.reusable()
-        return piece
+        body_piece = exchange.take()
+        body.slot.reusable = not body_piece and exchange.reusable()
+        return body_piece
 
     def _transfer(
         self,
@@ -191,18 +192,18 @@ class Wire:
         progress: UploadProgress | None,
         ready_for: int,
     ) -> Flow[None]:
-        """Send and receive until `exchange` has what it was to receive, or a time limit is reached."""
+        """Send and receive until `exchange` has what it is to receive, or time is up."""
         if time_limits.last is not None and time_limits.over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", f"the request was not sent {_CALL_TIMEOUT}")
         try:
             while waiting_for := pump(exchange, connection, ready_for):
                 if progress is not None:
                     waiting_for = yield from progress.supply_next(waiting_for)
-                again, seconds = waiting_for & AGAIN, time_limits.patience(exchange)
+                poll_only, seconds = waiting_for & AGAIN, time_limits.patience(exchange)
                 ready_for = 0
                 if seconds != 0:  # no `yield from`: the reply is a number, never a failure to raise
-                    wait = Wait(connection, waiting_for ^ again, 0.0 if again else seconds)
-                    ready_for = again | (yield wait)  # type: ignore[operator]
+                    wait = Wait(connection, waiting_for ^ poll_only, 0.0 if poll_only else seconds)
+                    ready_for = poll_only | (yield wait)  # type: ignore[operator]
                 if not ready_for:
                     exchange.fail("timeout", _describe_timeout(exchange, time_limits))
                     break
@@ -220,12 +221,12 @@ def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
     """Return what did not happen in time."""
     timeouts = time_limits.phases
     if exchange.phase == "head":
-        late = _limit_text(time_limits, "response", timeouts.response)
-        return f"no response {late}; the model may have run"
-    late = _limit_text(time_limits, "idle", timeouts.idle)
+        limit_text = _limit_text(time_limits, "response", timeouts.response)
+        return f"no response {limit_text}; the model may have run"
+    limit_text = _limit_text(time_limits, "idle", timeouts.idle)
     if exchange.phase == "send":
-        return f"the server accepted no more of the request {late}"
-    return f"the response stalled: nothing more of its body came {late}"
+        return f"the server accepted no more of the request {limit_text}"
+    return f"the response stalled: nothing more of its body came {limit_text}"
 
 
 def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) -> str:

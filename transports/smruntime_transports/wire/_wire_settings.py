@@ -27,9 +27,9 @@ class WireSettings(TypedDict, total=False):
 
     `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls`
     is a `TLS` or an `ssl.SSLContext` (default: the system's certificates). `max_connections` limits
-    the connections to one host; further calls wait. `proxy` is the URL of a proxy; `trust_env` allows
-    to look for one in the environment, as `_proxies` says. `socket_options` are set on every socket
-    after ours (no delay, and TCP keep-alive after a minute of silence).
+    the connections to one host; further calls wait. `proxy` is the URL of a proxy; `trust_env`
+    allows to look for one in the environment, as `_proxies` says. `socket_options` are set on every
+    socket after ours (no delay, and TCP keep-alive after a minute of silence).
     """
 
     engine: EngineName
