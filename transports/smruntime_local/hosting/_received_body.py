@@ -24,7 +24,7 @@ class ReceivedBody:
         self._maximum_size = maximum_size
         self._received_size = 0
         self._running_hash = sha256()
-        self._spooled_file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=MEMORY_SIZE)
+        self._spooled_file = SpooledTemporaryFile[bytes](max_size=MEMORY_SIZE)
 
     def write(self, data: bytes) -> None:
         """Append `data`.
