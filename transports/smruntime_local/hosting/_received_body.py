@@ -1,4 +1,4 @@
-"""The body of a request whose signature is not verified yet.
+"""The body of a request before its signature is verified.
 
 The signature covers the hash of the body, so the whole body must arrive before it can be verified.
 The body is hashed as it arrives. Beyond 1 MiB it is written to an unnamed temporary file, and read
