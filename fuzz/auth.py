@@ -287,7 +287,7 @@ LOCATIONS = [
     "http://ａ.example:8080/".encode(),
     "http://bücher.example:8080/".encode(),
 ]
-WORDS = [
+TOKENS = [
     *(b"@", b"\\", b"/", b"//", b"#", b"?", b":", b";", b"%", b"%40", b"%2F", b"%00", b"&", b"=+"),
     *(b":8080", b":80", b":443", b":0", b":99999", b":-1", b"[", b"]", b"[::1]", b"[v1.a]"),
     *(b"http://", b"https://", b"HTTP://", b"ftp://", b"javascript:", b"a.example", b"b.example"),
@@ -313,15 +313,15 @@ def auth(random: Random) -> None:
     damaged_part = random.randrange(4)
     url = random.choice(URLS)
     if damaged_part == 0 or library == "http.client":
-        url = mutate(random, url, WORDS)
+        url = mutate(random, url, TOKENS)
     names = random.sample(HEADERS, random.randrange(3))
     if damaged_part == 1:
-        names = [mutate(random, name, WORDS) for name in names]
+        names = [mutate(random, name, TOKENS) for name in names]
     pairs = [name.partition(b": ")[::2] for name in names]
     headers = {_text(name): _text(value) for name, value in pairs}
     locations = [random.choice(LOCATIONS) for _ in range(random.randrange(4))]
     if damaged_part > 1:
-        locations = [mutate(random, location, WORDS) for location in locations]
+        locations = [mutate(random, location, TOKENS) for location in locations]
     exchange = Exchange([random.choice(STATUSES) for _ in locations], [*map(_text, locations)])
     call = Call(random.choice(["GET", "POST"]), _text(url), headers, b"1,2,3")
     try:

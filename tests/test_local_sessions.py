@@ -1,4 +1,4 @@
-"""Sessions of the local endpoint: opened once, remembered, closed, forgotten."""
+"""Stateful sessions of the local endpoint: opened, used, closed, expired."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
         yield running
 
 
-def test_a_session_remembers_and_is_opened_once(
+def test_session_remembers_until_it_is_closed(
     endpoint: smruntime_local.Endpoint, client: Client
 ) -> None:
     before = endpoint.sessions_opened
@@ -47,13 +47,15 @@ def test_a_session_remembers_and_is_opened_once(
             call(endpoint_name="chat", body=b"three", session_id=name)
 
 
-def test_without_a_session_nothing_is_remembered(client: Client) -> None:
-    said = [client.invoke_endpoint(endpoint_name="chat", body=body).body for body in (b"a", b"b")]
-    assert said == [b"1 a\n", b"1 b\n"]
+def test_call_without_a_session_has_no_memory(client: Client) -> None:
+    responses = [
+        client.invoke_endpoint(endpoint_name="chat", body=body).body for body in (b"a", b"b")
+    ]
+    assert responses == [b"1 a\n", b"1 b\n"]
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", b'{"requestType": "CLOSE"}'])
-def test_a_session_is_opened_by_the_words_of_the_protocol(
+def test_new_session_requires_the_body_of_the_protocol(
     endpoint: smruntime_local.Endpoint, client: Client, body: bytes
 ) -> None:
     before = endpoint.sessions_opened
@@ -62,7 +64,7 @@ def test_a_session_is_opened_by_the_words_of_the_protocol(
     assert endpoint.sessions_opened == before
 
 
-def test_sessions_expire_and_make_room() -> None:
+def test_expired_sessions_do_not_count() -> None:
     now = 1000.0
     sessions = Sessions(lifetime=10, max_sessions=2, clock=lambda: now)
     opened = sessions.open()
@@ -80,7 +82,7 @@ def test_sessions_expire_and_make_room() -> None:
     assert sessions.open()
 
 
-def test_a_memory_has_an_end() -> None:
+def test_memory_of_a_session_is_limited() -> None:
     sessions = Sessions()
     name = sessions.open().partition(";")[0]
     sessions.remember(name, "a" * MEMORY_LIMIT)

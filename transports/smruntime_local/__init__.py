@@ -5,7 +5,7 @@ cannot be switched off.
 
     iris     classifies rows of four measurements (CSV or JSON) and returns probabilities
     ngram    continues a prompt like Python's documentation: text, JSON, JSON lines or SSE
-    chat     repeats all that was said before in a stateful session
+    chat     repeats all earlier texts of a stateful session
     echo     returns what the container of a model would receive
     flaky    fails every first call of two with 503, then answers like echo
 

@@ -1,7 +1,7 @@
 """One request to the service, without sockets: from its bytes to the container and back.
 
 _request_handler    authentication, then the operation or the OpenAI path
-_received_body      a body whose signature is not verified yet
+_received_body      a body that arrives before its signature is verified
 _model_host         the operations of SageMaker over containers
 _stream_behavior    how streamed parts are cut and delayed, and which fault ends them
 _openai_path        the path of OpenAI's clients, with bearer tokens

@@ -4,7 +4,7 @@
                                 └─> <url>/async/<id>/<name>-error.out   the error
 
 The store is in memory and keeps the newest objects. The server returns an object to every peer that
-knows its URL, whose id cannot be guessed. A call that has waited longer than its time to live
+knows its URL; the id in it cannot be guessed. A call that has waited longer than its time to live
 fails.
 """
 

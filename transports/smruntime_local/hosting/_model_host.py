@@ -44,7 +44,7 @@ MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024  # bytes that a container may return
 
 
 class StreamedResponse(NamedTuple):
-    """A response whose head is known, and whose body is made chunk by chunk."""
+    """A response with a complete head and a body that is made chunk by chunk."""
 
     head: Response
     chunks: Generator[bytes]

@@ -1,4 +1,4 @@
-"""The body of a request whose signature is not verified yet.
+"""The body of a request before its signature is verified.
 
 The signature covers the hash of the body, so the whole body must arrive before it can be verified.
 The body is hashed as it arrives. Beyond 1 MiB it is written to an unnamed temporary file, and read
@@ -24,7 +24,7 @@ class ReceivedBody:
         self._maximum_size = maximum_size
         self._received_size = 0
         self._running_hash = sha256()
-        self._spooled_file: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(max_size=MEMORY_SIZE)
+        self._spooled_file = SpooledTemporaryFile[bytes](max_size=MEMORY_SIZE)
 
     def write(self, data: bytes) -> None:
         """Append `data`.

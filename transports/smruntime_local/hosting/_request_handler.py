@@ -4,7 +4,7 @@
     head + body    respond: signature (403), operation (`service.read`: 400 or 404), `_model_host`
 
 The OpenAI path takes a bearer token instead of a signature (`_openai_path`). Two requests need
-neither: `GET /ping`, and `GET /async/…` of an object, whose name cannot be guessed.
+neither: `GET /ping`, and `GET /async/…` of an object; its name cannot be guessed.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ are separated by `;` or `,`; those with other names are left to the model.
     fault=InternalStreamFailure@3            three events, then this error
     fault=error:Overloaded@3                 three events, then an error that the service's model
                                              does not define (default "UnknownError")
-    fault=truncate@3                         three events and half of one, then a regular end of HTTP
+    fault=truncate@3                         three events and half of one, then HTTP ends regularly
     fault=close@3                            three events and half of one, then a closed connection
     fault=flip@3                             one bit of the fourth event is wrong
     fault=stall:2@3                          two seconds (default 1) without data before the fourth

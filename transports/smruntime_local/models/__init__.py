@@ -4,7 +4,7 @@ _container   what a container receives and returns
 _echo        returns what it receives, and fails every first call of two
 _iris        a classifier of iris flowers
 _ngram       a language model, whole or as a stream
-_chat        repeats what was said in a stateful session
+_chat        repeats all texts of a stateful session
 _sessions    the sessions of `_chat`
 _backend     a container behind a URL
 """

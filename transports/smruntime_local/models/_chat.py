@@ -1,4 +1,4 @@
-"""A container with memory: in a session it repeats all that was said, numbered, in lines."""
+"""A container with memory: in a session it repeats all texts so far, in numbered lines."""
 
 from __future__ import annotations
 

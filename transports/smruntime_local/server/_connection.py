@@ -46,7 +46,7 @@ _is_host = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 class ServerConnection:
-    """One connection, whose requests `request_handler` answers within `limits`.
+    """One connection; `request_handler` answers its requests within `limits`.
 
     The connection holds one of `slots`.
     """

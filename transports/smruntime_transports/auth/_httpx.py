@@ -2,7 +2,7 @@
 
 The library follows redirects inside the flow, with a copy of the headers of the first request. On a
 change of origin it removes `Authorization` from the copy (except from http to https), but keeps the
-session token. So a signed request has headers whose copies lack the signature:
+session token. So the headers of a signed request lose the signature when they are copied:
 
     request.headers             signed, and so sent
     Headers(request.headers)    unsigned; the headers of a redirected request
@@ -62,7 +62,7 @@ def _sign_request(signer: Signer, request: Any, first_url: str) -> None:
 
 @cache
 def _signed_headers_type(headers_type: Any) -> Any:
-    """Return a subclass of a library's `Headers` whose copies lack the signature.
+    """Return a subclass of a library's `Headers` that loses the signature when it is copied.
 
     Raises `ConstructionError` if the library copies headers in a way that keeps it.
     """
