@@ -157,9 +157,9 @@ def sweep(client: Any, do: Callable[[Any], None], *, kept: bool) -> Iterator[str
         if not kept:
             client.close()
         place = interrupted(partial(do, client), at)
-        assert not any(shared.slot_queue for shared in client._wire._pool._connections_by_route.values()), (
-            f"{place} left a slot in use"
-        )
+        assert not any(
+            shared.slot_queue for shared in client._wire._pool._connections_by_route.values()
+        ), f"{place} left a slot in use"
         try:
             call(client)
         except DispatchFailure as failure:
