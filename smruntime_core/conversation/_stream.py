@@ -225,5 +225,6 @@ class Stream(Generic[OutputT_co]):
 def first_event(parser: ResponseParser) -> ResponseStarted:
     """Return the first event of a successful response; raise the error in the head of another."""
     next_item = parser.next_event()
-    assert isinstance(next_item, ResponseStarted), "the parser has no head"  # noqa: S101 - our mistake
+    # anything else is a mistake of ours
+    assert isinstance(next_item, ResponseStarted), "the parser has no head"  # noqa: S101
     return next_item

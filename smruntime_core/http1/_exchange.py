@@ -87,7 +87,7 @@ class Exchange:
     # ── sending ──
 
     def renew(self, request: Request) -> None:
-        """Send `request` instead, which is the same but for its signature; nothing has been sent."""
+        """Send `request` instead: the same with another signature. Nothing has been sent yet."""
         self.origin, self._unsent = write(request)
 
     def data_to_send(self) -> memoryview | None:
@@ -148,7 +148,9 @@ class Exchange:
 
     def buffer_updated(self, count: int) -> None:
         """Note that `count` bytes have been received into the buffer."""
-        assert self._framing is not None and self._body_buffer is not None, "no buffer"  # noqa: S101, PT018 - a caller's mistake
+        # a mistake of the caller
+        assert self._framing is not None, "no buffer"  # noqa: S101
+        assert self._body_buffer is not None, "no buffer"  # noqa: S101
         self.bytes_received += count
         self._body_buffer.advance(count)
         self._framing.skip(count)

@@ -122,7 +122,8 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     same key.
     """
     try:
-        kept_keys: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, not a member
+        # a slot and not a member of the record, so type checkers do not know it
+        kept_keys: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009
     except AttributeError:
         kept_keys = _SigningKeys()
         object.__setattr__(credentials, "signing_keys", kept_keys)

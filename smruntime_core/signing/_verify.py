@@ -29,7 +29,8 @@ REDACTED = "<redacted>"
 _INVALID = "InvalidSignatureException"
 _INCOMPLETE = "IncompleteSignatureException"
 _UNKNOWN_CLIENT = "UnrecognizedClientException"
-_UNKNOWN_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - AWS's message
+# the message of AWS
+_UNKNOWN_TOKEN = "The security token included in the request is invalid."  # noqa: S105
 
 
 def verify(

@@ -87,7 +87,8 @@ class StreamedBlob(Blob):
         super().__init__()
         self.description = f"{self.description}, a binary file, or an iterator of bytes"
 
-    def check(self, member: str, value: object) -> Body | Source:  # type: ignore[override]  # a source too
+    # wider than the base class: it returns sources too
+    def check(self, member: str, value: object) -> Body | Source:  # type: ignore[override]
         """Return bytes as they are and anything else as a `Source`; raise `ConstructionError`."""
         if isinstance(value, bytearray | memoryview | bytes | str):
             return super().check(member, cast("object", value))
@@ -112,5 +113,6 @@ STREAMED = StreamedBlob()
 class BodyMember:
     """The type of a `STREAMED` member for type checkers: it accepts any body and reads as bytes."""
 
-    def __get__(self, instance: object, owner: type) -> Body: ...  # type: ignore[empty-body]  # never called
+    # only for type checkers, and never called
+    def __get__(self, instance: object, owner: type) -> Body: ...  # type: ignore[empty-body]
     def __set__(self, instance: object, value: Body | Pieces | Source) -> None: ...

@@ -87,7 +87,8 @@ class _SignedHeaders:
     def __init__(self, unsigned_headers: Any, signature_fields: list[tuple[str, str]]) -> None:
         self._plain_type: Any = type(unsigned_headers)
         self._signature: Any = self._plain_type(signature_fields)
-        super().__init__(unsigned_headers)  # type: ignore[call-arg]  # that of the library's `Headers`
+        # that of the library's `Headers`
+        super().__init__(unsigned_headers)  # type: ignore[call-arg]
 
     @property
     def raw(self) -> Any:

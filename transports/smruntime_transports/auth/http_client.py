@@ -26,7 +26,8 @@ def request(
         signed_headers["Host"] = host_field
     scheme = "https" if isinstance(connection, HTTPSConnection) else "http"
     signer.apply(method, f"{scheme}://{host_field}{target}", signed_headers, encoded_body)
-    connection.request(method, target, encoded_body, signed_headers)  # type: ignore[arg-type]  # any body that can be signed
+    # any body that can be signed
+    connection.request(method, target, encoded_body, signed_headers)  # type: ignore[arg-type]
 
 
 def _format_host(connection: HTTPConnection) -> str:

@@ -87,7 +87,8 @@ class Wire:
         try:
             connection, progress = yield from self._converse(effect, exchange, slot)
             response_head = exchange.head
-            assert response_head is not None, "the pump stopped early"  # noqa: S101 - a mistake of ours
+            # a mistake of ours
+            assert response_head is not None, "the pump stopped early"  # noqa: S101
             # the body of an error is read as a whole
             exchange.until = "piece" if response_head.status < 300 else "end"
             body = StreamedBody(self._pool, slot, connection, exchange, progress)
@@ -99,7 +100,8 @@ class Wire:
     def receive(self, effect: Receive) -> Flow[bytes]:
         """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
         body = effect.body
-        assert isinstance(body, StreamedBody), "opened by this IO"  # noqa: S101 - a caller's mistake
+        # a caller's mistake
+        assert isinstance(body, StreamedBody), "opened by this IO"  # noqa: S101
         try:
             try:
                 if not body.begin_read():
