@@ -11,7 +11,7 @@ import trustme
 from smruntime_core import DispatchFailure, InvokeEndpoint, InvokeEndpointOutput
 from smruntime_core.testing import CONTRACT, Scenario
 
-from .callers import CALLERS, CONTRACTED, IRIS, Caller
+from .callers import CALLERS, CONTRACTED, IRIS, LEFT_OUT, Caller
 from .matrix import Matrix, run_all
 from .servers import OK, scripted
 
@@ -33,6 +33,11 @@ def matrix(request: pytest.FixtureRequest) -> Matrix:
 @pytest.mark.parametrize("contracted", CONTRACTED)
 def test_contract(matrix: Matrix, contracted: str, scenario: Scenario) -> None:
     assert not matrix.runs[contracted, str(scenario)].wrong
+
+
+def test_every_transport_is_tested() -> None:
+    if LEFT_OUT:
+        pytest.skip("; ".join(f"{name}: {reason}" for name, reason in LEFT_OUT.items()))
 
 
 def test_nothing_is_left_over(matrix: Matrix) -> None:

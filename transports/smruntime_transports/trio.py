@@ -22,7 +22,7 @@ from typing import Unpack
 try:
     import trio
 except ImportError as error:
-    _INSTALL_HINT = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
+    _INSTALL_HINT: str = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
     raise ImportError(_INSTALL_HINT) from error
 
 from smruntime_core.effects import Sleep

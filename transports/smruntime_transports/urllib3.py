@@ -35,7 +35,7 @@ try:
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
     from urllib3.util import ssl_
 except ImportError as error:
-    _INSTALL_HINT = "needs urllib3: pip install 'smruntime-core[urllib3]'"
+    _INSTALL_HINT: str = "needs urllib3: pip install 'smruntime-core[urllib3]'"
     raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from error
 
 if hasattr(HTTPConnection, "is_multiplexed"):
@@ -132,12 +132,11 @@ class ManagedConnector(Connector):
         urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
-            secured_connection = Connection(secured_socket, self._clock())
         except BaseException:
             connection.hang_up()  # the peer sees the end even if the duplicate is lost
             raise
         connection.drop()
-        return secured_connection
+        return Connection(secured_socket, self._clock())
 
     def _new_urllib3_connection(self, route: Route) -> tuple[HTTPConnectionPool, HTTPConnection]:
         """Return urllib3's pool for `route`, and a connection of its class, not yet connected."""

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from smruntime_core.effects import Flow
 
+from ..nonblocking._socket_errors import raise_if_interrupt
 from ..nonblocking._waiting import Latch
 
 Address: TypeAlias = "tuple[socket.AddressFamily, tuple[object, ...]]"
@@ -31,7 +32,10 @@ def system_addresses(host: str, port: int, resolver_flags: int = 0) -> list[Addr
         address_infos = socket.getaddrinfo(
             host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=resolver_flags
         )
-    except (OSError, UnicodeError):
+    except OSError as error:
+        raise_if_interrupt(error)
+        return []
+    except UnicodeError:
         return []
     return [
         (address_family, socket_address)
