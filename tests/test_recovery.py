@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
+from smruntime_core.credentials import ANONYMOUS
 from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.testing import FrozenClock, ScriptedIO, script
 from smruntime_core.values._dates import format_timestamp
@@ -150,6 +151,14 @@ def test_absurd_date_is_not_learned() -> None:
     flow.replies(refused("RequestExpired", ("Date", "Fri, 31 Dec 2099 23:59:59 GMT")))
     flow.raises(sm.ServiceError)
     assert runtime.skew.seconds == 0
+
+
+def test_clock_is_not_learned_from_the_refusal_of_an_unsigned_request() -> None:
+    clock = FrozenClock()
+    runtime = make_runtime(clock)
+    late = refused("RequestTimeTooSkewed", ("Date", format_http_date(clock.now + 3600)))
+    script(runtime.call(OPERATION)).replies(ANONYMOUS).replies(late).raises(sm.ServiceError)
+    assert runtime.skew.seconds == 0.0, "an unsigned request proves nothing about the clock"
 
 
 def test_signature_is_renewed_when_a_connection_is_available() -> None:

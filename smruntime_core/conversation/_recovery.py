@@ -98,6 +98,8 @@ class Recovery:
 
     def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
         """Return what was wrong with the signature and is right now; each is repaired once."""
+        if not failed_attempt.credentials.access_key_id:
+            return None  # an anonymous request has no signature, and its refusal proves nothing
         if not self._signed_again and self._skew.learn(
             failure, failed_attempt.sent, failed_attempt.received
         ):
