@@ -28,9 +28,9 @@ from measuring import Bench, Missing, Subject, Value, child_environment, run_ser
 FIGURE_NAMES = ("sign", "build + sign + parse", "one call over sockets")
 CEILINGS: dict[tuple[int, ...], tuple[tuple[Value, Value], ...]] = {
     # by version of Python: bytecodes and thousands of instructions, in the order of FIGURE_NAMES
-    (3, 11): ((700, 134), (1450, 232), (3450, 440)),
-    (3, 12): ((655, 152), (1355, 263), (3195, 512)),
-    (3, 13): ((630, 146), (1290, 253), (3090, 488)),
+    (3, 11): ((640, 141), (1560, 241), (4260, 534)),
+    (3, 12): ((595, 148), (1440, 260), (3910, 600)),
+    (3, 13): ((560, 143), (1360, 248), (3770, 550)),
 }
 SHORT_RUN, LONG_RUN = 20, 70  # calls
 
