@@ -1,4 +1,4 @@
-"""The smallest whole program: one call over plain sockets, standard library only."""
+"""The smallest complete program: one call over sockets, with the standard library only."""
 
 from __future__ import annotations
 

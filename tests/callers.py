@@ -1,4 +1,10 @@
-"""Every transport behind one face: a list of calls in, a list of outcomes out, all through one client."""
+"""One interface to every transport: a list of calls in, a list of outcomes out, through one client.
+
+CONTRACTED    as the contract calls a transport: all operations in order
+PERFORMERS    steps: calls and streams with options
+CALLERS       plain calls
+STREAMERS     the items of streamed calls, read in any form
+"""
 
 from __future__ import annotations
 
@@ -39,7 +45,7 @@ Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 
 
 class Loop(NamedTuple):
-    """How an event loop runs something, sleeps, and counts its tasks."""
+    """How an event loop runs a function, sleeps, and counts its tasks."""
 
     run: Callable[[Callable[[], Any]], Any]
     sleep: Callable[[float], Any]
@@ -99,14 +105,14 @@ def _settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
 
 
-def _patience(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
+def _limit_settings(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
     return {
         "timeouts": timeouts,
         "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01),
     }
 
 
-# ── the contract's way of calling: `smruntime_local.hostile` says what is asked ──
+# ── CONTRACTED: `smruntime_local.hostile` describes the interface ──
 
 Contracted: TypeAlias = Callable[..., list[object]]
 
@@ -136,14 +142,14 @@ def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
         **settings: Any,
     ) -> list[object]:
         async def main() -> list[object]:
-            before = loop.tasks()
+            tasks_before = loop.tasks()
             async with make(**_settings(url, settings)) as client:
-                found = await awaited_outcomes(
+                outcomes_found = await awaited_outcomes(
                     (client.with_options(max_body=max_body) if max_body else client).call,
                     operations,
                 )
-            assert loop.tasks() == before, "a task is left over"
-            return found
+            assert loop.tasks() == tasks_before, "a task is left over"
+            return outcomes_found
 
         return cast("list[object]", loop.run(main))
 
@@ -154,14 +160,14 @@ CONTRACTED: dict[str, Contracted] = {name: _contracted(make) for name, make in B
 CONTRACTED |= {name: _awaited_contracted(*how) for name, how in AWAITED.items()}
 
 
-# ── steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings` ──
+# ── PERFORMERS: the outcome of a step is an output, the parts of a stream, or an error ──
 
 
 class Step(NamedTuple):
-    """One call: of what, with which options, and how many seconds the reader of a stream takes over each part."""
+    """One call with its options; `pause` is the seconds between two reads of a stream."""
 
     operation: Any = IRIS
-    options: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
     pause: float = 0.0
 
     @property
@@ -173,7 +179,7 @@ Performer: TypeAlias = Callable[..., list[Any]]
 
 
 def _performer(make: Callable[..., Any]) -> Performer:
-    def one(client: Any, step: Step) -> Any:
+    def perform_step(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
             return client.call(step.operation)
@@ -185,20 +191,20 @@ def _performer(make: Callable[..., Any]) -> Performer:
         return parts
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
-        found: list[Any] = []
+        outcomes_found: list[Any] = []
         with make(**_settings(url, settings)) as client:
             for step in steps or (Step(),):
                 try:
-                    found.append(one(client, step))
+                    outcomes_found.append(perform_step(client, step))
                 except SmRuntimeError as error:
-                    found.append(error)
-        return found
+                    outcomes_found.append(error)
+        return outcomes_found
 
     return perform
 
 
 def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
-    async def one(client: Any, step: Step) -> Any:
+    async def perform_step(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
             return await client.call(step.operation)
@@ -211,14 +217,14 @@ def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
         async def main() -> list[Any]:
-            found: list[Any] = []
+            outcomes_found: list[Any] = []
             async with make(**_settings(url, settings)) as client:
                 for step in steps or (Step(),):
                     try:
-                        found.append(await one(client, step))
+                        outcomes_found.append(await perform_step(client, step))
                     except SmRuntimeError as error:
-                        found.append(error)
-            return found
+                        outcomes_found.append(error)
+            return outcomes_found
 
         return cast("list[Any]", loop.run(main))
 
@@ -231,7 +237,7 @@ PERFORMERS |= {
 }
 
 
-# ── the same for plain calls ──
+# ── CALLERS ──
 
 Caller: TypeAlias = Callable[..., list[Outcome]]
 
@@ -247,7 +253,7 @@ def _caller(perform: Performer) -> Caller:
     ) -> list[Outcome]:
         steps = [Step(call) for call in calls]
         return perform(
-            url, *steps, tls=tls, credentials=credentials, **_patience(timeouts, attempts)
+            url, *steps, tls=tls, credentials=credentials, **_limit_settings(timeouts, attempts)
         )
 
     return caller
@@ -256,11 +262,11 @@ def _caller(perform: Performer) -> Caller:
 CALLERS: dict[str, Caller] = {name: _caller(perform) for name, perform in PERFORMERS.items()}
 
 
-# ── and for streams, in any form ──
+# ── STREAMERS ──
 
 
-class HasMetadata:
-    """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
+class StreamResult:
+    """The items of one streamed call in order, its output, and the error that ended it."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -268,7 +274,7 @@ class HasMetadata:
         self.error: SmRuntimeError | None = None
 
 
-Streamer: TypeAlias = Callable[..., list[HasMetadata]]
+Streamer: TypeAlias = Callable[..., list[StreamResult]]
 
 
 def _stream_settings(
@@ -278,7 +284,7 @@ def _stream_settings(
     attempts: int = 1,
     tls: ssl.SSLContext | None = None,
 ) -> dict[str, object]:
-    return {"tls": tls, **_settings(url, _patience(timeouts, attempts))}
+    return {"tls": tls, **_settings(url, _limit_settings(timeouts, attempts))}
 
 
 def _streamer(make: Callable[..., Any]) -> Streamer:
@@ -289,33 +295,33 @@ def _streamer(make: Callable[..., Any]) -> Streamer:
         how: str = "bytes",
         leave_after: int | None = None,
         **options: Any,
-    ) -> list[HasMetadata]:
-        return list(_told(make, url, calls, how, leave_after, **options))
+    ) -> list[StreamResult]:
+        return list(_stream_results(make, url, calls, how, leave_after, **options))
 
     return streamer
 
 
-def _told(
+def _stream_results(
     make: Callable[..., Any],
     url: str,
     calls: int,
     how: str,
     leave_after: int | None,
     **options: Any,
-) -> Iterator[HasMetadata]:
+) -> Iterator[StreamResult]:
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
-            told = HasMetadata()
+            result = StreamResult()
             try:
                 with client.stream(STREAMED) as stream:
-                    told.heads.append(stream.output)
+                    result.heads.append(stream.output)
                     for item in getattr(stream, how)():
-                        told.items.append(item)
-                        if len(told.items) == leave_after:
+                        result.items.append(item)
+                        if len(result.items) == leave_after:
                             break
             except SmRuntimeError as error:
-                told.error = error
-            yield told
+                result.error = error
+            yield result
 
 
 def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
@@ -326,25 +332,25 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
         how: str = "bytes",
         leave_after: int | None = None,
         **options: Any,
-    ) -> list[HasMetadata]:
-        async def main() -> list[HasMetadata]:
-            all_told: list[HasMetadata] = []
+    ) -> list[StreamResult]:
+        async def main() -> list[StreamResult]:
+            results: list[StreamResult] = []
             async with make(**_stream_settings(url, **options)) as client:
                 for _ in range(calls):
-                    told = HasMetadata()
-                    all_told.append(told)
+                    result = StreamResult()
+                    results.append(result)
                     try:
                         async with client.stream(STREAMED) as stream:
-                            told.heads.append(stream.output)
+                            result.heads.append(stream.output)
                             async for item in getattr(stream, how)():
-                                told.items.append(item)
-                                if len(told.items) == leave_after:
+                                result.items.append(item)
+                                if len(result.items) == leave_after:
                                     break
                     except SmRuntimeError as error:
-                        told.error = error
-            return all_told
+                        result.error = error
+            return results
 
-        return cast("list[HasMetadata]", loop.run(main))
+        return cast("list[StreamResult]", loop.run(main))
 
     return streamer
 
@@ -357,12 +363,12 @@ STREAMERS |= {
 
 @contextmanager
 def connected(full: bool = False) -> Iterator[tuple[Connection, socket.socket]]:
-    """A connection that takes nothing more if `full`, and its other end."""
-    ours, theirs = socket.socketpair()
-    connection = Connection(ours, 0.0)
-    with theirs:
+    """Yield a connection and its other end; if `full`, the connection accepts no more bytes."""
+    near_socket, far_socket = socket.socketpair()
+    connection = Connection(near_socket, 0.0)
+    with far_socket:
         with suppress(BlockingIOError):
             while full:
-                ours.send(bytes(65536))
-        yield connection, theirs
+                near_socket.send(bytes(65536))
+        yield connection, far_socket
         connection.drop()

@@ -1,6 +1,7 @@
-"""Compare the binding table with botocore's model of SageMaker Runtime; `make drift` runs this with the newest botocore.
+"""Compare the binding table with botocore's model of SageMaker Runtime.
 
-Prints each difference and ends with 1 if there is any. Operations that this library lacks are named for information.
+`make drift` runs this with the newest botocore. It prints each difference and exits with 1 if there
+is any. Operations that this library lacks are printed for information.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from smruntime_core.protocol._bindings import Binding, Location, MessageRecord
 from smruntime_core.service import OPERATIONS
 from smruntime_core.values._rules import Blob
 
-# member, location, wire name, required, longest (None where there is no limit)
+# member, location, wire name, required, maximum length (None for no limit)
 Line = tuple[str, str, str, bool, int | None]
 
 
 def model() -> dict[str, Any]:
-    """Botocore's description of the service, as plain JSON."""
+    """Return botocore's model of the service as plain JSON."""
     loaded: dict[str, Any] = botocore.loaders.Loader().load_service_model(
         "sagemaker-runtime", "service-2"
     )
@@ -53,7 +54,7 @@ def _theirs(member: str, shape: dict[str, Any], shapes: dict[str, Any]) -> Line:
 def compare(
     where: str, ours: type[MessageRecord], shape: dict[str, Any], shapes: dict[str, Any]
 ) -> list[str]:
-    """The differences between one record and one structure of the model, a line each."""
+    """Return the differences between a record and a structure of the model, a line each."""
     mine = {line[0]: line for line in map(_ours, ours._table.bindings)}
     its = {
         line[0]: line for line in (_theirs(member, shape, shapes) for member in shape["members"])
@@ -65,7 +66,7 @@ def compare(
 
 
 def differences() -> list[str]:
-    """All differences, over the operations that we have."""
+    """Return the differences of all operations in the table."""
     described = model()
     shapes = described["shapes"]
     found: list[str] = []
@@ -91,16 +92,16 @@ def differences() -> list[str]:
 
 
 def lacking() -> list[str]:
-    """Operations of the service that this library does not have."""
+    """Return the operations of the service that the table lacks."""
     return sorted(set(model()["operations"]) - {operation.__name__ for operation in OPERATIONS})
 
 
 def main() -> int:
-    """Print what differs; the exit status says whether anything does."""
+    """Print the differences; return 1 if there is any."""
     found = differences()
     print(f"botocore {botocore.__version__}: {len(found)} differences")
     print(*found, sep="\n", end="\n" if found else "")
-    print("not here yet:", ", ".join(lacking()) or "nothing")
+    print("operations without a table:", ", ".join(lacking()) or "nothing")
     return 1 if found else 0
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from smruntime_core.testing import Scenario, Seen, differences
+from smruntime_core.testing import Observation, Scenario, find_differences
 from smruntime_local.hostile import play
 
 from .callers import CONTRACTED
@@ -23,7 +23,7 @@ class Run(NamedTuple):
     """What one scenario came to over one transport: what is wrong (nothing, one hopes), and what the server saw each time."""
 
     wrong: str
-    seen: tuple[Seen, ...]
+    seen: tuple[Observation, ...]
 
 
 def run(transport: str, scenario: Scenario) -> Run:
@@ -32,13 +32,13 @@ def run(transport: str, scenario: Scenario) -> Run:
     (Not for h11, which stands behind the same gate and reads the same pieces: `test_http1` cuts for both.)
     """
     wrong: list[str] = []
-    seen: list[Seen] = []
-    for cut in (0, 1) if scenario.short and not transport.endswith("-h11") else (0,):
-        found, saw = play(scenario, CONTRACTED[transport], cut=cut)
+    seen: list[Observation] = []
+    for cut in (0, 1) if scenario.splittable and not transport.endswith("-h11") else (0,):
+        found, saw = play(scenario, CONTRACTED[transport], piece_size=cut)
         seen.append(saw)
         wrong += [
             f"{line}{', cut byte by byte' if cut else ''}"
-            for line in differences(scenario, found, saw)
+            for line in find_differences(scenario, found, saw)
         ]
     return Run("\n".join(wrong), tuple(seen))
 
@@ -54,8 +54,8 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
     """Every scenario over its transport."""
     pairs = list(pairs)
     before = open_files() | threads()
-    waiting = [pair for pair in pairs if pair[1].memory is None]
-    counted = [pair for pair in pairs if pair[1].memory is not None]
+    waiting = [pair for pair in pairs if pair[1].memory_limit is None]
+    counted = [pair for pair in pairs if pair[1].memory_limit is not None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(lambda pair: run(*pair), waiting))
     made += [run(*pair) for pair in counted]

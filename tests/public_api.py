@@ -1,8 +1,9 @@
-"""The public API as text, one line for each name: `python -m tests.public_api` writes the snapshot that the tests compare.
+"""The public API as text, one line for each name.
 
-A line says the module, the name, and the signature with its types. Methods and properties follow their class. What is inherited
-from another public class is not repeated. The snapshot is written from source text of annotations, so it is the same on every
-supported version of Python.
+`python -m tests.public_api` writes the snapshot that the tests compare. A line has the module, the
+name, and the signature with its types. Methods and properties follow their class; what is inherited
+from another public class is not repeated. Types are the source text of annotations, so the snapshot
+is the same on every supported version of Python.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import hashlib
 import importlib
 import inspect
 import pkgutil
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from smruntime_core.values import Record
 
@@ -44,7 +46,7 @@ def public_modules() -> list[str]:
 
 
 def is_public(module: str) -> bool:
-    """Return whether no part of the name is private and importing it needs no extra package of its own."""
+    """Return whether a module is public and can be imported without a package of its own."""
     private = any(part.startswith("_") for part in module.split("."))
     return not private and not module.startswith(NEEDS_OTHER_PACKAGES)
 
@@ -87,7 +89,8 @@ def members(kind: type) -> Iterator[str]:
         if name.startswith("_"):
             continue
         if isinstance(value, property):
-            yield f".{name}: {inspect.signature(value.fget).return_annotation if value.fget else ''}"
+            getter = cast("Callable[..., object]", value.fget)
+            yield f".{name}: {inspect.signature(getter).return_annotation}"
         elif isinstance(value, staticmethod | classmethod):
             yield f".{name}{signature(value.__func__)}"
         elif inspect.isfunction(value):
@@ -100,7 +103,8 @@ def members(kind: type) -> Iterator[str]:
 def signature(function: object) -> str:
     """Return the signature of a function, its defaults as they are shown."""
     try:
-        return str(inspect.signature(function)).replace("'", "")  # type: ignore[arg-type]  # what is no function raises
+        text = str(inspect.signature(cast("Callable[..., object]", function))).replace("'", "")
+        return re.sub(" at 0x[0-9a-f]+", "", text)  # the address of a default
     except (TypeError, ValueError):
         return "(...)"
 
@@ -113,6 +117,5 @@ def fingerprint(text: str) -> str:
 if __name__ == "__main__":
     text = "\n".join(lines()) + "\n"
     SNAPSHOT.write_text(text, "utf-8")
-    sys.stdout.write(
-        f"{SNAPSHOT.name}: {text.count(chr(10))} lines; CHANGELOG.md must say: Public API {fingerprint(text)}\n"
-    )
+    print(f"{SNAPSHOT.name}: {text.count(chr(10))} lines")
+    print(f"CHANGELOG.md must say: Public API {fingerprint(text)}")

@@ -1,4 +1,4 @@
-"""Chunked bodies against the published chains, and everything that is signed, cut anywhere, verified again."""
+"""Chunked bodies equal the published chains; signed ones are verified however they are cut."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from smruntime_core.signing import (
     Trailers,
     encoded_length,
 )
-from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._dates import parse_timestamp
 from smruntime_core.values._decoder import NEED_DATA
 
 from .vectors import NOW, cases
@@ -49,9 +49,9 @@ def chunked(found: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("sigv4-streaming.json", chunked))
-def test_vectors(case: Any) -> None:
+def test_chunks_equal_the_published_vectors(case: Any) -> None:
     request = case["request"]
-    now = parse_stamp(request["amz_date"])
+    now = parse_timestamp(request["amz_date"])
     assert now is not None
     made = ChunkSigner(
         Request(
@@ -66,8 +66,8 @@ def test_vectors(case: Any) -> None:
     )
     assert made.signature == case["seed_signature"]
     assert f"SignedHeaders={request['signed_headers']}," in made.headers[-1][1]
-    # The published chain announces its trailers neither in a header nor in x-amz-content-sha256, so they are announced here by hand.
-    made._trailers = tuple(
+    # The published chain does not announce its trailers, so they are announced here.
+    made._trailer_names = tuple(
         name for step in case["steps"] if step["kind"] == "trailer" for name, _ in step["trailers"]
     )
     sent = b""
@@ -124,7 +124,7 @@ trailing = st.dictionaries(
     sigv4a=st.booleans(),
     places=st.lists(st.integers(0, 2000), max_size=5),
 )
-def test_there_and_back(
+def test_signed_chunks_are_verified(
     parts: list[bytes], names: dict[str, str], sign_chunks: bool, sigv4a: bool, places: list[int]
 ) -> None:
     sign_chunks = sign_chunks or not names
@@ -145,7 +145,7 @@ def test_there_and_back(
     sign_chunks=st.booleans(),
     sigv4a=st.booleans(),
 )
-def test_the_length_is_known_before(
+def test_encoded_length_is_the_length_of_the_encoded_body(
     size: int, chunk: int, names: dict[str, str], sign_chunks: bool, sigv4a: bool
 ) -> None:
     sign_chunks = sign_chunks or not names
@@ -168,9 +168,7 @@ SIGNED, WHOLE = sent_in([b"a" * 30, b"b" * 20], {"x-a": "1"}, sign_chunks=True)
     byte=st.integers(0, 255),
     places=st.lists(st.integers(0, 2000), max_size=3),
 )
-def test_a_changed_byte_is_noticed_or_does_not_matter(
-    at: int, byte: int, places: list[int]
-) -> None:
+def test_changed_byte_is_refused_or_changes_nothing(at: int, byte: int, places: list[int]) -> None:
     changed = WHOLE[:at] + bytes((byte,)) + WHOLE[at + 1 :]
     try:
         events = read(ChunkVerifier(SIGNED, KEYS, HERE), cut(changed, places))
@@ -180,13 +178,13 @@ def test_a_changed_byte_is_noticed_or_does_not_matter(
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 300), max_size=3))
-def test_any_bytes_are_only_refused(data: bytes, places: list[int]) -> None:
+def test_any_bytes_raise_only_stream_error(data: bytes, places: list[int]) -> None:
     with pytest.raises(StreamError):
         read(ChunkVerifier(SIGNED, KEYS, HERE), cut(data, places))
 
 
 @given(st.integers(0, len(WHOLE) - 1))
-def test_every_end_but_the_last_is_too_early(size: int) -> None:
+def test_body_cut_anywhere_is_truncated(size: int) -> None:
     with pytest.raises(TruncatedStream):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [WHOLE[:size]])
 
@@ -202,8 +200,8 @@ def test_chunks_in_another_order_do_not_match() -> None:
         read(ChunkVerifier(SIGNED, KEYS.replace(secret_access_key="other"), HERE), [WHOLE])
 
 
-def test_limits() -> None:
-    with pytest.raises(StreamError, match="more than 29 bytes"):
+def test_sizes_above_their_limits_are_refused() -> None:
+    with pytest.raises(StreamError, match="more than max_chunk=29"):
         read(ChunkVerifier(SIGNED, KEYS, HERE, max_chunk=29), [WHOLE])
     with pytest.raises(StreamError, match="more than"):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [b"1" * 10_000])
@@ -211,7 +209,7 @@ def test_limits() -> None:
         read(ChunkVerifier(SIGNED, KEYS, HERE), [WHOLE + b"x"])
 
 
-def test_what_a_chunked_body_needs() -> None:
+def test_invalid_lengths_and_trailers_are_refused() -> None:
     with pytest.raises(ConstructionError, match="trailers"):
         ChunkSigner(PUT, KEYS, HERE, now=NOW, length=0, sign_chunks=False)
     with pytest.raises(ConstructionError, match="trailers"):
@@ -238,7 +236,7 @@ def test_what_a_chunked_body_needs() -> None:
         )
 
 
-def test_a_coding_of_the_body_stays() -> None:
+def test_existing_content_encoding_is_kept() -> None:
     request = PUT.replace(headers=(*PUT.headers, ("Content-Encoding", "gzip")))
     assert (
         dict(ChunkSigner(request, KEYS, HERE, now=NOW, length=0).headers)["content-encoding"]

@@ -47,13 +47,15 @@ class FrameLike:
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
     encoding=st.sampled_from(["utf-8", "utf-16", "gb18030"]),
 )
-def test_rows_come_back(rows: list[list[str]], delimiter: str, encoding: str) -> None:
+def test_rows_survive_a_round_trip(rows: list[list[str]], delimiter: str, encoding: str) -> None:
     encoded = as_csv(iter(rows), delimiter=delimiter, encoding=encoding)
     assert read_csv(encoded["body"], encoded["content_type"], delimiter=delimiter) == rows
 
 
 @given(rows=tables, dialect=st.sampled_from(["excel", "excel-tab", "unix", Bars, Bars()]))
-def test_rows_come_back_in_a_dialect(rows: list[list[str]], dialect: str | csv.Dialect) -> None:
+def test_rows_survive_a_round_trip_in_a_dialect(
+    rows: list[list[str]], dialect: str | csv.Dialect
+) -> None:
     encoded = as_csv(rows, dialect=dialect)
     assert read_csv(encoded["body"], None, dialect=dialect) == rows
 
@@ -91,7 +93,7 @@ def test_dialect_decides_how_rows_end_and_delimiter_goes_before_it() -> None:
     assert read_csv(b"1;'2;'", None, dialect=Bars, delimiter=";") == [["1", "2;"]]
 
 
-def test_frame_writes_itself_without_its_index() -> None:
+def test_data_frame_is_written_without_its_index() -> None:
     frame = FrameLike()
     assert as_csv(frame, header=True, delimiter=";")["body"] == b"1,2\n"
     assert frame.options == {"header": True, "index": False, "sep": ";", "lineterminator": "\n"}
@@ -112,14 +114,15 @@ def test_frame_writes_itself_without_its_index() -> None:
     [
         (
             "1,2\n3,4",
-            "rows: found '1,2\\n3,4'; must be an iterable of rows; finished CSV is sent by as_text(",
+            "rows: found '1,2\\n3,4'; must be an iterable of rows; for finished CSV, as_text(",
         ),
         (b"1,2", "rows: found bytes; must be an iterable of rows"),
         ({"a": [1]}, "rows: found dict; must be an iterable of rows"),
         (None, "rows: found NoneType; must be an iterable of rows"),
         (
             [1, 2, 3],
-            "rows: found int as row 0; must be rows of cells, each a list; put a single row into a list: [row]",
+            "rows: found int as row 0; must be rows of cells, each a list; "
+            "put a single row into a list: [row]",
         ),
         ([[1], "2,3"], "rows: found '2,3' as row 1; must be rows of cells"),
         ([{"a": 1}], "rows: found dict as row 0; must be rows of cells"),
@@ -152,9 +155,9 @@ def test_rows_of_another_shape_name_the_row_its_type_and_the_remedy(
         ({"delimiter": 1}, "delimiter: found int; must be one character"),
         (
             {"dialect": "nope"},
-            "dialect: found 'nope'; must be a name out of csv.list_dialects() or a csv.Dialect",
+            "dialect: found 'nope'; must be a name from csv.list_dialects() or a csv.Dialect",
         ),
-        ({"dialect": 1}, "dialect: found int; must be a name out of csv.list_dialects()"),
+        ({"dialect": 1}, "dialect: found int; must be a name from csv.list_dialects()"),
         ({"encoding": "nope"}, "encoding: found 'nope'; must be a charset of the web"),
         ({"encoding": None}, "encoding: found NoneType; must be a charset of the web"),
     ],

@@ -39,7 +39,7 @@ class ArrayLike:
 
 
 @given(value=values, separators=separators, escape=st.booleans(), sort=st.booleans())
-def test_json_is_what_dumps_writes_and_comes_back(
+def test_json_equals_json_dumps_and_survives_a_round_trip(
     value: JSON, separators: tuple[str, str] | None, escape: bool, sort: bool
 ) -> None:
     encoded = as_json(value, separators=separators, ensure_ascii=escape, sort_keys=sort)
@@ -59,7 +59,7 @@ def test_json_is_what_dumps_writes_and_comes_back(
     escape=st.booleans(),
     end=st.sampled_from([b"\n", b"\r\n", b"\n \t\n"]),
 )
-def test_json_lines_come_back(
+def test_json_lines_survive_a_round_trip(
     records: list[JSON], separators: tuple[str, str] | None, escape: bool, end: bytes
 ) -> None:
     encoded = as_jsonl(iter(records), separators=separators, ensure_ascii=escape)
@@ -83,13 +83,15 @@ def test_default_converts_what_json_does_not_have() -> None:
     [
         (
             datetime(2026, 1, 31, tzinfo=UTC),
-            "found datetime in it; must be made of JSON values and arrays; convert it first, or pass default=",
+            "found datetime in it; must be made of JSON values and arrays; "
+            "convert it first, or pass default=",
         ),
         ({"a": {1, 2}}, "found set in it"),
         (b"bytes", "found bytes in it"),
         (
             {(1, 2): 3},
-            "found dict: keys must be str, int, float, bool or None, not tuple; must be made of JSON values with str keys",
+            "found dict: keys must be str, int, float, bool or None, not tuple; "
+            "must be made of JSON values with str keys",
         ),
         (float("nan"), "allow_nan=True writes NaN, which is not JSON"),
         ([float("inf")], "allow_nan=True"),
@@ -133,7 +135,7 @@ def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
     body = as_json([float("inf")], allow_nan=True)["body"]
     assert body == b"[Infinity]"
     with pytest.raises(
-        ResponseError, match=r"Infinity is none of its values; pass loads=json.loads to read it"
+        ResponseError, match=r"Infinity is not a JSON value; pass loads=json.loads to read it"
     ):
         read_json(body, None)
     assert read_json(body, None, loads=json.loads) == [float("inf")]
@@ -145,7 +147,8 @@ def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
         (
             "default",
             "str",
-            "default: found str; must be a function from a value to one that JSON has, for instance default=str",
+            "default: found str; "
+            "must be a function from a value to one that JSON has, for instance default=str",
         ),
         ("separators", ",:", "separators: found str; must be two strings"),
         ("separators", (",",), "separators: found (',',); must be two strings"),
@@ -178,7 +181,7 @@ def test_separators_of_json_lines_have_no_line_breaks() -> None:
         as_jsonl([1], separators=(",\n", ":"))
 
 
-def test_loads_gets_utf_8_and_its_errors_are_its_own() -> None:
+def test_loads_receives_utf_8_and_its_errors_propagate() -> None:
     seen: list[bytes] = []
 
     def loads(data: bytes) -> int:
@@ -226,7 +229,7 @@ def test_broken_json_raises_response_error(body: bytes) -> None:
             read_jsonl(b"1\n" + body, "application/jsonlines")
 
 
-def test_containers_answers_are_read() -> None:
+def test_responses_of_known_containers_are_read() -> None:
     """Sources: DJL Serving and Text Generation Inference as they answer `{"inputs": ...}`."""
     assert read_json(b'{"generated_text": " 4"}', "application/json") == {"generated_text": " 4"}
     assert read_json(b'[{"generated_text": " 4"}]', "application/json") == [

@@ -51,7 +51,7 @@ def _bounded_memory() -> Iterator[None]:
     array=arrays.arrays(dtypes, arrays.array_shapes(min_dims=0, min_side=0)),
     transposed=st.booleans(),
 )
-def test_arrays_come_back(array: object, transposed: bool) -> None:
+def test_arrays_survive_a_round_trip(array: object, transposed: bool) -> None:
     given_array = numpy.transpose(array) if transposed else numpy.asarray(array)
     encoded = as_npy(given_array)
     found = read_numpy(encoded["body"], encoded["content_type"])
@@ -67,7 +67,7 @@ def test_arrays_come_back(array: object, transposed: bool) -> None:
         arrays.array_shapes(min_dims=2, max_dims=2),
     )
 )
-def test_numbers_come_back_from_csv_and_json(array: object) -> None:
+def test_numbers_survive_a_round_trip_in_csv_and_json(array: object) -> None:
     dtype = array.dtype  # type: ignore[attr-defined]
     encoded = as_csv(array)  # type: ignore[arg-type]
     assert numpy.array_equal(
@@ -82,7 +82,7 @@ def test_numbers_come_back_from_csv_and_json(array: object) -> None:
         )
 
 
-def test_structured_arrays_come_back() -> None:
+def test_structured_arrays_survive_a_round_trip() -> None:
     array = numpy.array([(1, 2.5), (3, 4.5)], dtype=[("id", "<i4"), ("score", "<f8")])
     assert (read_numpy(as_npy(array)["body"], NPY) == array).all()
 
@@ -113,11 +113,13 @@ def test_csv_is_two_dimensional_float64_whatever_it_holds() -> None:
     [
         (
             [{}],
-            "array: found list of Python objects, which would be pickled; must be numbers, bools, strings or dates; convert it",
+            "array: found list of Python objects, which would be pickled; "
+            "must be numbers, bools, strings or dates; convert it",
         ),
         (
             [[1], [1, 2]],
-            "array: numpy cannot convert this list; must be numbers, or nested lists of numbers with the same length",
+            "array: numpy cannot convert this list; "
+            "must be numbers, or nested lists of numbers with the same length",
         ),
         (object(), "array: found object of Python objects"),
     ],
@@ -146,7 +148,7 @@ class NeverPickled:
         return exec, ("import sys; sys.unpickled = True",)
 
 
-def test_nothing_is_unpickled() -> None:
+def test_pickled_objects_are_never_loaded() -> None:
     pickled = pickle.dumps(NeverPickled())
     for body in (
         npy(HEADER.format("|O", "(1,)"), pickled),

@@ -1,4 +1,4 @@
-"""Tables: frames come back from Parquet, CSV, JSON and JSON Lines; small bodies do not become huge tables."""
+"""Tables in Parquet, CSV, JSON and JSON Lines; small bodies do not become huge tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frames(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> object:
     compression=st.sampled_from(["snappy", "zstd", "none"]),
 )
 @settings(max_examples=30)
-def test_parquet_comes_back(frame: object, compression: str) -> None:
+def test_frames_survive_a_round_trip_in_parquet(frame: object, compression: str) -> None:
     encoded = as_parquet(frame, compression=compression)
     for content_type in (encoded["content_type"], "application/vnd.apache.parquet", None):
         pandas.testing.assert_frame_equal(
@@ -56,7 +56,7 @@ def test_parquet_comes_back(frame: object, compression: str) -> None:
 # Text that is not a number, a date or a missing value to pandas.
 @given(frame=frames(st.text('xyz,;"\n ', max_size=5).map(lambda text: f"t{text}t")))
 @settings(max_examples=30)
-def test_csv_and_json_come_back(frame: object) -> None:
+def test_frames_survive_a_round_trip_in_csv_and_json(frame: object) -> None:
     encoded = as_csv(frame, header=True)  # type: ignore[arg-type]
     pandas.testing.assert_frame_equal(
         read_pandas(encoded["body"], encoded["content_type"]), frame, check_exact=True
@@ -116,12 +116,14 @@ def test_charset_is_honoured() -> None:
         (
             [1],
             {},
-            "frame: found list; must be a pandas DataFrame or a pyarrow Table; pandas.DataFrame(...) makes one of rows",
+            "frame: found list; "
+            "must be a pandas DataFrame or a pyarrow Table, such as pandas.DataFrame(rows)",
         ),
         (
             pandas.DataFrame({"a": [1, "b"]}),
             {},
-            "frame: found DataFrame: Conversion failed for column a with type object; must be columns",
+            "frame: found DataFrame: Conversion failed for column a with type object; "
+            "must be columns",
         ),
         (
             pandas.DataFrame([[1, 2]], columns=["a", "a"]),
@@ -140,7 +142,7 @@ def test_charset_is_honoured() -> None:
         ),
     ],
 )
-def test_what_parquet_cannot_hold_is_refused(
+def test_frames_that_parquet_cannot_hold_are_refused(
     frame: object, options: dict[str, str], said: str
 ) -> None:
     with pytest.raises(ConstructionError) as caught:

@@ -1,4 +1,4 @@
-"""The judge: sagemaker v2's serializers write the same bytes, its deserializers read the same values.
+"""sagemaker v2's serializers write the same bytes, its deserializers read the same values.
 
 Run by `tools/test-codecs` in an environment of its own. Differences that are meant:
 
@@ -175,7 +175,8 @@ def test_frames_out_of_csv_and_json_are_equal(rows: list[tuple[int, float, str]]
     )
     body = json.dumps(frame.to_dict()).encode()
     found = deserialized(theirs_in.PandasDeserializer(), body, "application/json")
-    # Ours reads floats exactly if none is below 2.3e-308; theirs, pandas' fast parser, is off by up to 4.5e-12 (measured).
+    # Ours reads floats exactly if none is below 2.3e-308; pandas' fast parser, which they use, is
+    # off by up to 4.5e-12 (measured).
     pandas.testing.assert_frame_equal(
         found, read_pandas(body, "application/json"), check_exact=False, rtol=5e-12, atol=0
     )

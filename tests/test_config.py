@@ -1,4 +1,4 @@
-"""Settings from the environment and the shared files: the vectors, botocore as a witness, and refusals that name the place."""
+"""Settings from the environment and the shared files, compared with vectors and with botocore."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smruntime_core.testing import script
 from smruntime_transports import sockets
 from smruntime_transports.connect._tls import TLS
 
-HOME = "/home/someone"
+HOME = "/home/me"
 CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
 
 
@@ -44,7 +44,7 @@ def refusal(
     return (flow if flow.ended else flow.replies(None)).raises(ConstructionError)
 
 
-def test_nothing_anywhere() -> None:
+def test_empty_configuration_has_no_region() -> None:
     nothing = found({})
     assert (nothing.profile, nothing.region, nothing.endpoint_url) == ("default", None, None)
     assert nothing.files == ((CONFIG, False), (CREDENTIALS, False))
@@ -67,7 +67,7 @@ ca_bundle = /etc/ca.pem
 """
 
 
-def test_the_order_of_places() -> None:
+def test_arguments_win_over_variables_and_variables_over_profiles() -> None:
     assert found({}, FILE).region == "eu-west-1"
     assert found({"AWS_DEFAULT_REGION": "r-2"}, FILE).region == "r-2"
     assert found({"AWS_REGION": "r-1", "AWS_DEFAULT_REGION": "r-2"}, FILE).region == "r-1"
@@ -94,7 +94,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
 @pytest.mark.parametrize(
     ("environ", "config", "says"),
     [
-        ({"AWS_PROFILE": "nobody"}, FILE, "profile"),
+        ({"AWS_PROFILE": "missing"}, FILE, "profile"),
         ({"AWS_MAX_ATTEMPTS": "many"}, "", "max_attempts"),
         ({"AWS_MAX_ATTEMPTS": "0"}, "", "AWS_MAX_ATTEMPTS"),
         ({"AWS_USE_FIPS_ENDPOINT": "perhaps"}, "", "use_fips"),
@@ -106,7 +106,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
         ({}, "x" * (MAX_FILE + 1), "bytes"),
     ],
 )
-def test_what_cannot_be_used_is_named_and_not_quoted(
+def test_invalid_setting_is_named_and_not_quoted(
     environ: dict[str, str], config: str, says: str
 ) -> None:
     error = refusal(environ, config)
@@ -123,7 +123,7 @@ def vector_cases() -> list[Any]:
             pytest.param(
                 None,
                 None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
             )
         ]
     suites = json.loads(VECTORS.read_bytes())["testSuites"]
@@ -135,7 +135,7 @@ def vector_cases() -> list[Any]:
 
 
 def as_file(suite: Any, service: str) -> str:
-    """The suite's profiles as a config file, its service called as ours is."""
+    """Write the suite's profiles as a config file, with its service under our name."""
     lines: list[str] = []
     for name, properties in suite["profiles"].items():
         lines += [f"[profile {name}]", *(f"{key} = {value}" for key, value in properties.items())]
@@ -150,7 +150,7 @@ def as_file(suite: Any, service: str) -> str:
 
 
 @pytest.mark.parametrize(("suite", "case"), vector_cases())
-def test_vectors(suite: Any, case: Any) -> None:
+def test_endpoint_url_is_found_as_in_the_shared_vectors(suite: Any, case: Any) -> None:
     service = case["service"]
     given = suite["client_configs"][case["client_config"]]
     ours = f"AWS_ENDPOINT_URL_{service.upper()}"
@@ -185,7 +185,8 @@ SETUPS: list[tuple[dict[str, str], str, str]] = [
     ({**KEYS, "AWS_DEFAULT_REGION": "r-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "", ""),
     (
         {**KEYS, "AWS_DEFAULT_REGION": "us-east-1"},
-        "[default]\nservices = mine\nendpoint_url = http://127.0.0.1:2\n[services mine]\nsagemaker_runtime =\n  endpoint_url = http://127.0.0.1:3\n",
+        "[default]\nservices = mine\nendpoint_url = http://127.0.0.1:2\n"
+        "[services mine]\nsagemaker_runtime =\n  endpoint_url = http://127.0.0.1:3\n",
         "",
     ),
     (
@@ -234,7 +235,9 @@ def test_botocore_finds_the_same(
         ({"region": "evil.com/#"}, "region"),
     ],
 )
-def test_settings_are_checked_where_they_are_given(settings: dict[str, Any], member: str) -> None:
+def test_client_refuses_invalid_settings_when_it_is_made(
+    settings: dict[str, Any], member: str
+) -> None:
     with pytest.raises(ConstructionError) as caught:
         sockets.Client(**settings)
     assert caught.value.member == member
@@ -242,7 +245,9 @@ def test_settings_are_checked_where_they_are_given(settings: dict[str, Any], mem
         cast("Any", sockets.Client)(regoin="eu-west-1")
 
 
-def test_what_is_not_given_is_looked_for_though_much_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_found_although_others_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
     monkeypatch.setenv("AWS_SDK_UA_APP_ID", "shop")
     monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent/ca.pem")

@@ -1,4 +1,4 @@
-"""The default chain: recordings of the Rust SDK on three loops, what a failure says, and botocore as a witness over the same files."""
+"""The default chain: recordings of the Rust SDK, error messages, and botocore as a reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ from smruntime_core.credentials import DefaultChain, ProviderContext, overridden
 from smruntime_core.effects import ProcessResult
 from smruntime_core.testing import FrozenClock
 
-from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import (
+    HOME,
+    WAYS,
+    Exchange,
+    Recorded,
+    driven,
+    make_context,
+    on_sockets,
+    refused,
+    vectors,
+)
 
 COMPARED = {
     "accept",
@@ -42,13 +52,13 @@ def exchange(recorded: Any) -> Exchange:
 
 @WAYS
 @pytest.mark.parametrize("case", vectors("credentials-default-chain.json"))
-def test_recordings(case: Any, way: str) -> None:
+def test_chain_answers_as_recorded_from_the_rust_sdk(case: Any, way: str) -> None:
     io = Recorded(
         case["files"],
         [exchange(recorded) for recorded in case["http"]],
         said="".join(case["env"].values()),
     )
-    flow = resolve(world(case["env"]))
+    flow = resolve(make_context(case["env"]))
     expected = case["result"].get("Ok")
     if expected is None:
         with pytest.raises(CredentialsError):
@@ -60,7 +70,7 @@ def test_recordings(case: Any, way: str) -> None:
         assert found.session_token == expected.get("session_token")
         assert found.expires_at == expected.get("expiry")
         assert found.account_id == expected.get("account_id")
-    assert not io.exchanges, "not all that was recorded was asked for"
+    assert not io.exchanges, "some recorded requests were not sent"
     for send in io.sent:
         signed = any(
             name == "authorization" and value.startswith("AWS4")
@@ -69,8 +79,8 @@ def test_recordings(case: Any, way: str) -> None:
         assert signed == (b"Action=AssumeRole&" in bytes(send.request.body))
 
 
-def test_what_no_source_has_is_a_diagnosis() -> None:
-    error = refused(resolve(world({"AWS_EC2_METADATA_DISABLED": "true"})))
+def test_error_of_an_empty_chain_lists_the_answer_of_each_source() -> None:
+    error = refused(resolve(make_context({"AWS_EC2_METADATA_DISABLED": "true"})))
     names = [name for name, _ in error.tried]
     assert names == ["the environment", "profile", "web identity", "container", "instance metadata"]
     said = str(error)
@@ -85,7 +95,7 @@ def test_what_no_source_has_is_a_diagnosis() -> None:
     assert said.isprintable()
 
 
-def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() -> None:
+def test_profile_argument_wins_over_the_environment() -> None:
     environ = {
         "AWS_ACCESS_KEY_ID": "ENVKEY",
         "AWS_SECRET_ACCESS_KEY": "s",
@@ -93,15 +103,20 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
         "AWS_ROLE_ARN": "r",
     }
     files = {
-        f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n[empty]\nregion = r-1\n"
+        f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n"
+        "[empty]\nregion = r-1\n"
     }
-    assert run(resolve(world(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
     assert (
-        run(resolve(world(environ, profile="dev")), Recorded(files)).credentials.access_key_id
+        run(resolve(make_context(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
+    )
+    assert (
+        run(
+            resolve(make_context(environ, profile="dev")), Recorded(files)
+        ).credentials.access_key_id
         == "DEVKEY"
     )
     tried = refused(
-        resolve(world({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
+        resolve(make_context({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
         Recorded(files),
     ).tried
     assert [name for name, _ in tried] == ["profile", "container", "instance metadata"]
@@ -126,7 +141,7 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
             {},
             "AWS_CREDENTIAL_EXPIRATION",
         ),
-        ({"AWS_PROFILE": "nobody"}, {}, "'nobody' (AWS_PROFILE)"),
+        ({"AWS_PROFILE": "missing"}, {}, "'missing' (from AWS_PROFILE)"),
         ({}, {".aws/config": "x" * (1 << 20) + "y"}, "at most 1048576 bytes"),
         ({}, {".aws/config": "[profile"}, "line 1"),
         (
@@ -138,21 +153,22 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"}, {}, "no file /t"),
     ],
 )
-def test_a_source_that_is_set_up_but_fails_ends_the_search(
+def test_source_that_is_set_up_but_fails_ends_the_search(
     environ: dict[str, str], files: dict[str, str], says: str
 ) -> None:
     error = refused(
-        resolve(world(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()})
+        resolve(make_context(environ)),
+        Recorded({f"{HOME}/{path}": text for path, text in files.items()}),
     )
     assert says in str(error)
     assert "hush" not in str(error)
 
 
-def test_each_resolution_reads_anew() -> None:
+def test_each_resolution_reads_the_files_again() -> None:
     path = f"{HOME}/.aws/credentials"
     io, here = (
         Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}),
-        world(),
+        make_context(),
     )
     assert run(DefaultChain().provide(here), io).access_key_id == "A"
     io.files[path] = io.files[path].replace(b"= A", b"= B")
@@ -160,7 +176,10 @@ def test_each_resolution_reads_anew() -> None:
 
 
 KEYS = "aws_access_key_id = AKIDFILE\naws_secret_access_key = filesecret\n"
-PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "procsecret", "SessionToken": "t", "AccountId": "1"}'
+PRINTED = (
+    '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "procsecret", '
+    '"SessionToken": "t", "AccountId": "1"}'
+)
 SETUPS: dict[str, tuple[dict[str, str], str, str]] = {
     "the environment": (
         {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"},
@@ -204,7 +223,7 @@ SETUPS: dict[str, tuple[dict[str, str], str, str]] = {
         "",
     ),
     "nothing": ({}, "[default]\nregion = eu-west-1\n", ""),
-    "somebody else's profile": ({}, "", f"[other]\n{KEYS}"),
+    "another profile": ({}, "", f"[other]\n{KEYS}"),
 }
 
 
@@ -236,10 +255,10 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
     )
 
 
-def test_every_public_name_has_one_room() -> None:
-    rooms = [name for names in credentials._SUBMODULES.values() for name in names]
-    assert sorted(rooms) == sorted(credentials.__all__)
-    for name in rooms:
+def test_every_public_name_is_in_one_submodule() -> None:
+    submodule_names = [name for names in credentials._SUBMODULES.values() for name in names]
+    assert sorted(submodule_names) == sorted(credentials.__all__)
+    for name in submodule_names:
         assert getattr(credentials, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         credentials.nothing  # noqa: B018 - asking for it is the point
@@ -253,19 +272,19 @@ CONFIG_FILE = f"{HOME}/.aws/config"
 
 
 def losing(environ: dict[str, str], config: str, source: str, **more: Any) -> dict[str, str]:
-    """What `overridden` says, with nothing sent."""
+    """Return the sources that `overridden` names, and check that it sends nothing."""
     io = Recorded({CONFIG_FILE: config})
-    found = run(overridden(world(environ, **more), source), io)
+    found = run(overridden(make_context(environ, **more), source), io)
     assert not io.sent and not io.ran
     return dict(found)
 
 
-def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
+def test_overridden_names_the_role_that_loses_to_environment_keys() -> None:
     environ = {**ENVIRONMENT_KEYS, "AWS_PROFILE": "admin"}
-    found = run(resolve(world(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
-    told = losing(environ, ROLE_PROFILE, found.source)
+    found = run(resolve(make_context(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
+    overridden_sources = losing(environ, ROLE_PROFILE, found.source)
     role = "arn:aws:iam::123456789012:role/admin"
-    assert told == {"profile": f"profile 'admin' has role_arn {role}"}
+    assert overridden_sources == {"profile": f"profile 'admin' has role_arn {role}"}
 
 
 @pytest.mark.parametrize(
@@ -277,26 +296,28 @@ def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
         "login_session = x",
     ],
 )
-def test_other_credentials_that_lose_are_told_without_their_values(setting: str) -> None:
-    told = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
-    assert told == {"profile": f"profile 'default' has {setting.partition(' ')[0]}"}
+def test_overridden_names_other_settings_without_their_values(setting: str) -> None:
+    overridden_sources = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
+    assert overridden_sources == {"profile": f"profile 'default' has {setting.partition(' ')[0]}"}
 
 
-def test_later_variables_are_told_and_an_empty_profile_is_not() -> None:
+def test_overridden_names_later_variables_and_no_empty_profile() -> None:
     more = {
         "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/hush",
     }
-    told = losing(ENVIRONMENT_KEYS | more, "[default]\nregion = r\n", "the environment")
-    assert list(told) == ["web identity", "container"]
-    assert "hush" not in str(told)
+    overridden_sources = losing(
+        ENVIRONMENT_KEYS | more, "[default]\nregion = r\n", "the environment"
+    )
+    assert list(overridden_sources) == ["web identity", "container"]
+    assert "hush" not in str(overridden_sources)
     assert list(losing(more, "", "web identity")) == ["container"]
     assert losing(more, "", "container") == {}
 
 
-def test_environment_keys_that_a_given_profile_overrides_are_told() -> None:
-    told = losing(ENVIRONMENT_KEYS, ROLE_PROFILE, "profile", profile="admin")
-    assert told["the environment"].startswith("AWS_ACCESS_KEY_ID is set")
+def test_overridden_names_environment_keys_that_lose_to_a_given_profile() -> None:
+    overridden_sources = losing(ENVIRONMENT_KEYS, ROLE_PROFILE, "profile", profile="admin")
+    assert overridden_sources["the environment"].startswith("AWS_ACCESS_KEY_ID is set")
 
 
 PAIR = "aws_access_key_id = AKIDKEYS\naws_secret_access_key = s\n"
@@ -308,7 +329,7 @@ BOTH_TOKENS = {"AWS_SESSION_TOKEN": "new", "AWS_SECURITY_TOKEN": "old"}
 
 
 class Differing(NamedTuple):
-    """A set-up in which `docs/credentials.md` says that boto3 does otherwise; key id and token."""
+    """A difference from boto3 in `docs/credentials.md`; a result is a key id and a token."""
 
     what: str
     environ: dict[str, str]
@@ -342,7 +363,7 @@ DIFFERING = [
 def test_documented_differences_from_boto3(case: Differing, tmp_path: Path) -> None:
     io = Recorded({CONFIG_FILE: case.config, f"{HOME}/.aws/credentials": case.credentials})
     io.printed = ProcessResult(0, PRINTED_KEYS)
-    flow = DefaultChain().provide(world(case.environ))
+    flow = DefaultChain().provide(make_context(case.environ))
     if case.ours is None:
         assert "AWS_ACCESS_KEY_ID is missing" in str(refused(flow, io))
     else:

@@ -47,7 +47,7 @@ from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
 from .callers import AWAITED, PERFORMERS, Performer, Step
-from .recordings import NOW, on_sockets, world
+from .recordings import NOW, make_context, on_sockets
 from .servers import OK, scripted
 
 KEYS = Credentials("AKIDGIVEN", "a secret", "token")
@@ -578,7 +578,7 @@ def test_wrong_output_of_a_program_is_named_and_not_quoted(
 ) -> None:
     begun = time.monotonic()
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(program(tmp_path / "keys", text)).provide(world()), io)
+        run(Process(program(tmp_path / "keys", text)).provide(make_context()), io)
     assert says in str(info.value)
     assert "hush" not in str(info.value)
     assert time.monotonic() - begun < 10
@@ -587,7 +587,7 @@ def test_wrong_output_of_a_program_is_named_and_not_quoted(
 @pytest.mark.parametrize("command", ["/nonexistent/program hush", "'hush", "", "a\0b"])
 def test_command_that_cannot_be_started_is_not_quoted(command: str) -> None:
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(command).provide(world()), io)
+        run(Process(command).provide(make_context()), io)
     assert "hush" not in str(info.value)
 
 
@@ -595,7 +595,10 @@ def test_command_that_cannot_be_started_is_not_quoted(command: str) -> None:
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
     with on_sockets() as io:
-        assert run(Process(f"{command} $HOME;x").provide(world()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(f"{command} $HOME;x").provide(make_context()), io).access_key_id
+            == "AKIDPROC"
+        )
 
 
 @pytest.mark.parametrize(
@@ -626,7 +629,7 @@ def alive(process_id: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def ends(process_id: int, seconds: float = 3.0) -> bool:
+def ends(process_id: int, seconds: float = 15.0) -> bool:
     """Return whether a process ends within `seconds`."""
     deadline = time.monotonic() + seconds
     while alive(process_id) and time.monotonic() < deadline:
@@ -634,7 +637,7 @@ def ends(process_id: int, seconds: float = 3.0) -> bool:
     return not alive(process_id)
 
 
-def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
+def written(path: Path, lines: int, seconds: float = 30.0) -> list[int]:
     """Wait until `path` has so many lines, and return them as numbers."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -728,7 +731,7 @@ def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) 
     text = f"{agent_starts} while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
     with on_sockets() as io:
         assert (
-            run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id
+            run(Process(program(tmp_path / "keys", text)).provide(make_context()), io).access_key_id
             == "AKIDPROC"
         )
     (agent,) = written(ids, 1)

@@ -1,4 +1,4 @@
-"""The canary of `test_secrets` in all that sources of credentials read: no error of a client sings."""
+"""The secrets of `test_secrets` in every source of credentials: no error of a client shows one."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from smruntime_core.credentials import (
     WebIdentity,
     make_provider,
 )
-from smruntime_core.credentials._context import Token
-from smruntime_core.credentials._documents import json_object
+from smruntime_core.credentials._context import SecretToken
+from smruntime_core.credentials._documents import parse_json_object
 from smruntime_core.credentials._provider import CallableProvider, StaticProvider
 from smruntime_core.effects import Ask, FileContents, ProcessResult, RunProcess, WriteFile
 from smruntime_core.values._dates import format_rfc3339
 from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
-from .recordings import HOME, NOW, Exchange, Recorded, world
+from .recordings import HOME, NOW, Exchange, Recorded, make_context
 from .test_secrets import CANARY, assert_silent, raised
 
 KEYS = Credentials("AKID", f"{CANARY}/secret", f"{CANARY}/token")
@@ -60,7 +60,10 @@ DOCUMENT = {
     "Expiration": "2099-01-31T00:00:00Z",
     "Version": 1,
 }
-XML = f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKey><SessionToken>{CANARY}</SessionToken>"
+XML = (
+    f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKey>"
+    f"<SessionToken>{CANARY}</SessionToken>"
+)
 SSO = Sso(start_url="u", region="eu-west-1", account_id="1", role_name="r", session="s")
 SSO_FILE = f"{HOME}/.aws/sso/cache/{hashlib.sha1(b's').hexdigest()}.json"  # noqa: S324 - how the file is named
 LOGIN_FILE = f"{HOME}/.aws/login/cache/{hashlib.sha256(b'arn').hexdigest()}.json"
@@ -141,7 +144,8 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         {},
         Recorded(
             {
-                f"{HOME}/.aws/credentials": f"[default]\naws_access_key_id = A\naws_secret_access_key = {CANARY}\n {CANARY}\n"
+                f"{HOME}/.aws/credentials": "[default]\naws_access_key_id = A\n"
+                f"aws_secret_access_key = {CANARY}\n {CANARY}\n"
             }
         ),
     ),
@@ -155,7 +159,7 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         {},
         Recorded({f"{HOME}/.aws/credentials": f"[default]\n{CANARY}\n"}),
     ),
-    "a role, and nobody answers": (ROLE, REGION, Recorded()),
+    "a role, and no answer": (ROLE, REGION, Recorded()),
     "a role, and a refusal": (
         ROLE,
         REGION,
@@ -176,7 +180,7 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     ),
     "a role, and no XML": (ROLE, REGION, Recorded({}, [answering(f"<!x>{XML}")])),
     "no region": (ROLE, {}, Recorded()),
-    "a web identity, and nobody answers": (WEB, REGION, Recorded(TOKENS)),
+    "a web identity, and no answer": (WEB, REGION, Recorded(TOKENS)),
     "a web identity, and a refusal": (
         WEB,
         REGION,
@@ -188,7 +192,7 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         Recorded({"/token": f"{CANARY}\n{CANARY}"}),
     ),
     "a web identity without a region": (WEB, {}, Recorded(TOKENS)),
-    "a container, and nobody answers": (Container(), ECS, Recorded()),
+    "a container, and no answer": (Container(), ECS, Recorded()),
     "a container's bad token": (
         Container(),
         {**ECS, "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{CANARY}\n"},
@@ -234,11 +238,11 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         printing(json.dumps({**DOCUMENT, "Version": 2}).encode()),
     ),
     "a command with an open quote": (Process(f"p '{CANARY}"), {}, Recorded()),
-    "sso, and nobody answers": (SSO, {}, Recorded(sso_file(3600))),
-    "sso that must be renewed, and nobody answers": (SSO, {}, Recorded(sso_file(-1))),
-    "sso that cannot be renewed": (SSO, {}, Recorded(sso_file(-1, clientId=None))),
+    "sso, and no answer": (SSO, {}, Recorded(sso_file(3600))),
+    "sso that must be refreshed, and no answer": (SSO, {}, Recorded(sso_file(-1))),
+    "sso that cannot be refreshed": (SSO, {}, Recorded(sso_file(-1, clientId=None))),
     "sso with a bad token": (SSO, {}, Recorded(sso_file(3600, accessToken=f"{CANARY}\n"))),
-    "sso, and half a renewal": (
+    "sso, and half a refresh": (
         SSO,
         {},
         Recorded(
@@ -276,20 +280,20 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_source_that_fails(name: str) -> None:
+def test_failing_source_shows_no_secret(name: str) -> None:
     provider, environ, io = CASES[name]
-    assert_silent(raised(boundary(lambda: run(provider.provide(world(environ)), io))))
+    assert_silent(raised(boundary(lambda: run(provider.provide(make_context(environ)), io))))
 
 
-def test_a_login_that_nobody_renews() -> None:
+def test_login_without_an_answer_shows_no_secret() -> None:
     from .test_credentials_login import KEY, pem
 
     io = Recorded(login_file(dpopKey=pem(KEY)))
-    assert_silent(raised(boundary(lambda: run(Login("arn").provide(world(REGION)), io))))
+    assert_silent(raised(boundary(lambda: run(Login("arn").provide(make_context(REGION)), io))))
 
 
 @pytest.mark.parametrize("perform", PERFORMERS)
-def test_a_client_whose_environment_is_bad(
+def test_client_with_a_bad_environment_shows_no_secret(
     perform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
@@ -307,8 +311,8 @@ def test_a_client_whose_environment_is_bad(
 
 
 THINGS: dict[str, Callable[[], object]] = {
-    "a world": lambda: world({"A": CANARY}),
-    "its environment": lambda: world({"A": CANARY}).environ,
+    "a context": lambda: make_context({"A": CANARY}),
+    "its environment": lambda: make_context({"A": CANARY}).environ,
     "a role": lambda: ROLE,
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),
@@ -316,15 +320,15 @@ THINGS: dict[str, Callable[[], object]] = {
     "a file": lambda: FileContents(CANARY.encode()),
     "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
-    "a token": lambda: Token(CANARY, "here"),
-    "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
+    "a token": lambda: SecretToken(CANARY, "here"),
+    "a document": lambda: parse_json_object(json.dumps({"a": CANARY}).encode(), "here"),
     "given keys": lambda: StaticProvider(KEYS),
     "a question": lambda: Ask(len, (KEYS,)),
 }
 
 
 @pytest.mark.parametrize("name", THINGS)
-def test_nothing_shows_what_it_holds(name: str) -> None:
+def test_repr_and_str_show_no_secret(name: str) -> None:
     thing = THINGS[name]()
     assert CANARY not in repr(thing)
     assert CANARY not in f"{thing} {[thing]}"
@@ -333,12 +337,12 @@ def test_nothing_shows_what_it_holds(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["its environment", "what it left", "a token", "a document", "a file", "the files"]
 )
-def test_nothing_that_was_read_is_pickled(name: str) -> None:
+def test_objects_that_were_read_cannot_be_pickled(name: str) -> None:
     with pytest.raises(TypeError, match="may hold secrets and is not pickled"):
         pickle.dumps(THINGS[name]())
 
 
 @pytest.mark.parametrize("thing", [ROLE, StaticProvider(KEYS)])
-def test_credentials_are_not_pickled_inside_of_a_provider(thing: object) -> None:
+def test_provider_that_holds_credentials_cannot_be_pickled(thing: object) -> None:
     with pytest.raises(TypeError, match="credentials are not pickled"):
         pickle.dumps(thing)

@@ -1,4 +1,4 @@
-"""Single sign-on: the token in its file, renewed or not; botocore reads the same files and asks the same server."""
+"""Single sign-on: the cached token; botocore reads the same files and asks the same server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from smruntime_core.credentials import DefaultChain, ProviderContext, Sso
 from smruntime_core.testing import FrozenClock
 from smruntime_core.values._dates import format_rfc3339
 
-from .recordings import HOME, NOW, Exchange, Recorded, on_sockets, refused, world
+from .recordings import HOME, NOW, Exchange, Recorded, make_context, on_sockets, refused
 from .servers import scripted
 
 KEYS = {
@@ -78,23 +78,23 @@ def renewable(left: float, registered: float = 1e6, **more: object) -> str:
     return token(left, refreshToken="r1", **registration, **more)
 
 
-def with_token(word: str) -> Exchange:
-    return ROLE._replace(headers={"x-amz-sso_bearer_token": word})
+def with_token(token_value: str) -> Exchange:
+    return ROLE._replace(headers={"x-amz-sso_bearer_token": token_value})
 
 
-def test_a_token_that_lasts_is_used() -> None:
+def test_valid_token_is_used() -> None:
     for source, name in ((signed_in(), "corp"), (signed_in(None), "https://corp/start")):
         io = Recorded({path_of(name): token(3600)}, [with_token("old")])
-        assert run(source.provide(world()), io) == FOUND
+        assert run(source.provide(make_context()), io) == FOUND
 
 
 @pytest.mark.parametrize("left", [200, 0, -1e5])
-def test_a_token_that_does_not_is_renewed_and_kept_for_others(left: float) -> None:
+def test_expiring_token_is_refreshed_and_written_to_its_file(left: float) -> None:
     io = Recorded(
         {path_of("corp"): renewable(left, other="kept")},
         [Exchange("POST", TOKEN_URL, RENEWED), with_token("new")],
     )
-    assert run(signed_in().provide(world()), io) == FOUND
+    assert run(signed_in().provide(make_context()), io) == FOUND
     asked = json.loads(bytes(io.sent[0].request.body))
     assert asked == {
         "clientId": "c",
@@ -120,12 +120,12 @@ def test_a_token_that_does_not_is_renewed_and_kept_for_others(left: float) -> No
         Response(200, (), b"hush"),
     ],
 )
-def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> None:
+def test_failed_refresh_is_an_error_only_after_expiry(answer: Response) -> None:
     renewing = Exchange("POST", TOKEN_URL, answer)
     io = Recorded({path_of("corp"): renewable(200)}, [renewing, with_token("old")])
-    assert run(signed_in().provide(world()), io) == FOUND
+    assert run(signed_in().provide(make_context()), io) == FOUND
     error = refused(
-        signed_in().provide(world()), Recorded({path_of("corp"): renewable(-1)}, [renewing])
+        signed_in().provide(make_context()), Recorded({path_of("corp"): renewable(-1)}, [renewing])
     )
     assert "aws sso login --sso-session corp" in str(error)
     assert "hush" not in str(error)
@@ -144,9 +144,11 @@ def test_a_renewal_that_fails_matters_only_when_it_must(answer: Response) -> Non
         ("corp", token(3600).replace("old", "hush\\r\\nx: y"), "accessToken"),
     ],
 )
-def test_files_that_do_not_help(session: str | None, text: str | None, says: str) -> None:
+def test_unusable_file_is_refused_without_quoting_it(
+    session: str | None, text: str | None, says: str
+) -> None:
     files = {} if text is None else {path_of(session or "https://corp/start"): text}
-    error = refused(signed_in(session).provide(world()), Recorded(files))
+    error = refused(signed_in(session).provide(make_context()), Recorded(files))
     assert says in str(error)
     assert "hush" not in str(error)
 
@@ -181,9 +183,11 @@ def test_files_that_do_not_help(session: str | None, text: str | None, says: str
         ),
     ],
 )
-def test_answers_that_hold_no_keys(answer: Response, says: str) -> None:
+def test_answer_without_credentials_is_refused_without_quoting_it(
+    answer: Response, says: str
+) -> None:
     error = refused(
-        signed_in().provide(world()),
+        signed_in().provide(make_context()),
         Recorded({path_of("corp"): token(3600)}, [ROLE._replace(response=answer)]),
     )
     assert says in str(error)
@@ -191,16 +195,16 @@ def test_answers_that_hold_no_keys(answer: Response, says: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [10**400, 10**15, -5, 1.5, True, "60"])
-def test_renewals_that_last_no_time(seconds: object) -> None:
+def test_refresh_with_an_invalid_lifetime_is_refused(seconds: object) -> None:
     answer = Response(200, (), json.dumps({"accessToken": "hush", "expiresIn": seconds}).encode())
     io = Recorded({path_of("corp"): renewable(-1)}, [Exchange("POST", TOKEN_URL, answer)])
-    error = refused(signed_in().provide(world()), io)
+    error = refused(signed_in().provide(make_context()), io)
     assert "expiresIn" in str(error)
     assert "hush" not in str(error)
 
 
-def test_a_profile_without_a_role_stands_for_a_token_only() -> None:
-    assert "sso_account_id" in str(refused(Sso(start_url="u", region="r").provide(world())))
+def test_profile_without_a_role_has_no_credentials() -> None:
+    assert "sso_account_id" in str(refused(Sso(start_url="u", region="r").provide(make_context())))
 
 
 # ── botocore, over the same files and the same server ──
@@ -223,8 +227,8 @@ def answer(body: bytes) -> bytes:
     )
 
 
-def test_botocore_goes_the_same_way(tmp_path: Path) -> None:
-    """The token is about to expire: each renews it, asks for the role's keys, and leaves a file that the other one can read."""
+def test_botocore_sends_and_stores_the_same(tmp_path: Path) -> None:
+    """Both refresh the expiring token, and write a file that the other can read."""
     cache = tmp_path / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
     (tmp_path / ".aws" / "config").write_text(CONFIG)
@@ -237,11 +241,11 @@ def test_botocore_goes_the_same_way(tmp_path: Path) -> None:
     asked: list[list[bytes]] = []
     kept: list[dict[str, Any]] = []
     found: list[Credentials] = []
-    for who in ("they", "we"):
+    for library in ("botocore", "ours"):
         file.write_text(json.dumps(written))
         with scripted(answer(RENEWED.body), answer(ROLE.response.body)) as server:
             environ = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": server.url}
-            if who == "they":
+            if library == "botocore":
                 directory = mock.patch.multiple(
                     botocore.credentials.SSOProvider, _SSO_TOKEN_CACHE_DIR=str(cache)
                 )
@@ -273,7 +277,9 @@ def test_botocore_goes_the_same_way(tmp_path: Path) -> None:
     first_lines = [
         [sorted(re.split(rb"[?& ]", request.splitlines()[0])) for request in one] for one in asked
     ]
-    assert first_lines[0] == first_lines[1], "but for the order of the query"
+    assert first_lines[0] == first_lines[1], (
+        "the requests differ by more than the order of the query"
+    )
     assert json.loads(theirs_asked[0].partition(b"\r\n\r\n")[2]) == json.loads(
         ours_asked[0].partition(b"\r\n\r\n")[2]
     )

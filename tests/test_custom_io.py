@@ -187,22 +187,22 @@ def test_copy_with_other_options_shares_the_custom_io() -> None:
     [
         (
             object(),
-            lambda client: client.invoke_endpoint(**MEMBERS),
+            Client.invoke_endpoint,
             r"object has no method send\(\), which is needed for every call",
         ),
         (
             HttpClientIO(),
-            lambda client: client.invoke_endpoint_with_response_stream(**MEMBERS),
+            Client.invoke_endpoint_with_response_stream,
             r"HttpClientIO has no method open\(\), which is needed for a streamed",
         ),
     ],
 )
 def test_missing_method_is_named_with_the_feature(
-    io: object, call: Callable[[Client], object], missing: str
+    io: object, call: Callable[..., object], missing: str
 ) -> None:
     client = Client(io=io, **settings("http://127.0.0.1:9"))
     with pytest.raises(TypeError, match=f"{missing}.*smruntime_core.effects"):
-        call(client)
+        call(client, **MEMBERS)
 
 
 def test_missing_method_of_an_async_io_is_named_with_the_feature() -> None:

@@ -1,4 +1,4 @@
-"""Parsing: outputs, the six modelled errors, every form of an error code, and bytes that nobody should have sent."""
+"""Parsing: outputs, the modelled errors, every form of an error code, and hostile bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def error_of(status: int = 400, body: bytes = b"", **headers: str) -> ServiceErr
     return caught.value
 
 
-def test_an_output() -> None:
+def test_output_has_the_members_of_the_response() -> None:
     headers = (
         ("content-TYPE", "text/csv"),
         ("X-Amzn-Invoked-Production-Variant", "blue"),
@@ -71,14 +71,14 @@ def test_an_output() -> None:
     assert "caf" not in repr(output) and "0.5" not in repr(output)
 
 
-def test_a_truncated_success_is_an_error_that_knows_its_request_id() -> None:
+def test_truncated_success_raises_error_with_its_request_id() -> None:
     with pytest.raises(ResponseError) as caught:
         OPERATION.parse(Response(200, (("x-amzn-requestid", "r"),), b"0.", truncated=True))
     assert caught.value.metadata.request_id == "r"
 
 
 @pytest.mark.parametrize("kind", InvokeEndpoint.errors, ids=lambda kind: str(kind.default_code))
-def test_modelled_errors(kind: type[ServiceError]) -> None:
+def test_error_code_selects_the_modelled_class(kind: type[ServiceError]) -> None:
     body = json.dumps(
         {
             "Message": "no",
@@ -106,7 +106,7 @@ def test_modelled_errors(kind: type[ServiceError]) -> None:
         )
 
 
-def test_members_of_another_type_are_left_out() -> None:
+def test_error_members_of_another_type_are_none() -> None:
     error = error_of(
         424,
         b'{"OriginalStatusCode": "500", "OriginalMessage": 1, "Message": []}',
@@ -134,7 +134,7 @@ CODES = (
 
 @pytest.mark.parametrize("text", CODES)
 @pytest.mark.parametrize("place", ["x-amzn-errortype", "__type", "code", "Code"])
-def test_forms_of_a_code(place: str, text: str) -> None:
+def test_error_code_is_found_in_every_form(place: str, text: str) -> None:
     named = place.startswith("x-")
     error = (
         error_of(400, b"", **{place: text})
@@ -145,7 +145,7 @@ def test_forms_of_a_code(place: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", ":", "#", "a#", ":ValidationError", "a#:x"])
-def test_codes_that_say_nothing(text: str) -> None:
+def test_empty_error_code_falls_back_to_the_status(text: str) -> None:
     assert error_of(418, x_amzn_errortype=text).code == "418"
     assert (
         error_of(418, json.dumps({"code": "Other"}).encode(), x_amzn_errortype=text).code == "Other"
@@ -157,16 +157,28 @@ def test_codes_that_say_nothing(text: str) -> None:
 
 
 HOSTILE = {
-    "list": b'[{"code": "x"}]', "string": b'"code"', "number": b"1e999", "null": b"null", "deep": b"[" * 100_000, "NaN": b"NaN",
-    "deep object": b'{"a":' * 100_000, "many digits": b'{"code": ' + b"9" * 10_000 + b"}", "not UTF-8": b'{"code": "\xff\xfe"}',
-    "gzip": gzip.compress(b'{"code": "x"}'), "BOM": b"\xef\xbb\xbf{}", "HTML": b"<html>502 Bad Gateway</html>", "empty": b"",
-    "NULs": bytes(9), "cut": b'{"code": "x', "UTF-16 BOM": b"\xff\xfe",
+    "list": b'[{"code": "x"}]',
+    "string": b'"code"',
+    "number": b"1e999",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "NaN": b"NaN",
+    "deep object": b'{"a":' * 100_000,
+    "many digits": b'{"code": ' + b"9" * 10_000 + b"}",
+    "not UTF-8": b'{"code": "\xff\xfe"}',
+    "gzip": gzip.compress(b'{"code": "x"}'),
+    "BOM": b"\xef\xbb\xbf{}",
+    "HTML": b"<html>502 Bad Gateway</html>",
+    "empty": b"",
+    "NULs": bytes(9),
+    "cut": b'{"code": "x',
+    "UTF-16 BOM": b"\xff\xfe",
     "wrong types": b'{"__type": [], "code": {}, "Code": 1, "message": 2}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_bodies(body: bytes) -> None:
+def test_hostile_body_becomes_a_service_error(body: bytes) -> None:
     error = error_of(502, body)
     assert type(error) is ServiceError
     assert (error.code, error.status, error.message, error.body) == ("502", 502, "", body)
@@ -198,7 +210,7 @@ any_text = st.text(
     body=st.binary(max_size=60) | documents.map(lambda document: json.dumps(document).encode()),
     truncated=st.booleans(),
 )
-def test_any_response_gives_an_output_or_our_error(
+def test_any_response_gives_an_output_or_service_error(
     status: int, headers: list[tuple[str, str]], body: bytes, truncated: bool
 ) -> None:
     try:
@@ -227,22 +239,34 @@ def vector_cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", vector_cases())
-def test_vectors(case: Any) -> None:
+def test_responses_decode_like_the_published_vectors(case: Any) -> None:
     error = error_of(case["code"], case.get("body", "").encode(), **case.get("headers", {}))
     assert (error.code, error.status) == (case["target"], case["code"])
     params = case.get("params", {})
     assert error.message == params.get("Message", params.get("message", ""))
 
 
+SERVICE_ERRORS: list[type[ServiceError]] = [ServiceError, *InvokeEndpoint.errors]
 ERRORS = (
-    SmRuntimeError("a"), ConstructionError("member", "rule", "found"), CredentialsError("none"), ResponseError("cut"),
-    DispatchFailure("no\n", kind="reset", phase="head", delivery="maybe_sent", reused=True, bytes_sent=3, status=200),
-    *(kind("message\x1b\ud800", status=499, body=b"b") for kind in (ServiceError, *InvokeEndpoint.errors)),
-)  # fmt: skip
+    SmRuntimeError("a"),
+    ConstructionError("member", "rule", "found"),
+    CredentialsError("none"),
+    ResponseError("cut"),
+    DispatchFailure(
+        "no\n",
+        kind="reset",
+        phase="head",
+        delivery="maybe_sent",
+        reused=True,
+        bytes_sent=3,
+        status=200,
+    ),
+    *(kind("message\x1b\ud800", status=499, body=b"b") for kind in SERVICE_ERRORS),
+)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeError) -> None:
+def test_error_is_one_printable_line_and_survives_pickling(error: SmRuntimeError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.args, vars(again), str(again)) == (
         type(error),
@@ -253,10 +277,11 @@ def test_errors_are_one_printable_line_and_survive_pickling(error: SmRuntimeErro
     assert str(error).isprintable()
 
 
-def test_a_session_token_that_the_service_quotes_is_blotted_out() -> None:
+def test_quoted_session_token_is_redacted() -> None:
     body = json.dumps(
         {
-            "message": "The Canonical String should have been\n'POST\nx-amz-security-token:hush/+=\n\nhost'"
+            "message": "The Canonical String should have been\n"
+            "'POST\nx-amz-security-token:hush/+=\n\nhost'"
         }
     ).encode()
     error = error_of(403, body, **{"x-amzn-errortype": "SignatureDoesNotMatch"})

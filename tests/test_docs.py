@@ -1,4 +1,4 @@
-"""Every example in a docstring of the core is true, and every module is on the map in CONTRIBUTING.md."""
+"""Examples in docstrings are true, and CONTRIBUTING.md's map names every module."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_doctests(name: str) -> None:
+def test_doctests_pass(name: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
 
 
-def test_there_are_doctests() -> None:
+def test_doctests_are_found() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     assert (
         sum(

@@ -1,4 +1,4 @@
-"""Requests as the protocol's own cases want them: blobs as bodies, headers beside them, a service under a path."""
+"""Requests equal the protocol's own cases: bodies, header fields, endpoints with a path."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def members(case: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("case", cases("httpRequestTests"))
-def test_request_vectors(case: Any) -> None:
+def test_requests_equal_the_published_vectors(case: Any) -> None:
     kind = type(
         case["target"],
         (Blob,),
@@ -80,7 +80,7 @@ def test_request_vectors(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", cases("httpResponseTests"))
-def test_response_vectors(case: Any) -> None:
+def test_responses_equal_the_published_vectors(case: Any) -> None:
     output = Blob().parse(
         Response(case["code"], tuple(case.get("headers", {}).items()), case["body"].encode())
     )
@@ -88,7 +88,7 @@ def test_response_vectors(case: Any) -> None:
     assert output == Answer(body=expected.pop("body", b""), **expected)
 
 
-def test_a_service_under_a_path() -> None:
+def test_endpoint_path_precedes_the_operation_path() -> None:
     kind = type(
         "HostWithPath",
         (Blob,),

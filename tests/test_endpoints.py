@@ -1,4 +1,4 @@
-"""Where calls go: botocore's own resolver and the shared vectors as witnesses."""
+"""Where calls go: compared with botocore's resolver and the shared vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def regions() -> list[str]:
 
 
 @pytest.mark.parametrize(("fips", "dualstack"), list(itertools.product((False, True), repeat=2)))
-def test_same_as_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
+def test_host_is_the_one_of_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
     provider = pytest.importorskip("botocore.endpoint_provider")
     loader = pytest.importorskip("botocore.loaders").create_loader()
     rules = loader.load_service_model("sagemaker-runtime", "endpoint-rule-set-1")
@@ -48,7 +48,7 @@ def vector_cases() -> list[Any]:
         return [
             pytest.param(
                 None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
             )
         ]
     return [
@@ -58,7 +58,7 @@ def vector_cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", vector_cases())
-def test_vectors(case: Any) -> None:
+def test_url_is_the_one_of_the_shared_vectors(case: Any) -> None:
     params, expected = case.get("params", {}), case["expect"].get("endpoint")
     if expected is None and "Endpoint" not in params and "Region" in params:
         pytest.skip(
@@ -78,7 +78,7 @@ def test_vectors(case: Any) -> None:
         assert Config(endpoint_url=params.get("Endpoint"), **options).url == expected["url"]
 
 
-def test_a_url_of_ones_own() -> None:
+def test_custom_url_keeps_its_path_and_the_scope_of_the_region() -> None:
     config = Config(region="eu-west-1", endpoint_url="http://[::1]:8080/base/")
     assert config.url == "http://[::1]:8080/base"
     assert config.scope == Scope("eu-west-1", "sagemaker")
@@ -92,6 +92,6 @@ def test_a_url_of_ones_own() -> None:
     "region",
     ["", "eu west", "eu-west-1/x", "a.b", "-a", "a-", "é", "a\n", "x" * 64, None, "eu-west-1@evil"],
 )
-def test_refused_regions(region: Any) -> None:
+def test_region_that_is_no_host_label_is_refused(region: Any) -> None:
     with pytest.raises(ConstructionError, match="region"):
         Config(region=region)

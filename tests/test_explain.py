@@ -1,4 +1,4 @@
-"""What `explain` finds: each thing that can be changed between signing and verifying is named, and nothing else."""
+"""`explain` names each thing that was changed between signing and verifying, and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SENT = REQUEST.replace(headers=REQUEST.headers + SIGNED.headers)
 
 
 def quoted(arrived: Request) -> str:
-    """What a server that received `arrived` says."""
+    """Return what a server that received `arrived` answers."""
     with pytest.raises(ServiceError) as refused:
         verify(arrived, {"AKID": KEYS}, SCOPE, now=NOW)
     return refused.value.message_raw
@@ -52,7 +52,7 @@ CHANGES = [
 @pytest.mark.parametrize(
     ("arrived", "part", "hint"), CHANGES, ids=[f"{part}: {hint}" for _, part, hint in CHANGES]
 )
-def test_what_was_changed_is_named(arrived: Request, part: str, hint: str) -> None:
+def test_changed_part_is_named_with_a_hint(arrived: Request, part: str, hint: str) -> None:
     said = quoted(arrived)
     for text in (said, json.dumps(said)[1:-1]):
         found = explain(SIGNED, text).differences
@@ -61,8 +61,8 @@ def test_what_was_changed_is_named(arrived: Request, part: str, hint: str) -> No
         assert part in str(explain(SIGNED, text))
 
 
-def test_another_signature() -> None:
-    """Both of its texts are compared: what is in one of them only is found too."""
+def test_two_signatures_are_compared() -> None:
+    """Both texts are compared, so a part that is in one of them only is found too."""
     theirs = sign(REQUEST.replace(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
     assert [each.part for each in explain(SIGNED, theirs).differences] == ["method", "scope"]
     assert explain(SIGNED, SIGNED).compared
@@ -74,13 +74,13 @@ def test_another_signature() -> None:
 @pytest.mark.parametrize(
     "part", ["The Canonical String for this request should have been 'x ", "<StringToSign>"]
 )
-def test_what_a_server_says_costs_what_reading_it_costs(part: str) -> None:
-    """This took hours when what it has many beginnings of was looked for from each of them."""
+def test_quotes_are_found_in_linear_time(part: str) -> None:
+    """Searching from each of many beginnings of a quote would take hours."""
     assert not explain(SIGNED, part * 40_000).compared
     assert explain(SIGNED, f"POST\n/\n{'a=1&' * 40_000}\n\n\n").differences
 
 
-def test_the_token_is_not_shown() -> None:
+def test_session_token_is_not_shown() -> None:
     theirs = sign(REQUEST, KEYS.replace(session_token="hush-other"), SCOPE, now=NOW)
     found = explain(SIGNED, theirs.canonical_request)
     assert [each.part for each in found.differences] == ["header x-amz-security-token"]
@@ -92,7 +92,7 @@ def test_the_token_is_not_shown() -> None:
     assert "hush" not in str(explain(url, other.canonical_request))
 
 
-def test_s3_quotes_in_xml() -> None:
+def test_quotes_in_s3s_xml_are_read() -> None:
     def xml(text: str) -> str:
         return text.replace("&", "&amp;")
 
@@ -105,7 +105,7 @@ def test_s3_quotes_in_xml() -> None:
     assert found["scope"].theirs == "20231114/us-east-1/s3/aws4_request"
 
 
-def test_dialects_are_told_apart() -> None:
+def test_hint_names_the_right_dialect() -> None:
     dotted = REQUEST.replace(url="https://h/a//b/../c%20")
     ours, theirs = (
         sign(dotted, KEYS, SCOPE, now=NOW, dialect=dialect)
@@ -120,7 +120,7 @@ def test_dialects_are_told_apart() -> None:
     assert "dialect=S3" in explain(twice, once.canonical_request).differences[0].hint
 
 
-def test_a_string_to_sign_alone_says_that_the_canonical_requests_differ() -> None:
+def test_string_to_sign_alone_shows_that_canonical_requests_differ() -> None:
     other = sign(REQUEST.replace(body=b""), KEYS, SCOPE, now=NOW + 1)
     assert [each.part for each in explain(SIGNED, other.string_to_sign).differences] == [
         "time",
@@ -133,7 +133,7 @@ def test_a_string_to_sign_alone_says_that_the_canonical_requests_differ() -> Non
     )
 
 
-def test_where_nothing_differs_the_key_does() -> None:
+def test_equal_texts_mean_that_the_keys_differ() -> None:
     wrong = sign(REQUEST, KEYS.replace(secret_access_key="other"), SCOPE, now=NOW)
     said = quoted(REQUEST.replace(headers=REQUEST.headers + wrong.headers))
     made = explain(wrong, said)
@@ -144,8 +144,8 @@ def test_where_nothing_differs_the_key_does() -> None:
 @pytest.mark.parametrize(
     "text", ["", "no", "\n", "GET\n", "AWS4", "<CanonicalRequest>", "'\n'", "GET\n/", "\ud800\n"]
 )
-def test_what_quotes_nothing_is_not_compared(text: str) -> None:
+def test_text_without_quotes_is_not_compared(text: str) -> None:
     made = explain(SIGNED, text)
     assert (made.differences, made.compared) == ((), False)
     assert hash_payload(b"1,2,3") in str(made)
-    assert "Nothing differs" not in str(made)
+    assert "The texts are equal" not in str(made)

@@ -1,4 +1,4 @@
-"""The exchange: every case whole, byte by byte, in threes and with something after it; any cutting gives the same verdict."""
+"""The exchange: each case whole, byte by byte, in pairs of pieces and with bytes after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, DispatchFailure, Request
@@ -27,7 +27,8 @@ GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
     "chunks": (
         OK
-        + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
+        + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        + b'A;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
         200,
         b"abc0123456789",
     ),
@@ -69,7 +70,7 @@ def vectors() -> list[Any]:
 
 
 @pytest.mark.parametrize("case", vectors())
-def test_vectors(case: Any) -> None:
+def test_published_vectors_are_accepted_or_refused_as_they_say(case: Any) -> None:
     raw = bytes.fromhex(case["raw_hex"])
     verdict = whole(raw)
     for step in (1, 3):
@@ -84,7 +85,7 @@ def test_vectors(case: Any) -> None:
 
 
 def whole(raw: bytes, step: int = 0) -> str | tuple[int, bytes, bool]:
-    """The kind of failure, or status, body and whether the connection may serve again."""
+    """Return the kind of failure, or status, body and whether the connection can be reused."""
     made = Exchange(REQUEST)
     while (data := made.data_to_send()) is not None:
         made.sent(len(data))
@@ -195,7 +196,7 @@ def every(step: int, raw: bytes) -> list[int]:
 
 @pytest.mark.parametrize("engine", ["native", "h11"])
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name: str, engine: str) -> None:
+def test_valid_response_is_read(name: str, engine: str) -> None:
     raw, status, body = GOOD[name]
     for step in (len(raw) + 1, 1, 3):
         made = exchange(raw, every(step, raw), engine)
@@ -208,7 +209,7 @@ def test_good(name: str, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["native", "h11"])
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name: str, engine: str) -> None:
+def test_invalid_response_is_refused(name: str, engine: str) -> None:
     raw, kind = BAD[name]
     whole = verdict(raw, [], engine)
     assert whole[0] == kind, whole
@@ -224,18 +225,18 @@ ALL = [
 
 
 @given(st.sampled_from(ALL), st.data())
-def test_any_cutting_gives_the_same(raw: bytes, data: st.DataObject) -> None:
+def test_splitting_the_bytes_differently_changes_nothing(raw: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
     assert verdict(raw, cuts, "native")[0] == verdict(raw, [], "native")[0]
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_raise_only_our_error(raw: bytes, prefixed: bool) -> None:
+def test_any_bytes_raise_only_dispatch_failure(raw: bytes, prefixed: bool) -> None:
     verdict((CHUNKED if prefixed else b"HTTP/1.1 2") + raw, [], "native")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50)), st.data())
-def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
+def test_chunked_body_is_read_back(pieces: list[bytes], data: st.DataObject) -> None:
     raw = (
         CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
     )
@@ -244,7 +245,7 @@ def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
         assert exchange(raw, cuts, engine).response().body == b"".join(pieces)
 
 
-def test_close_delimited() -> None:
+def test_body_without_length_ends_with_the_connection() -> None:
     made = exchange(OK + b"\r\nabc", [20])
     assert made.response().body == b"abc"
     assert not made.reusable()
@@ -253,14 +254,14 @@ def test_close_delimited() -> None:
 @pytest.mark.parametrize(
     "value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"]
 )
-def test_who_says_close_is_not_asked_again(value: str) -> None:
+def test_connection_close_prevents_reuse(value: str) -> None:
     made = exchange(OK + f"Connection: {value}\r\nContent-Length: 0\r\n\r\n".encode(), [])
     assert made.done
     assert not made.reusable()
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, status: int) -> None:
+def test_length_of_a_bodiless_response_is_not_too_large(method: str, status: int) -> None:
     made = Exchange(Request(method, "http://h/"))
     made.max_body = 3
     made.receive_data(b"HTTP/1.1 %d X\r\nContent-Length: 1000\r\n\r\n" % status)
@@ -268,7 +269,7 @@ def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, s
     assert made.response().body == b""
 
 
-def test_error_body_may_be_cut() -> None:
+def test_incomplete_body_of_an_error_is_kept() -> None:
     made = exchange(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nabc", [])
     assert made.response().truncated
     assert made.response().body == b"abc"
@@ -283,7 +284,7 @@ def test_early_answer_leaves_the_connection_unusable() -> None:
     assert not made.reusable()
 
 
-def test_delivery_follows_what_was_sent() -> None:
+def test_failure_reports_delivery_by_the_bytes_sent() -> None:
     made = Exchange(REQUEST)
     assert made.failure("timeout", "x").delivery == "not_sent"
     made.sent(1)
@@ -292,7 +293,7 @@ def test_delivery_follows_what_was_sent() -> None:
     assert made.failure("timeout", "x").delivery == "answered"
 
 
-def test_small_request_is_one_piece_and_a_large_body_is_not_copied() -> None:
+def test_small_request_is_one_buffer_and_large_body_is_not_copied() -> None:
     assert len(write(REQUEST)[1]) == 1
     body = bytes(MAX_SINGLE_WRITE + 1)
     _, (_, sent) = write(Request("POST", "http://h/", (), body))
@@ -303,7 +304,7 @@ TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=4
 
 
 @given(TEXT, st.binary(max_size=99))
-def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> None:
+def test_written_headers_are_read_back(value: str, body: bytes) -> None:
     _, (piece,) = write(Request("PUT", "https://host/a%20b", (("X-It", value),), body))
     raw = bytes(piece)
     server = h11.Connection(h11.SERVER)
@@ -319,7 +320,7 @@ def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> Non
 @pytest.mark.parametrize(
     "value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"]
 )
-def test_what_http_cannot_carry_is_refused(value: str) -> None:
+def test_request_that_http_cannot_carry_is_refused(value: str) -> None:
     for request in (
         Request("POST", "http://h/", (("A", value),)),
         Request("POST", "http://h/", ((f"A{value}", "b"),)),
@@ -338,6 +339,7 @@ FIELD = st.tuples(
 )
 
 
+@example(method="POST", path="?", headers=[], body=b"")
 @given(
     method=st.just("POST") | ANY_TEXT,
     path=ANY_TEXT,
@@ -347,7 +349,7 @@ FIELD = st.tuples(
 def test_written_head_has_the_lines_of_the_request_and_no_other(
     method: str, path: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
-    """Whatever the texts are: it is refused, or split at its line ends it is what was asked for."""
+    """Any text is refused, or the head split at its line ends is what was asked for."""
     try:
         _, (piece,) = write(Request(method, f"http://h/{path}", tuple(headers), body))
     except ConstructionError:

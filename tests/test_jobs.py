@@ -6,6 +6,7 @@ import asyncio
 import json
 import pickle
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -336,7 +337,7 @@ def test_large_input_is_uploaded_and_invoked() -> None:
 
 
 def test_large_input_may_be_an_iterator_of_an_async_client() -> None:
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
         for number in range(3):
             await asyncio.sleep(0)
             yield b"%d\n" % number

@@ -1,10 +1,10 @@
-"""Every reader of bytes from outside takes steps in proportion to the bytes, whatever they are and however they are cut.
+"""Each reader of outside bytes takes steps in proportion to their number, however they are cut.
 
-Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice as
-many bytes may take at most 2.3 times the steps. What a C function does in one call cannot be
-counted so. For HTTP's chunks the bytes are counted that each operation is given; elsewhere 1 MB has
-to be read within a time that is ten times what it takes, and a tenth of what it took where a reader
-looked at its bytes again and again.
+Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice
+as many bytes may take at most 2.3 times the steps. The work inside a C function cannot be counted
+this way. So for HTTP's chunks the bytes that each operation receives are counted; elsewhere 1 MB
+must be read within ten times the usual time, which is a tenth of the time that a reader took when
+it looked at its bytes again and again.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ from smruntime_core.signing import (
 )
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
-from smruntime_local._connection import Connection as ServerConnection
-from smruntime_local._host import Host
-from smruntime_local._limits import ServerLimits
-from smruntime_local._service import Service
-from smruntime_local._slots import Slots
-from smruntime_local._streaming import Manner
+from smruntime_local.hosting._model_host import ModelHost
+from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.server._connection import ServerConnection
+from smruntime_local.server._limits import ServerLimits
+from smruntime_local.server._slots import ConnectionSlots
 from smruntime_transports.connect._proxies import Proxy, tunnel
 
 KEYS, HERE, NOW = Credentials("AKID", "secret"), Scope("us-east-1", "s3"), 1_800_000_000
@@ -95,7 +95,7 @@ def streamed_answer() -> ResponseParser:
 
 
 def exchanges(pieces: Iterable[bytes]) -> None:
-    """One exchange after the other, so that what is bounded in each can be as long as one likes."""
+    """Read one exchange after another, so that the input may exceed the limits of one."""
     exchange = None
     for piece in pieces:
         if exchange is None:
@@ -205,7 +205,7 @@ LOCAL_URL = "http://127.0.0.1:8080"
 
 
 class Peer:
-    """A socket that gives `pieces` and takes anything."""
+    """A socket that receives `pieces` and accepts anything to send."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -233,11 +233,18 @@ def proxy_answers(pieces: Iterable[bytes]) -> None:
 
 
 def local_endpoint(pieces: Iterable[bytes]) -> None:
-    host = Host({}, region="us-east-1", url=LOCAL_URL, manner=Manner(), sleep=lambda _: None)
-    service = Service(host, KEYS, Scope("us-east-1", "sagemaker"), url=LOCAL_URL, clock=lambda: NOW)
-    slots, connection = Slots(1), cast("Any", Peer(pieces))
-    assert slots.enter(connection, threading.current_thread())
-    ServerConnection(connection, "http", service, ServerLimits(max_body=2_000_000), slots).run()
+    host = ModelHost(
+        {},
+        region="us-east-1",
+        url=LOCAL_URL,
+        stream_behavior=StreamBehavior(),
+        sleep=lambda _: None,
+    )
+    scope = Scope("us-east-1", "sagemaker")
+    handler = RequestHandler(host, KEYS, scope, url=LOCAL_URL, clock=lambda: NOW)
+    slots, connection = ConnectionSlots(1), cast("Any", Peer(pieces))
+    assert slots.acquire(connection, threading.current_thread())
+    ServerConnection(connection, "http", handler, ServerLimits(max_body=2_000_000), slots).run()
 
 
 READERS: dict[str, Read] = {
@@ -261,7 +268,7 @@ READERS: dict[str, Read] = {
     "local endpoint": local_endpoint,
 }
 
-# ── the shapes: about so many bytes of each ──
+# ── the inputs: functions from a size in bytes to about as many bytes ──
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 POST = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: h\r\n"
@@ -273,12 +280,12 @@ def times(unit: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[int
 
 
 def blocks(size: int, block: Callable[[int], bytes], limit: int = 60_000) -> bytes:
-    """`block`s of at most `limit` bytes each, for what refuses longer ones."""
+    """Return blocks of at most `limit` bytes each, for readers that refuse longer ones."""
     return b"".join(block(min(limit, size - start)) for start in range(0, size, limit))
 
 
 def header_blocks(size: int) -> bytes:
-    """Header blocks that are never the one before."""
+    """Return frames whose header block differs from the one before."""
     return b"".join(
         encode(Message({"a": bytes(10), "n": number % 2 == 0})) for number in range(size // 40)
     )
@@ -454,12 +461,12 @@ def steps_of(reader: str, pieces: Iterable[bytes]) -> int:
     return steps.count
 
 
-def test_every_reader_has_shapes() -> None:
+def test_each_reader_has_inputs() -> None:
     assert {reader for reader, _ in SHAPES} == set(READERS)
 
 
 @pytest.mark.parametrize(("reader", "shape"), names)
-def test_twice_the_bytes_take_twice_the_steps(reader: str, shape: str) -> None:
+def test_steps_grow_linearly_with_the_input(reader: str, shape: str) -> None:
     make = SHAPES[reader, shape]
     READERS[reader]([make(100)])  # what is imported or compiled at first use
     small, large = (steps_of(reader, [make(size)]) for size in (12_000, 24_000))
@@ -470,7 +477,7 @@ def test_twice_the_bytes_take_twice_the_steps(reader: str, shape: str) -> None:
 
 
 @pytest.mark.parametrize(("reader", "shape"), names)
-def test_a_megabyte_is_read_in_seconds(reader: str, shape: str) -> None:
+def test_megabyte_is_read_within_the_time_limit(reader: str, shape: str) -> None:
     data = SHAPES[reader, shape](min(1_000_000, LIMITS.get(reader, 1_000_000)))
     began = time.process_time()
     READERS[reader]([data])
@@ -483,7 +490,7 @@ FIRST_SHAPES = {
 
 
 @pytest.mark.parametrize("reader", FIRST_SHAPES)
-def test_a_megabyte_is_read_byte_by_byte_in_seconds(reader: str) -> None:
+def test_megabyte_is_read_byte_by_byte_within_the_time_limit(reader: str) -> None:
     data = FIRST_SHAPES[reader](min(1_000_000, LIMITS.get(reader, 1_000_000)))
     began = time.process_time()
     READERS[reader](one_by_one(data))
@@ -491,8 +498,8 @@ def test_a_megabyte_is_read_byte_by_byte_in_seconds(reader: str) -> None:
 
 
 @pytest.mark.parametrize("value", [b" " * 8150, b"a " * 4075, b"a" * 4075 + b" " * 4075])
-def test_trailers_that_are_none_are_refused_at_once(value: bytes) -> None:
-    """Sixty take some milliseconds; it was a quarter of a second for each."""
+def test_invalid_trailers_are_refused_quickly(value: bytes) -> None:
+    """Sixty take some milliseconds; an earlier version took a quarter of a second for each."""
     verifier = chunk_verifier()
     began = time.process_time()
     verifier.receive_data(b"0\r\n" + b"x-0:%b\0\r\n" % value * 60 + b"\r\n")
@@ -502,7 +509,7 @@ def test_trailers_that_are_none_are_refused_at_once(value: bytes) -> None:
 
 
 class Counted(bytes):
-    """Bytes that count how many bytes each operation on them is given or gives."""
+    """Bytes that count the bytes that each operation on them reads or returns."""
 
     looked_at = 0
 
@@ -536,7 +543,7 @@ class Counted(bytes):
     "shape", ["one chunk", "chunks", "an extension", "extensions", "one trailer", "trailers"]
 )
 @pytest.mark.parametrize("step", [1, 7])
-def test_each_byte_of_chunks_and_trailers_is_looked_at_a_few_times(shape: str, step: int) -> None:
+def test_each_byte_of_chunks_and_trailers_is_read_at_most_five_times(shape: str, step: int) -> None:
     data = SHAPES["exchange", shape](50_000)
     Counted.looked_at = 0
     exchanges(

@@ -1,4 +1,4 @@
-"""Containers by URL behind the local endpoint: a server of this module plays the container, well or badly."""
+"""Containers behind a URL: a server of this module plays the container, healthy or faulty."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local.models._backend import Backend
-from smruntime_local.models._container import Refusal, TimedOut
+from smruntime_local.models._container import ContainerTimeout, Refusal
 from smruntime_transports.sockets import Client
 
 from .servers import scripted
 
 
 class Container(BaseHTTPRequestHandler):
-    """Does what the content type says."""
+    """A container that behaves as the content type of the request says."""
 
     protocol_version = "HTTP/1.1"
     paused = threading.Event()
@@ -103,7 +103,7 @@ def serve(url: str) -> smruntime_local.Endpoint:
     return smruntime_local.serve(backends={"mine": url})
 
 
-def test_a_container_sees_what_sagemaker_hands_on(container: str) -> None:
+def test_container_receives_the_headers_that_sagemaker_passes_on(container: str) -> None:
     with client_of(serve(container)) as client:
         answer = client.invoke_endpoint(
             endpoint_name="mine",
@@ -134,7 +134,7 @@ def test_a_container_sees_what_sagemaker_hands_on(container: str) -> None:
     assert answer.invoked_production_variant == "AllTraffic"
 
 
-def test_its_error_is_the_models(container: str) -> None:
+def test_error_of_the_container_is_a_model_error(container: str) -> None:
     with (
         client_of(serve(container)) as client,
         pytest.raises(ModelError, match="a teapot") as caught,
@@ -144,7 +144,7 @@ def test_its_error_is_the_models(container: str) -> None:
     assert str(caught.value.log_stream_arn).endswith("/mine")
 
 
-def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
+def test_streamed_parts_are_forwarded_as_they_arrive(container: str) -> None:
     Container.paused.clear()
     with (
         client_of(serve(container)) as client,
@@ -158,11 +158,11 @@ def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
         assert [event.data for event in events] == ["last"]
 
 
-def test_one_that_does_not_listen_is_warned_of_and_unavailable() -> None:
+def test_container_that_does_not_listen_causes_a_warning_and_503() -> None:
     with socket.socket() as taken:
         taken.bind(
             ("127.0.0.1", 0)
-        )  # bound and not listening: refuses, and nobody else gets the port
+        )  # bound and not listening: refuses, and no other process gets the port
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.warns(RuntimeWarning, match=r"mine at .* is not ready: it does not answer"):
             endpoint = serve(url)
@@ -182,25 +182,28 @@ CALL = InvokeEndpoint(endpoint_name="e", body=b"1")
         (b"nonsense\r\n\r\n", "nonsense"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf", "cut short"),
         (
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nhalf\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            b"4\r\nhalf\r\n",
             "IncompleteRead",
         ),
     ],
 )
-def test_one_that_breaks_off_is_told_from_one_that_ends(answer: bytes, error: str) -> None:
+def test_incomplete_response_of_the_container_is_refused(answer: bytes, error: str) -> None:
     with scripted(answer) as server, pytest.raises(Refusal, match=error) as caught:
-        list(Backend(server.url).answer(CALL).parts)
+        list(Backend(server.url).respond(CALL).parts)
     assert caught.value.status == 0
 
 
-def test_one_that_is_silent_times_out() -> None:
-    with scripted(5.0) as server, pytest.raises(TimedOut, match=r"0\.05 seconds"):
-        Backend(server.url, timeout=0.05).answer(CALL)
+def test_silent_container_times_out() -> None:
+    with scripted(5.0) as server, pytest.raises(ContainerTimeout, match=r"0\.05 seconds"):
+        Backend(server.url, timeout=0.05).respond(CALL)
 
 
-def test_one_that_breaks_off_in_a_stream_ends_it() -> None:
+def test_container_that_breaks_off_ends_the_stream_with_an_error() -> None:
     ping = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    half = b"HTTP/1.1 200 OK\r\nX-Amzn-SageMaker-Custom-Attributes: caf\xe9\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf"
+    attributes = b"X-Amzn-SageMaker-Custom-Attributes: caf\xe9\r\n"
+    framing = b"Content-Length: 9\r\nConnection: close\r\n\r\n"
+    half = b"HTTP/1.1 200 OK\r\n" + attributes + framing + b"half"
     with scripted(ping, half) as server:
         with pytest.warns(RuntimeWarning, match="it answers 503"):
             endpoint = serve(server.url)
@@ -230,12 +233,12 @@ def broken(endpoint: smruntime_local.Endpoint) -> None:
         ("no_name", "http://127.0.0.1:1"),
     ],
 )
-def test_what_is_no_backend_is_refused(name: str, url: str) -> None:
+def test_invalid_backend_url_is_refused(name: str, url: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         smruntime_local.serve(backends={name: url})
 
 
-def test_the_command_line(container: str) -> None:
+def test_command_line_prints_exports_and_stops_on_a_signal(container: str) -> None:
     command = [
         sys.executable,
         "-m",
@@ -279,7 +282,7 @@ def test_the_command_line(container: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--backend", "mine"], ["--backend", "mine=nonsense"], ["--cut", "half"]]
 )
-def test_the_command_line_refuses_nonsense(arguments: list[str]) -> None:
+def test_command_line_refuses_invalid_arguments(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "smruntime_local", *arguments],
         capture_output=True,

@@ -268,7 +268,7 @@ def test_public_request_is_not_sent_to_a_private_address() -> None:
     ],
 )
 def test_which_addresses_are_public(address: str, allowed: bool) -> None:
-    from smruntime_transports.wire._wire import require_public
+    from smruntime_transports.wire._public_address import require_public_address
 
     class Peer:
         def getpeername(self) -> tuple[str, int]:
@@ -278,7 +278,7 @@ def test_which_addresses_are_public(address: str, allowed: bool) -> None:
     connection.sock = Peer()  # type: ignore[assignment]  # all of a socket that is used
     connection.watcher = None
     if allowed:
-        require_public(connection)
+        require_public_address(connection)
     else:
         with pytest.raises(sm.DispatchFailure):
-            require_public(connection)
+            require_public_address(connection)

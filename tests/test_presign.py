@@ -24,7 +24,7 @@ GET = Request("GET", "https://h/a/b?x=1&y=%20", (("Host", "h"),))
 
 
 @pytest.mark.parametrize("case", cases("sigv4.json", lambda all_: all_["context_form"]))
-def test_vectors(case: Any) -> None:
+def test_presigned_urls_equal_the_published_vectors(case: Any) -> None:
     given, expected = Case(case), case["query"]
     payload_hash = (
         None
@@ -59,7 +59,7 @@ pair = st.tuples(st.text(min_size=1, max_size=8), st.text(max_size=8))
     now=st.integers(0, 4102444800),
     expires=st.integers(1, 604800),
 )
-def test_same_as_botocore(
+def test_presigned_url_equals_botocores(
     query: list[tuple[str, str]], token: str | None, now: int, expires: int
 ) -> None:
     auth, awsrequest, credentials = (
@@ -91,7 +91,7 @@ def test_same_as_botocore(
     token=st.none() | graphic,
     now=st.integers(0, 4102444800),
 )
-def test_same_as_botocore_for_s3(
+def test_s3_presigned_url_equals_botocores(
     key: str, query: list[tuple[str, str]], token: str | None, now: int
 ) -> None:
     auth, awsrequest, credentials = (
@@ -134,7 +134,7 @@ def test_same_as_botocore_for_s3(
         Dialect, st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans()
     ),
 )
-def test_what_was_presigned_is_accepted(
+def test_presigned_url_is_verified(
     path: str, query: str, token: str | None, body: bytes, age: int, dialect: Dialect
 ) -> None:
     known = Credentials("AKID", "secret", token)
@@ -224,7 +224,7 @@ REFUSED: list[tuple[str, Request, float, str]] = [
 @pytest.mark.parametrize(
     ("request_", "now", "code"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
-def test_refused(request_: Request, now: float, code: str) -> None:
+def test_invalid_presigned_url_is_refused(request_: Request, now: float, code: str) -> None:
     assert verify(GET.replace(url=URL), KNOWN, SCOPE, now=NOW) is SESSION
     with pytest.raises(ServiceError) as caught:
         verify(request_, KNOWN, SCOPE, now=now)
@@ -236,7 +236,7 @@ def test_refused(request_: Request, now: float, code: str) -> None:
     st.integers(0, len(URL)),
     st.integers(0, 20),
 )
-def test_any_change_of_a_url_is_only_refused(text: str, at: int, cut: int) -> None:
+def test_changed_url_is_refused_and_nothing_else_is_raised(text: str, at: int, cut: int) -> None:
     changed = URL[:at] + text + URL[at + cut :]
     try:
         verify(GET.replace(url=changed), KNOWN, SCOPE, now=NOW)
@@ -244,12 +244,12 @@ def test_any_change_of_a_url_is_only_refused(text: str, at: int, cut: int) -> No
         assert refused.status == 403
 
 
-def test_a_url_is_signed_anew_and_not_twice() -> None:
+def test_parameters_of_an_earlier_signature_are_replaced() -> None:
     again = presign(GET.replace(url=URL), PLAIN, SCOPE, now=NOW + 1)
     assert again == presign(GET, PLAIN, SCOPE, now=NOW + 1)
 
 
-def test_s3_takes_any_body_and_the_rest_that_one() -> None:
+def test_only_s3_urls_accept_any_body() -> None:
     put = Request(
         "PUT", "https://b.s3.amazonaws.com/k//..", (("Host", "b.s3.amazonaws.com"),), b"1"
     )
@@ -262,7 +262,7 @@ def test_s3_takes_any_body_and_the_rest_that_one() -> None:
     )
 
 
-def test_a_choice_of_headers() -> None:
+def test_chosen_headers_are_signed_beside_required_ones() -> None:
     request = GET.replace(
         headers=(
             ("Host", "h"),
@@ -283,17 +283,17 @@ def test_a_choice_of_headers() -> None:
 
 
 @pytest.mark.parametrize("expires", [0, -1, 604801, 1.5, True])
-def test_an_end_that_cannot_be(expires: Any) -> None:
+def test_expires_out_of_range_is_refused(expires: Any) -> None:
     with pytest.raises(ConstructionError, match="expires"):
         presign(GET, PLAIN, SCOPE, now=NOW, expires=expires)
 
 
-def test_nobody_in_particular() -> None:
+def test_url_without_credentials_stays_as_it_is() -> None:
     assert sign(GET, None, SCOPE, now=NOW).headers == ()
     assert presign(GET, None, SCOPE, now=NOW).url == GET.url
 
 
-def test_the_repr_shows_nothing_that_may_be_used() -> None:
+def test_repr_shows_no_usable_url() -> None:
     made = presign(GET, SESSION, SCOPE, now=NOW, dialect=STANDARD)
     assert made.signature not in repr(made)
     assert "ken" not in repr(made)

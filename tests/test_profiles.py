@@ -1,4 +1,4 @@
-"""The files that people keep their settings in: the shared vectors, botocore's reader, and what no file may do."""
+"""The parser of AWS settings files: shared vectors, botocore's parser, and hostile files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from smruntime_core.config._profiles import (
     locations,
     parse,
 )
-from smruntime_core.config._settings import Sources
+from smruntime_core.config._settings import SettingSources
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
 SECRET = "wJalrXUtnFEMI"
 
-# How the vectors name an error, and how we do.
+# The error texts of the vectors, and ours.
 FAULTS = {
-    "Profile definition must end with ']'": "is not closed by a ]",
-    "Expected a profile definition": "stands before the first",
-    "Expected a property definition": "goes on with a property",
-    "Expected a property definition, found continuation": "goes on with a property",
+    "Profile definition must end with ']'": "has no ] at its end",
+    "Expected a profile definition": "comes before the first",
+    "Expected a property definition": "is indented, but there is no property above it",
+    "Expected a property definition, found continuation": "is indented, but there is no property",
     "Expected an '=' sign defining a property": "has no '='",
     "Expected an '=' sign defining a sub-property": "has no '='",
     "Property did not have a name": "has no name before its '='",
@@ -45,7 +45,7 @@ def cases(file: str) -> list[Any]:
         return [
             pytest.param(
                 None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
             )
         ]
     return [
@@ -55,7 +55,7 @@ def cases(file: str) -> list[Any]:
 
 
 def plain(settings: Settings | None) -> Any:
-    """Settings as the vectors write them: what is nested as the lines it was written in."""
+    """Return settings as the vectors write them: nested settings as lines."""
     assert settings is not None
     return {name: as_lines(value) for name, value in settings.items()}
 
@@ -70,7 +70,7 @@ def as_lines(value: str | Mapping[str, str]) -> str:
 
 @pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
 @pytest.mark.parametrize("case", cases("profile-parser.json"))
-def test_vectors(case: Any, encode: Any) -> None:
+def test_files_are_parsed_as_in_the_shared_vectors(case: Any, encode: Any) -> None:
     files = [encode(case["input"].get(name, "")) for name in ("configFile", "credentialsFile")]
     expected = case["output"]
     if "errorContaining" in expected:
@@ -88,17 +88,17 @@ def test_vectors(case: Any, encode: Any) -> None:
 
 
 @pytest.mark.parametrize("case", cases("profile-locations.json"))
-def test_location_vectors(case: Any) -> None:
+def test_files_are_located_as_in_the_shared_vectors(case: Any) -> None:
     environ = case["environment"]
     assert locations(environ, windows=case["platform"] == "windows") == (
         case["configLocation"],
         case["credentialsLocation"],
     )
     profile = case.get("profile", "default")
-    assert Sources(environ, parse(f"[profile {profile}]"), None).name == profile
+    assert SettingSources(environ, parse(f"[profile {profile}]"), None).profile_name == profile
 
 
-def test_locations_without_and_with_a_home() -> None:
+def test_files_are_located_in_the_home_directory() -> None:
     assert locations({}) == ("~/.aws/config", "~/.aws/credentials")
     assert locations({}, home="/root/") == ("/root/.aws/config", "/root/.aws/credentials")
     assert locations({"HOME": "/"})[0] == "/.aws/config"
@@ -108,9 +108,10 @@ def test_locations_without_and_with_a_home() -> None:
     assert locations({"HOME": "/h", "AWS_CONFIG_FILE": "~other/x"})[0] == "~other/x"
 
 
-def test_every_kind_of_section() -> None:
+def test_every_kind_of_section_is_parsed() -> None:
     found = parse(
-        "[default]\nservices = here\n[services here]\nS3 =\n  Endpoint_URL = http://a # not this\n  # nor this\n\n  b=1\n"
+        "[default]\nservices = here\n[services here]\nS3 =\n"
+        "  Endpoint_URL = http://a # not this\n  # nor this\n\n  b=1\n"
         "[sso-session s]\nsso_region = r\n[plugins]\nx = y\n[services in valid]\nx = y",
         "[sso-session s]\nx = y\n[services here]\nx = y",
     )
@@ -125,7 +126,7 @@ def test_every_kind_of_section() -> None:
 
 
 @pytest.mark.parametrize("title", ['profile "my own"', "profile 'my own'", "\tprofile  'my own' "])
-def test_a_name_in_quotes_may_have_blanks(title: str) -> None:
+def test_quoted_name_may_contain_blanks(title: str) -> None:
     assert parse(f"[{title}]\na = b").profile("my own") == {"a": "b"}
 
 
@@ -141,30 +142,30 @@ def test_a_name_in_quotes_may_have_blanks(title: str) -> None:
         "",
     ],
 )
-def test_other_names_are_passed_over(title: str) -> None:
+def test_section_with_an_invalid_name_is_skipped(title: str) -> None:
     assert parse(f"[{title}]\na = b\n c").names == ()
 
 
-def test_what_editors_leave_behind() -> None:
+def test_byte_order_mark_and_other_line_endings_are_accepted() -> None:
     assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {
         "a": "b\nc"
     }
     assert parse("\ufeff[default]\na = b\u2028c\x0bd").profile("default") == {"a": "b\u2028c\x0bd"}
 
 
-def test_an_empty_default_is_a_profile() -> None:
+def test_empty_default_section_is_a_profile() -> None:
     assert parse("[default]").profile("default") == {}
     assert parse("[default]\na = b\n[profile default]").profile("default") == {}
     assert parse("", "[default]").names == ("default",)
 
 
-def test_nested_settings_are_replaced_as_a_whole_and_the_last_file_holds() -> None:
+def test_nested_settings_are_replaced_as_a_whole_by_the_credentials_file() -> None:
     config = "[default]\ns3 =\n a = 1\n b = 2\n[default]\ns3 =\n c = 3\nempty =\n"
     assert parse(config).profile("default") == {"s3": {"c": "3"}, "empty": ""}
     assert parse(config, "[default]\ns3 = text").profile("default") == {"s3": "text", "empty": ""}
 
 
-def test_an_indented_comment_is_a_comment() -> None:
+def test_indented_comment_is_skipped() -> None:
     assert parse("[default]\na = b\n  # c\n  ; d\n  e # f").profile("default") == {"a": "b\ne # f"}
 
 
@@ -172,15 +173,15 @@ def test_an_indented_comment_is_a_comment() -> None:
     ("file", "fault"),
     [
         ("[default]\nkey = a\n{}", "line 3 has no '='"),
-        ("{} = a", "line 1 stands before the first"),
-        ("# x\n[{}", "line 2 is not closed by a ]"),
-        ("[default] {}", "line 1 is not closed by a ]"),
-        ("[default]\r\n {}", "line 2 goes on with a property"),
+        ("{} = a", "line 1 comes before the first"),
+        ("# x\n[{}", "line 2 begins a section but has no ] at its end"),
+        ("[default] {}", "line 1 begins a section but has no ] at its end"),
+        ("[default]\r\n {}", "line 2 is indented, but there is no property above it"),
         ("[default]\na =\n {}", "line 3 has no '='"),
         ("[default]\n\n= {}", "line 3 has no name before its '='"),
     ],
 )
-def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
+def test_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
     for member in ("config", "credentials"):
         given: Any = {member: file.format(SECRET)}
         with pytest.raises(ConstructionError) as raised:
@@ -197,21 +198,21 @@ def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) 
         b"[default]\na = \xed\xa0\x80",
     ],
 )
-def test_what_is_not_utf8_is_refused_with_its_line(data: bytes | str) -> None:
+def test_bytes_that_are_not_utf8_are_refused_with_their_line(data: bytes | str) -> None:
     with pytest.raises(
-        ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$"
+        ConstructionError, match=r"^credentials: line 2 is not UTF-8; save the file as UTF-8$"
     ) as raised:
         parse(b"", data)
     assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize("data", [None, 1, ["[default]"]])
-def test_other_types_are_refused(data: Any) -> None:
+def test_file_of_another_type_is_refused(data: Any) -> None:
     with pytest.raises(ConstructionError, match="config"):
         parse(data)
 
 
-def test_limits() -> None:
+def test_size_and_number_of_lines_are_limited() -> None:
     head = b"[default]\na = "
     fits = head + b"x" * (MAX_SIZE - len(head))
     assert parse(fits).names == parse(fits.decode()).names == ("default",)
@@ -240,13 +241,12 @@ WORST = {
 
 
 @pytest.mark.parametrize("data", WORST.values(), ids=WORST)
-def test_the_worst_of_a_mebibyte_is_read_or_refused_soon(data: bytes) -> None:
+def test_hostile_mebibyte_is_parsed_or_refused_within_a_second(data: bytes) -> None:
     assert len(data) <= MAX_SIZE
     start = time.process_time()
     outcome(data)
-    assert (
-        time.process_time() - start < 1.0
-    )  # it takes a quarter of this at most; what is quadratic takes minutes
+    # It takes 0.25 s at most; quadratic parsing would take minutes.
+    assert time.process_time() - start < 1.0
 
 
 def outcome(config: bytes, credentials: bytes = b"") -> Profiles | str:
@@ -279,7 +279,7 @@ hostile = st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=6
 
 
 @given(hostile, hostile)
-def test_any_bytes_are_read_or_refused(config: bytes, credentials: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(config: bytes, credentials: bytes) -> None:
     found = outcome(config, credentials)
     if isinstance(found, Profiles):
         for name in found.names:
@@ -288,7 +288,7 @@ def test_any_bytes_are_read_or_refused(config: bytes, credentials: bytes) -> Non
 
 
 @given(hostile)
-def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
+def test_text_and_its_bytes_are_parsed_alike(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         expected: object = parse(text)
@@ -298,7 +298,7 @@ def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
 
 
 @given(hostile.filter(lambda data: b"\r" not in data))
-def test_any_line_ending_says_the_same(data: bytes) -> None:
+def test_line_endings_do_not_matter(data: bytes) -> None:
     for ending in (b"\r\n", b"\r"):
         assert outcome(data.replace(b"\n", ending)) == outcome(data)
 
@@ -309,8 +309,8 @@ def test_no_repr_shows_a_value() -> None:
     assert settings is not None
     assert repr(found) == "Profiles(profile default)"
     assert (
-        repr(settings) == "Section(s3, aws_session_token)"
-        and repr(settings["s3"]) == "Section(key)"
+        repr(settings) == "RedactedMapping(s3, aws_session_token)"
+        and repr(settings["s3"]) == "RedactedMapping(key)"
     )
     assert SECRET not in f"{found} {found.sections} {settings} {settings['s3']}"
 
@@ -341,7 +341,7 @@ files = st.dictionaries(st.sampled_from(["default"]) | words, entries, max_size=
 
 
 def written(name: str, value: Any) -> str:
-    """A property as a person would write it: text on one line, a list on several, a mapping nested."""
+    """Write a property: text on one line, a list on several lines, a mapping as nested lines."""
     if isinstance(value, dict):
         value = [
             "",
@@ -391,7 +391,7 @@ def test_property_set_twice_in_a_section_is_refused_with_file_and_line(
     config, credentials = (text, "") if file == "config" else ("", text)
     with pytest.raises(ConstructionError) as caught:
         parse(config, credentials, unique=True)
-    said = f"{file}: line {line} sets the same name as line {first}; must be one value for each"
+    said = f"{file}: line {line} sets the same name as line {first}; remove one of them"
     assert str(caught.value).startswith(said)
 
 
@@ -427,22 +427,24 @@ IGNORED = [
 
 
 @pytest.mark.parametrize(("name", "config", "credentials", "why"), IGNORED)
-def test_missing_profile_is_explained_by_the_section_that_is_ignored(
+def test_missing_profile_is_explained_by_a_similar_ignored_section(
     name: str, config: str, credentials: str, why: str
 ) -> None:
     with pytest.raises(ConstructionError) as caught:
-        Sources({"AWS_PROFILE": name}, parse(config, credentials), None)
-    assert f"{name!r} (AWS_PROFILE) is not there (" in str(caught.value)
+        SettingSources({"AWS_PROFILE": name}, parse(config, credentials), None)
+    assert f"{name!r} (from AWS_PROFILE) is not in the config or credentials file (" in str(
+        caught.value
+    )
     assert why in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-def test_missing_profile_that_no_section_resembles_is_only_missing() -> None:
+def test_missing_profile_without_a_similar_section_is_not_explained() -> None:
     found = parse("[profile r&d]\n[plugins]\n", "[x y]\n")
     assert found.why_missing("r") == found.why_missing("y") == found.why_missing("") == ""
 
 
-def test_missing_sso_session_is_explained_too() -> None:
+def test_missing_sso_session_is_explained_by_a_similar_ignored_section() -> None:
     why = parse("[sso-session a&b]\n[acme]\n", "[sso-session x]\n").why_missing
     assert "config line 1: a name with '&' is ignored" in why("a&b", "sso-session")
     assert "that section is [sso-session acme]" in why("acme", "sso-session")
@@ -450,7 +452,7 @@ def test_missing_sso_session_is_explained_too() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf16_is_named(encoding: str) -> None:
+def test_utf16_file_is_named_as_such(encoding: str) -> None:
     bom = b"\xfe\xff" if encoding == "utf-16-be" else b""
     with pytest.raises(ConstructionError, match=r"^credentials: it is UTF-16, as PowerShell's > "):
         parse(b"", bom + f"[default]\na = {SECRET}".encode(encoding))

@@ -1,4 +1,4 @@
-"""The public API is what the committed snapshot says; a change needs a new snapshot and a line in CHANGELOG.md."""
+"""The public API equals the committed snapshot; a change needs a line in CHANGELOG.md."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import smruntime_core as sm
+from smruntime_core.credentials import ANONYMOUS
 from smruntime_core.effects import GetCredentials, Send, Sleep
 from smruntime_core.testing import FrozenClock, ScriptedIO, script
-from smruntime_core.values._dates import stamp
+from smruntime_core.values._dates import format_timestamp
 
 CREDENTIALS = sm.Credentials("AKID", "secret")
 OTHER_CREDENTIALS = sm.Credentials("AKID2", "secret2")
@@ -22,7 +23,7 @@ OK = sm.Response(200, (), b"0.5")
 GET = GetCredentials()
 
 
-def http_date(seconds: float) -> str:
+def format_http_date(seconds: float) -> str:
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
 
 
@@ -61,14 +62,16 @@ def test_wrong_clock_is_corrected_for_all_later_calls(code: str, off: float) -> 
     clock = FrozenClock()
     runtime = make_runtime(clock)
     flow = script(runtime.call(OPERATION)).expects(GET).replies(CREDENTIALS)
-    assert signed_at(flow) == stamp(clock.now)
-    flow.replies(refused(code, ("Date", http_date(clock.now + off)))).expects(GET).replies(
+    assert signed_at(flow) == format_timestamp(clock.now)
+    flow.replies(refused(code, ("Date", format_http_date(clock.now + off)))).expects(GET).replies(
         CREDENTIALS
     )
-    assert signed_at(flow) == stamp(clock.now + off)
+    assert signed_at(flow) == format_timestamp(clock.now + off)
     output = flow.replies(OK).returns()
     assert [attempt.outcome for attempt in output.metadata.attempts] == [code, "ok"]
-    assert signed_at(script(runtime.call(OPERATION)).replies(CREDENTIALS)) == stamp(clock.now + off)
+    assert signed_at(script(runtime.call(OPERATION)).replies(CREDENTIALS)) == format_timestamp(
+        clock.now + off
+    )
     assert runtime.tokens.tokens == 500, "correcting the clock is free"
 
 
@@ -78,7 +81,7 @@ def test_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None:
     flow = script(runtime.call(OPERATION)).replies(CREDENTIALS)
     date = clock.now + 1000
     clock.now += 20
-    flow.replies(refused("RequestTimeTooSkewed", ("date", http_date(date)))).expects(GET)
+    flow.replies(refused("RequestTimeTooSkewed", ("date", format_http_date(date)))).expects(GET)
     assert runtime.skew.seconds == pytest.approx(990, abs=1)
 
 
@@ -87,9 +90,9 @@ def test_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None:
     [
         ((), 0.0),
         ((("Date", "yesterday"),), 0.0),
-        ((("Date", http_date(1.8e9 + 200)),), 0.0),
-        ((("Date", http_date(1.8e9 + 6000)), ("Age", "1")), 0.0),
-        ((("Date", http_date(1.8e9 + 6000)),), 901.0),
+        ((("Date", format_http_date(1.8e9 + 200)),), 0.0),
+        ((("Date", format_http_date(1.8e9 + 6000)), ("Age", "1")), 0.0),
+        ((("Date", format_http_date(1.8e9 + 6000)),), 901.0),
     ],
 )
 def test_clock_is_not_corrected_without_a_believable_date(
@@ -108,12 +111,14 @@ def test_wait_after_signing_is_not_taken_for_a_wrong_clock(minutes: int) -> None
     runtime = make_runtime(clock)
     flow = script(runtime.call(OPERATION)).replies(CREDENTIALS)
     clock.now += minutes * 60
-    expired = refused("InvalidSignatureException", ("Date", http_date(clock.now)))
+    expired = refused("InvalidSignatureException", ("Date", format_http_date(clock.now)))
     flow.replies(expired).expects(GET).replies(CREDENTIALS)
-    assert signed_at(flow) == stamp(clock.now)
+    assert signed_at(flow) == format_timestamp(clock.now)
     flow.replies(OK).returns()
     assert runtime.skew.seconds == 0
-    assert signed_at(script(runtime.call(OPERATION)).replies(CREDENTIALS)) == stamp(clock.now)
+    assert signed_at(script(runtime.call(OPERATION)).replies(CREDENTIALS)) == format_timestamp(
+        clock.now
+    )
     assert runtime.tokens.tokens == 500, "signing again is free"
 
 
@@ -122,7 +127,7 @@ def test_request_that_waited_is_signed_again_once_a_call() -> None:
     flow = script(make_runtime(clock).call(OPERATION)).replies(CREDENTIALS)
     for _ in range(2):
         clock.now += 600
-        flow.replies(refused("InvalidSignatureException", ("Date", http_date(clock.now))))
+        flow.replies(refused("InvalidSignatureException", ("Date", format_http_date(clock.now))))
         if not flow.ended:
             flow.replies(CREDENTIALS)
     assert len(flow.raises(sm.ServiceError).metadata.attempts) == 2
@@ -134,9 +139,9 @@ def test_wait_after_signing_keeps_an_earlier_correction() -> None:
     runtime.skew.seconds = 3600.0
     flow = script(runtime.call(OPERATION)).replies(CREDENTIALS)
     clock.now += 600
-    expired = refused("InvalidSignatureException", ("Date", http_date(clock.now + 3600)))
+    expired = refused("InvalidSignatureException", ("Date", format_http_date(clock.now + 3600)))
     flow.replies(expired).expects(GET).replies(CREDENTIALS)
-    assert signed_at(flow) == stamp(clock.now + 3600)
+    assert signed_at(flow) == format_timestamp(clock.now + 3600)
     assert runtime.skew.seconds == 3600.0
 
 
@@ -146,6 +151,14 @@ def test_absurd_date_is_not_learned() -> None:
     flow.replies(refused("RequestExpired", ("Date", "Fri, 31 Dec 2099 23:59:59 GMT")))
     flow.raises(sm.ServiceError)
     assert runtime.skew.seconds == 0
+
+
+def test_clock_is_not_learned_from_the_refusal_of_an_unsigned_request() -> None:
+    clock = FrozenClock()
+    runtime = make_runtime(clock)
+    late = refused("RequestTimeTooSkewed", ("Date", format_http_date(clock.now + 3600)))
+    script(runtime.call(OPERATION)).replies(ANONYMOUS).replies(late).raises(sm.ServiceError)
+    assert runtime.skew.seconds == 0.0, "an unsigned request proves nothing about the clock"
 
 
 def test_signature_is_renewed_when_a_connection_is_available() -> None:
@@ -159,7 +172,7 @@ def test_signature_is_renewed_when_a_connection_is_available() -> None:
     clock.now += 600
     renewed = effect.renew()
     before, after = dict(effect.request.headers), dict(renewed.headers)
-    assert after["x-amz-date"] == stamp(clock.now)
+    assert after["x-amz-date"] == format_timestamp(clock.now)
     assert after["amz-sdk-invocation-id"] == before["amz-sdk-invocation-id"]
     assert after["amz-sdk-request"] == before["amz-sdk-request"], "the deadline has not moved"
     assert renewed.body is effect.request.body
@@ -167,7 +180,7 @@ def test_signature_is_renewed_when_a_connection_is_available() -> None:
     host = renewed.url.split("/")[2]
     arrived = renewed.replace(headers=(("Host", host), *renewed.headers))
     assert sm.verify(arrived, known, scope, now=clock.now) is CREDENTIALS
-    date = http_date(clock.now)
+    date = format_http_date(clock.now)
     flow.replies(refused("InvalidSignatureException", ("Date", date))).raises(sm.ServiceError)
 
 
@@ -208,12 +221,12 @@ def test_request_that_opens_a_session_is_not_repeated_after_a_model_error() -> N
 
 def test_clock_is_corrected_once_a_call() -> None:
     flow = script(make_runtime().call(OPERATION)).replies(CREDENTIALS)
-    flow.replies(refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 + 600)))).replies(
+    flow.replies(refused("RequestTimeTooSkewed", ("Date", format_http_date(1.8e9 + 600)))).replies(
         CREDENTIALS
     )
-    error = flow.replies(refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 - 600)))).raises(
-        sm.ServiceError
-    )
+    error = flow.replies(
+        refused("RequestTimeTooSkewed", ("Date", format_http_date(1.8e9 - 600)))
+    ).raises(sm.ServiceError)
     assert len(error.metadata.attempts) == 2
 
 
@@ -313,7 +326,7 @@ failures = st.sampled_from(
     [
         sm.Response(503),
         NOT_READY,
-        refused("RequestTimeTooSkewed", ("Date", http_date(1.8e9 + 999))),
+        refused("RequestTimeTooSkewed", ("Date", format_http_date(1.8e9 + 999))),
         *(
             sm.DispatchFailure("x", kind=kind, phase="head", delivery=delivery, reused=reused)
             for kind in ("timeout", "reset", "closed", "truncated")

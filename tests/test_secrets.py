@@ -1,10 +1,10 @@
 """A caller's secrets are shown nowhere: keys, token, body, attributes, extra headers.
 
 Each of them contains a canary text. It must not appear in a repr, a message, a log, a notice or a
-pickle, nor in a traceback that shows the locals of each frame (error trackers send those to others),
-if the error comes from a public method of a client or from the constructor of a record. Frames of
-tests are left out, since they made the secret. Functions of the core that are called directly promise
-less, see SECURITY.md.
+pickle, nor in a traceback that shows the locals of each frame (error trackers send those on), if
+the error comes from a public method of a client or from the constructor of a record. Frames of
+tests are left out, since they made the secret. Functions of the core that are called directly
+promise less, see SECURITY.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The service side mirrors the client: whatever one writes, the other reads as the same value."""
+"""The service's side mirrors the client: what one writes, the other reads as an equal value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT = st.text()  # lone surrogates too: JSON can carry them
 
 
 def values(binding: Binding) -> st.SearchStrategy[Any]:
-    """Every value that the binding's rule allows, read from the rule itself."""
+    """Return a strategy for the values that the binding's rule allows."""
     rule = binding.rule
     if isinstance(rule, Blob):
         return st.binary()
@@ -84,7 +84,7 @@ def errors() -> st.SearchStrategy[ServiceError]:
 @given(
     data=st.data(), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"])
 )
-def test_an_operation_arrives_as_it_was_sent(
+def test_read_returns_the_operation_that_was_sent(
     kind: type[MessageRecord], data: st.DataObject, prefix: str
 ) -> None:
     operation = data.draw(records(kind))
@@ -96,7 +96,7 @@ def test_an_operation_arrives_as_it_was_sent(
 @pytest.mark.parametrize("kind", service.OPERATIONS)
 @settings(max_examples=30)
 @given(data=st.data())
-def test_an_output_comes_back_as_it_was_answered(
+def test_parse_returns_the_output_that_was_answered(
     kind: type[Operation[Output]], data: st.DataObject
 ) -> None:
     output = data.draw(records(kind.output))
@@ -109,7 +109,7 @@ def test_an_output_comes_back_as_it_was_answered(
 
 
 @given(error=errors())
-def test_an_error_comes_back_as_it_was_answered(error: ServiceError) -> None:
+def test_parse_raises_the_error_that_was_answered(error: ServiceError) -> None:
     with pytest.raises(ServiceError) as caught:
         InvokeEndpoint(endpoint_name="e", body=b"").parse(service.answer(error, request_id="r-2"))
     parsed = caught.value
@@ -131,7 +131,7 @@ def request(
     return Request(method, URL + path, headers, b"x")
 
 
-def test_header_names_in_any_case_and_repeated_fields_joined() -> None:
+def test_read_ignores_case_of_header_names_and_joins_repeated_fields() -> None:
     read = service.read(
         request(
             "/endpoints/e/invocations?q=1",
@@ -144,7 +144,7 @@ def test_header_names_in_any_case_and_repeated_fields_joined() -> None:
     assert "content_type" not in vars(read)
 
 
-def test_an_encoded_label_is_decoded() -> None:
+def test_read_decodes_percent_encoded_labels() -> None:
     assert service.read(request("/endpoints/%65/invocations")) == InvokeEndpoint(
         endpoint_name="e", body=b"x"
     )
@@ -168,7 +168,7 @@ def test_an_encoded_label_is_decoded() -> None:
         ("url", Request("POST", "/endpoints/e/invocations")),
     ],
 )
-def test_a_broken_rule_names_the_member(member: str, bad: Request) -> None:
+def test_read_names_the_invalid_member(member: str, bad: Request) -> None:
     with pytest.raises(ValidationError, match=f"{member}: ") as caught:
         service.read(bad)
     assert caught.value.status == 400
@@ -184,13 +184,13 @@ def test_a_broken_rule_names_the_member(member: str, bad: Request) -> None:
         request("/my-endpoints/e"),
     ],
 )
-def test_what_is_no_operation(unknown: Request) -> None:
+def test_read_raises_unknown_operation_for_other_methods_and_paths(unknown: Request) -> None:
     with pytest.raises(ServiceError) as caught:
         service.read(unknown)
     assert (caught.value.code, caught.value.status) == ("UnknownOperationException", 404)
 
 
-def test_the_form_of_an_error() -> None:
+def test_error_response_has_status_type_header_and_json_body() -> None:
     error = ModelError("no")
     error.original_status_code = 400
     answered: Response = service.answer(error, request_id="r")

@@ -1,4 +1,4 @@
-"""Signed events against the published chains, and from one end to the other."""
+"""Signed events equal the published chains, and are verified from end to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smruntime_core.signing import (
 )
 from smruntime_core.signing._signature_chain import Chain, piece
 from smruntime_core.signing._sigv4 import signing_key
-from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._dates import parse_timestamp
 
 from .vectors import NOW, cases
 
@@ -31,7 +31,7 @@ HERE = Scope("us-east-1", "transcribe")
 
 
 def at(stamp: str) -> int:
-    seconds = parse_stamp(stamp)
+    seconds = parse_timestamp(stamp)
     assert seconds is not None
     return seconds
 
@@ -43,7 +43,7 @@ def at(stamp: str) -> int:
         lambda found: [case for case in found if case["name"].startswith("event")],
     ),
 )
-def test_vectors(case: Any) -> None:
+def test_signatures_equal_the_published_chains(case: Any) -> None:
     credentials, scope = (
         Credentials(case["access_key"], case["secret_key"]),
         Scope(case["region"], case["service"]),
@@ -74,7 +74,7 @@ def test_vectors(case: Any) -> None:
         lambda found: [case for case in found if case["name"].startswith("string")],
     ),
 )
-def test_the_published_string_to_sign(case: Any) -> None:
+def test_signer_signs_the_published_string(case: Any) -> None:
     previous = hashlib.sha256(case["previous_signature_is_sha256hex_of"].encode()).hexdigest()
     credentials, scope = Credentials("AKID", "secret"), Scope(case["region"], case["service"])
     message, now = case["message"], at(case["amz_date"])
@@ -111,7 +111,7 @@ def opened(scope: Scope | RegionSet = HERE) -> tuple[Request, str]:
 
 
 @given(payloads=st.lists(st.binary(max_size=30), max_size=4), sigv4a=st.booleans())
-def test_there_and_back(payloads: list[bytes], sigv4a: bool) -> None:
+def test_signed_events_are_verified(payloads: list[bytes], sigv4a: bool) -> None:
     scope = RegionSet("*", "transcribe") if sigv4a else HERE
     request, seed = opened(scope)
     assert verify(request, {"AKID": KEYS}, HERE, now=NOW, accept={STREAMING_EVENTS}) is KEYS
@@ -126,7 +126,7 @@ def test_there_and_back(payloads: list[bytes], sigv4a: bool) -> None:
     assert signer.signature != seed
 
 
-def test_refused() -> None:
+def test_verifier_refuses_altered_late_and_unsigned_events() -> None:
     request, seed = opened()
     first, second = [
         (signer := EventSigner(KEYS, HERE, seed)).sign(Message({}, b"1"), now=NOW),

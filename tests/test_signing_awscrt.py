@@ -1,7 +1,7 @@
-"""`sign` and `presign` against AWS's own implementation in C (aws-c-auth, by awscrt), over random requests.
+"""`sign` and `presign` against AWS's implementation in C (aws-c-auth), over random requests.
 
-Runs where tools/test-apart makes an environment for it: botocore signs otherwise as soon as awscrt is installed. What differs on
-purpose is not generated here; `docs/signing.md` names it and says who is right.
+It runs in the environment of tools/test-apart, because botocore signs differently as soon as awscrt
+is installed. Deliberate differences are not generated here; `docs/signing.md` explains them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from smruntime_core import Credentials, Request, Scope
 from smruntime_core.signing import Dialect, RegionSet, hash_payload, presign, sign
-from smruntime_core.signing._canonical import strictly
+from smruntime_core.signing._canonical import normalize_parameter
 from smruntime_core.signing._sigv4 import signing_key
 
 auth = pytest.importorskip(
@@ -44,8 +44,8 @@ dialect_ = st.builds(
 
 
 def written(path: str, dialect: Dialect) -> str:
-    """The path as S3's clients write it, where it is not encoded once more: strictly. Otherwise aws-c-auth signs what no server has."""
-    return path if dialect.double_encode else "/".join(map(strictly, path.split("/")))
+    """Return a path encoded as S3's clients do; aws-c-auth signs other spellings unlike servers."""
+    return path if dialect.double_encode else "/".join(map(normalize_parameter, path.split("/")))
 
 
 def theirs_of(
@@ -101,7 +101,7 @@ def theirs_of(
     now=st.integers(1, 4102444800),
     dialect=dialect_,
 )
-def test_same_headers(
+def test_signed_headers_equal_awscrts(
     method: str, path: str, query: list[tuple[str, str]], headers: list[tuple[str, str]],
     body: bytes, secret: str, token: str | None, now: int, dialect: Dialect,
 ) -> None:  # fmt: skip
@@ -134,7 +134,7 @@ def test_same_headers(
     now=st.integers(1, 4102444800),
     dialect=dialect_,
 )
-def test_same_urls(
+def test_presigned_urls_equal_awscrts(
     path: str, query: list[tuple[str, str]], token: str | None, now: int, dialect: Dialect
 ) -> None:
     text = "&".join(f"{quote(name, safe='~')}={quote(text, safe='~')}" for name, text in query)
@@ -162,7 +162,7 @@ def test_same_urls(
     token=st.none() | graphic,
     now=st.integers(1, 4102444800),
 )
-def test_their_sigv4a_is_verified_by_our_key(
+def test_sigv4a_signature_of_awscrt_is_verified(
     path: str, query: list[tuple[str, str]], token: str | None, now: int
 ) -> None:
     text = "&".join(f"{quote(name, safe='~')}={quote(text, safe='~')}" for name, text in query)

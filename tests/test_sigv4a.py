@@ -1,4 +1,4 @@
-"""SigV4a: the published canonical requests and strings to sign, their signatures verified by us and ours by cryptography's own key."""
+"""SigV4a equals the published texts; signatures are verified by ours and cryptography's keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smruntime_core import ConstructionError, Credentials, Request, Scope, Servi
 from smruntime_core.signing import RegionSet, presign, sign
 from smruntime_core.signing._sigv4 import signing_key
 from smruntime_core.signing._sigv4a import ORDER, private_key, private_number
-from smruntime_core.signing._verify import _covers
+from smruntime_core.signing._verify import _region_matches
 
 from .vectors import AKID, NOW, Case, cases
 
@@ -25,7 +25,7 @@ HERE = Scope("eu-west-1", "s3")
 
 
 def public(case: Any) -> Any:
-    """The published public key, not ours."""
+    """Return the published public key."""
     numbers = ec.EllipticCurvePublicNumbers(
         int(case["public_key"]["X"], 16), int(case["public_key"]["Y"], 16), ec.SECP256R1()
     )
@@ -33,7 +33,7 @@ def public(case: Any) -> Any:
 
 
 @pytest.mark.parametrize("case", cases("sigv4a.json"))
-def test_vectors(case: Any) -> None:
+def test_sigv4a_signatures_match_the_published_vectors(case: Any) -> None:
     given, theirs = Case(case), public(case)
     scope = RegionSet(given.scope.region, given.scope.service)
     hash_ = sign(given.request, given.credentials, scope, now=NOW).canonical_request[-64:]
@@ -57,7 +57,7 @@ def test_vectors(case: Any) -> None:
         )
 
 
-def test_the_private_key_is_a_number_of_the_curve() -> None:
+def test_private_key_is_the_first_candidate_below_the_order() -> None:
     with mock.patch(
         "hmac.digest",
         side_effect=[
@@ -74,7 +74,7 @@ def test_the_private_key_is_a_number_of_the_curve() -> None:
     regions=st.sampled_from(("*", "eu-west-1", "us-east-1,eu-west-1", "eu-*", "*-1", "e*w*1")),
     token=st.none() | st.just("tok"),
 )
-def test_what_was_signed_is_accepted(regions: str, token: str | None) -> None:
+def test_signed_request_is_verified(regions: str, token: str | None) -> None:
     known = Credentials("AKID", "secret", token)
     request = Request("POST", URL, (("Host", "h"), ("X-Amz-Region-Set", "old")), b"body")
     scope = RegionSet(regions, "s3")
@@ -121,7 +121,7 @@ def replaced(old: str, new: str) -> Request:
         ),
     ],
 )
-def test_refused(request_: Request, scope: Scope) -> None:
+def test_invalid_signature_is_refused(request_: Request, scope: Scope) -> None:
     assert verify(SIGNED, {"AKIDEXAMPLE": AKID}, HERE, now=NOW) is AKID
     with pytest.raises(ServiceError) as caught:
         verify(request_, {"AKIDEXAMPLE": AKID}, scope, now=NOW)
@@ -139,11 +139,13 @@ def test_refused(request_: Request, scope: Scope) -> None:
         ("", "a", False),
     ],
 )
-def test_which_regions_a_pattern_covers(pattern: str, region: str, covers: bool) -> None:
-    assert _covers(pattern, region) is covers
+def test_region_pattern_region_matches_matching_regions(
+    pattern: str, region: str, covers: bool
+) -> None:
+    assert _region_matches(pattern, region) is covers
 
 
-def test_without_cryptography_it_says_what_to_install() -> None:
+def test_missing_cryptography_raises_with_the_pip_install() -> None:
     with mock.patch.dict(sys.modules, {"cryptography.hazmat.primitives.asymmetric": None}):
         with pytest.raises(ImportError, match=r"smruntime-core\[sigv4a\]"):
             sign(Request("GET", URL), Credentials("A", "b"), RegionSet("*", "s3"), now=NOW)
@@ -157,6 +159,6 @@ def test_without_cryptography_it_says_what_to_install() -> None:
 
 
 @pytest.mark.parametrize("regions", ["", "a,", "a b", "a\n"])
-def test_regions_that_cannot_be(regions: str) -> None:
+def test_invalid_region_set_is_refused(regions: str) -> None:
     with pytest.raises(ConstructionError, match="region"):
         RegionSet(regions, "s3")

@@ -26,7 +26,7 @@ from smruntime_core import (
 )
 from smruntime_core.effects import Upload
 from smruntime_core.http1 import MAX_SINGLE_WRITE
-from smruntime_core.testing._server import answer
+from smruntime_core.testing._server_script import build_response
 from smruntime_core.values._bodies import Source
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -273,7 +273,7 @@ def test_progress_of_an_upload_is_reported(perform: Performer, long_file: Path) 
 
 # ── refused early ──
 
-TOO_LARGE = answer(b'{"Message":"no"}', "413 x")
+TOO_LARGE = build_response(b'{"Message":"no"}', "413 x")
 HUGE = 25_000_000
 BEGUN = chunked(*FRAMES)[: chunked(*FRAMES).index(b"\r\n\r\n") + 40]  # the head and a little more
 
@@ -454,7 +454,7 @@ def test_repr_of_a_source_hides_its_contents() -> None:
 def test_unmeasured_file_cannot_be_signed_or_written() -> None:
     from smruntime_core import sign
     from smruntime_core.http1 import write
-    from smruntime_core.values._messages import Scope
+    from smruntime_core.values._credentials import Scope
 
     request = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"x")).request("http://h")
     with pytest.raises(ConstructionError, match="body"):

@@ -1,4 +1,4 @@
-"""Independent witnesses: moto checks our signatures with its own code, botocore builds the same request from its own model."""
+"""Comparisons with other code: moto checks our signatures, botocore builds the same request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEYS_IN_S3 = ("out/1.out", "a b+c/~.out", "é(1)!*'&=%41.out")
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[tuple[str, sm.Credentials]]:
-    """A moto server that checks signatures and policies, and the key of a user who may invoke."""
+    """Run a moto server that checks signatures and policies; provide credentials for it."""
     with moto_server() as url:
         iam: Any = boto3.client(
             "iam", "us-east-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
@@ -109,7 +109,9 @@ def test_moto_accepts_our_signature_for_s3_and_no_other(
     assert (refused.value.status, refused.value.code) == (403, "SignatureDoesNotMatch")
 
 
-def test_moto_has_no_answer_yet(moto: tuple[str, sm.Credentials]) -> None:
+def test_missing_object_reads_as_none_and_missing_bucket_raises(
+    moto: tuple[str, sm.Credentials],
+) -> None:
     url, credentials = moto
     assert read(url, credentials, "s3://answers/later") is None
     with pytest.raises(sm.ServiceError, match="NoSuchBucket"):
@@ -121,7 +123,7 @@ graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
 
 @pytest.fixture(scope="module")
 def botocore_requests() -> tuple[Any, list[Any]]:
-    """A botocore client, and the requests it would have sent."""
+    """Return a botocore client, and the requests that it would have sent."""
     seen: list[Any] = []
     config = botocore.config.Config(retries={"total_max_attempts": 1})
     client: Any = boto3.client(
@@ -209,10 +211,10 @@ def local() -> Iterator[tuple[smruntime_local.Endpoint, sockets.Client]]:
 
 @profile(max_examples=150)
 @given(attributes=legal)
-def test_every_legal_custom_attribute_goes_there_and_back(
+def test_each_valid_custom_attribute_survives_a_round_trip(
     local: tuple[smruntime_local.Endpoint, sockets.Client], attributes: str
 ) -> None:
-    """Over a real wire, through a server that verifies the signature: byte for byte, blanks inside it too."""
+    """Send it through a server that verifies the signature, blanks included."""
     output = local[1].invoke_endpoint(endpoint_name="echo", body=b"", custom_attributes=attributes)
     assert output.custom_attributes == attributes
     assert json.loads(output.body)["custom_attributes"] == attributes

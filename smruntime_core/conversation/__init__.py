@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._async_jobs import is_done, wait_for_result
@@ -42,6 +42,8 @@ __all__ = [
     "wait_for_result",
 ]
 
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),

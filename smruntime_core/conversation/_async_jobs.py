@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from ..effects import Fetch, Flow, Sleep
 from ..errors import DispatchFailure, ModelError, ResponseError
 from ..protocol._operations import InvokeEndpointAsyncOutput
-from ..values._messages import MAX_ERROR_BODY
+from ..values._http import MAX_ERROR_BODY
 from ._deadline import Deadline
 
 FIRST_WAIT: Final = 0.5
@@ -32,7 +32,7 @@ def fetch_object(location: str, deadline: Deadline) -> Flow[bytes | None]:
 def wait_for_result(
     accepted: InvokeEndpointAsyncOutput,
     deadline: Deadline,
-    look: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
+    read_object: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
 ) -> Flow[bytes]:
     """Return the model's answer to an accepted invocation; `look` reads an object, None if absent.
 
@@ -43,12 +43,14 @@ def wait_for_result(
     output_location = _output_location(accepted)
     next_wait = FIRST_WAIT
     while True:
-        answer_body = yield from _look_once(look(output_location, deadline), accepted, deadline)
+        answer_body = yield from _look_once(
+            read_object(output_location, deadline), accepted, deadline
+        )
         if answer_body is not None:
             return answer_body
         failure_body = None
         if accepted.failure_location is not None:
-            object_flow = look(accepted.failure_location, deadline)
+            object_flow = read_object(accepted.failure_location, deadline)
             failure_body = yield from _look_once(object_flow, accepted, deadline)
         if failure_body is not None:
             raise _model_error(accepted, failure_body)
@@ -62,14 +64,14 @@ def wait_for_result(
 def is_done(
     accepted: InvokeEndpointAsyncOutput,
     deadline: Deadline,
-    exists: Callable[[str, Deadline], Flow[bool]],
+    object_exists: Callable[[str, Deadline], Flow[bool]],
 ) -> Flow[bool]:
     """Return whether an answer or a failure is there; raises like `wait_for_result`."""
     locations = _output_location(accepted), accepted.failure_location
     for location in locations:
         if location is None:
             continue
-        if (yield from _look_once(exists(location, deadline), accepted, deadline)):
+        if (yield from _look_once(object_exists(location, deadline), accepted, deadline)):
             return True
     return False
 
@@ -98,7 +100,7 @@ def _look_once(
 
 def _as_answered(failure: DispatchFailure, accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
     """Return `failure` of a look as one of an invocation that was accepted."""
-    original_reason = failure.args[0].removesuffix(
+    original_reason = str(failure.args[0]).removesuffix(
         f" ({failure.kind} in phase {failure.phase}, {failure.delivery.replace('_', ' ')})"
     )
     read_failure = DispatchFailure(

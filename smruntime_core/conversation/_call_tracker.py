@@ -20,7 +20,7 @@ from ..notices import (
 from ..protocol._bindings import Output
 from ..protocol._decoding import request_id_of
 from ..protocol._operations import Operation
-from ..values._messages import Request, Response
+from ..values._http import Request, Response
 from ._deadline import Clock, Deadline
 from ._recovery import RetryDecision, outcome
 

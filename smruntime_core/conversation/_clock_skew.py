@@ -8,8 +8,8 @@ The service refuses a signature that is more than five minutes from its own time
 A correction is learned only from the refusal of a signed request that a wrong clock explains, and
 only if `Date` is more than four minutes outside [sent, received] (less does no harm, and `Date` has
 whole seconds). It is never learned from a response that a cache has kept (`Age`) or that took too
-long, and never exceeds `MAX_CORRECTION`. If `Date` is inside, the clock is right: a signature that was
-refused all the same was too old when it arrived, so signing again is enough.
+long, and never exceeds `MAX_CORRECTION`. If `Date` is inside, the clock is right: the signature was
+too old when it arrived, so signing again is enough.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from ..effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
 from ..errors import SmRuntimeError
-from ..values._messages import Credentials, Response, StreamingResponse
+from ..values._credentials import Credentials
+from ..values._http import Response, StreamingResponse
 
 ResultT = TypeVar("ResultT")
 
@@ -43,18 +44,18 @@ class AsyncIO(Protocol):
 
 def run(flow: Flow[ResultT], io: object) -> ResultT:
     """Answer the effects of `flow` with the methods of `io` (a `SyncIO`) and return its result."""
-    reply: object = None
+    effect_reply: object = None
     try:
         while True:
             try:
-                effect = flow.send(reply)
+                effect = flow.send(effect_reply)
             except StopIteration as end:
-                result: ResultT = end.value
-                return result
+                flow_result: ResultT = end.value
+                return flow_result
             try:
-                reply = getattr(io, effect.method)(effect)
+                effect_reply = getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
-                reply = failure
+                effect_reply = failure
             except AttributeError:
                 raise_if_missing(io, effect)
                 raise
@@ -65,18 +66,18 @@ def run(flow: Flow[ResultT], io: object) -> ResultT:
 
 async def run_async(flow: Flow[ResultT], io: object) -> ResultT:
     """Answer the effects of `flow` by awaiting the methods of `io` (an `AsyncIO`)."""
-    reply: object = None
+    effect_reply: object = None
     try:
         while True:
             try:
-                effect = flow.send(reply)
+                effect = flow.send(effect_reply)
             except StopIteration as end:
-                result: ResultT = end.value
-                return result
+                flow_result: ResultT = end.value
+                return flow_result
             try:
-                reply = await getattr(io, effect.method)(effect)
+                effect_reply = await getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
-                reply = failure
+                effect_reply = failure
             except AttributeError:
                 raise_if_missing(io, effect)
                 raise

@@ -24,7 +24,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from ..config._endpoints import Config, partition
 from ..errors import ConstructionError
-from ..signing._canonical import encode_value
+from ..signing._canonical import percent_encode
 from ..values._url import split_url
 
 MAX_LOCATION: Final = 2048
@@ -84,19 +84,19 @@ def locate(location: str, config: Config, region: str) -> Location:
     if location.startswith("s3://"):
         return Location(_url_of_s3_uri(location, config, region), "signed")
     if _match_url(location) is None:
-        rule = "s3://bucket/key, or an http(s) URL without user name, blanks, '#' and '\\'"
-        raise _refused_location(f"{rule}, {FETCH_REMEDY}")
-    scheme, authority, path, query = split_url(location)
-    url_origin = scheme, authority
+        required_form = "s3://bucket/key, or an http(s) URL without user name, blanks, '#' and '\\'"
+        raise _refused_location(f"{required_form}, {FETCH_REMEDY}")
+    url_scheme, authority, path, query_text = split_url(location)
+    url_origin = url_scheme, authority
     if url_origin == split_url(config.url)[:2]:
         return Location(location, "endpoint")
     if _is_own_s3(url_origin, path, config):
         return _signed_location(
-            location, path.removeprefix(_own_s3_prefix(config)), query, bucket_in_host=False
+            location, path.removeprefix(_own_s3_prefix(config)), query_text, bucket_in_host=False
         )
-    if scheme == "https" and (bucket_name := _bucket_in_s3_host(authority, region)) is not None:
-        return _signed_location(location, path, query, bucket_in_host=bool(bucket_name))
-    return _public_location(location, scheme, authority)
+    if url_scheme == "https" and (bucket_name := _bucket_in_s3_host(authority, region)) is not None:
+        return _signed_location(location, path, query_text, bucket_in_host=bool(bucket_name))
+    return _public_location(location, url_scheme, authority)
 
 
 def _url_of_s3_uri(location: str, config: Config, region: str) -> str:
@@ -105,14 +105,14 @@ def _url_of_s3_uri(location: str, config: Config, region: str) -> str:
     if uri_match is None:
         raise _refused_location("s3://bucket/key, with a key and a valid bucket name")
     bucket_name, object_key = uri_match.groups()
-    path = "/".join(map(encode_value, object_key.split("/")))
+    path = "/".join(map(percent_encode, object_key.split("/")))
     if config.s3_endpoint_url is not None:
-        return f"{config.s3_endpoint_url}/{encode_value(bucket_name)}/{path}"
+        return f"{config.s3_endpoint_url}/{percent_encode(bucket_name)}/{path}"
     fips_part, dualstack_part = "-fips" * config.use_fips, ".dualstack" * config.use_dualstack
     host_name = f"s3{fips_part}{dualstack_part}.{region}.{partition(region)[1]}"
     if _match_host_bucket(bucket_name):
         return f"https://{bucket_name}.{host_name}/{path}"
-    return f"https://{host_name}/{encode_value(bucket_name)}/{path}"
+    return f"https://{host_name}/{percent_encode(bucket_name)}/{path}"
 
 
 def _bucket_in_s3_host(host_name: str, region: str) -> str | None:
@@ -142,21 +142,23 @@ def _own_s3_prefix(config: Config) -> str:
     return split_url(config.s3_endpoint_url or "")[2].rstrip("/")
 
 
-def _signed_location(location: str, path: str, query: str, *, bucket_in_host: bool) -> Location:
-    """Return a location of S3 if it names an object and nothing else; `bucket_in_host`: the bucket too."""
+def _signed_location(
+    location: str, path: str, query_text: str, *, bucket_in_host: bool
+) -> Location:
+    """Return a location of S3 if it names an object; its bucket is in the host or the path."""
     path_parts = path.split("/", 1 if bucket_in_host else 2)
     if (
         not all(path_parts[1:])
         or len(path_parts) < (2 if bucket_in_host else 3)
-        or not _match_version_query(query)
+        or not _match_version_query(query_text)
     ):
         raise _refused_location("the URL of an object, with a key and no query but versionId=")
     return Location(location, "signed")
 
 
-def _public_location(location: str, scheme: str, authority: str) -> Location:
+def _public_location(location: str, url_scheme: str, authority: str) -> Location:
     """Return a location outside S3 if its host can be public; the IO checks the address."""
-    if scheme != "https":
+    if url_scheme != "https":
         raise _refused_location(
             f"https://, {FETCH_REMEDY}", "http:// is for the endpoint's own origin"
         )
@@ -167,5 +169,5 @@ def _public_location(location: str, scheme: str, authority: str) -> Location:
     return Location(location, "public")
 
 
-def _refused_location(rule: str, problem: str = "") -> ConstructionError:
-    return ConstructionError("location", rule, problem)
+def _refused_location(required_form: str, problem: str = "") -> ConstructionError:
+    return ConstructionError("location", required_form, problem)

@@ -8,9 +8,10 @@ from typing import Final, TypedDict, cast
 
 from ..effects import Progress
 from ..errors import ConstructionError
-from ..values._messages import Headers, seconds
+from ..values._http import Headers
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
+from ..values._timeouts import check_seconds
 from ._retries import RetryPolicy
 
 MAX_BODY: Final = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory
@@ -114,7 +115,7 @@ class Options(Record, kw_only=True):
                         `DispatchFailure` of kind `too_large`. Streams have no such limit
     """
 
-    timeout: float | None = field(default=None, check=seconds)
+    timeout: float | None = field(default=None, check=check_seconds)
     retries: RetryPolicy = field(default=RetryPolicy(), check=_check_policy)
     idempotent: bool = field(default=False, check=check_flag)
     wait_for_capacity: float = field(default=0.0, check=_check_seconds)

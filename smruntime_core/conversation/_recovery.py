@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ._clock_skew import ClockSkew
 from ._options import Options
@@ -61,25 +61,31 @@ class Recovery:
         self._skew = skew
         self._send_once = send_once
 
-    def after(self, failed: FailedAttempt, tokens: float, draw: float) -> RetryDecision | None:
+    def decide_after(
+        self, failed_attempt: FailedAttempt, tokens: float, draw: float
+    ) -> RetryDecision | None:
         """Return the next attempt after the one that `failed`, None to give up.
 
         `tokens` are left in the bucket; `draw` is a random number in [0, 1).
         """
-        failure = failed.failure
+        failure = failed_attempt.failure
         repair_reason = (
-            self._repair_signature(failure, failed) if isinstance(failure, ServiceError) else None
+            self._repair_signature(failure, failed_attempt)
+            if isinstance(failure, ServiceError)
+            else None
         )
         if repair_reason is not None:
             return RetryDecision(None, 0, repair_reason)
         never_sent = isinstance(failure, DispatchFailure) and failure.delivery == "not_sent"
         if self._send_once and not never_sent:
             return None
-        if not self.fresh and was_closed_while_idle(failure, failed.received - failed.sent):
+        if not self.fresh and was_closed_while_idle(
+            failure, failed_attempt.received - failed_attempt.sent
+        ):
             self.fresh = True
             return RetryDecision(None, 0, "the kept connection was closed")
         if is_starting(failure):
-            seconds_left = self._options.wait_for_capacity - failed.seconds
+            seconds_left = self._options.wait_for_capacity - failed_attempt.seconds
             if seconds_left > 0:
                 delay = min(seconds_left, capacity_delay(self._capacity_waits, draw))
                 self._capacity_waits += 1
@@ -90,13 +96,17 @@ class Recovery:
             planned_retry.delay, planned_retry.cost, outcome(failure)
         )
 
-    def _repair_signature(self, failure: ServiceError, failed: FailedAttempt) -> str | None:
+    def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
         """Return what was wrong with the signature and is right now; each is repaired once."""
-        if not self._signed_again and self._skew.learn(failure, failed.sent, failed.received):
+        if not failed_attempt.credentials.access_key_id:
+            return None  # an anonymous request has no signature, and its refusal proves nothing
+        if not self._signed_again and self._skew.learn(
+            failure, failed_attempt.sent, failed_attempt.received
+        ):
             self._signed_again = True
             return "the time of the signature was wrong"
         if self.rejected is None and failure.code in EXPIRED:
-            self.rejected = failed.credentials
+            self.rejected = failed_attempt.credentials
             return "the credentials had expired"
         return None
 

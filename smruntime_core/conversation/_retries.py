@@ -159,9 +159,9 @@ def is_starting(failure: SmRuntimeError) -> bool:
     )
 
 
-def capacity_delay(waits: int, draw: float) -> float:
+def capacity_delay(finished_waits: int, draw: float) -> float:
     """Return seconds to wait for a starting model after `waits` waits, with some jitter."""
-    longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT)
+    longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(finished_waits, 8), CAPACITY_LONGEST_WAIT)
     return longest_wait * (0.75 + draw / 4)
 
 
@@ -196,8 +196,8 @@ class RetryQuota:
             self._tokens -= cost
             return True
 
-    def give(self, amount: float) -> None:
+    def give(self, token_count: float) -> None:
         """Return `amount` tokens after a success, up to the capacity."""
         if self._tokens < self._capacity:
             with self._lock:
-                self._tokens = min(self._capacity, self._tokens + amount)
+                self._tokens = min(self._capacity, self._tokens + token_count)

@@ -43,16 +43,10 @@ from ..protocol._bindings import Output
 from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
-from ..values._dates import stamp
-from ..values._messages import (
-    MAX_ERROR_BODY,
-    Credentials,
-    Headers,
-    Request,
-    Response,
-    ResponseBody,
-    Timeouts,
-)
+from ..values._credentials import Credentials
+from ..values._dates import format_timestamp
+from ..values._http import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody
+from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
@@ -99,7 +93,7 @@ class Runtime:
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
         self._endpoint_url = config.url
-        self._scope = config.scope
+        self._signing_scope = config.scope
         self._clock = clock
         self._random = random
         self._observe = observe
@@ -151,19 +145,21 @@ class Runtime:
                 raise failure  # there are no other credentials
             signed_request = self._sign_attempt(request, credentials, payload_hash, tracker)
             try:
-                result = yield from exchange(operation, signed_request, tracker, recovery.fresh)
+                call_result = yield from exchange(
+                    operation, signed_request, tracker, recovery.fresh
+                )
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
                 self.tokens.give(token_reward)
-                _notify_success(tracker, result)
-                return result
+                _notify_success(tracker, call_result)
+                return call_result
             received = self._clock.time()
-            failed = FailedAttempt(
+            failed_attempt = FailedAttempt(
                 failure, credentials, signed_request.signed_at, received, tracker.seconds
             )
             token_reward = (
-                yield from self._wait_for_retry(failed, recovery, tracker)
+                yield from self._wait_for_retry(failed_attempt, recovery, tracker)
             ) or FIRST_TRY_REWARD
 
     def _build_request(self, operation: Operation[Output]) -> Request:
@@ -191,17 +187,19 @@ class Runtime:
             unsigned_request = request.replace(headers=(*request.headers, ("host", signing_host)))
         attempt_number, attempt_limit = tracker.start_attempt(self.options.retries.max_attempts)
 
-        def sign_at(moment: float) -> Request:
-            signing_time, seconds_left = moment + self.skew.seconds, tracker.left()
+        def sign_at(signing_moment: float) -> Request:
+            signing_time, seconds_left = signing_moment + self.skew.seconds, tracker.left()
             signature = sign(
                 unsigned_request,
                 credentials,
-                self._scope,
+                self._signing_scope,
                 now=signing_time,
                 payload_hash=payload_hash,
             )
             time_to_live = (
-                "" if seconds_left is None else f"ttl={stamp(signing_time + seconds_left)}; "
+                ""
+                if seconds_left is None
+                else f"ttl={format_timestamp(signing_time + seconds_left)}; "
             )
             invocation_header = "amz-sdk-invocation-id", tracker.invocation
             attempt_header = (
@@ -278,17 +276,17 @@ class Runtime:
         )
 
     def _wait_for_retry(
-        self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker
+        self, failed_attempt: FailedAttempt, recovery: Recovery, tracker: CallTracker
     ) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
 
         Raises the failure if there is no other attempt.
         """
-        failure = failed.failure
+        failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
         tracker.failed(failure)
-        decision = recovery.after(failed, self.tokens.tokens, self._random())
+        decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
         if (
             decision is None
             or tracker.passed_in(decision.delay or 0.0)
@@ -302,13 +300,13 @@ class Runtime:
         return decision.cost
 
 
-def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> None:
+def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:
     """Notify the observer; if that raises, close the stream, which is not returned."""
     try:
-        tracker.succeeded(result.metadata.attempts)
+        tracker.succeeded(call_result.metadata.attempts)
     except BaseException:
-        if not isinstance(result, Output):
-            result.close()
+        if not isinstance(call_result, Output):
+            call_result.close()
         raise
 
 
@@ -321,9 +319,9 @@ def _with_headers(
     }
     conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
     if conflicting_names:
-        header = conflicting_names[0]
-        remedy = f"pass {member_names[header.lower()]}= instead of {header}"
-        raise ConstructionError("extra_headers", f"headers that no member sets: {remedy}")
+        header_name = conflicting_names[0]
+        member_hint = f"pass {member_names[header_name.lower()]}= instead of {header_name}"
+        raise ConstructionError("extra_headers", f"headers that no member sets: {member_hint}")
     return request.replace(headers=request.headers + extra_headers)
 
 
@@ -331,8 +329,12 @@ def _uuid_prefix(draw: Callable[[], float]) -> str:
     """Return a random UUID (RFC 9562 section 5.4) without its last twelve digits."""
     random_digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
     variant_digit = "89ab"[int(random_digits[15], 16) & 3]
-    first, second, third = random_digits[:8], random_digits[8:12], random_digits[12:15]
-    return f"{first}-{second}-4{third}-{variant_digit}{random_digits[16:19]}-"
+    first_group, second_group, third_group = (
+        random_digits[:8],
+        random_digits[8:12],
+        random_digits[12:15],
+    )
+    return f"{first_group}-{second_group}-4{third_group}-{variant_digit}{random_digits[16:19]}-"
 
 
 def _receive_error_body(

@@ -20,7 +20,8 @@ from ..errors import ConstructionError, DispatchFailure, ServiceError
 from ..metadata import Metadata
 from ..signing import S3, hash_payload, sign
 from ..values._bodies import STREAMED, Source
-from ..values._messages import Credentials, Headers, Request, Response, Scope, by_name
+from ..values._credentials import Credentials, Scope
+from ..values._http import Headers, Request, Response, fields_by_name
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._locations import Location, locate
@@ -82,8 +83,8 @@ class ObjectRequests:
     ) -> SignedRequest:
         payload_hash, signing_scope = hash_payload(unsigned_request.body), Scope(self._region, "s3")
 
-        def sign_at(moment: float) -> Request:
-            signing_time = moment + self._skew.seconds
+        def sign_at(signing_moment: float) -> Request:
+            signing_time = signing_moment + self._skew.seconds
             signature = sign(
                 unsigned_request,
                 credentials,
@@ -112,7 +113,7 @@ class ObjectRequests:
 
     def _repair_request(self, refusal: ServiceError, location: str, signed_at: float) -> str | None:
         """Return what was wrong with a signed request and is right for the next one."""
-        region = by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
+        region = fields_by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
         named_by_url = not location.startswith("s3://")
         known_region = self._config.region
         if region != self._region and not named_by_url and _in_same_partition(region, known_region):

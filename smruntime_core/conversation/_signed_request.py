@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..values._messages import Request
+from ..values._http import Request
 from ._deadline import Clock
 
 MAX_SIGNATURE_AGE: Final = 1.0  # seconds: a signature has whole seconds

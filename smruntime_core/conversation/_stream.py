@@ -30,7 +30,8 @@ from ..protocol._response_parser import (
     ResponseStarted,
 )
 from ..values._decoder import NEED_DATA, Decoder
-from ..values._messages import ResponseBody, Timeouts
+from ..values._http import ResponseBody
+from ..values._timeouts import Timeouts
 from ._deadline import Deadline
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
@@ -56,12 +57,12 @@ class Stream(Generic[OutputT_co]):
     ) -> None:
         self.output: OutputT_co = output
         self.ended: bool = False
-        self._body = body
+        self._response_body = body
         self._parser = parser
         self._deadline = deadline
         self._timeouts = timeouts
         self._notify = notify
-        self._first_failure: SmRuntimeError | None = None
+        self._failure: SmRuntimeError | None = None
         self._is_receiving = False
         self._current_part = b""  # being decoded, from `_offset` on
         self._part_offset = 0
@@ -87,7 +88,9 @@ class Stream(Generic[OutputT_co]):
             if self._is_paused:
                 yield from self._let_others_run()
                 return
-            received_data = yield from Receive(self._body, self._deadline.left(), self._timeouts)
+            received_data = yield from Receive(
+                self._response_body, self._deadline.left(), self._timeouts
+            )
         except DispatchFailure as failure:
             raise self._record_failure(failure) from None
         finally:
@@ -124,12 +127,12 @@ class Stream(Generic[OutputT_co]):
             yield remaining_part
         try:
             for _ in range(MAX_EVENTS):
-                event = next_event()
-                if event is NEED_DATA:
+                next_item = next_event()
+                if next_item is NEED_DATA:
                     return
-                if type(event) is ResponseEnded:
+                if type(next_item) is ResponseEnded:
                     self.ended = True
-                yield event
+                yield next_item
                 if call_deadline is not None and call_deadline.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
@@ -141,20 +144,20 @@ class Stream(Generic[OutputT_co]):
         return None if self._deadline.left() is None else self._deadline
 
     def _raise_failure(self) -> None:
-        if self._first_failure is not None and not self.ended:
-            raise self._first_failure.with_traceback(None)
+        if self._failure is not None and not self.ended:
+            raise self._failure.with_traceback(None)
 
     def _record_failure(self, failure: SmRuntimeError) -> SmRuntimeError:
         """Close the stream; return its first failure: closing it breaks a read in progress."""
-        self._first_failure = self._first_failure or failure.about(self.metadata)
-        self._body.abort()
-        return self._first_failure
+        self._failure = self._failure or failure.about(self.metadata)
+        self._response_body.abort()
+        return self._failure
 
     def parts(self) -> Iterator[bytes]:
         """Yield the bytes of parts that have arrived."""
-        for event in self.events():
-            if type(event) is PayloadPart:
-                yield event.bytes
+        for next_item in self.events():
+            if type(next_item) is PayloadPart:
+                yield next_item.bytes
 
     def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
         """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
@@ -177,10 +180,10 @@ class Stream(Generic[OutputT_co]):
                 if bytes_read >= MAX_BYTES:
                     self._is_paused = True
                     return
-                piece = self._next_piece(MAX_BYTES - bytes_read)
-                if piece is not None:
-                    decoder.receive_data(piece)
-                    bytes_read += len(piece)
+                next_piece = self._next_piece(MAX_BYTES - bytes_read)
+                if next_piece is not None:
+                    decoder.receive_data(next_piece)
+                    bytes_read += len(next_piece)
                 elif self._last_part_arrived:
                     decoder.receive_eof()
                     decoder_ended = True
@@ -192,33 +195,36 @@ class Stream(Generic[OutputT_co]):
     def _next_piece(self, size: int) -> bytes | None:
         """Return the next bytes that have arrived, at most `size`; None if there are none."""
         if not self._current_part:
-            event = self._parser.next_event()
-            while type(event) is not PayloadPart:
-                if event is NEED_DATA:
+            next_item = self._parser.next_event()
+            while type(next_item) is not PayloadPart:
+                if next_item is NEED_DATA:
                     return None
-                self._last_part_arrived = self._last_part_arrived or type(event) is ResponseEnded
-                event = self._parser.next_event()
-            if len(event.bytes) <= size:
-                return event.bytes
-            self._current_part = event.bytes
+                self._last_part_arrived = (
+                    self._last_part_arrived or type(next_item) is ResponseEnded
+                )
+                next_item = self._parser.next_event()
+            if len(next_item.bytes) <= size:
+                return next_item.bytes
+            self._current_part = next_item.bytes
         piece_start = self._part_offset
         self._part_offset += size
-        piece = self._current_part[piece_start : self._part_offset]
+        next_piece = self._current_part[piece_start : self._part_offset]
         if self._part_offset >= len(self._current_part):
             self._current_part, self._part_offset = b"", 0
-        return piece
+        return next_piece
 
     def close(self) -> None:
         """Close the connection unless all of the response was read; never waits."""
         try:
-            if self._first_failure is None:
+            if self._failure is None:
                 self._record_failure(TruncatedStream("the stream was closed before its end"))
         finally:
-            self._body.abort()  # again: an interrupt may have ended an earlier one
+            self._response_body.abort()  # again: an interrupt may have ended an earlier one
 
 
 def first_event(parser: ResponseParser) -> ResponseStarted:
     """Return the first event of a successful response; raise the error in the head of another."""
-    event = parser.next_event()
-    assert isinstance(event, ResponseStarted), "the parser has no head"  # noqa: S101 - our mistake
-    return event
+    next_item = parser.next_event()
+    # anything else is a mistake of ours
+    assert isinstance(next_item, ResponseStarted), "the parser has no head"  # noqa: S101
+    return next_item

@@ -1,4 +1,4 @@
-"""AWS event streams, for any service: `encode` makes a frame of a `Message`, `EventStreamDecoder` messages of frames."""
+"""AWS event streams, for any service: `encode` writes frames, `EventStreamDecoder` reads them."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from typing import Unpack
 try:
     import trio
 except ImportError as error:
-    install_hint = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
-    raise ImportError(install_hint) from error
+    _INSTALL_HINT: str = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
+    raise ImportError(_INSTALL_HINT) from error
 
 from smruntime_core.effects import Sleep
 

@@ -35,8 +35,8 @@ try:
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
     from urllib3.util import ssl_
 except ImportError as error:
-    install_hint = "needs urllib3: pip install 'smruntime-core[urllib3]'"
-    raise ImportError(f"smruntime_transports.urllib3 {install_hint}") from error
+    _INSTALL_HINT: str = "needs urllib3: pip install 'smruntime-core[urllib3]'"
+    raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from error
 
 if hasattr(HTTPConnection, "is_multiplexed"):
     raise ImportError(
@@ -130,7 +130,8 @@ class ManagedConnector(Connector):
             duplicate.settimeout(urllib3_connection.timeout)
             return duplicate
 
-        urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]  # of this one
+        # of this one
+        urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
             secured_connection = Connection(secured_socket, self._clock())
@@ -193,9 +194,7 @@ def _dispatch_failure(error: Exception, urllib3_pool: HTTPConnectionPool) -> Dis
         case ConnectTimeoutError():
             return not_sent("timeout", "connect", f"urllib3: {error}")
         case TimeoutError():
-            return not_sent(
-                "timeout", phase, f"{activity} took longer than timeouts.connect allows"
-            )
+            return not_sent("timeout", phase, f"{activity} took longer than timeouts.connect")
         case OSError():
             return broken(error, phase, activity)
         case _:

@@ -14,17 +14,17 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from smruntime_core import SmRuntimeError
 
-P = ParamSpec("P")
+Parameters = ParamSpec("Parameters")
 ResultT = TypeVar("ResultT")
 ErrorT = TypeVar("ErrorT", bound=BaseException)
 _PACKAGES: Final = ("smruntime_core.", "smruntime_transports.")
 
 
-def boundary(method: Callable[P, ResultT]) -> Callable[P, ResultT]:
+def boundary(method: Callable[Parameters, ResultT]) -> Callable[Parameters, ResultT]:
     """Return `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> ResultT:
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
         try:
             return method(*args, **kwargs)
         except (SmRuntimeError, TypeError) as error:  # TypeError: a misspelt argument
@@ -35,12 +35,12 @@ def boundary(method: Callable[P, ResultT]) -> Callable[P, ResultT]:
 
 
 def async_boundary(
-    method: Callable[P, Awaitable[ResultT]],
-) -> Callable[P, Coroutine[Any, Any, ResultT]]:
+    method: Callable[Parameters, Awaitable[ResultT]],
+) -> Callable[Parameters, Coroutine[Any, Any, ResultT]]:
     """Return an async `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> ResultT:
+    async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
         try:
             return await method(*args, **kwargs)
         except SmRuntimeError as error:

@@ -3,7 +3,7 @@
     Client        sync     without `io`: connections of `smruntime_transports.sockets`
     AsyncClient   async    without `io`: connections of the adapter for the running event loop
 
-The members of an operation are declared once, on its record in the core; `operation_method` turns
+The members of an operation are declared once, on its record in the core; `takes_members` turns
 them into the keyword arguments of a method, for `help()` and type checkers alike. A call makes a
 flow with `Runtime` and runs it on the client's IO.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 import copy
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from functools import wraps
 from typing import (
     TYPE_CHECKING,
+    Any,
     ClassVar,
     Concatenate,
     ParamSpec,
@@ -33,6 +35,7 @@ from smruntime_core import (
     Credentials,
     InvokeEndpoint,
     InvokeEndpointAsync,
+    InvokeEndpointOutput,
     InvokeEndpointWithResponseStream,
     InvokeEndpointWithResponseStreamOutput,
     Operation,
@@ -46,7 +49,6 @@ from smruntime_core.conversation import (
     CLOSING_BODY,
     OPENING_BODY,
     Deadline,
-    ObjectWriter,
     OptionChanges,
     Options,
     apply_changes,
@@ -63,7 +65,7 @@ from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Settings, WireClientSettings, describe
-from ._setup import ConfigurableIO, Setup
+from ._setup import ClientSetup, ConfigurableIO
 from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
 if TYPE_CHECKING:
@@ -72,34 +74,41 @@ if TYPE_CHECKING:
 
 UploadInput: TypeAlias = "Body | BinaryFile | Iterator[bytes]"
 AsyncUploadInput: TypeAlias = "UploadInput | AsyncIterator[bytes]"
-P = ParamSpec("P")
+Parameters = ParamSpec("Parameters")
 ClientT = TypeVar("ClientT", bound="BaseClient")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
 ResultT = TypeVar("ResultT")
 OutputT = TypeVar("OutputT", bound=Output)
 
 
-def operation_method(
-    operation: Callable[P, OperationT], perform: Callable[[ClientT, OperationT], ResultT]
-) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """Return a client's method: it makes an `operation` of its arguments and calls `perform`."""
+def takes_members(
+    operation: Callable[Parameters, OperationT],
+) -> Callable[
+    [Callable[[ClientT, OperationT], ResultT]], Callable[Concatenate[ClientT, Parameters], ResultT]
+]:
+    """Return a decorator: the method takes the members of `operation` as arguments."""
 
-    def method(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
-        try:
-            made_operation = operation(*args, **members)
-        except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
-            raise without_internals(refusal)  # noqa: B904 - it is the same error
-        finally:
-            del args, members
-        return perform(client, made_operation)
+    def decorate(
+        perform: Callable[[ClientT, OperationT], ResultT],
+    ) -> Callable[Concatenate[ClientT, Parameters], ResultT]:
+        @wraps(perform)
+        def method(
+            client: ClientT, /, *args: Parameters.args, **members: Parameters.kwargs
+        ) -> ResultT:
+            try:
+                made_operation = operation(*args, **members)
+            except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
+                raise without_internals(refusal)  # noqa: B904 - it is the same error
+            finally:
+                del args, members
+            return perform(client, made_operation)
 
-    method.__doc__ = operation.__doc__
-    method.__name__ = method.__qualname__ = re.sub(
-        "(?<!^)(?=[A-Z])", "_", operation.__name__
-    ).lower()
-    # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
-    method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
-    return method
+        method.__doc__ = operation.__doc__
+        # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
+        method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
+        return method
+
+    return decorate
 
 
 class ClientIO(SyncIO, ConfigurableIO, Protocol):
@@ -127,7 +136,6 @@ class BaseClient:
 
     _settings_type: ClassVar[type] = WireClientSettings
     _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
-
     _takes_io: ClassVar[bool] = True  # adapters have their own
 
     def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
@@ -145,14 +153,12 @@ class BaseClient:
             raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
         misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
         if io is not None and misplaced_setting is not None:
-            placement_rule = (
-                "left out: it configures connections of this library, and `io` brings its own"
-            )
-            raise ConstructionError(misplaced_setting, placement_rule)
+            remedy = "left out: it configures connections of this library, and `io` brings its own"
+            raise ConstructionError(misplaced_setting, remedy)
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
-        self._setup = Setup(settings)
+        self._client_setup = ClientSetup(settings)
         self._changes = OptionChanges()
         self._runtime: Runtime | None = None
 
@@ -171,7 +177,7 @@ class BaseClient:
         duplicate.__dict__.update(self.__dict__)
         return duplicate
 
-    def __deepcopy__(self, memo: object) -> Self:
+    def __deepcopy__(self, copied_objects: object) -> Self:
         return copy.copy(self)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -182,8 +188,8 @@ class BaseClient:
                 client_text = f"a client with a {type(setting_value).__name__} as {setting_name!r}"
                 raise TypeError(f"{client_text} cannot be pickled: that belongs to this process")
         if holds_keys(make_provider(self._settings.get("credentials"))):
-            remedy = "leave them out, and the restored client finds its own"
-            raise TypeError(f"credentials are not pickled, botocore's neither: {remedy}")
+            pickling_hint = "leave them out, and the restored client finds its own"
+            raise TypeError(f"credentials are not pickled, botocore's neither: {pickling_hint}")
         return _restore_client, (type(self), self._settings, self._changes)
 
     @boundary
@@ -209,14 +215,14 @@ class BaseClient:
         return changed_copy
 
     def __repr__(self) -> str:
-        client_setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
-        endpoint_text = (
-            f" for {client_setup.config.url}" if client_setup and client_setup.config else ""
-        )
+        # the setup is absent if a setting was refused
+        client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
+        config = client_setup.config if client_setup else None
+        endpoint_text = f" for {config.url}" if config else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
-        self._setup.runtime = runtime
+        self._client_setup.runtime = runtime
         self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
         return self._runtime
 
@@ -241,6 +247,8 @@ def _unexpected_setting(setting_name: str, known_settings: Iterable[str]) -> str
 def _upload_flow(
     runtime: Runtime, location: str, body: object, content_type: str | None
 ) -> Flow[str]:
+    from smruntime_core.conversation import ObjectWriter  # 2 ms that few clients need
+
     object_writer = ObjectWriter(runtime.config, time, runtime.skew)
     deadline, retries = Deadline(time, _call_time_limit(runtime)), runtime.options.retries
     return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
@@ -271,9 +279,9 @@ class Client(BaseClient):
     def _ready(self) -> Runtime:
         if self._runtime is not None:
             return self._runtime
-        with self._setup.lock:
+        with self._client_setup.prepare_lock:
             return self._adopt_runtime(
-                self._setup.runtime or run(self._setup.prepare(self._io), self._io)
+                self._client_setup.runtime or run(self._client_setup.prepare(self._io), self._io)
             )
 
     def _with_time_limit(self, seconds: float) -> Self:
@@ -347,11 +355,19 @@ class Client(BaseClient):
         runtime = self._ready()
         return run(_upload_flow(runtime, location, body, content_type), self._io)
 
-    invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(
-        InvokeEndpointWithResponseStream, stream
-    )
-    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
+    @takes_members(InvokeEndpoint)
+    def invoke_endpoint(self, operation: InvokeEndpoint) -> InvokeEndpointOutput:
+        return self.call(operation)
+
+    @takes_members(InvokeEndpointWithResponseStream)
+    def invoke_endpoint_with_response_stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
+        return self.stream(operation)
+
+    @takes_members(InvokeEndpointAsync)
+    def invoke_endpoint_async(self, operation: InvokeEndpointAsync) -> Job:
+        return self.submit(operation)
 
     def session(
         self,
@@ -391,9 +407,9 @@ class AsyncClient(BaseClient):
     @property
     def _io(self) -> AsyncClientIO:
         """The IO, made at the first call of this client or a copy, when an event loop runs."""
-        if self._setup.io is None:
-            self._setup.io = self._make_io()
-        return cast("AsyncClientIO", self._setup.io)
+        if self._client_setup.io is None:
+            self._client_setup.io = self._make_io()
+        return cast("AsyncClientIO", self._client_setup.io)
 
     def _make_io(self) -> AsyncClientIO:
         adapter = self._adapter or running_adapter()
@@ -404,11 +420,11 @@ class AsyncClient(BaseClient):
     async def _ready(self) -> Runtime:
         if self._runtime is not None:
             return self._runtime
-        prepared_runtime = self._setup.runtime
+        prepared_runtime = self._client_setup.runtime
         if prepared_runtime is None:
-            prepared_runtime = await run_async(self._setup.prepare(self._io), self._io)
+            prepared_runtime = await run_async(self._client_setup.prepare(self._io), self._io)
         return self._adopt_runtime(
-            self._setup.runtime or prepared_runtime
+            self._client_setup.runtime or prepared_runtime
         )  # another task may have been faster
 
     @async_boundary
@@ -463,11 +479,23 @@ class AsyncClient(BaseClient):
         runtime = await self._ready()
         return await run_async(_upload_flow(runtime, location, body, content_type), self._io)
 
-    invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(
-        InvokeEndpointWithResponseStream, stream
-    )
-    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
+    @takes_members(InvokeEndpoint)
+    def invoke_endpoint(
+        self, operation: InvokeEndpoint
+    ) -> Coroutine[Any, Any, InvokeEndpointOutput]:
+        return self.call(operation)
+
+    @takes_members(InvokeEndpointWithResponseStream)
+    def invoke_endpoint_with_response_stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
+        return self.stream(operation)
+
+    @takes_members(InvokeEndpointAsync)
+    def invoke_endpoint_async(
+        self, operation: InvokeEndpointAsync
+    ) -> Coroutine[Any, Any, AsyncJob]:
+        return self.submit(operation)
 
     async def _run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Run `work` for at most `seconds`, even if the current task is being cancelled."""

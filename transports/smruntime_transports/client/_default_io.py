@@ -33,23 +33,23 @@ class CustomIO:
         self.given: object = given
         self.system: SystemIO = system
 
-    def __getattr__(self, method: str) -> object:
-        own_method = getattr(self.given, method, None)
-        chosen_method = own_method if callable(own_method) else getattr(self.system, method)
-        self.__dict__[method] = chosen_method  # so that `__getattr__` runs once per method
+    def __getattr__(self, method_name: str) -> object:
+        own_method = getattr(self.given, method_name, None)
+        chosen_method = own_method if callable(own_method) else getattr(self.system, method_name)
+        self.__dict__[method_name] = chosen_method  # so that `__getattr__` runs once per method
         return chosen_method
 
 
-def load_io(adapter: str, wire: Wire) -> object:
+def load_io(adapter_name: str, wire: Wire) -> object:
     """Return the IO of an adapter, over the connections of `wire`."""
-    module = import_module(f"smruntime_transports.{adapter}")
-    return getattr(module, _CONNECTION_IOS[adapter])(wire)
+    adapter_module = import_module(f"smruntime_transports.{adapter_name}")
+    return getattr(adapter_module, _CONNECTION_IOS[adapter_name])(wire)
 
 
-def load_system(adapter: str) -> SystemIO:
+def load_system(adapter_name: str) -> SystemIO:
     """Return an adapter's IO without connections: sleeping, threads, tasks and files."""
-    module = import_module(f"smruntime_transports.{adapter}")
-    return cast("SystemIO", getattr(module, _SYSTEM_IOS[adapter])())
+    adapter_module = import_module(f"smruntime_transports.{adapter_name}")
+    return cast("SystemIO", getattr(adapter_module, _SYSTEM_IOS[adapter_name])())
 
 
 def running_adapter() -> str:

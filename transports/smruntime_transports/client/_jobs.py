@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from smruntime_core import (
     AsyncIO,
@@ -20,10 +20,13 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.conversation import Deadline, ObjectReader, is_done, wait_for_result
+from smruntime_core.conversation import Deadline, is_done, wait_for_result
 from smruntime_core.effects import Fetch, Sleep
 
 from ._boundary import async_boundary, boundary
+
+if TYPE_CHECKING:
+    from smruntime_core.conversation import ObjectReader
 
 LONGEST_JOB_TIME: Final = (
     22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
@@ -221,6 +224,8 @@ def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
 
 
 def _make_reader(runtime: Runtime) -> ObjectReader:
+    from smruntime_core.conversation import ObjectReader  # 2 ms that few clients need
+
     return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
 
 
@@ -229,10 +234,10 @@ class _FetchingIO:
 
     def __init__(self, io: SyncIO, fetch: Callable[[str], FetchedObject]) -> None:
         self.sleep = io.sleep
-        self._fetch = fetch
+        self._fetch_object = fetch
 
     def fetch(self, effect: Fetch, /) -> FetchedObject:
-        return self._fetch(effect.location)
+        return self._fetch_object(effect.location)
 
 
 class _AsyncFetchingIO:
@@ -240,10 +245,10 @@ class _AsyncFetchingIO:
 
     def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[FetchedObject]]) -> None:
         self._io = io
-        self._fetch = fetch
+        self._fetch_object = fetch
 
     async def sleep(self, effect: Sleep, /) -> None:
         await self._io.sleep(effect)
 
     async def fetch(self, effect: Fetch, /) -> FetchedObject:
-        return await self._fetch(effect.location)
+        return await self._fetch_object(effect.location)

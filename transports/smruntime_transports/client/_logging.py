@@ -29,20 +29,20 @@ def logging_observer() -> Callable[[Notice], None] | None:
         return None  # nothing can be listening, so save the 8 ms of the import
     import logging
 
-    logger = logging.getLogger("smruntime")
+    notice_logger = logging.getLogger("smruntime")
     if requested:
-        if not logger.handlers:
-            handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter(RECORD_FORMAT))
-            logger.addHandler(handler)
-        logger.setLevel(level_name)
-    if not logger.isEnabledFor(logging.INFO):
+        if not notice_logger.handlers:
+            error_handler = logging.StreamHandler()
+            error_handler.setFormatter(logging.Formatter(RECORD_FORMAT))
+            notice_logger.addHandler(error_handler)
+        notice_logger.setLevel(level_name)
+    if not notice_logger.isEnabledFor(logging.INFO):
         return None
 
     def observe(notice: Notice) -> None:
         record_level = logging.INFO if isinstance(notice, AttemptEnded) else logging.DEBUG
-        if logger.isEnabledFor(record_level):
-            logger.log(record_level, "%s", format_notice(notice))
+        if notice_logger.isEnabledFor(record_level):
+            notice_logger.log(record_level, "%s", format_notice(notice))
 
     return observe
 

@@ -83,7 +83,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "profile": 'Name of a profile in the files under ~/.aws. Default: AWS_PROFILE, or "default".',
     "timeouts": "`Timeouts`, all in seconds. "
     "Default: connect 3.1, response 70, idle 20, pool 70, total without limit.",
-    "retries": "`RetryPolicy`. Default: at most 3 attempts, or AWS_MAX_ATTEMPTS, or the profile.",
+    "retries": "`RetryPolicy`; with `resend` or `retry_model_errors` the model may run twice. "
+    "Default: at most 3 attempts, or AWS_MAX_ATTEMPTS, or the profile.",
     "observe": "Callable that receives a notice of every step of a call; it must not block. "
     "Default: none.",
     "engine": 'Reader of responses: "native", or "h11" (needs the extra of that name). '
@@ -92,7 +93,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Default: the certificates of AWS_CA_BUNDLE, the profile, or the system.",
     "max_connections": "Most connections to one host; further calls wait up to `timeouts.pool`. "
     "Default: 100.",
-    "proxy": "URL of a proxy, with user and password if it needs them. Default: none.",
+    "proxy": "URL of a proxy, with user and password if it needs them; or "
+    "`Proxy.of(url, tls=TLS(...))` for an https proxy with certificates of its own. "
+    "Default: none.",
     "trust_env": "True to use the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name. "
     "Default: False.",
     "socket_options": "Triples for `socket.setsockopt`, set after TCP_NODELAY and TCP keep-alive. "

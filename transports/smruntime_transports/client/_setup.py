@@ -31,7 +31,7 @@ class ConfigurableIO(Protocol):
     ) -> object: ...
 
 
-class Setup:
+class ClientSetup:
     """The settings of a client and all its copies, and the runtime once it is made.
 
     Given values are checked at once; what is read from files waits for the first call. Raises
@@ -53,7 +53,7 @@ class Setup:
         self.runtime: Runtime | None = None
         self.io: object = None  # of an async client, once an event loop runs
         # reentrant: a signal handler may make a call
-        self.lock: threading.RLock = threading.RLock()
+        self.prepare_lock: threading.RLock = threading.RLock()
         region = settings.get("region")
         checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
         self.config: Config | None = None if region is None else checked_config

@@ -254,8 +254,8 @@ class _AsyncItems(Generic[ItemT]):
 class OpeningStream(Generic[OutputT]):
     """A stream that `async with` opens and closes, or `await` opens."""
 
-    def __init__(self, begin: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:
-        self._open_stream = begin
+    def __init__(self, open_stream: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:
+        self._open_stream = open_stream
         self._stream: AsyncResponseStream[OutputT] | None = None
 
     def __await__(self) -> Generator[object, None, AsyncResponseStream[OutputT]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from smruntime_core import ConstructionError
 from smruntime_core.values import Record, field
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 def _check_file_path(member: str, value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    # `os.fspath` of a PathLike may be bytes
-    file_path: object = os.fspath(value) if isinstance(value, os.PathLike) else None  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - PathLike of anything
-    if not isinstance(file_path, str):
-        raise ConstructionError(member, "a path")
-    return file_path
+    if isinstance(value, os.PathLike):
+        file_path = os.fspath(cast("os.PathLike[str] | os.PathLike[bytes]", value))
+        if isinstance(file_path, str):
+            return file_path
+    raise ConstructionError(member, "a path")
 
 
 class TLS(Record, kw_only=True):

@@ -21,7 +21,8 @@ def handshake(
     """Make `connection` go on through TLS with `host`; raises `DispatchFailure`."""
     description = f"TLS handshake with {host}"
     outer_socket = connection.sock
-    assert not isinstance(outer_socket, NestedTLS), "a proxy's TLS and the host's"  # noqa: S101 - no third
+    # no third
+    assert not isinstance(outer_socket, NestedTLS), "a proxy's TLS and the host's"  # noqa: S101
     try:
         secured_socket = _wrap_socket(outer_socket, tls_context, host)
     except OSError as error:  # the peer has closed the connection already

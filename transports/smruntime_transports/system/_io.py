@@ -61,7 +61,8 @@ class _System:
 
     def configured_refresher(self) -> CredentialRefresher:
         """Return what `configure` made."""
-        assert self.refresher is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
+        # a mistake of ours
+        assert self.refresher is not None, "configure() comes first"  # noqa: S101
         return self.refresher
 
 

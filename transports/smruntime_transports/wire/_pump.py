@@ -71,7 +71,7 @@ def _receive_until_enough(exchange: Exchange, sock: Sock) -> int:
     Returns what to wait for, 0 if the exchange has enough.
     """
     for _ in range(_RECEIVES_PER_RUN):
-        body_buffer, received_data = exchange.head and exchange.room(), b""
+        body_buffer, received_data = exchange.head and exchange.get_buffer(), b""
         try:
             if body_buffer is None:
                 received_data = sock.recv(_RECEIVE_SIZE)
@@ -89,8 +89,8 @@ def _receive_until_enough(exchange: Exchange, sock: Sock) -> int:
         elif body_buffer is None:
             exchange.receive_data(received_data)
         else:
-            exchange.filled(byte_count)
-        if exchange.done or not exchange.hungry():
+            exchange.buffer_updated(byte_count)
+        if exchange.done or not exchange.needs_data():
             return 0
     return READ | AGAIN
 

@@ -22,7 +22,7 @@ class UploadProgress:
         self._upload = upload
         self._notify_first_byte = request_effect.notify
         self._progress_callback = request_effect.progress
-        exchange.owed = 0 if upload is None else upload.size
+        exchange.bytes_to_supply = 0 if upload is None else upload.size
 
     def report(self) -> None:
         """Report the progress so far."""
@@ -37,9 +37,11 @@ class UploadProgress:
         """Supply more of the body if needed; return what to wait for instead of `waiting_for`."""
         self.report()
         exchange, upload = self._exchange, self._upload
-        if upload is not None and exchange.owed and exchange.data_to_send() is None:
-            piece_size = min(PIECE, exchange.owed)
-            body_piece = yield from Supply(upload, upload.size - exchange.owed, piece_size)
+        if upload is not None and exchange.bytes_to_supply and exchange.data_to_send() is None:
+            piece_size = min(PIECE, exchange.bytes_to_supply)
+            body_piece = yield from Supply(
+                upload, upload.size - exchange.bytes_to_supply, piece_size
+            )
             exchange.supply(body_piece)
             waiting_for |= WRITE
         return waiting_for

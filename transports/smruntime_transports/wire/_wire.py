@@ -87,7 +87,8 @@ class Wire:
         try:
             connection, progress = yield from self._converse(effect, exchange, slot)
             response_head = exchange.head
-            assert response_head is not None, "the pump stopped early"  # noqa: S101 - a mistake of ours
+            # a mistake of ours
+            assert response_head is not None, "the pump stopped early"  # noqa: S101
             # the body of an error is read as a whole
             exchange.until = "piece" if response_head.status < 300 else "end"
             body = StreamedBody(self._pool, slot, connection, exchange, progress)
@@ -99,7 +100,8 @@ class Wire:
     def receive(self, effect: Receive) -> Flow[bytes]:
         """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
         body = effect.body
-        assert isinstance(body, StreamedBody), "opened by this IO"  # noqa: S101 - a caller's mistake
+        # a caller's mistake
+        assert isinstance(body, StreamedBody), "opened by this IO"  # noqa: S101
         try:
             try:
                 if not body.begin_read():
@@ -177,8 +179,8 @@ class Wire:
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
         if time_limits.over():
             raise exchange.failure("timeout", f"the body was not read to its end {_CALL_TIMEOUT}")
-        if exchange.hungry():
-            progress = body.upload_progress if exchange.owed else None
+        if exchange.needs_data():
+            progress = body.upload_progress if exchange.bytes_to_supply else None
             yield from self._transfer(body.connection, exchange, time_limits, progress, READ)
         body_piece = exchange.take()
         body.slot.reusable = not body_piece and exchange.reusable()
