@@ -57,6 +57,12 @@ CHECKS = (
         (sys.executable, "-P", "tests/soak.py"),
         ("--calls", "2000"),
     ),
+    Check(
+        "interrupts",
+        "2,000 interrupts at random moments of each kind of call, over both blocking transports",
+        (sys.executable, "-P", "tests/interrupts.py"),
+        ("--times", "100"),
+    ),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

@@ -59,13 +59,13 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("transport", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS)
 def test_no_slot_is_lost_by_an_interrupt_at_any_event(
-    unraisable: list[object], transport: str, name: str
+    unraisable: list[object], client: str, name: str
 ) -> None:
     with acting(serve) as stage:
         files_before = open_files()
-        outcomes = list(sweep(KINDS[name], transport, stage.url))
+        outcomes = list(sweep(KINDS[name], client, stage.url))
         files_after = open_files()
     faults = [outcome for outcome in outcomes if outcome.fault and UNPROTECTED not in outcome.place]
     assert not faults
@@ -76,16 +76,16 @@ def test_no_slot_is_lost_by_an_interrupt_at_any_event(
 
 class Certificates(NamedTuple):
     server: ssl.SSLContext
-    client: ssl.SSLContext
+    trusting: ssl.SSLContext
 
 
 @pytest.fixture(scope="module")
 def certificates() -> Certificates:
     authority = trustme.CA()
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    server, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert("localhost").configure_cert(server)
-    authority.configure_trust(client)
-    return Certificates(server, client)
+    authority.configure_trust(trusting)
+    return Certificates(server, trusting)
 
 
 def serve_secured(context: ssl.SSLContext, peer: Peer) -> None:
@@ -99,15 +99,15 @@ def serve_secured(context: ssl.SSLContext, peer: Peer) -> None:
 SECURED_INTERRUPTS = {"sockets": INTERRUPTS, "urllib3": (Interrupt, SoftTimeLimit)}
 
 
-@pytest.mark.parametrize("transport", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS)
 def test_no_slot_is_lost_by_an_interrupt_at_any_event_of_a_handshake(
-    unraisable: list[object], certificates: Certificates, transport: str
+    unraisable: list[object], certificates: Certificates, client: str
 ) -> None:
-    kind, interrupts = KINDS["call on a new connection"], SECURED_INTERRUPTS[transport]
+    kind, interrupts = KINDS["call on a new connection"], SECURED_INTERRUPTS[client]
     with acting(partial(serve_secured, certificates.server)) as stage:
         url = stage.url.replace("http://127.0.0.1", "https://localhost")
         files_before = open_files()
-        outcomes = list(sweep(kind, transport, url, interrupts, tls=certificates.client))
+        outcomes = list(sweep(kind, client, url, interrupts, tls=certificates.trusting))
         files_after = open_files()
     assert not [outcome for outcome in outcomes if outcome.fault]
     assert len(outcomes) > 500, "the sweep has not seen the call"
@@ -117,8 +117,9 @@ def test_no_slot_is_lost_by_an_interrupt_at_any_event_of_a_handshake(
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm clock")
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("transport", CLIENTS)
-def test_no_slot_is_lost_by_interrupts_at_random_moments(transport: str, name: str) -> None:
-    found = interrupt_at_random(KINDS[name], transport, SAMPLE)
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.usefixtures("unraisable")  # without it, pytest's own hook may be interrupted
+def test_no_slot_is_lost_by_interrupts_at_random_moments(client: str, name: str) -> None:
+    found = interrupt_at_random(KINDS[name], client, SAMPLE)
     assert set(found) <= {"interrupted", "completed"}, found
     assert found["interrupted"] > SAMPLE / 4, "the timer is too slow"

@@ -65,6 +65,8 @@ from .wire._wire_settings import WireSettings, conceal_proxy, make_connector
 
 _UNLIMITED_CONNECTIONS = 1_000_000  # of a manager that does not make its callers wait
 _TLS_SETTING = re.compile("ssl_|ca_|cert_|assert_")  # how the names of such settings begin
+# a ProxyManager's own method would return a pool for the proxy where the scheme is http
+_find_pool = urllib3.PoolManager.connection_from_host
 _HTTP2_MESSAGE = "urllib3 speaks HTTP/2: call urllib3.http2.extract_from_urllib3()"
 _HTTPS_PROXY_MESSAGE = "for a proxy that speaks TLS pass proxy= instead of a ProxyManager"
 
@@ -132,11 +134,12 @@ class ManagedConnector(Connector):
         urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
+            secured_connection = Connection(secured_socket, self._clock())
         except BaseException:
             connection.hang_up()  # the peer sees the end even if the duplicate is lost
             raise
         connection.drop()
-        return Connection(secured_socket, self._clock())
+        return secured_connection
 
     def _new_urllib3_connection(self, route: Route) -> tuple[HTTPConnectionPool, HTTPConnection]:
         """Return urllib3's pool for `route`, and a connection of its class, not yet connected."""
@@ -145,9 +148,7 @@ class ManagedConnector(Connector):
         given_settings = [name for name, value in manager_settings.items() if value is not None]
         if scheme == "https" and not any(map(_TLS_SETTING.match, given_settings)):
             manager_settings["ssl_context"] = _interruptible(self.tls)
-        # a ProxyManager's own method would return a pool for the proxy where the scheme is http
-        connection_from_host = urllib3.PoolManager.connection_from_host
-        urllib3_pool = connection_from_host(self._pool_manager, host, port, scheme)
+        urllib3_pool = _find_pool(self._pool_manager, host, port, scheme)
         return urllib3_pool, cast("HTTPConnection", urllib3_pool._new_conn())
 
 
@@ -227,10 +228,9 @@ def _proxy_of_manager(pool_manager: urllib3.PoolManager) -> Proxy | None:
     proxy_url = pool_manager.proxy
     if proxy_url is None:
         return None
-    proxy_headers = cast("urllib3.ProxyManager", pool_manager).proxy_headers
-    scheme, port = proxy_url.scheme or "http", proxy_url.port or 80
     host = (proxy_url.host or "").strip("[]")  # of an IPv6 address
-    return Proxy(scheme, host, port, tuple(proxy_headers.items()))
+    proxy_headers = tuple(cast("urllib3.ProxyManager", pool_manager).proxy_headers.items())
+    return Proxy(proxy_url.scheme or "http", host, proxy_url.port or 80, proxy_headers)
 
 
 class Client(BaseClient, takes_io=False):
@@ -258,7 +258,6 @@ class Client(BaseClient, takes_io=False):
 
 
 def _managed_wire(settings: WireSettings, pool_manager: urllib3.PoolManager | None) -> Wire:
-    clock = time.monotonic
     max_connections = max_idle = settings.get("max_connections", DEFAULT_MAX_CONNECTIONS)
     if pool_manager is None:
         pool_manager = urllib3.PoolManager()
@@ -270,5 +269,6 @@ def _managed_wire(settings: WireSettings, pool_manager: urllib3.PoolManager | No
         manager_settings = pool_manager.connection_pool_kw
         max_idle = manager_settings.get("maxsize", 1)
         max_connections = max_idle if manager_settings.get("block") else _UNLIMITED_CONNECTIONS
-    connector = make_connector(clock, settings, partial(ManagedConnector, pool_manager))
-    return Wire(clock, settings, connector, Pool(clock, max_connections, max_idle))
+    connector = make_connector(time.monotonic, settings, partial(ManagedConnector, pool_manager))
+    connection_pool = Pool(time.monotonic, max_connections, max_idle)
+    return Wire(time.monotonic, settings, connector, connection_pool)

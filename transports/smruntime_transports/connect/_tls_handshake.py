@@ -11,6 +11,7 @@ from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import READ, Connection
 from ..nonblocking._retry import Left, broken, not_sent, retry_until_ready
+from ..nonblocking._socket_errors import raise_if_interrupt
 from ._tls_in_tls import NestedTLS
 
 
@@ -25,6 +26,7 @@ def handshake(
     try:
         secured_socket = _wrap_socket(outer_socket, tls_context, host)
     except OSError as error:  # the peer has closed the connection already
+        raise_if_interrupt(error)
         raise broken(error, phase, description) from None
     except ValueError:  # such as one that begins with a dot
         raise not_sent("tls", phase, f"{description} failed: not a host name for TLS") from None
