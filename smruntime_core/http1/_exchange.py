@@ -88,7 +88,7 @@ class Exchange:
 
     def renew(self, request: Request) -> None:
         """Send `request` instead, which is the same but for its signature; nothing has been sent."""
-        self.origin, self._unsent = write(request)
+        self.origin, self._unsent_buffers = write(request)
 
     def data_to_send(self) -> memoryview | None:
         """Return what to send next, None if there is nothing (more)."""
