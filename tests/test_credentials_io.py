@@ -217,7 +217,7 @@ def failing() -> Credentials:
     ("given", "says"),
     [
         (failing, "failing raised LookupError"),
-        (lambda: None, "found none"),
+        (lambda: None, "returned no credentials"),
         (lambda: "AKID", "must return Credentials, not str"),
         (Unfit(), "Unfit.provide must return Credentials, not str"),
         (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
@@ -225,7 +225,7 @@ def failing() -> Credentials:
             NoFlowEither(),
             "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine",
         ),
-        (botocore.session.Session, "found none"),
+        (botocore.session.Session, "returned no credentials"),
         (
             lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None),
             "secret_access_key",

@@ -230,7 +230,7 @@ def broken(endpoint: smruntime_local.Endpoint) -> None:
         ("no_name", "http://127.0.0.1:1"),
     ],
 )
-def test_what_is_no_backend_is_refused(name: str, url: str) -> None:
+def test_invalid_backend_is_refused(name: str, url: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         smruntime_local.serve(backends={name: url})
 

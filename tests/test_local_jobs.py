@@ -150,7 +150,7 @@ def eventually(store: ObjectStore, location: str | None) -> bytes | None:
     return found
 
 
-def test_what_waited_too_long_fails() -> None:
+def test_job_that_waited_too_long_fails() -> None:
     now, store, slow = 0.0, ObjectStore(), Slow()
     jobs = AsyncJobs(slow, store, "http://here", worker_count=1, clock=lambda: now)
     first, second = jobs.submit(CALL), jobs.submit(CALL)

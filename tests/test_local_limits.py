@@ -325,9 +325,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("slow", SLOW)
-def test_what_comes_byte_by_byte_is_closed_in_time(
-    endpoint: smruntime_local.Endpoint, slow: str
-) -> None:
+def test_slow_request_is_closed_in_time(endpoint: smruntime_local.Endpoint, slow: str) -> None:
     first, drip, status = SLOW[slow]
     with connect(endpoint.url) as connection:
         connection.settimeout(0.05)

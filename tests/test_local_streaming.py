@@ -190,7 +190,7 @@ def test_closing_ends_a_stall() -> None:
         "fault=flip@-1",
     ],
 )
-def test_what_is_misspelt_is_refused(client: Client, attributes: str) -> None:
+def test_misspelt_attribute_is_refused(client: Client, attributes: str) -> None:
     with pytest.raises(ValidationError, match=r"custom_attributes: (cut|delay|fault)"):
         parts(client, f"a=b,{attributes}")
 

@@ -28,7 +28,7 @@ _TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
         "tests/test_crowds.py::test_tasks_never_get_each_others_answers",
     ),
     "21": ("tests/test_crowds.py::test_cancelled_anywhere",),
-    "22": ("tests/test_pool.py::test_who_is_cancelled_in_line_leaves_no_gap",),
+    "22": ("tests/test_pool.py::test_cancelled_waiting_call_does_not_block_the_queue",),
     "23": ("tests/test_crowds.py::test_streams_that_nobody_reads",),
     "24": ("tests/test_streams.py::test_leaving_early_closes_the_connection",),
     "25": ("tests/test_crowds.py::test_old_connections_are_let_go_of",),
