@@ -423,7 +423,7 @@ def test_failing_refresh_is_raised_only_after_expiry(caller_kind: CallerKind) ->
     assert len({id(error) for error in errors}) == 5, "each caller has an error of its own"
 
 
-def test_cancelled_caller_does_not_fail_those_who_wait_for_its_refresh(
+def test_cancelled_caller_does_not_fail_callers_that_wait_for_its_refresh(
     caller_kind: CallerKind,
 ) -> None:
     """A thread cannot be cancelled, but its call may time out."""

@@ -80,7 +80,7 @@ def test_sessions_expire_and_make_room() -> None:
     assert sessions.open()
 
 
-def test_a_memory_has_an_end() -> None:
+def test_memory_of_a_session_is_bounded() -> None:
     sessions = Sessions()
     name = sessions.open().partition(";")[0]
     sessions.remember(name, "a" * MEMORY_LIMIT)

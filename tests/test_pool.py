@@ -148,7 +148,7 @@ def test_call_that_waits_too_long_for_a_connection_times_out(colour: str) -> Non
 
 
 @pytest.mark.parametrize("make", [sockets.Client, on_urllib3.Client])
-def test_a_thread_that_waits_for_too_long_hears_so(make: Any) -> None:
+def test_thread_that_waits_too_long_for_a_connection_gets_a_timeout(make: Any) -> None:
     held = threading.Event()
     timeouts = sm.Timeouts(pool=0.1)
     settings = {

@@ -97,10 +97,7 @@ class Recovery:
         )
 
     def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
-        """Return which fault of the signature the next attempt is free of, None if there is none.
-
-        Each fault is repaired once.
-        """
+        """Repair a wrong clock or expired credentials, once each; return which, None for neither."""
         if not self._signed_again and self._skew.learn(
             failure, failed_attempt.sent, failed_attempt.received
         ):

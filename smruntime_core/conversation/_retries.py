@@ -165,7 +165,7 @@ def is_starting(failure: SmRuntimeError) -> bool:
 
 
 def capacity_delay(finished_waits: int, draw: float) -> float:
-    """Return seconds to wait for a starting model after `finished_waits` such waits, with jitter."""
+    """Return the seconds of the next wait for a starting model, with jitter."""
     longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(finished_waits, 8), CAPACITY_LONGEST_WAIT)
     return longest_wait * (0.75 + draw / 4)
 

@@ -125,7 +125,7 @@ class Runtime:
     def _run_attempts(
         self, operation: OperationT, exchange: Exchange[OperationT, ResultT]
     ) -> Flow[ResultT]:
-        """Build a request, then sign and `exchange` it until that succeeds or the failure is final."""
+        """Build a request, then sign and `exchange` it until success or a final failure."""
         request = self._build_request(operation)
         body: object = request.body
         if isinstance(body, Source):

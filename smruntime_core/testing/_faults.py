@@ -29,7 +29,7 @@ _TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
     ),
     "21": ("tests/test_crowds.py::test_cancelled_anywhere",),
     "22": ("tests/test_pool.py::test_cancelled_waiting_call_does_not_block_the_queue",),
-    "23": ("tests/test_crowds.py::test_streams_that_nobody_reads",),
+    "23": ("tests/test_crowds.py::test_unread_streams_are_closed",),
     "24": ("tests/test_streams.py::test_leaving_early_closes_the_connection",),
     "25": ("tests/test_crowds.py::test_old_connections_are_let_go_of",),
     "58": ("tests/test_faults.py::test_slow_reader_causes_no_timeout",),
