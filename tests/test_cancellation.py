@@ -363,7 +363,7 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, told: list[str]) -> I
 @pytest.mark.parametrize("where", ["plain", "tls", "proxy"])
 @pytest.mark.parametrize("do", [do_call, do_retried, do_stream, do_upload])
 @pytest.mark.parametrize("name", BLOCKING)
-def test_interrupted_in_every_wait(
+def test_interrupt_in_any_wait_leaves_a_usable_client(
     servers: Servers,
     monkeypatch: pytest.MonkeyPatch,
     name: str,

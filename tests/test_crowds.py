@@ -262,7 +262,7 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_streams_that_nobody_reads(name: str) -> None:
+def test_unread_streams_are_closed(name: str) -> None:
     """Each has its connection for as long as it is open; then it is closed, for there is more to come on it."""
     frame = service.event(PayloadPart(b"part"))
 

@@ -103,6 +103,7 @@ NAMESPACE: dict[str, Any] = {
     **{name: getattr(codecs, name) for name in codecs.__all__},
     **{name: getattr(payload, name) for name in payload.__all__},
     **{name: value for name, value in globals().items() if not name.startswith("_")},
+    "Client": Client,
     "MAX_FILE": MAX_FILE,
     "datetime": datetime,
     "io": io,
@@ -324,7 +325,8 @@ CLIENTS = [
     BadInput("client(proxy='socks5://h')", "proxy"),
     BadInput("client(proxy='http://me:hush@h:x')", "proxy"),
     BadInput("client(regoin='eu-west-1')", "regoin"),
-    BadInput("Client(io=object(), tls=TLS())", "tls"),
+    BadInput("client(io=object())", "io"),
+    BadInput("Client(region='r-1', io=object(), tls=TLS())", "tls"),
     BadInput("sockets.Client(**LOCAL).with_options(time=3)", "time"),
     BadInput("sockets.Client(**LOCAL).session('e').id", "session"),
     BadInput(

@@ -39,7 +39,7 @@ COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
 @pytest.mark.parametrize(
     "client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
 )
-def test_what_is_no_number_of_connections(client: Any, number: object) -> None:
+def test_invalid_max_connections_is_refused(client: Any, number: object) -> None:
     with pytest.raises(sm.ConstructionError, match="max_connections"):
         client(region="eu-west-1", max_connections=number)
 
@@ -133,7 +133,7 @@ def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_who_waits_for_too_long_hears_so(colour: str) -> None:
+def test_call_that_waits_too_long_for_a_connection_times_out(colour: str) -> None:
     """The others had their time; the one in line had its own, and nothing of it was sent."""
     timeouts = sm.Timeouts(pool=0.1, response=0.5)
     retries = sm.RetryPolicy(max_attempts=1)
@@ -148,7 +148,7 @@ def test_who_waits_for_too_long_hears_so(colour: str) -> None:
 
 
 @pytest.mark.parametrize("make", [sockets.Client, on_urllib3.Client])
-def test_a_thread_that_waits_for_too_long_hears_so(make: Any) -> None:
+def test_thread_that_waits_too_long_for_a_connection_gets_a_timeout(make: Any) -> None:
     held = threading.Event()
     timeouts = sm.Timeouts(pool=0.1)
     settings = {
@@ -179,7 +179,7 @@ def test_a_thread_that_waits_for_too_long_hears_so(make: Any) -> None:
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_who_is_cancelled_in_line_leaves_no_gap(colour: str) -> None:
+def test_cancelled_waiting_call_does_not_block_the_queue(colour: str) -> None:
     client, drive, sleep = COLOURS[colour]
     held = threading.Event()
 
@@ -260,7 +260,7 @@ def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
 
 
 @pytest.mark.parametrize("what", [b"HTTP/1.1 200 OK\r\n", b""])
-def test_what_speaks_or_ends_unasked_is_not_used(what: bytes) -> None:
+def test_idle_connection_that_received_data_or_was_closed_is_not_reused(what: bytes) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)

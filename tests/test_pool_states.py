@@ -562,7 +562,7 @@ def test_after_any_answer_the_next_one_is_right(how: str, streamed: bool, body: 
         )
 
 
-def test_who_waits_is_served_in_turn() -> None:
+def test_waiting_calls_are_served_in_turn() -> None:
     with stage(most=1) as made:
         callers = [made.call() for _ in range(6)]
         for caller in callers:

@@ -328,7 +328,7 @@ def test_a_connection_class_that_opens_sockets_itself_does_so(
     assert len(opened) == 1
 
 
-def test_what_such_a_class_cannot_open_is_a_failure_of_connecting() -> None:
+def test_refused_connection_of_a_custom_class_is_a_connect_failure() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"

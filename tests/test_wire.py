@@ -72,7 +72,7 @@ def test_a_fast_peer_does_not_outrun_the_deadline(perform: Performer) -> None:
     assert isinstance(outcome, TimeoutError), outcome
 
 
-def test_a_body_has_a_bound_that_nobody_asked_for(perform: Performer) -> None:
+def test_body_is_bounded_by_default(perform: Performer) -> None:
     with endless(LENGTH, b"x") as url:
         (outcome,) = perform(url)
     assert isinstance(outcome, sm.DispatchFailure)

@@ -116,7 +116,9 @@ def test_a_client_arrives_with_its_settings_and_options_and_nothing_else(name: s
         ({"proxy": "http://me:hush@h"}, "password"),
     ],
 )
-def test_what_a_client_cannot_take_along(name: str, setting: dict[str, Any], words: str) -> None:
+def test_client_with_a_setting_of_its_process_cannot_be_pickled(
+    name: str, setting: dict[str, Any], words: str
+) -> None:
     client = CLIENTS[name](region="eu-west-1", **setting)
     with pytest.raises(TypeError, match=words) as caught:
         pickle.dumps(client)
