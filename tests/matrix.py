@@ -1,4 +1,7 @@
-"""Every scenario of the contract over every transport: those that mostly wait at once, in threads; those whose memory counts alone."""
+"""Run every scenario of the contract over every transport.
+
+Scenarios that mostly wait run at the same time, in threads; those that measure memory run alone.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ AT_ONCE = 24
 
 
 class Run(NamedTuple):
-    """What one scenario came to over one transport: what is wrong (nothing, one hopes), and what the server saw each time."""
+    """The result of one scenario over one transport: the violations, and what the server saw."""
 
     wrong: str
     seen: tuple[Observation, ...]
@@ -29,7 +32,7 @@ class Run(NamedTuple):
 def run(transport: str, scenario: Scenario) -> Run:
     """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
 
-    (Not for h11, which stands behind the same gate and reads the same pieces: `test_http1` cuts for both.)
+    (Not for h11, which reads the same pieces: `test_http1` splits them for both engines.)
     """
     wrong: list[str] = []
     seen: list[Observation] = []
@@ -44,7 +47,7 @@ def run(transport: str, scenario: Scenario) -> Run:
 
 
 class Matrix(NamedTuple):
-    """All runs, by transport and the scenario's name; the sockets and threads that were left over."""
+    """All runs, by transport and name of the scenario; the sockets and threads left over."""
 
     runs: dict[tuple[str, str], Run]
     left: set[str]
@@ -77,7 +80,7 @@ def threads() -> set[str]:
 
 
 def open_files() -> set[str]:
-    """The descriptors of this process and what they are, where the system tells."""
+    """Return the open descriptors of this process and what they are, on Linux."""
     found: set[str] = set()
     for name in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
         with suppress(OSError):  # that of the listing itself

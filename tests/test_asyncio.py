@@ -1,4 +1,4 @@
-"""Waits and connections on asyncio, uvloop and a loop that cannot watch sockets; nothing stays behind."""
+"""Waits and connections on asyncio, uvloop and a loop that cannot watch sockets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=[loop for loop in LOOPS if loop != "without readers"])
 def watching(request: pytest.FixtureRequest) -> str:
-    """The name of a loop that can watch sockets."""
+    """Return the name of a loop that can watch sockets."""
     return str(request.param)
 
 

@@ -1,6 +1,7 @@
-"""Cancelled anywhere: at each suspension of each operation, on trio and asyncio; KeyboardInterrupt wherever the blocking ones block.
+"""Cancel each operation at each suspension, and interrupt sync calls wherever they block.
 
-The client has one connection. After every cut the next call has to work, at once, and what was opened is closed.
+The client has one connection. After each cancellation the next call must work at once, and all
+that was opened must be closed.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def settings(servers: Servers, where: str) -> dict[str, Any]:
 
 
 class Cut(NamedTuple):
-    """How far an operation came before `cancel` was called, at the suspension `at`; None if it never came there."""
+    """The suspension at which an operation was cancelled; None if it ended before."""
 
     at: int
     reached: bool

@@ -1,4 +1,4 @@
-"""The contract of every transport, on real sockets and real TLS: one table of scenarios, and what goes before and beside them."""
+"""The contract of every transport, on real sockets and real TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many callers of one client, callers that leave, and time that passes: nobody gets another's answer, and nothing is kept too long."""
+"""Many callers of one client: each gets its own answer, and nothing is kept too long."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .servers import OK, Peer, Stage, acting
 
 
 def all_left(stage: Stage) -> bool:
-    """The client has closed every connection, or does so within two seconds."""
+    """Return whether the client closes every connection within two seconds."""
     end = time.monotonic() + 2.0
     while stage.under_way and time.monotonic() < end:
         time.sleep(0.01)
@@ -34,7 +34,7 @@ def all_left(stage: Stage) -> bool:
 
 
 def own(output: Any, text: str) -> bool:
-    """The answer of the endpoint `echo` to `text`."""
+    """Return whether `output` is the answer of the endpoint `echo` to `text`."""
     return b64decode(json.loads(output.body)["body"]) == text.encode()
 
 
@@ -197,7 +197,7 @@ class Counting:
 
 
 async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
-    """True if `coroutine` was still under way at its `nth` suspension, where it was cancelled."""
+    """Cancel `coroutine` at its `nth` suspension; return whether it came that far."""
     if name.startswith("trio"):
         with trio.CancelScope() as scope:
             await Counting(coroutine, nth, scope.cancel)
@@ -212,7 +212,10 @@ async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
     return False
 
 
-STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 
 
 def in_pieces(peer: Peer) -> None:
@@ -232,7 +235,7 @@ def in_pieces(peer: Peer) -> None:
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("name", AWAITED)
 def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
-    """At every point where the call is suspended, in turn; each time the next call comes off on the same client."""
+    """Cancel a call at each of its suspensions; the next call of the client must work each time."""
     make, loop = AWAITED[name]
 
     async def streaming(client: Any) -> None:
@@ -263,7 +266,7 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_unread_streams_are_closed(name: str) -> None:
-    """Each has its connection for as long as it is open; then it is closed, for there is more to come on it."""
+    """Each keeps its connection while it is open; closing it closes the connection."""
     frame = service.event(PayloadPart(b"part"))
 
     def act(peer: Peer) -> None:
@@ -287,7 +290,7 @@ def test_unread_streams_are_closed(name: str) -> None:
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 45 s of idleness, and at the age of ten minutes however busy it was; the clock is set, not waited for."""
+    """Connections close after 45 s of idleness, and at the age of ten minutes; the clock is set."""
     now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
 

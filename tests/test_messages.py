@@ -103,7 +103,6 @@ NAMESPACE: dict[str, Any] = {
     **{name: getattr(codecs, name) for name in codecs.__all__},
     **{name: getattr(payload, name) for name in payload.__all__},
     **{name: value for name, value in globals().items() if not name.startswith("_")},
-    "Client": Client,
     "MAX_FILE": MAX_FILE,
     "datetime": datetime,
     "io": io,

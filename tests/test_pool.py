@@ -1,4 +1,4 @@
-"""The pool: calls wait in order and for no longer than allowed, on every transport; no slot is lost or counted twice."""
+"""The pool: calls wait in order, within their limits; no slot is lost or used twice."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def slow(peer: Peer) -> None:
 def tasks(
     colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
 ) -> list[object]:
-    """What `count` calls made at once by one client come to, and in which order they end; if `warm`, it has made one before."""
+    """Make `count` calls at once; return their outcomes and the order in which they ended.
+
+    If `warm`, the client has made a call before.
+    """
     client, drive, _ = COLOURS[colour]
     ended: list[object] = []
 
@@ -119,7 +122,7 @@ def test_threads_stand_in_line(make: Any) -> None:
 
 @contextmanager
 def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
-    """A server that answers nobody until the block is left."""
+    """Run a server that does not answer until the block is left."""
 
     def act(peer: Peer) -> None:
         peer.read()
@@ -211,7 +214,7 @@ def test_cancelled_waiting_call_does_not_block_the_queue(colour: str) -> None:
 
 
 def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
-    """A slot that was granted at once, with an idle connection if there is one."""
+    """Return a slot that was granted at once, with an idle connection if there is one."""
     slot = Slot()
     pool.acquire(slot, route)
     assert slot.called
@@ -220,7 +223,7 @@ def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
 
 
 def idle(pool: Pool, clock: list[float]) -> tuple[Connection, socket.socket]:
-    """A connection that is being kept, and its other end."""
+    """Return an idle connection, and its other end."""
     ours, theirs = socket.socketpair()
     slot = acquired(pool, fresh=True)
     connection = slot.connection = Connection(ours, clock[0])
@@ -317,7 +320,7 @@ def test_a_connection_that_is_released_while_the_pool_closes_is_not_kept() -> No
 
 
 def test_connections_that_take_different_routes_are_not_exchanged() -> None:
-    """A call that may not be seen by a proxy does not use a connection through it, nor the reverse."""
+    """Direct calls use no connection through a proxy, and the reverse."""
     pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
     routes: list[Route] = [
         ("http", "h:80", None),

@@ -1,8 +1,9 @@
-"""The pool with its callers interleaved by hand: every effect is answered here, the clock is handed in, the sockets are real.
+"""The pool with its callers interleaved by hand, on real sockets and a clock of the test's.
 
-A request bears a number and the server answers with it, so an answer that reaches another caller is seen. Of each connection
-the server knows whether it may serve again; a request that comes on one that may not is seen, too. Hypothesis drives three callers
-through whatever can happen; two callers go through every interleaving, and are cancelled at every step of it.
+Each request carries a number that the server returns, so an answer to another caller is noticed.
+For each connection the server knows whether it may be used again, so a request on one that may not
+is noticed too. Hypothesis drives three callers through all events; two callers go through every
+interleaving, and are cancelled at every step.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _REQUEST = re.compile(
 
 
 class Peer:
-    """The server's end of a connection, which never waits. `spent` says why no further request may come."""
+    """The server's end of a connection; `spent` is the reason why no further request may come."""
 
     def __init__(self, sock: socket.socket, stage: Stage) -> None:
         sock.setblocking(False)
@@ -82,7 +83,7 @@ class Peer:
             self.sock.sendall(data)
 
     def answer(self, how: str) -> None:
-        """The answer, in one of several ways; after most of them the connection may serve again."""
+        """Send the answer in one of several ways; after most the connection may be used again."""
         assert self.asked is not None
         body = b"%d" % self.asked
         length, chunk = (
@@ -118,7 +119,7 @@ class Peer:
         self.asked, self.owed, self.idle_since = None, b"", self._stage.now
 
     def close(self) -> None:
-        """A FIN, or a reset if something has not been read."""
+        """Close the connection: a FIN, or a reset if something has not been read."""
         self.closed = True
         self.sock.close()
 
@@ -168,7 +169,7 @@ class Caller:
             self.step([] if effect.method == "wait_any_writable" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
-        """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
+        """Cancel as asyncio, trio and Ctrl-C do: close the flow, or throw an exception into it."""
         if self.over:
             return
         if error is None:
@@ -219,7 +220,7 @@ class Stage:
         return b"".join(parts)
 
     def reply(self, effect: Any) -> tuple[object] | None:
-        """What an IO would say now; None if it would go on waiting."""
+        """Return the reply of an IO, None if it would go on waiting."""
         if effect.method == "wait_any_writable":
             opened = [
                 connection
@@ -283,7 +284,7 @@ class Stage:
         assert all(caller.over for caller in self.callers), f"stuck: {self}"
 
     def end(self) -> None:
-        """Nothing is left: a call goes through, the wire is closed, and the server sees the end of every connection."""
+        """Check that a call works, and that closing the wire ends every connection."""
         try:
             self.settle()
             last = self.call()
@@ -330,9 +331,10 @@ ANSWERS = [
 
 
 class Pools(RuleBasedStateMachine):
-    """Callers come, go on, are cancelled or wait for too long; the server reads, answers in its ways, breaks off; time passes.
+    """Callers that call, are cancelled or time out; a server that answers or breaks off.
 
-    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the system moves bytes.
+    A rule that has nothing to act upon does nothing, since what is drawn must not depend on how
+    fast the system moves bytes.
     """
 
     def __init__(self) -> None:
@@ -357,7 +359,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
-        """A call from beginning to end while nobody else does anything, answered as soon as its head is there."""
+        """Make a call from beginning to end while no other caller moves."""
         caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
         for _ in range(20):
             caller.go_on()
@@ -368,7 +370,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def live_long(self) -> None:
-        """Calls at such intervals that a connection is never idle for too long, until it is too old."""
+        """Make calls so often that a connection is never idle for too long, until it is too old."""
         for _ in range(0 if self.in_use() else 15):
             self.call_through("length", False, False)
             self.stage.now += 44.0
@@ -399,7 +401,7 @@ class Pools(RuleBasedStateMachine):
             caller.time_out()
 
     def spoil(self, caller: Caller) -> None:
-        """Whatever happens to a caller whose request the server knows of, its connection does not serve again."""
+        """Cancel a caller whose request has arrived: its connection must not be used again."""
         self.stage.read()
         for peer in self.stage.peers:
             if peer.asked == caller.number:
@@ -430,7 +432,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 3))
     def speak_unasked(self, index: int) -> None:
-        """To a connection that nobody uses; on one in use it cannot be told from an answer (HTTP/1.1 has no way)."""
+        """Send bytes on an idle connection (on one in use they would look like an answer)."""
         self.stage.read()
         if idle := [
             peer
@@ -451,7 +453,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def close(self) -> None:
-        """A client that is closed and used again opens new connections."""
+        """Close the client; when it is used again it opens new connections."""
         if not self.in_use():
             self.stage.wire.close()
             self.stage.read()
@@ -468,11 +470,12 @@ TestPools = Pools.TestCase
 
 # ── two callers, every interleaving ──
 
-STEPS = 6  # of two calls one after the other: resolve, connect, answer; then answer on what was kept, and more if something went wrong
+# two calls, one after the other: resolve, connect, answer; then answer on the kept connection
+STEPS = 6
 
 
 def twice(made: Stage, streamed: bool) -> Callable[[], bool]:
-    """A caller that calls twice; each time it is asked it takes one step. Whether it is done."""
+    """Return a caller of two calls that takes one step at a time and returns whether it is done."""
     calls = [made.call(streamed=streamed), made.call(streamed=streamed)]
 
     def step() -> bool:

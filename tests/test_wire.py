@@ -1,4 +1,4 @@
-"""The wire: deadlines hold against fast peers too, connecting fails in our terms only, nothing is left open."""
+"""The wire: deadlines hold, connecting raises only our errors, nothing is left open."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_without_time_nothing_is_sent(perform: Performer) -> None:
         assert len(server.requests) == 1
 
 
-# Python's own wrap_socket loses the socket if the peer resets between two of its lines; it is closed then, with a warning.
+# Python's wrap_socket loses the socket if the peer resets at the wrong moment: a warning then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
     def act(peer: Peer) -> None:

@@ -185,7 +185,7 @@ def test_a_forked_child_leaves_its_parents_connection_alone() -> None:
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("name", BLOCKING)
 def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> None:
-    """The one place of the parent is taken; the child has one of its own, and no second when it ends what it inherited."""
+    """The parent's slot is taken; the child has its own, also after it ends the inherited."""
     with smruntime_local.serve() as endpoint:
         where = {
             "region": endpoint.region,

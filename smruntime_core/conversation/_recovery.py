@@ -97,7 +97,7 @@ class Recovery:
         )
 
     def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
-        """Repair a wrong clock or expired credentials, once each; return which, None for neither."""
+        """Repair a wrong clock or expired credentials, once each; return which, or None."""
         if not failed_attempt.credentials.access_key_id:
             return None  # an anonymous request has no signature, and its refusal proves nothing
         if not self._signed_again and self._skew.learn(
