@@ -1,4 +1,4 @@
-# The two commands: make demo, make test. The others are parts of them, figures, or checks outside CI.
+# `make demo` and `make test` are the main commands; CONTRIBUTING.md describes all of them.
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
@@ -12,8 +12,9 @@ test: lint
 	tools/test-contract-on 3.12 3.13
 	tools/test-lowest
 	tools/test-apart
+	tools/test-green
 
-# what CI cannot run; writes docs/test-all.md, which is committed
+# what takes too long for CI; writes docs/test-all.md, which is committed
 test-all: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/heavy.py
 
@@ -30,12 +31,11 @@ lint: .venv/wheel .venv/dev
 bench: .venv/wheel .venv/dev build/peers
 	$(PYTHON) benchmarks/run.py --json build/bench.json
 
-# the figures of the last `make bench` into docs/performance.md
+# writes the figures of the last `make bench` into docs/performance.md
 bench-page:
 	$(PYTHON) benchmarks/page.py build/bench.json
 
-# each in an environment of its own: aiobotocore needs another botocore than boto3, and a botocore
-# beside awscrt signs otherwise
+# environments of their own: aiobotocore needs another botocore than boto3
 build/peers: tools/install-peer
 	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
 	tools/install-peer aiobotocore aiobotocore==3.10.0
@@ -47,7 +47,7 @@ fuzz: .venv/wheel .venv/dev
 docs: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
 
-# the newest botocore has an environment of its own: the tests are pinned to another
+# an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp
 	tools/make-venv .venv-drift 3.11 3.12 3.13
 	tools/install-wheel .venv-drift

@@ -19,55 +19,49 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import ours
-from counting import bytecodes
-from measuring import Bench, Missing, Subject, Value, environment, serving
+from counting import count_bytecodes
+from measuring import Bench, Missing, Subject, Value, child_environment, run_server
 
-
-class Ceiling(NamedTuple):
-    """The most that one call may cost, in bytecodes and in thousands of instructions."""
-
-    bytecodes: int
-    thousands: int
-
-
-SIGN, WITHOUT_IO, CALL = "sign", "build + sign + parse", "one call over sockets"
-CEILINGS = {  # by version of Python, for members that are fresh each time
-    (3, 11): {SIGN: Ceiling(700, 150), WITHOUT_IO: Ceiling(1600, 250), CALL: Ceiling(4000, 530)},
-    (3, 12): {SIGN: Ceiling(655, 170), WITHOUT_IO: Ceiling(1500, 290), CALL: Ceiling(3750, 610)},
-    (3, 13): {SIGN: Ceiling(630, 165), WITHOUT_IO: Ceiling(1430, 280), CALL: Ceiling(3600, 590)},
+FIGURE_NAMES = ("sign", "build + sign + parse", "one call over sockets")
+CEILINGS: dict[tuple[int, ...], tuple[tuple[Value, Value], ...]] = {
+    # by version of Python: bytecodes and thousands of instructions, in the order of FIGURE_NAMES
+    (3, 11): ((640, 141), (1560, 241), (4260, 534)),
+    (3, 12): ((595, 148), (1440, 260), (3910, 600)),
+    (3, 13): ((560, 143), (1360, 248), (3770, 550)),
 }
-SHORT, LONG = 20, 70  # calls
+SHORT_RUN, LONG_RUN = 20, 70  # calls
 
 
-def subjects(url: str) -> dict[str, Subject]:
-    """Return what is counted."""
-    return {SIGN: ours.sign(), WITHOUT_IO: ours.without_io(), CALL: ours.call(url)}
+def counted_subjects(url: str) -> dict[str, Subject]:
+    """Return what is counted, by the names of the figures."""
+    return dict(zip(FIGURE_NAMES, (ours.sign(), ours.without_io(), ours.call(url)), strict=True))
 
 
-def counts(bench: Bench) -> dict[str, Value]:
+def count_all(bench: Bench) -> dict[str, Value]:
     """Count everything, and look up the ceilings."""
-    del bench
-    ceilings = CEILINGS.get(sys.version_info[:2])
+    del bench  # one call is counted, whatever the effort
     values: dict[str, Value] = {}
-    with serving() as ports:
+    missing_ceiling = Missing("no ceiling for this version of Python")
+    missing_ceilings = ((missing_ceiling, missing_ceiling),) * len(FIGURE_NAMES)
+    ceilings = CEILINGS.get(sys.version_info[:2], missing_ceilings)
+    with run_server() as ports:
         try:
-            thousands: dict[str, Value] = {**instructions(ports.url)}
+            thousands: dict[str, Value] = {**count_instructions(ports.url)}
         except OSError as error:
-            thousands = dict.fromkeys((SIGN, WITHOUT_IO, CALL), Missing(str(error)))
-        for name, subject in subjects(ports.url).items():
-            ceiling = ceilings and ceilings[name]
-            unset = Missing("no ceiling for this version of Python")
-            values[f"{name}: bytecodes"] = bytecodes(subject)
-            values[f"{name}: bytecodes, ceiling"] = ceiling.bytecodes if ceiling else unset
-            values[f"{name}: instructions"] = thousands[name]
-            values[f"{name}: instructions, ceiling"] = ceiling.thousands if ceiling else unset
+            thousands = dict.fromkeys(FIGURE_NAMES, Missing(str(error)))
+        subjects = counted_subjects(ports.url)
+        for figure_name, (max_bytecodes, max_thousands) in zip(subjects, ceilings, strict=True):
+            values[f"{figure_name}: bytecodes"] = count_bytecodes(subjects[figure_name])
+            values[f"{figure_name}: bytecodes, ceiling"] = max_bytecodes
+            values[f"{figure_name}: instructions"] = thousands[figure_name]
+            values[f"{figure_name}: instructions, ceiling"] = max_thousands
     return values
 
 
-def instructions(url: str) -> dict[str, float]:
+def count_instructions(url: str) -> dict[str, float]:
     """Return thousands of instructions by subject; raise `OSError` if valgrind does not work."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
@@ -76,47 +70,52 @@ def instructions(url: str) -> dict[str, float]:
         *(valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"),
         *(sys.executable, __file__, url),
     ]
-    settings = environment(sys.executable, PYTHONHASHSEED="0")
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-    found = re.findall(r"==(\d+)== I +refs: +([\d,]+)", done.stderr)
-    counted = {process: int(references.replace(",", "")) for process, references in found}
-    if done.returncode or not counted:
-        raise OSError(f"valgrind does not work here: {done.stderr[-200:]}")
-    runs: dict[tuple[str, int], int] = {}
-    for line in done.stdout.splitlines():
-        process, number, name = line.split(" ", 2)
-        runs[name, int(number)] = counted[process]
-    calls = (LONG - SHORT) * 1e3
-    return {name: (runs[name, LONG] - runs[name, SHORT]) / calls for name in subjects(url)}
+    variables = child_environment(sys.executable, PYTHONHASHSEED="0")
+    completed = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    reported = re.findall(r"==(\d+)== I +refs: +([\d,]+)", completed.stderr)
+    instructions_by_process = {
+        process_number: int(count.replace(",", "")) for process_number, count in reported
+    }
+    if completed.returncode or not instructions_by_process:
+        raise OSError(f"valgrind does not work here: {completed.stderr[-200:]}")
+    run_counts: dict[tuple[str, int], int] = {}
+    for printed_line in completed.stdout.splitlines():
+        process_number, call_count, figure_name = printed_line.split(" ", 2)
+        run_counts[figure_name, int(call_count)] = instructions_by_process[process_number]
+    thousands: dict[str, float] = {}
+    for figure_name in FIGURE_NAMES:
+        difference = run_counts[figure_name, LONG_RUN] - run_counts[figure_name, SHORT_RUN]
+        thousands[figure_name] = difference / (LONG_RUN - SHORT_RUN) / 1e3
+    return thousands
 
 
-def run_children(url: str) -> None:
+def run_in_children(url: str) -> None:
     """Fork a child for each subject and number of calls; print process id, number, subject."""
     gc.disable()
-    for subject in subjects(url).values():
+    for subject in counted_subjects(url).values():
         subject.call(subject.prepare())  # imports what the first call imports
-    for name in (SIGN, WITHOUT_IO, CALL):
-        for number in (SHORT, LONG):
-            child = os.fork()
-            if not child:
-                run_child(url, name, number)
-            if os.waitpid(child, 0)[1]:
-                sys.exit(f"{name} failed")
-            print(child, number, name, flush=True)
+    for figure_name in FIGURE_NAMES:
+        for call_count in (SHORT_RUN, LONG_RUN):
+            process_id = os.fork()
+            if not process_id:
+                run_in_child(url, figure_name, call_count)
+            if os.waitpid(process_id, 0)[1]:
+                sys.exit(f"{figure_name} failed")
+            print(process_id, call_count, figure_name, flush=True)
 
 
-def run_child(url: str, name: str, number: int) -> NoReturn:
+def run_in_child(url: str, figure_name: str, call_count: int) -> NoReturn:
     """Run a subject, and end this process without its parent's clean-up."""
-    status = 1
+    exit_status = 1
     try:
-        subject = subjects(url)[name]
-        arguments = [subject.prepare() for _ in range(LONG)]  # in both runs: only calls differ
-        for argument in arguments[:number]:
+        subject = counted_subjects(url)[figure_name]
+        arguments = [subject.prepare() for _ in range(LONG_RUN)]  # in both runs: only calls differ
+        for argument in arguments[:call_count]:
             subject.call(argument)
-        status = 0
+        exit_status = 0
     finally:
-        os._exit(status)
+        os._exit(exit_status)
 
 
 if __name__ == "__main__":
-    run_children(sys.argv[1])
+    run_in_children(sys.argv[1])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from measuring import Members, Subject
 
-TURNS = 5  # the least counts: a call makes a few frames more if it has to wait twice for its answer
+COUNTED_CALLS = 5  # the least counts: a call that waits twice for its answer enters more frames
 
 
 class Frames(NamedTuple):
@@ -21,7 +21,7 @@ class Frames(NamedTuple):
 
     def measure(self, number: int) -> float:
         del number  # every count is alike
-        return min(len(entered(self.call, self.prepare())) for _ in range(TURNS))
+        return min(len(entered_code(self.call, self.prepare())) for _ in range(COUNTED_CALLS))
 
 
 class Files(NamedTuple):
@@ -34,68 +34,68 @@ class Files(NamedTuple):
     def measure(self, number: int) -> float:
         del number
         self.call(self.prepare())  # the first call imports and connects
-        files = {code.co_filename for code in entered(self.call, self.prepare())}
+        files = {code.co_filename for code in entered_code(self.call, self.prepare())}
         return sum(any(package in Path(file).parts for package in self.packages) for file in files)
 
 
-def entered(call: Callable[[Any], object], argument: object) -> list[CodeType]:
+def entered_code(call: Callable[[Any], object], argument: object) -> list[CodeType]:
     """Return the code of each Python frame that `call(argument)` enters, in order."""
-    codes: list[CodeType] = []
+    entered_codes: list[CodeType] = []
 
-    def profile(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            codes.append(frame.f_code)
+    def profile(frame: FrameType, event_name: str, _: object) -> None:
+        if event_name == "call":
+            entered_codes.append(frame.f_code)
 
     sys.setprofile(profile)
     try:
         call(argument)
     finally:
         sys.setprofile(None)
-    return codes
+    return entered_codes
 
 
-def bytecodes(subject: Subject) -> int:
+def count_bytecodes(subject: Subject) -> int:
     """Return the bytecodes that one call runs, the least of a few calls."""
-    count = _count_by_monitoring if sys.version_info >= (3, 12) else _count_by_tracing
+    count_call = _count_by_monitoring if sys.version_info >= (3, 12) else _count_by_tracing
     for _ in range(2):  # the first calls connect and fill caches
         subject.call(subject.prepare())
-    return min(count(subject.call, subject.prepare()) for _ in range(TURNS))
+    return min(count_call(subject.call, subject.prepare()) for _ in range(COUNTED_CALLS))
 
 
 def _count_by_tracing(call: Callable[[Any], object], argument: object) -> int:
-    count = 0
+    opcode_count = 0
 
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
+    def trace(frame: FrameType, event_name: str, _: object) -> Any:
+        nonlocal opcode_count
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        count += event == "opcode"
+        opcode_count += event_name == "opcode"
         return trace
 
-    before = sys.gettrace()
+    previous_trace = sys.gettrace()
     sys.settrace(trace)
     try:
         call(argument)
     finally:
-        sys.settrace(before)
-    return count
+        sys.settrace(previous_trace)
+    return opcode_count
 
 
 def _count_by_monitoring(call: Callable[[Any], object], argument: object) -> int:
     """Count on Python 3.12 and later, where `settrace` misses bytecodes."""
     monitoring: Any = getattr(sys, "monitoring")  # noqa: B009 - unknown to mypy, which checks 3.11
-    tool, event = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
-    count = 0
+    tool_id, event_name = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
+    opcode_count = 0
 
     def instruction(_: CodeType, __: int) -> None:
-        nonlocal count
-        count += 1
+        nonlocal opcode_count
+        opcode_count += 1
 
-    monitoring.use_tool_id(tool, __name__)
-    monitoring.register_callback(tool, event, instruction)
-    monitoring.set_events(tool, event)
+    monitoring.use_tool_id(tool_id, __name__)
+    monitoring.register_callback(tool_id, event_name, instruction)
+    monitoring.set_events(tool_id, event_name)
     try:
         call(argument)
     finally:
-        monitoring.set_events(tool, 0)
-        monitoring.free_tool_id(tool)
-    return count
+        monitoring.set_events(tool_id, 0)
+        monitoring.free_tool_id(tool_id)
+    return opcode_count

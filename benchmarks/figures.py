@@ -1,8 +1,8 @@
 """The figures, each beside a peer that does the same work.
 
 Every figure is a cost: less is better. `section` measures it (`sections.py`); `name` and `peer`
-name two values there. `times` bounds their ratio and `most` the figure itself: these budgets are
-what this library promises. Rows without a budget are there to compare.
+name two values there. `max_ratio` limits their ratio and `max_value` the figure itself: these
+budgets are what this library promises. Rows without a budget are for comparison.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ceilings import CALL, SIGN, WITHOUT_IO
+from ceilings import FIGURE_NAMES
 from measuring import Missing, Value
 
 
@@ -20,15 +20,18 @@ class Figure(NamedTuple):
     section: str
     name: str
     peer: str
-    times: float | None = None
-    most: float | None = None
+    max_ratio: float | None = None
+    max_value: float | None = None
     unit: str = "µs"
 
     @property
     def budget(self) -> str:
-        times = [] if self.times is None else [f"≤ {format_ratio(self.times)}"]
-        most = [] if self.most is None else [f"≤ {format_value(self.most)} {self.unit}"]
-        return ", ".join(times + most)
+        budgets: list[str] = []
+        if self.max_ratio is not None:
+            budgets.append(f"≤ {format_ratio(self.max_ratio)}")
+        if self.max_value is not None:
+            budgets.append(f"≤ {format_value(self.max_value)} {self.unit}")
+        return ", ".join(budgets)
 
 
 class Result(NamedTuple):
@@ -53,16 +56,16 @@ class Result(NamedTuple):
     @property
     def verdict(self) -> str:
         """`ok`, `OVER`, `skipped`, or empty for a row without a budget."""
-        times, most = self.figure.times, self.figure.most
+        max_ratio, max_value = self.figure.max_ratio, self.figure.max_value
         if isinstance(self.ours, Missing):
             return "skipped"
-        if most is not None and self.ours > most:
+        if max_value is not None and self.ours > max_value:
             return "OVER"
-        if times is None:
-            return "" if most is None else "ok"
+        if max_ratio is None:
+            return "" if max_value is None else "ok"
         if self.ratio is None:
             return "skipped"
-        return "ok" if self.ratio <= times else "OVER"
+        return "ok" if self.ratio <= max_ratio else "OVER"
 
     def __str__(self) -> str:
         figure, ratio = self.figure, self.ratio
@@ -106,41 +109,44 @@ def format_value(value: Value) -> str:
 
 
 FIGURES = (
-    Figure("sign", "sign, 100 B, eight fields, token", "botocore add_auth", times=1 / 9),
+    Figure("sign", "sign, 100 B, eight fields, token", "botocore add_auth", 1 / 9),
     Figure("sign", "sign, repeated members", "sign, 100 B, eight fields, token"),
-    Figure("without_io", "build + sign + parse", "botocore, stubbed", times=1 / 15),
+    Figure("without_io", "build + sign + parse", "botocore, stubbed", 1 / 15),
     Figure("without_io", "build + sign + parse, repeated members", "build + sign + parse"),
-    Figure("calls", "one call over sockets", "botocore", times=1 / 6),
+    Figure("calls", "one call over sockets", "botocore", 1 / 6),
     Figure("calls", "one call over sockets", "raw socket exchange"),
     Figure("calls", "one call over sockets, repeated members", "one call over sockets"),
-    Figure("calls", "one call over urllib3", "botocore", times=1 / 5),
-    Figure("calls", "one call over urllib3", "bare pool.urlopen", times=0.9),
-    Figure("calls", 'one call with engine="h11"', "bare h11 cycle", times=1.5),
-    Figure("tls", "one call over sockets through TLS", "botocore through TLS", times=1 / 5),
+    Figure("calls", "one call over urllib3", "botocore", 1 / 5),
+    Figure("calls", "one call over urllib3", "bare pool.urlopen", 0.9),
+    Figure("calls", 'one call with engine="h11"', "bare h11 cycle", 1.5),
+    Figure("tls", "one call over sockets through TLS", "botocore through TLS", 1 / 5),
     Figure("tls", "one call over sockets through TLS", "raw ssl exchange"),
-    Figure("loops", "one call on asyncio", "aiobotocore", times=1 / 5),
+    Figure("loops", "one call on asyncio", "aiobotocore", 1 / 5),
     Figure("loops", "one call on asyncio", "asyncio streams by hand"),
     Figure("loops", "one call on asyncio, repeated members", "one call on asyncio"),
-    Figure("loops", "one call on trio", "aiobotocore", times=1 / 4.5),
+    Figure("loops", "one call on trio", "aiobotocore", 1 / 4.5),
     Figure("loops", "one call on trio", "trio streams by hand"),
     Figure("loops", "one call on trio, repeated members", "one call on trio"),
-    Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", times=1 / 5, unit="µs wall"),
-    Figure("crowd", "1000 tasks, 100 connections: p99", "p50", times=3, unit="ms"),
-    Figure("bulk", "25 MB up", "sha256 + send", times=1.1, unit="ms"),
-    Figure("bulk", "25 MB down", "recv_into", times=1.25, unit="ms"),
-    Figure("bulk_memory", "25 MB up: memory", "botocore, up", most=1, unit="MB"),
-    Figure("bulk_memory", "25 MB down: memory", "botocore, down", most=27, unit="MB"),  # one buffer
-    Figure("decode", "one event decoded, 64 B", "botocore EventStreamBuffer", times=1 / 8),
-    Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", times=1 / 5),
-    Figure("imports", "import smruntime_core", "import botocore.session", times=1 / 4, unit="ms"),
-    Figure("first", "process start to first answer, http", "boto3, http", times=1 / 3.5, unit="ms"),
-    Figure("first", "process start to first answer, https", "boto3, https", times=1 / 3, unit="ms"),
-    Figure("first", "memory of a client, over its imports", "boto3, memory", most=2, unit="MB"),
+    Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", 1 / 5, unit="µs wall"),
+    Figure("crowd", "1000 tasks, 100 connections: p99", "p50", 3, unit="ms"),
+    Figure("bulk", "25 MB up", "sha256 + send", 1.1, unit="ms"),
+    Figure("bulk", "25 MB down", "recv_into", 1.25, unit="ms"),
+    Figure("bulk_memory", "25 MB up: memory", "botocore, up", max_value=1, unit="MB"),
+    Figure("bulk_memory", "25 MB down: memory", "botocore, down", max_value=27, unit="MB"),
+    Figure("decode", "one event decoded, 64 B", "botocore EventStreamBuffer", 1 / 8),
+    Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", 1 / 5),
+    Figure("block", "longest block of a loop, tiny events", "idle loop", max_value=50, unit="ms"),
+    Figure("imports", "import smruntime_core", "import botocore.session", 1 / 4, unit="ms"),
+    Figure("first", "process start to first answer, http", "boto3, http", 1 / 3.5, unit="ms"),
+    Figure("first", "process start to first answer, https", "boto3, https", 1 / 3, unit="ms"),
+    Figure(
+        "first", "memory of a client, over its imports", "boto3, memory", max_value=2, unit="MB"
+    ),
     Figure("frames", "one call over sockets: Python frames", "botocore: frames", unit="frames"),
     Figure("frames", "one call over sockets: our files", "botocore: files", unit="files"),
     *(
-        Figure("counts", f"{name}: {what}", f"{name}: {what}, ceiling", times=1, unit=unit)
-        for name in (SIGN, WITHOUT_IO, CALL)
+        Figure("counts", f"{name}: {what}", f"{name}: {what}, ceiling", 1, unit=unit)
+        for name in FIGURE_NAMES
         for what, unit in (("bytecodes", ""), ("instructions", "thousand"))
     ),
 )

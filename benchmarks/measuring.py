@@ -21,11 +21,11 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from work import members
+from work import fresh_members
 
-HERE = Path(__file__).parent
-TASKS = 1000
-_ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+BENCHMARKS = Path(__file__).parent
+TASK_COUNT = 1000
+_AVAILABLE_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
 
 
 class Missing(NamedTuple):
@@ -48,8 +48,8 @@ class Effort(NamedTuple):
     starts: int
 
 
-FULL = Effort(31, 40.0, 15)
-QUICK = Effort(5, 10.0, 3)
+FULL_EFFORT = Effort(31, 40.0, 15)
+QUICK_EFFORT = Effort(5, 10.0, 3)
 
 
 class Measurable(Protocol):
@@ -64,7 +64,7 @@ class Subject(NamedTuple):
     """CPU microseconds of `call`; its arguments are prepared before the clock starts."""
 
     call: Callable[[Any], object]
-    prepare: Callable[[], Any] = members
+    prepare: Callable[[], Any] = fresh_members
 
     def measure(self, number: int) -> float:
         arguments = [self.prepare() for _ in range(number)]
@@ -88,7 +88,7 @@ class AsyncSubject(NamedTuple):
     """CPU microseconds of one awaited call, one call after the other."""
 
     connect: Connect
-    prepare: Callable[[], Members] = members
+    prepare: Callable[[], Members] = fresh_members
     run: Callable[[Callable[[], Awaitable[float]]], float] = run_asyncio
 
     def measure(self, number: int) -> float:
@@ -112,30 +112,32 @@ class Crowd:
     `latencies` are those of the last turn, in milliseconds, sorted.
     """
 
-    def __init__(self, connect: Connect, prepare: Callable[[], Members] = members) -> None:
+    def __init__(self, connect: Connect, prepare: Callable[[], Members] = fresh_members) -> None:
         self._connect = connect
         self._prepare = prepare
         self.latencies: list[float] = []
 
     def measure(self, number: int) -> float:
-        each = number // TASKS + 1  # the first call of a task is not measured
-        arguments = [[self._prepare() for _ in range(each)] for _ in range(TASKS)]
+        calls_per_task = number // TASK_COUNT + 1  # the first call of a task is not measured
+        arguments = [[self._prepare() for _ in range(calls_per_task)] for _ in range(TASK_COUNT)]
         return asyncio.run(self._run(arguments))
 
     async def _run(self, arguments: list[list[Members]]) -> float:
         latencies: list[float] = []
 
-        async def task(own: list[Members]) -> None:
-            for argument in own:
+        async def call_repeatedly(task_arguments: list[Members]) -> None:
+            for argument in task_arguments:
                 started = perf_counter()
                 await call(argument)
                 latencies.append((perf_counter() - started) * 1e3)
 
         async with self._connect() as call:
-            await asyncio.gather(*(task([own.pop()]) for own in arguments))  # opens the connections
+            await asyncio.gather(
+                *(call_repeatedly([task_arguments.pop()]) for task_arguments in arguments)
+            )  # opens the connections
             latencies.clear()
             started = perf_counter()
-            await asyncio.gather(*map(task, arguments))
+            await asyncio.gather(*map(call_repeatedly, arguments))
             seconds = perf_counter() - started
         self.latencies = sorted(latencies)
         return seconds / len(latencies) * 1e6
@@ -143,6 +145,27 @@ class Crowd:
     def percentile(self, percent: int) -> float:
         """Return the latency in milliseconds that `percent` percent of the calls did not exceed."""
         return self.latencies[len(self.latencies) * percent // 100]
+
+
+class LongestBlock(NamedTuple):
+    """Milliseconds for which an asyncio loop runs no other task while `work` runs, at most."""
+
+    work: Callable[[float], Awaitable[object]]  # ends after so many seconds
+    seconds: float = 1.0
+
+    def measure(self, number: int) -> float:
+        del number  # the longest block of one run
+        return asyncio.run(self._run())
+
+    async def _run(self) -> float:
+        task = asyncio.ensure_future(self.work(self.seconds))
+        longest, last_turn = 0.0, perf_counter()
+        while not task.done():
+            await asyncio.sleep(0)
+            this_turn = perf_counter()
+            longest, last_turn = max(longest, this_turn - last_turn), this_turn
+        await task
+        return longest * 1e3
 
 
 class MemoryGrowth(NamedTuple):
@@ -155,28 +178,28 @@ class MemoryGrowth(NamedTuple):
         del number  # a second call would use memory that the first has left
         argument = self.prepare()
         Path("/proc/self/clear_refs").write_text("5", "ascii")  # resets the peak, VmHWM
-        before = resident("VmRSS")
+        megabytes_before = resident_megabytes("VmRSS")
         self.call(argument)
-        return resident("VmHWM") - before
+        return resident_megabytes("VmHWM") - megabytes_before
 
 
-def resident(field: str) -> float:
+def resident_megabytes(field: str) -> float:
     """Return megabytes resident now (`VmRSS`) or at most so far (`VmHWM`)."""
-    status = Path("/proc/self/status").read_text("ascii")
-    return int(status.partition(f"{field}:")[2].split()[0]) * 1024 / 1e6
+    process_status = Path("/proc/self/status").read_text("ascii")
+    return int(process_status.partition(f"{field}:")[2].split()[0]) * 1024 / 1e6
 
 
 class Worker:
     """The subject that `MODULE:FACTORY` of this folder returns, in a process of its own."""
 
     def __init__(self, python: str, factory: str, *arguments: str) -> None:
-        self._command = [python, str(HERE / "worker.py"), factory, *arguments]
+        self._command = [python, str(BENCHMARKS / "worker.py"), factory, *arguments]
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(python),
+            env=child_environment(python),
         )
 
     def measure(self, number: int) -> float:
@@ -184,46 +207,46 @@ class Worker:
         assert requests is not None
         assert replies is not None
         print(number, file=requests, flush=True)
-        reply = replies.readline()
-        if not reply:
+        reply_line = replies.readline()
+        if not reply_line:
             raise RuntimeError(f"{self._command} ended early")
-        return float(reply)
+        return float(reply_line)
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
 
 
-def environment(python: str, **settings: str) -> dict[str, str]:
+def child_environment(python: str, **settings: str) -> dict[str, str]:
     """Return the environment of a measured process, without AWS or Python settings of this one."""
     prefixes = ("AWS_", "SMRUNTIME_", "PYTHON")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    kept |= {
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    variables |= {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     if python == sys.executable:
-        kept["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(package_homes()))
-    return kept | settings
+        variables["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(package_folders()))
+    return variables | settings
 
 
-def package_homes() -> list[str]:
+def package_folders() -> list[str]:
     """Return the folders from which this process imports this library."""
     packages = map(importlib.import_module, ("smruntime_core", "smruntime_transports"))
     return [str(Path(str(package.__file__)).parents[1]) for package in packages]
 
 
-def python_of(peer: str) -> str | Missing:
+def find_python(peer: str) -> str | Missing:
     """Return the Python that has `peer`: that of its own environment, else this one."""
-    home = HERE.parent / f".venv-peer-{peer}" / "bin" / "python"
-    if home.exists():
-        return str(home)
+    own_environment = BENCHMARKS.parent / f".venv-peer-{peer}" / "bin" / "python"
+    if own_environment.exists():
+        return str(own_environment)
     if find_spec(peer):
         return sys.executable
-    reason = HERE.parent / "build" / f"{peer}.why"
-    if reason.exists():
-        return Missing(reason.read_text("utf-8").strip())
+    reason_file = BENCHMARKS.parent / "build" / f"{peer}.why"
+    if reason_file.exists():
+        return Missing(reason_file.read_text("utf-8").strip())
     return Missing(f"{peer} is not installed (`make bench` installs it)")
 
 
@@ -236,7 +259,7 @@ class Bench(ExitStack):
 
     def peer(self, name: str, factory: str, *arguments: str) -> Worker | Missing:
         """Return a subject in a process where `name` is installed."""
-        python = python_of(name)
+        python = find_python(name)
         return python if isinstance(python, Missing) else self.worker(python, factory, *arguments)
 
     def worker(self, python: str, factory: str, *arguments: str) -> Worker:
@@ -247,24 +270,26 @@ class Bench(ExitStack):
 
     def compare(self, subjects: Mapping[str, Measurable | Missing]) -> dict[str, Value]:
         """Return the median turn of each subject; the subjects take turns."""
-        present: dict[str, Measurable] = {}
+        present_subjects: dict[str, Measurable] = {}
         medians: dict[str, Value] = {}
         for name, subject in subjects.items():
             if isinstance(subject, Missing):
                 medians[name] = subject
             else:
-                present[name] = subject
-        numbers: dict[str, int] = {}
-        for name, subject in present.items():
+                present_subjects[name] = subject
+        call_counts: dict[str, int] = {}
+        for name, subject in present_subjects.items():
             microseconds = subject.measure(2)  # the first calls are slower
             if microseconds < 20_000:
                 microseconds = subject.measure(10)
-            numbers[name] = max(2, int(self.effort.milliseconds * 1000 / max(microseconds, 0.1)))
-        turns: dict[str, list[float]] = {name: [] for name in present}
+            call_counts[name] = max(
+                2, int(self.effort.milliseconds * 1000 / max(microseconds, 0.1))
+            )
+        turn_costs: dict[str, list[float]] = {name: [] for name in present_subjects}
         for _ in range(self.effort.rounds):
-            for name, subject in present.items():
-                turns[name].append(subject.measure(numbers[name]))
-        return medians | {name: median(values) for name, values in turns.items()}
+            for name, subject in present_subjects.items():
+                turn_costs[name].append(subject.measure(call_counts[name]))
+        return medians | {name: median(values) for name, values in turn_costs.items()}
 
 
 class Ports(NamedTuple):
@@ -283,20 +308,22 @@ class Ports(NamedTuple):
 
 
 @contextmanager
-def serving(certificate: str | None = None) -> Iterator[Ports]:
+def run_server(certificate: str | None = None) -> Iterator[Ports]:
     """Run `server.py` in a process of its own, with TLS if there is a certificate."""
-    command = [sys.executable, str(HERE / "server.py"), *([certificate] if certificate else [])]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+    command = [sys.executable, str(BENCHMARKS / "server.py")]
+    command += [certificate] if certificate else []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
-        ports = [int(port) for port in process.stdout.readline().split()]
+        port_numbers = [int(port) for port in process.stdout.readline().split()]
         try:
-            yield Ports(ports[0], ports[-1])
+            yield Ports(port_numbers[0], port_numbers[-1])
         finally:
             process.terminate()
 
 
-def certificates(folder: Path) -> tuple[str, str]:
+def write_certificates(folder: Path) -> tuple[str, str]:
     """Write two files: the certificate authority, and the server's key with its certificate."""
     trustme: Any = importlib.import_module("trustme")
     authority = trustme.CA()
@@ -306,24 +333,24 @@ def certificates(folder: Path) -> tuple[str, str]:
     return str(bundle), str(certificate)
 
 
-def pin() -> str:
+def pin_to_core() -> str:
     """Pin this process and its later children to one core; return what was done."""
-    if not _ALL_CORES:
+    if not _AVAILABLE_CORES:
         return "not pinned: this system has no sched_setaffinity"
-    core = max(_ALL_CORES)
-    os.sched_setaffinity(0, {core})
-    return f"pinned to core {core}"
+    last_core = max(_AVAILABLE_CORES)
+    os.sched_setaffinity(0, {last_core})
+    return f"pinned to core {last_core}"
 
 
 @contextmanager
-def all_cores() -> Iterator[None]:
+def use_all_cores() -> Iterator[None]:
     """Let this process and the children that it starts run on every core."""
-    if not _ALL_CORES:
+    if not _AVAILABLE_CORES:
         yield
         return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, _ALL_CORES)
+    allowed_before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, _AVAILABLE_CORES)
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        os.sched_setaffinity(0, allowed_before)

@@ -6,64 +6,79 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
+from time import perf_counter
 from typing import Any
 
 from counting import Files, Frames
-from measuring import AsyncCall, AsyncSubject, Crowd, Members, MemoryGrowth, Subject
-from server import BODY, EVENTS, HEADERS, PART
-from work import KEYS, NOW, REGION, SERVICE, URL, large_answer_members, large_members, members
+from measuring import AsyncCall, AsyncSubject, Crowd, LongestBlock, Members, MemoryGrowth, Subject
+from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT, STREAM_PART
+from work import (
+    CREDENTIAL_MEMBERS,
+    REGION,
+    SERVICE,
+    SERVICE_URL,
+    SIGNING_TIME,
+    TINY_EVENTS_ENDPOINT,
+    fresh_members,
+    large_answer_members,
+    large_members,
+)
 
 import smruntime_core as sm
 from smruntime_core.eventstream import EventStreamDecoder
 from smruntime_core.streaming import NEED_DATA
 
-PACKAGES = ("smruntime_core", "smruntime_transports")
-CREDENTIALS = sm.Credentials(*KEYS)
+OUR_PACKAGES = ("smruntime_core", "smruntime_transports")
+CREDENTIALS = sm.Credentials(*CREDENTIAL_MEMBERS)
 SCOPE = sm.Scope(REGION, SERVICE)
-RESPONSE = sm.Response(200, HEADERS, BODY)
+CANNED_RESPONSE = sm.Response(200, ANSWER_HEADERS, ANSWER_BODY)
 
 
-def client(url: str, transport: str = "sockets", **options: object) -> Any:
+def make_client(url: str, transport: str = "sockets", **options: object) -> Any:
     """Return a client of a transport."""
     module = import_module(f"smruntime_transports.{transport}")
-    kind = getattr(module, "Client", None) or module.AsyncClient
-    return kind(region=REGION, endpoint_url=url, credentials=CREDENTIALS, **options)
+    client_class = getattr(module, "Client", None) or module.AsyncClient
+    return client_class(region=REGION, endpoint_url=url, credentials=CREDENTIALS, **options)
 
 
-def signed_request(url: str, fresh: Members) -> sm.Request:
+def signed_request(url: str, call_members: Members) -> sm.Request:
     """Return the signed request of a call."""
-    request = sm.InvokeEndpoint(**fresh).request(url)
-    return request.replace(headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
-
-
-def sign(prepare: Callable[[], Members] = members) -> Subject:
-    """Sign requests that are ready."""
-    return Subject(
-        lambda request: sm.sign(request, CREDENTIALS, SCOPE, now=NOW),
-        lambda: sm.InvokeEndpoint(**prepare()).request(URL),
+    request = sm.InvokeEndpoint(**call_members).request(url)
+    return request.replace(
+        headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=SIGNING_TIME).headers
     )
 
 
-def without_io(prepare: Callable[[], Members] = members) -> Subject:
+def sign(prepare: Callable[[], Members] = fresh_members) -> Subject:
+    """Sign requests that are ready."""
+    return Subject(
+        lambda request: sm.sign(request, CREDENTIALS, SCOPE, now=SIGNING_TIME),
+        lambda: sm.InvokeEndpoint(**prepare()).request(SERVICE_URL),
+    )
+
+
+def without_io(prepare: Callable[[], Members] = fresh_members) -> Subject:
     """Build and check an operation, sign its request, parse its answer."""
     url = sm.Config(region=REGION).url  # a client checks its URL once
 
-    def call(fresh: Members) -> object:
-        operation = sm.InvokeEndpoint(**fresh)
+    def call(call_members: Members) -> object:
+        operation = sm.InvokeEndpoint(**call_members)
         request = operation.request(url)
-        request.replace(headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=NOW).headers)
-        return operation.parse(RESPONSE)
+        request.replace(
+            headers=request.headers + sm.sign(request, CREDENTIALS, SCOPE, now=SIGNING_TIME).headers
+        )
+        return operation.parse(CANNED_RESPONSE)
 
     return Subject(call, prepare)
 
 
 def invoke(url: str, transport: str = "sockets", **options: object) -> Callable[[Members], object]:
     """Return one call as applications write it."""
-    made = client(url, transport, **options)
-    return lambda fresh: made.invoke_endpoint(**fresh).body
+    our_client = make_client(url, transport, **options)
+    return lambda call_members: our_client.invoke_endpoint(**call_members).body
 
 
-def call(url: str, prepare: Callable[[], Members] = members, **options: Any) -> Subject:
+def call(url: str, prepare: Callable[[], Members] = fresh_members, **options: Any) -> Subject:
     """Call with a client that has options."""
     return Subject(invoke(url, **options), prepare)
 
@@ -76,16 +91,16 @@ def tls_call(url: str, bundle: str) -> Subject:
 @asynccontextmanager
 async def connect(url: str, transport: str) -> AsyncIterator[AsyncCall]:
     """Open an async client; yield one call as applications write it."""
-    async with client(url, transport) as made:
-        yield lambda fresh: made.invoke_endpoint(**fresh)
+    async with make_client(url, transport) as our_client:
+        yield lambda call_members: our_client.invoke_endpoint(**call_members)
 
 
-def asyncio_call(url: str, prepare: Callable[[], Members] = members) -> AsyncSubject:
+def asyncio_call(url: str, prepare: Callable[[], Members] = fresh_members) -> AsyncSubject:
     """Call on asyncio."""
     return AsyncSubject(lambda: connect(url, "asyncio"), prepare)
 
 
-def trio_call(url: str, prepare: Callable[[], Members] = members) -> AsyncSubject:
+def trio_call(url: str, prepare: Callable[[], Members] = fresh_members) -> AsyncSubject:
     """Call on trio."""
     return AsyncSubject(lambda: connect(url, "trio"), prepare, import_module("trio").run)
 
@@ -93,6 +108,23 @@ def trio_call(url: str, prepare: Callable[[], Members] = members) -> AsyncSubjec
 def crowd(url: str) -> Crowd:
     """Call from 1000 asyncio tasks at once."""
     return Crowd(lambda: connect(url, "asyncio"))
+
+
+def tiny_events(url: str) -> LongestBlock:
+    """Read JSON records of 3 bytes from one part of 24 MB, as long as there is time."""
+
+    async def read_records(seconds: float) -> None:
+        deadline = perf_counter() + seconds
+        call_members = fresh_members() | {"endpoint_name": TINY_EVENTS_ENDPOINT}
+        async with (
+            make_client(url, "asyncio") as our_client,
+            our_client.invoke_endpoint_with_response_stream(**call_members) as stream,
+        ):
+            async for _ in stream.json():
+                if perf_counter() > deadline:
+                    break
+
+    return LongestBlock(read_records)
 
 
 def upload(url: str) -> Subject:
@@ -117,43 +149,43 @@ def download_memory(url: str) -> MemoryGrowth:
 
 def _memory(url: str, prepare: Callable[[], Members]) -> MemoryGrowth:
     call = invoke(url)
-    call(members())
+    call(fresh_members())
     return MemoryGrowth(call, prepare)
 
 
 def decode() -> Subject:
     """Decode an event stream that is in memory."""
 
-    def call(data: bytes) -> None:
+    def call(stream_bytes: bytes) -> None:
         decoder = EventStreamDecoder()
-        events = 0
-        for start in range(0, len(data), 1 << 16):
-            decoder.receive_data(data[start : start + (1 << 16)])
+        event_count = 0
+        for start in range(0, len(stream_bytes), 1 << 16):
+            decoder.receive_data(stream_bytes[start : start + (1 << 16)])
             while decoder.next_event() is not NEED_DATA:
-                events += 1
-        assert events == EVENTS
+                event_count += 1
+        assert event_count == EVENT_COUNT
 
-    stream = PART * EVENTS
+    stream = STREAM_PART * EVENT_COUNT
     return Subject(call, lambda: stream)
 
 
 def stream(url: str) -> Subject:
     """Receive an event stream."""
-    made = client(url)
+    our_client = make_client(url)
 
-    def call(fresh: Members) -> None:
-        with made.invoke_endpoint_with_response_stream(**fresh) as parts:
-            events = sum(1 for _ in parts.bytes())
-        assert events == EVENTS
+    def call(call_members: Members) -> None:
+        with our_client.invoke_endpoint_with_response_stream(**call_members) as parts:
+            event_count = sum(1 for _ in parts.bytes())
+        assert event_count == EVENT_COUNT
 
     return Subject(call)
 
 
 def frames(url: str) -> Frames:
     """Count the Python frames that one call enters."""
-    return Frames(invoke(url), members)
+    return Frames(invoke(url), fresh_members)
 
 
 def files(url: str) -> Files:
     """Count the files of this library that one call enters."""
-    return Files(invoke(url), members, PACKAGES)
+    return Files(invoke(url), fresh_members, OUR_PACKAGES)

@@ -12,8 +12,9 @@ from typing import Any
 
 from figures import Figure, format_ratio, format_value
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-START, END = "<!-- figures: written by benchmarks/page.py -->\n", "<!-- end of figures -->\n"
+PERFORMANCE_PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+TABLE_START = "<!-- figures: written by benchmarks/page.py -->\n"
+TABLE_END = "<!-- end of figures -->\n"
 HEADING = """\
 | what | ours | peer | its | ours ÷ its | budget |
 |---|---:|---|---:|---:|---|
@@ -24,8 +25,9 @@ def format_row(reported: dict[str, Any]) -> str:
     """Return one row of the table."""
     figure = Figure(**{name: reported[name] for name in Figure._fields})
     ours, theirs = (format_cell(reported[side], figure.unit) for side in ("ours", "theirs"))
-    ratio = format_ratio(reported["ratio"]) if figure.times and reported["ratio"] else ""
-    return f"| {figure.name} | {ours} | {figure.peer} | {theirs} | {ratio} | {figure.budget} |\n"
+    ratio = format_ratio(reported["ratio"]) if figure.max_ratio and reported["ratio"] else ""
+    cells = (figure.name, ours, figure.peer, theirs, ratio, figure.budget)
+    return f"| {' | '.join(cells)} |\n"
 
 
 def format_cell(value: float | str, unit: str) -> str:
@@ -35,23 +37,25 @@ def format_cell(value: float | str, unit: str) -> str:
 
 def write_table(report: dict[str, Any]) -> str:
     """Return the table, and what it was measured on."""
-    rows: list[str] = []
+    table_rows: list[str] = []
     for figure in report["figures"]:
-        has_budget = figure["times"] or figure["most"]
+        has_budget = figure["max_ratio"] or figure["max_value"]
         if has_budget and figure["section"] != "counts":
-            rows.append(format_row(figure))
+            table_rows.append(format_row(figure))
     machine = report["machine"]
     conditions = [f"{machine['cpu']}, {machine['cores']} cores", machine["python"]]
     conditions += [f"{name} {number}" for name, number in report["versions"].items()]
-    measured = f"Measured on {report['date'][:10]}: {', '.join(conditions)}.\n"
-    return f"\n{HEADING}{''.join(rows)}\n{measured}\n"
+    measured_on = f"Measured on {report['date'][:10]}: {', '.join(conditions)}.\n"
+    return f"\n{HEADING}{''.join(table_rows)}\n{measured_on}\n"
 
 
 def main() -> None:
+    """Replace the table by that of the report named on the command line."""
     report = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    before, _, rest = PAGE.read_text("utf-8").partition(START)
-    after = rest.partition(END)[2]
-    PAGE.write_text(before + START + write_table(report) + END + after, "utf-8")
+    text = PERFORMANCE_PAGE.read_text("utf-8")
+    text_before, text_after = text.split(TABLE_START)[0], text.split(TABLE_END)[1]
+    table = TABLE_START + write_table(report) + TABLE_END
+    PERFORMANCE_PAGE.write_text(text_before + table + text_after, "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Print every figure beside its peer, with its budget, in one run:
+"""Print every figure beside its peer, with its budget, in one run.
 
     python benchmarks/run.py [--quick] [--only SECTION]... [--json FILE]
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import ssl
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from figures import FIGURES, HEADING, Result
-from measuring import FULL, QUICK, Bench, Missing, pin, python_of
+from measuring import FULL_EFFORT, QUICK_EFFORT, Bench, Effort, Missing, find_python, pin_to_core
 from sections import SECTIONS
 
 import smruntime_core
@@ -33,14 +34,14 @@ PEERS = {"boto3": "boto3", "botocore": "boto3", "aiobotocore": "aiobotocore"}  #
 
 def describe_machine() -> dict[str, str | int | None]:
     """Return what the figures are measured on."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text("utf-8", "replace").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
+    cpu_model = platform.processor() or platform.machine()
+    cpu_information = Path("/proc/cpuinfo")
+    if cpu_information.exists():
+        text = cpu_information.read_text("utf-8", "replace")
+        model_name = re.search(r"^model name\s*: *(.+)$", text, re.MULTILINE)
+        cpu_model = model_name[1] if model_name else cpu_model
     return {
-        "cpu": model,
+        "cpu": cpu_model,
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -50,24 +51,25 @@ def describe_machine() -> dict[str, str | int | None]:
 
 def find_versions() -> dict[str, str]:
     """Return the versions of this library and its peers."""
-    found = {"smruntime-core": smruntime_core.__version__}
-    found |= {name: version(name) for name in ("urllib3", "h11", "trio")}
-    code = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+    versions = {"smruntime-core": smruntime_core.__version__}
+    versions |= {name: version(name) for name in ("urllib3", "h11", "trio")}
+    version_script = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
     for package, environment in PEERS.items():
-        python = python_of(environment)
+        python = find_python(environment)
         if isinstance(python, Missing):
-            found[package] = python.reason
+            versions[package] = python.reason
         else:
-            printed = subprocess.check_output([python, "-c", code, package], text=True)
-            found[package] = printed.strip()
-    return found
+            printed_version = subprocess.check_output(
+                [python, "-c", version_script, package], text=True
+            )
+            versions[package] = printed_version.strip()
+    return versions
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument(
@@ -81,38 +83,44 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> int:
-    """Print the table; return the exit status."""
-    options = parse_options()
-    effort = QUICK if options.quick else FULL
-    machine, versions, pinned = describe_machine(), find_versions(), pin()
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    print(date, *(f"{name} {value}" for name, value in machine.items()), sep=", ")
-    print(*(f"{name} {number}" for name, number in versions.items()), sep=", ")
-    print(f"{pinned}; {effort.rounds} rounds of {effort.milliseconds:g} ms each")
-    print(f"\n{HEADING}", flush=True)
+def measure_sections(sections: Sequence[str], effort: Effort) -> list[Result]:
+    """Measure the figures of some sections; print each as soon as it is known."""
     results: list[Result] = []
-    for section in options.only or SECTIONS:
+    for section in sections:
         with Bench(effort) as bench:
             values = SECTIONS[section](bench)
         for figure in FIGURES:
             if figure.section == section:
                 results.append(Result.of(figure, values))
                 print(results[-1], flush=True)
+    return results
+
+
+def main() -> int:
+    """Print the table; return the exit status."""
+    options = parse_options()
+    effort = QUICK_EFFORT if options.quick else FULL_EFFORT
+    machine, versions, pinning = describe_machine(), find_versions(), pin_to_core()
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    print(started_at, *(f"{name} {value}" for name, value in machine.items()), sep=", ")
+    print(*(f"{name} {number}" for name, number in versions.items()), sep=", ")
+    print(f"{pinning}; {effort.rounds} rounds of {effort.milliseconds:g} ms each")
+    print(f"\n{HEADING}", flush=True)
+    results = measure_sections(options.only or list(SECTIONS), effort)
     verdicts = Counter(result.verdict for result in results)
-    within, over, skipped = (verdicts[verdict] for verdict in ("ok", "OVER", "skipped"))
-    print(f"\n{within} within their budgets, {over} over, {skipped} skipped")
+    counts = f"{verdicts['ok']} within their budgets, {verdicts['OVER']} over"
+    print(f"\n{counts}, {verdicts['skipped']} skipped")
     if options.json:
         report = {
-            "date": date,
-            "machine": machine | {"pinned": pinned},
+            "date": started_at,
+            "machine": machine | {"pinned": pinning},
             "versions": versions,
             "effort": effort._asdict(),
             "figures": [result.as_json() for result in results],
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    return 1 if over else 0
+    return 1 if verdicts["OVER"] else 0
 
 
 if __name__ == "__main__":

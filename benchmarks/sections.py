@@ -5,6 +5,7 @@ Values are CPU microseconds unless the section says otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,14 +16,24 @@ import ceilings
 import ours
 import server
 import starting
-from measuring import TASKS, Bench, Measurable, Missing, Value, all_cores, certificates, serving
+from measuring import (
+    TASK_COUNT,
+    Bench,
+    LongestBlock,
+    Measurable,
+    Missing,
+    Value,
+    run_server,
+    use_all_cores,
+    write_certificates,
+)
 from work import repeated_members
 
-Values = dict[str, Value]
-Subjects = dict[str, Measurable | Missing]
+FigureValues = dict[str, Value]
+NamedSubjects = dict[str, Measurable | Missing]
 
 
-def sign(bench: Bench) -> Values:
+def sign(bench: Bench) -> FigureValues:
     """Sign 100 bytes, eight header fields and a session token."""
     return bench.compare(
         {
@@ -33,7 +44,7 @@ def sign(bench: Bench) -> Values:
     )
 
 
-def without_io(bench: Bench) -> Values:
+def without_io(bench: Bench) -> FigureValues:
     """Do everything but send: build and check the operation, sign its request, parse the answer."""
     return bench.compare(
         {
@@ -44,9 +55,9 @@ def without_io(bench: Bench) -> Values:
     )
 
 
-def calls(bench: Bench) -> Values:
+def calls(bench: Bench) -> FigureValues:
     """Call over a kept connection, server and client on one core."""
-    with serving() as ports:
+    with run_server() as ports:
         return bench.compare(
             {
                 "one call over sockets": ours.call(ports.url),
@@ -61,24 +72,24 @@ def calls(bench: Bench) -> Values:
         )
 
 
-def tls(bench: Bench) -> Values:
+def tls(bench: Bench) -> FigureValues:
     """Call over a kept connection through TLS."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle, certificate = certificates(Path(folder))
-        with serving(certificate) as ports:
-            where = (ports.tls_url, bundle)
+        bundle, certificate = write_certificates(Path(folder))
+        with run_server(certificate) as ports:
+            arguments = (ports.tls_url, bundle)
             return bench.compare(
                 {
-                    "one call over sockets through TLS": ours.tls_call(ports.tls_url, bundle),
-                    "botocore through TLS": bench.peer("boto3", "boto:tls_call", *where),
+                    "one call over sockets through TLS": ours.tls_call(*arguments),
+                    "botocore through TLS": bench.peer("boto3", "boto:tls_call", *arguments),
                     "raw ssl exchange": bare.tls_exchange(ports.tls, bundle),
                 }
             )
 
 
-def loops(bench: Bench) -> Values:
+def loops(bench: Bench) -> FigureValues:
     """Call on asyncio and trio, one call after the other."""
-    with serving() as ports:
+    with run_server() as ports:
         url = ports.url
         return bench.compare(
             {
@@ -93,44 +104,48 @@ def loops(bench: Bench) -> Values:
         )
 
 
-def crowd(bench: Bench) -> Values:
+def crowd(bench: Bench) -> FigureValues:
     """Call from 1000 asyncio tasks over 100 connections, on all cores; wall microseconds."""
-    with all_cores(), serving() as ports:
-        mine, peer = ours.crowd(ports.url), bench.peer("aiobotocore", "aio:crowd", ports.url)
-        turns: list[tuple[float, float, float]] = []  # p99 by p50, p99, p50
-        walls: list[float] = []
+    with use_all_cores(), run_server() as ports:
+        our_crowd = ours.crowd(ports.url)
+        peer_crowd = bench.peer("aiobotocore", "aio:crowd", ports.url)
+        latency_turns: list[tuple[float, float, float]] = []  # p99 by p50, p99, p50
+        our_walls: list[float] = []
         peer_walls: list[float] = []
         for _ in range(max(3, bench.effort.rounds // 6)):
-            walls.append(mine.measure(10 * TASKS))
-            p99, p50 = mine.percentile(99), mine.percentile(50)
-            turns.append((p99 / p50, p99, p50))
-            if not isinstance(peer, Missing):
-                peer_walls.append(peer.measure(2 * TASKS))
-    middle = len(walls) // 2
-    _, p99, p50 = sorted(turns)[middle]
+            our_walls.append(our_crowd.measure(10 * TASK_COUNT))
+            p99, p50 = our_crowd.percentile(99), our_crowd.percentile(50)
+            latency_turns.append((p99 / p50, p99, p50))
+            if not isinstance(peer_crowd, Missing):
+                peer_walls.append(peer_crowd.measure(2 * TASK_COUNT))
+    middle_turn = len(our_walls) // 2
+    _, p99, p50 = sorted(latency_turns)[middle_turn]
+    peer_wall = peer_crowd if isinstance(peer_crowd, Missing) else sorted(peer_walls)[middle_turn]
     return {
-        "1000 tasks, 100 connections": sorted(walls)[middle],
-        "aiobotocore": peer if isinstance(peer, Missing) else sorted(peer_walls)[middle],
+        "1000 tasks, 100 connections": sorted(our_walls)[middle_turn],
+        "aiobotocore": peer_wall,
         "1000 tasks, 100 connections: p99": p99,
         "p50": p50,
     }
 
 
-def bulk(bench: Bench) -> Values:
+def bulk(bench: Bench) -> FigureValues:
     """Send and receive 25 MB, in milliseconds."""
-    with serving() as ports:
-        up: Subjects = {
+    with run_server() as ports:
+        upload_subjects: NamedSubjects = {
             "25 MB up": ours.upload(ports.url),
             "sha256 + send": bare.upload(ports.plain),
         }
-        down: Subjects = {
+        download_subjects: NamedSubjects = {
             "25 MB down": ours.download(ports.url),
             "recv_into": bare.download(ports.plain),
         }
-        return divide(bench.compare(up) | bench.compare(down), 1000)
+        return divide_values(
+            bench.compare(upload_subjects) | bench.compare(download_subjects), 1000
+        )
 
 
-def bulk_memory(bench: Bench) -> Values:
+def bulk_memory(bench: Bench) -> FigureValues:
     """Send and receive 25 MB in fresh processes, in megabytes, less a body that is sent."""
     subjects = {
         "25 MB up: memory": (sys.executable, "ours:upload_memory"),
@@ -140,55 +155,72 @@ def bulk_memory(bench: Bench) -> Values:
     }
     if not sys.platform.startswith("linux"):
         return dict.fromkeys(subjects, Missing("only Linux reports the peak of resident memory"))
-    values: Values = {}
-    with serving() as ports:
-        for name, (where, factory) in subjects.items():
-            start = bench.worker if where == sys.executable else bench.peer
-            worker = start(where, factory, ports.url)
-            values[name] = worker if isinstance(worker, Missing) else worker.measure(1)
+    values: FigureValues = {}
+    with run_server() as ports:
+        for figure_name, (location, factory) in subjects.items():
+            start_worker = bench.worker if location == sys.executable else bench.peer
+            worker = start_worker(location, factory, ports.url)
+            values[figure_name] = worker if isinstance(worker, Missing) else worker.measure(1)
     return values
 
 
-def decode(bench: Bench) -> Values:
+def decode(bench: Bench) -> FigureValues:
     """Decode events of 64 bytes that are in memory."""
-    subjects: Subjects = {
+    subjects: NamedSubjects = {
         "one event decoded, 64 B": ours.decode(),
         "botocore EventStreamBuffer": bench.peer("boto3", "boto:decode"),
     }
-    return divide(bench.compare(subjects), server.EVENTS)
+    return divide_values(bench.compare(subjects), server.EVENT_COUNT)
 
 
-def stream(bench: Bench) -> Values:
+def stream(bench: Bench) -> FigureValues:
     """Receive events of 64 bytes over loopback, each in a chunk of its own."""
-    with serving() as ports:
-        subjects: Subjects = {
+    with run_server() as ports:
+        subjects: NamedSubjects = {
             "one event over loopback, 64 B, a chunk each": ours.stream(ports.url),
             "botocore": bench.peer("boto3", "boto:stream", ports.url),
         }
-        return divide(bench.compare(subjects), server.EVENTS)
+        return divide_values(bench.compare(subjects), server.EVENT_COUNT)
 
 
-def frames(bench: Bench) -> Values:
+def block(bench: Bench) -> FigureValues:
+    """Find how long a stream of tiny events blocks the event loop, in milliseconds.
+
+    The least of some runs, since other processes only add to it.
+    """
+    with run_server() as ports:
+        subjects = {
+            "longest block of a loop, tiny events": ours.tiny_events(ports.url),
+            "idle loop": LongestBlock(asyncio.sleep),
+        }
+        runs = max(3, bench.effort.rounds // 6)
+        return {
+            name: min(subject.measure(1) for _ in range(runs)) for name, subject in subjects.items()
+        }
+
+
+def frames(bench: Bench) -> FigureValues:
     """Count the Python frames that one call enters, and the client's files they belong to."""
-    values: Values = {}
-    with serving() as ports:
+    values: FigureValues = {}
+    with run_server() as ports:
         values["one call over sockets: Python frames"] = ours.frames(ports.url).measure(1)
         values["one call over sockets: our files"] = ours.files(ports.url).measure(1)
-        for what in ("frames", "files"):
-            peer = bench.peer("boto3", f"boto:{what}", ports.url)
-            values[f"botocore: {what}"] = peer if isinstance(peer, Missing) else peer.measure(1)
+        for counted_kind in ("frames", "files"):
+            worker = bench.peer("boto3", f"boto:{counted_kind}", ports.url)
+            count = worker if isinstance(worker, Missing) else worker.measure(1)
+            values[f"botocore: {counted_kind}"] = count
     return values
 
 
-def divide(values: Values, by: float) -> Values:
+def divide_values(values: FigureValues, divisor: float) -> FigureValues:
     """Return values in another unit."""
-    quotients: Values = {}
-    for name, value in values.items():
-        quotients[name] = value if isinstance(value, Missing) else value / by
+    quotients: FigureValues = {}
+    for figure_name, value in values.items():
+        quotients[figure_name] = value if isinstance(value, Missing) else value / divisor
     return quotients
 
 
-SECTIONS: dict[str, Callable[[Bench], Values]] = {
+SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "sign": sign,
     "without_io": without_io,
     "calls": calls,
@@ -199,8 +231,9 @@ SECTIONS: dict[str, Callable[[Bench], Values]] = {
     "bulk_memory": bulk_memory,
     "decode": decode,
     "stream": stream,
-    "imports": starting.imports,
-    "first": starting.first,
+    "block": block,
+    "imports": starting.measure_imports,
+    "first": starting.measure_first_answer,
     "frames": frames,
-    "counts": ceilings.counts,
+    "counts": ceilings.count_all,
 }

@@ -14,16 +14,16 @@ import sys
 import threading
 import zlib
 
-from work import LARGE, LARGE_ENDPOINT
+from work import LARGE_ENDPOINT, LARGE_SIZE, TINY_EVENTS_ENDPOINT
 
-BODY = b'{"score": 0.25, "label": "stays", "model": "churn-2026-01", "ids": [1, 2, 3]}\n'
+ANSWER_BODY = b'{"score": 0.25, "label": "stays", "model": "churn-2026-01", "ids": [1, 2, 3]}\n'
 REQUEST_ID = ("x-amzn-RequestId", "6c4f2a0e-7d2b-4d0c-9a41-0d3a5f7c1b22")
-HEADERS = (
+ANSWER_HEADERS = (
     REQUEST_ID,
     ("x-Amzn-Invoked-Production-Variant", "AllTraffic"),
     ("Date", "Thu, 01 Jan 2026 12:00:00 GMT"),
     ("Content-Type", "application/json"),
-    ("Content-Length", str(len(BODY))),
+    ("Content-Length", str(len(ANSWER_BODY))),
 )
 STREAM_HEADERS = (
     REQUEST_ID,
@@ -33,18 +33,18 @@ STREAM_HEADERS = (
 LARGE_HEADERS = (
     REQUEST_ID,
     ("Content-Type", "application/octet-stream"),
-    ("Content-Length", str(LARGE)),
+    ("Content-Length", str(LARGE_SIZE)),
 )
-EVENTS = 2000
+EVENT_COUNT = 2000
 
 
-def head(headers: tuple[tuple[str, str], ...]) -> bytes:
+def format_head(headers: tuple[tuple[str, str], ...]) -> bytes:
     """Return a status line and header fields."""
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join([*lines, "", ""]).encode()
+    head_lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*head_lines, "", ""]).encode()
 
 
-def event(payload: bytes) -> bytes:
+def encode_event(payload: bytes) -> bytes:
     """Return one event in SageMaker's framing, by code that is not measured."""
     headers = b"".join(
         bytes((len(name),)) + name + b"\x07" + len(value).to_bytes(2, "big") + value
@@ -54,15 +54,16 @@ def event(payload: bytes) -> bytes:
             (b":message-type", b"event"),
         )
     )
-    sizes = (16 + len(headers) + len(payload)).to_bytes(4, "big") + len(headers).to_bytes(4, "big")
-    frame = sizes + zlib.crc32(sizes).to_bytes(4, "big") + headers + payload
-    return frame + zlib.crc32(frame).to_bytes(4, "big")
+    total_size = 16 + len(headers) + len(payload)
+    prelude = total_size.to_bytes(4, "big") + len(headers).to_bytes(4, "big")
+    unfinished_frame = prelude + zlib.crc32(prelude).to_bytes(4, "big") + headers + payload
+    return unfinished_frame + zlib.crc32(unfinished_frame).to_bytes(4, "big")
 
 
-PART = event(b"x" * 64)
-CHUNK = b"%x\r\n%b\r\n" % (len(PART), PART)
-ANSWER = head(HEADERS) + BODY
-STREAM = head(STREAM_HEADERS) + CHUNK * EVENTS + b"0\r\n\r\n"
+STREAM_PART = encode_event(b"x" * 64)
+STREAM_CHUNK = b"%x\r\n%b\r\n" % (len(STREAM_PART), STREAM_PART)
+SHORT_ANSWER = format_head(ANSWER_HEADERS) + ANSWER_BODY
+STREAM_ANSWER = format_head(STREAM_HEADERS) + STREAM_CHUNK * EVENT_COUNT + b"0\r\n\r\n"
 
 _content_length = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE).search
 _discarded = bytearray(1 << 18)
@@ -70,19 +71,22 @@ _discarded = bytearray(1 << 18)
 
 def answer_to(request: bytes) -> bytes:
     """Return the answer to a request with this head."""
+    if b"/endpoints/%b/" % TINY_EVENTS_ENDPOINT.encode() in request:
+        part = encode_event(b"[]\n" * 8_000_000)
+        return format_head(STREAM_HEADERS) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part)
     if b"/invocations-response-stream " in request:
-        return STREAM
+        return STREAM_ANSWER
     if b"/endpoints/%b/" % LARGE_ENDPOINT.encode() in request:
-        return head(LARGE_HEADERS) + bytes(LARGE)
-    return ANSWER
+        return format_head(LARGE_HEADERS) + bytes(LARGE_SIZE)
+    return SHORT_ANSWER
 
 
-class Client:
+class ClientConnection:
     """A connection: the start of a head, or the bytes of a body that are still to come."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock
+    def __init__(self, client_socket: socket.socket) -> None:
+        client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = client_socket
         self.received = b""
         self.body_left = 0
         self.answer = b""
@@ -102,21 +106,21 @@ class Client:
     def receive_once(self) -> None:
         """Receive once."""
         if self.body_left:
-            count = self.sock.recv_into(_discarded, min(self.body_left, len(_discarded)))
-            if not count:
+            received_count = self.sock.recv_into(_discarded, min(self.body_left, len(_discarded)))
+            if not received_count:
                 raise EOFError
-            self.body_left -= count
+            self.body_left -= received_count
             if not self.body_left:
                 self.send(self.answer)
             return
-        data = self.sock.recv(1 << 16)
-        if not data:
+        received_data = self.sock.recv(1 << 16)
+        if not received_data:
             raise EOFError
-        self.received += data
-        while (end := self.received.find(b"\r\n\r\n")) >= 0:
-            length = _content_length(self.received, 0, end)
-            request_end = end + 4 + (int(length[1]) if length else 0)
-            answer = answer_to(self.received[:end])
+        self.received += received_data
+        while (head_end := self.received.find(b"\r\n\r\n")) >= 0:
+            content_length = _content_length(self.received, 0, head_end)
+            request_end = head_end + 4 + (int(content_length[1]) if content_length else 0)
+            answer = answer_to(self.received[:head_end])
             if request_end > len(self.received):
                 self.body_left = request_end - len(self.received)
                 self.received, self.answer = b"", answer
@@ -142,25 +146,26 @@ def serve(listeners: list[tuple[socket.socket, ssl.SSLContext | None]]) -> None:
     while True:
         for key, _ in selector.select():
             assert isinstance(key.fileobj, socket.socket)
-            if isinstance(key.data, Client):
+            if isinstance(key.data, ClientConnection):
                 if not key.data.receive():
                     selector.unregister(key.fileobj)
                     key.fileobj.close()
                 continue
-            sock, _ = key.fileobj.accept()
+            client_socket, _ = key.fileobj.accept()
             if key.data:
                 try:
-                    sock = key.data.wrap_socket(sock, server_side=True)
+                    client_socket = key.data.wrap_socket(client_socket, server_side=True)
                 except OSError:
-                    sock.close()
+                    client_socket.close()
                     continue
-            sock.setblocking(False)
-            selector.register(sock, selectors.EVENT_READ, Client(sock))
+            client_socket.setblocking(False)
+            selector.register(client_socket, selectors.EVENT_READ, ClientConnection(client_socket))
 
 
 def main() -> None:
-    plain = socket.create_server(("127.0.0.1", 0), backlog=256)
-    listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = [(plain, None)]
+    """Serve until standard input is closed."""
+    plain_listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = [(plain_listener, None)]
     if sys.argv[1:]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[1])

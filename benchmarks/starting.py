@@ -13,10 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from measuring import Bench, Missing, Value, certificates, environment, python_of, serving
+from measuring import (
+    Bench,
+    Missing,
+    Value,
+    child_environment,
+    find_python,
+    run_server,
+    write_certificates,
+)
 from work import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, SESSION_TOKEN
 
-SCRIPT = """
+SCRIPT_TEMPLATE = """
 import sys
 {imports}
 def resident():
@@ -28,7 +36,7 @@ before = resident()
 {call}
 print(resident() - before)
 """
-OURS = SCRIPT.format(
+OUR_SCRIPT = SCRIPT_TEMPLATE.format(
     imports="from smruntime_transports.sockets import Client",
     call="""
 client = Client(endpoint_url=sys.argv[1])
@@ -36,7 +44,7 @@ members = {"inference_id": "order-1", "custom_attributes": "trace=1"}
 client.invoke_endpoint(endpoint_name="churn", body=b"1,2,3", **members).body
 """,
 )
-BOTO3 = SCRIPT.format(
+BOTO3_SCRIPT = SCRIPT_TEMPLATE.format(
     imports="import boto3",
     call="""
 client = boto3.client("sagemaker-runtime", endpoint_url=sys.argv[1])
@@ -44,7 +52,7 @@ members = {"InferenceId": "order-1", "CustomAttributes": "trace=1"}
 client.invoke_endpoint(EndpointName="churn", Body=b"1,2,3", **members)["Body"].read()
 """,
 )
-SETTINGS = {
+AWS_SETTINGS = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
     "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
     "AWS_SESSION_TOKEN": SESSION_TOKEN,
@@ -53,73 +61,88 @@ SETTINGS = {
 }
 
 
-class Run(NamedTuple):
-    """A process as it ended: its CPU milliseconds, and what it printed (megabytes)."""
+class ProcessCost(NamedTuple):
+    """The CPU time that a process took, and the memory that it printed."""
 
     milliseconds: float
     megabytes: float = 0.0
 
 
-def run(python: str, code: str, *arguments: str, **settings: str) -> Run:
-    """Run `code` in a fresh interpreter."""
-    command = [python, "-P", "-c", code, *arguments]
-    variables = environment(python, **settings)
+def run_process(python: str, script: str, *arguments: str, **settings: str) -> ProcessCost:
+    """Run `script` in a fresh interpreter."""
+    command = [python, "-P", "-c", script, *arguments]
+    variables = child_environment(python, **settings)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as process:
         assert process.stdout is not None
         printed = process.stdout.read().split()
-        _, status, usage = os.wait4(process.pid, 0)
+        _, status, resource_usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{python} failed at {code}")
-    return Run((usage.ru_utime + usage.ru_stime) * 1e3, *map(float, printed))
+        raise RuntimeError(f"{python} failed to run {script}")
+    seconds = resource_usage.ru_utime + resource_usage.ru_stime
+    return ProcessCost(seconds * 1e3, *map(float, printed))
 
 
-def least(bench: Bench, commands: Mapping[str, tuple[str, ...]], **settings: str) -> dict[str, Run]:
+def measure_least(
+    bench: Bench, commands: Mapping[str, tuple[str, ...]], **settings: str
+) -> dict[str, ProcessCost]:
     """Return the least of each value of each command; the commands take turns."""
-    turns: dict[str, list[Run]] = {name: [] for name in commands}
-    for turn in range(bench.effort.starts + 1):
-        for name, (python, *arguments) in commands.items():
-            ended = run(python, *arguments, **settings)
-            if turn:  # the first may have compiled modules
-                turns[name].append(ended)
-    return {name: Run(*map(min, zip(*runs, strict=True))) for name, runs in turns.items()}
-
-
-def imports(bench: Bench) -> dict[str, Value]:
-    """Import, less the start of a bare interpreter."""
-    here, peer = sys.executable, python_of("boto3")
-    ours, theirs = "import smruntime_core", "import botocore.session"
-    commands: dict[str, tuple[str, ...]] = {"bare": (here, "pass"), ours: (here, ours)}
-    if isinstance(peer, str):
-        commands |= {"peer bare": (peer, "pass"), theirs: (peer, theirs)}
-    took = {name: ended.milliseconds for name, ended in least(bench, commands).items()}
+    turn_costs: dict[str, list[ProcessCost]] = {command_name: [] for command_name in commands}
+    for turn_number in range(bench.effort.starts + 1):
+        for command_name, (python, *arguments) in commands.items():
+            process_cost = run_process(python, *arguments, **settings)
+            if turn_number:  # the first may have compiled modules
+                turn_costs[command_name].append(process_cost)
     return {
-        ours: took[ours] - took["bare"],
-        theirs: peer if isinstance(peer, Missing) else took[theirs] - took["peer bare"],
+        command_name: ProcessCost(*map(min, zip(*process_costs, strict=True)))
+        for command_name, process_costs in turn_costs.items()
     }
 
 
-def first(bench: Bench) -> dict[str, Value]:
+def measure_imports(bench: Bench) -> dict[str, Value]:
+    """Import, less the start of a bare interpreter."""
+    own_python, peer_python = sys.executable, find_python("boto3")
+    our_import, peer_import = "import smruntime_core", "import botocore.session"
+    commands: dict[str, tuple[str, ...]] = {
+        "bare": (own_python, "pass"),
+        our_import: (own_python, our_import),
+    }
+    if isinstance(peer_python, str):
+        commands |= {"peer bare": (peer_python, "pass"), peer_import: (peer_python, peer_import)}
+    milliseconds_by_command = {
+        command_name: process_cost.milliseconds
+        for command_name, process_cost in measure_least(bench, commands).items()
+    }
+    return {
+        our_import: milliseconds_by_command[our_import] - milliseconds_by_command["bare"],
+        peer_import: peer_python
+        if isinstance(peer_python, Missing)
+        else milliseconds_by_command[peer_import] - milliseconds_by_command["peer bare"],
+    }
+
+
+def measure_first_answer(bench: Bench) -> dict[str, Value]:
     """Import, make a client, call once and end; keys and region come from the environment."""
-    peer = python_of("boto3")
-    memory, peer_memory = "memory of a client, over its imports", "boto3, memory"
+    peer_python = find_python("boto3")
+    memory_figure, peer_memory_figure = "memory of a client, over its imports", "boto3, memory"
     values: dict[str, Value] = {}
     with tempfile.TemporaryDirectory() as folder:
-        bundle, certificate = certificates(Path(folder))
-        with serving(certificate) as ports:
+        bundle, certificate = write_certificates(Path(folder))
+        with run_server(certificate) as ports:
             for scheme, url in (("https", ports.tls_url), ("http", ports.url)):
-                commands: dict[str, tuple[str, ...]] = {"ours": (sys.executable, OURS, url)}
-                if isinstance(peer, str):
-                    commands["peer"] = (peer, BOTO3, url)
-                runs = least(bench, commands, AWS_CA_BUNDLE=bundle, **SETTINGS)
-                values[f"process start to first answer, {scheme}"] = runs["ours"].milliseconds
-                values[memory] = runs["ours"].megabytes
-                if isinstance(peer, Missing):
-                    values[f"boto3, {scheme}"] = values[peer_memory] = peer
+                commands: dict[str, tuple[str, ...]] = {"ours": (sys.executable, OUR_SCRIPT, url)}
+                if isinstance(peer_python, str):
+                    commands["peer"] = (peer_python, BOTO3_SCRIPT, url)
+                process_costs = measure_least(bench, commands, AWS_CA_BUNDLE=bundle, **AWS_SETTINGS)
+                our_cost = process_costs["ours"]
+                values[f"process start to first answer, {scheme}"] = our_cost.milliseconds
+                values[memory_figure] = our_cost.megabytes
+                if isinstance(peer_python, Missing):
+                    values[f"boto3, {scheme}"] = values[peer_memory_figure] = peer_python
                 else:
-                    values[f"boto3, {scheme}"] = runs["peer"].milliseconds
-                    values[peer_memory] = runs["peer"].megabytes
+                    values[f"boto3, {scheme}"] = process_costs["peer"].milliseconds
+                    values[peer_memory_figure] = process_costs["peer"].megabytes
     if not sys.platform.startswith("linux"):
-        unknown = Missing("only Linux reports resident memory")
-        values |= {memory: unknown, peer_memory: unknown}
+        missing_memory = Missing("only Linux reports resident memory")
+        values |= {memory_figure: missing_memory, peer_memory_figure: missing_memory}
     return values

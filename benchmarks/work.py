@@ -11,16 +11,17 @@ from typing import Any
 
 REGION = "eu-west-1"
 SERVICE = "sagemaker"
-URL = "https://runtime.sagemaker.eu-west-1.amazonaws.com"
+SERVICE_URL = "https://runtime.sagemaker.eu-west-1.amazonaws.com"
 ACCESS_KEY_ID = "AKIDEXAMPLEEXAMPLE00"
 SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 SESSION_TOKEN = "IQoJb3JpZ2luX2VjE" + "x" * 283
-KEYS = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
-NOW = 1.8e9  # seconds since the epoch
+CREDENTIAL_MEMBERS = (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
+SIGNING_TIME = 1.8e9  # seconds since the epoch
 
-TARGET = "/endpoints/churn/invocations"
-LARGE = 25_000_000  # bytes, the most that SageMaker takes and answers
-LARGE_ENDPOINT = "large"  # the server answers its calls with LARGE bytes
+REQUEST_TARGET = "/endpoints/churn/invocations"
+LARGE_SIZE = 25_000_000  # bytes, the most that SageMaker takes and answers
+LARGE_ENDPOINT = "large"  # the server answers its calls with LARGE_SIZE bytes
+TINY_EVENTS_ENDPOINT = "tiny-events"  # the server streams 8 million JSON records in one part
 
 HEADER_NAMES = {
     "content_type": "Content-Type",
@@ -30,52 +31,52 @@ HEADER_NAMES = {
     "inference_id": "X-Amzn-SageMaker-Inference-Id",
 }
 
-_numbers = count(1)
+_call_numbers = count(1)
 
 
-def members() -> dict[str, Any]:
+def fresh_members() -> dict[str, Any]:
     """Return the members of a call that differs from all calls before."""
-    number = next(_numbers)
+    call_number = next(_call_numbers)
     return {
         "endpoint_name": "churn",
         "content_type": "text/csv",
         "accept": "application/json",
-        "custom_attributes": f"trace={number:032x}; tier=gold",
+        "custom_attributes": f"trace={call_number:032x}; tier=gold",
         "target_variant": "AllTraffic",
-        "inference_id": f"order-20260101-{number:06d}",
-        "body": b"%011d" % number + b",0.1,0.25,7" * 8 + b"\n",
+        "inference_id": f"order-20260101-{call_number:06d}",
+        "body": b"%011d" % call_number + b",0.1,0.25,7" * 8 + b"\n",
     }
 
 
 def large_members() -> dict[str, Any]:
     """Return the members of a call with a body of `LARGE` bytes."""
-    fresh = members()
-    return fresh | {"body": fresh["body"] * (LARGE // len(fresh["body"]))}
+    call_members = fresh_members()
+    return call_members | {"body": call_members["body"] * (LARGE_SIZE // len(call_members["body"]))}
 
 
 def large_answer_members() -> dict[str, Any]:
     """Return the members of a call that is answered with `LARGE` bytes."""
-    return members() | {"endpoint_name": LARGE_ENDPOINT}
+    return fresh_members() | {"endpoint_name": LARGE_ENDPOINT}
 
 
 def repeated_members() -> dict[str, Any]:
     """Return the same members each time."""
-    return _REPEATED
+    return _REPEATED_MEMBERS
 
 
-_REPEATED = members()
+_REPEATED_MEMBERS = fresh_members()
 
 
-def camel_case(fresh: dict[str, Any]) -> dict[str, Any]:
+def botocore_names(call_members: dict[str, Any]) -> dict[str, Any]:
     """Return members under the names that botocore gives them."""
-    return {name.title().replace("_", ""): value for name, value in fresh.items()}
+    return {name.title().replace("_", ""): value for name, value in call_members.items()}
 
 
-def parameters() -> dict[str, Any]:
+def botocore_parameters() -> dict[str, Any]:
     """Return fresh members as botocore's parameters."""
-    return camel_case(members())
+    return botocore_names(fresh_members())
 
 
-def header_fields(fresh: dict[str, Any]) -> dict[str, str]:
+def member_headers(call_members: dict[str, Any]) -> dict[str, str]:
     """Return the five header fields that carry members; Host, date and token are signed too."""
-    return {header: fresh[name] for name, header in HEADER_NAMES.items()}
+    return {header: call_members[name] for name, header in HEADER_NAMES.items()}

@@ -1,7 +1,8 @@
-"""Accepted now, answered later: the answer, or the failure, will be an object in S3, and `wait` looks for both.
+"""Asynchronous inference: the answer, or the failure, becomes an object in S3.
 
-It reads them with the client's own credentials. (The local endpoint, which stands for the service here, keeps them itself.) Where
-something else should read, `wait(fetch=…)` takes a function from a location to its bytes, or None while there are none.
+`wait` looks for both with the client's own credentials. The local endpoint, which stands for the
+service here, keeps the objects itself. To read them in another way, pass `wait(fetch=…)` a function
+from a location to its bytes, or to None while there are none.
 """
 
 from __future__ import annotations
@@ -14,15 +15,24 @@ from smruntime_transports.sockets import Client
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
-        endpoint.put("s3://measurements/today.csv", b"5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n")
-        good = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://measurements/today.csv", content_type="text/csv")
-        bad = client.invoke_endpoint_async(endpoint_name="iris", body=b"five,three", content_type="text/csv")
+        measurements = b"5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n"
+        endpoint.put("s3://measurements/today.csv", measurements)
+        accepted_job = client.invoke_endpoint_async(
+            endpoint_name="iris",
+            input_location="s3://measurements/today.csv",
+            content_type="text/csv",
+        )
+        failing_job = client.invoke_endpoint_async(
+            endpoint_name="iris", body=b"five,three", content_type="text/csv"
+        )
 
-        print(good.wait(timeout=20).decode().strip())
+        print(accepted_job.wait(timeout=20).decode().strip())
         try:
-            bad.wait(timeout=20)
+            failing_job.wait(timeout=20)
         except sm.ModelError as failure:
             print(f"the other one failed: {failure.original_message}")
 

@@ -1,7 +1,8 @@
-"""Credentials of your own: a callable, and a flow that asks for files and HTTP, which any client of any colour performs.
+"""Your own source of credentials, as a callable and as a flow.
 
-The callable is for keys that some function has. The flow is for sources that take I/O: here a vault that gives keys for an hour to
-whoever shows the token in a file, written once and run by a client that blocks and by one on asyncio.
+A callable is enough for keys that a function can return. A flow is for sources that need I/O: here
+a vault that issues keys for an hour in exchange for the token in a file. The flow is written once;
+a sync client and one on asyncio run it.
 """
 
 from __future__ import annotations
@@ -18,34 +19,51 @@ import smruntime_core as sm
 import smruntime_local
 from smruntime_core.credentials import ProviderContext, Source
 from smruntime_core.effects import Flow, ReadFile, Send
+from smruntime_transports import Settings
 from smruntime_transports.asyncio import AsyncClient
 from smruntime_transports.sockets import Client
 
+VAULT_TOKEN = "open sesame"
+IRIS_CALL = sm.InvokeEndpoint(
+    endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv"
+)
+
 
 class Vault(Source):
-    """Keys from the vault at `url`, for the token in the file `path`."""
+    """Keys from the vault at `url`, for the token in the file at `token_path`."""
 
     name = "vault"
 
     url: str
-    path: str
+    token_path: str
 
     def look(self, world: ProviderContext) -> Flow[sm.Credentials | str]:
-        token = yield from ReadFile(self.path)
+        token = yield from ReadFile(self.token_path)
         if token is None:
-            return f"there is no file {self.path}"
-        response = yield from Send(sm.Request("GET", self.url, (("x-vault-token", token.decode().strip()),)), timeout=2.0)
-        keys = json.loads(response.body)
-        return sm.Credentials(keys["id"], keys["secret"], keys["token"], expires_at=world.clock.time() + keys["seconds"])
+            return f"there is no file {self.token_path}"
+        headers = (("x-vault-token", token.decode().strip()),)
+        response = yield from Send(sm.Request("GET", self.url, headers), timeout=2.0)
+        issued = json.loads(response.body)
+        expires_at = world.clock.time() + issued["seconds"]
+        return sm.Credentials(
+            issued["id"], issued["secret"], issued["token"], expires_at=expires_at
+        )
 
 
-def vault_of(keys: sm.Credentials) -> HTTPServer:
-    """A vault on loopback."""
+def start_vault(credentials: sm.Credentials) -> HTTPServer:
+    """Serve a vault on loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class VaultHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told = {"id": keys.access_key_id, "secret": keys.secret_access_key, "token": keys.session_token, "seconds": 3600}
-            body = json.dumps(told).encode() if self.headers["x-vault-token"] == "open sesame" else b"{}"
+            issued: dict[str, object] = {}
+            if self.headers["x-vault-token"] == VAULT_TOKEN:
+                issued = {
+                    "id": credentials.access_key_id,
+                    "secret": credentials.secret_access_key,
+                    "token": credentials.session_token,
+                    "seconds": 3600,
+                }
+            body = json.dumps(issued).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -54,43 +72,54 @@ def vault_of(keys: sm.Credentials) -> HTTPServer:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = HTTPServer(("127.0.0.1", 0), VaultHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
+def call_with_callable(settings: Settings, credentials: sm.Credentials) -> None:
+    with Client(**(settings | {"credentials": lambda: credentials})) as client:
+        print("a callable:", client.call(IRIS_CALL).body.decode().strip())
+
+
+def call_with_flow(settings: Settings) -> None:
+    with Client(**settings) as client:
+        started = time.perf_counter()
+        for _ in range(100):
+            client.call(IRIS_CALL)
+        print(f"a flow, blocking: 100 calls in {time.perf_counter() - started:.2f} s")
+
+
+async def call_with_flow_on_asyncio(settings: Settings) -> None:
+    async with AsyncClient(**settings) as client:
+        outputs = await asyncio.gather(*(client.call(IRIS_CALL) for _ in range(10)))
+        print("the same, on asyncio:", len(outputs), "calls at once")
+
+
+def call_without_token(settings: Settings) -> None:
+    with Client(**settings) as client:
+        try:
+            client.call(IRIS_CALL)
+        except sm.CredentialsError as error:
+            print(error.tried[0][0], "--", "there is no file" in str(error))
+
+
 def main() -> None:
-    call = sm.InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
     with smruntime_local.serve() as endpoint, tempfile.TemporaryDirectory() as folder:
-        keys = endpoint.credentials
-        server = vault_of(keys)
-        path = Path(folder, "token")
-        path.write_text("open sesame\n")
-        vault = Vault(f"http://127.0.0.1:{server.server_port}/keys", str(path))
+        vault_server = start_vault(endpoint.credentials)
+        token_path = Path(folder, "token")
+        token_path.write_text(f"{VAULT_TOKEN}\n")
+        vault_url = f"http://127.0.0.1:{vault_server.server_port}/keys"
+        vault = Vault(vault_url, str(token_path))
+        settings = Settings(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault)
 
-        with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=lambda: keys) as client:
-            print("a callable:", client.call(call).body.decode().strip())
-
-        with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault) as client:
-            begun = time.perf_counter()
-            for _ in range(100):
-                client.call(call)
-            print(f"a flow, blocking: 100 calls in {time.perf_counter() - begun:.2f} s")
-
-        async def awaited() -> None:
-            async with AsyncClient(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault) as client:
-                outputs = await asyncio.gather(*(client.call(call) for _ in range(10)))
-                print("the same, on asyncio:", len(outputs), "calls at once")
-
-        asyncio.run(awaited())
-        server.shutdown()
-        server.server_close()
-        path.unlink()
-        with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=vault) as client:
-            try:
-                client.call(call)
-            except sm.CredentialsError as error:
-                print(error.tried[0][0], "--", "there is no file" in str(error))
+        call_with_callable(settings, endpoint.credentials)
+        call_with_flow(settings)
+        asyncio.run(call_with_flow_on_asyncio(settings))
+        vault_server.shutdown()
+        vault_server.server_close()
+        token_path.unlink()
+        call_without_token(settings)
 
 
 if __name__ == "__main__":

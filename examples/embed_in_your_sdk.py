@@ -1,6 +1,8 @@
-"""An SDK that has an HTTP client already embeds the core: an IO has one method per effect, three for calls and two more for streams.
+"""Embed the core in an SDK that has an HTTP client of its own.
 
-Where no answer comes the IO raises `DispatchFailure`; it follows no redirect and tries nothing again, for the flow decides that.
+An IO has one method for each effect: three for calls, two more for streams. If no answer comes, it
+raises `DispatchFailure`, which says whether the request may have arrived. It follows no redirect
+and retries nothing, because the flow decides that.
 """
 
 from __future__ import annotations
@@ -16,21 +18,30 @@ from smruntime_core.effects import GetCredentials, Open, Receive, Send, Sleep, S
 from smruntime_core.payload import TextDecoder
 from smruntime_core.streaming import Stream
 
+HTTP_ERRORS = (OSError, http.client.HTTPException)
+
 
 class AcmeBody:
-    """A body that has not been read yet."""
+    """A response body that is still to be read."""
 
-    def __init__(self, connection: http.client.HTTPConnection, reply: http.client.HTTPResponse) -> None:
-        self.reply = reply
+    def __init__(
+        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+    ) -> None:
+        self.response = response
         self._connection = connection
 
     def abort(self) -> None:
-        self.reply.close()
+        self.response.close()
         self._connection.close()
 
 
+def body_failure(message: str) -> sm.DispatchFailure:
+    """Return the error of a body that broke off after the head had arrived."""
+    return sm.DispatchFailure(message, kind="truncated", phase="body", delivery="answered")
+
+
 class AcmeIO:
-    """Here `http.client` plays the HTTP stack that your SDK has. Outside a test it would be `HTTPSConnection`."""
+    """The IO of the SDK; `http.client` plays its HTTP stack, without TLS."""
 
     def __init__(self, credentials: sm.Credentials) -> None:
         self._credentials = credentials
@@ -39,51 +50,60 @@ class AcmeIO:
         return self._credentials
 
     def send(self, effect: Send, /) -> sm.Response:
-        body = self._begin(effect)
+        body = self._send_request(effect)
+        response = body.response
         try:
-            return sm.Response(body.reply.status, tuple(body.reply.getheaders()), body.reply.read())
-        except (OSError, http.client.HTTPException) as error:
-            raise sm.DispatchFailure(str(error), kind="truncated", phase="body", delivery="answered") from error
+            return sm.Response(response.status, tuple(response.getheaders()), response.read())
+        except HTTP_ERRORS as error:
+            raise body_failure(str(error)) from error
         finally:
             body.abort()
 
     def open(self, effect: Open, /) -> StreamingResponse:
-        body = self._begin(effect)
-        return StreamingResponse(body.reply.status, tuple(body.reply.getheaders()), body)
+        body = self._send_request(effect)
+        return StreamingResponse(body.response.status, tuple(body.response.getheaders()), body)
 
     def receive(self, effect: Receive, /) -> bytes:
         assert isinstance(effect.body, AcmeBody)
-        reply = effect.body.reply
+        response = effect.body.response
         try:
-            data = reply.read1(65536)
-        except (OSError, http.client.HTTPException) as error:
-            raise sm.DispatchFailure(str(error), kind="truncated", phase="body", delivery="answered") from error
-        if not data and reply.length:  # of the announced bytes; http.client passes over it
-            raise sm.DispatchFailure("the body ended early", kind="truncated", phase="body", delivery="answered")
-        return data
+            received = response.read1(65536)
+        except HTTP_ERRORS as error:
+            raise body_failure(str(error)) from error
+        if not received and response.length:  # http.client does not report a body that is too short
+            raise body_failure("the body ended early")
+        return received
 
     def sleep(self, effect: Sleep, /) -> None:
         time.sleep(effect.seconds)
 
-    def _begin(self, effect: Send | Open) -> AcmeBody:
-        """Send the request exactly as it is; the head of the answer has come. What may have arrived is told from what did not."""
+    def _send_request(self, effect: Send | Open) -> AcmeBody:
+        """Send the request unchanged and receive the head of its response."""
         request, url = effect.request, urlsplit(effect.request.url)
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=effect.timeout or effect.phases.response)
+        connection = http.client.HTTPConnection(
+            url.hostname or "", url.port, timeout=effect.timeout or effect.phases.response
+        )
         try:
             connection.connect()
         except OSError as error:
-            raise sm.DispatchFailure(str(error), kind="refused", phase="connect", delivery="not_sent") from error
+            raise sm.DispatchFailure(
+                str(error), kind="refused", phase="connect", delivery="not_sent"
+            ) from error
         try:
             connection.request(request.method, url.path, request.body, dict(request.headers))
             return AcmeBody(connection, connection.getresponse())
-        except (OSError, http.client.HTTPException) as error:
+        except HTTP_ERRORS as error:
             connection.close()
-            late = isinstance(error, TimeoutError)
-            raise sm.DispatchFailure(str(error), kind="timeout" if late else "reset", phase="head", delivery="maybe_sent") from error
+            raise sm.DispatchFailure(
+                str(error),
+                kind="timeout" if isinstance(error, TimeoutError) else "reset",
+                phase="head",
+                delivery="maybe_sent",
+            ) from error
 
 
 def print_stream(stream: Stream[sm.InvokeEndpointWithResponseStreamOutput], io: AcmeIO) -> None:
-    """Text as it comes: what is there already, then what `more` fetches."""
+    """Print text as it arrives: first what has been received, then what `more` fetches."""
     decoder = TextDecoder()
     try:
         while True:
@@ -99,13 +119,17 @@ def print_stream(stream: Stream[sm.InvokeEndpointWithResponseStreamOutput], io: 
 def main() -> None:
     with smruntime_local.serve() as endpoint:
         config = sm.Config(region=endpoint.region, endpoint_url=endpoint.url)
-        runtime, io = sm.Runtime(config, clock=time, random=random.random), AcmeIO(endpoint.credentials)
+        runtime = sm.Runtime(config, clock=time, random=random.random)
+        io = AcmeIO(endpoint.credentials)
 
-        output = sm.run(runtime.call(sm.InvokeEndpoint(endpoint_name="flaky", body=b"1,2,3")), io)
+        flaky_call = sm.InvokeEndpoint(endpoint_name="flaky", body=b"1,2,3")
+        output = sm.run(runtime.call(flaky_call), io)
         print("attempts:", [attempt.outcome for attempt in output.metadata.attempts])
 
-        question = sm.InvokeEndpointWithResponseStream(endpoint_name="ngram", body=b"The import statement", content_type="text/plain")
-        print_stream(sm.run(runtime.stream(question), io), io)
+        streamed_call = sm.InvokeEndpointWithResponseStream(
+            endpoint_name="ngram", body=b"The import statement", content_type="text/plain"
+        )
+        print_stream(sm.run(runtime.stream(streamed_call), io), io)
         print()
 
 

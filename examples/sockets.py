@@ -1,4 +1,4 @@
-"""The smallest whole program: one call over plain sockets, standard library only."""
+"""The smallest complete program: one call over sockets, with the standard library only."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from smruntime_transports.sockets import Client
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
-        output = client.invoke_endpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
+        output = client.invoke_endpoint(
+            endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv"
+        )
         print(output.body.decode().strip(), "from", output.invoked_production_variant)
 
 

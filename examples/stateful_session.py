@@ -1,4 +1,4 @@
-"""A session: one container remembers what was said, for the length of a `with` block."""
+"""A stateful session: one container keeps its memory for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from smruntime_transports.sockets import Client
 def main() -> None:
     with (
         smruntime_local.serve() as endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as client,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
     ):
         with client.session("chat", content_type="text/plain") as session:
-            name = session.id
+            session_id = session.id
             session.invoke(body=b"My name is Ada.")
             session.invoke(body=b"I like engines.")
-            with session.invoke_endpoint_with_response_stream(body=b"What do you know of me?") as stream:
+            with session.invoke_endpoint_with_response_stream(
+                body=b"What do you know of me?"
+            ) as stream:
                 for line in stream.lines():
                     print(line)
 
         try:
-            client.invoke_endpoint(endpoint_name="chat", body=b"And now?", session_id=name)
+            client.invoke_endpoint(endpoint_name="chat", body=b"And now?", session_id=session_id)
         except sm.ServiceError as refusal:
             print(f"After the block it is closed: {refusal.code}")
 

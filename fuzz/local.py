@@ -1,10 +1,11 @@
-"""Requests to the local endpoint: it answers or closes, whatever comes, and no model hears what was not signed.
+"""Damaged requests to the local endpoint: it answers or closes, and models get signed calls only.
 
-Each case is the bytes of one connection, cut into pieces, after which the peer closes or stays silent. Asserted are:
+Each case is the bytes of one connection, cut into pieces, after which the peer closes or sends no
+more. Asserted are:
 
-    the endpoint neither raises nor waits for more than there is
+    the endpoint neither raises nor waits after the end of the bytes
     its statuses are those of the protocol, and the same however the bytes are cut
-    what a model is asked is what one of the seeds signed, or came with the bearer token
+    a call that reaches a model was signed by one of the seeds, or has the bearer token
 """
 
 from __future__ import annotations
@@ -19,22 +20,33 @@ from typing import cast
 
 from mutation import cut, mutate
 
-from smruntime_core import Credentials, InvokeEndpoint, InvokeEndpointWithResponseStream, Operation, Output, Request, Scope, sign
+from smruntime_core import (
+    Credentials,
+    InvokeEndpoint,
+    InvokeEndpointWithResponseStream,
+    Operation,
+    Output,
+    Request,
+    Scope,
+    sign,
+)
 from smruntime_core.signing import bearer_token, presign
-from smruntime_local._connection import MAX_HEAD, Connection
-from smruntime_local._host import Host
-from smruntime_local._limits import ServerLimits
-from smruntime_local._service import Service
-from smruntime_local._slots import Slots
-from smruntime_local._streaming import Manner
-from smruntime_local.models._container import Reply, reply
+from smruntime_local.hosting._model_host import ModelHost
+from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.models._container import ContainerReply, make_reply
+from smruntime_local.server._connection import MAX_HEAD_SIZE, ServerConnection
+from smruntime_local.server._limits import ServerLimits
+from smruntime_local.server._slots import ConnectionSlots
 
 NOW = 1_795_000_000.0
 URL = "http://127.0.0.1:8080"
 REGION = "us-east-1"
 KEYS = Credentials("AKIDEXAMPLE", "a secret", "a/token+of=a+session")
 SCOPE = Scope(REGION, "sagemaker")
-TOKEN = bearer_token(KEYS, REGION, now=NOW).encode()  # it covers no body: with it anything may be asked
+TOKEN = bearer_token(
+    KEYS, REGION, now=NOW
+).encode()  # it covers no body, so any body is accepted with it
 LIMITS = ServerLimits(max_body=100_000)
 ACCEPTED = {100, 200, 400, 403, 404, 408, 413}
 SIGNED = {("echo", b"1,2,3\n"), ("echo", b'{"stream": true}'), ("echo", bytes(70_000))}
@@ -43,7 +55,7 @@ _statuses = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ").findall
 
 
 class Peer:
-    """The server's side of a socket whose peer has sent `pieces`, and then closes, or stays silent."""
+    """The server's side of a socket whose peer has sent `pieces`, then closes or is silent."""
 
     def __init__(self, pieces: Sequence[bytes], *, closes: bool) -> None:
         self.answer = bytearray()
@@ -54,7 +66,7 @@ class Peer:
     def recv(self, size: int) -> bytes:
         if not self._pieces:
             self._read_after_end += 1
-            assert self._read_after_end < 5, "it reads on after the end"
+            assert self._read_after_end < 5, "it reads after the end"
             if not self._closes:
                 raise TimeoutError
             return b""
@@ -74,33 +86,43 @@ class Peer:
 
 
 class Endpoint:
-    """The service with one model, which remembers what it was asked."""
+    """The service with one model, which records its calls."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, bytes]] = []
-        host = Host({"echo": self._model}, region=REGION, url=URL, manner=Manner(), sleep=lambda _: None)
-        self._service = Service(host, KEYS, SCOPE, url=URL, clock=lambda: NOW)
+        self.received_calls: list[tuple[str, bytes]] = []
+        host = ModelHost(
+            {"echo": self._model},
+            region=REGION,
+            url=URL,
+            stream_behavior=StreamBehavior(),
+            sleep=lambda _: None,
+        )
+        self._service = RequestHandler(host, KEYS, SCOPE, url=URL, clock=lambda: NOW)
 
-    def _model(self, call: InvokeEndpoint) -> Reply:
-        self.asked.append((call.endpoint_name, bytes(call.body)))
-        return reply(call, "text/plain", [b"as ", b"asked"])
+    def _model(self, call: InvokeEndpoint) -> ContainerReply:
+        self.received_calls.append((call.endpoint_name, bytes(call.body)))
+        return make_reply(call, "text/plain", [b"as ", b"ordered"])
 
     def statuses(self, pieces: Sequence[bytes], *, closes: bool) -> list[int]:
-        """Return the statuses of what one connection is answered."""
-        peer, slots = Peer(pieces, closes=closes), Slots(1)
+        """Return the statuses of the responses on one connection."""
+        peer, slots = Peer(pieces, closes=closes), ConnectionSlots(1)
         connection = cast("socket.socket", peer)
-        assert slots.enter(connection, threading.current_thread())
+        assert slots.acquire(connection, threading.current_thread())
         try:
-            Connection(connection, "http", self._service, LIMITS, slots).run()
+            ServerConnection(connection, "http", self._service, LIMITS, slots).run()
         except TimeoutError:
-            assert not closes, "it waits for what cannot come"
+            assert not closes, "it waits after the peer closed"
         return [int(status) for status in _statuses(bytes(peer.answer))]
 
 
 def _write(request: Request, *framing: bytes, body: bytes | None = None) -> bytes:
     """Return a request as bytes; without `framing` with a Content-Length."""
     target = request.url.removeprefix(URL)
-    fields = [f"{name}: {value}".encode() for name, value in request.headers if name.lower() not in ("host", "content-length")]
+    fields = [
+        f"{name}: {value}".encode()
+        for name, value in request.headers
+        if name.lower() not in ("host", "content-length")
+    ]
     data = bytes(request.body)
     head = [f"{request.method} {target} HTTP/1.1".encode(), b"Host: 127.0.0.1:8080", *fields]
     head += framing or [b"Content-Length: %d" % len(data)]
@@ -119,13 +141,23 @@ def _signed(operation: Operation[Output]) -> Request:
 
 def _seeds() -> list[bytes]:
     rows = b"1,2,3\n"
-    call = _signed(InvokeEndpoint(endpoint_name="echo", body=rows, content_type="text/csv", custom_attributes="a=b"))
-    stream = _signed(InvokeEndpointWithResponseStream(endpoint_name="echo", body=rows, accept="text/plain", custom_attributes="cut=bytes"))
+    call = _signed(
+        InvokeEndpoint(
+            endpoint_name="echo", body=rows, content_type="text/csv", custom_attributes="a=b"
+        )
+    )
+    stream = _signed(
+        InvokeEndpointWithResponseStream(
+            endpoint_name="echo", body=rows, accept="text/plain", custom_attributes="cut=bytes"
+        )
+    )
     large = _signed(InvokeEndpoint(endpoint_name="echo", body=bytes(70_000)))
     plain = Request("POST", f"{URL}/endpoints/echo/invocations", (), rows)
     in_query = Request("POST", presign(plain, KEYS, SCOPE, now=NOW, expires=60).url, (), rows)
     bearer = ("Authorization", f"Bearer {TOKEN.decode()}")
-    chat = Request("POST", f"{URL}/endpoints/echo/openai/v1/chat/completions", (bearer,), b'{"stream": true}')
+    chat = Request(
+        "POST", f"{URL}/endpoints/echo/openai/v1/chat/completions", (bearer,), b'{"stream": true}'
+    )
     chunks = b"2\r\n1,\r\n4;x=y\r\n2,3\n\r\n0\r\nTrailer: x\r\n\r\n"
     ping = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
     return [
@@ -152,7 +184,7 @@ def _seeds() -> list[bytes]:
     ]
 
 
-WORDS = [
+TOKENS = [
     *(
         b"\r",
         b"\n",
@@ -227,24 +259,28 @@ WORDS = [
 
 @cache
 def _endpoint() -> tuple[Endpoint, list[bytes]]:
-    """Return one endpoint for all cases, and the requests that they start from, each of which it answers."""
+    """Return one endpoint for all cases, and the seeds, each of which it answers."""
     endpoint, seeds = Endpoint(), _seeds()
     for seed in seeds:
-        assert endpoint.statuses([seed], closes=True), f"a seed that is not answered: {seed[:200]!r}"
-    assert set(endpoint.asked) == SIGNED, "the seeds are not what they are meant to be"
+        assert endpoint.statuses([seed], closes=True), f"no response to a seed: {seed[:200]!r}"
+    assert set(endpoint.received_calls) == SIGNED, "the seeds do not reach the model as expected"
     return endpoint, seeds
 
 
 def local(random: Random) -> None:
     """Damage the bytes of one connection."""
     endpoint, seeds = _endpoint()
-    data = mutate(random, random.choice(seeds), WORDS)
+    data = mutate(random, random.choice(seeds), TOKENS)
     closes = random.random() < 0.8
-    del endpoint.asked[:]
+    del endpoint.received_calls[:]
     whole = endpoint.statuses([data], closes=closes)
     assert set(whole) <= ACCEPTED, f"{whole} to {data!r}"
     again = endpoint.statuses(cut(random, data), closes=closes)
-    too_long = len(data) > MAX_HEAD and again[-1:] == [400]  # h11 refuses what is too long only while it is incomplete
+    too_long = len(data) > MAX_HEAD_SIZE and again[-1:] == [
+        400
+    ]  # h11 refuses a long head only while it is incomplete
     assert again == whole or too_long, f"{whole}, cut otherwise {again}, to {data!r}"
-    unsigned = set(endpoint.asked) - SIGNED
-    assert not unsigned or TOKEN in data, f"a model was asked what nobody signed: {unsigned} by {data!r}"
+    unsigned = set(endpoint.received_calls) - SIGNED
+    assert not unsigned or TOKEN in data, (
+        f"an unsigned call reached a model: {unsigned} by {data!r}"
+    )

@@ -1,8 +1,8 @@
-"""Damaged requests and tokens for `verify` and `verify_bearer`: what is accepted means the same as what was signed.
+"""Targets for `verify` and `verify_bearer`: accepted requests and tokens mean what was signed.
 
-Most damage is refused, and only by a `ServiceError` with status 403. Some changes nothing, as other
-letters in a percent-encoding or another order of parameters. So whatever is accepted is read once
-more, with `urllib.parse` and without the library, and must come to the same.
+Most damage is refused, always by a `ServiceError` with status 403. Some changes nothing, such as
+other letters in a percent-encoding or another order of parameters. An accepted request is therefore
+read again, with `urllib.parse` and without the library, and must have the same meaning.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from smruntime_core.signing import bearer_token, presign, verify_bearer
 
 NOW = 1_700_000_000
 SCOPE = sm.Scope("eu-west-1", "sagemaker")
-PLAIN = sm.Credentials("AKID", "secret")
-SESSION = sm.Credentials("ASIA", "hush", "to/ken+==", expires_at=NOW + 600.0)
-KNOWN = {"AKID": PLAIN, "ASIA": SESSION}
-WORDS = [
+LONG_TERM_KEYS = sm.Credentials("AKID", "secret")
+SESSION_KEYS = sm.Credentials("ASIA", "hush", "to/ken+==", expires_at=NOW + 600.0)
+KEYS_BY_ID = {"AKID": LONG_TERM_KEYS, "ASIA": SESSION_KEYS}
+SIGNATURE_FRAGMENTS = [
     *(b"%", b"/", b"?", b"&", b"=", b"#", b"@", b":", b" ", b",", b";", b"\t", b"\r\n", b"\xff"),
     *(b"..", b"./", b"//", b"+", b"%2B", b"%20", b"%58", b"%2d", b"%00", b":443", b":80", b"=="),
     *(b"X-Amz-Expires=604800", b"%58-Amz-Expires=604800", b"&X-Amz-Date=20231114T221320Z"),
@@ -34,7 +34,7 @@ WORDS = [
 
 
 class Meaning(NamedTuple):
-    """What a server acts on, read without the library; the scheme is no part of a signature."""
+    """What a server acts on, read without the library; the scheme is not signed."""
 
     method: str
     host: str
@@ -44,138 +44,154 @@ class Meaning(NamedTuple):
     body: bytes
 
 
-def meaning(request: sm.Request, signed: frozenset[str]) -> Meaning:
-    """Read `request`: its URL, its body, and of its headers those that are `signed`."""
+def read_meaning(request: sm.Request, signed_names: frozenset[str]) -> Meaning:
+    """Return the URL, the body and the signed headers of `request`, normalized."""
     parts = urlsplit(request.url)
-    port = {"http": ":80", "https": ":443"}[parts.scheme]
+    default_port = {"http": ":80", "https": ":443"}[parts.scheme]
     headers: dict[str, list[str]] = {}
     for name, value in request.headers:
         headers.setdefault(name.lower(), []).append(re.sub("[ \t\n\v\f\r]+", " ", value).strip(" "))
-    joined = {name: ",".join(values) for name, values in headers.items() if name in signed}
-    joined["host"] = joined.get("host", parts.netloc).lower().removesuffix(port)
+    signed_headers = {
+        name: ",".join(values) for name, values in headers.items() if name in signed_names
+    }
+    signed_headers["host"] = (
+        signed_headers.get("host", parts.netloc).lower().removesuffix(default_port)
+    )
     return Meaning(
         request.method,
-        parts.netloc.lower().removesuffix(port),
-        _path(parts.path),
-        _query(parts.query),
-        joined,
+        parts.netloc.lower().removesuffix(default_port),
+        _normalize_path(parts.path),
+        _decode_query(parts.query),
+        signed_headers,
         bytes(request.body),
     )
 
 
-def _path(path: str) -> str:
-    """Resolve dots and doubled slashes; percent-encodings stay, for they are signed as written."""
-    kept: list[str] = []
+def _normalize_path(path: str) -> str:
+    """Resolve dots and doubled slashes; percent-encodings are signed as written."""
+    segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            kept = kept[:-1]
+            segments = segments[:-1]
         elif segment and segment != ".":
-            kept.append(segment)
-    return "/" + "/".join(kept) + ("/" if kept and path.endswith("/") else "")
+            segments.append(segment)
+    return "/" + "/".join(segments) + ("/" if segments and path.endswith("/") else "")
 
 
-def _query(query: str) -> list[tuple[bytes, bytes]]:
+def _decode_query(query: str) -> list[tuple[bytes, bytes]]:
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     decoded = [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs]
     return sorted(pair for pair in decoded if pair[0] != b"X-Amz-Signature")
 
 
-def _made() -> list[sm.Request]:
-    """Requests with signatures of both forms."""
-    made: list[sm.Request] = []
-    for keys in KNOWN.values():
+def _sign_requests() -> list[sm.Request]:
+    """Return requests with signatures in the header and in the URL."""
+    signed_requests: list[sm.Request] = []
+    for keys in KEYS_BY_ID.values():
         headers = (("Host", "h.example"), ("Content-Type", "text/csv"), ("X-Amz-Target", "a  b"))
         url = "https://h.example/endpoints/a%20b/invocations?b=2&a=%2F&a=1"
-        asked = sm.Request("POST", url, headers, b"1,2,3")
-        signature = sm.sign(asked, keys, SCOPE, now=NOW)
-        made.append(sm.Request("POST", url, headers + signature.headers, b"1,2,3"))
-        plain = (("Host", "h.example"),)
-        got = sm.Request("GET", "http://h.example/x/?q=a%20b", plain)
-        presigned = presign(got, keys, SCOPE, now=NOW, expires=60).url
-        made.append(sm.Request("GET", presigned, plain))
-    return made
+        post_request = sm.Request("POST", url, headers, b"1,2,3")
+        signature = sm.sign(post_request, keys, SCOPE, now=NOW)
+        signed_requests.append(sm.Request("POST", url, headers + signature.headers, b"1,2,3"))
+        host_header = (("Host", "h.example"),)
+        get_request = sm.Request("GET", "http://h.example/x/?q=a%20b", host_header)
+        presigned_url = presign(get_request, keys, SCOPE, now=NOW, expires=60).url
+        signed_requests.append(sm.Request("GET", presigned_url, host_header))
+    return signed_requests
 
 
-def _written(request: sm.Request) -> bytes:
-    lines = [f"{request.method} {request.url}", *(f"{n}: {v}" for n, v in request.headers)]
+def _serialize(request: sm.Request) -> bytes:
+    lines = [
+        f"{request.method} {request.url}",
+        *(f"{name}: {value}" for name, value in request.headers),
+    ]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + bytes(request.body)
 
 
-def _read(data: bytes) -> sm.Request | None:
-    """Read a request as it was written, None if it has no first line or a field without a colon."""
+def _deserialize(data: bytes) -> sm.Request | None:
+    """Parse what `_serialize` wrote; None if there is no request line or a field has no colon."""
     head, _, body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, space, url = first.partition(" ")
+    request_line, *lines = head.decode("latin-1").split("\r\n")
+    method, space, url = request_line.partition(" ")
     pairs = [line.partition(":") for line in lines]
     if not space or not all(colon for _, colon, _ in pairs):
         return None
+    headers = tuple((name, value.strip(" \t")) for name, _, value in pairs)
     try:
-        return sm.Request(method, url, tuple((n, v.strip(" \t")) for n, _, v in pairs), body)
+        return sm.Request(method, url, headers, body)
     except sm.ConstructionError:
         return None
 
 
-MADE = _made()
-TOKENS = [bearer_token(keys, SCOPE.region, now=NOW, expires=expires) for keys, expires in ((PLAIN, 43_200), (SESSION, 600))]
-_PREFIX = "sagemaker-api-key-"
+SIGNED_REQUESTS = _sign_requests()
+BEARER_TOKENS = [
+    bearer_token(keys, SCOPE.region, now=NOW, expires=expires)
+    for keys, expires in ((LONG_TERM_KEYS, 43_200), (SESSION_KEYS, 600))
+]
+TOKEN_PREFIX = "sagemaker-api-key-"  # noqa: S105 - of every token, no secret
 
 
-def _claimed(request: sm.Request) -> tuple[frozenset[str], list[str]]:
-    """Return the names that are signed, and the parts of the signature itself."""
-    named = {name.lower(): value for name, value in request.headers}
-    text = named.get("authorization", "") or unquote_to_bytes(request.url).decode("latin-1")
-    found = re.search(r"SignedHeaders=([^\s,&]+)", text)
-    assert found is not None, f"accepted without signed headers: {request!r}"
+def _find_signature(request: sm.Request) -> tuple[frozenset[str], list[str]]:
+    """Return the names of the signed headers, and the parts of the signature itself."""
+    headers_by_name = {name.lower(): value for name, value in request.headers}
+    unquoted_url = unquote_to_bytes(request.url).decode("latin-1")
+    text = headers_by_name.get("authorization") or unquoted_url
+    names = re.search(r"SignedHeaders=([^\s,&]+)", text)
+    assert names is not None, f"accepted without signed headers: {request!r}"
     parts = re.findall(r"(?:Credential|SignedHeaders|Signature)=([^\s,&]+)", text)
-    return frozenset(found[1].split(";")), parts
+    return frozenset(names[1].split(";")), parts
 
 
 def signature(random: Random) -> None:
-    """A damaged request is refused with status 403, or it means what was signed."""
-    original = random.choice(MADE)
-    damaged = _read(mutate(random, _written(original), WORDS))
+    """Check that a damaged request is refused with status 403, or means what was signed."""
+    original = random.choice(SIGNED_REQUESTS)
+    damaged = _deserialize(mutate(random, _serialize(original), SIGNATURE_FRAGMENTS))
     if damaged is None:
         return
     try:
-        keys = sm.verify(damaged, KNOWN, SCOPE, now=NOW)
-    except sm.ServiceError as refused:
-        assert refused.status == 403
-        assert str(refused).isprintable()
+        keys = sm.verify(damaged, KEYS_BY_ID, SCOPE, now=NOW)
+    except sm.ServiceError as refusal:
+        assert refusal.status == 403
+        assert str(refusal).isprintable()
         return
-    signed, parts = _claimed(original)
-    assert _claimed(damaged) == (signed, parts), f"accepted {damaged!r}"
-    assert keys is KNOWN[parts[0].partition("/")[0]], f"taken for {keys!r}: {damaged!r}"
-    found, right = meaning(damaged, signed), meaning(original, signed)
-    assert found == right, f"accepted {found}\ninstead of {right}"
+    signed_names, parts = _find_signature(original)
+    assert _find_signature(damaged) == (signed_names, parts), f"accepted {damaged!r}"
+    assert keys is KEYS_BY_ID[parts[0].partition("/")[0]], f"taken for {keys!r}: {damaged!r}"
+    accepted, expected = read_meaning(damaged, signed_names), read_meaning(original, signed_names)
+    assert accepted == expected, f"accepted {accepted}\ninstead of {expected}"
 
 
 def bearer(random: Random) -> None:
-    """A damaged bearer token is refused with status 403, or it means what was signed."""
-    original = random.choice(TOKENS)
-    inside = b64decode(original.removeprefix(_PREFIX))
-    damaged = mutate(random, inside, WORDS)
-    token = _PREFIX + b64encode(damaged).decode()
+    """Check that a damaged bearer token is refused with status 403, or means what was signed."""
+    original = random.choice(BEARER_TOKENS)
+    original_url = b64decode(original.removeprefix(TOKEN_PREFIX))
+    damaged = mutate(random, original_url, SIGNATURE_FRAGMENTS)
+    token = TOKEN_PREFIX + b64encode(damaged).decode()
     if random.random() < 0.1:
-        token = mutate(random, original.encode(), WORDS).decode("latin-1")
+        token = mutate(random, original.encode(), SIGNATURE_FRAGMENTS).decode("latin-1")
     try:
-        verify_bearer(token, KNOWN, SCOPE, now=NOW + random.choice((0, 599)))
-    except sm.ServiceError as refused:
-        assert refused.status == 403
+        verify_bearer(token, KEYS_BY_ID, SCOPE, now=NOW + random.choice((0, 599)))
+    except sm.ServiceError as refusal:
+        assert refusal.status == 403
         return
-    inner = b64decode(token.removeprefix(_PREFIX))
-    found, right = (_query(text.partition(b"?")[2].decode()) for text in (inner, inside))
-    assert found == right, f"accepted {found}\ninstead of {right}"
-    signatures = [re.findall(rb"X-Amz-Signature=([^&]+)", text) for text in (inner, inside)]
-    assert signatures[0] == signatures[1], f"accepted another signature in {inner!r}"
+    damaged_url = b64decode(token.removeprefix(TOKEN_PREFIX))
+    accepted, expected = (
+        _decode_query(text.partition(b"?")[2].decode()) for text in (damaged_url, original_url)
+    )
+    assert accepted == expected, f"accepted {accepted}\ninstead of {expected}"
+    signatures = [
+        re.findall(rb"X-Amz-Signature=([^&]+)", text) for text in (damaged_url, original_url)
+    ]
+    assert signatures[0] == signatures[1], f"accepted another signature in {damaged_url!r}"
 
 
 def clock(random: Random) -> None:
-    """A time that is no finite number is refused, whatever else is right."""
-    wrong: Any = random.choice((float("nan"), float("inf"), -float("inf"), None, "now"))
+    """Check that a time which is no finite number is refused, although all else is right."""
+    invalid_time: Any = random.choice((float("nan"), float("inf"), -float("inf"), None, "now"))
     settings: dict[str, Any] = {"now": NOW, "max_skew": 300.0}
-    settings[random.choice(("now", "max_skew"))] = wrong
+    settings[random.choice(("now", "max_skew"))] = invalid_time
     try:
-        keys = sm.verify(random.choice(MADE), KNOWN, SCOPE, **settings)
+        keys = sm.verify(random.choice(SIGNED_REQUESTS), KEYS_BY_ID, SCOPE, **settings)
     except sm.ConstructionError:
         return
     raise AssertionError(f"accepted {keys!r} with {settings}")

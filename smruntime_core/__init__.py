@@ -2,18 +2,28 @@
 
 Three layers, each built only from the ones below it:
 
-    functions               `InvokeEndpoint(...).request(url)`, `sign(...)`, `operation.parse(response)`
-    incremental parsers     `streaming.ResponseParser`, `eventstream`, `payload`: bytes in any pieces in, events out
-    flows                   `Runtime(...).call(operation)`: a generator of effects, driven by `run` or `run_async`
+    functions           `InvokeEndpoint(...).request(url)`, `sign(...)`, `operation.parse(response)`
+    incremental parsers `streaming.ResponseParser`, `eventstream`, `payload`: bytes to events
+    flows               `Runtime(...).call(operation)`: a generator of effects for `run` and
+                        `run_async`
 
-This module has what applications and SDKs use. Authors of transports find the rest in public modules:
+This module has what applications and SDKs use. Authors of transports find the rest in public
+modules:
 
-    errors        every error, with the kinds and phases of failures    http1          one HTTP/1.1 exchange without I/O
-    effects       what a flow may ask its IO to do                      streaming      streamed responses and their events
-    notices       what `observe` is called with                         eventstream    frames of AWS event streams
-    signing       Signature Version 4, both sides                       payload        text, lines, SSE and JSON in parts
-    credentials   where credentials come from                           config         settings of `~/.aws` and endpoints
-    service       the server's side of the protocol                     testing        scripted flows, the transport contract
+    errors        every error, with the kinds and phases of failures
+    effects       what a flow asks its IO to do
+    notices       what `observe` is called with
+    signing       Signature Version 4, both sides
+    credentials   where credentials come from
+    service       the server's side of the protocol
+    http1         one HTTP/1.1 exchange without I/O
+    streaming     streamed responses and their events
+    eventstream   frames of AWS event streams
+    payload       text, lines, SSE and JSON in parts
+    codecs        bodies from Python objects and back
+    config        settings of `~/.aws`, and endpoints
+    values        records, and the rules for their members
+    testing       scripted flows, and the contract of transports
 
 `smruntime_transports` has the clients, which do the I/O.
 """
@@ -58,59 +68,29 @@ from .protocol._operations import (
     Operation,
 )
 from .signing import Signature, sign
-from .values._lazy import lazy_attributes
-from .values._messages import Credentials, Request, Response, Scope, Timeouts
+from .values._credentials import Credentials, Scope
+from .values._http import Request, Response
+from .values._lazy import AttributeGetter, NameLister, lazy_attributes
+from .values._timeouts import Timeouts
 from .values._version import VERSION
 
-if TYPE_CHECKING:  # imported when they are first used
-    from . import (
-        codecs as codecs,
-    )
-    from . import (
-        config as config,
-    )
-    from . import (
-        conversation as conversation,
-    )
-    from . import (
-        credentials as credentials,
-    )
-    from . import (
-        effects as effects,
-    )
-    from . import (
-        errors as errors,
-    )
-    from . import (
-        eventstream as eventstream,
-    )
-    from . import (
-        http1 as http1,
-    )
-    from . import (
-        metadata as metadata,
-    )
-    from . import (
-        notices as notices,
-    )
-    from . import (
-        payload as payload,
-    )
-    from . import (
-        service as service,
-    )
-    from . import (
-        signing as signing,
-    )
-    from . import (
-        streaming as streaming,
-    )
-    from . import (
-        testing as testing,
-    )
-    from . import (
-        values as values,
-    )
+if TYPE_CHECKING:  # imported at first use
+    from . import codecs as codecs
+    from . import config as config
+    from . import conversation as conversation
+    from . import credentials as credentials
+    from . import effects as effects
+    from . import errors as errors
+    from . import eventstream as eventstream
+    from . import http1 as http1
+    from . import metadata as metadata
+    from . import notices as notices
+    from . import payload as payload
+    from . import service as service
+    from . import signing as signing
+    from . import streaming as streaming
+    from . import testing as testing
+    from . import values as values
     from .signing import verify
 
 __version__ = VERSION
@@ -162,7 +142,25 @@ __all__ = [
 ]
 
 _PUBLIC_MODULES = (
-    *("codecs", "config", "conversation", "credentials", "effects", "errors", "eventstream", "http1"),
-    *("metadata", "notices", "payload", "service", "signing", "streaming", "testing", "values"),
+    "codecs",
+    "config",
+    "conversation",
+    "credentials",
+    "effects",
+    "errors",
+    "eventstream",
+    "http1",
+    "metadata",
+    "notices",
+    "payload",
+    "service",
+    "signing",
+    "streaming",
+    "testing",
+    "values",
 )
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES)
+__getattr__: AttributeGetter
+__dir__: NameLister
+__getattr__, __dir__ = lazy_attributes(
+    __name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES
+)

@@ -1,21 +1,37 @@
-"""What a conversation may need done: the effects.
+"""Effects: what a flow asks an IO to do.
 
-A flow is a generator that yields effects and is sent replies:
+A flow is a generator that yields effects and is sent the replies, so the logic of a conversation is
+written once for sync and async code. `run` and `run_async` drive flows; a transport is an IO, an
+object with one method for each effect (`Effect.method`).
 
-    response = yield from Send(request, timeout=3.0)      # inside a flow, typed: a Response
-    effect = flow.send(None)                              # outside: what to do first
-    effect = flow.send(reply)                             # and next, until StopIteration bears the result
+    response = yield from Send(request, timeout=3.0)      # inside a flow: a typed reply
+    effect = flow.send(None)                              # outside: the first effect
+    effect = flow.send(reply)                             # the next; StopIteration holds the result
 
     ╔══════════════════════════════════════════════════════════════╗
     ║  Answer every effect with exactly one reply, in order.       ║
     ╚══════════════════════════════════════════════════════════════╝
 
-A failure is a reply too: send the `SmRuntimeError` in, and the flow raises it inside itself, where `try/except` around a retry
-loop is ordinary Python. A flow that is being closed can ask for nothing, so release is never an effect: a flow that raises
-owns nothing, a flow that returns hands what it has to its caller. (A body that was opened is let go of by `abort()`, which never
-waits and so has no colour.)
+A failure is a reply too: the IO raises the `SmRuntimeError` that the effect names, the loop sends
+it in, and the flow raises it at its `yield`. Any other exception closes the flow and propagates. A
+flow that is being closed cannot yield, so releasing is not an effect: a flow that raises owns
+nothing, a flow that returns hands its open body to its caller, and `ResponseBody.abort()` never
+waits.
 
-Time left travels in seconds, never as a moment: every event loop has its own clock.
+Times are seconds left, never points in time, because each event loop has its own clock. None means
+no limit. For `Send`, `Open` and `Receive` two kinds of limits apply; the sooner one counts:
+
+| limit             | starts with                        | bounds                               |
+|-------------------|------------------------------------|--------------------------------------|
+| `timeout`         | the effect                         | the whole effect                     |
+| `phases.pool`     | the wait for a free connection     | that wait                            |
+| `phases.connect`  | name resolution                    | DNS, TCP, proxy and TLS together     |
+| `phases.idle`     | each byte of a body, in or out     | the pause until the next byte        |
+| `phases.response` | the last byte of the request       | the wait until the head is complete  |
+
+A body that `Send` receives must also arrive at a byte per second after its first `phases.idle`
+seconds, or a slow server could keep a call for ever. `phases.total` is not for the IO: the flow
+subtracts the time used so far and passes the rest as `timeout`.
 """
 
 from __future__ import annotations
@@ -25,9 +41,11 @@ from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from .errors import SmRuntimeError
 from .values._bodies import BinaryFile, Seekable, Sendable, Source, Upload
-from .values._messages import Credentials, Request, Response, ResponseBody, StreamingResponse, Timeouts
+from .values._credentials import Credentials
+from .values._http import Request, Response, ResponseBody, StreamingResponse
 from .values._record import Record, field
 from .values._redacted import NeverPickled
+from .values._timeouts import Timeouts
 
 __all__ = [
     "Ask",
@@ -56,31 +74,37 @@ __all__ = [
     "WriteFile",
 ]
 
-T = TypeVar("T")
-R_co = TypeVar("R_co", covariant=True)
+ResultT = TypeVar("ResultT")
+ReplyT_co = TypeVar("ReplyT_co", covariant=True)
 
 
-class Effect(Record, Generic[R_co]):
-    """Something to be done outside, by the method of an IO called `method`; the reply is an `R_co`."""
+class Effect(Record, Generic[ReplyT_co]):
+    """A request to the IO: its method called `method` does the work and returns a `ReplyT_co`.
+
+    `feature` names what needs the effect, for the error about an IO without that method.
+    """
 
     method: ClassVar[str]
-    feature: ClassVar[str] = "this call"  # what needs it, for the error about an IO without the method
+    feature: ClassVar[str] = "this call"
 
-    def __iter__(self) -> Generator[Effect[object], object, R_co]:
+    def __iter__(self) -> Generator[Effect[object], object, ReplyT_co]:
         reply = yield self
         if isinstance(reply, SmRuntimeError):
             raise reply
-        return reply  # type: ignore[return-value]  # a reply is what its effect promises; a call of `cast` costs more than this line
+        return reply  # type: ignore[return-value]  # the IO promises the type; `cast` costs a call
 
 
-Flow: TypeAlias = Generator[Effect[object], object, T]
-
-
+Flow: TypeAlias = Generator[Effect[object], object, ResultT]
 Progress: TypeAlias = Callable[[int, int], object]
+"""A callable that is called with the numbers of bytes sent and received so far."""
 
 
 class GetCredentials(Effect[Credentials]):
-    """Credentials to sign with, within `timeout` seconds (None: no limit). `rejected` are those that the service refused."""
+    """Return the credentials to sign with, refreshing them if they expire soon.
+
+    It may take `timeout` seconds. `rejected` are the credentials that the service refused: return
+    others if there are any, else the same. Raise `CredentialsError` if there are none.
+    """
 
     method = "credentials"
     feature = "signing"
@@ -89,11 +113,21 @@ class GetCredentials(Effect[Credentials]):
     rejected: Credentials | None = None
 
 
-class Outgoing(Effect[R_co]):
-    """A request to be sent exactly as it is, within `timeout` seconds (None: no limit).
+class Outgoing(Effect[ReplyT_co]):
+    """One attempt to send a signed request; the base of `Send` and `Open`.
 
-    `phases` caps the parts of it; `fresh` forbids a kept connection. An IO that sees the first byte of the answer calls `notify`,
-    one that counts bytes tells `progress` how many were sent and received. It raises `DispatchFailure` if it does not come off.
+    Send `request` exactly as it is: the same URL and headers, except for headers that frame the
+    body; never follow a redirect or send the request twice.
+
+    `timeout` and `phases` limit it as the table of `smruntime_core.effects` says. With `fresh`, use
+    a new connection, not one from the pool. Call `notify()` when the first byte of the response
+    arrives, and `progress(sent, received)` when bytes have moved, if they are given and the IO can
+    tell. `Send` and `Open` also have `renew`: if the request had to wait for a connection, send
+    what `renew()` returns instead, the same request with a new signature.
+
+    Raise `DispatchFailure` with the kind, phase and delivery of what went wrong (`"timeout"` for a
+    limit that was exceeded). Report `delivery="not_sent"` only if no byte can have left. An HTTP
+    status of any kind is a reply, not a failure.
     """
 
     request: Request
@@ -105,9 +139,12 @@ class Outgoing(Effect[R_co]):
 
 
 class Send(Outgoing[Response]):
-    """One HTTP exchange. The reply is the whole response; a successful body of more than `max_body` bytes is not received.
+    """Send a request and return the whole response, its body included.
 
-    One that is `direct` is shown to no proxy, whatever the IO uses for others.
+    Raise `DispatchFailure` of the kind `"too_large"` when a successful body has more than
+    `max_body` bytes; of an error's body (status 300 or more), read 1 MiB at most and set
+    `truncated`. With `direct`, use no proxy. With `public`, connect to public addresses only (not
+    loopback, link-local or private), unless a proxy resolves the name.
     """
 
     method = "send"
@@ -115,19 +152,28 @@ class Send(Outgoing[Response]):
 
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
+    public: bool = False
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Open(Outgoing[StreamingResponse]):
-    """Like `Send`, but the reply comes when the head has arrived, its body unread."""
+    """Send a request and return as soon as the response's head is complete, its body unread.
+
+    Its body is then read with `Receive`. `timeout` ends with the head.
+    """
 
     method = "open"
     feature = "a streamed answer"
 
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
+
 
 class Receive(Effect[bytes]):
-    """The next bytes of an open `body`, as soon as there are any; `b""` means that it is complete.
+    """Return the next bytes of an open `body` as soon as any arrive; `b""` when it is complete.
 
-    The IO raises `DispatchFailure` if it breaks off, or if nothing comes within `timeout` seconds or the idle cap of `phases`.
+    `timeout` limits this effect alone, `phases.idle` the wait for bytes. Raise `DispatchFailure`
+    when a limit is exceeded, or when the body is cut short or its framing is wrong; then the
+    connection is closed.
     """
 
     method = "receive"
@@ -139,10 +185,11 @@ class Receive(Effect[bytes]):
 
 
 class Measure(Effect[Sendable]):
-    """Find out hash and length of what an operation was given for a body, or collect it: the reply is what to send.
+    """Measure a body that is a file or an iterator: return what to send, with length and SHA-256.
 
-    Only bodies that are no bytes need it.
-    The IO raises `ConstructionError` if it cannot be read, or gives anything but bytes.
+    Return an `Upload` of a file that can seek; read anything else and return its bytes. Operations
+    with a body of bytes never yield this effect. Raise `ConstructionError` if the source cannot be
+    read or gives anything but bytes.
     """
 
     method = "measure"
@@ -152,7 +199,11 @@ class Measure(Effect[Sendable]):
 
 
 class Supply(Effect[bytes]):
-    """The `size` bytes of `upload` from `offset` on; the IO raises `ConstructionError` if they are not there any more."""
+    """Return the `size` bytes of `upload` that begin at `offset`.
+
+    An exchange yields it while it sends an `Upload`. Raise `ConstructionError` if the file has
+    become shorter.
+    """
 
     method = "supply"
     feature = "a body that is a file"
@@ -163,7 +214,7 @@ class Supply(Effect[bytes]):
 
 
 class Sleep(Effect[None]):
-    """Wait for `seconds`."""
+    """Wait for `seconds` without blocking other tasks."""
 
     method = "sleep"
     feature = "waiting between attempts"
@@ -176,7 +227,7 @@ MAX_PRINTED = 64 * 1024
 
 
 class FileContents(NeverPickled, bytes):
-    """What is in a file; its repr, which a traceback with locals shows, says only how much."""
+    """The bytes of a file; its repr shows only their number, as tracebacks may show locals."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} bytes>"
@@ -185,9 +236,10 @@ class FileContents(NeverPickled, bytes):
 
 
 class ReadFile(Effect["FileContents | None"]):
-    """The file at `path`, None if there is none; of one longer than `most` bytes, one byte more than that.
+    """Return the contents of the file at `path`; None if there is no such file.
 
-    The IO raises `ConstructionError` for one that cannot be read.
+    Of a file with more than `most` bytes, return the first `most` + 1, which tells the flow that
+    the file is too long. Raise `ConstructionError` if it cannot be read.
     """
 
     method = "read_file"
@@ -198,7 +250,10 @@ class ReadFile(Effect["FileContents | None"]):
 
 
 class WriteFile(Effect[None]):
-    """Put `data` at `path`, at once or not at all, for nobody else to read (mode 0600); raises `ConstructionError`."""
+    """Replace the file at `path` with `data`, atomically and with mode 0600.
+
+    Raise `ConstructionError` if it cannot be written.
+    """
 
     method = "write_file"
     feature = "caching credentials in files"
@@ -208,16 +263,18 @@ class WriteFile(Effect[None]):
 
 
 class ProcessResult(NeverPickled, Record):
-    """What a process left: its exit `status` and what it printed; of more than was allowed, one byte more than that."""
+    """The exit `status` of a process and its standard output, cut as `RunProcess` says."""
 
     status: int
     output: bytes
 
 
 class RunProcess(Effect[ProcessResult]):
-    """Run a program without a shell, within `seconds`; it reads nothing, and what it says on standard error is not looked at.
+    """Run a program without a shell and return its exit status and output.
 
-    The IO raises `CredentialsError` if it cannot be started or takes too long; it is killed then, and when it prints too much.
+    Its standard input is empty, its standard error is discarded. Kill it after `seconds` and raise
+    `CredentialsError`, as for a program that cannot be started. Kill it when it prints more than
+    `most` bytes, and return the first `most` + 1, which tells the flow that there were too many.
     """
 
     method = "run_process"
@@ -229,7 +286,11 @@ class RunProcess(Effect[ProcessResult]):
 
 
 class Ask(Effect[object]):
-    """Call something of the user's, which may block or be awaited, with `arguments`; what it raises comes as `CredentialsError`."""
+    """Call a function of the user's with `arguments` and return its result.
+
+    A sync IO may block in it; an async IO awaits a result that is awaitable. Raise
+    `CredentialsError` from any exception that the function raises.
+    """
 
     method = "ask"
     feature = "credentials from a callable"
@@ -239,7 +300,7 @@ class Ask(Effect[object]):
 
 
 class Fetch(Effect["bytes | None"]):
-    """The object at `location` (an s3:// or https:// URL), None if there is none yet."""
+    """Return the object at `location`, an s3:// or https:// URL; None if it does not exist yet."""
 
     method = "fetch"
     feature = "fetching an answer in your own way"

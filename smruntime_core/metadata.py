@@ -1,16 +1,16 @@
-"""What is known of a call once it is over: every output and every error carries it, outside equality."""
+"""Metadata of a call: each output and each error has it; it does not count for equality."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = ["Attempt", "Metadata"]
 
 
 class Attempt(NamedTuple):
-    """One try: `outcome` is `"ok"`, an error code or the kind of a dispatch failure.
+    """One attempt: `outcome` is `"ok"`, an error code or the kind of a dispatch failure.
 
-    `seconds` is how long it took, `waited` how long the call had slept before it (both in seconds).
+    It took `seconds`; before it, the call had slept for `waited` seconds.
     """
 
     outcome: str
@@ -21,7 +21,7 @@ class Attempt(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """Request id, HTTP status and headers of the last answer, and every attempt that was made, in order."""
+    """The request id, HTTP status and headers of the last response, and all attempts in order."""
 
     request_id: str | None = None
     status: int | None = None
@@ -35,4 +35,4 @@ class Metadata(NamedTuple):
         )
 
 
-NO_METADATA = Metadata()
+NO_METADATA: Final = Metadata()

@@ -1,8 +1,13 @@
-"""What can be seen of a call while it goes on: notices for an `observe` callable, which must not wait and whose errors are its own.
+"""Notices of the progress of a call, for an `observe` callable.
 
-A notice bears sizes, times, names and ids; never a body, a header's value, custom attributes or a key.
+The callable must not block, and what it raises propagates to the caller of the operation. A notice
+has sizes, times, names and ids; never a body, a header's value, custom attributes or a key. The
+order for a call of several attempts:
 
-    RequestBuilt ─> AttemptStarted ─> FirstByte ─> (PieceReceived …) ─> AttemptEnded ─> (Waiting ─> AttemptStarted …) ─> CallEnded
+    RequestBuilt
+      └─> AttemptStarted ─> FirstByte ─> (PieceReceived …) ─> AttemptEnded
+            └─> Waiting ─> AttemptStarted …
+                  └─> CallEnded
 """
 
 from __future__ import annotations
@@ -22,14 +27,14 @@ __all__ = [
 
 
 class Notice(Record):
-    """Something happened to the call `invocation` of `operation`."""
+    """The base of all notices: the operation's name and the id of the call (`invocation`)."""
 
     operation: str
     invocation: str
 
 
 class RequestBuilt(Notice):
-    """The request exists; `path` and `size` (bytes of body) are what will be signed."""
+    """The request was built; `path` and `size` (bytes of body) are what will be signed."""
 
     method: str
     path: str
@@ -37,27 +42,30 @@ class RequestBuilt(Notice):
 
 
 class AttemptStarted(Notice):
-    """Attempt `number` (the first is 1) of at most `most` is being sent."""
+    """Attempt `number` (from 1) of at most `most` is about to be sent."""
 
     number: int
     most: int
 
 
 class FirstByte(Notice):
-    """The first byte of an answer is there, `seconds` after the attempt began. Only transports that tell make this known."""
+    """The first byte of a response arrived, `seconds` after the attempt began.
+
+    Only transports that call `Send.notify` cause it.
+    """
 
     number: int
     seconds: float
 
 
 class PieceReceived(Notice):
-    """`size` bytes of a streamed answer have come."""
+    """`size` bytes of a streamed response arrived."""
 
     size: int
 
 
 class AttemptEnded(Notice):
-    """Attempt `number` came to `outcome` (as in `Attempt`) after `seconds`."""
+    """Attempt `number` ended with `outcome` (as in `Attempt`) after `seconds`."""
 
     number: int
     outcome: str
@@ -67,14 +75,17 @@ class AttemptEnded(Notice):
 
 
 class Waiting(Notice):
-    """Nothing happens for `seconds`; then there is another attempt, because of `reason`."""
+    """The call waits for `seconds` before the next attempt, because of `reason`."""
 
     seconds: float
     reason: str
 
 
 class CallEnded(Notice):
-    """The call is over, after `attempts` attempts and `seconds`; `outcome` is that of the last. A stream may still be coming."""
+    """The call ended after `attempts` attempts and `seconds`, with the outcome of the last.
+
+    The parts of a stream may still follow.
+    """
 
     outcome: str
     attempts: int

@@ -1,15 +1,21 @@
-"""Every transport behind one face: a list of calls in, a list of outcomes out, all through one client."""
+"""One interface to every transport: a list of calls in, a list of outcomes out, through one client.
+
+CONTRACTED    as the contract calls a transport: all operations in order
+PERFORMERS    steps: calls and streams with options
+CALLERS       plain calls
+STREAMERS     the items of streamed calls, read in any form
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import trio
@@ -32,12 +38,14 @@ from smruntime_transports.nonblocking._connection import Connection
 
 CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a-session-token")
 IRIS = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
-STREAMED = InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once", content_type="text/plain")
+STREAMED = InvokeEndpointWithResponseStream(
+    endpoint_name="story", body=b"Once", content_type="text/plain"
+)
 Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 
 
 class Loop(NamedTuple):
-    """How an event loop runs something, sleeps, and counts its tasks."""
+    """How an event loop runs a function, sleeps, and counts its tasks."""
 
     run: Callable[[Callable[[], Any]], Any]
     sleep: Callable[[float], Any]
@@ -49,7 +57,7 @@ def drive_asyncio(main: Callable[[], Any]) -> Any:
 
 
 def drive_uvloop(main: Callable[[], Any]) -> Any:
-    import uvloop  # not on Windows, where there is none
+    import uvloop  # there is none on Windows, nor among the lowest versions
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main())
@@ -85,8 +93,11 @@ AWAITED: dict[str, tuple[Callable[..., Any], Loop]] = {
     "asyncio": (on_asyncio.AsyncClient, ON_ASYNCIO),
     "asyncio-h11": (partial(on_asyncio.AsyncClient, engine="h11"), ON_ASYNCIO),
 }
-if sys.platform != "win32":
-    drive_uvloop(partial(asyncio.sleep, 0))  # its first loop opens a pipe for good, which is no leak
+LEFT_OUT: dict[str, str] = {}  # transports that cannot be tested here, and why
+if find_spec("uvloop") is None:
+    LEFT_OUT["uvloop"] = "uvloop is not installed"
+else:
+    drive_uvloop(partial(asyncio.sleep, 0))  # its first loop opens a pipe for good: no leak
     AWAITED["uvloop"] = (on_asyncio.AsyncClient, ON_UVLOOP)
 
 
@@ -94,31 +105,51 @@ def _settings(url: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
 
 
-def _patience(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
-    return {"timeouts": timeouts, "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01)}
+def _limit_settings(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
+    return {
+        "timeouts": timeouts,
+        "retries": RetryPolicy(max_attempts=attempts, base_delay=0.01, throttling_delay=0.01),
+    }
 
 
-# ── the contract's way of calling: `smruntime_local.hostile` says what is asked ──
+# ── CONTRACTED: `smruntime_local.hostile` describes the interface ──
 
 Contracted: TypeAlias = Callable[..., list[object]]
 
 
 def _contracted(make: Callable[..., Any]) -> Contracted:
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+    def call(
+        url: str,
+        operations: Iterable[InvokeEndpoint],
+        *,
+        max_body: int | None = None,
+        **settings: Any,
+    ) -> list[object]:
         with make(**_settings(url, settings)) as client:
-            return outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
+            return outcomes(
+                (client.with_options(max_body=max_body) if max_body else client).call, operations
+            )
 
     return call
 
 
 def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, max_body: int | None = None, **settings: Any) -> list[object]:
+    def call(
+        url: str,
+        operations: Iterable[InvokeEndpoint],
+        *,
+        max_body: int | None = None,
+        **settings: Any,
+    ) -> list[object]:
         async def main() -> list[object]:
-            before = loop.tasks()
+            tasks_before = loop.tasks()
             async with make(**_settings(url, settings)) as client:
-                found = await awaited_outcomes((client.with_options(max_body=max_body) if max_body else client).call, operations)
-            assert loop.tasks() == before, "a task is left over"
-            return found
+                outcomes_found = await awaited_outcomes(
+                    (client.with_options(max_body=max_body) if max_body else client).call,
+                    operations,
+                )
+            assert loop.tasks() == tasks_before, "a task is left over"
+            return outcomes_found
 
         return cast("list[object]", loop.run(main))
 
@@ -129,14 +160,14 @@ CONTRACTED: dict[str, Contracted] = {name: _contracted(make) for name, make in B
 CONTRACTED |= {name: _awaited_contracted(*how) for name, how in AWAITED.items()}
 
 
-# ── steps in, outcomes out (an output, the parts of a stream, or the error), all by one client made with `settings` ──
+# ── PERFORMERS: the outcome of a step is an output, the parts of a stream, or an error ──
 
 
 class Step(NamedTuple):
-    """One call: of what, with which options, and how many seconds the reader of a stream takes over each part."""
+    """One call with its options; `pause` is the seconds between two reads of a stream."""
 
     operation: Any = IRIS
-    options: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
     pause: float = 0.0
 
     @property
@@ -148,7 +179,7 @@ Performer: TypeAlias = Callable[..., list[Any]]
 
 
 def _performer(make: Callable[..., Any]) -> Performer:
-    def one(client: Any, step: Step) -> Any:
+    def perform_step(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
             return client.call(step.operation)
@@ -160,20 +191,20 @@ def _performer(make: Callable[..., Any]) -> Performer:
         return parts
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
-        found: list[Any] = []
+        outcomes_found: list[Any] = []
         with make(**_settings(url, settings)) as client:
             for step in steps or (Step(),):
                 try:
-                    found.append(one(client, step))
+                    outcomes_found.append(perform_step(client, step))
                 except SmRuntimeError as error:
-                    found.append(error)
-        return found
+                    outcomes_found.append(error)
+        return outcomes_found
 
     return perform
 
 
 def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
-    async def one(client: Any, step: Step) -> Any:
+    async def perform_step(client: Any, step: Step) -> Any:
         client = client.with_options(**step.options) if step.options else client
         if not step.streamed:
             return await client.call(step.operation)
@@ -186,14 +217,14 @@ def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
 
     def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
         async def main() -> list[Any]:
-            found: list[Any] = []
+            outcomes_found: list[Any] = []
             async with make(**_settings(url, settings)) as client:
                 for step in steps or (Step(),):
                     try:
-                        found.append(await one(client, step))
+                        outcomes_found.append(await perform_step(client, step))
                     except SmRuntimeError as error:
-                        found.append(error)
-            return found
+                        outcomes_found.append(error)
+            return outcomes_found
 
         return cast("list[Any]", loop.run(main))
 
@@ -201,10 +232,12 @@ def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
 
 
 PERFORMERS: dict[str, Performer] = {name: _performer(make) for name, make in BLOCKING.items()}
-PERFORMERS |= {name: _awaited_performer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+PERFORMERS |= {
+    name: _awaited_performer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")
+}
 
 
-# ── the same for plain calls ──
+# ── CALLERS ──
 
 Caller: TypeAlias = Callable[..., list[Outcome]]
 
@@ -219,7 +252,9 @@ def _caller(perform: Performer) -> Caller:
         tls: ssl.SSLContext | None = None,
     ) -> list[Outcome]:
         steps = [Step(call) for call in calls]
-        return perform(url, *steps, tls=tls, credentials=credentials, **_patience(timeouts, attempts))
+        return perform(
+            url, *steps, tls=tls, credentials=credentials, **_limit_settings(timeouts, attempts)
+        )
 
     return caller
 
@@ -227,11 +262,11 @@ def _caller(perform: Performer) -> Caller:
 CALLERS: dict[str, Caller] = {name: _caller(perform) for name, perform in PERFORMERS.items()}
 
 
-# ── and for streams, in any form ──
+# ── STREAMERS ──
 
 
-class HasMetadata:
-    """What streamed calls came to: per call, the items in the order they were handed over, and the error that ended it."""
+class StreamResult:
+    """The items of one streamed call in order, its output, and the error that ended it."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -239,74 +274,101 @@ class HasMetadata:
         self.error: SmRuntimeError | None = None
 
 
-Streamer: TypeAlias = Callable[..., list[HasMetadata]]
+Streamer: TypeAlias = Callable[..., list[StreamResult]]
 
 
 def _stream_settings(
-    url: str, *, timeouts: Timeouts | None = None, attempts: int = 1, tls: ssl.SSLContext | None = None
+    url: str,
+    *,
+    timeouts: Timeouts | None = None,
+    attempts: int = 1,
+    tls: ssl.SSLContext | None = None,
 ) -> dict[str, object]:
-    return {"tls": tls, **_settings(url, _patience(timeouts, attempts))}
+    return {"tls": tls, **_settings(url, _limit_settings(timeouts, attempts))}
 
 
 def _streamer(make: Callable[..., Any]) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
-        return list(_told(make, url, calls, how, leave_after, **options))
+    def streamer(
+        url: str,
+        *,
+        calls: int = 1,
+        how: str = "bytes",
+        leave_after: int | None = None,
+        **options: Any,
+    ) -> list[StreamResult]:
+        return list(_stream_results(make, url, calls, how, leave_after, **options))
 
     return streamer
 
 
-def _told(make: Callable[..., Any], url: str, calls: int, how: str, leave_after: int | None, **options: Any) -> Iterator[HasMetadata]:
+def _stream_results(
+    make: Callable[..., Any],
+    url: str,
+    calls: int,
+    how: str,
+    leave_after: int | None,
+    **options: Any,
+) -> Iterator[StreamResult]:
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
-            told = HasMetadata()
+            result = StreamResult()
             try:
                 with client.stream(STREAMED) as stream:
-                    told.heads.append(stream.output)
+                    result.heads.append(stream.output)
                     for item in getattr(stream, how)():
-                        told.items.append(item)
-                        if len(told.items) == leave_after:
+                        result.items.append(item)
+                        if len(result.items) == leave_after:
                             break
             except SmRuntimeError as error:
-                told.error = error
-            yield told
+                result.error = error
+            yield result
 
 
 def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
-    def streamer(url: str, *, calls: int = 1, how: str = "bytes", leave_after: int | None = None, **options: Any) -> list[HasMetadata]:
-        async def main() -> list[HasMetadata]:
-            all_told: list[HasMetadata] = []
+    def streamer(
+        url: str,
+        *,
+        calls: int = 1,
+        how: str = "bytes",
+        leave_after: int | None = None,
+        **options: Any,
+    ) -> list[StreamResult]:
+        async def main() -> list[StreamResult]:
+            results: list[StreamResult] = []
             async with make(**_stream_settings(url, **options)) as client:
                 for _ in range(calls):
-                    told = HasMetadata()
-                    all_told.append(told)
+                    result = StreamResult()
+                    results.append(result)
                     try:
                         async with client.stream(STREAMED) as stream:
-                            told.heads.append(stream.output)
+                            result.heads.append(stream.output)
                             async for item in getattr(stream, how)():
-                                told.items.append(item)
-                                if len(told.items) == leave_after:
+                                result.items.append(item)
+                                if len(result.items) == leave_after:
                                     break
                     except SmRuntimeError as error:
-                        told.error = error
-            return all_told
+                        result.error = error
+            return results
 
-        return cast("list[HasMetadata]", loop.run(main))
+        return cast("list[StreamResult]", loop.run(main))
 
     return streamer
 
 
 STREAMERS: dict[str, Streamer] = {name: _streamer(make) for name, make in BLOCKING.items()}
-STREAMERS |= {name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")}
+STREAMERS |= {
+    name: _awaited_streamer(*how) for name, how in AWAITED.items() if not name.endswith("-h11")
+}
 
 
 @contextmanager
 def connected(full: bool = False) -> Iterator[tuple[Connection, socket.socket]]:
-    """A connection that takes nothing more if `full`, and its other end."""
-    ours, theirs = socket.socketpair()
-    connection = Connection(ours, 0.0)
-    with theirs:
+    """Yield a connection and its other end; if `full`, the connection accepts no more bytes."""
+    near_socket, far_socket = socket.socketpair()
+    connection = Connection(near_socket, 0.0)
+    with far_socket:
         with suppress(BlockingIOError):
             while full:
-                ours.send(bytes(65536))
-        yield connection, theirs
+                near_socket.send(bytes(65536))
+        yield connection, far_socket
         connection.drop()

@@ -1,4 +1,4 @@
-"""What holds for every test: the installed wheel is what is tested, and a run can be repeated exactly."""
+"""Every test runs against the installed wheel, without settings of AWS, and repeatably."""
 
 from __future__ import annotations
 
@@ -16,34 +16,43 @@ if TYPE_CHECKING:
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-# The settings of whoever runs the tests are none of theirs.
+# The tests must not use the settings of the person who runs them.
 for name in [name for name in os.environ if name.startswith(("AWS_", "SMRUNTIME_LOG"))]:
     del os.environ[name]
-os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+os.environ |= {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 
 
 def pytest_configure() -> None:
-    """Refuse to test the source tree by accident: a file missing from the wheel would go unnoticed."""
+    """Refuse to test the source tree by accident, where a file missing from the wheel is found."""
     if os.environ.get("SMRUNTIME_SOURCE_TREE") == "1":
         return
     for name in PACKAGES:
-        found = importlib.import_module(name).__file__
-        assert found is not None, f"{name} is a namespace package: its __init__.py is missing"
-        assert "site-packages" in Path(found).parts, f"{name} comes from {found}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
+        module_file = importlib.import_module(name).__file__
+        assert module_file is not None, f"{name} is a namespace package: its __init__.py is missing"
+        assert "site-packages" in Path(module_file).parts, (
+            f"{name} comes from {module_file}; use `make test`, or set SMRUNTIME_SOURCE_TREE=1"
+        )
 
 
 @pytest.fixture
 def perform(transport: str) -> Performer:
-    """What has the transport of this turn do a list of steps."""
+    """Return the function that performs steps on the transport under test."""
     from .callers import PERFORMERS
 
     return PERFORMERS[transport]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that names `transport` is run once on each. Imported here only: the tests apart have none of their packages."""
+    """Run a test that takes `transport` on each transport.
+
+    The import is here because tools/test-apart lacks the packages of some transports.
+    """
     if "transport" in metafunc.fixturenames:
         from .callers import PERFORMERS
 

@@ -1,7 +1,7 @@
-"""Writes `docs/faults.md`: what every scenario of the contract came to over each of our transports and, in the same harness, with peers.
+"""Write `docs/faults.md`: the result of every scenario with each of our transports and peers.
 
-`make docs` runs this; it takes some minutes, for peers wait where there is nothing to wait for. Where ours is wrong it says so and ends
-with 1, and the page is left alone.
+`make docs` runs this. It takes some minutes, because peers wait where no response will come. If one
+of our transports fails, this prints the failures, exits with 1 and leaves the page as it is.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ import platform
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # last: what is installed goes first
+sys.path.append(str(ROOT))  # last: installed packages go first
 
-from smruntime_core.testing import CONTRACT, ROWS, Row, Scenario  # noqa: E402 - where they are is said above
-from tests import conftest  # noqa: E402, F401 - the settings of whoever runs this are none of the peers' either
-from tests.callers import CONTRACTED  # noqa: E402 - likewise
-from tests.matrix import Matrix, run_all  # noqa: E402 - likewise
-from tests.peers import AGAIN, PEERS, versions  # noqa: E402 - likewise
+# ruff: noqa: E402 - the path above is needed for these imports
+from smruntime_core.testing import CONTRACT, FAULTS, Fault, Scenario
+from tests import conftest  # noqa: F401 - it clears the AWS settings of the environment
+from tests.callers import CONTRACTED
+from tests.matrix import Matrix, run_all
+from tests.peers import PEERS, RESENT, describe_versions
 
 PAGE = ROOT / "docs" / "faults.md"
 WORKERS = 8
@@ -31,148 +33,188 @@ UNANSWERED = "52 never"  # one call whose first request is never answered, and a
 INTRODUCTION = """\
 # Faults
 
-What a hostile or unlucky world does to a transport, and what became of it. Made by `make docs` out of a run of all {scenarios} scenarios
-of `smruntime_core.testing.CONTRACT` on loopback; a test sees to it that the page and the table name the same. The numbers of the rows
-are those of a larger catalogue.
+How each transport copes with misbehaving servers. `make docs` wrote this page after a run of all
+{scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
+page and the table list the same. The numbers are those of a larger catalogue.
 
-A scenario passes if the call comes to exactly what is right: the answer, or our error with its kind, phase, delivery and attempts; if the
-server saw as many requests and connections as it may; if a healthy call afterwards comes off; in time (at most 2 s late) and, where
-size matters, in memory (8 MiB beside the limits). Answers of less than 2000 bytes were also sent byte by byte (not to h11). No socket,
-thread or task was left over.
+A scenario passes if each call has exactly the expected outcome (the output, or our error with its
+kind, phase, delivery and attempts), if the server saw the expected numbers of requests and
+connections, if a healthy call afterwards succeeds, if the calls end in time (at most 2 s late)
+and, where size matters, within 8 MiB of memory beside the limits. Responses of less than 2000
+bytes were also sent byte by byte (not to h11). No socket, thread or task was left over.
 
-In this run a deadline was overshot by {late} ms at most, and no scenario took more than {memory} MiB. Of one call whose first request
-is never answered the server saw so many requests, each of which may run the model:
+In this run a deadline was exceeded by {late} ms at most, and no scenario took more than {memory}
+MiB. For one call whose first request is never answered, the server saw this many requests, each
+of which may run the model:
 {requests}.
 
-The peers met the same server. Asked less, they pass if they give the right answer, or an error of their own kind where none is to be had;
-a bare HTTP client is not asked about the service's errors (–). Each ran with its defaults, but for time limits of 2 s or the scenario's.
+The peers met the same server with weaker expectations: they pass if they return the right
+response, or raise one of their own errors where there is none; a bare HTTP client is not asked
+about the service's errors (–). Each ran with its defaults, except for timeouts of 2 s or those of
+the scenario.
 
 {letters}
 Versions: Python {python}; {versions}.
 """
 LETTERS = """\
-| letter | what was wrong with a peer | letter | |
+| letter | fault of a peer | letter | |
 |---|---|---|---|
-| W | a wrong answer was taken for a right one | T | the service's answer was lost |
-| U | an error that is none of the peer's came out | H | no end within 20 s |
-| F | a right answer was refused, or not had | M | more than 1.5 GB |
-| P | an error that cannot be printed safely | R | more retries than anybody should make |
-| a | (passed) it asked again: the model ran more than once | | |
+| W | a wrong response was returned | T | the service's response was lost |
+| U | an error that is not the peer's own | H | no end within 20 s |
+| F | a right response was refused or lost | M | more than 1.5 GB |
+| P | an error that cannot be printed safely | R | more retries than the contract allows |
+| a | (passed) it sent the request again: the model ran more than once | | |
 """
 
 
-class Verdicts(NamedTuple):
-    """Of one transport or peer: a letter, or nothing, by the name of the scenario; how many requests the server saw in `UNANSWERED`."""
+class Results(NamedTuple):
+    """The results of one transport or peer.
+
+    `letters` has a letter, or an empty string for a pass, by the name of the scenario; `requests`
+    is how many requests the server saw in `UNANSWERED`.
+    """
 
     letters: dict[str, str]
     requests: int
 
-    def cell(self, scenarios: list[Scenario]) -> str:
-        """How many of them passed, and what went wrong."""
-        found = [self.letters[str(scenario)] for scenario in scenarios if str(scenario) in self.letters]
+    def format_cell(self, scenarios: Sequence[Scenario]) -> str:
+        """Return how many of `scenarios` passed, and the letters of the others."""
+        names = [str(scenario) for scenario in scenarios]
+        found = [self.letters[name] for name in names if name in self.letters]
         if not found:
             return "–"
         letters = "".join(sorted(set("".join(found))))
-        passed = sum(letter in ("", AGAIN) for letter in found)
+        passed = sum(letter in ("", RESENT) for letter in found)
         return f"{passed}/{len(found)}{' ' * bool(letters)}{letters}"
 
 
-def ours(matrix: Matrix) -> dict[str, Verdicts]:
-    """A column for each transport."""
-    runs = matrix.runs
-    return {
-        name: Verdicts({str(s): "W" if runs[name, str(s)].wrong else "" for s in CONTRACT}, runs[name, UNANSWERED].seen[0].requests)
-        for name in CONTRACTED
-    }
+Columns = Mapping[str, Results]
 
 
-def theirs() -> dict[str, Verdicts]:
-    """A column for each peer that is installed."""
-    found: dict[str, Verdicts] = {}
+def our_results(matrix: Matrix) -> dict[str, Results]:
+    """Return a column for each of our transports."""
+    columns: dict[str, Results] = {}
+    for name in CONTRACTED:
+        runs = {str(scenario): matrix.runs[name, str(scenario)] for scenario in CONTRACT}
+        letters = {scenario: "W" if run.wrong else "" for scenario, run in runs.items()}
+        columns[name] = Results(letters, runs[UNANSWERED].seen[0].requests)
+    return columns
+
+
+def peer_results() -> dict[str, Results]:
+    """Run `peers.py` in several processes; return a column for each installed peer."""
+    columns: dict[str, Results] = {}
     for name in PEERS:
         if find_spec(name) is None:
             print(f"{name} is not installed: it has no column")
             continue
-        script = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), str(ROOT / "tests" / "peers.py"), name]
+        isolated = ["-P"] if "-P" in sys.orig_argv else []
+        command = [sys.executable, *isolated, str(ROOT / "tests" / "peers.py"), name]
         workers = [
-            subprocess.Popen([*script, str(k), str(WORKERS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for k in range(WORKERS)
+            subprocess.Popen(
+                [*command, str(index), str(WORKERS)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            for index in range(WORKERS)
         ]
         lines = b"".join(worker.communicate()[0] for worker in workers).splitlines()
-        found[f"bare {name}" if name in CONTRACTED else name] = _told(list(map(json.loads, lines)))
-    return found
+        results: list[tuple[str, str, int]] = [json.loads(line) for line in lines]
+        columns[f"bare {name}" if name in CONTRACTED else name] = Results(
+            {scenario: letter for scenario, letter, _ in results},
+            next(requests for scenario, _, requests in results if scenario == UNANSWERED),
+        )
+    return columns
 
 
-def _told(lines: list[tuple[str, str, int]]) -> Verdicts:
-    return Verdicts(
-        {scenario: letter for scenario, letter, _ in lines}, next(seen for scenario, _, seen in lines if scenario == UNANSWERED)
-    )
-
-
-def page(matrix: Matrix, peers: dict[str, Verdicts]) -> str:
-    """The whole of it."""
-    columns = ours(matrix) | peers
-    ways: defaultdict[str, list[Scenario]] = defaultdict(list)
+def format_page(matrix: Matrix, peers: dict[str, Results]) -> str:
+    """Return the text of the whole page."""
+    columns = our_results(matrix) | peers
+    by_fault: defaultdict[str, list[Scenario]] = defaultdict(list)
     for scenario in CONTRACT:
-        ways[scenario.row].append(scenario)
-    late, memory = worst(matrix)
+        by_fault[scenario.fault].append(scenario)
+    late, memory = worst_case(matrix)
+    requests = [f"{name} {results.requests - 1}" for name, results in columns.items()]
     introduction = INTRODUCTION.format(
         scenarios=len(CONTRACT),
         late=late,
         memory=memory,
-        requests=", ".join(f"{name} {verdicts.requests - 1}" for name, verdicts in columns.items()),
+        requests=", ".join(requests),
         letters=LETTERS,
         python=".".join(platform.python_version_tuple()[:2]),
-        versions=", ".join(versions(name.removeprefix("bare ")) for name in peers),
+        versions=", ".join(describe_versions(name.removeprefix("bare ")) for name in peers),
     )
-    parts = [introduction, _total(columns)]
-    for layer in dict.fromkeys(row.layer for row in ROWS):
-        parts.append(_table(layer, [row for row in ROWS if row.layer == layer], columns, ways))
-    parts.append("## The ways of each row\n")
-    parts += [f"- {row.number}: {'; '.join(f'`{scenario.name}`' for scenario in ways[row.number])}" for row in ROWS if ways[row.number]]
-    return "\n".join(parts) + "\n"
+    sections = [introduction, _total_table(columns)]
+    for layer in dict.fromkeys(fault.layer for fault in FAULTS):
+        faults = [fault for fault in FAULTS if fault.layer == layer]
+        sections.append(_layer_table(layer, faults, columns, by_fault))
+    sections.append("## The scenarios of each fault\n")
+    for fault in FAULTS:
+        if names := [f"`{scenario.name}`" for scenario in by_fault[fault.number]]:
+            sections.append(f"- {fault.number}: {'; '.join(names)}")
+    return "\n".join(sections) + "\n"
 
 
-def worst(matrix: Matrix) -> tuple[int, int]:
-    """The latest end of a scenario whose time is bounded, in ms, and the most memory, in MiB; upwards, since no two runs are the same."""
-    takes = {str(scenario): scenario.takes for scenario in CONTRACT}
-    seen = [(takes[name], saw) for (_, name), run in matrix.runs.items() for saw in run.seen]
-    late = max(saw.seconds - limit for limit, saw in seen if limit)
-    peak = max(saw.peak or 0 for _, saw in seen)
-    return -int(-late * 1000 // 250) * 250, -(-peak // 2**20)
+def worst_case(matrix: Matrix) -> tuple[int, int]:
+    """Return the latest end after a deadline, in steps of 250 ms, and the most memory, in MiB.
+
+    Both are rounded up, because no two runs are the same.
+    """
+    durations = {str(scenario): scenario.duration for scenario in CONTRACT}
+    observations = [
+        (durations[name], observation)
+        for (_, name), run in matrix.runs.items()
+        for observation in run.seen
+    ]
+    late = max(seen.seconds - duration for duration, seen in observations if duration)
+    peak_memory = max(seen.peak_memory or 0 for _, seen in observations)
+    return -int(-late * 1000 // 250) * 250, -(-peak_memory // 2**20)
 
 
-def _head(columns: dict[str, Verdicts], *first: str) -> str:
+def _format_head(columns: Columns, *first: str) -> str:
     names = [*first, *columns]
     return f"| {' | '.join(names)} |\n|{'---|' * len(names)}"
 
 
-def _total(columns: dict[str, Verdicts]) -> str:
-    cells = [verdicts.cell(list(CONTRACT)).partition(" ")[0] for verdicts in columns.values()]
-    tallies = [Counter(letter for letter in verdicts.letters.values() if letter) for verdicts in columns.values()]
-    wrong = [" ".join(f"{number} {letter}" for letter, number in sorted(tally.items())) for tally in tallies]
-    return f"{_head(columns, 'all rows')}\n| passed | {' | '.join(cells)} |\n| letters | {' | '.join(wrong)} |\n"
+def _total_table(columns: Columns) -> str:
+    passed = [results.format_cell(CONTRACT).partition(" ")[0] for results in columns.values()]
+    counts = [Counter(filter(None, results.letters.values())) for results in columns.values()]
+    letters = [
+        " ".join(f"{number} {letter}" for letter, number in sorted(count.items()))
+        for count in counts
+    ]
+    head = _format_head(columns, "all faults")
+    return f"{head}\n| passed | {' | '.join(passed)} |\n| letters | {' | '.join(letters)} |\n"
 
 
-def _table(layer: str, rows: list[Row], columns: dict[str, Verdicts], ways: dict[str, list[Scenario]]) -> str:
-    lines = [f"## {layer}\n", _head(columns, "row", "fault", "what is right")]
-    for row in rows:
-        cells = [verdicts.cell(ways[row.number]) for verdicts in columns.values()]
-        if row.proved:
-            cells = [f"`{'`, `'.join(proof.partition('::')[2] for proof in row.proved)}`", *[""] * (len(columns) - 1)]
-        lines.append(f"| {row.number} | {row.fault} | {row.right} | {' | '.join(cells)} |")
+def _layer_table(
+    layer: str, faults: list[Fault], columns: Columns, by_fault: Mapping[str, list[Scenario]]
+) -> str:
+    lines = [f"## {layer}\n", _format_head(columns, "number", "fault", "correct behaviour")]
+    for fault in faults:
+        cells = [results.format_cell(by_fault[fault.number]) for results in columns.values()]
+        if fault.tests:
+            tests = ", ".join(f"`{test.partition('::')[2]}`" for test in fault.tests)
+            cells = [tests, *[""] * (len(columns) - 1)]
+        start = f"| {fault.number} | {fault.description} | {fault.correct_behaviour}"
+        lines.append(f"{start} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
-    """Run everything, and write the page if ours are right."""
+    """Run everything, and write the page if all of ours passed."""
     matrix = run_all((name, scenario) for scenario in CONTRACT for name in CONTRACTED)
-    wrong = [f"{name}, row {scenario}: {run.wrong}" for (name, scenario), run in matrix.runs.items() if run.wrong]
-    if wrong or matrix.left:
-        print(*wrong, *matrix.left, sep="\n")
+    failures = [
+        f"{name}, fault {scenario}: {run.wrong}"
+        for (name, scenario), run in matrix.runs.items()
+        if run.wrong
+    ]
+    if failures or matrix.left:
+        print(*failures, *matrix.left, sep="\n")
         return 1
-    text = page(matrix, theirs())
+    page = format_page(matrix, peer_results())
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(text, "utf-8")
+    PAGE.write_text(page, "utf-8")
     return 0
 
 

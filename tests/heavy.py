@@ -33,12 +33,12 @@ What takes too long for CI or needs more than it has. Written by `make test-all`
 
 
 class Check(NamedTuple):
-    """A command, relative to the root of the project; `quick` are arguments for a short run."""
+    """A command, run in the root of the project; `quick_arguments` make it short."""
 
     name: str
-    what: str
-    script: str
-    quick: tuple[str, ...]
+    description: str
+    command: tuple[str, ...]
+    quick_arguments: tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
@@ -54,50 +54,59 @@ CHECKS = (
     Check(
         "soak",
         "80,000 calls and streams over each transport without growth",
-        "tests/soak.py",
+        (sys.executable, "-P", "tests/soak.py"),
         ("--calls", "2000"),
     ),
+    Check(
+        "interrupts",
+        "2,000 interrupts at random moments of each kind of call, over both blocking transports",
+        (sys.executable, "-P", "tests/interrupts.py"),
+        ("--times", "100"),
+    ),
+    Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
 
 def run_check(check: Check, *, quick: bool) -> Result:
-    """Run a check, and print its output as it comes."""
-    command = [sys.executable, "-P", str(ROOT / check.script), *(check.quick if quick else ())]
+    """Run a check and print its output as it arrives."""
+    command = [*check.command, *(check.quick_arguments if quick else ())]
     started = time.monotonic()
-    lines: list[str] = []
+    output_lines: list[str] = []
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
-            lines.append(line)
-    return Result(check, process.returncode == 0, time.monotonic() - started, "".join(lines))
+            output_lines.append(line)
+    seconds = time.monotonic() - started
+    return Result(check, process.returncode == 0, seconds, "".join(output_lines))
 
 
 def write_page(results: list[Result]) -> str:
-    """Return the page."""
+    """Return the page as Markdown."""
     versions = {
         "smruntime-core": smruntime_core.__version__,
         platform.python_implementation(): platform.python_version(),
         platform.system(): platform.release(),
         **{name: version(name) for name in PACKAGES},
     }
-    date = datetime.now(UTC).date().isoformat()
-    named = [f"{name} {number}" for name, number in versions.items()]
-    lines = [INTRODUCTION, f"{date}: {', '.join([*named, ssl.OPENSSL_VERSION])}.\n"]
-    lines += ["| check | what | result | seconds |", "|---|---|---|---:|"]
+    today = datetime.now(UTC).date().isoformat()
+    named_versions = [f"{name} {number}" for name, number in versions.items()]
+    page_lines = [INTRODUCTION, f"{today}: {', '.join([*named_versions, ssl.OPENSSL_VERSION])}.\n"]
+    page_lines += ["| check | description | result | seconds |", "|---|---|---|---:|"]
     for result in results:
-        check, passed = result.check, "passed" if result.passed else "failed"
-        lines.append(f"| {check.name} | {check.what} | {passed} | {result.seconds:.0f} |")
+        check, verdict = result.check, "passed" if result.passed else "failed"
+        page_lines.append(
+            f"| {check.name} | {check.description} | {verdict} | {result.seconds:.0f} |"
+        )
     for result in results:
-        lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
-    return "\n".join([*lines, ""])
+        page_lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
+    return "\n".join([*page_lines, ""])
 
 
 def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="a short run; print the page")
     quick = parser.parse_args().quick

@@ -1,4 +1,7 @@
-"""Every scenario of the contract over every transport: those that mostly wait at once, in threads; those whose memory counts alone."""
+"""Run every scenario of the contract over every transport.
+
+Scenarios that mostly wait run at the same time, in threads; those that measure memory run alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
-from smruntime_core.testing import Scenario, Seen, differences
+from smruntime_core.testing import Observation, Scenario, find_differences
 from smruntime_local.hostile import play
 
 from .callers import CONTRACTED
@@ -20,28 +23,31 @@ AT_ONCE = 24
 
 
 class Run(NamedTuple):
-    """What one scenario came to over one transport: what is wrong (nothing, one hopes), and what the server saw each time."""
+    """The result of one scenario over one transport: the violations, and what the server saw."""
 
     wrong: str
-    seen: tuple[Seen, ...]
+    seen: tuple[Observation, ...]
 
 
 def run(transport: str, scenario: Scenario) -> Run:
     """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
 
-    (Not for h11, which stands behind the same gate and reads the same pieces: `test_http1` cuts for both.)
+    (Not for h11, which reads the same pieces: `test_http1` splits them for both engines.)
     """
     wrong: list[str] = []
-    seen: list[Seen] = []
-    for cut in (0, 1) if scenario.short and not transport.endswith("-h11") else (0,):
-        found, saw = play(scenario, CONTRACTED[transport], cut=cut)
+    seen: list[Observation] = []
+    for cut in (0, 1) if scenario.splittable and not transport.endswith("-h11") else (0,):
+        found, saw = play(scenario, CONTRACTED[transport], piece_size=cut)
         seen.append(saw)
-        wrong += [f"{line}{', cut byte by byte' if cut else ''}" for line in differences(scenario, found, saw)]
+        wrong += [
+            f"{line}{', cut byte by byte' if cut else ''}"
+            for line in find_differences(scenario, found, saw)
+        ]
     return Run("\n".join(wrong), tuple(seen))
 
 
 class Matrix(NamedTuple):
-    """All runs, by transport and the scenario's name; the sockets and threads that were left over."""
+    """All runs, by transport and name of the scenario; the sockets and threads left over."""
 
     runs: dict[tuple[str, str], Run]
     left: set[str]
@@ -51,23 +57,30 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
     """Every scenario over its transport."""
     pairs = list(pairs)
     before = open_files() | threads()
-    waiting = [pair for pair in pairs if pair[1].memory is None]
-    counted = [pair for pair in pairs if pair[1].memory is not None]
+    waiting = [pair for pair in pairs if pair[1].memory_limit is None]
+    counted = [pair for pair in pairs if pair[1].memory_limit is not None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(lambda pair: run(*pair), waiting))
     made += [run(*pair) for pair in counted]
     gc.collect()  # what was forgotten complains of it now
-    runs = {(transport, str(scenario)): run for (transport, scenario), run in zip(waiting + counted, made, strict=True)}
+    runs = {
+        (transport, str(scenario)): run
+        for (transport, scenario), run in zip(waiting + counted, made, strict=True)
+    }
     return Matrix(runs, (open_files() | threads()) - before)
 
 
 def threads() -> set[str]:
     """Those that run, but for trio's, which keeps some at hand for a while."""
-    return {thread.name for thread in threading.enumerate() if not thread.name.lower().startswith("trio")}
+    return {
+        thread.name
+        for thread in threading.enumerate()
+        if not thread.name.lower().startswith("trio")
+    }
 
 
 def open_files() -> set[str]:
-    """The descriptors of this process and what they are, where the system tells."""
+    """Return the open descriptors of this process and what they are, on Linux."""
     found: set[str] = set()
     for name in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
         with suppress(OSError):  # that of the listing itself

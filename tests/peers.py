@@ -1,19 +1,19 @@
-"""The HTTP clients and SDKs that people use, asked to do what the contract asks of our transports; `faults.py` has this run.
+"""The HTTP clients and SDKs that people use, run against the contract's scenarios.
 
-    python tests/peers.py boto3 2 6        # every sixth scenario from the third on: one line of JSON each
+    python tests/peers.py boto3 2 6      # every sixth scenario from the third on: a JSON line each
 
-A peer is right if it gives the right answer, or where none is to be had an error of its own kind. What it need not be is as exact as ours:
-nobody asks for its phases, its attempts or its memory. Each scenario runs in a process of its own, which is ended when it takes too long
-or too much. The letters of what went wrong:
+`faults.py` runs this. A peer passes if it returns the right response or, where there is none,
+raises one of its own errors; its phases, attempts and memory are not compared. Each scenario runs
+in a process of its own, which is killed when it takes too long or too much memory. The letters:
 
-    W  a wrong answer was taken for a right one        T  the service's answer was lost
-    U  an error that is none of the peer's             H  no end (after 20 s, at limits of 2 s)
-    F  a right answer was refused, or not had          M  more than 1.5 GB
-    P  an error that cannot be printed safely          R  more retries than anybody should make
+    W  a wrong response was returned          T  the service's response was lost
+    U  an error that is not the peer's own    H  no end (after 20 s, with timeouts of 2 s)
+    F  a right response was refused or lost   M  more than 1.5 GB
+    P  an error that cannot be printed safely R  more retries than the contract allows
 
-and of what went well, but not as it might:
+One letter is not a fault:
 
-    a  it asked again, so the model ran more than once, and had a good answer to that
+    a  it sent the request again, so the model ran more than once, and returned a good response
 """
 
 from __future__ import annotations
@@ -31,22 +31,32 @@ from importlib.metadata import version
 from typing import Any, NamedTuple, cast
 
 from smruntime_core import InvokeEndpoint, Timeouts
-from smruntime_core.testing import CONTRACT, Answer, Refusal, Right, Scenario, Seen
+from smruntime_core.testing import (
+    CONTRACT,
+    Expectation,
+    ExpectedError,
+    ExpectedOutput,
+    Observation,
+    Scenario,
+)
 from smruntime_local.hostile import play
 
-LONGEST = 20.0
-HEALTHY = b"well"
-ASKED_TO = frozenset(("67", "79", "81"))  # where trying again is what the service asks for
-LONGER = {"81": 120.0}  # a hundred retries are waited for
-MOST = 1_500_000_000
-PATIENCE = 2.0
-AGAIN = "a"  # the one letter that is no fault
-OF_THE_MESSAGE = frozenset(("76", "77"))
-OF_AN_SDK = frozenset(("67", "68", "69", "70", "71", "72", "76", "77", "79", "80", "81"))  # what a bare HTTP client knows nothing of
+MAX_SECONDS = 20.0
+MAX_MEMORY = 1_500_000_000
+LONGER_SECONDS = {"81": 120.0}  # a hundred retries take longer
+TIMEOUT = 2.0
+HEALTHY_BODY = b"well"
+RESENT = "a"  # the letter that is not a fault
+RETRY_REQUESTED = frozenset(("67", "79", "81"))  # faults where the service asks for a retry
+MESSAGE_FAULTS = frozenset(("76", "77"))
+# A bare HTTP client does not know the service's errors.
+SDK_FAULTS = frozenset(("67", "68", "69", "70", "71", "72", "76", "77", "79", "80", "81"))
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+PATH = "/endpoints/e/invocations"
 
 
-class Got(NamedTuple):
-    """What a peer takes for an answer."""
+class PeerResponse(NamedTuple):
+    """A response as a peer returned it."""
 
     status: int
     body: bytes
@@ -54,192 +64,227 @@ class Got(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """How it is called, and which errors are its own."""
+    """How to call a peer, and its own error types."""
 
     call: Callable[..., list[object]]
-    typed: tuple[type[BaseException], ...]
-    sdk: bool = False
+    error_types: tuple[type[BaseException], ...]
 
 
-def limits(timeouts: Timeouts) -> tuple[float, float]:
-    """For connecting and for everything else, in seconds: who knows one limit only has the shortest that matters."""
-    found = [limit for limit in (timeouts.response, timeouts.idle, timeouts.total, PATIENCE) if limit is not None]
-    return min(timeouts.connect or PATIENCE, PATIENCE), min(found)
+def shortest_timeouts(timeouts: Timeouts) -> tuple[float, float]:
+    """Return the timeouts for connecting and for the rest, for a peer that has only these two."""
+    limits = (timeouts.response, timeouts.idle, timeouts.total, TIMEOUT)
+    return min(timeouts.connect or TIMEOUT, TIMEOUT), min(filter(None, limits))
 
 
-def collect(one: Callable[[InvokeEndpoint], Got], operations: Iterable[InvokeEndpoint]) -> list[object]:
-    found: list[object] = []
+def collect_outcomes(
+    invoke: Callable[[InvokeEndpoint], PeerResponse], operations: Iterable[InvokeEndpoint]
+) -> list[object]:
+    collected: list[object] = []
     for operation in operations:
         try:
-            found.append(one(operation))
-        except Exception as error:  # the verdict says which may be raised
-            found.append(error)
-    return found
+            collected.append(invoke(operation))
+        except Exception as error:  # `judge` says which are allowed
+            collected.append(error)
+    return collected
 
 
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+def make_boto3() -> Peer:
+    session = import_module("boto3").Session(
+        "AKIDEXAMPLE", "wJalrXUtnFEMI", region_name="us-east-1"
+    )
+    make_config = import_module("botocore.config").Config
+    exceptions = import_module("botocore.exceptions")
 
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
+        connect, read = shortest_timeouts(timeouts)
+        config = make_config(connect_timeout=connect, read_timeout=read)
+        client = session.client("sagemaker-runtime", endpoint_url=url, config=config)
 
-def _boto3() -> Peer:
-    session = import_module("boto3").Session("AKIDEXAMPLE", "wJalrXUtnFEMI", region_name="us-east-1")
-    config, exceptions = import_module("botocore.config").Config, import_module("botocore.exceptions")
-
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
-        connect, read = limits(timeouts)
-        client = session.client("sagemaker-runtime", endpoint_url=url, config=config(connect_timeout=connect, read_timeout=read))
-
-        def one(operation: InvokeEndpoint) -> Got:
+        def invoke(operation: InvokeEndpoint) -> PeerResponse:
             session_id = {"SessionId": operation.session_id} if operation.session_id else {}
-            answer = client.invoke_endpoint(EndpointName=operation.endpoint_name, Body=bytes(operation.body), **session_id)
-            return Got(answer["ResponseMetadata"]["HTTPStatusCode"], answer["Body"].read(), answer.get("CustomAttributes"))
+            response = client.invoke_endpoint(
+                EndpointName=operation.endpoint_name, Body=bytes(operation.body), **session_id
+            )
+            status = response["ResponseMetadata"]["HTTPStatusCode"]
+            body = response["Body"].read()
+            return PeerResponse(status, body, response.get("CustomAttributes"))
 
         try:
-            return collect(one, operations)
+            return collect_outcomes(invoke, operations)
         finally:
             client.close()
 
-    return Peer(call, (exceptions.BotoCoreError, exceptions.ClientError), sdk=True)
+    return Peer(call, (exceptions.BotoCoreError, exceptions.ClientError))
 
 
-def _httpx() -> Peer:
+def make_httpx() -> Peer:
     httpx = import_module("httpx")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
-        connect, read = limits(timeouts)
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
+        connect, read = shortest_timeouts(timeouts)
         with httpx.Client(timeout=httpx.Timeout(read, connect=connect)) as client:
 
-            def one(operation: InvokeEndpoint) -> Got:
-                answer = client.post(f"{url}/endpoints/e/invocations", content=bytes(operation.body))
-                return Got(answer.status_code, answer.content, answer.headers.get(ATTRIBUTES))
+            def invoke(operation: InvokeEndpoint) -> PeerResponse:
+                response = client.post(url + PATH, content=bytes(operation.body))
+                attributes = response.headers.get(ATTRIBUTES)
+                return PeerResponse(response.status_code, response.content, attributes)
 
-            return collect(one, operations)
+            return collect_outcomes(invoke, operations)
 
     return Peer(call, (httpx.HTTPError, httpx.InvalidURL))
 
 
-def _urllib3() -> Peer:
+def make_urllib3() -> Peer:
     urllib3 = import_module("urllib3")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
-        connect, read = limits(timeouts)
-        with urllib3.PoolManager(timeout=urllib3.Timeout(connect=connect, read=read)) as pools:
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
+        connect, read = shortest_timeouts(timeouts)
+        with urllib3.PoolManager(timeout=urllib3.Timeout(connect=connect, read=read)) as manager:
 
-            def one(operation: InvokeEndpoint) -> Got:
-                answer = pools.request("POST", f"{url}/endpoints/e/invocations", body=bytes(operation.body))
-                return Got(answer.status, answer.data, answer.headers.get(ATTRIBUTES))
+            def invoke(operation: InvokeEndpoint) -> PeerResponse:
+                response = manager.request("POST", url + PATH, body=bytes(operation.body))
+                attributes = response.headers.get(ATTRIBUTES)
+                return PeerResponse(response.status, response.data, attributes)
 
-            return collect(one, operations)
+            return collect_outcomes(invoke, operations)
 
     return Peer(call, (urllib3.exceptions.HTTPError,))
 
 
-def _aiohttp() -> Peer:
+def make_aiohttp() -> Peer:
     aiohttp = import_module("aiohttp")
 
-    def call(url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object) -> list[object]:
-        connect, read = limits(timeouts)
+    def call(
+        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+    ) -> list[object]:
+        connect, read = shortest_timeouts(timeouts)
 
-        async def one(client: Any, operation: InvokeEndpoint) -> Got:
-            async with client.post(f"{url}/endpoints/e/invocations", data=bytes(operation.body)) as answer:
-                return Got(answer.status, await answer.read(), answer.headers.get(ATTRIBUTES))
+        async def invoke(client: Any, operation: InvokeEndpoint) -> PeerResponse:
+            async with client.post(url + PATH, data=bytes(operation.body)) as response:
+                body = await response.read()
+                return PeerResponse(response.status, body, response.headers.get(ATTRIBUTES))
 
         async def main() -> list[object]:
-            found: list[object] = []
-            patience = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=connect, sock_read=read)
-            async with aiohttp.ClientSession(timeout=patience) as client:
+            collected: list[object] = []
+            timeout = aiohttp.ClientTimeout(
+                total=timeouts.total, sock_connect=connect, sock_read=read
+            )
+            async with aiohttp.ClientSession(timeout=timeout) as client:
                 for operation in operations:
-                    await asyncio.sleep(0.01)  # its loop hears of what happened meanwhile
+                    await asyncio.sleep(0.01)  # the loop notices closed connections
                     try:
-                        found.append(await one(client, operation))
-                    except Exception as error:  # likewise
-                        found.append(error)
-            return found
+                        collected.append(await invoke(client, operation))
+                    except Exception as error:  # `judge` says which are allowed
+                        collected.append(error)
+            return collected
 
         return asyncio.run(main())
 
-    return Peer(call, (aiohttp.ClientError, TimeoutError))  # it says that it raises that one
+    return Peer(call, (aiohttp.ClientError, TimeoutError))  # it documents TimeoutError
 
 
-PEERS: dict[str, Callable[[], Peer]] = {"boto3": _boto3, "httpx": _httpx, "aiohttp": _aiohttp, "urllib3": _urllib3}
+PEERS: dict[str, Callable[[], Peer]] = {
+    "boto3": make_boto3,
+    "httpx": make_httpx,
+    "aiohttp": make_aiohttp,
+    "urllib3": make_urllib3,
+}
 
 
-def asked(name: str) -> list[Scenario]:
-    """The scenarios that a peer is asked about: a bare HTTP client knows nothing of the service's own errors."""
-    return [scenario for scenario in CONTRACT if name == "boto3" or scenario.row not in OF_AN_SDK]
+def scenarios_for(name: str) -> list[Scenario]:
+    """Return the scenarios for a peer; a bare HTTP client does not know the service's errors."""
+    return [
+        scenario for scenario in CONTRACT if name == "boto3" or scenario.fault not in SDK_FAULTS
+    ]
 
 
-def versions(name: str) -> str:
-    """What ran."""
-    beneath = {"boto3": ("botocore", "urllib3"), "httpx": ("httpcore", "h11"), "aiohttp": (), "urllib3": ()}[name]
-    over = f" over {' and '.join(f'{part} {version(part)}' for part in beneath)}" if beneath else ""
-    return f"{name} {version(name)}{over}"
+def describe_versions(name: str) -> str:
+    """Return the versions of a peer and of what it is built on."""
+    dependencies = {"boto3": ("botocore", "urllib3"), "httpx": ("httpcore", "h11")}.get(name, ())
+    described = " and ".join(f"{package} {version(package)}" for package in dependencies)
+    return f"{name} {version(name)}{' over ' * bool(described)}{described}"
 
 
-def verdict(peer: Peer, scenario: Scenario, found: list[object], seen: Seen) -> str:
-    """A letter for what is wrong; empty if nothing is."""
-    letters = [_letter(peer, scenario.row, right, outcome) for right, outcome in zip(scenario.right, found, strict=True)]
-    if scenario.row == "81" and scenario.requests is not None and seen.requests > scenario.requests:
+def judge(peer: Peer, scenario: Scenario, found: list[object], observation: Observation) -> str:
+    """Return the letter of what is wrong; empty if nothing is."""
+    pairs = zip(scenario.expected, found, strict=True)
+    letters = [_judge_call(peer, scenario.fault, expected, outcome) for expected, outcome in pairs]
+    requests = scenario.requests
+    if scenario.fault == "81" and requests is not None and observation.requests > requests:
         letters.append("R")
     return min((letter for letter in letters if letter), default="")  # capitals go first
 
 
-def _letter(peer: Peer, row: str, right: Right, outcome: object) -> str:
-    return _of_error(peer, row, right, outcome) if isinstance(outcome, BaseException) else _of_answer(row, right, cast("Got", outcome))
+def _judge_call(peer: Peer, fault: str, expected: Expectation, outcome: object) -> str:
+    if isinstance(outcome, BaseException):
+        return _judge_error(peer, fault, expected, outcome)
+    return _judge_response(fault, expected, cast("PeerResponse", outcome))
 
 
-def _of_error(peer: Peer, row: str, right: Right, error: BaseException) -> str:
-    if not isinstance(error, peer.typed):
+def _judge_error(peer: Peer, fault: str, expected: Expectation, error: BaseException) -> str:
+    if not isinstance(error, peer.error_types):
         return "M" if isinstance(error, MemoryError) else "U"
-    if isinstance(right, Answer):
+    if isinstance(expected, ExpectedOutput):
         return "F"
-    if row in OF_THE_MESSAGE and not str(error).isprintable():
+    if fault in MESSAGE_FAULTS and not str(error).isprintable():
         return "P"
-    told = getattr(error, "response", None)
-    status = told.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(told, dict) else None
-    return "T" if isinstance(right, Refusal) and status != right.status else ""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    status = metadata.get("HTTPStatusCode")
+    return "T" if isinstance(expected, ExpectedError) and status != expected.status else ""
 
 
-def _of_answer(row: str, right: Right, got: Got) -> str:
-    if isinstance(right, Answer):
-        good = got.body == right.body and (right.attributes is None or got.attributes == right.attributes)
-    elif got.body == HEALTHY and row != "78":
-        return "T" if isinstance(right, Refusal) and row not in ASKED_TO else AGAIN
-    else:
-        good = isinstance(right, Refusal) and got.status == right.status
-    return "" if good else "W"
+def _judge_response(fault: str, expected: Expectation, response: PeerResponse) -> str:
+    if isinstance(expected, ExpectedOutput):
+        attributes = expected.custom_attributes
+        same_attributes = attributes is None or response.attributes == attributes
+        return "" if response.body == expected.body and same_attributes else "W"
+    if response.body == HEALTHY_BODY and fault != "78":
+        lost = isinstance(expected, ExpectedError) and fault not in RETRY_REQUESTED
+        return "T" if lost else RESENT
+    is_error = isinstance(expected, ExpectedError) and response.status == expected.status
+    return "" if is_error else "W"
 
 
-def _in_a_process(peer: Peer, scenario: Scenario) -> tuple[str, int]:
-    """The letter, and how many requests the server saw."""
-    reading, writing = os.pipe()
+def _run_in_process(peer: Peer, scenario: Scenario) -> tuple[str, int]:
+    """Return the letter, and how many requests the server saw."""
+    reading_end, writing_end = os.pipe()
     child = os.fork()
     if not child:
         letter, requests = "U", 0
         try:
-            resource.setrlimit(resource.RLIMIT_AS, (MOST, MOST))
-            found, seen = play(scenario.replace(memory=None), peer.call)
-            letter, requests = verdict(peer, scenario, found, seen), seen.requests
+            resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+            found, observation = play(scenario.replace(memory_limit=None), peer.call)
+            letter = judge(peer, scenario, found, observation)
+            requests = observation.requests
         except MemoryError:
             letter = "M"
         finally:
-            os.write(writing, json.dumps([letter, requests]).encode())
+            os.write(writing_end, json.dumps([letter, requests]).encode())
             os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        ended = bool(select.select([pipe], [], [], LONGER.get(scenario.row, LONGEST))[0])
+    os.close(writing_end)
+    with os.fdopen(reading_end, "rb") as pipe:
+        seconds = LONGER_SECONDS.get(scenario.fault, MAX_SECONDS)
+        ended = bool(select.select([pipe], [], [], seconds)[0])
         if not ended:
             os.kill(child, signal.SIGKILL)
-        told = pipe.read()
+        result = pipe.read()
     os.waitpid(child, 0)
-    letter, requests = json.loads(told) if told else ("M" if ended else "H", 0)
+    letter, requests = json.loads(result) if result else ("M" if ended else "H", 0)
     return letter, requests
 
 
 def main(name: str, first: str, step: str) -> None:
-    """A line of JSON for each scenario: its name, the letter, the number of requests."""
+    """Print a line of JSON for each scenario: its name, the letter, the number of requests."""
     peer = PEERS[name]()
-    for scenario in asked(name)[int(first) :: int(step)]:
-        print(json.dumps([str(scenario), *_in_a_process(peer, scenario)]), flush=True)
+    for scenario in scenarios_for(name)[int(first) :: int(step)]:
+        print(json.dumps([str(scenario), *_run_in_process(peer, scenario)]), flush=True)
 
 
 if __name__ == "__main__":

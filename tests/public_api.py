@@ -1,8 +1,9 @@
-"""The public API as text, one line for each name: `python -m tests.public_api` writes the snapshot that the tests compare.
+"""The public API as text, one line for each name.
 
-A line says the module, the name, and the signature with its types. Methods and properties follow their class. What is inherited
-from another public class is not repeated. The snapshot is written from source text of annotations, so it is the same on every
-supported version of Python.
+`python -m tests.public_api` writes the snapshot that the tests compare. A line has the module, the
+name, and the signature with its types. Methods and properties follow their class; what is inherited
+from another public class is not repeated. Types are the source text of annotations, so the snapshot
+is the same on every supported version of Python.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import importlib
 import inspect
 import pkgutil
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 from smruntime_core.values import Record
 
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
-NEEDS_OTHER_PACKAGES = ("smruntime_transports.auth.",)  # one HTTP client each; niquests may not be installed beside urllib3
+NEEDS_OTHER_PACKAGES = (
+    "smruntime_transports.auth.",
+)  # one HTTP client each; niquests may not be installed beside urllib3
 
 
 def public_modules() -> list[str]:
@@ -30,13 +33,20 @@ def public_modules() -> list[str]:
     found: list[str] = []
     for package in PACKAGES:
         module = importlib.import_module(package)
-        names = [package, *(info.name for info in pkgutil.walk_packages(module.__path__, f"{package}."))]
-        found += [name for name in names if is_public(name) and hasattr(importlib.import_module(name), "__all__")]
+        names = [
+            package,
+            *(info.name for info in pkgutil.walk_packages(module.__path__, f"{package}.")),
+        ]
+        found += [
+            name
+            for name in names
+            if is_public(name) and hasattr(importlib.import_module(name), "__all__")
+        ]
     return found
 
 
 def is_public(module: str) -> bool:
-    """Return whether no part of the name is private and importing it needs no extra package of its own."""
+    """Return whether a module is public and can be imported without a package of its own."""
     private = any(part.startswith("_") for part in module.split("."))
     return not private and not module.startswith(NEEDS_OTHER_PACKAGES)
 
@@ -71,13 +81,16 @@ def annotation(module: ModuleType, name: str, value: object) -> str:
 
 def members(kind: type) -> Iterator[str]:
     """Return the lines of the public attributes that a class defines itself, and how it is made."""
-    if not getattr(kind, "_is_protocol", False) and ("__init__" in vars(kind) or issubclass(kind, Record)):
+    if not getattr(kind, "_is_protocol", False) and (
+        "__init__" in vars(kind) or issubclass(kind, Record)
+    ):
         yield signature(kind.__init__)  # type: ignore[misc]  # only its signature is read
     for name, value in sorted(vars(kind).items()):
         if name.startswith("_"):
             continue
         if isinstance(value, property):
-            yield f".{name}: {inspect.signature(value.fget).return_annotation if value.fget else ''}"
+            getter = cast("Callable[..., object]", value.fget)
+            yield f".{name}: {inspect.signature(getter).return_annotation}"
         elif isinstance(value, staticmethod | classmethod):
             yield f".{name}{signature(value.__func__)}"
         elif inspect.isfunction(value):
@@ -90,7 +103,8 @@ def members(kind: type) -> Iterator[str]:
 def signature(function: object) -> str:
     """Return the signature of a function, its defaults as they are shown."""
     try:
-        return re.sub(" at 0x[0-9a-f]+", "", str(inspect.signature(function)).replace("'", ""))  # type: ignore[arg-type]  # what is no function raises
+        text = str(inspect.signature(cast("Callable[..., object]", function))).replace("'", "")
+        return re.sub(" at 0x[0-9a-f]+", "", text)  # the address of a default
     except (TypeError, ValueError):
         return "(...)"
 
@@ -103,4 +117,5 @@ def fingerprint(text: str) -> str:
 if __name__ == "__main__":
     text = "\n".join(lines()) + "\n"
     SNAPSHOT.write_text(text, "utf-8")
-    sys.stdout.write(f"{SNAPSHOT.name}: {text.count(chr(10))} lines; CHANGELOG.md must say: Public API {fingerprint(text)}\n")
+    print(f"{SNAPSHOT.name}: {text.count(chr(10))} lines")
+    print(f"CHANGELOG.md must say: Public API {fingerprint(text)}")

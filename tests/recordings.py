@@ -1,4 +1,7 @@
-"""The outside world of a flow of credentials, written down: files, HTTP in order, and a clock; for the blocking loop and two others."""
+"""Recorded inputs of credential flows: files, HTTP exchanges in order, and a clock.
+
+The same recording serves the blocking loop, asyncio and trio.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,17 @@ import trio
 
 from smruntime_core import CredentialsError, DispatchFailure, Response, run, run_async
 from smruntime_core.credentials import ProviderContext
-from smruntime_core.effects import Ask, FileContents, Flow, ProcessResult, ReadFile, RunProcess, Send, Sleep, WriteFile
+from smruntime_core.effects import (
+    Ask,
+    FileContents,
+    Flow,
+    ProcessResult,
+    ReadFile,
+    RunProcess,
+    Send,
+    Sleep,
+    WriteFile,
+)
 from smruntime_core.testing import FrozenClock
 from smruntime_transports.sockets import SocketIO
 
@@ -25,7 +38,7 @@ NOW = 1.64e9
 
 
 class Exchange(NamedTuple):
-    """One request as it was recorded, and its answer. What is recorded of headers and body must be there; more may be."""
+    """A recorded request and its response; the request sent may have further headers."""
 
     method: str
     url: str
@@ -42,21 +55,33 @@ class Exchange(NamedTuple):
         if self.body is not None:
             theirs, ours = dict(parse_qsl(self.body)), dict(parse_qsl(bytes(request.body).decode()))
             assert ours.keys() == theirs.keys()
-            for name, value in theirs.items():  # what was scrubbed after it was recorded is not what the files say
-                assert ours[name] == value.strip() or value.strip() not in files + "AssumeRoleWithWebIdentity2011-06-15"
+            # A recorded value that is in none of the files was scrubbed, and is not compared.
+            for name, value in theirs.items():
+                assert (
+                    ours[name] == value.strip()
+                    or value.strip() not in files + "AssumeRoleWithWebIdentity2011-06-15"
+                )
 
 
 class Recorded:
-    """A blocking IO that plays `exchanges` in order, and remembers what it was asked."""
+    """A blocking IO that plays `exchanges` in order, and records the effects."""
 
-    def __init__(self, files: dict[str, str] | None = None, exchanges: list[Exchange] | None = None, *, said: str = "") -> None:
+    def __init__(
+        self,
+        files: dict[str, str] | None = None,
+        exchanges: list[Exchange] | None = None,
+        *,
+        said: str = "",
+    ) -> None:
         self.files = {path: text.encode() for path, text in (files or {}).items()}
         self.exchanges = list(exchanges or [])
         self.sent: list[Send] = []
         self.slept: list[float] = []
         self.ran: list[tuple[str, ...]] = []
         self.printed = ProcessResult(0, b"")
-        self._said = said + "".join(self.files and [data.decode("latin-1") for data in self.files.values()])
+        self._said = said + "".join(
+            self.files and [data.decode("latin-1") for data in self.files.values()]
+        )
 
     def read_file(self, effect: ReadFile) -> FileContents | None:
         data = self.files.get(effect.path)
@@ -80,16 +105,18 @@ class Recorded:
         if "security-credentials-extended" in effect.request.url and not (
             self.exchanges and "security-credentials-extended" in self.exchanges[0].url
         ):
-            return Response(404)  # as instances did before that path was, when most of these were recorded
+            return Response(404)  # most recordings are older than the extended path
         if not self.exchanges:
-            raise DispatchFailure("the recording is over", kind="refused", phase="connect", delivery="not_sent")
+            raise DispatchFailure(
+                "the recording is over", kind="refused", phase="connect", delivery="not_sent"
+            )
         exchange = self.exchanges.pop(0)
         exchange.check(effect, self._said)
         return exchange.response
 
 
 class Awaited:
-    """The same, awaited, after giving way to the loop."""
+    """An asynchronous `Recorded`, which yields to the loop before each answer."""
 
     def __init__(self, io: Recorded, pause: Callable[[float], Any]) -> None:
         self._io = io
@@ -114,28 +141,40 @@ def driven(flow: Flow[Any], io: Recorded, way: str) -> Any:
 WAYS = pytest.mark.parametrize("way", ["blocking", "trio", "asyncio"])
 
 
-def world(environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any) -> ProviderContext:
-    return ProviderContext(environ or {}, home=HOME, clock=FrozenClock(now), random=lambda: 0.5, **more)
+def make_context(
+    environ: dict[str, str] | None = None, *, now: float = NOW, **more: Any
+) -> ProviderContext:
+    return ProviderContext(
+        environ or {}, home=HOME, clock=FrozenClock(now), random=lambda: 0.5, **more
+    )
 
 
 def refused(flow: Flow[Any], io: object = None) -> CredentialsError:
-    """The error that `flow` comes to."""
+    """Run `flow`, and return the `CredentialsError` that it raises."""
     with pytest.raises(CredentialsError) as info:
         run(flow, io or Recorded())
     return info.value
 
 
 def vectors(name: str, of: Callable[[Any], list[Any]] = list) -> list[Any]:
-    """Cases of a file beside the checkout; one that skips if it is not there."""
+    """Return the cases of a file next to the checkout; a skipped case if the file is missing."""
     path = VECTORS / name
     if not path.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=str(case.get("case", case.get("docs")))) for case in of(json.loads(path.read_bytes()))]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=str(case.get("case", case.get("docs"))))
+        for case in of(json.loads(path.read_bytes()))
+    ]
 
 
 @contextmanager
 def on_sockets() -> Iterator[SocketIO]:
-    """A real IO, closed afterwards."""
+    """Open an IO over sockets, and close it afterwards."""
     io = SocketIO.reading()
     try:
         yield io

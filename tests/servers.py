@@ -1,4 +1,4 @@
-"""A scripted server on loopback: it reads whole requests and answers with the bytes it was told, whatever they are."""
+"""Servers on loopback for tests: they read whole requests and send any bytes that a test gives."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from contextlib import contextmanager, suppress
 import urllib3
 
 CLOSE = b""
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\nContent-Length: 3\r\n\r\nabc"
+OK = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nx-amzn-RequestId: r-1\r\n"
+    b"Content-Length: 3\r\n\r\nabc"
+)
 
 
 class Scripted:
-    """`answers` are sent one a request, on whatever connection it comes; `CLOSE` closes instead, a float waits first."""
+    """A server that sends one of `answers` for each request, on any connection.
+
+    `CLOSE` closes the connection instead; a float is a pause before the next answer.
+    """
 
     def __init__(self, answers: list[bytes | float], tls: ssl.SSLContext | None) -> None:
         self.requests: list[bytes] = []
@@ -74,7 +80,7 @@ class Scripted:
     def close(self) -> None:
         self._answers.clear()
         self._closing.set()
-        self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which would hold the port open
+        self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which keeps the port open
         self._listener.close()
         for connection in self._open:
             connection.close()
@@ -105,7 +111,7 @@ def scripted(*answers: bytes | float, tls: ssl.SSLContext | None = None) -> Iter
 
 @contextmanager
 def cutting(answer: bytes) -> Iterator[str]:
-    """The first connection gets the first byte of `answer`, the next two, and so on; then the connection is closed."""
+    """Send the first byte of `answer` on the first connection, two bytes on the next, and so on."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -130,7 +136,7 @@ def cutting(answer: bytes) -> Iterator[str]:
 
 
 class Peer:
-    """The server's end of one connection, for a test to misbehave on; `number` counts connections from 1."""
+    """The server's end of one connection; `number` counts connections from 1."""
 
     def __init__(self, stage: Stage, connection: socket.socket, number: int) -> None:
         self.number = number
@@ -139,14 +145,14 @@ class Peer:
         self._held = b""
 
     def read(self) -> bytes:
-        """One whole request, noted by the stage; b"" if the client has closed."""
+        """Return one whole request and record it; b"" if the client has closed."""
         request, self._held = _read_request(self.connection, self._held)
         if request:
             self._stage.requests.append(request)
         return request
 
     def read_part(self, size: int) -> None:
-        """The first `size` bytes of a request, which is noted as seen."""
+        """Receive the first `size` bytes of a request and record it."""
         taken = 0
         while taken < size and (data := self.connection.recv(size - taken)):
             taken += len(data)
@@ -157,7 +163,7 @@ class Peer:
         self._stage.sent += len(data)
 
     def drip(self, pieces: Iterator[bytes], every: float) -> None:
-        """One piece after the other, until the client has gone or the stage is closed."""
+        """Send one piece every `every` seconds until the client or the stage closes."""
         for piece in pieces:
             if self._stage.closing.wait(every):
                 return
@@ -174,8 +180,9 @@ class Peer:
 
 
 class Stage:
-    """Where `act` is played, once for each connection. `requests` and `sent` (bytes) are those of all connections, of which so many
-    are `under_way`.
+    """A server that runs `act` on each connection.
+
+    `requests` and `sent` (bytes) are those of all connections; `under_way` counts the open ones.
     """
 
     def __init__(self, act: Callable[[Peer], None]) -> None:
@@ -201,7 +208,9 @@ class Stage:
             with self._counting:
                 self.under_way += 1
             self._open.append(connection)
-            threading.Thread(target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True).start()
+            threading.Thread(
+                target=self._serve, args=(Peer(self, connection, self.connections),), daemon=True
+            ).start()
 
     def _serve(self, peer: Peer) -> None:
         with peer.connection, suppress(OSError):
@@ -221,7 +230,7 @@ class Stage:
 
 @contextmanager
 def acting(act: Callable[[Peer], None]) -> Iterator[Stage]:
-    """A server that does on each connection what `act` says, in a thread of its own, and closes it afterwards."""
+    """Run a server that calls `act` on each connection, in its own thread, and then closes it."""
     stage = Stage(act)
     try:
         yield stage
@@ -231,7 +240,7 @@ def acting(act: Callable[[Peer], None]) -> Iterator[Stage]:
 
 @contextmanager
 def closed_port() -> Iterator[str]:
-    """A URL on loopback whose port is taken by a socket that does not listen."""
+    """Provide a URL on loopback whose port belongs to a socket that does not listen."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -239,8 +248,13 @@ def closed_port() -> Iterator[str]:
 
 @contextmanager
 def moto_server() -> Iterator[str]:
-    """A moto server's URL; it checks nothing until it is told to (`authenticate`)."""
-    command = [sys.executable, "-P", "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"]
+    """Run a moto server and provide its URL; it checks nothing until `authenticate` is called."""
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -251,5 +265,7 @@ def moto_server() -> Iterator[str]:
 
 
 def authenticate(url: str) -> None:
-    """From now on the moto server at `url` checks signatures and policies."""
-    urllib3.request("POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"})
+    """Make the moto server at `url` check signatures and policies from now on."""
+    urllib3.request(
+        "POST", f"{url}/moto-api/reset-auth", body="0", headers={"Content-Type": "text/plain"}
+    )

@@ -1,4 +1,4 @@
-"""Waits and connections on asyncio, uvloop and a loop that cannot watch sockets; nothing stays behind."""
+"""Waits and connections on asyncio, uvloop and a loop that cannot watch sockets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=[loop for loop in LOOPS if loop != "without readers"])
 def watching(request: pytest.FixtureRequest) -> str:
-    """The name of a loop that can watch sockets."""
+    """Return the name of a loop that can watch sockets."""
     return str(request.param)
 
 
@@ -63,7 +63,13 @@ def io() -> AsyncioIO:
 
 
 def client(url: str, **settings: Any) -> AsyncClient:
-    return AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=RetryPolicy(max_attempts=1), **settings)
+    return AsyncClient(
+        region="us-east-1",
+        endpoint_url=url,
+        credentials=CREDENTIALS,
+        retries=RetryPolicy(max_attempts=1),
+        **settings,
+    )
 
 
 def answering(peer: Peer) -> None:
@@ -130,8 +136,8 @@ def test_call_and_closed_client_leave_no_timer_and_no_reader(name: str) -> None:
             await made.call(IRIS)
             assert timers() == 0
             assert made._wire is not None
-            (connections,) = made._wire._pool._routes.values()
-            descriptors = [connection.sock.fileno() for connection in connections.idle]
+            (connections,) = made._wire._pool._connections_by_route.values()
+            descriptors = [connection.sock.fileno() for connection in connections.idle_connections]
         await asyncio.sleep(0)
         if name != "without readers":
             assert [had_reader(descriptor) for descriptor in descriptors] == [False]
@@ -165,7 +171,11 @@ def test_wait_says_what_the_socket_is_ready_for(name: str, seconds: float | None
             assert await asked.wait(Wait(connection, WRITE, seconds)) == WRITE
             theirs.send(b"x")
             assert await asked.wait(Wait(connection, READ, seconds)) == READ
-            assert await asked.wait(Wait(connection, READ | WRITE, seconds)) in (READ, WRITE, READ | WRITE)
+            assert await asked.wait(Wait(connection, READ | WRITE, seconds)) in (
+                READ,
+                WRITE,
+                READ | WRITE,
+            )
             theirs.close()
             assert await asked.wait(Wait(connection, READ, seconds)) == READ
 
@@ -249,7 +259,7 @@ def test_unread_bytes_and_closed_idle_connections_do_not_spin() -> None:
 
 @pytest.mark.parametrize("before", [0.0, 0.01])
 def test_reset_ends_the_wait_whenever_it_comes(name: str, before: float) -> None:
-    """libuv reports an error once, not for as long as it lasts."""
+    """Libuv reports an error once, not for as long as it lasts."""
 
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -374,7 +384,9 @@ async def forgotten(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("end", [dropped_here, dropped_by_a_thread, forgotten])
-def test_next_socket_with_the_descriptor_has_no_reader(watching: str, end: Callable[[Connection], Awaitable[None]]) -> None:
+def test_next_socket_with_the_descriptor_has_no_reader(
+    watching: str, end: Callable[[Connection], Awaitable[None]]
+) -> None:
     async def main() -> None:
         connections = []
         connection, theirs = pair()
@@ -545,7 +557,9 @@ def test_calls_streams_and_long_bodies(name: str) -> None:
 
             async def each() -> None:
                 assert (await made.call(IRIS)).body == b"abc"
-                assert (await made.call(InvokeEndpoint(endpoint_name="e", body=bytes(3_000_000)))).body == b"abc"
+                assert (
+                    await made.call(InvokeEndpoint(endpoint_name="e", body=bytes(3_000_000)))
+                ).body == b"abc"
                 async with made.stream(STREAMED) as stream:
                     assert [piece async for piece in stream.bytes()]
 
@@ -578,7 +592,9 @@ def test_one_client_on_several_loops_and_several_loops_at_once(name: str) -> Non
     assert len(done) == 8
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="this system does not say which files are open")
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/fd"), reason="this system does not say which files are open"
+)
 def test_closed_loop_leaves_no_descriptor(name: str) -> None:
     def descriptors() -> int:
         gc.collect()

@@ -1,4 +1,4 @@
-"""Bearer tokens: the same bytes as botocore would make them of, and refused as soon as a byte is another."""
+"""Bearer tokens equal what botocore would make, and are refused if a byte differs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,22 @@ graphic = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_siz
     expires=st.integers(1, 43200),
     service=st.sampled_from(("sagemaker", "bedrock")),
 )
-def test_same_as_botocore_presigns(token: str | None, now: int, expires: int, service: str) -> None:
-    auth, awsrequest, credentials = (pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials"))
+def test_token_contains_the_url_that_botocore_presigns(
+    token: str | None, now: int, expires: int, service: str
+) -> None:
+    auth, awsrequest, credentials = (
+        pytest.importorskip(f"botocore.{name}") for name in ("auth", "awsrequest", "credentials")
+    )
     host = f"{service}.amazonaws.com"
-    theirs = awsrequest.AWSRequest("POST", f"https://{host}/", headers={"host": host}, params={"Action": "CallWithBearerToken"})
-    with mock.patch.object(auth, "get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
-        auth.SigV4QueryAuth(credentials.Credentials("AKID", "secret", token), service, "eu-west-1", expires=expires).add_auth(theirs)
+    theirs = awsrequest.AWSRequest(
+        "POST", f"https://{host}/", headers={"host": host}, params={"Action": "CallWithBearerToken"}
+    )
+    with mock.patch.object(
+        auth, "get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)
+    ):
+        auth.SigV4QueryAuth(
+            credentials.Credentials("AKID", "secret", token), service, "eu-west-1", expires=expires
+        ).add_auth(theirs)
     inside = theirs.url.removeprefix("https://") + "&Version=1"
     known = Credentials("AKID", "secret", token)
     made = bearer_token(known, "eu-west-1", now=now, expires=expires, service=service)
@@ -48,7 +58,9 @@ def rewritten(old: str, new: str) -> str:
 
 
 TOKEN = bearer_token(KEYS, "eu-west-1", now=NOW, expires=60)
-GET_CALLER = presign(Request("POST", "https://sagemaker.amazonaws.com/?Action=DeleteModel"), KEYS, HERE, now=NOW).url
+GET_CALLER = presign(
+    Request("POST", "https://sagemaker.amazonaws.com/?Action=DeleteModel"), KEYS, HERE, now=NOW
+).url
 
 
 @pytest.mark.parametrize(
@@ -68,10 +80,14 @@ GET_CALLER = presign(Request("POST", "https://sagemaker.amazonaws.com/?Action=De
         (rewritten("eu-west-1", "eu-west-2"), NOW),
         (rewritten("sagemaker.amazonaws.com/", "elsewhere/"), NOW),
         (rewritten("Action=CallWithBearerToken&", ""), NOW),
-        ("sagemaker-api-key-" + b64encode(f"{GET_CALLER.removeprefix('https://')}&Version=1".encode()).decode(), NOW),
+        (
+            "sagemaker-api-key-"
+            + b64encode(f"{GET_CALLER.removeprefix('https://')}&Version=1".encode()).decode(),
+            NOW,
+        ),
     ],
 )
-def test_refused(token: str, now: float) -> None:
+def test_invalid_token_is_refused(token: str, now: float) -> None:
     assert verify_bearer(TOKEN, {"AKID": KEYS}, HERE, now=NOW) is KEYS
     with pytest.raises(ServiceError) as refused:
         verify_bearer(token, {"AKID": KEYS}, HERE, now=now)
@@ -79,24 +95,33 @@ def test_refused(token: str, now: float) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=()), max_size=40), st.booleans())
-def test_any_text_is_only_refused(text: str, coded: bool) -> None:
-    inner = b64encode(f"sagemaker.amazonaws.com/?{text}&Version=1".encode("utf-8", "replace")).decode() if coded else text
+def test_any_text_raises_only_service_error(text: str, coded: bool) -> None:
+    inner = (
+        b64encode(f"sagemaker.amazonaws.com/?{text}&Version=1".encode("utf-8", "replace")).decode()
+        if coded
+        else text
+    )
     with pytest.raises(ServiceError):
         verify_bearer(f"sagemaker-api-key-{inner}", {"AKID": KEYS}, HERE, now=NOW)
 
 
-def test_a_token_is_renewed_before_it_ends() -> None:
+def test_token_is_replaced_before_it_ends() -> None:
     token = BearerToken(KEYS, "eu-west-1", expires=3600)
     first = token.at(NOW)
     assert token.at(NOW + 3299) is first
     second = token.at(NOW + 3300)
     assert second != first
-    assert token.at(NOW) == first  # the clock was set back: a token of the future is none
+    assert token.at(NOW) == first  # after the clock was set back, a later token is not used
     assert first not in repr(token)
 
 
-def test_a_token_ends_with_its_credentials() -> None:
-    given = iter([Credentials("A", "b", expires_at=NOW + 1000.0), Credentials("B", "c", expires_at=NOW + 9000.0)])
+def test_token_expires_with_its_credentials() -> None:
+    given = iter(
+        [
+            Credentials("A", "b", expires_at=NOW + 1000.0),
+            Credentials("B", "c", expires_at=NOW + 9000.0),
+        ]
+    )
     token = BearerToken(lambda: next(given), "eu-west-1")
     first = token.at(NOW)
     assert token.at(NOW + 699) is first
@@ -104,13 +129,13 @@ def test_a_token_ends_with_its_credentials() -> None:
 
 
 @pytest.mark.parametrize("expires", [0, 43201, 1.0])
-def test_an_end_that_cannot_be(expires: Any) -> None:
+def test_expires_out_of_range_is_refused(expires: Any) -> None:
     with pytest.raises(ConstructionError, match="expires"):
         bearer_token(KEYS, "eu-west-1", now=NOW, expires=expires)
 
 
 def signed_by_hand(query: str) -> str:
-    """A token whose maker signs any `query` it likes beside what `bearer_token` writes.
+    """Return a token that signs `query` beside what `bearer_token` writes.
 
     `presign` drops parameters that it writes itself, so the signature is computed here from the
     canonical query, as another signer may.
@@ -140,7 +165,7 @@ def signed_by_hand(query: str) -> str:
     return f"sagemaker-api-key-{b64encode(inside.encode()).decode()}"
 
 
-def test_token_that_another_signer_makes_is_accepted() -> None:
+def test_token_of_another_signer_is_accepted() -> None:
     token = signed_by_hand("X-Amz-Expires=43200")
     assert verify_bearer(token, {"AKID": KEYS}, HERE, now=NOW + 43_200) is KEYS
 
@@ -160,17 +185,14 @@ def test_token_that_another_signer_makes_is_accepted() -> None:
     ],
 )
 @pytest.mark.parametrize("later", [0, 43_201, 604_000])
-def test_no_parameter_is_given_twice_or_lasts_longer_than_twelve_hours(
-    query: str,
-    later: int,
-) -> None:
+def test_repeated_parameter_or_longer_than_twelve_hours_is_refused(query: str, later: int) -> None:
     with pytest.raises(ServiceError) as refused:
         verify_bearer(signed_by_hand(query), {"AKID": KEYS}, HERE, now=NOW + later)
     assert refused.value.status == 403
 
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf")])
-def test_time_that_is_no_finite_number_is_refused(now: float) -> None:
+def test_time_that_is_not_finite_is_refused(now: float) -> None:
     with pytest.raises(ConstructionError, match=r"^now: "):
         verify_bearer(TOKEN, {"AKID": KEYS}, HERE, now=now)
     with pytest.raises(ConstructionError, match=r"^max_skew: "):

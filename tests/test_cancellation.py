@@ -1,6 +1,7 @@
-"""Cancelled anywhere: at each suspension of each operation, on trio and asyncio; KeyboardInterrupt wherever the blocking ones block.
+"""Cancel each operation at each suspension, and interrupt sync calls wherever they block.
 
-The client has one connection. After every cut the next call has to work, at once, and what was opened is closed.
+The client has one connection. After each cancellation the next call must work at once, and all
+that was opened must be closed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def serve(peer: Peer) -> None:
             peer.idle(0.003)
             peer.send(answer[len(answer) - 50 :])
         elif b"/busy/" in request and peer.number % 2:
-            peer.send(b"HTTP/1.1 503 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")  # the next connection is an even one
+            peer.send(
+                b"HTTP/1.1 503 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            )  # the next connection is an even one
         else:
             peer.send(OK)
 
@@ -76,7 +79,9 @@ def servers(authority: trustme.CA) -> Iterator[Servers]:
             serve(peer)
 
     with acting(serve) as plain, acting(secured) as secure, tunnelling() as proxy:
-        yield Servers(plain.url, secure.url.replace("http://127.0.0.1", "https://localhost"), proxy, trusting)
+        yield Servers(
+            plain.url, secure.url.replace("http://127.0.0.1", "https://localhost"), proxy, trusting
+        )
 
 
 async def call(client: Any) -> None:
@@ -141,7 +146,11 @@ CASES: dict[str, Case] = {
 def settings(servers: Servers, where: str) -> dict[str, Any]:
     return {
         "region": "us-east-1",
-        "endpoint_url": {"plain": servers.url.replace("127.0.0.1", "localhost"), "tls": servers.secure, "proxy": servers.secure}[where],
+        "endpoint_url": {
+            "plain": servers.url.replace("127.0.0.1", "localhost"),
+            "tls": servers.secure,
+            "proxy": servers.secure,
+        }[where],
         "proxy": servers.proxy.url if where == "proxy" else None,
         "credentials": CREDENTIALS,
         "tls": servers.tls,
@@ -152,14 +161,16 @@ def settings(servers: Servers, where: str) -> dict[str, Any]:
 
 
 class Cut(NamedTuple):
-    """How far an operation came before `cancel` was called, at the suspension `at`; None if it never came there."""
+    """The suspension at which an operation was cancelled; None if it ended before."""
 
     at: int
     reached: bool
 
 
 @coroutine
-def cutting(awaitable: Any, at: int, cancel: Callable[[], object], told: list[int]) -> Generator[Any, Any, None]:
+def cutting(
+    awaitable: Any, at: int, cancel: Callable[[], object], told: list[int]
+) -> Generator[Any, Any, None]:
     """Await `awaitable`, and have `cancel` called just before its suspension number `at`."""
     steps = awaitable.__await__()
     sent: Any = None
@@ -219,9 +230,8 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
 def healthy(client: Any) -> None:
     """No slot is in use and no call waits."""
     assert client._wire is not None
-    for shared in client._wire._pool._routes.values():
-        assert not shared.in_use
-        assert not shared.waiting
+    for shared in client._wire._pool._connections_by_route.values():
+        assert not shared.slot_queue
 
 
 SWEEPS: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
@@ -253,9 +263,13 @@ def test_cancelled_at_every_suspension(servers: Servers, loop: str, name: str) -
     assert open_files() <= before + 2
 
 
-@pytest.mark.parametrize("name", ["a call over TLS", "a call through a proxy", "a stream", "a long body from a file"])
+@pytest.mark.parametrize(
+    "name", ["a call over TLS", "a call through a proxy", "a stream", "a long body from a file"]
+)
 @pytest.mark.parametrize("loop", OTHER_LOOPS)
-def test_cancelled_at_every_suspension_on_other_loops(servers: Servers, loop: str, name: str) -> None:
+def test_cancelled_at_every_suspension_on_other_loops(
+    servers: Servers, loop: str, name: str
+) -> None:
     case = CASES[name]
     before = open_files(), threading.active_count()
     assert OTHER_LOOPS[loop](lambda: sweep_asyncio(case, settings(servers, case.where))) >= 1
@@ -282,8 +296,8 @@ def test_cancelled_while_waiting_in_line(servers: Servers, loop: str) -> None:
                 task.cancel()
             await asyncio.wait(waiting[:2])
             assert client._wire is not None
-            (shared,) = client._wire._pool._routes.values()
-            assert len(shared.waiting) == 1
+            (shared,) = client._wire._pool._connections_by_route.values()
+            assert len(shared.slot_queue) == 2
             waiting[2].cancel()
             await asyncio.wait(waiting)
         healthy(client)
@@ -350,8 +364,12 @@ def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, told: list[str]) -> I
 @pytest.mark.parametrize("where", ["plain", "tls", "proxy"])
 @pytest.mark.parametrize("do", [do_call, do_retried, do_stream, do_upload])
 @pytest.mark.parametrize("name", BLOCKING)
-def test_interrupted_in_every_wait(
-    servers: Servers, monkeypatch: pytest.MonkeyPatch, name: str, do: Callable[[Any], None], where: str
+def test_interrupt_in_any_wait_leaves_a_usable_client(
+    servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    do: Callable[[Any], None],
+    where: str,
 ) -> None:
     before = open_files()
     for at in range(MOST):
@@ -386,7 +404,12 @@ def test_a_real_interrupt_while_the_server_says_nothing(name: str, body: bytes) 
         raise KeyboardInterrupt
 
     with acting(mute) as stage:
-        where: Any = {"region": "us-east-1", "endpoint_url": stage.url, "credentials": CREDENTIALS, "max_connections": 1}
+        where: Any = {
+            "region": "us-east-1",
+            "endpoint_url": stage.url,
+            "credentials": CREDENTIALS,
+            "max_connections": 1,
+        }
         with BLOCKING[name](**where, timeouts=Timeouts(pool=1.0)) as client:
             previous = signal.signal(signal.SIGALRM, interrupt)
             try:
@@ -413,7 +436,11 @@ def test_a_real_interrupt_of_a_handshake_closes_its_socket(name: str) -> None:
         left.set()
 
     with acting(act) as stage:
-        where: Any = {"region": "us-east-1", "endpoint_url": stage.url.replace("http:", "https:"), "credentials": CREDENTIALS}
+        where: Any = {
+            "region": "us-east-1",
+            "endpoint_url": stage.url.replace("http:", "https:"),
+            "credentials": CREDENTIALS,
+        }
         with BLOCKING[name](**where) as client:
             previous = signal.signal(signal.SIGALRM, interrupt)
             try:
@@ -455,9 +482,14 @@ def test_cancelled_during_a_lookup(loop: str) -> None:
         return []
 
     def client_of(make: Any) -> Any:
-        client = make(region="us-east-1", endpoint_url="http://slow.test", credentials=CREDENTIALS, max_connections=1)
+        client = make(
+            region="us-east-1",
+            endpoint_url="http://slow.test",
+            credentials=CREDENTIALS,
+            max_connections=1,
+        )
         assert client._wire is not None
-        client._wire._connector._names = Resolver(look)
+        client._wire._connector._resolver = Resolver(look)
         return client
 
     async def in_asyncio() -> None:

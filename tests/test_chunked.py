@@ -1,4 +1,4 @@
-"""Chunked bodies against the published chains, and everything that is signed, cut anywhere, verified again."""
+"""Chunked bodies equal the published chains; signed ones are verified however they are cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import ConstructionError, Credentials, Request, Scope, StreamError, TruncatedStream, verify
+from smruntime_core import (
+    ConstructionError,
+    Credentials,
+    Request,
+    Scope,
+    StreamError,
+    TruncatedStream,
+    verify,
+)
 from smruntime_core.errors import SignatureMismatch
 from smruntime_core.signing import S3 as DIALECT
 from smruntime_core.signing import (
@@ -21,7 +29,7 @@ from smruntime_core.signing import (
     Trailers,
     encoded_length,
 )
-from smruntime_core.values._dates import parse_stamp
+from smruntime_core.values._dates import parse_timestamp
 from smruntime_core.values._decoder import NEED_DATA
 
 from .vectors import NOW, cases
@@ -30,7 +38,10 @@ KEYS = Credentials("AKID", "secret", "token")
 HERE = Scope("us-east-1", "s3")
 PUT = Request("PUT", "https://b.s3.amazonaws.com/key//x", (("Host", "b.s3.amazonaws.com"),))
 WORDS = {STREAMING_PAYLOAD, STREAMING_PAYLOAD_TRAILER, STREAMING_UNSIGNED_PAYLOAD_TRAILER}
-WORDS |= {"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER"}
+WORDS |= {
+    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
+    "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
+}
 
 
 def chunked(found: list[Any]) -> list[Any]:
@@ -38,12 +49,16 @@ def chunked(found: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("sigv4-streaming.json", chunked))
-def test_vectors(case: Any) -> None:
+def test_chunks_equal_the_published_vectors(case: Any) -> None:
     request = case["request"]
-    now = parse_stamp(request["amz_date"])
+    now = parse_timestamp(request["amz_date"])
     assert now is not None
     made = ChunkSigner(
-        Request(request["method"], "https://s3.amazonaws.com" + request["path"], tuple(map(tuple, request["headers"]))),
+        Request(
+            request["method"],
+            "https://s3.amazonaws.com" + request["path"],
+            tuple(map(tuple, request["headers"])),
+        ),
         Credentials(case["access_key"], case["secret_key"]),
         Scope(case["region"], case["service"]),
         now=now,
@@ -51,21 +66,29 @@ def test_vectors(case: Any) -> None:
     )
     assert made.signature == case["seed_signature"]
     assert f"SignedHeaders={request['signed_headers']}," in made.headers[-1][1]
-    # The published chain announces its trailers neither in a header nor in x-amz-content-sha256, so they are announced here by hand.
-    made._trailers = tuple(name for step in case["steps"] if step["kind"] == "trailer" for name, _ in step["trailers"])
+    # The published chain does not announce its trailers, so they are announced here.
+    made._trailer_names = tuple(
+        name for step in case["steps"] if step["kind"] == "trailer" for name, _ in step["trailers"]
+    )
     sent = b""
     for step in case["steps"]:
         if step["kind"] == "chunk" and "repeat" in step:
             letter, count = step["repeat"]
             sent = made.chunk(letter.encode() * count)
         elif step["kind"] == "chunk":
-            sent = made.end({name: value for last in case["steps"][3:] for name, value in last["trailers"]})
+            sent = made.end(
+                {name: value for last in case["steps"][3:] for name, value in last["trailers"]}
+            )
         assert step["signature"].encode() in sent
 
 
-def sent_in(parts: list[bytes], names: dict[str, str], *, sign_chunks: bool, scope: Scope | RegionSet = HERE) -> tuple[Request, bytes]:
+def sent_in(
+    parts: list[bytes], names: dict[str, str], *, sign_chunks: bool, scope: Scope | RegionSet = HERE
+) -> tuple[Request, bytes]:
     length = sum(map(len, parts))
-    signer = ChunkSigner(PUT, KEYS, scope, now=NOW, length=length, trailers=tuple(names), sign_chunks=sign_chunks)
+    signer = ChunkSigner(
+        PUT, KEYS, scope, now=NOW, length=length, trailers=tuple(names), sign_chunks=sign_chunks
+    )
     body = b"".join([signer.chunk(part) for part in parts]) + signer.end(names)
     return PUT.replace(headers=PUT.headers + signer.headers), body
 
@@ -87,7 +110,11 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-trailing = st.dictionaries(st.sampled_from(("x-amz-checksum-crc32c", "x-b", "X-A")), st.sampled_from(("wdBDMA==", "1", "a b")), max_size=3)
+trailing = st.dictionaries(
+    st.sampled_from(("x-amz-checksum-crc32c", "x-b", "X-A")),
+    st.sampled_from(("wdBDMA==", "1", "a b")),
+    max_size=3,
+)
 
 
 @given(
@@ -97,7 +124,9 @@ trailing = st.dictionaries(st.sampled_from(("x-amz-checksum-crc32c", "x-b", "X-A
     sigv4a=st.booleans(),
     places=st.lists(st.integers(0, 2000), max_size=5),
 )
-def test_there_and_back(parts: list[bytes], names: dict[str, str], sign_chunks: bool, sigv4a: bool, places: list[int]) -> None:
+def test_signed_chunks_are_verified(
+    parts: list[bytes], names: dict[str, str], sign_chunks: bool, sigv4a: bool, places: list[int]
+) -> None:
     sign_chunks = sign_chunks or not names
     scope = RegionSet("*", "s3") if sigv4a else HERE
     request, body = sent_in(parts, names, sign_chunks=sign_chunks, scope=scope)
@@ -109,21 +138,37 @@ def test_there_and_back(parts: list[bytes], names: dict[str, str], sign_chunks: 
     assert events == expected
 
 
-@given(size=st.integers(0, 300), chunk=st.integers(1, 100), names=trailing, sign_chunks=st.booleans(), sigv4a=st.booleans())
-def test_the_length_is_known_before(size: int, chunk: int, names: dict[str, str], sign_chunks: bool, sigv4a: bool) -> None:
+@given(
+    size=st.integers(0, 300),
+    chunk=st.integers(1, 100),
+    names=trailing,
+    sign_chunks=st.booleans(),
+    sigv4a=st.booleans(),
+)
+def test_encoded_length_is_the_length_of_the_encoded_body(
+    size: int, chunk: int, names: dict[str, str], sign_chunks: bool, sigv4a: bool
+) -> None:
     sign_chunks = sign_chunks or not names
     data = b"x" * size
     parts = [data[at : at + chunk] for at in range(0, size, chunk)]
-    _, body = sent_in(parts, names, sign_chunks=sign_chunks, scope=RegionSet("*", "s3") if sigv4a else HERE)
+    _, body = sent_in(
+        parts, names, sign_chunks=sign_chunks, scope=RegionSet("*", "s3") if sigv4a else HERE
+    )
     lengths = {name: len(value) for name, value in names.items()}
-    assert len(body) == encoded_length(size, chunk, trailers=lengths, sign_chunks=sign_chunks, sigv4a=sigv4a)
+    assert len(body) == encoded_length(
+        size, chunk, trailers=lengths, sign_chunks=sign_chunks, sigv4a=sigv4a
+    )
 
 
 SIGNED, WHOLE = sent_in([b"a" * 30, b"b" * 20], {"x-a": "1"}, sign_chunks=True)
 
 
-@given(at=st.integers(0, len(WHOLE) - 1), byte=st.integers(0, 255), places=st.lists(st.integers(0, 2000), max_size=3))
-def test_a_changed_byte_is_noticed_or_does_not_matter(at: int, byte: int, places: list[int]) -> None:
+@given(
+    at=st.integers(0, len(WHOLE) - 1),
+    byte=st.integers(0, 255),
+    places=st.lists(st.integers(0, 2000), max_size=3),
+)
+def test_changed_byte_is_refused_or_changes_nothing(at: int, byte: int, places: list[int]) -> None:
     changed = WHOLE[:at] + bytes((byte,)) + WHOLE[at + 1 :]
     try:
         events = read(ChunkVerifier(SIGNED, KEYS, HERE), cut(changed, places))
@@ -133,27 +178,30 @@ def test_a_changed_byte_is_noticed_or_does_not_matter(at: int, byte: int, places
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 300), max_size=3))
-def test_any_bytes_are_only_refused(data: bytes, places: list[int]) -> None:
+def test_any_bytes_raise_only_stream_error(data: bytes, places: list[int]) -> None:
     with pytest.raises(StreamError):
         read(ChunkVerifier(SIGNED, KEYS, HERE), cut(data, places))
 
 
 @given(st.integers(0, len(WHOLE) - 1))
-def test_every_end_but_the_last_is_too_early(size: int) -> None:
+def test_body_cut_anywhere_is_truncated(size: int) -> None:
     with pytest.raises(TruncatedStream):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [WHOLE[:size]])
 
 
 def test_chunks_in_another_order_do_not_match() -> None:
-    first, second = WHOLE[: WHOLE.index(b"14;")], WHOLE[WHOLE.index(b"14;") : WHOLE.index(b"0;chunk")]
+    first, second = (
+        WHOLE[: WHOLE.index(b"14;")],
+        WHOLE[WHOLE.index(b"14;") : WHOLE.index(b"0;chunk")],
+    )
     with pytest.raises(SignatureMismatch):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [second + first + WHOLE[len(first + second) :]])
     with pytest.raises(SignatureMismatch):
         read(ChunkVerifier(SIGNED, KEYS.replace(secret_access_key="other"), HERE), [WHOLE])
 
 
-def test_limits() -> None:
-    with pytest.raises(StreamError, match="more than 29 bytes"):
+def test_sizes_above_their_limits_are_refused() -> None:
+    with pytest.raises(StreamError, match="more than max_chunk=29"):
         read(ChunkVerifier(SIGNED, KEYS, HERE, max_chunk=29), [WHOLE])
     with pytest.raises(StreamError, match="more than"):
         read(ChunkVerifier(SIGNED, KEYS, HERE), [b"1" * 10_000])
@@ -161,7 +209,7 @@ def test_limits() -> None:
         read(ChunkVerifier(SIGNED, KEYS, HERE), [WHOLE + b"x"])
 
 
-def test_what_a_chunked_body_needs() -> None:
+def test_invalid_lengths_and_trailers_are_refused() -> None:
     with pytest.raises(ConstructionError, match="trailers"):
         ChunkSigner(PUT, KEYS, HERE, now=NOW, length=0, sign_chunks=False)
     with pytest.raises(ConstructionError, match="trailers"):
@@ -179,9 +227,18 @@ def test_what_a_chunked_body_needs() -> None:
         with pytest.raises(ConstructionError, match="trailers"):
             signer.end(trailers)
     with pytest.raises(ConstructionError, match="announces chunks"):
-        ChunkVerifier(SIGNED.replace(headers=tuple(pair for pair in SIGNED.headers if "sha256" not in pair[0])), KEYS, HERE)
+        ChunkVerifier(
+            SIGNED.replace(
+                headers=tuple(pair for pair in SIGNED.headers if "sha256" not in pair[0])
+            ),
+            KEYS,
+            HERE,
+        )
 
 
-def test_a_coding_of_the_body_stays() -> None:
+def test_existing_content_encoding_is_kept() -> None:
     request = PUT.replace(headers=(*PUT.headers, ("Content-Encoding", "gzip")))
-    assert dict(ChunkSigner(request, KEYS, HERE, now=NOW, length=0).headers)["content-encoding"] == "aws-chunked,gzip"
+    assert (
+        dict(ChunkSigner(request, KEYS, HERE, now=NOW, length=0).headers)["content-encoding"]
+        == "aws-chunked,gzip"
+    )

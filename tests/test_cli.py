@@ -1,4 +1,4 @@
-"""The two commands as a shell runs them, against the local endpoint; and the curl that `--dry-run` prints, run by a real curl."""
+"""The command line against the local endpoint, and the printed curl command run by curl."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import pytest
 import smruntime_core
 import smruntime_local
 
-ROOTS = os.pathsep.join({str(Path(smruntime_core.__file__).parents[1]), str(Path(smruntime_local.__file__).parents[1])})
+ROOTS = os.pathsep.join(
+    {str(Path(smruntime_core.__file__).parents[1]), str(Path(smruntime_local.__file__).parents[1])}
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,71 +41,130 @@ def environment(endpoint: smruntime_local.Endpoint) -> dict[str, str]:
     }
 
 
-def command(
-    endpoint: smruntime_local.Endpoint, *arguments: str, stdin: bytes = b"", more: dict[str, str] | None = None
+def run_command(
+    endpoint: smruntime_local.Endpoint,
+    *arguments: str,
+    stdin: bytes = b"",
+    extra_variables: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     line = [sys.executable, "-m", "smruntime_transports", *arguments]
-    variables = environment(endpoint) | (more or {})
-    return subprocess.run(line, env=variables, input=stdin, capture_output=True, timeout=60, check=False)
+    variables = environment(endpoint) | (extra_variables or {})
+    return subprocess.run(
+        line, env=variables, input=stdin, capture_output=True, timeout=60, check=False
+    )
 
 
-def test_invoke(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+def test_invoke_reads_the_body_from_file_argument_or_standard_input(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
     (tmp_path / "row.csv").write_text("5.1,3.5,1.4,0.2")
     for data in (f"@{tmp_path / 'row.csv'}", "5.1,3.5,1.4,0.2", "-"):
         arguments = ("invoke", "iris", "-d", data, "-t", "text/csv", "--accept", "application/json")
-        done = command(endpoint, *arguments, stdin=b"5.1,3.5,1.4,0.2")
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert json.loads(done.stdout)["predictions"][0]["label"] == "setosa"
+        completed = run_command(endpoint, *arguments, stdin=b"5.1,3.5,1.4,0.2")
+        assert (completed.returncode, completed.stderr) == (0, b"")
+        assert json.loads(completed.stdout)["predictions"][0]["label"] == "setosa"
 
 
 @pytest.mark.parametrize("mode", ["text", "lines", "raw", "sse", "json"])
-def test_streams(endpoint: smruntime_local.Endpoint, mode: str) -> None:
+def test_invoke_prints_a_stream_in_every_mode(
+    endpoint: smruntime_local.Endpoint, mode: str
+) -> None:
     accept = {"sse": "text/event-stream", "json": "application/jsonlines"}.get(mode, "text/plain")
     body = json.dumps({"prompt": "The import statement", "max_tokens": 5, "seed": 7})
-    done = command(endpoint, "invoke", "ngram", "-d", body, "-t", "application/json", "--accept", accept, "--stream", mode)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    completed = run_command(
+        endpoint,
+        "invoke",
+        "ngram",
+        "-d",
+        body,
+        "-t",
+        "application/json",
+        "--accept",
+        accept,
+        "--stream",
+        mode,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.strip()
 
 
-def test_a_session_of_two_commands(endpoint: smruntime_local.Endpoint) -> None:
-    opened = command(endpoint, "invoke", "chat", "--session", "new", "-t", "application/json")
+def test_session_opened_by_one_command_is_used_by_another(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
+    opened = run_command(endpoint, "invoke", "chat", "--session", "new", "-t", "application/json")
     assert opened.returncode == 0, opened.stderr
     name, _, session = opened.stderr.decode().strip().partition(" ")
     assert name == "session"
-    said = command(endpoint, "invoke", "chat", "--session", session, "-d", "hello", "-t", "text/plain")
-    assert b"hello" in said.stdout
+    continued = run_command(
+        endpoint, "invoke", "chat", "--session", session, "-d", "hello", "-t", "text/plain"
+    )
+    assert b"hello" in continued.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "more", "code"),
+    ("arguments", "extra_variables", "code"),
     [
         (["invoke", "a/b"], {}, 2),
         (["invoke", "iris", "-d", "@/nonexistent/file"], {}, 2),
         (["invoke"], {}, 2),
         (["invoke", "iris"], {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, 3),
-        (["invoke", "iris", "-d", "1,2,3,4", "-t", "text/csv"], {"AWS_SECRET_ACCESS_KEY": "wrong"}, 4),
-        (["invoke", "nobody", "-d", "x"], {}, 4),
+        (
+            ["invoke", "iris", "-d", "1,2,3,4", "-t", "text/csv"],
+            {"AWS_SECRET_ACCESS_KEY": "wrong"},
+            4,
+        ),
+        (["invoke", "missing", "-d", "x"], {}, 4),
         (["invoke", "iris", "-d", "not numbers", "-t", "text/csv"], {}, 5),
-        (["invoke", "echo", "-d", "abc", "--stream", "raw", "--custom-attributes", "fault=truncate"], {}, 7),
-        (["invoke", "iris", "-d", "x"], {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://127.0.0.1:1"}, 8),
+        (
+            [
+                "invoke",
+                "echo",
+                "-d",
+                "abc",
+                "--stream",
+                "raw",
+                "--custom-attributes",
+                "fault=truncate",
+            ],
+            {},
+            7,
+        ),
+        (
+            ["invoke", "iris", "-d", "x"],
+            {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "http://127.0.0.1:1"},
+            8,
+        ),
     ],
 )
-def test_exit_codes(endpoint: smruntime_local.Endpoint, arguments: list[str], more: dict[str, str], code: int) -> None:
-    done = command(endpoint, *arguments, more=more)
-    assert done.returncode == code, done.stderr
-    assert done.stderr and b"Traceback" not in done.stderr
+def test_exit_code_tells_the_kind_of_failure(
+    endpoint: smruntime_local.Endpoint,
+    arguments: list[str],
+    extra_variables: dict[str, str],
+    code: int,
+) -> None:
+    completed = run_command(endpoint, *arguments, extra_variables=extra_variables)
+    assert completed.returncode == code, completed.stderr
+    assert completed.stderr and b"Traceback" not in completed.stderr
 
 
-def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpoint) -> None:
-    done = command(endpoint, "doctor", more={"HTTPS_PROXY": "http://user:hush@proxy:3128"})
-    told = done.stdout.decode()
-    assert done.returncode == 0
-    assert endpoint.url in told and "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME" in told
-    assert endpoint.credentials.access_key_id in told and "the environment" in told
-    assert "AWS_REGION" in told and "/nonexistent/.aws/config" in told and "proxy:3128" in told
-    for secret in (endpoint.credentials.secret_access_key, endpoint.credentials.session_token or "?", "hush"):
-        assert secret not in told + done.stderr.decode()
-    assert command(endpoint, "doctor", more={"AWS_REGION": ""}).returncode == 2
+def test_doctor_shows_what_applies_without_secrets(endpoint: smruntime_local.Endpoint) -> None:
+    completed = run_command(
+        endpoint, "doctor", extra_variables={"HTTPS_PROXY": "http://user:hush@proxy:3128"}
+    )
+    output = completed.stdout.decode()
+    assert completed.returncode == 0
+    assert endpoint.url in output and "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME" in output
+    assert endpoint.credentials.access_key_id in output and "the environment" in output
+    assert (
+        "AWS_REGION" in output and "/nonexistent/.aws/config" in output and "proxy:3128" in output
+    )
+    for secret in (
+        endpoint.credentials.secret_access_key,
+        endpoint.credentials.session_token or "?",
+        "hush",
+    ):
+        assert secret not in output + completed.stderr.decode()
+    assert run_command(endpoint, "doctor", extra_variables={"AWS_REGION": ""}).returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -124,13 +185,28 @@ def test_doctor_tells_what_applies_and_no_secret(endpoint: smruntime_local.Endpo
         ("http://proxy:3128/?a=hush@b", "not shown"),
     ],
 )
-def test_doctor_shows_of_a_proxy_only_scheme_host_and_port(endpoint: smruntime_local.Endpoint, value: str, shown: str) -> None:
+def test_doctor_shows_only_scheme_host_and_port_of_a_proxy(
+    endpoint: smruntime_local.Endpoint, value: str, shown: str
+) -> None:
     names = ("HTTPS_PROXY", "http_proxy", "ALL_PROXY")
-    done = command(endpoint, "doctor", more=dict.fromkeys(names, value) | {"NO_PROXY": f"localhost, .corp:80,::1,10.0.0.0/8,{value}"})
-    lines = {line.split()[1]: line for line in done.stdout.decode().splitlines() if line.startswith("proxy ")}
+    completed = run_command(
+        endpoint,
+        "doctor",
+        extra_variables=dict.fromkeys(names, value)
+        | {"NO_PROXY": f"localhost, .corp:80,::1,10.0.0.0/8,{value}"},
+    )
+    lines = {
+        line.split()[1]: line
+        for line in completed.stdout.decode().splitlines()
+        if line.startswith("proxy ")
+    }
     assert all(shown in lines[name] for name in names), lines
     assert "localhost,.corp:80,::1,10.0.0.0/8,…" in lines["NO_PROXY"]
-    assert b"hush" not in done.stdout and b"pass" not in done.stdout and done.stderr == b""
+    assert (
+        b"hush" not in completed.stdout
+        and b"pass" not in completed.stdout
+        and completed.stderr == b""
+    )
 
 
 SECRET_SETTINGS = """
@@ -154,70 +230,131 @@ endpoint_url = https://user:hush@host/?token=hush
 
 
 @pytest.mark.parametrize(
-    "more",
+    "extra_variables",
     [
         *({"AWS_PROFILE": name} for name in ("program", "single-sign-on", "role", "keys", "url")),
         {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://user:hush@host/"},
         {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "https://host/?token=hush"},
         {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://user:hush@127.0.0.1:1/x?hush"},
         {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/?hush"},
-        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "hush"},
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "hush",
+        },
     ],
     ids=str,
 )
-def test_doctor_shows_no_secret_of_any_setting(endpoint: smruntime_local.Endpoint, tmp_path: Path, more: dict[str, str]) -> None:
+def test_doctor_shows_no_secret_of_any_setting(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path, extra_variables: dict[str, str]
+) -> None:
     (tmp_path / "config").write_text(SECRET_SETTINGS)
     nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SESSION_TOKEN": ""}
-    if "url" in more.values():
+    if "url" in extra_variables.values():
         nothing["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = ""
-    done = command(endpoint, "doctor", more={"AWS_CONFIG_FILE": str(tmp_path / "config"), **nothing, **more})
-    assert done.stdout and b"Traceback" not in done.stderr
-    assert b"hush" not in done.stdout + done.stderr
+    completed = run_command(
+        endpoint,
+        "doctor",
+        extra_variables={"AWS_CONFIG_FILE": str(tmp_path / "config"), **nothing, **extra_variables},
+    )
+    assert completed.stdout and b"Traceback" not in completed.stderr
+    assert b"hush" not in completed.stdout + completed.stderr
 
 
-def test_doctor_tells_what_each_source_of_credentials_said(endpoint: smruntime_local.Endpoint) -> None:
-    nothing = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_WEB_IDENTITY_TOKEN_FILE": ""}
-    done = command(endpoint, "doctor", more=nothing)
-    told = done.stdout.decode()
-    assert done.returncode == 2
-    for word in ("credentials", "NONE", "AWS_ACCESS_KEY_ID is not set", "there is no profile", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
-        assert word in told
-    old = command(endpoint, "doctor", more={"AWS_CREDENTIAL_EXPIRATION": "2020-01-31T00:00:00Z"})
+def test_doctor_shows_the_result_of_each_source_of_credentials(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
+    nothing = {
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+    }
+    completed = run_command(endpoint, "doctor", extra_variables=nothing)
+    output = completed.stdout.decode()
+    assert completed.returncode == 2
+    for expected in (
+        "credentials",
+        "NONE",
+        "AWS_ACCESS_KEY_ID is not set",
+        "there is no profile",
+        "RELATIVE_URI",
+        "AWS_EC2_METADATA_DISABLED",
+    ):
+        assert expected in output
+    old = run_command(
+        endpoint, "doctor", extra_variables={"AWS_CREDENTIAL_EXPIRATION": "2020-01-31T00:00:00Z"}
+    )
     assert old.returncode == 2
     assert b"until 2020-01-31T00:00:00Z: EXPIRED" in old.stdout
-    half = command(endpoint, "doctor", more={**nothing, "AWS_SECRET_ACCESS_KEY": "hush"})
+    half = run_command(
+        endpoint, "doctor", extra_variables={**nothing, "AWS_SECRET_ACCESS_KEY": "hush"}
+    )
     assert half.returncode == 2
     assert b"AWS_ACCESS_KEY_ID is missing" in half.stdout
     assert b"hush" not in half.stdout + half.stderr
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
-def test_the_printed_curl_is_accepted(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+def test_printed_curl_command_is_accepted(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
     (tmp_path / "a file.csv").write_text("5.1,3.5,1.4,0.2")
     for data in ("5.1,3.5,1.4,0.2", f"@{tmp_path / 'a file.csv'}"):
-        arguments = ("invoke", "iris", "-d", data, "-t", "text/csv", "--custom-attributes", "it's; a=$HOME", "--accept", "application/json")
-        done = command(endpoint, *arguments, "--dry-run")
-        assert done.returncode == 0, done.stderr
-        told = done.stdout.decode()
+        arguments = (
+            "invoke",
+            "iris",
+            "-d",
+            data,
+            "-t",
+            "text/csv",
+            "--custom-attributes",
+            "it's; a=$HOME",
+            "--accept",
+            "application/json",
+        )
+        completed = run_command(endpoint, *arguments, "--dry-run")
+        assert completed.returncode == 0, completed.stderr
+        output = completed.stdout.decode()
         keys = endpoint.credentials
-        assert keys.secret_access_key not in told and (keys.session_token or "?") not in told
-        assert "# Canonical request\nPOST\n/endpoints/iris/invocations\n" in told and "AWS4-HMAC-SHA256\n" in told
-        lines = [line for line in told.splitlines() if line.startswith("curl ")]
+        assert keys.secret_access_key not in output and (keys.session_token or "?") not in output
+        assert (
+            "# Canonical request\nPOST\n/endpoints/iris/invocations\n" in output
+            and "AWS4-HMAC-SHA256\n" in output
+        )
+        lines = [line for line in output.splitlines() if line.startswith("curl ")]
         assert len(lines) == 2
         for line in lines:
             shell = ["sh", "-c", f"{line} --silent --show-error"]
-            ran = subprocess.run(shell, env=environment(endpoint), capture_output=True, timeout=60, check=False)
+            ran = subprocess.run(
+                shell, env=environment(endpoint), capture_output=True, timeout=60, check=False
+            )
             assert b'"setosa"' in ran.stdout, (line, ran)
 
 
-def test_a_long_upload_is_shown_on_a_terminal(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
+def test_progress_of_a_long_upload_is_shown_on_a_terminal(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
     pty = pytest.importorskip("pty", reason="there are no terminals here")
     (tmp_path / "long").write_bytes(bytes(3_000_000))
     ours, theirs = pty.openpty()
-    line = [sys.executable, "-m", "smruntime_transports", "invoke", "echo", "-d", f"@{tmp_path / 'long'}"]
-    done = subprocess.run(line, env=environment(endpoint), stdout=subprocess.DEVNULL, stderr=theirs, timeout=60, check=False)
+    line = [
+        sys.executable,
+        "-m",
+        "smruntime_transports",
+        "invoke",
+        "echo",
+        "-d",
+        f"@{tmp_path / 'long'}",
+    ]
+    completed = subprocess.run(
+        line,
+        env=environment(endpoint),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        timeout=60,
+        check=False,
+    )
     os.close(theirs)
     shown = os.read(ours, 1 << 16)
     os.close(ours)
-    assert done.returncode == 0
+    assert completed.returncode == 0
     assert b"sending 3.0 MB" in shown and shown.endswith(b"\x1b[K")

@@ -14,9 +14,17 @@ from smruntime_core.codecs import as_json, as_jsonl, read_json, read_jsonl
 from smruntime_core.payload import JSON
 
 text = st.text(st.characters(codec="utf-8"))
-scalar: st.SearchStrategy[JSON] = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
+scalar: st.SearchStrategy[JSON] = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text
+)
 values: st.SearchStrategy[JSON] = st.recursive(
-    scalar, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3), max_leaves=8
+    scalar,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
 )
 separators = st.sampled_from([None, (",", ":"), (" , ", "\t:")])
 DEEP = 200_000
@@ -31,16 +39,29 @@ class ArrayLike:
 
 
 @given(value=values, separators=separators, escape=st.booleans(), sort=st.booleans())
-def test_json_is_what_dumps_writes_and_comes_back(value: JSON, separators: tuple[str, str] | None, escape: bool, sort: bool) -> None:
+def test_json_equals_json_dumps_and_survives_a_round_trip(
+    value: JSON, separators: tuple[str, str] | None, escape: bool, sort: bool
+) -> None:
     encoded = as_json(value, separators=separators, ensure_ascii=escape, sort_keys=sort)
     expected = json.dumps(value, separators=separators, ensure_ascii=escape, sort_keys=sort)
-    assert encoded == {"body": expected.encode(), "content_type": "application/json", "accept": "application/json"}
+    assert encoded == {
+        "body": expected.encode(),
+        "content_type": "application/json",
+        "accept": "application/json",
+    }
     assert read_json(encoded["body"], encoded["content_type"]) == value
     assert read_json(b"\xef\xbb\xbf" + encoded["body"], None) == value
 
 
-@given(records=st.lists(values), separators=separators, escape=st.booleans(), end=st.sampled_from([b"\n", b"\r\n", b"\n \t\n"]))
-def test_json_lines_come_back(records: list[JSON], separators: tuple[str, str] | None, escape: bool, end: bytes) -> None:
+@given(
+    records=st.lists(values),
+    separators=separators,
+    escape=st.booleans(),
+    end=st.sampled_from([b"\n", b"\r\n", b"\n \t\n"]),
+)
+def test_json_lines_survive_a_round_trip(
+    records: list[JSON], separators: tuple[str, str] | None, escape: bool, end: bytes
+) -> None:
     encoded = as_jsonl(iter(records), separators=separators, ensure_ascii=escape)
     assert encoded["body"].count(b"\n") == len(records)
     assert read_jsonl(encoded["body"], encoded["content_type"]) == records
@@ -62,11 +83,16 @@ def test_default_converts_what_json_does_not_have() -> None:
     [
         (
             datetime(2026, 1, 31, tzinfo=UTC),
-            "found datetime in it; must be made of JSON values and arrays; convert it first, or pass default=",
+            "found datetime in it; must be made of JSON values and arrays; "
+            "convert it first, or pass default=",
         ),
         ({"a": {1, 2}}, "found set in it"),
         (b"bytes", "found bytes in it"),
-        ({(1, 2): 3}, "found dict: keys must be str, int, float, bool or None, not tuple; must be made of JSON values with str keys"),
+        (
+            {(1, 2): 3},
+            "found dict: keys must be str, int, float, bool or None, not tuple; "
+            "must be made of JSON values with str keys",
+        ),
         (float("nan"), "allow_nan=True writes NaN, which is not JSON"),
         ([float("inf")], "allow_nan=True"),
     ],
@@ -90,20 +116,27 @@ def test_cycles_and_deep_nesting_are_refused() -> None:
     deep: object = 1
     for _ in range(DEEP):
         deep = [deep]
-    with pytest.raises(ConstructionError, match=r"^obj: it is nested too deep; must be nested less deeply"):
+    with pytest.raises(
+        ConstructionError, match=r"^obj: it is nested too deep; must be nested less deeply"
+    ):
         as_json(deep)
 
 
 def test_lone_surrogate_is_refused_unless_escaped() -> None:
     assert as_json("\ud800")["body"] == b'"\\ud800"'
-    with pytest.raises(ConstructionError, match=r"^obj: it has U\+D800 at index 1; must be text that utf-8 can encode"):
+    with pytest.raises(
+        ConstructionError,
+        match=r"^obj: it has U\+D800 at index 1; must be text that utf-8 can encode",
+    ):
         as_json("\ud800", ensure_ascii=False)
 
 
 def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
     body = as_json([float("inf")], allow_nan=True)["body"]
     assert body == b"[Infinity]"
-    with pytest.raises(ResponseError, match=r"Infinity is none of its values; pass loads=json.loads to read it"):
+    with pytest.raises(
+        ResponseError, match=r"Infinity is not a JSON value; pass loads=json.loads to read it"
+    ):
         read_json(body, None)
     assert read_json(body, None, loads=json.loads) == [float("inf")]
 
@@ -111,7 +144,12 @@ def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("default", "str", "default: found str; must be a function from a value to one that JSON has, for instance default=str"),
+        (
+            "default",
+            "str",
+            "default: found str; "
+            "must be a function from a value to one that JSON has, for instance default=str",
+        ),
         ("separators", ",:", "separators: found str; must be two strings"),
         ("separators", (",",), "separators: found (',',); must be two strings"),
         ("separators", (";", ":"), "separators: found (';', ':'); must be two strings"),
@@ -121,7 +159,9 @@ def test_allow_nan_writes_what_a_lenient_parser_reads() -> None:
         ("allow_nan", None, "allow_nan: found NoneType; must be True or False"),
     ],
 )
-def test_wrong_option_names_itself_its_type_and_the_remedy(option: str, value: object, said: str) -> None:
+def test_wrong_option_names_itself_its_type_and_the_remedy(
+    option: str, value: object, said: str
+) -> None:
     with pytest.raises(ConstructionError) as caught:
         as_json(1, **{option: value})  # type: ignore[arg-type]
     assert str(caught.value).startswith(said)
@@ -129,7 +169,10 @@ def test_wrong_option_names_itself_its_type_and_the_remedy(option: str, value: o
 
 @pytest.mark.parametrize("records", ["text", b"bytes", {"a": 1}, 1, None])
 def test_records_must_be_an_iterable_of_records(records: object) -> None:
-    with pytest.raises(ConstructionError, match=f"^records: found {type(records).__name__}; .*put a single record into a list"):
+    with pytest.raises(
+        ConstructionError,
+        match=f"^records: found {type(records).__name__}; .*put a single record into a list",
+    ):
         as_jsonl(records)  # type: ignore[arg-type]
 
 
@@ -138,7 +181,7 @@ def test_separators_of_json_lines_have_no_line_breaks() -> None:
         as_jsonl([1], separators=(",\n", ":"))
 
 
-def test_loads_gets_utf_8_and_its_errors_are_its_own() -> None:
+def test_loads_receives_utf_8_and_its_errors_propagate() -> None:
     seen: list[bytes] = []
 
     def loads(data: bytes) -> int:
@@ -151,13 +194,30 @@ def test_loads_gets_utf_8_and_its_errors_are_its_own() -> None:
     assert seen == [b"[1]", b'"\xc3\xb6"', b"1", b" 2 "]
     with pytest.raises(json.JSONDecodeError):
         read_json(b"{", None, loads=json.loads)
-    with pytest.raises(ConstructionError, match=r"^loads: found str; must be a function from bytes"):
+    with pytest.raises(
+        ConstructionError, match=r"^loads: found str; must be a function from bytes"
+    ):
         read_json(b"{", None, loads="json")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[1", b'"a', b"nul", b"NaN", b"[-Infinity]", b"1 2", b"\0", b'"\0"', b"\xff", b"[" * DEEP, b'{"a":' * DEEP, LONG_NUMBER],
+    [
+        b"",
+        b"{",
+        b"[1",
+        b'"a',
+        b"nul",
+        b"NaN",
+        b"[-Infinity]",
+        b"1 2",
+        b"\0",
+        b'"\0"',
+        b"\xff",
+        b"[" * DEEP,
+        b'{"a":' * DEEP,
+        LONG_NUMBER,
+    ],
     ids=lambda body: repr(body[:12]),
 )
 def test_broken_json_raises_response_error(body: bytes) -> None:
@@ -169,10 +229,12 @@ def test_broken_json_raises_response_error(body: bytes) -> None:
             read_jsonl(b"1\n" + body, "application/jsonlines")
 
 
-def test_containers_answers_are_read() -> None:
+def test_responses_of_known_containers_are_read() -> None:
     """Sources: DJL Serving and Text Generation Inference as they answer `{"inputs": ...}`."""
     assert read_json(b'{"generated_text": " 4"}', "application/json") == {"generated_text": " 4"}
-    assert read_json(b'[{"generated_text": " 4"}]', "application/json") == [{"generated_text": " 4"}]
+    assert read_json(b'[{"generated_text": " 4"}]', "application/json") == [
+        {"generated_text": " 4"}
+    ]
     assert read_jsonl(b'{"token": {"id": 1}}\n{"token": {"id": 2}}\n', "application/jsonlines") == [
         {"token": {"id": 1}},
         {"token": {"id": 2}},

@@ -47,8 +47,11 @@ def _bounded_memory() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@given(array=arrays.arrays(dtypes, arrays.array_shapes(min_dims=0, min_side=0)), transposed=st.booleans())
-def test_arrays_come_back(array: object, transposed: bool) -> None:
+@given(
+    array=arrays.arrays(dtypes, arrays.array_shapes(min_dims=0, min_side=0)),
+    transposed=st.booleans(),
+)
+def test_arrays_survive_a_round_trip(array: object, transposed: bool) -> None:
     given_array = numpy.transpose(array) if transposed else numpy.asarray(array)
     encoded = as_npy(given_array)
     found = read_numpy(encoded["body"], encoded["content_type"])
@@ -58,17 +61,28 @@ def test_arrays_come_back(array: object, transposed: bool) -> None:
     assert read_numpy(encoded["body"], None).tobytes() == given_array.tobytes()
 
 
-@given(array=arrays.arrays(arrays.integer_dtypes() | arrays.floating_dtypes(), arrays.array_shapes(min_dims=2, max_dims=2)))
-def test_numbers_come_back_from_csv_and_json(array: object) -> None:
+@given(
+    array=arrays.arrays(
+        arrays.integer_dtypes() | arrays.floating_dtypes(),
+        arrays.array_shapes(min_dims=2, max_dims=2),
+    )
+)
+def test_numbers_survive_a_round_trip_in_csv_and_json(array: object) -> None:
     dtype = array.dtype  # type: ignore[attr-defined]
     encoded = as_csv(array)  # type: ignore[arg-type]
-    assert numpy.array_equal(read_numpy(encoded["body"], encoded["content_type"], dtype=dtype), array, equal_nan=dtype.kind == "f")
+    assert numpy.array_equal(
+        read_numpy(encoded["body"], encoded["content_type"], dtype=dtype),
+        array,
+        equal_nan=dtype.kind == "f",
+    )
     if numpy.isfinite(array).all():
         encoded = as_json(array)
-        assert numpy.array_equal(read_numpy(encoded["body"], encoded["content_type"], dtype=dtype), array)
+        assert numpy.array_equal(
+            read_numpy(encoded["body"], encoded["content_type"], dtype=dtype), array
+        )
 
 
-def test_structured_arrays_come_back() -> None:
+def test_structured_arrays_survive_a_round_trip() -> None:
     array = numpy.array([(1, 2.5), (3, 4.5)], dtype=[("id", "<i4"), ("score", "<f8")])
     assert (read_numpy(as_npy(array)["body"], NPY) == array).all()
 
@@ -81,17 +95,32 @@ def test_lists_are_converted_and_dtype_is_applied_both_ways() -> None:
 
 
 def test_csv_is_two_dimensional_float64_whatever_it_holds() -> None:
-    for body, expected in ((b"1,2\n3,4\n", [[1, 2], [3, 4]]), (b"1\n\n2", [[1], [2]]), (b"7", [[7]]), (b"", [])):
+    for body, expected in (
+        (b"1,2\n3,4\n", [[1, 2], [3, 4]]),
+        (b"1\n\n2", [[1], [2]]),
+        (b"7", [[7]]),
+        (b"", []),
+    ):
         found = read_numpy(body, "text/csv")
         assert (found.tolist(), found.ndim, found.dtype) == (expected, 2, numpy.float64)
-    assert read_numpy(b"9007199254740993", "text/csv", dtype="int64").tolist() == [[9007199254740993]]
+    assert read_numpy(b"9007199254740993", "text/csv", dtype="int64").tolist() == [
+        [9007199254740993]
+    ]
 
 
 @pytest.mark.parametrize(
     ("array", "said"),
     [
-        ([{}], "array: found list of Python objects, which would be pickled; must be numbers, bools, strings or dates; convert it"),
-        ([[1], [1, 2]], "array: numpy cannot convert this list; must be numbers, or nested lists of numbers with the same length"),
+        (
+            [{}],
+            "array: found list of Python objects, which would be pickled; "
+            "must be numbers, bools, strings or dates; convert it",
+        ),
+        (
+            [[1], [1, 2]],
+            "array: numpy cannot convert this list; "
+            "must be numbers, or nested lists of numbers with the same length",
+        ),
         (object(), "array: found object of Python objects"),
     ],
 )
@@ -103,7 +132,9 @@ def test_array_that_would_be_pickled_or_is_ragged_is_refused(array: object, said
 
 @pytest.mark.parametrize("dtype", ["nope", "O", object, 7, [("a", "O")]])
 def test_dtype_that_is_none_or_holds_objects_is_refused(dtype: object) -> None:
-    said = "^dtype: found .*; must be a type of numpy without Python objects, for instance 'float32'"
+    said = (
+        "^dtype: found .*; must be a type of numpy without Python objects, for instance 'float32'"
+    )
     with pytest.raises(ConstructionError, match=said):
         as_npy([1], dtype=dtype)
     with pytest.raises(ConstructionError, match=said):
@@ -117,7 +148,7 @@ class NeverPickled:
         return exec, ("import sys; sys.unpickled = True",)
 
 
-def test_nothing_is_unpickled() -> None:
+def test_pickled_objects_are_never_loaded() -> None:
     pickled = pickle.dumps(NeverPickled())
     for body in (
         npy(HEADER.format("|O", "(1,)"), pickled),
@@ -171,7 +202,11 @@ def test_npy_cut_anywhere_raises_response_error() -> None:
 
 
 @given(at=st.integers(0, 160), value=st.integers(0, 255))
-@pytest.mark.filterwarnings("ignore:Reading `.npy`:UserWarning", "ignore:invalid escape:DeprecationWarning", "ignore::SyntaxWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Reading `.npy`:UserWarning",
+    "ignore:invalid escape:DeprecationWarning",
+    "ignore::SyntaxWarning",
+)
 def test_npy_changed_anywhere_gives_an_array_or_response_error(at: int, value: int) -> None:
     body = bytearray(as_npy([[1.5, 2.5], [3.5, 4.5]])["body"])
     body[min(at, len(body) - 1)] = value
@@ -182,7 +217,10 @@ def test_npy_changed_anywhere_gives_an_array_or_response_error(at: int, value: i
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'{"predictions": [1]}', "the JSON has a dict where only arrays and numbers are read; call .json()"),
+        (
+            b'{"predictions": [1]}',
+            "the JSON has a dict where only arrays and numbers are read; call .json()",
+        ),
         (b'["a", "b"]', "the JSON has a str"),
         (b"[1, null]", "the JSON has null"),
         (b"[[1], [1, 2]]", "the body is not an array: ValueError"),
@@ -209,7 +247,9 @@ def test_json_that_is_no_array_of_numbers_raises_response_error(body: bytes, sai
         (b'"1', None, "line 1 is not CSV"),
     ],
 )
-def test_csv_that_is_no_table_of_numbers_raises_response_error(body: bytes, dtype: str | None, said: str) -> None:
+def test_csv_that_is_no_table_of_numbers_raises_response_error(
+    body: bytes, dtype: str | None, said: str
+) -> None:
     with pytest.raises(ResponseError) as caught:
         read_numpy(body, "text/csv", dtype=dtype)
     assert said in str(caught.value)

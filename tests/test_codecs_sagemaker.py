@@ -1,4 +1,4 @@
-"""The judge: sagemaker v2's serializers write the same bytes, its deserializers read the same values.
+"""sagemaker v2's serializers write the same bytes, its deserializers read the same values.
 
 Run by `tools/test-codecs` in an environment of its own. Differences that are meant:
 
@@ -46,8 +46,12 @@ with warnings.catch_warnings():
     pandas = pytest.importorskip("pandas")
     arrays = pytest.importorskip("hypothesis.extra.numpy")
 
-cells = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]) | st.just(" ")) | st.text(',;" ', max_size=4)
-numbers = arrays.arrays("<f8", arrays.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-1e300, 1e300))
+cells = st.text(
+    st.characters(codec="utf-8", categories=["L", "N", "P", "S"]) | st.just(" ")
+) | st.text(',;" ', max_size=4)
+numbers = arrays.arrays(
+    "<f8", arrays.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-1e300, 1e300)
+)
 integers = arrays.arrays("<i8", arrays.array_shapes(min_dims=2, max_dims=2))
 
 
@@ -63,7 +67,9 @@ def test_json_is_equal(value: JSON) -> None:
     serializer = theirs_out.JSONSerializer()
     assert encoded["body"] == serializer.serialize(value).encode()
     assert encoded["content_type"] == serializer.CONTENT_TYPE
-    assert deserialized(theirs_in.JSONDeserializer(), encoded["body"], "application/json") == read_json(encoded["body"], "application/json")
+    assert deserialized(
+        theirs_in.JSONDeserializer(), encoded["body"], "application/json"
+    ) == read_json(encoded["body"], "application/json")
 
 
 @given(array=numbers)
@@ -78,17 +84,27 @@ def test_json_lines_are_equal_but_for_the_final_newline(records: list[JSON]) -> 
     serializer = theirs_out.JSONLinesSerializer()
     assert encoded["body"] == serializer.serialize(records).encode() + b"\n"
     assert encoded["content_type"] == serializer.CONTENT_TYPE
-    assert deserialized(theirs_in.JSONLinesDeserializer(), encoded["body"], "") == read_jsonl(encoded["body"], encoded["content_type"])
+    assert deserialized(theirs_in.JSONLinesDeserializer(), encoded["body"], "") == read_jsonl(
+        encoded["body"], encoded["content_type"]
+    )
 
 
-@given(rows=st.lists(st.lists(cells | st.none() | st.integers() | st.floats(), min_size=1, max_size=4), min_size=1, max_size=4))
+@given(
+    rows=st.lists(
+        st.lists(cells | st.none() | st.integers() | st.floats(), min_size=1, max_size=4),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_csv_is_equal_but_for_the_final_newline(rows: list[list[object]]) -> None:
     encoded = as_csv(rows)
     serializer = theirs_out.CSVSerializer()
     if not (len(rows[0]) == 1 and isinstance(rows[0][0], str)):
         assert encoded["body"] == serializer.serialize(rows).encode() + b"\n"
     assert encoded["content_type"] == serializer.CONTENT_TYPE
-    assert deserialized(theirs_in.CSVDeserializer(), encoded["body"], "text/csv") == read_csv(encoded["body"], "text/csv")
+    assert deserialized(theirs_in.CSVDeserializer(), encoded["body"], "text/csv") == read_csv(
+        encoded["body"], "text/csv"
+    )
 
 
 @given(array=numbers | integers)
@@ -125,26 +141,42 @@ def test_numbers_out_of_csv_and_json_are_equal(array: object) -> None:
     assert (numpy.squeeze(read_numpy(body, "text/csv", dtype=dtype)) == numpy.squeeze(found)).all()
 
 
-@given(text=st.text(st.characters(codec="utf-8")), encoding=st.sampled_from(["UTF-8", "utf-16", "utf-32"]))
+@given(
+    text=st.text(st.characters(codec="utf-8")),
+    encoding=st.sampled_from(["UTF-8", "utf-16", "utf-32"]),
+)
 def test_text_is_equal(text: str, encoding: str) -> None:
     encoded = as_text(text)
     serializer = theirs_out.StringSerializer()
     assert encoded["body"] == serializer.serialize(text)
     assert encoded["content_type"] == serializer.CONTENT_TYPE
     encoded = as_text(text, encoding=encoding)
-    found = deserialized(theirs_in.StringDeserializer(encoding=encoding), encoded["body"], encoded["content_type"])
+    found = deserialized(
+        theirs_in.StringDeserializer(encoding=encoding), encoded["body"], encoded["content_type"]
+    )
     assert found == read_text(encoded["body"], encoded["content_type"])
 
 
-@given(rows=st.lists(st.tuples(st.integers(-(2**53), 2**53), st.floats(-1e15, 1e15), cells), min_size=1, max_size=4))
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(-(2**53), 2**53), st.floats(-1e15, 1e15), cells),
+        min_size=1,
+        max_size=4,
+    )
+)
 @settings(max_examples=30)
 def test_frames_out_of_csv_and_json_are_equal(rows: list[tuple[int, float, str]]) -> None:
     frame = pandas.DataFrame(rows, columns=["a", "b", "c"])
     body = as_csv(frame, header=True)["body"]
     pandas.testing.assert_frame_equal(
-        deserialized(theirs_in.PandasDeserializer(), body, "text/csv"), read_pandas(body, "text/csv"), check_exact=True
+        deserialized(theirs_in.PandasDeserializer(), body, "text/csv"),
+        read_pandas(body, "text/csv"),
+        check_exact=True,
     )
     body = json.dumps(frame.to_dict()).encode()
     found = deserialized(theirs_in.PandasDeserializer(), body, "application/json")
-    # Ours reads floats exactly if none is below 2.3e-308; theirs, pandas' fast parser, is off by up to 4.5e-12 (measured).
-    pandas.testing.assert_frame_equal(found, read_pandas(body, "application/json"), check_exact=False, rtol=5e-12, atol=0)
+    # Ours reads floats exactly if none is below 2.3e-308; pandas' fast parser, which they use, is
+    # off by up to 4.5e-12 (measured).
+    pandas.testing.assert_frame_equal(
+        found, read_pandas(body, "application/json"), check_exact=False, rtol=5e-12, atol=0
+    )

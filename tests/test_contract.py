@@ -1,4 +1,4 @@
-"""The contract of every transport, on real sockets and real TLS: one table of scenarios, and what goes before and beside them."""
+"""The contract of every transport, on real sockets and real TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import trustme
 from smruntime_core import DispatchFailure, InvokeEndpoint, InvokeEndpointOutput
 from smruntime_core.testing import CONTRACT, Scenario
 
-from .callers import CALLERS, CONTRACTED, IRIS, Caller
+from .callers import CALLERS, CONTRACTED, IRIS, LEFT_OUT, Caller
 from .matrix import Matrix, run_all
 from .servers import OK, scripted
 
@@ -19,14 +19,25 @@ from .servers import OK, scripted
 @pytest.fixture(scope="session")
 def matrix(request: pytest.FixtureRequest) -> Matrix:
     """All scenarios that are asked for are played once, together, since most of them wait."""
-    asked: list[Any] = [item for item in request.session.items if getattr(item, "originalname", "") == "test_contract"]
-    return run_all((item.callspec.params["contracted"], item.callspec.params["scenario"]) for item in asked)
+    asked: list[Any] = [
+        item
+        for item in request.session.items
+        if getattr(item, "originalname", "") == "test_contract"
+    ]
+    return run_all(
+        (item.callspec.params["contracted"], item.callspec.params["scenario"]) for item in asked
+    )
 
 
 @pytest.mark.parametrize("scenario", CONTRACT, ids=str)
 @pytest.mark.parametrize("contracted", CONTRACTED)
 def test_contract(matrix: Matrix, contracted: str, scenario: Scenario) -> None:
     assert not matrix.runs[contracted, str(scenario)].wrong
+
+
+def test_every_transport_is_tested() -> None:
+    if LEFT_OUT:
+        pytest.skip("; ".join(f"{name}: {reason}" for name, reason in LEFT_OUT.items()))
 
 
 def test_nothing_is_left_over(matrix: Matrix) -> None:
@@ -69,7 +80,11 @@ def test_sends_what_was_signed_and_only_frames_it(call: Caller) -> None:
 
 
 def test_output_and_metadata(call: Caller) -> None:
-    with scripted(answer(b"\xff\x00", "x-amzn-RequestId: q", "X-AMZN-SAGEMAKER-CUSTOM-ATTRIBUTES: a=b", "Date: x")) as server:
+    with scripted(
+        answer(
+            b"\xff\x00", "x-amzn-RequestId: q", "X-AMZN-SAGEMAKER-CUSTOM-ATTRIBUTES: a=b", "Date: x"
+        )
+    ) as server:
         (output,) = call(server.url)
     assert isinstance(output, InvokeEndpointOutput)
     assert (output.body, output.custom_attributes) == (b"\xff\x00", "a=b")
@@ -119,7 +134,10 @@ def test_tls(call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext) ->
     authority.configure_trust(trusting)
     with scripted(OK, answer(b"y" * 300_000), tls=server_tls) as server:
         outcomes = call(server.url, IRIS, IRIS, tls=trusting)
-        assert [len(o.body) for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [3, 300_000]
+        assert [len(o.body) for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [
+            3,
+            300_000,
+        ]
         assert server.connections == 1
 
 

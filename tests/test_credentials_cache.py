@@ -1,4 +1,7 @@
-"""When credentials are renewed: a table of moments, and hypothesis looking for ways to serve expired ones or to renew twice at once."""
+"""When credentials are refreshed: a table of moments, and any order of calls (hypothesis).
+
+No order of calls may serve expired credentials, or run two refreshes at once.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,15 @@ def cache(clock: FrozenClock, draw: float = 0.0) -> Cache:
     return Cache(clock.time, lambda: draw)
 
 
-def until(seconds: float | None) -> Credentials:
+def expiring_in(seconds: float | None) -> Credentials:
     return Credentials("AKID", "s", "t", None if seconds is None else NOW + seconds)
 
 
-def test_an_hour_of_credentials() -> None:
+def test_advice_changes_as_an_hour_of_credentials_passes() -> None:
     clock = FrozenClock(NOW)
     kept = cache(clock)
     assert (kept.advise(None), kept.at_hand(), kept.valid()) == ("wait", None, None)
-    kept.done(until(3600))
+    kept.done(expiring_in(3600))
     for left, advice in (
         (3600, "use"),
         (901, "use"),
@@ -44,24 +47,24 @@ def test_an_hour_of_credentials() -> None:
         assert (kept.valid() is not None) == (left > 0)
 
 
-def test_what_does_not_expire_is_kept() -> None:
+def test_credentials_without_expiry_are_kept() -> None:
     clock = FrozenClock(NOW)
     kept = cache(clock)
-    kept.done(until(None))
+    kept.done(expiring_in(None))
     clock.now += 1e9
-    assert kept.at_hand() == until(None)
+    assert kept.at_hand() == expiring_in(None)
 
 
-def test_jitter_is_a_quarter_of_the_window() -> None:
+def test_jitter_takes_up_to_a_quarter_of_the_advisory_window() -> None:
     quiet = []
     for draw in (0.0, 0.5, 0.999):
         kept = cache(FrozenClock(NOW), draw)
-        kept.done(until(3600))
+        kept.done(expiring_in(3600))
         quiet.append(NOW + 3600 - kept.quiet_until)
     assert quiet[0] == 900 and quiet[1] == 787.5 and 675 <= quiet[2] < 676
 
 
-def test_a_source_that_has_nothing_newer_is_not_asked_at_every_call() -> None:
+def test_source_without_newer_credentials_is_asked_rarely() -> None:
     clock = FrozenClock(NOW)
     kept = cache(clock)
     asked = 0
@@ -69,17 +72,17 @@ def test_a_source_that_has_nothing_newer_is_not_asked_at_every_call() -> None:
         if kept.advise(None) != "use" and kept.begin():
             if asked and clock.now >= NOW + 600:
                 break
-            kept.done(until(600))
+            kept.done(expiring_in(600))
             asked += 1
         clock.now += 0.1
     assert asked < 16
 
 
-def test_a_failure_costs_nobody_anything_while_the_old_ones_are_valid() -> None:
-    """Row 104: 300 s are left, the source is down."""
+def test_failed_refresh_keeps_valid_credentials_in_use_and_pauses_longer_each_time() -> None:
+    """Row 104 of the faults: 300 s are left, and the source fails."""
     clock = FrozenClock(NOW)
     kept = cache(clock)
-    kept.done(until(3600))
+    kept.done(expiring_in(3600))
     clock.now = NOW + 3300
     tries = []
     while clock.now < NOW + 3600:
@@ -98,23 +101,23 @@ def test_a_failure_costs_nobody_anything_while_the_old_ones_are_valid() -> None:
     assert kept.advise(None) == "use"
 
 
-def test_what_has_expired_already_is_not_taken() -> None:
+def test_fetched_credentials_that_have_expired_are_refused() -> None:
     kept = cache(FrozenClock(NOW))
     kept.begin()
     with pytest.raises(CredentialsError, match="expired 5 s ago"):
-        kept.done(until(-5))
+        kept.done(expiring_in(-5))
     assert kept.valid() is None
     assert not kept.renewing
 
 
-def test_rejected_credentials_are_waited_out() -> None:
+def test_callers_wait_for_new_credentials_after_a_rejection() -> None:
     clock = FrozenClock(NOW)
     kept = cache(clock)
-    old, new = until(3600), Credentials("AKIDNEW", "s", "t", NOW + 3600)
+    old, new = expiring_in(3600), Credentials("AKIDNEW", "s", "t", NOW + 3600)
     kept.done(old)
-    assert kept.advise(new) == "use", "somebody else's news are older than what is held"
+    assert kept.advise(new) == "use", "another rejected set is older than the one in use"
     assert kept.advise(old) == "wait"
-    assert kept.advise(None) == "wait", "for everybody"
+    assert kept.advise(None) == "wait", "all callers wait"
     assert kept.begin()
     assert not kept.begin()
     kept.done(new)
@@ -122,13 +125,15 @@ def test_rejected_credentials_are_waited_out() -> None:
     assert kept.advise(new) == "wait"
     kept.begin()
     kept.failed()
-    assert kept.advise(new) == "use", "there is nothing better, and the caller sees that they are the same"
+    assert kept.advise(new) == "use", (
+        "there are no newer credentials, so the rejected ones are used"
+    )
     clock.now += 1.1
     assert kept.advise(None) == "wait"
 
 
 class Callers(RuleBasedStateMachine):
-    """Any order of calls, moments, failures and rejections, by callers who do as they are advised."""
+    """Calls, moments, failures and rejections in any order; callers follow the advice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,57 +148,61 @@ class Callers(RuleBasedStateMachine):
         self.clock.now += seconds
 
     @rule(draw=st.floats(0, 1, exclude_max=True))
-    def chance(self, draw: float) -> None:
+    def random_number_changes(self, draw: float) -> None:
         self.draw = draw
 
     @rule(rejected=st.sampled_from(["no", "held", "other"]))
-    def a_call(self, rejected: str) -> None:
-        last = {"no": None, "held": self.kept.held, "other": until(1)}[rejected]
+    def call_arrives(self, rejected: str) -> None:
+        last = {"no": None, "held": self.kept.held, "other": expiring_in(1)}[rejected]
         hit = self.kept.at_hand() if last is None else None
         if hit is not None:
-            self.served(hit)
+            self.check_served(hit)
             return
         advice = self.kept.advise(last)
         if advice != "use" and self.kept.begin():
             self.running += 1
         if advice == "wait":
-            assert self.kept.renewing, "somebody is at it"
+            assert self.kept.renewing, "a refresh is running"
             self.waiting += 1
         else:
-            self.served(self.kept.valid())
+            self.check_served(self.kept.valid())
 
     @precondition(lambda self: self.running)
     @rule(seconds=st.one_of(st.none(), st.floats(-100, 5000)))
-    def it_comes(self, seconds: float | None) -> None:
+    def refresh_succeeds(self, seconds: float | None) -> None:
         self.running -= 1
-        fetched = Credentials("AKID", "s", None, None if seconds is None else self.clock.now + seconds)
+        fetched = Credentials(
+            "AKID", "s", None, None if seconds is None else self.clock.now + seconds
+        )
         try:
             self.kept.done(fetched)
         except CredentialsError:
             assert fetched.expires_at is not None and fetched.expires_at <= self.clock.now
         else:
             assert self.kept.valid() is fetched
-        self.woken()
+        self.wake_waiting_callers()
 
     @precondition(lambda self: self.running)
     @rule(how=st.sampled_from(["failed", "abandoned"]))
-    def it_does_not(self, how: str) -> None:
+    def refresh_fails(self, how: str) -> None:
         self.running -= 1
         getattr(self.kept, how)()
-        self.woken()
+        self.wake_waiting_callers()
 
-    def woken(self) -> None:
+    def wake_waiting_callers(self) -> None:
         if self.waiting:
             self.waiting = 0
             if (found := self.kept.valid()) is not None:
-                self.served(found)
+                self.check_served(found)
 
-    def served(self, keys: Credentials | None) -> None:
+    def check_served(self, keys: Credentials | None) -> None:
         assert keys is not None
-        assert keys.expires_at is None or keys.expires_at > self.clock.now, "expired credentials were served"
+        assert keys.expires_at is None or keys.expires_at > self.clock.now, (
+            "expired credentials were served"
+        )
 
     @invariant()
-    def one_renewal_at_most(self) -> None:
+    def at_most_one_refresh_runs(self) -> None:
         assert self.running == int(self.kept.renewing)
 
 

@@ -1,4 +1,4 @@
-"""The default chain: recordings of the Rust SDK on three loops, what a failure says, and botocore as a witness over the same files."""
+"""The default chain: recordings of the Rust SDK, error messages, and botocore as a reference."""
 
 from __future__ import annotations
 
@@ -15,24 +15,50 @@ from smruntime_core.credentials import DefaultChain, ProviderContext, overridden
 from smruntime_core.effects import ProcessResult
 from smruntime_core.testing import FrozenClock
 
-from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import (
+    HOME,
+    WAYS,
+    Exchange,
+    Recorded,
+    driven,
+    make_context,
+    on_sockets,
+    refused,
+    vectors,
+)
 
-COMPARED = {"accept", "content-type", "x-aws-ec2-metadata-token", "x-aws-ec2-metadata-token-ttl-seconds", "x-amz-sso_bearer_token"}
+COMPARED = {
+    "accept",
+    "content-type",
+    "x-aws-ec2-metadata-token",
+    "x-aws-ec2-metadata-token-ttl-seconds",
+    "x-amz-sso_bearer_token",
+}
 
 
 def exchange(recorded: Any) -> Exchange:
     request, response = recorded["request"], recorded["response"]
-    headers = {name.lower(): values[0] for name, values in request["headers"].items() if name.lower() in COMPARED}
-    fields = tuple((name, value) for name, values in response["headers"].items() for value in values)
+    headers = {
+        name.lower(): values[0]
+        for name, values in request["headers"].items()
+        if name.lower() in COMPARED
+    }
+    fields = tuple(
+        (name, value) for name, values in response["headers"].items() for value in values
+    )
     answer = Response(response["status"], fields, response["body"].encode())
     return Exchange(request["method"], request["uri"], answer, headers, request["body"] or None)
 
 
 @WAYS
 @pytest.mark.parametrize("case", vectors("credentials-default-chain.json"))
-def test_recordings(case: Any, way: str) -> None:
-    io = Recorded(case["files"], [exchange(recorded) for recorded in case["http"]], said="".join(case["env"].values()))
-    flow = resolve(world(case["env"]))
+def test_chain_answers_as_recorded_from_the_rust_sdk(case: Any, way: str) -> None:
+    io = Recorded(
+        case["files"],
+        [exchange(recorded) for recorded in case["http"]],
+        said="".join(case["env"].values()),
+    )
+    flow = resolve(make_context(case["env"]))
     expected = case["result"].get("Ok")
     if expected is None:
         with pytest.raises(CredentialsError):
@@ -44,28 +70,55 @@ def test_recordings(case: Any, way: str) -> None:
         assert found.session_token == expected.get("session_token")
         assert found.expires_at == expected.get("expiry")
         assert found.account_id == expected.get("account_id")
-    assert not io.exchanges, "not all that was recorded was asked for"
+    assert not io.exchanges, "some recorded requests were not sent"
     for send in io.sent:
-        signed = any(name == "authorization" and value.startswith("AWS4") for name, value in send.request.headers)
+        signed = any(
+            name == "authorization" and value.startswith("AWS4")
+            for name, value in send.request.headers
+        )
         assert signed == (b"Action=AssumeRole&" in bytes(send.request.body))
 
 
-def test_what_no_source_has_is_a_diagnosis() -> None:
-    error = refused(resolve(world({"AWS_EC2_METADATA_DISABLED": "true"})))
+def test_error_of_an_empty_chain_lists_the_answer_of_each_source() -> None:
+    error = refused(resolve(make_context({"AWS_EC2_METADATA_DISABLED": "true"})))
     names = [name for name, _ in error.tried]
     assert names == ["the environment", "profile", "web identity", "container", "instance metadata"]
     said = str(error)
-    for word in ("AWS_ACCESS_KEY_ID", "'default'", "AWS_WEB_IDENTITY_TOKEN_FILE", "RELATIVE_URI", "AWS_EC2_METADATA_DISABLED"):
+    for word in (
+        "AWS_ACCESS_KEY_ID",
+        "'default'",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "RELATIVE_URI",
+        "AWS_EC2_METADATA_DISABLED",
+    ):
         assert word in said
     assert said.isprintable()
 
 
-def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() -> None:
-    environ = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "s", "AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"}
-    files = {f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n[empty]\nregion = r-1\n"}
-    assert run(resolve(world(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
-    assert run(resolve(world(environ, profile="dev")), Recorded(files)).credentials.access_key_id == "DEVKEY"
-    tried = refused(resolve(world({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")), Recorded(files)).tried
+def test_profile_argument_wins_over_the_environment() -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": "ENVKEY",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
+        "AWS_ROLE_ARN": "r",
+    }
+    files = {
+        f"{HOME}/.aws/credentials": "[dev]\naws_access_key_id = DEVKEY\naws_secret_access_key = s\n"
+        "[empty]\nregion = r-1\n"
+    }
+    assert (
+        run(resolve(make_context(environ)), Recorded(files)).credentials.access_key_id == "ENVKEY"
+    )
+    assert (
+        run(
+            resolve(make_context(environ, profile="dev")), Recorded(files)
+        ).credentials.access_key_id
+        == "DEVKEY"
+    )
+    tried = refused(
+        resolve(make_context({**environ, "AWS_EC2_METADATA_DISABLED": "true"}, profile="empty")),
+        Recorded(files),
+    ).tried
     assert [name for name, _ in tried] == ["profile", "container", "instance metadata"]
 
 
@@ -74,44 +127,103 @@ def test_a_profile_that_was_asked_for_by_argument_goes_before_the_environment() 
     [
         ({"AWS_ACCESS_KEY_ID": "A"}, {}, "AWS_SECRET_ACCESS_KEY is missing"),
         ({"AWS_SECRET_ACCESS_KEY": "hush"}, {}, "AWS_ACCESS_KEY_ID is missing"),
-        ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "hush\n hush"}, {}, "the environment: secret_access_key"),
-        ({"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "s", "AWS_CREDENTIAL_EXPIRATION": "soon"}, {}, "AWS_CREDENTIAL_EXPIRATION"),
-        ({"AWS_PROFILE": "nobody"}, {}, "'nobody' (AWS_PROFILE)"),
+        (
+            {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "hush\n hush"},
+            {},
+            "the environment: secret_access_key",
+        ),
+        (
+            {
+                "AWS_ACCESS_KEY_ID": "A",
+                "AWS_SECRET_ACCESS_KEY": "s",
+                "AWS_CREDENTIAL_EXPIRATION": "soon",
+            },
+            {},
+            "AWS_CREDENTIAL_EXPIRATION",
+        ),
+        ({"AWS_PROFILE": "missing"}, {}, "'missing' (from AWS_PROFILE)"),
         ({}, {".aws/config": "x" * (1 << 20) + "y"}, "at most 1048576 bytes"),
         ({}, {".aws/config": "[profile"}, "line 1"),
-        ({}, {".aws/credentials": "[default]\naws_secret_access_key = hush\n"}, "aws_access_key_id is missing"),
+        (
+            {},
+            {".aws/credentials": "[default]\naws_secret_access_key = hush\n"},
+            "aws_access_key_id is missing",
+        ),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}, {}, "AWS_ROLE_ARN is not"),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "r"}, {}, "no file /t"),
     ],
 )
-def test_a_source_that_is_set_up_but_fails_ends_the_search(environ: dict[str, str], files: dict[str, str], says: str) -> None:
-    error = refused(resolve(world(environ)), Recorded({f"{HOME}/{path}": text for path, text in files.items()}))
+def test_source_that_is_set_up_but_fails_ends_the_search(
+    environ: dict[str, str], files: dict[str, str], says: str
+) -> None:
+    error = refused(
+        resolve(make_context(environ)),
+        Recorded({f"{HOME}/{path}": text for path, text in files.items()}),
+    )
     assert says in str(error)
     assert "hush" not in str(error)
 
 
-def test_each_resolution_reads_anew() -> None:
+def test_each_resolution_reads_the_files_again() -> None:
     path = f"{HOME}/.aws/credentials"
-    io, here = Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}), world()
+    io, here = (
+        Recorded({path: "[default]\naws_access_key_id = A\naws_secret_access_key = s\n"}),
+        make_context(),
+    )
     assert run(DefaultChain().provide(here), io).access_key_id == "A"
     io.files[path] = io.files[path].replace(b"= A", b"= B")
     assert run(DefaultChain().provide(here), io).access_key_id == "B"
 
 
 KEYS = "aws_access_key_id = AKIDFILE\naws_secret_access_key = filesecret\n"
-PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "procsecret", "SessionToken": "t", "AccountId": "1"}'
+PRINTED = (
+    '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "procsecret", '
+    '"SessionToken": "t", "AccountId": "1"}'
+)
 SETUPS: dict[str, tuple[dict[str, str], str, str]] = {
-    "the environment": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}, "", f"[default]\n{KEYS}"),
-    "with a token": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"}, "", ""),
-    "with an old token": ({"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SECURITY_TOKEN": "t"}, "", ""),
-    "an empty environment": ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "", f"[default]\n{KEYS}"),
-    "the default profile": ({}, "[default]\nregion = eu-west-1\n", f"[default]\n{KEYS}aws_session_token = t\n"),
+    "the environment": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"},
+        "",
+        f"[default]\n{KEYS}",
+    ),
+    "with a token": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SESSION_TOKEN": "t"},
+        "",
+        "",
+    ),
+    "with an old token": (
+        {"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s", "AWS_SECURITY_TOKEN": "t"},
+        "",
+        "",
+    ),
+    "an empty environment": (
+        {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+        "",
+        f"[default]\n{KEYS}",
+    ),
+    "the default profile": (
+        {},
+        "[default]\nregion = eu-west-1\n",
+        f"[default]\n{KEYS}aws_session_token = t\n",
+    ),
     "a named profile": ({"AWS_PROFILE": "dev"}, f"[profile dev]\n{KEYS}", ""),
-    "a named profile, in the older variable": ({"AWS_DEFAULT_PROFILE": "dev"}, f"[profile dev]\n{KEYS}", ""),
-    "credentials before config": ({}, "[default]\naws_access_key_id = X\naws_secret_access_key = Y\n", f"[default]\n{KEYS}"),
-    "a program": ({}, "[default]\ncredential_process = '{here}/keys of mine' --for 'you and me'\n", ""),
+    "a named profile, in the older variable": (
+        {"AWS_DEFAULT_PROFILE": "dev"},
+        f"[profile dev]\n{KEYS}",
+        "",
+    ),
+    "credentials before config": (
+        {},
+        "[default]\naws_access_key_id = X\naws_secret_access_key = Y\n",
+        f"[default]\n{KEYS}",
+    ),
+    "a program": (
+        {},
+        "[default]\ncredential_process = '{here}/keys of mine' --for 'you and me'\n",
+        "",
+    ),
     "nothing": ({}, "[default]\nregion = eu-west-1\n", ""),
-    "somebody else's profile": ({}, "", f"[other]\n{KEYS}"),
+    "another profile": ({}, "", f"[other]\n{KEYS}"),
 }
 
 
@@ -138,63 +250,74 @@ def test_botocore_finds_the_same(name: str, tmp_path: Path) -> None:
         return
     with on_sockets() as io:
         ours = run(resolve(here), io).credentials
-    assert ours == Credentials(frozen.access_key, frozen.secret_key, frozen.token, None, frozen.account_id)
+    assert ours == Credentials(
+        frozen.access_key, frozen.secret_key, frozen.token, None, frozen.account_id
+    )
 
 
-def test_every_public_name_has_one_room() -> None:
-    rooms = [name for names in credentials._SUBMODULES.values() for name in names]
-    assert sorted(rooms) == sorted(credentials.__all__)
-    for name in rooms:
+def test_every_public_name_is_in_one_submodule() -> None:
+    submodule_names = [name for names in credentials._SUBMODULES.values() for name in names]
+    assert sorted(submodule_names) == sorted(credentials.__all__)
+    for name in submodule_names:
         assert getattr(credentials, name) is not None
     with pytest.raises(AttributeError, match="nothing"):
         credentials.nothing  # noqa: B018 - asking for it is the point
 
 
-ROLE_PROFILE = "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = b\n"
+ROLE_PROFILE = (
+    "[profile admin]\nrole_arn = arn:aws:iam::123456789012:role/admin\nsource_profile = b\n"
+)
 ENVIRONMENT_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "hush"}
 CONFIG_FILE = f"{HOME}/.aws/config"
 
 
 def losing(environ: dict[str, str], config: str, source: str, **more: Any) -> dict[str, str]:
-    """What `overridden` says, with nothing sent."""
+    """Return the sources that `overridden` names, and check that it sends nothing."""
     io = Recorded({CONFIG_FILE: config})
-    found = run(overridden(world(environ, **more), source), io)
+    found = run(overridden(make_context(environ, **more), source), io)
     assert not io.sent and not io.ran
     return dict(found)
 
 
-def test_role_of_the_profile_that_environment_keys_override_is_told() -> None:
+def test_overridden_names_the_role_that_loses_to_environment_keys() -> None:
     environ = {**ENVIRONMENT_KEYS, "AWS_PROFILE": "admin"}
-    found = run(resolve(world(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
-    told = losing(environ, ROLE_PROFILE, found.source)
+    found = run(resolve(make_context(environ)), Recorded({CONFIG_FILE: ROLE_PROFILE}))
+    overridden_sources = losing(environ, ROLE_PROFILE, found.source)
     role = "arn:aws:iam::123456789012:role/admin"
-    assert told == {"profile": f"profile 'admin' has role_arn {role}"}
+    assert overridden_sources == {"profile": f"profile 'admin' has role_arn {role}"}
 
 
 @pytest.mark.parametrize(
     "setting",
-    ["sso_session = s", "credential_process = /hush", "aws_access_key_id = hush", "login_session = x"],
+    [
+        "sso_session = s",
+        "credential_process = /hush",
+        "aws_access_key_id = hush",
+        "login_session = x",
+    ],
 )
-def test_other_credentials_that_lose_are_told_without_their_values(setting: str) -> None:
-    told = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
-    assert told == {"profile": f"profile 'default' has {setting.partition(' ')[0]}"}
+def test_overridden_names_other_settings_without_their_values(setting: str) -> None:
+    overridden_sources = losing(ENVIRONMENT_KEYS, f"[default]\n{setting}\n", "the environment")
+    assert overridden_sources == {"profile": f"profile 'default' has {setting.partition(' ')[0]}"}
 
 
-def test_later_variables_are_told_and_an_empty_profile_is_not() -> None:
+def test_overridden_names_later_variables_and_no_empty_profile() -> None:
     more = {
         "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/hush",
     }
-    told = losing(ENVIRONMENT_KEYS | more, "[default]\nregion = r\n", "the environment")
-    assert list(told) == ["web identity", "container"]
-    assert "hush" not in str(told)
+    overridden_sources = losing(
+        ENVIRONMENT_KEYS | more, "[default]\nregion = r\n", "the environment"
+    )
+    assert list(overridden_sources) == ["web identity", "container"]
+    assert "hush" not in str(overridden_sources)
     assert list(losing(more, "", "web identity")) == ["container"]
     assert losing(more, "", "container") == {}
 
 
-def test_environment_keys_that_a_given_profile_overrides_are_told() -> None:
-    told = losing(ENVIRONMENT_KEYS, ROLE_PROFILE, "profile", profile="admin")
-    assert told["the environment"].startswith("AWS_ACCESS_KEY_ID is set")
+def test_overridden_names_environment_keys_that_lose_to_a_given_profile() -> None:
+    overridden_sources = losing(ENVIRONMENT_KEYS, ROLE_PROFILE, "profile", profile="admin")
+    assert overridden_sources["the environment"].startswith("AWS_ACCESS_KEY_ID is set")
 
 
 PAIR = "aws_access_key_id = AKIDKEYS\naws_secret_access_key = s\n"
@@ -206,7 +329,7 @@ BOTH_TOKENS = {"AWS_SESSION_TOKEN": "new", "AWS_SECURITY_TOKEN": "old"}
 
 
 class Differing(NamedTuple):
-    """A set-up in which `docs/credentials.md` says that boto3 does otherwise; key id and token."""
+    """A difference from boto3 in `docs/credentials.md`; a result is a key id and a token."""
 
     what: str
     environ: dict[str, str]
@@ -231,12 +354,7 @@ DIFFERING = [
         ("AKIDB", None),
     ),
     Differing(
-        "two tokens",
-        ENVIRONMENT_KEYS | BOTH_TOKENS,
-        "",
-        "",
-        ("AKIDENV", "new"),
-        ("AKIDENV", "old"),
+        "two tokens", ENVIRONMENT_KEYS | BOTH_TOKENS, "", "", ("AKIDENV", "new"), ("AKIDENV", "old")
     ),
 ]
 
@@ -245,7 +363,7 @@ DIFFERING = [
 def test_documented_differences_from_boto3(case: Differing, tmp_path: Path) -> None:
     io = Recorded({CONFIG_FILE: case.config, f"{HOME}/.aws/credentials": case.credentials})
     io.printed = ProcessResult(0, PRINTED_KEYS)
-    flow = DefaultChain().provide(world(case.environ))
+    flow = DefaultChain().provide(make_context(case.environ))
     if case.ours is None:
         assert "AWS_ACCESS_KEY_ID is missing" in str(refused(flow, io))
     else:

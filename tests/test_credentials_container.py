@@ -1,4 +1,4 @@
-"""The container's endpoint: the Rust SDK's cases, then addresses, tokens and answers that are not what they should be (row 108)."""
+"""The container's endpoint: the Rust SDK's cases, untrusted addresses, bad tokens and answers."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ import urllib3
 
 from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import Container
-from smruntime_core.credentials._container import address, trusted
+from smruntime_core.credentials._container import endpoint_url, is_trusted_host
 from smruntime_core.effects import Flow
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 
-from .recordings import WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import WAYS, Exchange, Recorded, driven, make_context, on_sockets, refused, vectors
 from .servers import OK, Peer, acting, closed_port, scripted
 from .test_proxies import tunnelling
 
 URL = "http://169.254.170.2/keys"
-KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z"}'
+KEYS = (
+    b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", '
+    b'"Expiration": "2099-01-31T00:00:00Z"}'
+)
 HERE = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": URL}
 
 
-def asked(environ: dict[str, str]) -> Flow[Any]:
-    """The address in the environment, or why there is none, as a flow."""
+def find_url(environ: dict[str, str]) -> Flow[Any]:
+    """Return the URL that the environment names; raise `CredentialsError` if there is none."""
     yield from ()
-    url = address(world(environ))
+    url = endpoint_url(make_context(environ))
     if url is None:
         raise CredentialsError("no address")
     return url
 
 
 @WAYS
-@pytest.mark.parametrize("case", vectors("credentials-container-uri.json", lambda data: data["tests"]))
-def test_cases(case: Any, way: str) -> None:
+@pytest.mark.parametrize(
+    "case", vectors("credentials-container-uri.json", lambda data: data["tests"])
+)
+def test_address_is_accepted_or_refused_as_by_the_rust_sdk(case: Any, way: str) -> None:
     if "Ok" in case["result"]:
-        assert driven(asked(case["env"]), Recorded(), way) == case["result"]["Ok"]
+        assert driven(find_url(case["env"]), Recorded(), way) == case["result"]["Ok"]
     else:
         with pytest.raises(CredentialsError):
-            driven(asked(case["env"]), Recorded(), way)
+            driven(find_url(case["env"]), Recorded(), way)
 
 
 @pytest.mark.parametrize(
@@ -66,41 +71,58 @@ def test_cases(case: Any, way: str) -> None:
         "//169.254.170.2/keys",
     ],
 )
-def test_an_address_that_is_not_to_be_trusted(url: str) -> None:
+def test_untrusted_address_is_refused_before_anything_is_sent(url: str) -> None:
     io = Recorded()
-    error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})), io)
+    error = refused(
+        Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_FULL_URI": url})), io
+    )
     assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in str(error)
     assert not io.sent
 
 
 @pytest.mark.parametrize("path", [".example.com/keys", "@example.com/keys", ":80/keys", "keys"])
-def test_a_relative_address_begins_with_a_slash(path: str) -> None:
-    assert "slash" in str(refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path}))))
+def test_relative_uri_without_a_slash_is_refused(path: str) -> None:
+    assert "slash" in str(
+        refused(Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})))
+    )
 
 
 ADDRESSES = ["127.0.0.1", "127.255.0.3", "::1", "169.254.170.23", "fd00:ec2::23", "fd00:0ec2::0023"]
 
 
-@pytest.mark.parametrize("host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"])
-def test_hosts_that_are(host: str) -> None:
-    assert trusted(host)
+@pytest.mark.parametrize(
+    "host", [*ADDRESSES, "localhost", "LocalHost", "::ffff:127.0.0.1", "::ffff:169.254.170.2"]
+)
+def test_loopback_and_container_hosts_are_trusted(host: str) -> None:
+    assert is_trusted_host(host)
 
 
-def test_the_token_of_the_file_goes_before_the_other() -> None:
-    environ = {**HERE, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "env", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}
+def test_token_file_wins_over_the_token_variable() -> None:
+    environ = {
+        **HERE,
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "env",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token",
+    }
     for files, token in (({"/token": "file\n"}, "file"),):
-        io = Recorded(files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})])
-        assert run(Container().provide(world(environ)), io).access_key_id == "AKID"
+        io = Recorded(
+            files, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": token})]
+        )
+        assert run(Container().provide(make_context(environ)), io).access_key_id == "AKID"
     del environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
     io = Recorded({}, [Exchange("GET", URL, Response(200, (), KEYS), {"authorization": "env"})])
-    assert run(Container().provide(world(environ)), io).session_token == "t"
+    assert run(Container().provide(make_context(environ)), io).session_token == "t"
 
 
-@pytest.mark.parametrize("token", ["hush\r\nx-evil: 1", "hush\nx", "hush\x00", "hush é", "h" * 70_000])
-def test_a_token_that_no_header_can_carry(token: str) -> None:
+@pytest.mark.parametrize(
+    "token", ["hush\r\nx-evil: 1", "hush\nx", "hush\x00", "hush é", "h" * 70_000]
+)
+def test_token_that_does_not_fit_a_header_is_refused(token: str) -> None:
     io = Recorded({"/token": token})
-    for more in ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": token}, {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"}):
-        error = refused(Container().provide(world({**HERE, **more})), io)
+    for more in (
+        {"AWS_CONTAINER_AUTHORIZATION_TOKEN": token},
+        {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/token"},
+    ):
+        error = refused(Container().provide(make_context({**HERE, **more})), io)
         assert "AUTHORIZATION_TOKEN" in str(error)
         assert "hush" not in str(error)
     assert not io.sent
@@ -110,7 +132,10 @@ def test_a_token_that_no_header_can_carry(token: str) -> None:
     ("answer", "says"),
     [
         (Response(302, (("location", "http://example.com/"),)), "status 302"),
-        (Response(403, (), b'{"code": "AccessDenied", "message": "not you"}'), "AccessDenied: not you"),
+        (
+            Response(403, (), b'{"code": "AccessDenied", "message": "not you"}'),
+            "AccessDenied: not you",
+        ),
         (Response(404, (), b"<html>"), "status 404"),
         (Response(200, (), b"hush"), "not a JSON object"),
         (Response(200, (), b"[" * 100_000), "not a JSON object"),
@@ -122,43 +147,62 @@ def test_a_token_that_no_header_can_carry(token: str) -> None:
         (Response(200, (), b'{"Code": "Failed", "Message": "why"}'), "Failed: why"),
     ],
 )
-def test_an_answer_that_holds_no_credentials(answer: Response, says: str) -> None:
+def test_answer_without_credentials_is_an_error_that_quotes_no_secret(
+    answer: Response, says: str
+) -> None:
     io = Recorded({}, [Exchange("GET", URL, answer)])
-    error = refused(Container().provide(world(HERE)), io)
+    error = refused(Container().provide(make_context(HERE)), io)
     assert says in str(error)
     assert "hush" not in str(error)
     assert len(io.sent) == 1
 
 
-def test_a_server_that_is_not_well_is_asked_again() -> None:
+def test_server_error_is_retried_up_to_three_times() -> None:
     io = Recorded(
-        {}, [Exchange("GET", URL, Response(500)), Exchange("GET", URL, Response(503)), Exchange("GET", URL, Response(200, (), KEYS))]
+        {},
+        [
+            Exchange("GET", URL, Response(500)),
+            Exchange("GET", URL, Response(503)),
+            Exchange("GET", URL, Response(200, (), KEYS)),
+        ],
     )
-    assert run(Container().provide(world(HERE)), io).access_key_id == "AKID"
+    assert run(Container().provide(make_context(HERE)), io).access_key_id == "AKID"
     assert len(io.slept) == 2
     io = Recorded({}, [Exchange("GET", URL, Response(500))] * 3)
-    assert "after 3 tries" in str(refused(Container().provide(world(HERE)), io))
+    assert "after 3 tries" in str(refused(Container().provide(make_context(HERE)), io))
 
 
-# ── over a real wire ──
+# ── over sockets ──
 
 
-def over_the_wire(url: str) -> Flow[Any]:
-    return Container().provide(world({"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys", "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k"}))
+def request_over_sockets(url: str) -> Flow[Any]:
+    return Container().provide(
+        make_context(
+            {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{url}/keys",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN": "t0k",
+            }
+        )
+    )
 
 
-def test_what_goes_out() -> None:
-    with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)) as server, on_sockets() as io:
-        assert run(over_the_wire(server.url), io).access_key_id == "AKID"
+def test_request_has_the_path_and_the_token() -> None:
+    with (
+        scripted(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)) as server,
+        on_sockets() as io,
+    ):
+        assert run(request_over_sockets(server.url), io).access_key_id == "AKID"
     (request,) = server.requests
     assert request.startswith(b"GET /keys HTTP/1.1\r\n")
     assert b"\r\nauthorization: t0k\r\n" in request.lower()
 
 
 @pytest.mark.parametrize("path", ["/ke ys", "/k\xe9ys", "/keys#here", "/\udcff"])
-def test_an_address_that_cannot_be_sent(path: str) -> None:
+def test_uri_that_is_no_valid_url_is_refused(path: str) -> None:
     with on_sockets() as io:
-        error = refused(Container().provide(world({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io)
+        error = refused(
+            Container().provide(make_context({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": path})), io
+        )
     assert "the container's endpoint: url" in str(error)
 
 
@@ -166,11 +210,11 @@ def test_a_redirect_is_not_followed() -> None:
     with scripted(b"") as elsewhere:
         moved = f"HTTP/1.1 307 x\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()
         with scripted(moved) as server, on_sockets() as io:
-            assert "307" in str(refused(over_the_wire(server.url), io))
+            assert "307" in str(refused(request_over_sockets(server.url), io))
         assert elsewhere.connections == 0
 
 
-def test_an_endless_answer_is_not_read() -> None:
+def test_answer_above_the_limit_is_not_read_to_its_end() -> None:
     def pour(peer: Peer) -> None:
         peer.read()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n")
@@ -178,34 +222,34 @@ def test_an_endless_answer_is_not_read() -> None:
             peer.send(b"x" * 1_000_000)
 
     with acting(pour) as stage, on_sockets() as io:
-        assert "too_large" in str(refused(over_the_wire(stage.url), io))
-    assert stage.sent < 20_000_000, "no more than the system's buffers hold"
+        assert "too_large" in str(refused(request_over_sockets(stage.url), io))
+    assert stage.sent < 20_000_000, "more was read than the system's buffers hold"
 
 
-def test_silent_endpoint_gets_three_tries_of_two_seconds() -> None:
+def test_silent_endpoint_gets_three_attempts_of_two_seconds() -> None:
     with acting(Peer.idle) as stage, on_sockets() as io:
         begun = time.monotonic()
-        error = str(refused(over_the_wire(stage.url), io))
+        error = str(refused(request_over_sockets(stage.url), io))
         assert 5.9 < time.monotonic() - begun < 9.0
     assert f"connected to {stage.url}, but no answer within 2 s (timeout in phase head)" in error
     assert "AWS_METADATA_SERVICE_TIMEOUT" in error
     assert "/keys" not in error, "the path may name the role of the task"
 
 
-def test_busy_agent_that_takes_longer_than_a_second_is_waited_for() -> None:
+def test_agent_that_takes_longer_than_a_second_is_waited_for() -> None:
     def slow(peer: Peer) -> None:
         peer.read()
         time.sleep(1.3)
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS))
 
     with acting(slow) as stage, on_sockets() as io:
-        assert run(over_the_wire(stage.url), io).access_key_id == "AKID"
+        assert run(request_over_sockets(stage.url), io).access_key_id == "AKID"
         assert len(stage.requests) == 1
 
 
-def test_endpoint_that_refuses_connections_is_not_called_silent() -> None:
+def test_refused_connection_is_reported_as_no_connection() -> None:
     with closed_port() as url, on_sockets() as io:
-        error = str(refused(over_the_wire(url), io))
+        error = str(refused(request_over_sockets(url), io))
     assert f"no connection to {url} (refused in phase connect)" in error
     assert "no answer" not in error
 
@@ -220,22 +264,22 @@ LIMITED = [
 
 @pytest.mark.parametrize(("more", "seconds", "tries"), LIMITED)
 def test_variables_raise_the_limits_and_never_lower_them(
-    more: dict[str, str],
-    seconds: float,
-    tries: int,
+    more: dict[str, str], seconds: float, tries: int
 ) -> None:
     io = Recorded()
-    assert f"after {tries} tries" in str(refused(Container().provide(world({**HERE, **more})), io))
+    assert f"after {tries} tries" in str(
+        refused(Container().provide(make_context({**HERE, **more})), io)
+    )
     assert [send.timeout for send in io.sent] == [seconds] * tries
     phases = io.sent[0].phases
     assert (phases.connect, phases.response, phases.idle) == (seconds, seconds, seconds)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e3", "3601", "two", "0.0", "1 2"])
-def test_bad_timeout_is_refused_by_the_name_of_its_variable(text: str) -> None:
+def test_bad_timeout_is_refused_with_the_name_of_its_variable(text: str) -> None:
     io = Recorded()
     environ = {**HERE, "AWS_METADATA_SERVICE_TIMEOUT": text}
-    error = str(refused(Container().provide(world(environ)), io))
+    error = str(refused(Container().provide(make_context(environ)), io))
     assert f"AWS_METADATA_SERVICE_TIMEOUT says {text!r}" in error
     assert "seconds above 0 and up to 3600" in error
     assert not io.sent
@@ -243,7 +287,7 @@ def test_bad_timeout_is_refused_by_the_name_of_its_variable(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["urllib3", "urllib3 itself", "sockets"])
 def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A client whose calls go through a proxy fetches its credentials past it."""
+    """A client with a proxy fetches its credentials directly."""
     keys = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(KEYS), KEYS)
     with scripted(keys) as here, scripted(OK) as there, tunnelling() as proxy:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{here.url}/keys")
@@ -252,7 +296,9 @@ def test_no_proxy_sees_the_token(monkeypatch: pytest.MonkeyPatch, name: str) -> 
         if name == "urllib3 itself":
             client: Any = on_urllib3.Client(pools=urllib3.ProxyManager(proxy.url), **where)
         else:
-            client = {"urllib3": on_urllib3.Client, "sockets": sockets.Client}[name](proxy=proxy.url, **where)
+            client = {"urllib3": on_urllib3.Client, "sockets": sockets.Client}[name](
+                proxy=proxy.url, **where
+            )
         with client:
             assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
         assert len(here.requests) == len(there.requests) == len(proxy.asked) == 1

@@ -1,4 +1,4 @@
-"""Instance metadata: the Rust SDK's cases of where it is, the paths, and instances that are not there or not well."""
+"""Instance metadata: the Rust SDK's cases of its endpoint, its paths, and failing instances."""
 
 from __future__ import annotations
 
@@ -11,50 +11,78 @@ import pytest
 
 from smruntime_core import CredentialsError, Response, run
 from smruntime_core.credentials import InstanceMetadata
-from smruntime_core.credentials._imds import EXTENDED, ROLES, endpoint
+from smruntime_core.credentials._imds import EXTENDED_ROLES_PATH, ROLES_PATH, endpoint_url
 from smruntime_core.credentials._metadata_limits import instance_limits
 from smruntime_core.effects import Flow
 
-from .recordings import HOME, WAYS, Exchange, Recorded, driven, on_sockets, refused, vectors, world
+from .recordings import (
+    HOME,
+    WAYS,
+    Exchange,
+    Recorded,
+    driven,
+    make_context,
+    on_sockets,
+    refused,
+    vectors,
+)
 from .servers import Peer, acting, closed_port
 
 URL = "http://169.254.169.254"
-KEYS = b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-31T00:00:00Z", "AccountId": "1"}'
-TOKEN = Exchange("PUT", f"{URL}/latest/api/token", Response(200, (), b"tok"), {"x-aws-ec2-metadata-token-ttl-seconds": "21600"})
+KEYS = (
+    b'{"AccessKeyId": "AKID", "SecretAccessKey": "s", "Token": "t", '
+    b'"Expiration": "2099-01-31T00:00:00Z", "AccountId": "1"}'
+)
+TOKEN = Exchange(
+    "PUT",
+    f"{URL}/latest/api/token",
+    Response(200, (), b"tok"),
+    {"x-aws-ec2-metadata-token-ttl-seconds": "21600"},
+)
 
 
 def get(path: str, answer: Response) -> Exchange:
     return Exchange("GET", URL + path, answer, {"x-aws-ec2-metadata-token": "tok"})
 
 
-def where(case: Any) -> Flow[str]:
-    url = yield from endpoint(world(case["env"]), case.get("endpoint_override"), case.get("mode_override"))
+def token_url(case: Any) -> Flow[str]:
+    url = yield from endpoint_url(
+        make_context(case["env"]), case.get("endpoint_override"), case.get("mode_override")
+    )
     return f"{url}/latest/api/token"
 
 
 @WAYS
 @pytest.mark.parametrize("case", vectors("imds-endpoint.json", lambda data: data["tests"]))
-def test_cases(case: Any, way: str) -> None:
+def test_endpoint_is_chosen_as_by_the_rust_sdk(case: Any, way: str) -> None:
     io = Recorded(case["fs"])
     if "Ok" in case["result"]:
-        assert driven(where(case), io, way) == case["result"]["Ok"]
+        assert driven(token_url(case), io, way) == case["result"]["Ok"]
     else:
         with pytest.raises(CredentialsError):
-            driven(where(case), io, way)
+            driven(token_url(case), io, way)
 
 
-def test_the_path_that_knows_the_account_too() -> None:
-    role = get(f"{EXTENDED}/", Response(200, (), b"my-role\n"))
-    io = Recorded({}, [TOKEN, role, get(f"{EXTENDED}/my-role", Response(200, (), KEYS))])
-    assert run(InstanceMetadata().provide(world()), io).account_id == "1"
+def test_extended_path_gives_the_account_id() -> None:
+    role = get(f"{EXTENDED_ROLES_PATH}/", Response(200, (), b"my-role\n"))
+    io = Recorded({}, [TOKEN, role, get(f"{EXTENDED_ROLES_PATH}/my-role", Response(200, (), KEYS))])
+    assert run(InstanceMetadata().provide(make_context()), io).account_id == "1"
     assert all(send.direct and send.timeout == 1.0 for send in io.sent)
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_the_older_path_where_that_is_not_known(status: int) -> None:
-    other = get(f"{EXTENDED}/", Response(status))
-    io = Recorded({}, [TOKEN, other, get(f"{ROLES}/", Response(200, (), b"r")), get(f"{ROLES}/r", Response(200, (), KEYS))])
-    assert run(InstanceMetadata().provide(world()), io).access_key_id == "AKID"
+def test_older_path_is_used_where_the_extended_one_fails(status: int) -> None:
+    other = get(f"{EXTENDED_ROLES_PATH}/", Response(status))
+    io = Recorded(
+        {},
+        [
+            TOKEN,
+            other,
+            get(f"{ROLES_PATH}/", Response(200, (), b"r")),
+            get(f"{ROLES_PATH}/r", Response(200, (), KEYS)),
+        ],
+    )
+    assert run(InstanceMetadata().provide(make_context()), io).access_key_id == "AKID"
     assert len(io.sent) == 4
 
 
@@ -65,66 +93,76 @@ def test_the_older_path_where_that_is_not_known(status: int) -> None:
         ([TOKEN._replace(response=Response(403))], "version 2 is switched off"),
         ([TOKEN._replace(response=Response(400))], "status 400 instead of a token"),
         ([TOKEN._replace(response=Response(200, (), b"hush\r\nx: y"))], "the token"),
-        ([TOKEN, get(f"{ROLES}/", Response(404))], "has no role"),
-        ([TOKEN, get(f"{ROLES}/", Response(200, (), b"../../hush"))], "name of the role"),
-        ([TOKEN, get(f"{ROLES}/", Response(200, (), b"<html>hush</html>"))], "name of the role"),
+        ([TOKEN, get(f"{ROLES_PATH}/", Response(404))], "has no role"),
+        ([TOKEN, get(f"{ROLES_PATH}/", Response(200, (), b"../../hush"))], "name of the role"),
+        (
+            [TOKEN, get(f"{ROLES_PATH}/", Response(200, (), b"<html>hush</html>"))],
+            "name of the role",
+        ),
         (
             [
                 TOKEN,
-                get(f"{ROLES}/", Response(200, (), b"r")),
-                get(f"{ROLES}/r", Response(200, (), b'{"Code": "AssumeRoleUnauthorizedAccess"}')),
+                get(f"{ROLES_PATH}/", Response(200, (), b"r")),
+                get(
+                    f"{ROLES_PATH}/r",
+                    Response(200, (), b'{"Code": "AssumeRoleUnauthorizedAccess"}'),
+                ),
             ],
             "Unauthorized",
         ),
     ],
 )
-def test_instances_that_give_nothing(exchanges: list[Exchange], says: str) -> None:
-    error = refused(InstanceMetadata().provide(world()), Recorded({}, exchanges))
+def test_instance_without_credentials_is_explained(exchanges: list[Exchange], says: str) -> None:
+    error = refused(InstanceMetadata().provide(make_context()), Recorded({}, exchanges))
     assert says in str(error)
     assert "hush" not in str(error)
 
 
-def test_switched_off() -> None:
+def test_disabled_metadata_sends_no_request() -> None:
     io = Recorded()
-    assert "AWS_EC2_METADATA_DISABLED" in str(refused(InstanceMetadata().provide(world({"AWS_EC2_METADATA_DISABLED": "True"})), io))
+    assert "AWS_EC2_METADATA_DISABLED" in str(
+        refused(InstanceMetadata().provide(make_context({"AWS_EC2_METADATA_DISABLED": "True"})), io)
+    )
     assert not io.sent
 
 
-def test_where_nobody_answers_that_is_soon_clear() -> None:
+def test_silent_server_is_given_up_after_one_second() -> None:
     with acting(Peer.idle) as stage, on_sockets() as io:
         begun = time.monotonic()
-        error = refused(InstanceMetadata(endpoint=stage.url).provide(world()), io)
+        error = refused(InstanceMetadata(endpoint=stage.url).provide(make_context()), io)
         assert time.monotonic() - begun < 2.0
     assert f"connected to {stage.url}, but no answer within 1 s (timeout in phase" in str(error)
     assert "hop limit (HttpPutResponseHopLimit) to 2" in str(error)
 
 
-def test_machine_without_the_service_is_not_told_of_the_hop_limit() -> None:
+def test_refused_connection_does_not_mention_the_hop_limit() -> None:
     with closed_port() as url, on_sockets() as io:
-        error = str(refused(InstanceMetadata(endpoint=url).provide(world()), io))
+        error = str(refused(InstanceMetadata(endpoint=url).provide(make_context()), io))
     assert f"no connection to {url} (refused in phase connect)" in error
     assert "hop limit" not in error
 
 
-ROLE = get(f"{EXTENDED}/", Response(200, (), b"r"))
+ROLE = get(f"{EXTENDED_ROLES_PATH}/", Response(200, (), b"r"))
 LONGER = {"AWS_METADATA_SERVICE_TIMEOUT": "7", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3"}
 PROFILE = "[default]\nmetadata_service_timeout = 7\nmetadata_service_num_attempts = 3\n"
 
 
 @pytest.mark.parametrize(("environ", "config"), [(LONGER, ""), ({}, PROFILE)])
-def test_settings_say_how_long_and_how_often(environ: dict[str, str], config: str) -> None:
+def test_settings_change_the_timeout_and_the_attempts(environ: dict[str, str], config: str) -> None:
     io = Recorded({f"{HOME}/.aws/config": config}, [])
-    refused(InstanceMetadata().provide(world(environ)), io)
+    refused(InstanceMetadata().provide(make_context(environ)), io)
     assert [(send.request.method, send.timeout) for send in io.sent] == [("PUT", 7.0)] * 3
-    unwell = [get(f"{EXTENDED}/r", Response(500))] * 3
+    unwell = [get(f"{EXTENDED_ROLES_PATH}/r", Response(500))] * 3
     io = Recorded({f"{HOME}/.aws/config": config}, [TOKEN, ROLE, *unwell])
-    assert "after 3 tries" in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert "after 3 tries" in str(refused(InstanceMetadata().provide(make_context(environ)), io))
     assert {(send.timeout, send.phases.response) for send in io.sent} == {(7.0, 7.0)}
 
 
-def test_one_attempt_is_one_request_each() -> None:
-    io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED}/r", Response(500))])
-    refused(InstanceMetadata().provide(world({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io)
+def test_one_attempt_sends_each_request_once() -> None:
+    io = Recorded({}, [TOKEN, ROLE, get(f"{EXTENDED_ROLES_PATH}/r", Response(500))])
+    refused(
+        InstanceMetadata().provide(make_context({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"})), io
+    )
     assert len(io.sent) == 3
 
 
@@ -138,13 +176,11 @@ BAD = [
 
 
 @pytest.mark.parametrize(("environ", "config", "says"), BAD)
-def test_bad_setting_is_refused_with_its_source(
-    environ: dict[str, str],
-    config: str,
-    says: str,
+def test_bad_setting_is_refused_with_its_origin(
+    environ: dict[str, str], config: str, says: str
 ) -> None:
     io = Recorded({f"{HOME}/.aws/config": config})
-    assert says in str(refused(InstanceMetadata().provide(world(environ)), io))
+    assert says in str(refused(InstanceMetadata().provide(make_context(environ)), io))
     assert not io.sent
 
 
@@ -156,7 +192,7 @@ def test_botocore_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.Mo
         for variable, text in environ.items():
             monkeypatch.setenv(name + variable, text)
         theirs = botocore.session.Session()
-        flow = instance_limits(world({name + k: v for k, v in environ.items()}))
+        flow = instance_limits(make_context({name + k: v for k, v in environ.items()}))
         ours = run(flow, Recorded({f"{HOME}/.aws/config": PROFILE}))
         assert ours.seconds == theirs.get_config_variable("metadata_service_timeout")
         assert ours.attempts == theirs.get_config_variable("metadata_service_num_attempts")

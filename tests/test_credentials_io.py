@@ -1,4 +1,4 @@
-"""Credentials inside of clients: what may be given, one renewal for many callers (rows 103 to 105), programs and files."""
+"""Credentials in clients: accepted forms, one refresh for many callers, programs and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ import pytest
 import trio
 
 from smruntime_core import ConstructionError, Credentials, CredentialsError, SmRuntimeError, run
-from smruntime_core.credentials import ANONYMOUS, DefaultChain, Environment, Process, ProviderContext, make_provider
+from smruntime_core.credentials import (
+    ANONYMOUS,
+    DefaultChain,
+    Environment,
+    Process,
+    ProviderContext,
+    make_provider,
+)
 from smruntime_core.effects import Flow, GetCredentials, ReadFile, RunProcess, Sleep, WriteFile
 from smruntime_core.testing import FrozenClock
 from smruntime_core.values._record import unchecked
@@ -40,22 +47,24 @@ from smruntime_transports.trio import TrioIO
 from smruntime_transports.wire._wire import Wire
 
 from .callers import AWAITED, PERFORMERS, Performer, Step
-from .recordings import NOW, on_sockets, world
+from .recordings import NOW, make_context, on_sockets
 from .servers import OK, scripted
 
 KEYS = Credentials("AKIDGIVEN", "a secret", "token")
 
 
 def signer(requests: list[bytes]) -> list[str]:
-    """Whose key each request is signed with."""
-    return [request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests]
+    """Return the access key that signed each request."""
+    return [
+        request.partition(b"Credential=")[2].partition(b"/")[0].decode() for request in requests
+    ]
 
 
-# ── what may be given ──
+# ── accepted forms ──
 
 
 def a_flow() -> Flow[Credentials]:
-    """A flow of the user's own, which asks for things."""
+    """Return keys after reading a file, as a user's own flow may."""
     found = yield from ReadFile("/nonexistent")
     assert found is None
     return KEYS
@@ -80,34 +89,51 @@ GIVEN: dict[str, Callable[[], Any]] = {
     "a flow": lambda: a_flow,
     "a provider": APlainProvider,
     "a session of boto3": lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
-    "credentials of botocore": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
-    "a callable that returns those": lambda: lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token"),
-    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials("AKIDGIVEN", "a secret", "token"),
+    "credentials of botocore": lambda: botocore.credentials.Credentials(
+        "AKIDGIVEN", "a secret", "token"
+    ),
+    "a callable that returns those": lambda: (
+        lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret", "token")
+    ),
+    "frozen ones": lambda: botocore.credentials.ReadOnlyCredentials(
+        "AKIDGIVEN", "a secret", "token"
+    ),
     "a class": lambda: APlainProvider,
-    "a callable that returns a session": lambda: lambda: boto3.Session("AKIDGIVEN", "a secret", "token"),
+    "a callable that returns a session": lambda: (
+        lambda: boto3.Session("AKIDGIVEN", "a secret", "token")
+    ),
     "a callable that returns a provider": lambda: APlainProvider().itself,
     "a callable that returns a callable": lambda: lambda: lambda: KEYS,
-    "a callable that returns frozen ones": lambda: botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials,
+    "a callable that returns frozen ones": lambda: (
+        botocore.credentials.Credentials("AKIDGIVEN", "a secret").get_frozen_credentials
+    ),
 }
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_what_may_be_given(perform: Performer, name: str) -> None:
+def test_every_form_of_credentials_is_accepted(perform: Performer, name: str) -> None:
     with scripted(OK, OK) as server:
         first, second = perform(server.url, Step(), Step(), credentials=GIVEN[name]())
     assert first.body == second.body == b"abc"
     assert signer(server.requests) == ["AKIDGIVEN"] * 2
 
 
-def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
-    """Theirs say when they expire, if only between themselves; those that do not are looked at again within five minutes."""
+def test_botocore_refreshes_its_own_credentials() -> None:
+    """Credentials of botocore without an expiry are asked for again within five minutes."""
     clock, made = FrozenClock(time.time()), iter(range(100))
 
     def metadata() -> dict[str, str]:
         expiry = datetime.fromtimestamp(clock.now + 3600, UTC).isoformat()
-        return {"access_key": f"AKID{next(made)}", "secret_key": "s", "token": "t", "expiry_time": expiry}
+        return {
+            "access_key": f"AKID{next(made)}",
+            "secret_key": "s",
+            "token": "t",
+            "expiry_time": expiry,
+        }
 
-    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(metadata(), metadata, "test")
+    theirs = botocore.credentials.RefreshableCredentials.create_from_metadata(
+        metadata(), metadata, "test"
+    )
     theirs._time_fetcher = lambda: datetime.fromtimestamp(clock.now, UTC)
     for given, ages in ((theirs, 2000), (botocore.credentials.Credentials("AKID0", "s", "t"), 200)):
         here = ProviderContext({}, home="/", clock=clock, random=lambda: 0.0)
@@ -122,7 +148,7 @@ def test_credentials_of_botocore_are_renewed_by_botocore() -> None:
 
 
 @pytest.mark.parametrize("name", PERFORMERS)
-def test_what_is_awaited(name: str) -> None:
+def test_awaited_provider_needs_an_asynchronous_client(name: str) -> None:
     with scripted(OK) as server:
         (outcome,) = PERFORMERS[name](server.url, credentials=awaited)
     if name in AWAITED:
@@ -132,7 +158,9 @@ def test_what_is_awaited(name: str) -> None:
         assert "asynchronous client" in str(outcome)
 
 
-def test_the_environment(perform: Performer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_in_the_environment_are_used(
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     for given in (None, DefaultChain(), Environment()):
@@ -142,13 +170,13 @@ def test_the_environment(perform: Performer, monkeypatch: pytest.MonkeyPatch) ->
         assert signer(server.requests) == ["AKIDENV"]
 
 
-def test_nothing_anywhere(perform: Performer) -> None:
+def test_error_lists_the_sources_without_credentials(perform: Performer) -> None:
     (error,) = perform("http://127.0.0.1:9", credentials=None)
     assert isinstance(error, CredentialsError)
     assert error.tried[0][0] == "the environment"
 
 
-def test_anonymous(perform: Performer) -> None:
+def test_anonymous_calls_are_not_signed(perform: Performer) -> None:
     with scripted(OK) as server:
         (outcome,) = perform(server.url, credentials=ANONYMOUS)
     assert outcome.body == b"abc"
@@ -189,43 +217,67 @@ def failing() -> Credentials:
     ("given", "says"),
     [
         (failing, "failing raised LookupError"),
-        (lambda: None, "found none"),
+        (lambda: None, "returned no credentials"),
         (lambda: "AKID", "must return Credentials, not str"),
         (Unfit(), "Unfit.provide must return Credentials, not str"),
         (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
-        (NoFlowEither(), "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine"),
-        (botocore.session.Session, "found none"),
-        (lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None), "secret_access_key"),
+        (
+            NoFlowEither(),
+            "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine",
+        ),
+        (botocore.session.Session, "returned no credentials"),
+        (
+            lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None),
+            "secret_access_key",
+        ),
         (lambda: Credentials("A", "s", expires_at=time.time() - 5), "expired 5 s ago"),
-        (lambda: KEYS.replace(expires_at="2030-01-31T00:00:00Z"), "expires_at: found str; must be seconds since the epoch"),
-        (lambda: unchecked(Credentials, {**vars(KEYS), "expires_at": "2030-01-31T00:00:00Z"}), "raised TypeError"),
+        (
+            lambda: KEYS.replace(expires_at="2030-01-31T00:00:00Z"),
+            "expires_at: found str; must be seconds since the epoch",
+        ),
+        (
+            lambda: unchecked(Credentials, {**vars(KEYS), "expires_at": "2030-01-31T00:00:00Z"}),
+            "raised TypeError",
+        ),
         (exiting, "raised SystemExit"),
         (Exits(), "raised SystemExit"),
     ],
 )
-def test_what_comes_to_nothing(perform: Performer, given: Any, says: str) -> None:
-    (error,) = perform("http://127.0.0.1:9", credentials=given() if given is botocore.session.Session else given)
+def test_provider_that_fails_is_named_without_its_secrets(
+    perform: Performer, given: Any, says: str
+) -> None:
+    (error,) = perform(
+        "http://127.0.0.1:9", credentials=given() if given is botocore.session.Session else given
+    )
     assert isinstance(error, CredentialsError)
     assert says in str(error)
     assert "hush" not in str(error)
 
 
-EXPIRED = b"HTTP/1.1 403 x\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: 2\r\n\r\n{}"
+EXPIRED = (
+    b"HTTP/1.1 403 x\r\nx-amzn-ErrorType: ExpiredTokenException\r\nContent-Length: 2\r\n\r\n{}"
+)
 
 
-def test_credentials_that_the_service_rejects_are_fetched_anew(perform: Performer) -> None:
+def test_rejected_credentials_are_fetched_again(perform: Performer) -> None:
     made: Iterator[int] = iter(range(100))
     with scripted(OK, EXPIRED, OK, OK) as server:
-        outcomes = perform(server.url, Step(), Step(), Step(), credentials=lambda: Credentials(f"AKID{next(made)}", "s"))
+        outcomes = perform(
+            server.url,
+            Step(),
+            Step(),
+            Step(),
+            credentials=lambda: Credentials(f"AKID{next(made)}", "s"),
+        )
     assert [outcome.body for outcome in outcomes] == [b"abc"] * 3
     assert signer(server.requests) == ["AKID0", "AKID0", "AKID1", "AKID1"]
 
 
-# ── one renewal for many ──
+# ── one refresh for many callers ──
 
 
 class Source:
-    """A provider that counts how often it is asked, and takes its time."""
+    """A slow provider that counts how often it is asked."""
 
     def __init__(self, clock: FrozenClock, seconds: float = 0.1) -> None:
         self.clock = clock
@@ -263,7 +315,7 @@ async def one(io: Any, timeout: float | None, outcomes: list[Any]) -> None:
         outcomes.append(error)
 
 
-class Colour:
+class CallerKind:
     """A real IO and its loop, kept over several rounds of calls."""
 
     def __init__(self, name: str) -> None:
@@ -272,13 +324,17 @@ class Colour:
         self.source = Source(self.clock)
         wire = Wire(time.monotonic)
         self.io: Any = {"threads": SocketIO, "trio": TrioIO, "asyncio": AsyncioIO}[name](wire)
-        self.io.configure(self.source, ProviderContext({}, home="/", clock=self.clock, random=lambda: 0.0), None)
+        self.io.configure(
+            self.source, ProviderContext({}, home="/", clock=self.clock, random=lambda: 0.0), None
+        )
 
     def rounds(self, *what: Callable[[], object] | int) -> list[Any]:
-        """Between rounds of so many calls at once, do something; what the last round came to."""
+        """Run rounds of simultaneous calls and functions; return the last round's outcomes."""
         if self.name == "threads":
             return self._threads(what)
-        return (trio.run if self.name == "trio" else lambda do: asyncio.run(do()))(lambda: self._awaited(what))
+        return (trio.run if self.name == "trio" else lambda do: asyncio.run(do()))(
+            lambda: self._awaited(what)
+        )
 
     def _threads(self, what: tuple[Callable[[], object] | int, ...]) -> list[Any]:
         outcomes: list[Any] = []
@@ -311,98 +367,97 @@ class Colour:
 
 
 def pause() -> None:
-    """Let what was begun beside end."""
+    """Wait for a refresh that runs in a thread or task to end."""
     time.sleep(0.3)
 
 
 @pytest.fixture(params=["threads", "trio", "asyncio"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    return Colour(request.param)
+def caller_kind(request: pytest.FixtureRequest) -> CallerKind:
+    return CallerKind(request.param)
 
 
-def test_fifty_callers_at_expiry_cause_one_renewal(colour: Colour) -> None:
-    """Row 103."""
-    clock, source = colour.clock, colour.source
-    assert colour.rounds(50) == ["AKID1"] * 50
+def test_fifty_callers_at_expiry_cause_one_refresh(caller_kind: CallerKind) -> None:
+    clock, source = caller_kind.clock, caller_kind.source
+    assert caller_kind.rounds(50) == ["AKID1"] * 50
     assert source.asked == 1
 
     def expire() -> None:
         clock.now += 3600
 
-    assert colour.rounds(50, expire, 50) == ["AKID2"] * 50
+    assert caller_kind.rounds(50, expire, 50) == ["AKID2"] * 50
     assert source.asked == 2
 
 
-def test_nobody_waits_for_a_renewal_that_is_early(colour: Colour) -> None:
-    """Row 103, the advisory window."""
-
+def test_no_caller_waits_for_an_early_refresh(caller_kind: CallerKind) -> None:
     def age() -> None:
-        colour.clock.now += 3000
-        colour.source.seconds = 0.2
+        caller_kind.clock.now += 3000
+        caller_kind.source.seconds = 0.2
 
     def look() -> None:
         moments.append(time.monotonic())
 
     moments: list[float] = []
-    assert colour.rounds(1, age, look, 50, look, pause, 1) == ["AKID2"]
+    assert caller_kind.rounds(1, age, look, 50, look, pause, 1) == ["AKID2"]
     assert moments[1] - moments[0] < 0.15
-    assert colour.source.asked == 2
+    assert caller_kind.source.asked == 2
 
 
-def test_a_source_that_is_down_costs_nobody_anything(colour: Colour) -> None:
-    """Row 104: 300 s are left, then 30, then none."""
+def test_failing_refresh_is_raised_only_after_expiry(caller_kind: CallerKind) -> None:
+    """300 s are left, then 30, then none."""
 
     def breaks() -> None:
-        colour.source.broken = True
-        colour.clock.now += 3300
+        caller_kind.source.broken = True
+        caller_kind.clock.now += 3300
 
     def ages() -> None:
-        colour.clock.now += 270
+        caller_kind.clock.now += 270
 
     def expires() -> None:
-        colour.clock.now += 30
+        caller_kind.clock.now += 30
 
-    assert colour.rounds(1, breaks, 50, pause, 50) == ["AKID1"] * 50
-    assert colour.source.asked == 2
-    assert colour.rounds(ages, 50) == ["AKID1"] * 50
-    errors = colour.rounds(expires, 5)
+    assert caller_kind.rounds(1, breaks, 50, pause, 50) == ["AKID1"] * 50
+    assert caller_kind.source.asked == 2
+    assert caller_kind.rounds(ages, 50) == ["AKID1"] * 50
+    errors = caller_kind.rounds(expires, 5)
     assert all(isinstance(error, CredentialsError) and "OSError" in str(error) for error in errors)
     assert len({id(error) for error in errors}) == 5, "each caller has an error of its own"
 
 
-def test_a_leader_that_is_cancelled_does_not_fail_the_followers(colour: Colour) -> None:
-    """Row 105; a thread cannot be cancelled, but a leader may have little patience."""
+def test_cancelled_caller_does_not_fail_callers_that_wait_for_its_refresh(
+    caller_kind: CallerKind,
+) -> None:
+    """A thread cannot be cancelled, but its call may time out."""
     outcomes: list[Any] = []
 
     async def on_trio() -> None:
         async with trio.open_nursery() as nursery:
             with trio.move_on_after(0.03):
-                await one(colour.io, None, outcomes)
+                await one(caller_kind.io, None, outcomes)
             assert not outcomes
             for _ in range(5):
-                nursery.start_soon(one, colour.io, None, outcomes)
+                nursery.start_soon(one, caller_kind.io, None, outcomes)
 
     async def on_asyncio() -> None:
-        leader = asyncio.create_task(one(colour.io, None, outcomes))
-        followers = [asyncio.create_task(one(colour.io, None, outcomes)) for _ in range(5)]
+        leader = asyncio.create_task(one(caller_kind.io, None, outcomes))
+        followers = [asyncio.create_task(one(caller_kind.io, None, outcomes)) for _ in range(5)]
         await asyncio.sleep(0.03)
         leader.cancel()
         await asyncio.gather(leader, *followers, return_exceptions=True)
 
-    if colour.name == "threads":
-        (late,) = by_threads(colour.io, 1, timeout=0.03)
+    if caller_kind.name == "threads":
+        (late,) = by_threads(caller_kind.io, 1, timeout=0.03)
         assert isinstance(late, CredentialsError) and "within 0.03 s" in str(late)
-        outcomes = by_threads(colour.io, 5)
-    elif colour.name == "trio":
+        outcomes = by_threads(caller_kind.io, 5)
+    elif caller_kind.name == "trio":
         trio.run(on_trio)
     else:
         asyncio.run(on_asyncio())
     assert outcomes == ["AKID1"] * 5
-    assert colour.source.asked == 1
+    assert caller_kind.source.asked == 1
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
-def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
+def test_simultaneous_first_calls_fetch_once(name: str) -> None:
     source = Source(FrozenClock(time.time()))
     bodies: list[bytes] = []
 
@@ -410,13 +465,17 @@ def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
         bodies.append((await client.invoke_endpoint(endpoint_name="e", body=b"")).body)
 
     async def on_trio() -> None:
-        client = on_trio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source)
+        client = on_trio_.AsyncClient(
+            region="us-east-1", endpoint_url=server.url, credentials=source
+        )
         async with client, trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(call, client)
 
     async def on_asyncio() -> None:
-        async with on_asyncio_.AsyncClient(region="us-east-1", endpoint_url=server.url, credentials=source) as client:
+        async with on_asyncio_.AsyncClient(
+            region="us-east-1", endpoint_url=server.url, credentials=source
+        ) as client:
             await asyncio.gather(*(call(client) for _ in range(20)))
 
     with scripted(*[OK] * 20) as server:
@@ -426,62 +485,65 @@ def test_first_calls_that_begin_together_fetch_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
-def test_a_renewal_that_its_loop_did_not_see_the_end_of(name: str) -> None:
-    colour = Colour(name)
-    colour.source.seconds = 0.2
+def test_refresh_abandoned_by_a_closed_loop_is_started_again(name: str) -> None:
+    caller_kind = CallerKind(name)
+    caller_kind.source.seconds = 0.2
 
     async def leave() -> None:
         if name == "trio":
             with trio.move_on_after(0.05):
-                await one(colour.io, None, [])
+                await one(caller_kind.io, None, [])
         else:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(one(colour.io, None, []), 0.05)
+                await asyncio.wait_for(one(caller_kind.io, None, []), 0.05)
 
     trio.run(leave) if name == "trio" else asyncio.run(leave())
     time.sleep(0.3)
-    assert colour.rounds(5) == ["AKID2"] * 5
+    assert caller_kind.rounds(5) == ["AKID2"] * 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_renewal_that_a_fork_left_behind() -> None:
-    colour = Colour("threads")
-    colour.source.seconds = 0.3
-    thread = threading.Thread(target=by_threads, args=(colour.io, 1))
+def test_forked_child_starts_its_own_refresh() -> None:
+    caller_kind = CallerKind("threads")
+    caller_kind.source.seconds = 0.3
+    thread = threading.Thread(target=by_threads, args=(caller_kind.io, 1))
     thread.start()
     time.sleep(0.1)
     child = os.fork()
     if child == 0:
-        colour.source.at_once = 0
-        os._exit(0 if by_threads(colour.io, 1, timeout=5.0) == ["AKID2"] else 1)
+        caller_kind.source.at_once = 0
+        os._exit(0 if by_threads(caller_kind.io, 1, timeout=5.0) == ["AKID2"] else 1)
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_a_cached_hit_is_one_comparison() -> None:
-    """Counted in time, generously: 0.5 µs is the aim on a quiet machine."""
-    colour = Colour("threads")
-    colour.source.seconds = 0.0
+def test_cached_credentials_cost_less_than_20_microseconds() -> None:
+    """0.5 µs on a quiet machine."""
+    caller_kind = CallerKind("threads")
+    caller_kind.source.seconds = 0.0
     effect = GetCredentials()
-    colour.io.credentials(effect)
+    caller_kind.io.credentials(effect)
     begun = time.perf_counter()
     for _ in range(10_000):
-        colour.io.credentials(effect)
+        caller_kind.io.credentials(effect)
     assert (time.perf_counter() - begun) / 10_000 < 20e-6
 
 
-# ── programs (row 106) and files ──
+# ── programs and files ──
 
 
 @pytest.fixture(params=["poll", "no poll, as on Windows"])
 def pipes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to read what a program prints."""
+    """Run a test with both ways to read the output of a program."""
     if request.param != "poll":
         monkeypatch.delattr(select, "poll")
 
 
-PRINTED = '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", "Expiration": "2099-01-31T00:00:00Z"}'
+PRINTED = (
+    '{"Version": 1, "AccessKeyId": "AKIDPROC", "SecretAccessKey": "s", '
+    '"Expiration": "2099-01-31T00:00:00Z"}'
+)
 
 
 def program(path: Path, text: str) -> str:
@@ -490,7 +552,7 @@ def program(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_program(perform: Performer, tmp_path: Path) -> None:
+def test_credential_process_provides_keys(perform: Performer, tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f"echo hush >&2; echo '{PRINTED}'")
     with scripted(OK) as server:
         (outcome,) = perform(server.url, credentials=Process(command))
@@ -511,19 +573,21 @@ def test_a_program(perform: Performer, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("pipes")
-def test_programs_that_print_no_credentials(tmp_path: Path, text: str, says: str) -> None:
+def test_wrong_output_of_a_program_is_named_and_not_quoted(
+    tmp_path: Path, text: str, says: str
+) -> None:
     begun = time.monotonic()
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(program(tmp_path / "keys", text)).provide(world()), io)
+        run(Process(program(tmp_path / "keys", text)).provide(make_context()), io)
     assert says in str(info.value)
     assert "hush" not in str(info.value)
     assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("command", ["/nonexistent/program hush", "'hush", "", "a\0b"])
-def test_commands_that_are_none(command: str) -> None:
+def test_command_that_cannot_be_started_is_not_quoted(command: str) -> None:
     with on_sockets() as io, pytest.raises(CredentialsError) as info:
-        run(Process(command).provide(world()), io)
+        run(Process(command).provide(make_context()), io)
     assert "hush" not in str(info.value)
 
 
@@ -531,12 +595,23 @@ def test_commands_that_are_none(command: str) -> None:
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     command = program(tmp_path / "keys", f'[ "$1" = "\\$HOME;x" ] && echo \'{PRINTED}\'')
     with on_sockets() as io:
-        assert run(Process(f"{command} $HOME;x").provide(world()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(f"{command} $HOME;x").provide(make_context()), io).access_key_id
+            == "AKIDPROC"
+        )
 
 
-@pytest.mark.parametrize("text", ["sleep 60", "sleep 60 & exit 0", "exec >&-; sleep 60", "trap '' TERM; while :; do sleep 1; done"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sleep 60",
+        "sleep 60 & exit 0",
+        "exec >&-; sleep 60",
+        "trap '' TERM; while :; do sleep 1; done",
+    ],
+)
 @pytest.mark.usefixtures("pipes")
-def test_a_program_that_does_not_end_is_not_waited_for(tmp_path: Path, text: str) -> None:
+def test_program_that_does_not_end_fails_after_its_timeout(tmp_path: Path, text: str) -> None:
     effect = RunProcess((program(tmp_path / "keys", text),), seconds=0.3)
     begun = time.monotonic()
     with on_sockets() as io, pytest.raises(CredentialsError, match=r"within 0\.3 s"):
@@ -554,7 +629,7 @@ def alive(process_id: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
-def ends(process_id: int, seconds: float = 3.0) -> bool:
+def ends(process_id: int, seconds: float = 15.0) -> bool:
     """Return whether a process ends within `seconds`."""
     deadline = time.monotonic() + seconds
     while alive(process_id) and time.monotonic() < deadline:
@@ -562,7 +637,7 @@ def ends(process_id: int, seconds: float = 3.0) -> bool:
     return not alive(process_id)
 
 
-def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
+def written(path: Path, lines: int, seconds: float = 30.0) -> list[int]:
     """Wait until `path` has so many lines, and return them as numbers."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -572,15 +647,20 @@ def written(path: Path, lines: int, seconds: float = 5.0) -> list[int]:
     raise AssertionError(f"{path} does not have {lines} lines after {seconds} s")
 
 
-# The program and a grandchild of it, which keeps the pipe open; both write their ids, then go on for long.
+# The program and a grandchild, which keeps the pipe open; both write their ids and go on.
 FAMILY = "echo $$ >> {ids}; sh -c 'echo $$ >> {ids}; sleep 60; true' & "
-LONG_RUNS = {"sleeps": "sleep 60", "leaves its child": "exit 0", "closes its output": "exec >&-; sleep 60", "prints": "exec yes hush"}
+LONG_RUNS = {
+    "sleeps": "sleep 60",
+    "leaves its child": "exit 0",
+    "closes its output": "exec >&-; sleep 60",
+    "prints": "exec yes hush",
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
 @pytest.mark.parametrize("then", LONG_RUNS)
 @pytest.mark.usefixtures("pipes")
-def test_program_given_up_is_killed_with_its_children(tmp_path: Path, then: str) -> None:
+def test_program_that_times_out_is_killed_with_its_children(tmp_path: Path, then: str) -> None:
     ids = tmp_path / "ids"
     prints = then == "prints"
     wait = f"while [ $(wc -l < {ids}) -lt 2 ]; do sleep 0.01; done; "
@@ -599,7 +679,9 @@ def test_program_given_up_is_killed_with_its_children(tmp_path: Path, then: str)
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
 def test_cancelled_program_is_killed_with_its_children(tmp_path: Path, name: str) -> None:
     ids = tmp_path / "ids"
-    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+    effect = RunProcess(
+        (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
+    )
     io: Any = {"trio": TrioIO, "asyncio": AsyncioIO}[name](Wire(time.monotonic))
 
     async def on_trio() -> None:
@@ -624,7 +706,9 @@ def test_cancelled_program_is_killed_with_its_children(tmp_path: Path, name: str
 @pytest.mark.usefixtures("pipes")
 def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None:
     ids = tmp_path / "ids"
-    effect = RunProcess((program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0)
+    effect = RunProcess(
+        (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
+    )
 
     def interrupt() -> None:
         written(ids, 2)
@@ -643,9 +727,13 @@ def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None
 @pytest.mark.usefixtures("pipes")
 def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) -> None:
     ids = tmp_path / "ids"
-    text = f"sh -c 'echo $$ >> {ids}; exec sleep 60' >&- 2>&- & while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
+    agent_starts = f"sh -c 'echo $$ >> {ids}; exec sleep 60' >&- 2>&- & "
+    text = f"{agent_starts} while [ ! -s {ids} ]; do sleep 0.01; done; echo '{PRINTED}'"
     with on_sockets() as io:
-        assert run(Process(program(tmp_path / "keys", text)).provide(world()), io).access_key_id == "AKIDPROC"
+        assert (
+            run(Process(program(tmp_path / "keys", text)).provide(make_context()), io).access_key_id
+            == "AKIDPROC"
+        )
     (agent,) = written(ids, 1)
     try:
         assert alive(agent)
@@ -653,12 +741,12 @@ def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) 
         os.kill(agent, signal.SIGKILL)
 
 
-def test_thirty_seconds_are_what_a_program_has() -> None:
+def test_programs_have_30_seconds_and_64_kib_by_default() -> None:
     assert (RunProcess(("x",)).seconds, RunProcess(("x",)).most) == (30.0, 65536)
     assert "hush" not in repr(RunProcess(("program", "hush")))
 
 
-def test_a_file_is_written_at_once_and_for_nobody_else(tmp_path: Path) -> None:
+def test_file_is_replaced_whole_and_private_to_its_owner(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "file.json"
     with on_sockets() as io:
         io.write_file(WriteFile(str(path), b"first"))
@@ -678,7 +766,10 @@ class Interrupt(BaseException):
 
 
 def interrupted(function: Callable[[], object], moment: int) -> bool:
-    """Call `function`, with an `Interrupt` before the bytecode of `_files` with this number; return whether there was one."""
+    """Call `function` with an `Interrupt` before one bytecode of `_files`.
+
+    Return whether there are so many bytecodes.
+    """
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -703,7 +794,7 @@ def interrupted(function: Callable[[], object], moment: int) -> bool:
     return False
 
 
-# A file is closed by its finalizer if the interrupt comes before the `with` statement has it, which warns.
+# If the interrupt comes before the `with` statement, the finalizer closes the file, and warns.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_write_interrupted_at_any_bytecode_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
     path = tmp_path / "cache.json"
@@ -713,13 +804,17 @@ def test_write_interrupted_at_any_bytecode_leaves_the_old_file_or_the_new(tmp_pa
         path.write_bytes(b"old")
         hit = interrupted(lambda: files.write_file(WriteFile(str(path), b"new")), moment)
         assert path.read_bytes() in ((b"old", b"new") if hit else (b"new",))
-        assert os.listdir(tmp_path) == ["cache.json"], f"a draft is left after an interrupt at bytecode {moment}"
+        assert os.listdir(tmp_path) == ["cache.json"], (
+            f"a draft is left after an interrupt at bytecode {moment}"
+        )
         if not hit:
             break
     assert moment > 50, "the sweep has not seen the function"
 
 
-def test_write_interrupted_inside_a_system_call_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_interrupted_inside_a_system_call_leaves_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "cache.json"
     path.write_bytes(b"old")
 
@@ -755,7 +850,10 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         begun = time.monotonic()
         with on_sockets() as io:
             for path, kind in unfit.items():
-                with pytest.raises(ConstructionError, match=f"^{re.escape(path)}: it is {kind}.*must be a regular file"):
+                with pytest.raises(
+                    ConstructionError,
+                    match=f"^{re.escape(path)}: it is {kind}.*must be a regular file",
+                ):
                     io.read_file(ReadFile(path))
         assert time.monotonic() - begun < 2
     os.close(reading)
@@ -775,7 +873,9 @@ def test_links_to_files_are_read_and_the_null_device_is_empty(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
-def test_fifo_that_replaces_a_checked_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fifo_that_replaces_a_checked_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "config"
     path.write_bytes(b"[default]")
     checked = os.stat(path)
@@ -798,9 +898,11 @@ def test_settings_file_that_is_a_fifo_fails_every_client_at_once(
     assert time.monotonic() - begun < 3
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="nobody is another user here")
-def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs under another user's HOME has no settings there; a file that is seen but may not be read is a mistake."""
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="there are no other users here")
+def test_file_in_an_unreadable_folder_counts_as_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process with another user's HOME has no settings; a visible file must be readable."""
     monkeypatch.chdir(tmp_path)  # another user may not come here from above
     tmp_path.chmod(0o755)
     for folder, mode in (("theirs", 0), ("ours", 0o755)):
@@ -808,7 +910,7 @@ def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytes
         Path(folder, "config").touch(0)
         Path(folder).chmod(mode)
     root = os.geteuid() == 0
-    if root:  # who may do anything must be somebody else for this
+    if root:  # root may read every file
         os.seteuid(65534)
     try:
         with on_sockets() as io:
@@ -821,13 +923,15 @@ def test_a_file_in_a_folder_of_somebody_elses(tmp_path: Path, monkeypatch: pytes
         Path("theirs").chmod(0o755)
 
 
-@pytest.mark.parametrize("moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400])
-def test_a_moment_that_is_none(moment: Any) -> None:
+@pytest.mark.parametrize(
+    "moment", [datetime.now(UTC), "2030-01-31T00:00:00Z", float("nan"), float("inf"), True, 10**400]
+)
+def test_expiry_that_is_no_time_is_refused(moment: Any) -> None:
     with pytest.raises(ConstructionError, match=r"expires_at: .* must be seconds since the epoch"):
         Credentials("AKID", "s", expires_at=moment)
 
 
-def test_settings_that_are_no_credentials() -> None:
+def test_credentials_of_another_type_are_refused() -> None:
     for wrong in ("AKID", 7, ("a", "b")):
         with pytest.raises(ConstructionError, match="credentials"):
             sockets.Client(credentials=wrong)  # type: ignore[arg-type]  # that is the point

@@ -1,4 +1,4 @@
-"""The canary of `test_secrets` in all that sources of credentials read: no error of a client sings."""
+"""The secrets of `test_secrets` in every source of credentials: no error of a client shows one."""
 
 from __future__ import annotations
 
@@ -26,44 +26,82 @@ from smruntime_core.credentials import (
     WebIdentity,
     make_provider,
 )
-from smruntime_core.credentials._context import Token
-from smruntime_core.credentials._documents import json_object
+from smruntime_core.credentials._context import SecretToken
+from smruntime_core.credentials._documents import parse_json_object
 from smruntime_core.credentials._provider import CallableProvider, StaticProvider
 from smruntime_core.effects import Ask, FileContents, ProcessResult, RunProcess, WriteFile
 from smruntime_core.values._dates import format_rfc3339
 from smruntime_transports.client._boundary import boundary
 
 from .callers import PERFORMERS, Step
-from .recordings import HOME, NOW, Exchange, Recorded, world
+from .recordings import HOME, NOW, Exchange, Recorded, make_context
 from .test_secrets import CANARY, assert_silent, raised
 
 KEYS = Credentials("AKID", f"{CANARY}/secret", f"{CANARY}/token")
 REGION = {"AWS_REGION": "eu-west-1"}
 STS = "https://sts.eu-west-1.amazonaws.com/"
-ROLE = AssumeRole(role_arn="r", source=KEYS, external_id=f"{CANARY}-id", mfa_serial="m", mfa=lambda _: f"{CANARY}123")
+ROLE = AssumeRole(
+    role_arn="r",
+    source=KEYS,
+    external_id=f"{CANARY}-id",
+    mfa_serial="m",
+    mfa=lambda _: f"{CANARY}123",
+)
 TOKENS = {"/token": f"{CANARY}.jwt"}
 WEB = WebIdentity(role_arn="r", token_file="/token")
-ECS = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x", "AWS_CONTAINER_AUTHORIZATION_TOKEN": CANARY}
-DOCUMENT = {"AccessKeyId": "A", "SecretAccessKey": CANARY, "Token": CANARY, "Expiration": "2099-01-31T00:00:00Z", "Version": 1}
-XML = f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKey><SessionToken>{CANARY}</SessionToken>"
+ECS = {
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/x",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN": CANARY,
+}
+DOCUMENT = {
+    "AccessKeyId": "A",
+    "SecretAccessKey": CANARY,
+    "Token": CANARY,
+    "Expiration": "2099-01-31T00:00:00Z",
+    "Version": 1,
+}
+XML = (
+    f"<A><AccessKeyId>A</AccessKeyId><SecretAccessKey>{CANARY}</SecretAccessKey>"
+    f"<SessionToken>{CANARY}</SessionToken>"
+)
 SSO = Sso(start_url="u", region="eu-west-1", account_id="1", role_name="r", session="s")
 SSO_FILE = f"{HOME}/.aws/sso/cache/{hashlib.sha1(b's').hexdigest()}.json"  # noqa: S324 - how the file is named
 LOGIN_FILE = f"{HOME}/.aws/login/cache/{hashlib.sha256(b'arn').hexdigest()}.json"
-SIGNED_IN = {"accessKeyId": "A", "secretAccessKey": CANARY, "sessionToken": CANARY, "expiresAt": format_rfc3339(NOW - 1)}
+SIGNED_IN = {
+    "accessKeyId": "A",
+    "secretAccessKey": CANARY,
+    "sessionToken": CANARY,
+    "expiresAt": format_rfc3339(NOW - 1),
+}
 
 
-def answering(document: object, status: int = 200, url: str = STS, method: str = "POST") -> Exchange:
+def answering(
+    document: object, status: int = 200, url: str = STS, method: str = "POST"
+) -> Exchange:
     body = document if isinstance(document, str) else json.dumps(document)
     return Exchange(method, url, Response(status, (), body.encode()))
 
 
 def sso_file(left: float, **more: object) -> dict[str, str]:
-    said = {"accessToken": CANARY, "expiresAt": format_rfc3339(NOW + left), "refreshToken": CANARY, "clientId": "c", "clientSecret": CANARY}
-    return {SSO_FILE: json.dumps({**said, "registrationExpiresAt": format_rfc3339(NOW + 1e6), **more})}
+    said = {
+        "accessToken": CANARY,
+        "expiresAt": format_rfc3339(NOW + left),
+        "refreshToken": CANARY,
+        "clientId": "c",
+        "clientSecret": CANARY,
+    }
+    return {
+        SSO_FILE: json.dumps({**said, "registrationExpiresAt": format_rfc3339(NOW + 1e6), **more})
+    }
 
 
 def login_file(**more: object) -> dict[str, str]:
-    said = {"accessToken": SIGNED_IN, "refreshToken": CANARY, "clientId": "c", "dpopKey": f"-----BEGIN {CANARY}-----"}
+    said = {
+        "accessToken": SIGNED_IN,
+        "refreshToken": CANARY,
+        "clientId": "c",
+        "dpopKey": f"-----BEGIN {CANARY}-----",
+    }
     return {LOGIN_FILE: json.dumps({**said, **more})}
 
 
@@ -87,67 +125,130 @@ class ToFreeze:
 
 CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
     "half a key": (DefaultChain(), {"AWS_SECRET_ACCESS_KEY": CANARY}, Recorded()),
-    "a bad key": (DefaultChain(), {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": f"{CANARY}\n{CANARY}"}, Recorded()),
+    "a bad key": (
+        DefaultChain(),
+        {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": f"{CANARY}\n{CANARY}"},
+        Recorded(),
+    ),
     "a bad token": (
         Environment(),
-        {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": CANARY, "AWS_SESSION_TOKEN": f"{CANARY} x"},
+        {
+            "AWS_ACCESS_KEY_ID": "A",
+            "AWS_SECRET_ACCESS_KEY": CANARY,
+            "AWS_SESSION_TOKEN": f"{CANARY} x",
+        },
         Recorded(),
     ),
     "a bad key in a profile": (
         DefaultChain(),
         {},
-        Recorded({f"{HOME}/.aws/credentials": f"[default]\naws_access_key_id = A\naws_secret_access_key = {CANARY}\n {CANARY}\n"}),
+        Recorded(
+            {
+                f"{HOME}/.aws/credentials": "[default]\naws_access_key_id = A\n"
+                f"aws_secret_access_key = {CANARY}\n {CANARY}\n"
+            }
+        ),
     ),
     "half a key in a profile": (
         DefaultChain(),
         {},
         Recorded({f"{HOME}/.aws/credentials": f"[default]\naws_secret_access_key = {CANARY}\n"}),
     ),
-    "a bad file": (DefaultChain(), {}, Recorded({f"{HOME}/.aws/credentials": f"[default]\n{CANARY}\n"})),
-    "a role, and nobody answers": (ROLE, REGION, Recorded()),
+    "a bad file": (
+        DefaultChain(),
+        {},
+        Recorded({f"{HOME}/.aws/credentials": f"[default]\n{CANARY}\n"}),
+    ),
+    "a role, and no answer": (ROLE, REGION, Recorded()),
     "a role, and a refusal": (
         ROLE,
         REGION,
-        Recorded({}, [answering(f"<E><Code>No</Code><Message>x-amz-security-token:{CANARY}</Message></E>", 403)]),
+        Recorded(
+            {},
+            [
+                answering(
+                    f"<E><Code>No</Code><Message>x-amz-security-token:{CANARY}</Message></E>", 403
+                )
+            ],
+        ),
     ),
     "a role, and half an answer": (ROLE, REGION, Recorded({}, [answering(XML + "</A>")])),
-    "a role, and no time": (ROLE, REGION, Recorded({}, [answering(f"{XML}<Expiration>{CANARY}</Expiration></A>")])),
+    "a role, and no time": (
+        ROLE,
+        REGION,
+        Recorded({}, [answering(f"{XML}<Expiration>{CANARY}</Expiration></A>")]),
+    ),
     "a role, and no XML": (ROLE, REGION, Recorded({}, [answering(f"<!x>{XML}")])),
     "no region": (ROLE, {}, Recorded()),
-    "a web identity, and nobody answers": (WEB, REGION, Recorded(TOKENS)),
-    "a web identity, and a refusal": (WEB, REGION, Recorded(TOKENS, [answering("<E><Code>No</Code></E>", 400)])),
-    "a web identity whose token is none": (WEB, REGION, Recorded({"/token": f"{CANARY}\n{CANARY}"})),
+    "a web identity, and no answer": (WEB, REGION, Recorded(TOKENS)),
+    "a web identity, and a refusal": (
+        WEB,
+        REGION,
+        Recorded(TOKENS, [answering("<E><Code>No</Code></E>", 400)]),
+    ),
+    "a web identity whose token is none": (
+        WEB,
+        REGION,
+        Recorded({"/token": f"{CANARY}\n{CANARY}"}),
+    ),
     "a web identity without a region": (WEB, {}, Recorded(TOKENS)),
-    "a container, and nobody answers": (Container(), ECS, Recorded()),
-    "a container's bad token": (Container(), {**ECS, "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{CANARY}\n"}, Recorded()),
+    "a container, and no answer": (Container(), ECS, Recorded()),
+    "a container's bad token": (
+        Container(),
+        {**ECS, "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{CANARY}\n"},
+        Recorded(),
+    ),
     "a container without a time": (
         Container(),
         ECS,
-        Recorded({}, [answering({**DOCUMENT, "Expiration": CANARY}, url="http://127.0.0.1/x", method="GET")]),
+        Recorded(
+            {},
+            [answering({**DOCUMENT, "Expiration": CANARY}, url="http://127.0.0.1/x", method="GET")],
+        ),
     ),
     "a container, and a bad key": (
         Container(),
         ECS,
-        Recorded({}, [answering({**DOCUMENT, "SecretAccessKey": f"{CANARY}\n"}, url="http://127.0.0.1/x", method="GET")]),
+        Recorded(
+            {},
+            [
+                answering(
+                    {**DOCUMENT, "SecretAccessKey": f"{CANARY}\n"},
+                    url="http://127.0.0.1/x",
+                    method="GET",
+                )
+            ],
+        ),
     ),
     "an instance, and no role": (
         InstanceMetadata(endpoint="http://h"),
         {},
         Recorded({}, [answering(CANARY, 200, "http://h/latest/api/token", "PUT")]),
     ),
-    "a program's half answer": (Process(f"p {CANARY}"), {}, printing(json.dumps({**DOCUMENT, "AccessKeyId": None}).encode())),
+    "a program's half answer": (
+        Process(f"p {CANARY}"),
+        {},
+        printing(json.dumps({**DOCUMENT, "AccessKeyId": None}).encode()),
+    ),
     "a program's long answer": (Process(f"p {CANARY}"), {}, printing(CANARY.encode() * 20_000)),
     "a program that fails": (Process(f"p {CANARY}"), {}, printing(CANARY.encode(), 1)),
-    "a program's version": (Process(f"p {CANARY}"), {}, printing(json.dumps({**DOCUMENT, "Version": 2}).encode())),
+    "a program's version": (
+        Process(f"p {CANARY}"),
+        {},
+        printing(json.dumps({**DOCUMENT, "Version": 2}).encode()),
+    ),
     "a command with an open quote": (Process(f"p '{CANARY}"), {}, Recorded()),
-    "sso, and nobody answers": (SSO, {}, Recorded(sso_file(3600))),
-    "sso that must be renewed, and nobody answers": (SSO, {}, Recorded(sso_file(-1))),
-    "sso that cannot be renewed": (SSO, {}, Recorded(sso_file(-1, clientId=None))),
+    "sso, and no answer": (SSO, {}, Recorded(sso_file(3600))),
+    "sso that must be refreshed, and no answer": (SSO, {}, Recorded(sso_file(-1))),
+    "sso that cannot be refreshed": (SSO, {}, Recorded(sso_file(-1, clientId=None))),
     "sso with a bad token": (SSO, {}, Recorded(sso_file(3600, accessToken=f"{CANARY}\n"))),
-    "sso, and half a renewal": (
+    "sso, and half a refresh": (
         SSO,
         {},
-        Recorded(sso_file(-1), [answering({"accessToken": CANARY}, url="https://oidc.eu-west-1.amazonaws.com/token")]),
+        Recorded(
+            sso_file(-1),
+            [answering({"accessToken": CANARY}, url="https://oidc.eu-west-1.amazonaws.com/token")],
+        ),
     ),
     "sso, and half an answer": (
         SSO,
@@ -164,7 +265,11 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
         ),
     ),
     "a login with a bad key": (Login("arn"), REGION, Recorded(login_file())),
-    "a login with half a file": (Login("arn"), REGION, Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None}))),
+    "a login with half a file": (
+        Login("arn"),
+        REGION,
+        Recorded(login_file(accessToken={**SIGNED_IN, "accessKeyId": None})),
+    ),
     "a callable's bad key": (CallableProvider(BadKeys), {}, Recorded()),
     "a callable's bad key, frozen": (CallableProvider(lambda: FROZEN), {}, Recorded()),
     "a bad key, frozen": (make_provider(FROZEN), {}, Recorded()),
@@ -175,20 +280,22 @@ CASES: dict[str, tuple[Any, dict[str, str], Recorded]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_source_that_fails(name: str) -> None:
+def test_failing_source_shows_no_secret(name: str) -> None:
     provider, environ, io = CASES[name]
-    assert_silent(raised(boundary(lambda: run(provider.provide(world(environ)), io))))
+    assert_silent(raised(boundary(lambda: run(provider.provide(make_context(environ)), io))))
 
 
-def test_a_login_that_nobody_renews() -> None:
+def test_login_without_an_answer_shows_no_secret() -> None:
     from .test_credentials_login import KEY, pem
 
     io = Recorded(login_file(dpopKey=pem(KEY)))
-    assert_silent(raised(boundary(lambda: run(Login("arn").provide(world(REGION)), io))))
+    assert_silent(raised(boundary(lambda: run(Login("arn").provide(make_context(REGION)), io))))
 
 
 @pytest.mark.parametrize("perform", PERFORMERS)
-def test_a_client_whose_environment_is_bad(perform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_client_with_a_bad_environment_shows_no_secret(
+    perform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{CANARY}\n{CANARY}")
     (error,) = PERFORMERS[perform]("http://127.0.0.1:9", Step(), credentials=None)
@@ -204,8 +311,8 @@ def test_a_client_whose_environment_is_bad(perform: str, monkeypatch: pytest.Mon
 
 
 THINGS: dict[str, Callable[[], object]] = {
-    "a world": lambda: world({"A": CANARY}),
-    "its environment": lambda: world({"A": CANARY}).environ,
+    "a context": lambda: make_context({"A": CANARY}),
+    "its environment": lambda: make_context({"A": CANARY}).environ,
     "a role": lambda: ROLE,
     "a program": lambda: Process(f"p {CANARY}"),
     "its effect": lambda: RunProcess(("p", CANARY)),
@@ -213,27 +320,29 @@ THINGS: dict[str, Callable[[], object]] = {
     "a file": lambda: FileContents(CANARY.encode()),
     "the files": lambda: parse(f"[default]\naws_secret_access_key = {CANARY}\n"),
     "a file to write": lambda: WriteFile("/p", CANARY.encode()),
-    "a token": lambda: Token(CANARY, "here"),
-    "a document": lambda: json_object(json.dumps({"a": CANARY}).encode(), "here"),
+    "a token": lambda: SecretToken(CANARY, "here"),
+    "a document": lambda: parse_json_object(json.dumps({"a": CANARY}).encode(), "here"),
     "given keys": lambda: StaticProvider(KEYS),
     "a question": lambda: Ask(len, (KEYS,)),
 }
 
 
 @pytest.mark.parametrize("name", THINGS)
-def test_nothing_shows_what_it_holds(name: str) -> None:
+def test_repr_and_str_show_no_secret(name: str) -> None:
     thing = THINGS[name]()
     assert CANARY not in repr(thing)
     assert CANARY not in f"{thing} {[thing]}"
 
 
-@pytest.mark.parametrize("name", ["its environment", "what it left", "a token", "a document", "a file", "the files"])
-def test_nothing_that_was_read_is_pickled(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["its environment", "what it left", "a token", "a document", "a file", "the files"]
+)
+def test_objects_that_were_read_cannot_be_pickled(name: str) -> None:
     with pytest.raises(TypeError, match="may hold secrets and is not pickled"):
         pickle.dumps(THINGS[name]())
 
 
 @pytest.mark.parametrize("thing", [ROLE, StaticProvider(KEYS)])
-def test_credentials_are_not_pickled_inside_of_a_provider(thing: object) -> None:
+def test_provider_that_holds_credentials_cannot_be_pickled(thing: object) -> None:
     with pytest.raises(TypeError, match="credentials are not pickled"):
         pickle.dumps(thing)

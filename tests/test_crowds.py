@@ -1,4 +1,4 @@
-"""Many callers of one client, callers that leave, and time that passes: nobody gets another's answer, and nothing is kept too long."""
+"""Many callers of one client: each gets its own answer, and nothing is kept too long."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .servers import OK, Peer, Stage, acting
 
 
 def all_left(stage: Stage) -> bool:
-    """The client has closed every connection, or does so within two seconds."""
+    """Return whether the client closes every connection within two seconds."""
     end = time.monotonic() + 2.0
     while stage.under_way and time.monotonic() < end:
         time.sleep(0.01)
@@ -34,7 +34,7 @@ def all_left(stage: Stage) -> bool:
 
 
 def own(output: Any, text: str) -> bool:
-    """The answer of the endpoint `echo` to `text`."""
+    """Return whether `output` is the answer of the endpoint `echo` to `text`."""
     return b64decode(json.loads(output.body)["body"]) == text.encode()
 
 
@@ -45,7 +45,11 @@ def asking(text: str) -> InvokeEndpoint:
 @pytest.mark.parametrize("name", BLOCKING)
 def test_threads_never_get_each_others_answers(name: str) -> None:
     with smruntime_local.serve() as endpoint:
-        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        where = {
+            "region": endpoint.region,
+            "endpoint_url": endpoint.url,
+            "credentials": endpoint.credentials,
+        }
         with BLOCKING[name](**where) as client:
             good: list[bool] = []
 
@@ -128,9 +132,15 @@ AWAITED_GOOD = """
 FORKING = {
     "sockets": PROGRAM.format(module="sockets", kind="Client", good=BLOCKING_GOOD),
     "urllib3": PROGRAM.format(module="urllib3", kind="Client", good=BLOCKING_GOOD),
-    "trio": PROGRAM.format(module="trio", kind="AsyncClient", good=AWAITED_GOOD.format(module="trio", run="trio.run(awaited, texts)")),
+    "trio": PROGRAM.format(
+        module="trio",
+        kind="AsyncClient",
+        good=AWAITED_GOOD.format(module="trio", run="trio.run(awaited, texts)"),
+    ),
     "asyncio": PROGRAM.format(
-        module="asyncio", kind="AsyncClient", good=AWAITED_GOOD.format(module="asyncio", run="asyncio.run(awaited(texts))")
+        module="asyncio",
+        kind="AsyncClient",
+        good=AWAITED_GOOD.format(module="asyncio", run="asyncio.run(awaited(texts))"),
     ),
 }
 if "uvloop" in AWAITED:
@@ -145,8 +155,19 @@ def test_a_forked_child_never_gets_its_parents_answers(name: str) -> None:
     """Parent and child go on with the same client (on an event loop: each on one of its own)."""
     with smruntime_local.serve() as endpoint:
         keys = endpoint.credentials
-        arguments = [endpoint.url, keys.access_key_id, keys.secret_access_key, keys.session_token or ""]
-        line = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), "-c", FORKING[name], *arguments]
+        arguments = [
+            endpoint.url,
+            keys.access_key_id,
+            keys.secret_access_key,
+            keys.session_token or "",
+        ]
+        line = [
+            sys.executable,
+            *(["-P"] if "-P" in sys.orig_argv else []),
+            "-c",
+            FORKING[name],
+            *arguments,
+        ]
         assert subprocess.run(line, timeout=60, check=False).returncode == 0
 
 
@@ -176,7 +197,7 @@ class Counting:
 
 
 async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
-    """True if `coroutine` was still under way at its `nth` suspension, where it was cancelled."""
+    """Cancel `coroutine` at its `nth` suspension; return whether it came that far."""
     if name.startswith("trio"):
         with trio.CancelScope() as scope:
             await Counting(coroutine, nth, scope.cancel)
@@ -191,7 +212,10 @@ async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
     return False
 
 
-STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 
 
 def in_pieces(peer: Peer) -> None:
@@ -211,7 +235,7 @@ def in_pieces(peer: Peer) -> None:
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("name", AWAITED)
 def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
-    """At every point where the call is suspended, in turn; each time the next call comes off on the same client."""
+    """Cancel a call at each of its suspensions; the next call of the client must work each time."""
     make, loop = AWAITED[name]
 
     async def streaming(client: Any) -> None:
@@ -225,7 +249,9 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
             for nth in range(1, 200):
                 if not kept:
                     client.close()
-                was_cancelled = await cancelled_at(name, nth, client.call(IRIS) if what == "call" else streaming(client))
+                was_cancelled = await cancelled_at(
+                    name, nth, client.call(IRIS) if what == "call" else streaming(client)
+                )
                 begun = time.monotonic()
                 assert (await client.call(IRIS)).body == b"abc", f"cancelled at {nth}"
                 assert time.monotonic() - begun < 1.0, f"cancelled at {nth}"
@@ -239,8 +265,8 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_streams_that_nobody_reads(name: str) -> None:
-    """Each has its connection for as long as it is open; then it is closed, for there is more to come on it."""
+def test_unread_streams_are_closed(name: str) -> None:
+    """Each keeps its connection while it is open; closing it closes the connection."""
     frame = service.event(PayloadPart(b"part"))
 
     def act(peer: Peer) -> None:
@@ -248,7 +274,12 @@ def test_streams_that_nobody_reads(name: str) -> None:
         peer.send(STREAM + b"%x\r\n%b\r\n" % (len(frame), frame))
         peer.read()
 
-    with acting(act) as stage, BLOCKING[name](region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS) as client:
+    with (
+        acting(act) as stage,
+        BLOCKING[name](
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS
+        ) as client,
+    ):
         with ExitStack() as stack:
             for _ in range(50):
                 stack.enter_context(client.stream(STREAMED))
@@ -259,7 +290,7 @@ def test_streams_that_nobody_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 45 s of idleness, and at the age of ten minutes however busy it was; the clock is set, not waited for."""
+    """Connections close after 45 s of idleness, and at the age of ten minutes; the clock is set."""
     now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
@@ -267,7 +298,12 @@ def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatc
         while peer.read():
             peer.send(OK)
 
-    with acting(act) as stage, BLOCKING[name](region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS) as client:
+    with (
+        acting(act) as stage,
+        BLOCKING[name](
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS
+        ) as client,
+    ):
         seen = []
         for pause in (0, 44, 46, *[40] * 15, 40):
             now += pause

@@ -1,4 +1,4 @@
-"""Every example in a docstring of the core is true, and every module is on the map in CONTRIBUTING.md."""
+"""Examples in docstrings are true, and CONTRIBUTING.md's map names every module."""
 
 from __future__ import annotations
 
@@ -17,38 +17,84 @@ import smruntime_local
 import smruntime_transports
 
 MAP = Path(__file__).parents[1] / "CONTRIBUTING.md"
+
+
+def is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
 ALL_MODULES = [
     info.name
     for package in (smruntime_core, smruntime_transports, smruntime_local)
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if not info.name.startswith("smruntime_transports.auth.")
 ]
-GUIDED = ("values", "protocol", "conversation", "config", "http1", "client", "wire", "connect", "system", "nonblocking", "cli", "models")
-MODULES = [smruntime_core.__name__, *(m.name for m in pkgutil.walk_packages(smruntime_core.__path__, "smruntime_core."))]
+GUIDED = (
+    "values",
+    "protocol",
+    "conversation",
+    "config",
+    "http1",
+    "client",
+    "wire",
+    "connect",
+    "system",
+    "nonblocking",
+    "cli",
+    "models",
+)
+MODULES = [
+    smruntime_core.__name__,
+    *(m.name for m in pkgutil.walk_packages(smruntime_core.__path__, "smruntime_core.")),
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_doctests(name: str) -> None:
+def test_doctests_pass(name: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(name))
     assert failed == 0
 
 
-def test_there_are_doctests() -> None:
+def test_doctests_are_found() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name))) > 0
+    assert (
+        sum(
+            len(test.examples)
+            for name in MODULES
+            for test in finder.find(importlib.import_module(name))
+        )
+        > 0
+    )
 
 
-@pytest.mark.parametrize("package", [smruntime_core, smruntime_transports, smruntime_local], ids=lambda package: package.__name__)
+@pytest.mark.parametrize(
+    "package",
+    [smruntime_core, smruntime_transports, smruntime_local],
+    ids=lambda package: package.__name__,
+)
 def test_map_in_contributing_names_every_entry_of_a_package(package: ModuleType) -> None:
     section = MAP.read_text("utf-8").partition(f"{package.__name__}/   ")[2].partition("\n\n")[0]
-    named = {word for line in section.splitlines() for word in re.findall(r"\w+", re.split(r"(?<=\S) {3,}", line)[0])}
+    named = {
+        word
+        for line in section.splitlines()
+        for word in re.findall(r"\w+", re.split(r"(?<=\S) {3,}", line)[0])
+    }
     missing = {module.name for module in pkgutil.iter_modules(package.__path__)} - named
     assert not missing, f"add to the map in CONTRIBUTING.md: {sorted(missing)}"
 
 
-@pytest.mark.parametrize("name", [name for name in ALL_MODULES if importlib.util.find_spec(name).submodule_search_locations])  # type: ignore[union-attr]  # walked, so it is there
+@pytest.mark.parametrize("name", [name for name in ALL_MODULES if is_package(name)])
 def test_package_docstring_names_every_private_module(name: str) -> None:
     package = importlib.import_module(name)
-    modules = [info.name for info in pkgutil.iter_modules(package.__path__) if info.name.startswith("_") and info.name != "__main__"]
-    missing = [module for module in modules if not re.search(rf"\b{module}\b", package.__doc__ or "")]
-    assert not missing or not name.endswith(GUIDED), f"the docstring of {name} does not mention {missing}"
+    modules = [
+        info.name
+        for info in pkgutil.iter_modules(package.__path__)
+        if info.name.startswith("_") and info.name != "__main__"
+    ]
+    missing = [
+        module for module in modules if not re.search(rf"\b{module}\b", package.__doc__ or "")
+    ]
+    assert not missing or not name.endswith(GUIDED), (
+        f"the docstring of {name} does not mention {missing}"
+    )

@@ -1,4 +1,4 @@
-"""The binding table says what the pinned botocore says; and the comparison does notice a difference."""
+"""The binding table agrees with the pinned botocore, and the comparison reports differences."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import smruntime_core as sm
 from . import drift
 
 
-def test_the_table_agrees_with_botocore() -> None:
+def test_binding_table_agrees_with_botocore() -> None:
     assert drift.differences() == []
 
 
-def test_a_changed_member_is_noticed() -> None:
+def test_changed_member_is_reported() -> None:
     shapes = drift.model()["shapes"]
     shape = shapes["InvokeEndpointInput"]
     shape["members"]["Accept"]["locationName"] = "X-Accept"
@@ -19,8 +19,10 @@ def test_a_changed_member_is_noticed() -> None:
     shape["required"].append("TargetModel")
     del shape["members"]["SessionId"]
     found = drift.compare("InvokeEndpoint", sm.InvokeEndpoint, shape, shapes)
-    assert {line.split(":")[0] for line in found} == {f"InvokeEndpoint.{m}" for m in ("accept", "novel", "target_model", "session_id")}
+    assert {line.split(":")[0] for line in found} == {
+        f"InvokeEndpoint.{m}" for m in ("accept", "novel", "target_model", "session_id")
+    }
 
 
-def test_no_operation_is_lacking() -> None:
+def test_every_operation_of_botocore_is_known() -> None:
     assert drift.lacking() == []

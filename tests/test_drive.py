@@ -1,4 +1,4 @@
-"""The two loops: replies go in, failures too, and everything else closes the flow."""
+"""The two loops: replies and failures go into the flow, everything else closes it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUEST = Request("GET", "https://h/")
 
 
 class Script:
-    """A blocking IO that answers `send` from a list, raising what is an exception."""
+    """A sync IO that answers `send` from a list, and raises the exceptions in it."""
 
     def __init__(self, *replies: object) -> None:
         self.replies = list(replies)
@@ -39,7 +39,7 @@ class Script:
 
 
 class AsyncScript:
-    """The same, awaited, after giving way to the loop once."""
+    """An async IO that lets other tasks run before it answers from a `Script`."""
 
     def __init__(self, script: Script, pause: Callable[[float], Any]) -> None:
         self._script = script
@@ -86,7 +86,7 @@ def test_replies_and_failures_reach_the_flow(way: str) -> None:
 
 
 @WAYS
-def test_a_failure_that_the_flow_does_not_catch(way: str) -> None:
+def test_failure_that_the_flow_does_not_catch_is_raised(way: str) -> None:
     failure = CredentialsError("again")
     with pytest.raises(CredentialsError) as caught:
         driven(conversation(), Script(CredentialsError("no"), failure), way)
@@ -94,12 +94,14 @@ def test_a_failure_that_the_flow_does_not_catch(way: str) -> None:
 
 
 class Cancelled(BaseException):
-    """What a loop may throw at an await."""
+    """An exception that a loop may raise from an await."""
 
 
 @WAYS
 @pytest.mark.parametrize("kind", [Cancelled, ValueError])
-def test_anything_else_closes_the_flow_and_goes_on(way: str, kind: type[BaseException]) -> None:
+def test_any_other_exception_closes_the_flow_and_propagates(
+    way: str, kind: type[BaseException]
+) -> None:
     closed.clear()
     flow = conversation()
     with pytest.raises(kind):
@@ -109,7 +111,7 @@ def test_anything_else_closes_the_flow_and_goes_on(way: str, kind: type[BaseExce
 
 
 @WAYS
-def test_a_flow_without_effects(way: str) -> None:
+def test_flow_without_effects_returns(way: str) -> None:
     def nothing() -> Flow[int]:
         yield from ()
         return 7

@@ -1,4 +1,4 @@
-"""Requests as the protocol's own cases want them: blobs as bodies, headers beside them, a service under a path."""
+"""Requests equal the protocol's own cases: bodies, header fields, endpoints with a path."""
 
 from __future__ import annotations
 
@@ -37,8 +37,17 @@ class Blob(Operation[Answer]):
 
 def cases(trait: str) -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    found = [case for case in json.loads(VECTORS.read_bytes()) if case["trait"] == trait and "Blob" in case["id"]]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    found = [
+        case
+        for case in json.loads(VECTORS.read_bytes())
+        if case["trait"] == trait and "Blob" in case["id"]
+    ]
     assert len(found) >= 6
     return [pytest.param(case, id=case["id"]) for case in found]
 
@@ -47,13 +56,21 @@ def members(case: Any) -> dict[str, Any]:
     params = case.get("params", {})
     body = next((params[name] for name in ("blob", "data") if name in params), None)
     media_type = params.get("contentType") or case.get("headers", {}).get("Content-Type")
-    given = {"body": None if body is None else body.encode(), "foo": params.get("foo"), "content_type": media_type}
+    given = {
+        "body": None if body is None else body.encode(),
+        "foo": params.get("foo"),
+        "content_type": media_type,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 
 @pytest.mark.parametrize("case", cases("httpRequestTests"))
-def test_request_vectors(case: Any) -> None:
-    kind = type(case["target"], (Blob,), {"method": case["method"], "path": case["uri"], "__annotations__": {}})
+def test_requests_equal_the_published_vectors(case: Any) -> None:
+    kind = type(
+        case["target"],
+        (Blob,),
+        {"method": case["method"], "path": case["uri"], "__annotations__": {}},
+    )
     request = kind(**members(case)).request("https://example.com")
     assert (request.method, request.url) == (case["method"], f"https://example.com{case['uri']}")
     assert bytes(request.body) == case["body"].encode()
@@ -63,30 +80,48 @@ def test_request_vectors(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", cases("httpResponseTests"))
-def test_response_vectors(case: Any) -> None:
-    output = Blob().parse(Response(case["code"], tuple(case.get("headers", {}).items()), case["body"].encode()))
+def test_responses_equal_the_published_vectors(case: Any) -> None:
+    output = Blob().parse(
+        Response(case["code"], tuple(case.get("headers", {}).items()), case["body"].encode())
+    )
     expected = members(case)
     assert output == Answer(body=expected.pop("body", b""), **expected)
 
 
-def test_a_service_under_a_path() -> None:
-    kind = type("HostWithPath", (Blob,), {"method": "GET", "path": "/HostWithPathOperation", "__annotations__": {}})
-    assert kind().request("https://example.com/custom").url == "https://example.com/custom/HostWithPathOperation"
+def test_endpoint_path_precedes_the_operation_path() -> None:
+    kind = type(
+        "HostWithPath",
+        (Blob,),
+        {"method": "GET", "path": "/HostWithPathOperation", "__annotations__": {}},
+    )
+    assert (
+        kind().request("https://example.com/custom").url
+        == "https://example.com/custom/HostWithPathOperation"
+    )
 
 
 TEXTS = st.sampled_from((None, "a", "b", "text/csv"))
 
 
-@given(st.sampled_from(("churn", "fraud")), TEXTS, TEXTS, st.sampled_from(("https://h:8/under", "https://i")))
+@given(
+    st.sampled_from(("churn", "fraud")),
+    TEXTS,
+    TEXTS,
+    st.sampled_from(("https://h:8/under", "https://i")),
+)
 def test_checked_endpoint_makes_the_same_request_as_its_text(
     name: str, content_type: str | None, accept: str | None, endpoint: str
 ) -> None:
-    operation = InvokeEndpoint(endpoint_name=name, body=b"1", content_type=content_type, accept=accept)
+    operation = InvokeEndpoint(
+        endpoint_name=name, body=b"1", content_type=content_type, accept=accept
+    )
     request = operation.request(Endpoint(endpoint))
     assert request == operation.request(endpoint) == operation.request(f"{endpoint}/")
     assert request.url == f"{endpoint}/endpoints/{name}/invocations"
     expected = {"Content-Type": content_type, "Accept": accept}
-    assert dict(request.headers) == {header: text for header, text in expected.items() if text is not None}
+    assert dict(request.headers) == {
+        header: text for header, text in expected.items() if text is not None
+    }
 
 
 def test_replaced_or_pickled_operation_makes_its_own_request() -> None:

@@ -1,4 +1,4 @@
-"""Where calls go: botocore's own resolver and the shared vectors as witnesses."""
+"""Where calls go: compared with botocore's resolver and the shared vectors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "endpoints.json"
 
 def regions() -> list[str]:
     session = pytest.importorskip("botocore.session").get_session()
-    found = {r for partition in session.get_available_partitions() for r in session.get_available_regions("sagemaker-runtime", partition)}
+    found = {
+        r
+        for partition in session.get_available_partitions()
+        for r in session.get_available_regions("sagemaker-runtime", partition)
+    }
     return sorted(found | {"us-new-7", "cn-new-7", "us-gov-new-7", "eusc-de-east-1", "mars"})
 
 
 @pytest.mark.parametrize(("fips", "dualstack"), list(itertools.product((False, True), repeat=2)))
-def test_same_as_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
+def test_host_is_the_one_of_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
     provider = pytest.importorskip("botocore.endpoint_provider")
     loader = pytest.importorskip("botocore.loaders").create_loader()
     rules = loader.load_service_model("sagemaker-runtime", "endpoint-rule-set-1")
@@ -29,7 +33,9 @@ def test_same_as_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
     found = 0
     for region in regions():
         try:
-            expected = theirs.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack).url
+            expected = theirs.resolve_endpoint(
+                Region=region, UseFIPS=fips, UseDualStack=dualstack
+            ).url
         except pytest.importorskip("botocore.exceptions").EndpointProviderError:
             continue  # not offered there: the host that we name does not resolve
         found += 1
@@ -39,18 +45,32 @@ def test_same_as_botocore_in_every_region(fips: bool, dualstack: bool) -> None:
 
 def vector_cases() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=case["documentation"]) for case in json.loads(VECTORS.read_bytes())["testCases"]]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=case["documentation"])
+        for case in json.loads(VECTORS.read_bytes())["testCases"]
+    ]
 
 
 @pytest.mark.parametrize("case", vector_cases())
-def test_vectors(case: Any) -> None:
+def test_url_is_the_one_of_the_shared_vectors(case: Any) -> None:
     params, expected = case.get("params", {}), case["expect"].get("endpoint")
     if expected is None and "Endpoint" not in params and "Region" in params:
-        pytest.skip("a partition without FIPS or dual stack: the host that we name does not resolve")
+        pytest.skip(
+            "a partition without FIPS or dual stack: the host that we name does not resolve"
+        )
     if "Region" not in params and expected is not None:
         params = {"Region": "us-east-1", **params}  # here a region is always needed, to sign
-    options = {"region": params.get("Region"), "use_fips": params.get("UseFIPS", False), "use_dualstack": params.get("UseDualStack", False)}
+    options = {
+        "region": params.get("Region"),
+        "use_fips": params.get("UseFIPS", False),
+        "use_dualstack": params.get("UseDualStack", False),
+    }
     if expected is None:
         with pytest.raises(ConstructionError):
             assert Config(endpoint_url=params.get("Endpoint"), **options).url
@@ -58,14 +78,20 @@ def test_vectors(case: Any) -> None:
         assert Config(endpoint_url=params.get("Endpoint"), **options).url == expected["url"]
 
 
-def test_a_url_of_ones_own() -> None:
+def test_custom_url_keeps_its_path_and_the_scope_of_the_region() -> None:
     config = Config(region="eu-west-1", endpoint_url="http://[::1]:8080/base/")
     assert config.url == "http://[::1]:8080/base"
     assert config.scope == Scope("eu-west-1", "sagemaker")
-    assert InvokeEndpoint(endpoint_name="a", body=b"").request(config.url).url == "http://[::1]:8080/base/endpoints/a/invocations"
+    assert (
+        InvokeEndpoint(endpoint_name="a", body=b"").request(config.url).url
+        == "http://[::1]:8080/base/endpoints/a/invocations"
+    )
 
 
-@pytest.mark.parametrize("region", ["", "eu west", "eu-west-1/x", "a.b", "-a", "a-", "é", "a\n", "x" * 64, None, "eu-west-1@evil"])
-def test_refused_regions(region: Any) -> None:
+@pytest.mark.parametrize(
+    "region",
+    ["", "eu west", "eu-west-1/x", "a.b", "-a", "a-", "é", "a\n", "x" * 64, None, "eu-west-1@evil"],
+)
+def test_region_that_is_no_host_label_is_refused(region: Any) -> None:
     with pytest.raises(ConstructionError, match="region"):
         Config(region=region)

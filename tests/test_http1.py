@@ -1,4 +1,4 @@
-"""The exchange: every case whole, byte by byte, in threes and with something after it; any cutting gives the same verdict."""
+"""The exchange: each case whole, byte by byte, in pairs of pieces and with bytes after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, DispatchFailure, Request
@@ -25,9 +25,25 @@ OK = b"HTTP/1.1 200 OK\r\n"
 GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "length": (OK + b"Content-Length: 3\r\n\r\nabc", 200, b"abc"),
     "no reason": (b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, b""),
-    "chunks": (OK + b'Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n', 200, b"abc0123456789"),
-    "trailers": (OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", 200, b"a"),
-    "interim": (b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n" + OK + b"Content-Length: 1\r\n\r\n!", 200, b"!"),
+    "chunks": (
+        OK
+        + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        + b'A;x="y; \\"z";n;m=1\r\n0123456789\r\n0\r\n\r\n',
+        200,
+        b"abc0123456789",
+    ),
+    "trailers": (
+        OK + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n",
+        200,
+        b"a",
+    ),
+    "interim": (
+        b"HTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 100 C\r\n\r\n"
+        + OK
+        + b"Content-Length: 1\r\n\r\n!",
+        200,
+        b"!",
+    ),
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
     "latin-1 value": (OK + b"A: caf\xe9\r\nContent-Length: 0\r\n\r\n", 200, b""),
 }
@@ -41,25 +57,35 @@ SET_ASIDE = {
 
 def vectors() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})") for case in json.loads(VECTORS.read_bytes())]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})")
+        for case in json.loads(VECTORS.read_bytes())
+    ]
 
 
 @pytest.mark.parametrize("case", vectors())
-def test_vectors(case: Any) -> None:
+def test_published_vectors_are_accepted_or_refused_as_they_say(case: Any) -> None:
     raw = bytes.fromhex(case["raw_hex"])
     verdict = whole(raw)
     for step in (1, 3):
         cut = whole(raw, step)
         assert cut == verdict if isinstance(verdict, str) else cut[:2] == verdict[:2]
     if case["error"] and case["title"] not in SET_ASIDE:
-        assert isinstance(verdict, str), "what must be refused is refused; being stricter is allowed"
+        assert isinstance(verdict, str), (
+            "what must be refused is refused; being stricter is allowed"
+        )
     elif case["title"] in SET_ASIDE:
         assert not isinstance(verdict, str) and not verdict[2]
 
 
 def whole(raw: bytes, step: int = 0) -> str | tuple[int, bytes, bool]:
-    """The kind of failure, or status, body and whether the connection may serve again."""
+    """Return the kind of failure, or status, body and whether the connection can be reused."""
     made = Exchange(REQUEST)
     while (data := made.data_to_send()) is not None:
         made.sent(len(data))
@@ -102,10 +128,19 @@ BAD: dict[str, tuple[bytes, str]] = {
     "non-ASCII digits": (OK + b"Content-Length: \xb2\r\n\r\nabc", "protocol"),
     "empty length": (OK + b"Content-Length:\r\n\r\n", "protocol"),
     "length of 20 digits": (OK + b"Content-Length: " + b"9" * 20 + b"\r\n\r\n", "protocol"),
-    "length and chunks": (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "length and chunks": (
+        OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
     "gzip, chunked": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "protocol"),
-    "chunked twice": (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
-    "chunks in HTTP/1.0": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "protocol"),
+    "chunked twice": (
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
+    "chunks in HTTP/1.0": (
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "protocol",
+    ),
     "chunk size +3": (CHUNKED + b"+3\r\nabc\r\n0\r\n\r\n", "protocol"),
     "chunk size 0x3": (CHUNKED + b"0x3\r\nabc\r\n0\r\n\r\n", "protocol"),
     "chunk size blank": (CHUNKED + b" 3\r\nabc\r\n0\r\n\r\n", "protocol"),
@@ -161,7 +196,7 @@ def every(step: int, raw: bytes) -> list[int]:
 
 @pytest.mark.parametrize("engine", ["native", "h11"])
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name: str, engine: str) -> None:
+def test_valid_response_is_read(name: str, engine: str) -> None:
     raw, status, body = GOOD[name]
     for step in (len(raw) + 1, 1, 3):
         made = exchange(raw, every(step, raw), engine)
@@ -174,7 +209,7 @@ def test_good(name: str, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ["native", "h11"])
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name: str, engine: str) -> None:
+def test_invalid_response_is_refused(name: str, engine: str) -> None:
     raw, kind = BAD[name]
     whole = verdict(raw, [], engine)
     assert whole[0] == kind, whole
@@ -182,43 +217,51 @@ def test_bad(name: str, engine: str) -> None:
         assert verdict(raw, every(step, raw), engine)[0] == kind
 
 
-ALL = [raw for raw in (*(case[0] for case in GOOD.values()), *(case[0] for case in BAD.values())) if len(raw) < 2000]
+ALL = [
+    raw
+    for raw in (*(case[0] for case in GOOD.values()), *(case[0] for case in BAD.values()))
+    if len(raw) < 2000
+]
 
 
 @given(st.sampled_from(ALL), st.data())
-def test_any_cutting_gives_the_same(raw: bytes, data: st.DataObject) -> None:
+def test_splitting_the_bytes_differently_changes_nothing(raw: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
     assert verdict(raw, cuts, "native")[0] == verdict(raw, [], "native")[0]
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_raise_only_our_error(raw: bytes, prefixed: bool) -> None:
+def test_any_bytes_raise_only_dispatch_failure(raw: bytes, prefixed: bool) -> None:
     verdict((CHUNKED if prefixed else b"HTTP/1.1 2") + raw, [], "native")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50)), st.data())
-def test_chunks_round_trip(pieces: list[bytes], data: st.DataObject) -> None:
-    raw = CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+def test_chunked_body_is_read_back(pieces: list[bytes], data: st.DataObject) -> None:
+    raw = (
+        CHUNKED + b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
     for engine in ("native", "h11"):
         assert exchange(raw, cuts, engine).response().body == b"".join(pieces)
 
 
-def test_close_delimited() -> None:
+def test_body_without_length_ends_with_the_connection() -> None:
     made = exchange(OK + b"\r\nabc", [20])
     assert made.response().body == b"abc"
     assert not made.reusable()
 
 
-@pytest.mark.parametrize("value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"])
-def test_who_says_close_is_not_asked_again(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["close", "Close", "Upgrade, close", "Upgrade,\tClose", "close\t, x", "\tclose"]
+)
+def test_connection_close_prevents_reuse(value: str) -> None:
     made = exchange(OK + f"Connection: {value}\r\nContent-Length: 0\r\n\r\n".encode(), [])
     assert made.done
     assert not made.reusable()
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, status: int) -> None:
+def test_length_of_a_bodiless_response_is_not_too_large(method: str, status: int) -> None:
     made = Exchange(Request(method, "http://h/"))
     made.max_body = 3
     made.receive_data(b"HTTP/1.1 %d X\r\nContent-Length: 1000\r\n\r\n" % status)
@@ -226,7 +269,7 @@ def test_the_length_of_a_body_that_does_not_come_is_not_too_large(method: str, s
     assert made.response().body == b""
 
 
-def test_error_body_may_be_cut() -> None:
+def test_incomplete_body_of_an_error_is_kept() -> None:
     made = exchange(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nabc", [])
     assert made.response().truncated
     assert made.response().body == b"abc"
@@ -241,7 +284,7 @@ def test_early_answer_leaves_the_connection_unusable() -> None:
     assert not made.reusable()
 
 
-def test_delivery_follows_what_was_sent() -> None:
+def test_failure_reports_delivery_by_the_bytes_sent() -> None:
     made = Exchange(REQUEST)
     assert made.failure("timeout", "x").delivery == "not_sent"
     made.sent(1)
@@ -250,7 +293,7 @@ def test_delivery_follows_what_was_sent() -> None:
     assert made.failure("timeout", "x").delivery == "answered"
 
 
-def test_small_request_is_one_piece_and_a_large_body_is_not_copied() -> None:
+def test_small_request_is_one_buffer_and_large_body_is_not_copied() -> None:
     assert len(write(REQUEST)[1]) == 1
     body = bytes(MAX_SINGLE_WRITE + 1)
     _, (_, sent) = write(Request("POST", "http://h/", (), body))
@@ -261,7 +304,7 @@ TEXT = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=4
 
 
 @given(TEXT, st.binary(max_size=99))
-def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> None:
+def test_written_headers_are_read_back(value: str, body: bytes) -> None:
     _, (piece,) = write(Request("PUT", "https://host/a%20b", (("X-It", value),), body))
     raw = bytes(piece)
     server = h11.Connection(h11.SERVER)
@@ -274,8 +317,10 @@ def test_every_header_that_is_written_reads_back(value: str, body: bytes) -> Non
     assert raw.endswith(b"\r\n\r\n" + body)
 
 
-@pytest.mark.parametrize("value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"])
-def test_what_http_cannot_carry_is_refused(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["a\r\nB: c", "a\rb", "a\nb", "a\0", "\x7f", "\t", "é", "\ud800", "\u2028"]
+)
+def test_request_that_http_cannot_carry_is_refused(value: str) -> None:
     for request in (
         Request("POST", "http://h/", (("A", value),)),
         Request("POST", "http://h/", ((f"A{value}", "b"),)),
@@ -286,15 +331,25 @@ def test_what_http_cannot_carry_is_refused(value: str) -> None:
             write(request)
 
 
-ANY_TEXT = st.text(st.sampled_from("aZ0-_:/ ,;\t\r\n\0#?%é\ud800\x7f") | st.characters(), max_size=8)
-FIELD = st.tuples(st.sampled_from(("Host", "content-length", "Transfer-Encoding", "x-a")) | ANY_TEXT, ANY_TEXT)
+ANY_TEXT = st.text(
+    st.sampled_from("aZ0-_:/ ,;\t\r\n\0#?%é\ud800\x7f") | st.characters(), max_size=8
+)
+FIELD = st.tuples(
+    st.sampled_from(("Host", "content-length", "Transfer-Encoding", "x-a")) | ANY_TEXT, ANY_TEXT
+)
 
 
-@given(method=st.just("POST") | ANY_TEXT, path=ANY_TEXT, headers=st.lists(FIELD, max_size=4), body=st.binary(max_size=3))
+@example(method="POST", path="?", headers=[], body=b"")
+@given(
+    method=st.just("POST") | ANY_TEXT,
+    path=ANY_TEXT,
+    headers=st.lists(FIELD, max_size=4),
+    body=st.binary(max_size=3),
+)
 def test_written_head_has_the_lines_of_the_request_and_no_other(
     method: str, path: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
-    """Whatever the texts are: it is refused, or split at its line ends it is what was asked for."""
+    """Any text is refused, or the head split at its line ends is what was asked for."""
     try:
         _, (piece,) = write(Request(method, f"http://h/{path}", tuple(headers), body))
     except ConstructionError:
@@ -311,10 +366,15 @@ def test_written_head_has_the_lines_of_the_request_and_no_other(
     assert sorted(fields) == sorted(expected)
     assert all(re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) for name, _ in fields)
     assert [value for name, value in fields if name.lower() == "content-length"] == [str(len(body))]
-    assert [name.lower() for name, _ in fields].count("host") == 1 and "transfer-encoding" not in names
+    assert [name.lower() for name, _ in fields].count(
+        "host"
+    ) == 1 and "transfer-encoding" not in names
 
 
-@pytest.mark.parametrize(("method", "headers"), [("", ()), ("", (("A", "b"),)), ("POST", (("", "b"),)), ("POST", (("A", "b"), ("", "")))])
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("", ()), ("", (("A", "b"),)), ("POST", (("", "b"),)), ("POST", (("A", "b"), ("", "")))],
+)
 def test_empty_token_is_refused(method: str, headers: tuple[tuple[str, str], ...]) -> None:
     with pytest.raises(ConstructionError):
         write(Request(method, "http://h/", headers))

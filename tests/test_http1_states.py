@@ -1,8 +1,8 @@
-"""The exchange beside a model that reads nothing: it was told what the response is, and counts bytes.
+"""The exchange compared with a model that parses nothing: it knows the response and counts bytes.
 
-One `Pair` of both is driven by hypothesis over many responses, and through every order of events over a few. After each event they
-agree on what is done, what a failure would say, and whether the connection may serve again; and whatever happened before, the end
-of the connection ends it.
+Hypothesis drives a `Pair` of both over many responses, and a loop drives it through every order of
+events over a few. After each event they agree on what is done, what a failure reports, and whether
+the connection can be reused. Whatever happened before, closing the connection ends the exchange.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ MAX_ERROR_BODY = 1024 * 1024
 
 
 class HasMetadata(NamedTuple):
-    """A response and what it means: where in `raw` its head ends, its body's bytes stand, and it ends (None: with the connection)."""
+    """A response and its meaning.
+
+    Positions in `raw` are where the head ends, where the bytes of the body are, and where the
+    response ends (None: with the connection).
+    """
 
     raw: bytes
     status: int
@@ -50,32 +54,53 @@ def told(
     minor: int = 1,
     after: bytes = b"",
 ) -> HasMetadata:
-    """A response written out, its meaning beside it."""
+    """Return a response with its meaning."""
     head = b"HTTP/1.1 103 E\r\nLink: x\r\n\r\n" * interim + b"HTTP/1.%d %d X\r\n" % (minor, status)
     head += b"Connection: close\r\n" * close
-    head += {"length": b"Content-Length: %d\r\n" % len(body), "chunks": b"Transfer-Encoding: chunked\r\n", "close": b""}[framing] + b"\r\n"
+    head += {
+        "length": b"Content-Length: %d\r\n" % len(body),
+        "chunks": b"Transfer-Encoding: chunked\r\n",
+        "close": b"",
+    }[framing] + b"\r\n"
     if status == 204:
         return HasMetadata(head + after, 204, len(head), (), len(head), not close and minor == 1)
     raw, places = head, list[int]()
-    for piece in (body[i : i + chunk] for i in range(0, len(body), chunk)) if framing == "chunks" else (body,):
+    for piece in (
+        (body[i : i + chunk] for i in range(0, len(body), chunk))
+        if framing == "chunks"
+        else (body,)
+    ):
         raw += b"%x\r\n" % len(piece) if framing == "chunks" else b""
         places += range(len(raw), len(raw) + len(piece))
         raw += piece + (b"\r\n" if framing == "chunks" else b"")
     raw += b"0\r\nA: b\r\n\r\n" if framing == "chunks" else b""
     end = None if framing == "close" else len(raw)
-    return HasMetadata(raw + (after if framing != "close" else b""), status, len(head), tuple(places), end, not close and minor == 1)
+    return HasMetadata(
+        raw + (after if framing != "close" else b""),
+        status,
+        len(head),
+        tuple(places),
+        end,
+        not close and minor == 1,
+    )
 
 
 class Pair:
-    """An exchange and the model of it. Each method is an event, which it makes happen to both."""
+    """An exchange and the model of it; each method is an event that happens to both."""
 
-    def __init__(self, response: HasMetadata, size: int = 2, max_body: int | None = None, engine: str = "native") -> None:
+    def __init__(
+        self,
+        response: HasMetadata,
+        size: int = 2,
+        max_body: int | None = None,
+        engine: str = "native",
+    ) -> None:
         request = Request("POST", "http://h/x", (), bytes(size))
         self.exchange = Exchange(request, engine=ENGINES[engine])
         self.exchange.max_body = max_body
         self.response, self.max_body = response, max_body
         self.sent = self.received = 0
-        self.to_send = Exchange(request)  # counts what there is
+        self.to_send = Exchange(request)  # counts the bytes to send
         self.unsent = 0
         while (data := self.to_send.data_to_send()) is not None:
             self.unsent += len(data)
@@ -113,7 +138,7 @@ class Pair:
         return self.whole and not (left_over or self.unsent or self.deaf) and self.response.keeps
 
     def _expect(self, kind: str | None, event: Callable[[], object]) -> None:
-        """`event` fails with `kind`, or not at all."""
+        """Check that `event` fails with `kind`, or does not fail if that is None."""
         self.failed = kind
         if kind is None:
             event()
@@ -144,7 +169,9 @@ class Pair:
         limit = self.max_body
         announced = self.response.end is not None and b"chunked" not in self.response.raw
         size = len(self.response.places if announced else self.response.body(self.received))
-        too_large = limit is not None and self.has_head and self.response.status < 300 and size > limit
+        too_large = (
+            limit is not None and self.has_head and self.response.status < 300 and size > limit
+        )
         self._expect("too_large" if too_large else None, lambda: self.exchange.receive_data(data))
 
     def eof(self) -> None:
@@ -158,17 +185,19 @@ class Pair:
 
     def fail(self) -> None:
         self.cut = self.has_head and self.response.status >= 300
-        self._expect(None if self.cut else "timeout", lambda: self.exchange.fail("timeout", "too late"))
+        self._expect(
+            None if self.cut else "timeout", lambda: self.exchange.fail("timeout", "too late")
+        )
 
     def end(self) -> None:
-        """The end of the connection, if it is not over: nothing can be stuck."""
+        """Close the connection: an exchange that is not over then ends."""
         over = self.over
         if not over:
             self.eof()
         assert self.over
         self.check()
 
-    # ── what has to hold ──
+    # ── invariants ──
 
     def check(self) -> None:
         assert (self.exchange.data_to_send() is None) == (self.unsent == 0)
@@ -193,7 +222,7 @@ class Pair:
 
 
 class Exchanges(RuleBasedStateMachine):
-    """Any response of ours, in any order that a transport could see."""
+    """Any response, its events in any order that a transport could see."""
 
     pair: Pair
 
@@ -226,7 +255,9 @@ class Exchanges(RuleBasedStateMachine):
     def stop_sending(self) -> None:
         self.pair.stop_sending()
 
-    @precondition(lambda self: not self.pair.over and self.pair.received < len(self.pair.response.raw))
+    @precondition(
+        lambda self: not self.pair.over and self.pair.received < len(self.pair.response.raw)
+    )
     @rule(most=st.integers(1, 9) | st.just(1 << 16))
     def receive(self, most: int) -> None:
         self.pair.receive(most)
@@ -244,7 +275,7 @@ class Exchanges(RuleBasedStateMachine):
     @precondition(lambda self: self.pair.over)
     @rule()
     def over_is_over(self) -> None:
-        """Nothing else may happen to an exchange that is over; what it came to can be asked for again."""
+        """Check that an exchange that is over stays so and keeps its outcome."""
 
     @invariant()
     def agree(self) -> None:
@@ -262,14 +293,23 @@ TestExchanges = Exchanges.TestCase
 
 # ── a few responses, every order of events ──
 
-# Each with when it can happen.
+# Each with the condition under which it can happen.
 EVENTS: dict[str, tuple[Callable[[Pair], bool], Callable[[Pair], None]]] = {
     "send one": (lambda pair: pair.unsent > 0, lambda pair: pair.send(1)),
     "send all": (lambda pair: pair.unsent > 0, lambda pair: pair.send(1 << 20)),
     "stop sending": (lambda pair: pair.unsent > 0, Pair.stop_sending),
-    "receive one": (lambda pair: pair.received < len(pair.response.raw), lambda pair: pair.receive(1)),
-    "receive the head": (lambda pair: not pair.has_head, lambda pair: pair.receive(pair.response.head_end - pair.received)),
-    "receive all": (lambda pair: pair.received < len(pair.response.raw), lambda pair: pair.receive(1 << 16)),
+    "receive one": (
+        lambda pair: pair.received < len(pair.response.raw),
+        lambda pair: pair.receive(1),
+    ),
+    "receive the head": (
+        lambda pair: not pair.has_head,
+        lambda pair: pair.receive(pair.response.head_end - pair.received),
+    ),
+    "receive all": (
+        lambda pair: pair.received < len(pair.response.raw),
+        lambda pair: pair.receive(1 << 16),
+    ),
     "eof": (lambda pair: True, Pair.eof),
     "fail": (lambda pair: True, Pair.fail),
 }
@@ -285,10 +325,10 @@ FEW = {
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_every_order_of_six_events(name: str) -> None:
+def test_every_order_of_six_events_matches_the_model(name: str) -> None:
     orders: list[tuple[str, ...]] = [()]
     ended = 0
-    for order in orders:  # it grows while it is read
+    for order in orders:  # it grows during the loop
         pair = Pair(FEW[name])
         for event in order:
             EVENTS[event][1](pair)
@@ -296,13 +336,15 @@ def test_every_order_of_six_events(name: str) -> None:
         if pair.over:
             ended += 1
         elif len(order) < 6:
-            orders += [(*order, event) for event, (can_happen, _) in EVENTS.items() if can_happen(pair)]
+            orders += [
+                (*order, event) for event, (can_happen, _) in EVENTS.items() if can_happen(pair)
+            ]
         else:
             pair.end()
     assert ended > 100
 
 
-# ── every cutting ──
+# ── every way to cut the bytes ──
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -324,10 +366,12 @@ TAILS = [
 
 
 def every_cutting(data: bytes) -> Iterator[list[bytes]]:
-    """All 2^(n-1) ways to cut `data` in pieces that are not empty."""
+    """Yield all 2^(n-1) ways to cut `data` into pieces that are not empty."""
     inner = range(1, len(data))
     for places in chain.from_iterable(combinations(inner, count) for count in range(len(data))):
-        yield [data[start:end] for start, end in zip((0, *places), (*places, len(data)), strict=True)]
+        yield [
+            data[start:end] for start, end in zip((0, *places), (*places, len(data)), strict=True)
+        ]
 
 
 def outcome(pieces: list[bytes], engine: str) -> tuple[object, ...]:
@@ -346,33 +390,52 @@ def outcome(pieces: list[bytes], engine: str) -> tuple[object, ...]:
     except DispatchFailure as failure:
         return failure.kind, failure.phase, failure.delivery
     response = exchange.response()
-    return response.status, response.headers, bytes(response.body), response.truncated, exchange.reusable() and not left_over
+    return (
+        response.status,
+        response.headers,
+        bytes(response.body),
+        response.truncated,
+        exchange.reusable() and not left_over,
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("head", "tail"), TAILS, ids=[str(tail)[2:-1] for _, tail in TAILS])
-def test_every_cutting_says_the_same(head: bytes, tail: bytes, engine: str) -> None:
+def test_every_split_of_a_response_has_the_same_outcome(
+    head: bytes, tail: bytes, engine: str
+) -> None:
     whole = outcome([head + tail], "native")
     for pieces in every_cutting(tail):
         assert outcome([head, *pieces], engine) == whole, pieces
         assert outcome([head + pieces[0], *pieces[1:]], engine) == whole, pieces
 
 
-# ── a long body, some of it received into room ──
+# ── a long body, some of it received into the buffer ──
 
-LONG = bytes(range(256)) * 8192  # 2 MiB: room grows once
+LONG = bytes(range(256)) * 8192  # 2 MiB: the buffer grows once
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 1 << 20)), max_size=8), st.sampled_from((0, 1, 70)), st.booleans())
-def test_a_body_is_the_same_in_room_and_out_of_it(pieces: list[tuple[bool, int]], excess: int, whole: bool) -> None:
-    """Bytes go where there is room or come in pieces, in turns; what is left over comes in a piece, and a cut is told."""
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 1 << 20)), max_size=8),
+    st.sampled_from((0, 1, 70)),
+    st.booleans(),
+)
+def test_body_is_the_same_with_and_without_the_buffer(
+    pieces: list[tuple[bool, int]], excess: int, whole: bool
+) -> None:
+    """Bytes go to the buffer or come in pieces, in turns; the rest comes in a piece."""
     raw = HEAD + b"Content-Length: %d\r\n\r\n" % len(LONG) + LONG + b"!" * excess
     exchange = Exchange(Request("POST", "http://h/x", (), b""))
     while (data := exchange.data_to_send()) is not None:
         exchange.sent(len(data))
     taken = 0
-    for into_room, size in [(False, 99), *pieces, *[(True, 1 << 20)] * 3 * whole, *[(False, len(raw))] * whole]:
-        room = exchange.room() if into_room else None
+    for into_room, size in [
+        (False, 99),
+        *pieces,
+        *[(True, 1 << 20)] * 3 * whole,
+        *[(False, len(raw))] * whole,
+    ]:
+        room = exchange.get_buffer() if into_room else None
         if exchange.done:
             break
         if room is None:
@@ -383,7 +446,7 @@ def test_a_body_is_the_same_in_room_and_out_of_it(pieces: list[tuple[bool, int]]
             with room:
                 count = min(len(room), size)
                 room[:count] = raw[taken : taken + count]
-            exchange.filled(count)
+            exchange.buffer_updated(count)
             taken += count
         assert exchange.bytes_received == taken
         assert exchange.done == (taken >= len(raw) - excess)
@@ -395,20 +458,32 @@ def test_a_body_is_the_same_in_room_and_out_of_it(pieces: list[tuple[bool, int]]
             exchange.receive_eof()
 
 
-# ── what never ends ──
+# ── endless responses ──
 
 ENDLESS: dict[str, tuple[bytes, bytes, str | None]] = {
     "a status line": (b"HTTP/1.1 200 ", b"x" * 4096, "too_large"),
     "a field": (HEAD + b"A: ", b"x" * 4096, "too_large"),
     "fields": (HEAD, b"A: b\r\n" * 700, "too_large"),
     "interim responses": (b"", b"HTTP/1.1 102 P\r\n\r\n" * 200, "protocol"),
-    "long interim responses": (b"", b"HTTP/1.1 102 P\r\nA: " + b"x" * 60_000 + b"\r\n\r\n", "protocol"),
+    "long interim responses": (
+        b"",
+        b"HTTP/1.1 102 P\r\nA: " + b"x" * 60_000 + b"\r\n\r\n",
+        "protocol",
+    ),
     "blank lines": (b"", b"\r\n" * 2048, "protocol"),
     "a chunk's size": (CHUNKED, b"0" * 4096, "protocol"),
     "a chunk's extension": (CHUNKED + b"1;", b"x" * 4096, "too_large"),
     "trailers": (CHUNKED + b"0\r\n", b"A: b\r\n" * 700, "too_large"),
-    "an error's body": (b"HTTP/1.1 500 E\r\nContent-Length: 1000000000000\r\n\r\n", b"x" * 4096, None),
-    "an error's chunks": (b"HTTP/1.1 500 E\r\nTransfer-Encoding: chunked\r\n\r\n", b"40\r\n%b\r\n" % (b"x" * 64) * 60, None),
+    "an error's body": (
+        b"HTTP/1.1 500 E\r\nContent-Length: 1000000000000\r\n\r\n",
+        b"x" * 4096,
+        None,
+    ),
+    "an error's chunks": (
+        b"HTTP/1.1 500 E\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"40\r\n%b\r\n" % (b"x" * 64) * 60,
+        None,
+    ),
     "a body": (HEAD + b"Content-Length: 1000000000000000000\r\n\r\n", b"x" * 4096, "too_large"),
     "chunks": (CHUNKED, b"40\r\n%b\r\n" % (b"x" * 64) * 60, "too_large"),
     "one chunk": (CHUNKED + b"ffffffffffffffff\r\n", b"x" * 4096, "too_large"),
@@ -418,7 +493,7 @@ ENDLESS: dict[str, tuple[bytes, bytes, str | None]] = {
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_never_ends_is_ended(name: str, engine: str) -> None:
+def test_endless_response_is_refused_within_its_limit(name: str, engine: str) -> None:
     start, piece, kind = ENDLESS[name]
     exchange = Exchange(Request("POST", "http://h/x", (), b""), engine=ENGINES[engine])
     exchange.max_body = MAX_ERROR_BODY

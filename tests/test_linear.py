@@ -1,10 +1,10 @@
-"""Every reader of bytes from outside takes steps in proportion to the bytes, whatever they are and however they are cut.
+"""Each reader of outside bytes takes steps in proportion to their number, however they are cut.
 
-Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice as
-many bytes may take at most 2.3 times the steps. What a C function does in one call cannot be
-counted so. For HTTP's chunks the bytes are counted that each operation is given; elsewhere 1 MB has
-to be read within a time that is ten times what it takes, and a tenth of what it took where a reader
-looked at its bytes again and again.
+Steps are counted, not timed: lines of our code that run, and calls of C functions from it. Twice
+as many bytes may take at most 2.3 times the steps. The work inside a C function cannot be counted
+this way. So for HTTP's chunks the bytes that each operation receives are counted; elsewhere 1 MB
+must be read within ten times the usual time, which is a tenth of the time that a reader took when
+it looked at its bytes again and again.
 """
 
 from __future__ import annotations
@@ -37,16 +37,30 @@ from smruntime_core import (
 from smruntime_core.config._profiles import parse
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
 from smruntime_core.http1 import Exchange
-from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, SSEDecoder, TextDecoder
-from smruntime_core.signing import S3, STREAMING_EVENTS, ChunkSigner, ChunkVerifier, EventSigner, EventVerifier, sign
+from smruntime_core.payload import (
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    SSEDecoder,
+    TextDecoder,
+)
+from smruntime_core.signing import (
+    S3,
+    STREAMING_EVENTS,
+    ChunkSigner,
+    ChunkVerifier,
+    EventSigner,
+    EventVerifier,
+    sign,
+)
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_core.values._decoder import NEED_DATA, Decoder
-from smruntime_local._connection import Connection as ServerConnection
-from smruntime_local._host import Host
-from smruntime_local._limits import ServerLimits
-from smruntime_local._service import Service
-from smruntime_local._slots import Slots
-from smruntime_local._streaming import Manner
+from smruntime_local.hosting._model_host import ModelHost
+from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.server._connection import ServerConnection
+from smruntime_local.server._limits import ServerLimits
+from smruntime_local.server._slots import ConnectionSlots
 from smruntime_transports.connect._proxies import Proxy, tunnel
 
 KEYS, HERE, NOW = Credentials("AKID", "secret"), Scope("us-east-1", "s3"), 1_800_000_000
@@ -81,7 +95,7 @@ def streamed_answer() -> ResponseParser:
 
 
 def exchanges(pieces: Iterable[bytes]) -> None:
-    """One exchange after the other, so that what is bounded in each can be as long as one likes."""
+    """Read one exchange after another, so that the input may exceed the limits of one."""
     exchange = None
     for piece in pieces:
         if exchange is None:
@@ -121,38 +135,68 @@ def profiles(pieces: Iterable[bytes]) -> None:
 
 
 def verified_url(pieces: Iterable[bytes]) -> None:
-    verified(Request("GET", "https://h/" + b"".join(pieces).decode(), (("Host", "h"), ("Authorization", AUTHORIZATION + "host"))))
+    verified(
+        Request(
+            "GET",
+            "https://h/" + b"".join(pieces).decode(),
+            (("Host", "h"), ("Authorization", AUTHORIZATION + "host")),
+        )
+    )
 
 
 def verified_names(pieces: Iterable[bytes]) -> None:
     text = b"".join(pieces).decode()
     fields = [(name, "x") for name in text.split(";")]
-    verified(Request("GET", "https://h/", (("Host", "h"), *fields, ("Authorization", AUTHORIZATION + text))))
+    verified(
+        Request(
+            "GET", "https://h/", (("Host", "h"), *fields, ("Authorization", AUTHORIZATION + text))
+        )
+    )
 
 
 def verified_value(pieces: Iterable[bytes]) -> None:
     text = b"".join(pieces).decode()
-    verified(Request("GET", "https://h/", (("Host", "h"), ("X-A", text), ("Authorization", AUTHORIZATION + "host;x-a"))))
+    verified(
+        Request(
+            "GET",
+            "https://h/",
+            (("Host", "h"), ("X-A", text), ("Authorization", AUTHORIZATION + "host;x-a")),
+        )
+    )
 
 
 def verified_authorization(pieces: Iterable[bytes]) -> None:
-    verified(Request("GET", "https://h/", (("Host", "h"), ("Authorization", b"".join(pieces).decode()))))
+    verified(
+        Request("GET", "https://h/", (("Host", "h"), ("Authorization", b"".join(pieces).decode())))
+    )
 
 
-AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=AKID/20270115/us-east-1/s3/aws4_request, SignedHeaders="
+AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=AKID/20270115/us-east-1/s3/aws4_request, SignedHeaders="
+)
 
 
 def verified(request: Request) -> None:
-    headers = [(name, value + f", Signature={'0' * 64}" * (name == "Authorization")) for name, value in request.headers]
+    headers = [
+        (name, value + f", Signature={'0' * 64}" * (name == "Authorization"))
+        for name, value in request.headers
+    ]
     with suppress(ServiceError):
-        verify(Request(request.method, request.url, (*headers, ("X-Amz-Date", "20270115T080000Z"))), {"AKID": KEYS}, HERE, now=NOW)
+        verify(
+            Request(request.method, request.url, (*headers, ("X-Amz-Date", "20270115T080000Z"))),
+            {"AKID": KEYS},
+            HERE,
+            now=NOW,
+        )
 
 
 def error_answers(pieces: Iterable[bytes]) -> None:
     body = b"".join(pieces)
     for kind in ("", "ModelError"):
         try:
-            InvokeEndpoint(endpoint_name="e", body=b"").parse(Response(424, (("x-amzn-errortype", kind),), body))
+            InvokeEndpoint(endpoint_name="e", body=b"").parse(
+                Response(424, (("x-amzn-errortype", kind),), body)
+            )
         except ServiceError as error:
             str(error)
 
@@ -161,7 +205,7 @@ LOCAL_URL = "http://127.0.0.1:8080"
 
 
 class Peer:
-    """A socket that gives `pieces` and takes anything."""
+    """A socket that receives `pieces` and accepts anything to send."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -189,11 +233,18 @@ def proxy_answers(pieces: Iterable[bytes]) -> None:
 
 
 def local_endpoint(pieces: Iterable[bytes]) -> None:
-    host = Host({}, region="us-east-1", url=LOCAL_URL, manner=Manner(), sleep=lambda _: None)
-    service = Service(host, KEYS, Scope("us-east-1", "sagemaker"), url=LOCAL_URL, clock=lambda: NOW)
-    slots, connection = Slots(1), cast("Any", Peer(pieces))
-    assert slots.enter(connection, threading.current_thread())
-    ServerConnection(connection, "http", service, ServerLimits(max_body=2_000_000), slots).run()
+    host = ModelHost(
+        {},
+        region="us-east-1",
+        url=LOCAL_URL,
+        stream_behavior=StreamBehavior(),
+        sleep=lambda _: None,
+    )
+    scope = Scope("us-east-1", "sagemaker")
+    handler = RequestHandler(host, KEYS, scope, url=LOCAL_URL, clock=lambda: NOW)
+    slots, connection = ConnectionSlots(1), cast("Any", Peer(pieces))
+    assert slots.acquire(connection, threading.current_thread())
+    ServerConnection(connection, "http", handler, ServerLimits(max_body=2_000_000), slots).run()
 
 
 READERS: dict[str, Read] = {
@@ -217,7 +268,7 @@ READERS: dict[str, Read] = {
     "local endpoint": local_endpoint,
 }
 
-# ── the shapes: about so many bytes of each ──
+# ── the inputs: functions from a size in bytes to about as many bytes ──
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 POST = b"POST /endpoints/e/invocations HTTP/1.1\r\nHost: h\r\n"
@@ -229,36 +280,60 @@ def times(unit: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[int
 
 
 def blocks(size: int, block: Callable[[int], bytes], limit: int = 60_000) -> bytes:
-    """`block`s of at most `limit` bytes each, for what refuses longer ones."""
+    """Return blocks of at most `limit` bytes each, for readers that refuse longer ones."""
     return b"".join(block(min(limit, size - start)) for start in range(0, size, limit))
 
 
 def header_blocks(size: int) -> bytes:
-    """Header blocks that are never the one before."""
-    return b"".join(encode(Message({"a": bytes(10), "n": number % 2 == 0})) for number in range(size // 40))
+    """Return frames whose header block differs from the one before."""
+    return b"".join(
+        encode(Message({"a": bytes(10), "n": number % 2 == 0})) for number in range(size // 40)
+    )
 
 
 SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("event stream", "one frame"): lambda size: encode(Message({}, bytes(size))),
-    ("event stream", "one header block"): lambda size: blocks(size, lambda part: encode(Message({"a": bytes(min(part, 30_000))})), 30_000),
+    ("event stream", "one header block"): lambda size: blocks(
+        size, lambda part: encode(Message({"a": bytes(min(part, 30_000))})), 30_000
+    ),
     ("event stream", "empty frames"): times(encode(Message({}))),
     ("event stream", "parts"): times(service.event(PayloadPart(b"token"))),
     ("event stream", "header blocks that alternate"): header_blocks,
-    ("streamed answer", "events that are skipped"): times(encode(Message({":message-type": "event", ":event-type": "initial-response"}))),
+    ("streamed answer", "events that are skipped"): times(
+        encode(Message({":message-type": "event", ":event-type": "initial-response"}))
+    ),
     ("streamed answer", "parts"): times(service.event(PayloadPart(b"token"))),
-    ("exchange", "one field"): lambda size: blocks(size, times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")),
-    ("exchange", "blanks"): lambda size: blocks(size, times(b" ", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")),
-    ("exchange", "many fields"): lambda size: blocks(size, times(b"A:b\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\n\r\n"), 1000),
-    ("exchange", "a field that is none"): lambda size: blocks(size, times(b" \t", b"HTTP/1.1 200 OK\r\nA: ", b"\0\r\n\r\n")),
-    ("exchange", "interim responses"): times(b"HTTP/1.1 103 E\r\nA: b\r\n\r\n" * 15 + b"HTTP/1.1 204 N\r\n\r\n"),
+    ("exchange", "one field"): lambda size: blocks(
+        size, times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")
+    ),
+    ("exchange", "blanks"): lambda size: blocks(
+        size, times(b" ", b"HTTP/1.1 200 OK\r\nA: ", b"\r\nContent-Length: 0\r\n\r\n")
+    ),
+    ("exchange", "many fields"): lambda size: blocks(
+        size, times(b"A:b\r\n", b"HTTP/1.1 200 OK\r\n", b"Content-Length: 0\r\n\r\n"), 1000
+    ),
+    ("exchange", "a field that is none"): lambda size: blocks(
+        size, times(b" \t", b"HTTP/1.1 200 OK\r\nA: ", b"\0\r\n\r\n")
+    ),
+    ("exchange", "interim responses"): times(
+        b"HTTP/1.1 103 E\r\nA: b\r\n\r\n" * 15 + b"HTTP/1.1 204 N\r\n\r\n"
+    ),
     ("exchange", "one chunk"): lambda size: CHUNKED + b"%x\r\n" % size + bytes(size),
     ("exchange", "chunks"): times(b"1\r\nx\r\n", CHUNKED),
     ("exchange", "an extension"): times(b"1;a=" + b"x" * 16_000 + b"\r\nx\r\n", CHUNKED),
     ("exchange", "extensions"): times(b"1" + b';a="\\""' * 2000 + b"\r\nx\r\n", CHUNKED),
-    ("exchange", "one trailer"): lambda size: blocks(size, times(b"x", CHUNKED + b"0\r\nA: ", b"\r\n\r\n")),
-    ("exchange", "trailers"): lambda size: blocks(size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\r\n")),
-    ("exchange", "trailers that are none"): lambda size: blocks(size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\0\r\n\r\n")),
-    ("exchange", "a body"): lambda size: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size),
+    ("exchange", "one trailer"): lambda size: blocks(
+        size, times(b"x", CHUNKED + b"0\r\nA: ", b"\r\n\r\n")
+    ),
+    ("exchange", "trailers"): lambda size: blocks(
+        size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\r\n")
+    ),
+    ("exchange", "trailers that are none"): lambda size: blocks(
+        size, times(b"A:b\r\n", CHUNKED + b"0\r\n", b"\0\r\n\r\n")
+    ),
+    ("exchange", "a body"): lambda size: (
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    ),
     ("text", "ASCII"): times(b"text "),
     ("text", "characters of 4 bytes"): times("𝄞".encode()),
     ("lines", "one"): times(b"x"),
@@ -287,7 +362,9 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("ChunkVerifier", "one chunk"): lambda size: b"%x\r\n" % size + bytes(size) + b"\r\n",
     ("EventVerifier", "events"): signed_events,
     ("profiles", "sections"): times(b"[profile x]\na=b\n"),
-    ("profiles", "many sections"): lambda size: b"".join(b"[profile %d]\na=b\n" % number for number in range(size // 20)),
+    ("profiles", "many sections"): lambda size: b"".join(
+        b"[profile %d]\na=b\n" % number for number in range(size // 20)
+    ),
     ("profiles", "one value"): times(b" #", b"[default]\na="),
     ("profiles", "a value of many lines"): times(b" b\n", b"[default]\na=b\n"),
     ("profiles", "nested settings"): times(b" b=c\n", b"[default]\na=\n"),
@@ -297,7 +374,9 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("verify, URL", "a path of slashes"): times(b"/"),
     ("verify, URL", "a query"): times(b"a=%41&", b"?"),
     ("verify, URL", "ampersands"): times(b"&", b"?"),
-    ("verify, names", "of headers"): lambda size: b";".join(b"a%d" % number for number in range(size // 8)),
+    ("verify, names", "of headers"): lambda size: b";".join(
+        b"a%d" % number for number in range(size // 8)
+    ),
     ("verify, names", "one again and again"): times(b";a", b"a"),
     ("verify, value", "blanks"): times(b" ", b"a", b"a"),
     ("verify, value", "words"): times(b"a  "),
@@ -305,19 +384,37 @@ SHAPES: dict[tuple[str, str], Callable[[int], bytes]] = {
     ("verify, authorization", "slashes"): times(b"/", b"AWS4-HMAC-SHA256 Credential="),
     ("errors", "JSON"): times(b'"a":1,', b"{", b'"message":"x"}'),
     ("errors", "a message"): times(b"\\u0000", b'{"message":"', b'"}'),
-    ("errors", "relayed messages"): times(RELAYED.replace('"', '\\"').encode(), b'{"message":"', b'"}'),
+    ("errors", "relayed messages"): times(
+        RELAYED.replace('"', '\\"').encode(), b'{"message":"', b'"}'
+    ),
     ("errors", "tokens"): times(b"x-amz-security-token:"),
     ("errors", "a page"): times(b"<html>"),
     ("CONNECT", "one field"): times(b"x", b"HTTP/1.1 200 OK\r\nA: ", b"\r\n\r\n"),
     ("CONNECT", "interim responses"): times(b"HTTP/1.1 103 E\r\nA: b\r\n\r\n"),
-    ("local endpoint", "a body"): lambda size: POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size),
-    ("local endpoint", "chunks"): times(b"1\r\nx\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n"),
+    ("local endpoint", "a body"): lambda size: (
+        POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size)
+    ),
+    ("local endpoint", "chunks"): times(
+        b"1\r\nx\r\n", POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    ),
     ("local endpoint", "fields"): times(b"A: b\r\n", POST),
     ("local endpoint", "requests"): times(POST + b"Content-Length: 0\r\n\r\n"),
 }
 # What reads no more than that at once, or only what is whole, which then cannot be cut
-LIMITS = {"CONNECT": 64 * 1024, "local endpoint": 250_000, "verify, names": 64 * 1024, "verify, authorization": 64 * 1024}
-WHOLE = {"profiles", "errors", "verify, URL", "verify, names", "verify, value", "verify, authorization"}
+LIMITS = {
+    "CONNECT": 64 * 1024,
+    "local endpoint": 250_000,
+    "verify, names": 64 * 1024,
+    "verify, authorization": 64 * 1024,
+}
+WHOLE = {
+    "profiles",
+    "errors",
+    "verify, URL",
+    "verify, names",
+    "verify, value",
+    "verify, authorization",
+}
 names = [pytest.param(reader, shape, id=f"{reader}: {shape}") for reader, shape in SHAPES]
 
 
@@ -364,12 +461,12 @@ def steps_of(reader: str, pieces: Iterable[bytes]) -> int:
     return steps.count
 
 
-def test_every_reader_has_shapes() -> None:
+def test_each_reader_has_inputs() -> None:
     assert {reader for reader, _ in SHAPES} == set(READERS)
 
 
 @pytest.mark.parametrize(("reader", "shape"), names)
-def test_twice_the_bytes_take_twice_the_steps(reader: str, shape: str) -> None:
+def test_steps_grow_linearly_with_the_input(reader: str, shape: str) -> None:
     make = SHAPES[reader, shape]
     READERS[reader]([make(100)])  # what is imported or compiled at first use
     small, large = (steps_of(reader, [make(size)]) for size in (12_000, 24_000))
@@ -380,18 +477,20 @@ def test_twice_the_bytes_take_twice_the_steps(reader: str, shape: str) -> None:
 
 
 @pytest.mark.parametrize(("reader", "shape"), names)
-def test_a_megabyte_is_read_in_seconds(reader: str, shape: str) -> None:
+def test_megabyte_is_read_within_the_time_limit(reader: str, shape: str) -> None:
     data = SHAPES[reader, shape](min(1_000_000, LIMITS.get(reader, 1_000_000)))
     began = time.process_time()
     READERS[reader]([data])
     assert time.process_time() - began < 20
 
 
-FIRST_SHAPES = {reader: make for (reader, _), make in reversed(SHAPES.items()) if reader not in WHOLE}
+FIRST_SHAPES = {
+    reader: make for (reader, _), make in reversed(SHAPES.items()) if reader not in WHOLE
+}
 
 
 @pytest.mark.parametrize("reader", FIRST_SHAPES)
-def test_a_megabyte_is_read_byte_by_byte_in_seconds(reader: str) -> None:
+def test_megabyte_is_read_byte_by_byte_within_the_time_limit(reader: str) -> None:
     data = FIRST_SHAPES[reader](min(1_000_000, LIMITS.get(reader, 1_000_000)))
     began = time.process_time()
     READERS[reader](one_by_one(data))
@@ -399,8 +498,8 @@ def test_a_megabyte_is_read_byte_by_byte_in_seconds(reader: str) -> None:
 
 
 @pytest.mark.parametrize("value", [b" " * 8150, b"a " * 4075, b"a" * 4075 + b" " * 4075])
-def test_trailers_that_are_none_are_refused_at_once(value: bytes) -> None:
-    """Sixty take some milliseconds; it was a quarter of a second for each."""
+def test_invalid_trailers_are_refused_quickly(value: bytes) -> None:
+    """Sixty take some milliseconds; an earlier version took a quarter of a second for each."""
     verifier = chunk_verifier()
     began = time.process_time()
     verifier.receive_data(b"0\r\n" + b"x-0:%b\0\r\n" % value * 60 + b"\r\n")
@@ -410,7 +509,7 @@ def test_trailers_that_are_none_are_refused_at_once(value: bytes) -> None:
 
 
 class Counted(bytes):
-    """Bytes that count how many bytes each operation on them is given or gives."""
+    """Bytes that count the bytes that each operation on them reads or returns."""
 
     looked_at = 0
 
@@ -433,15 +532,27 @@ class Counted(bytes):
         found = bytes(self)[key]
         return self._made(found) if isinstance(found, bytes) else found
 
-    def find(self, wanted: Any, start: SupportsIndex | None = None, end: SupportsIndex | None = None, /) -> int:
+    def find(
+        self, wanted: Any, start: SupportsIndex | None = None, end: SupportsIndex | None = None, /
+    ) -> int:
         Counted.looked_at += len(bytes(self)[start:end])
         return bytes(self).find(wanted, start, end)
 
 
-@pytest.mark.parametrize("shape", ["one chunk", "chunks", "an extension", "extensions", "one trailer", "trailers"])
+@pytest.mark.parametrize(
+    "shape", ["one chunk", "chunks", "an extension", "extensions", "one trailer", "trailers"]
+)
 @pytest.mark.parametrize("step", [1, 7])
-def test_each_byte_of_chunks_and_trailers_is_looked_at_a_few_times(shape: str, step: int) -> None:
+def test_each_byte_of_chunks_and_trailers_is_read_at_most_five_times(shape: str, step: int) -> None:
     data = SHAPES["exchange", shape](50_000)
     Counted.looked_at = 0
-    exchanges([data[: len(CHUNKED)], *(Counted(data[start : start + step]) for start in range(len(CHUNKED), len(data), step))])
+    exchanges(
+        [
+            data[: len(CHUNKED)],
+            *(
+                Counted(data[start : start + step])
+                for start in range(len(CHUNKED), len(data), step)
+            ),
+        ]
+    )
     assert Counted.looked_at <= 5 * len(data)

@@ -1,4 +1,4 @@
-"""Containers by URL behind the local endpoint: a server of this module plays the container, well or badly."""
+"""Containers behind a URL: a server of this module plays the container, healthy or faulty."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import smruntime_local
-from smruntime_core import Credentials, InvokeEndpoint, ModelError, ModelStreamError, RetryPolicy, ServiceUnavailable
+from smruntime_core import (
+    Credentials,
+    InvokeEndpoint,
+    ModelError,
+    ModelStreamError,
+    RetryPolicy,
+    ServiceUnavailable,
+)
 from smruntime_local.models._backend import Backend
-from smruntime_local.models._container import Refusal, TimedOut
+from smruntime_local.models._container import ContainerTimeout, Refusal
 from smruntime_transports.sockets import Client
 
 from .servers import scripted
 
 
 class Container(BaseHTTPRequestHandler):
-    """Does what the content type says."""
+    """A container that behaves as the content type of the request says."""
 
     protocol_version = "HTTP/1.1"
     paused = threading.Event()
@@ -42,7 +49,9 @@ class Container(BaseHTTPRequestHandler):
             self._stream()
         else:
             seen = {name.lower(): value for name, value in self.headers.items()}
-            self._answer(200, json.dumps({"path": self.path, "body": body.decode(), **seen}).encode())
+            self._answer(
+                200, json.dumps({"path": self.path, "body": body.decode(), **seen}).encode()
+            )
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -80,7 +89,12 @@ def client_of(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
     once = RetryPolicy(max_attempts=1)
     with (
         endpoint,
-        Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials, retries=once) as client,
+        Client(
+            region=endpoint.region,
+            endpoint_url=endpoint.url,
+            credentials=endpoint.credentials,
+            retries=once,
+        ) as client,
     ):
         yield client
 
@@ -89,7 +103,7 @@ def serve(url: str) -> smruntime_local.Endpoint:
     return smruntime_local.serve(backends={"mine": url})
 
 
-def test_a_container_sees_what_sagemaker_hands_on(container: str) -> None:
+def test_container_receives_the_headers_that_sagemaker_passes_on(container: str) -> None:
     with client_of(serve(container)) as client:
         answer = client.invoke_endpoint(
             endpoint_name="mine",
@@ -120,18 +134,23 @@ def test_a_container_sees_what_sagemaker_hands_on(container: str) -> None:
     assert answer.invoked_production_variant == "AllTraffic"
 
 
-def test_its_error_is_the_models(container: str) -> None:
-    with client_of(serve(container)) as client, pytest.raises(ModelError, match="a teapot") as caught:
+def test_error_of_the_container_is_a_model_error(container: str) -> None:
+    with (
+        client_of(serve(container)) as client,
+        pytest.raises(ModelError, match="a teapot") as caught,
+    ):
         client.invoke_endpoint(endpoint_name="mine", body=b"", content_type="text/fail")
     assert (caught.value.original_status_code, caught.value.original_message) == (418, "a teapot")
     assert str(caught.value.log_stream_arn).endswith("/mine")
 
 
-def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
+def test_streamed_parts_are_forwarded_as_they_arrive(container: str) -> None:
     Container.paused.clear()
     with (
         client_of(serve(container)) as client,
-        client.invoke_endpoint_with_response_stream(endpoint_name="mine", body=b"", content_type="text/stream") as stream,
+        client.invoke_endpoint_with_response_stream(
+            endpoint_name="mine", body=b"", content_type="text/stream"
+        ) as stream,
     ):
         events = stream.sse()
         assert (stream.content_type, next(events).data) == ("text/event-stream", "first")
@@ -139,9 +158,11 @@ def test_a_stream_is_forwarded_as_it_arrives(container: str) -> None:
         assert [event.data for event in events] == ["last"]
 
 
-def test_one_that_does_not_listen_is_warned_of_and_unavailable() -> None:
+def test_container_that_does_not_listen_causes_a_warning_and_503() -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses, and nobody else gets the port
+        taken.bind(
+            ("127.0.0.1", 0)
+        )  # bound and not listening: refuses, and no other process gets the port
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.warns(RuntimeWarning, match=r"mine at .* is not ready: it does not answer"):
             endpoint = serve(url)
@@ -160,23 +181,29 @@ CALL = InvokeEndpoint(endpoint_name="e", body=b"1")
         (b"", "closed connection without response"),
         (b"nonsense\r\n\r\n", "nonsense"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf", "cut short"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\nhalf\r\n", "IncompleteRead"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            b"4\r\nhalf\r\n",
+            "IncompleteRead",
+        ),
     ],
 )
-def test_one_that_breaks_off_is_told_from_one_that_ends(answer: bytes, error: str) -> None:
+def test_incomplete_response_of_the_container_is_refused(answer: bytes, error: str) -> None:
     with scripted(answer) as server, pytest.raises(Refusal, match=error) as caught:
-        list(Backend(server.url).answer(CALL).parts)
+        list(Backend(server.url).respond(CALL).parts)
     assert caught.value.status == 0
 
 
-def test_one_that_is_silent_times_out() -> None:
-    with scripted(5.0) as server, pytest.raises(TimedOut, match=r"0\.05 seconds"):
-        Backend(server.url, timeout=0.05).answer(CALL)
+def test_silent_container_times_out() -> None:
+    with scripted(5.0) as server, pytest.raises(ContainerTimeout, match=r"0\.05 seconds"):
+        Backend(server.url, timeout=0.05).respond(CALL)
 
 
-def test_one_that_breaks_off_in_a_stream_ends_it() -> None:
+def test_container_that_breaks_off_ends_the_stream_with_an_error() -> None:
     ping = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    half = b"HTTP/1.1 200 OK\r\nX-Amzn-SageMaker-Custom-Attributes: caf\xe9\r\nContent-Length: 9\r\nConnection: close\r\n\r\nhalf"
+    attributes = b"X-Amzn-SageMaker-Custom-Attributes: caf\xe9\r\n"
+    framing = b"Content-Length: 9\r\nConnection: close\r\n\r\n"
+    half = b"HTTP/1.1 200 OK\r\n" + attributes + framing + b"half"
     with scripted(ping, half) as server:
         with pytest.warns(RuntimeWarning, match="it answers 503"):
             endpoint = serve(server.url)
@@ -198,26 +225,53 @@ def broken(endpoint: smruntime_local.Endpoint) -> None:
 
 @pytest.mark.parametrize(
     ("name", "url"),
-    [("mine", "127.0.0.1:8080"), ("mine", "ftp://a"), ("mine", "http://"), ("mine", "http://a?b"), ("no_name", "http://127.0.0.1:1")],
+    [
+        ("mine", "127.0.0.1:8080"),
+        ("mine", "ftp://a"),
+        ("mine", "http://"),
+        ("mine", "http://a?b"),
+        ("no_name", "http://127.0.0.1:1"),
+    ],
 )
-def test_what_is_no_backend_is_refused(name: str, url: str) -> None:
+def test_invalid_backend_url_is_refused(name: str, url: str) -> None:
     with pytest.raises(ValueError, match="must be"):
         smruntime_local.serve(backends={name: url})
 
 
-def test_the_command_line(container: str) -> None:
-    command = [sys.executable, "-m", "smruntime_local", "--backend", f"mine={container}", "--cut", "bytes"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}) as process:
+def test_command_line_prints_exports_and_stops_on_a_signal(container: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "smruntime_local",
+        "--backend",
+        f"mine={container}",
+        "--cut",
+        "bytes",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}
+    ) as process:
         try:
             assert process.stdout is not None
             lines = [process.stdout.readline().removeprefix("export ").rstrip() for _ in range(6)]
             exported = dict(line.split("=", 1) for line in lines)
-            credentials = Credentials(exported["AWS_ACCESS_KEY_ID"], exported["AWS_SECRET_ACCESS_KEY"], exported["AWS_SESSION_TOKEN"])
+            credentials = Credentials(
+                exported["AWS_ACCESS_KEY_ID"],
+                exported["AWS_SECRET_ACCESS_KEY"],
+                exported["AWS_SESSION_TOKEN"],
+            )
             with Client(
-                region=exported["AWS_REGION"], endpoint_url=exported["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"], credentials=credentials
+                region=exported["AWS_REGION"],
+                endpoint_url=exported["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"],
+                credentials=credentials,
             ) as client:
-                assert json.loads(client.invoke_endpoint(endpoint_name="mine", body=b"1").body)["body"] == "1"
-                with client.invoke_endpoint_with_response_stream(endpoint_name="chat", body=b"abc") as stream:
+                assert (
+                    json.loads(client.invoke_endpoint(endpoint_name="mine", body=b"1").body)["body"]
+                    == "1"
+                )
+                with client.invoke_endpoint_with_response_stream(
+                    endpoint_name="chat", body=b"abc"
+                ) as stream:
                     assert list(stream.bytes()) == [b"1", b" ", b"a", b"b", b"c", b"\n"]
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
@@ -225,9 +279,17 @@ def test_the_command_line(container: str) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("arguments", [["--backend", "mine"], ["--backend", "mine=nonsense"], ["--cut", "half"]])
-def test_the_command_line_refuses_nonsense(arguments: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "smruntime_local", *arguments], capture_output=True, text=True, timeout=20, check=False)
+@pytest.mark.parametrize(
+    "arguments", [["--backend", "mine"], ["--backend", "mine=nonsense"], ["--cut", "half"]]
+)
+def test_command_line_refuses_invalid_arguments(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smruntime_local", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     assert done.returncode == 2
     assert "must be" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""What the service makes of a container's answers, without a socket: whose fault it is, and in which operation's words."""
+"""What the service returns for a container, without a socket: errors and headers."""
 
 from __future__ import annotations
 
@@ -20,39 +20,45 @@ from smruntime_core import (
     Response,
     ServiceUnavailable,
 )
-from smruntime_local import _host
-from smruntime_local._host import Host, StreamedResponse
-from smruntime_local._streaming import Manner
-from smruntime_local.models._container import Refusal, Reply, TimedOut
+from smruntime_local.hosting import _model_host
+from smruntime_local.hosting._model_host import ModelHost, StreamedResponse
+from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.models._container import ContainerReply, ContainerTimeout, Refusal
 
 CALL = InvokeEndpoint(endpoint_name="m", body=b"")
 STREAMED = InvokeEndpointWithResponseStream(endpoint_name="m", body=b"")
-TEXT = Reply("text/plain", ())
-LATER = InvokeEndpointAsync(endpoint_name="m", body=b"1", invocation_timeout_seconds=1)
+TEXT = ContainerReply("text/plain", ())
+ASYNC_CALL = InvokeEndpointAsync(endpoint_name="m", body=b"1", invocation_timeout_seconds=1)
 
 
-def said(host: Host, operation: Operation[Output]) -> Output:
-    """The output, by way of the wire; raises the error that is said instead."""
-    answer = host.answer(operation, request_id="r")
+def respond(host: ModelHost, operation: Operation[Output]) -> Output:
+    """Return the output as a client parses it; raise the error of the response."""
+    answer = host.respond(operation, request_id="r")
     if isinstance(answer, StreamedResponse):
         return operation.parse(answer.head.replace(body=b"".join(answer.chunks)))
     assert isinstance(answer, Response)
     return operation.parse(answer)
 
 
-def hosting(parts: Callable[[], Iterator[bytes]], reply: Reply = TEXT) -> Host:
-    def model(call: InvokeEndpoint) -> Reply:
+def host_of(parts: Callable[[], Iterator[bytes]], reply: ContainerReply = TEXT) -> ModelHost:
+    def model(call: InvokeEndpoint) -> ContainerReply:
         return reply._replace(parts=parts())
 
-    return Host({"m": model}, region="eu-west-1", url="http://here", manner=Manner(), sleep=lambda _: None)
+    return ModelHost(
+        {"m": model},
+        region="eu-west-1",
+        url="http://here",
+        stream_behavior=StreamBehavior(),
+        sleep=lambda _: None,
+    )
 
 
-def raising(fault: Exception, *before: bytes) -> Host:
+def host_that_raises(fault: Exception, *before: bytes) -> ModelHost:
     def parts() -> Iterator[bytes]:
         yield from before
         raise fault
 
-    return hosting(parts)
+    return host_of(parts)
 
 
 @pytest.mark.parametrize(
@@ -62,59 +68,86 @@ def raising(fault: Exception, *before: bytes) -> Host:
         (ZeroDivisionError("b"), 500, "ZeroDivisionError: b", "server"),
         (Refusal(418, "c"), 418, "c", "client"),
         (Refusal(302, "d"), 302, "d", "server"),
-        (TimedOut(60), 0, "Your invocation timed out: the container said nothing for 60 seconds.", "server"),
+        (
+            ContainerTimeout(60),
+            0,
+            "Your invocation timed out: the container said nothing for 60 seconds.",
+            "server",
+        ),
     ],
 )
 @pytest.mark.parametrize("operation", [CALL, STREAMED])
-def test_a_container_that_fails_is_a_model_error(
+def test_failure_of_a_container_is_a_model_error(
     operation: Operation[Output], fault: Exception, status: int, message: str, side: str
 ) -> None:
     with pytest.raises(ModelError) as caught:
-        said(raising(fault), operation)
-    assert (caught.value.status, caught.value.original_status_code, caught.value.original_message) == (424, status, message)
-    assert caught.value.message == f'Received {side} error ({status}) from primary with message "{message}".'
-    assert caught.value.log_stream_arn == "arn:aws:logs:eu-west-1:000000000000:log-group:/aws/sagemaker/Endpoints/m"
+        respond(host_that_raises(fault), operation)
+    assert (
+        caught.value.status,
+        caught.value.original_status_code,
+        caught.value.original_message,
+    ) == (424, status, message)
+    assert (
+        caught.value.message
+        == f'Received {side} error ({status}) from primary with message "{message}".'
+    )
+    assert (
+        caught.value.log_stream_arn
+        == "arn:aws:logs:eu-west-1:000000000000:log-group:/aws/sagemaker/Endpoints/m"
+    )
 
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(TimedOut(60), "ModelInvocationTimeExceeded"), (Refusal(0, "gone"), "StreamBroken"), (KeyError("x"), "StreamBroken")],
+    [
+        (ContainerTimeout(60), "ModelInvocationTimeExceeded"),
+        (Refusal(0, "gone"), "StreamBroken"),
+        (KeyError("x"), "StreamBroken"),
+    ],
 )
-def test_one_that_fails_on_the_way(fault: Exception, code: str) -> None:
+def test_failure_after_the_first_part_ends_the_stream_with_an_error(
+    fault: Exception, code: str
+) -> None:
     with pytest.raises(ModelStreamError, match="Received server error") as caught:
-        said(raising(fault, b"a", b"b"), STREAMED)
+        respond(host_that_raises(fault, b"a", b"b"), STREAMED)
     assert caught.value.error_code == code
     with pytest.raises(ModelError):
-        said(raising(fault, b"a", b"b"), CALL)
+        respond(host_that_raises(fault, b"a", b"b"), CALL)
 
 
-def test_an_error_of_the_service_is_said_as_it_is() -> None:
+def test_service_error_of_a_container_passes_unchanged() -> None:
     for operation in (CALL, STREAMED):
         with pytest.raises(ServiceUnavailable, match="later"):
-            said(raising(ServiceUnavailable("later")), operation)
+            respond(host_that_raises(ServiceUnavailable("later")), operation)
 
 
-def test_headers_and_sessions() -> None:
+def test_headers_of_a_container_become_members_of_the_output() -> None:
     name = "s; Expires=2026-01-31T23:59:59Z"
-    host = hosting(lambda: iter([b"a", b"", b"b"]), Reply(None, (), "c=d", name, "t"))
-    assert said(host, CALL) == InvokeEndpointOutput(
-        body=b"ab", invoked_production_variant="AllTraffic", custom_attributes="c=d", new_session_id=name, closed_session_id="t"
+    host = host_of(lambda: iter([b"a", b"", b"b"]), ContainerReply(None, (), "c=d", name, "t"))
+    assert respond(host, CALL) == InvokeEndpointOutput(
+        body=b"ab",
+        invoked_production_variant="AllTraffic",
+        custom_attributes="c=d",
+        new_session_id=name,
+        closed_session_id="t",
     )
     assert host.sessions_opened == 1
 
 
-def test_an_answer_has_a_greatest_size_and_a_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_host, "MAX_BODY", 2)
+def test_response_of_a_container_is_limited_in_size_and_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_model_host, "MAX_RESPONSE_SIZE", 2)
     with pytest.raises(ModelError, match="more than 2 bytes"):
-        said(hosting(lambda: iter([b"a"] * 3)), CALL)
+        respond(host_of(lambda: iter([b"a"] * 3)), CALL)
 
     def slow() -> Iterator[bytes]:
         yield b"a"
         time.sleep(1.05)
         yield b"b"
 
-    host = hosting(slow)
-    accepted = said(host, LATER)
+    host = host_of(slow)
+    accepted = respond(host, ASYNC_CALL)
     assert isinstance(accepted, InvokeEndpointAsyncOutput)
     deadline, failure = time.monotonic() + 5, None
     while failure is None and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Asynchronous inference at the local endpoint: what was accepted is to be found, and so is what went wrong."""
+"""Asynchronous inference at the local endpoint: outputs and failures at their locations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from collections.abc import Iterator
 import pytest
 
 import smruntime_local
-from smruntime_core import InvokeEndpoint, InvokeEndpointAsync, ModelError, ServiceUnavailable, ValidationError
-from smruntime_local._jobs import Jobs, Store
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    ModelError,
+    ServiceUnavailable,
+    ValidationError,
+)
+from smruntime_local.hosting._async_jobs import AsyncJobs, ObjectStore
 from smruntime_transports.sockets import Client
 
 
@@ -25,12 +31,14 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 
 @pytest.fixture
 def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
-    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+    with Client(
+        region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+    ) as running:
         yield running
 
 
 def get(location: str | None) -> tuple[int, bytes]:
-    """By HTTP, unsigned."""
+    """Return status and body of an unsigned GET."""
     assert location is not None
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -41,45 +49,69 @@ def get(location: str | None) -> tuple[int, bytes]:
             return refused.code, refused.read()
 
 
-def test_an_answer_by_python_and_by_http(endpoint: smruntime_local.Endpoint, client: Client) -> None:
-    job = client.invoke_endpoint_async(endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine")
+def test_output_is_returned_to_python_and_by_http(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
+    job = client.invoke_endpoint_async(
+        endpoint_name="echo", body=b"x", content_type="text/plain", inference_id="mine"
+    )
     answer = job.wait(timeout=10)
     assert job.wait(fetch=endpoint.fetch, timeout=10) == answer
-    assert json.loads(answer) == {"endpoint_name": "echo", "body": "eA==", "content_type": "text/plain", "inference_id": "mine"}
+    assert json.loads(answer) == {
+        "endpoint_name": "echo",
+        "body": "eA==",
+        "content_type": "text/plain",
+        "inference_id": "mine",
+    }
     assert (job.metadata.status, job.inference_id) == (202, "mine")
     assert get(job.output_location) == (200, answer)
     assert get(job.failure_location)[0] == 404
 
 
-def test_a_failure_stands_where_failures_do(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_failure_is_stored_at_the_failure_location(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     job = client.invoke_endpoint_async(endpoint_name="iris", body=b"1")
     with pytest.raises(ModelError) as caught:
         job.wait(fetch=endpoint.fetch, timeout=10)
-    assert (caught.value.original_status_code, caught.value.original_message) == (400, "row 1 must have 4 measurements")
-    assert get(job.failure_location)[1] == b'Received client error (400) from primary with message "row 1 must have 4 measurements".'
+    assert (caught.value.original_status_code, caught.value.original_message) == (
+        400,
+        "row 1 must have 4 measurements",
+    )
+    assert (
+        get(job.failure_location)[1] == b"Received client error (400) from primary with message "
+        b'"row 1 must have 4 measurements".'
+    )
     assert get(job.output_location)[0] == 404
 
 
-def test_the_input_may_be_stored_and_the_output_named(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_stored_input_and_named_output_are_used(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     endpoint.put("s3://bucket/rows.csv", b"5.1,3.5,1.4,0.2")
     job = client.invoke_endpoint_async(
-        endpoint_name="iris", input_location="s3://bucket/rows.csv", filename="out.csv", s3_output_path_extension="a/b"
+        endpoint_name="iris",
+        input_location="s3://bucket/rows.csv",
+        filename="out.csv",
+        s3_output_path_extension="a/b",
     )
     assert job.wait(fetch=endpoint.fetch, timeout=10).startswith(b"1.0,")
     assert str(job.output_location).endswith("/a/b/out.csv")
     assert str(job.failure_location).endswith("/a/b/out-error.out")
-    nothing = client.invoke_endpoint_async(endpoint_name="iris", input_location="s3://bucket/nothing")
+    nothing = client.invoke_endpoint_async(
+        endpoint_name="iris", input_location="s3://bucket/nothing"
+    )
     with pytest.raises(ModelError, match="There is no object at s3://bucket/nothing"):
         nothing.wait(fetch=endpoint.fetch, timeout=10)
 
 
-def test_an_endpoint_that_is_not_there_is_refused_at_once(client: Client) -> None:
+def test_missing_endpoint_is_refused_at_once(client: Client) -> None:
     with pytest.raises(ValidationError, match="not found"):
-        client.invoke_endpoint_async(endpoint_name="nobody", body=b"1")
+        client.invoke_endpoint_async(endpoint_name="missing", body=b"1")
 
 
-def test_a_store_keeps_the_newest() -> None:
-    store = Store(limit=10)
+def test_store_deletes_the_oldest_objects_beyond_its_size() -> None:
+    store = ObjectStore(maximum_size=10)
     for name in "abc":
         store.put(name, name.encode() * 4)
     assert [store.get(name) for name in "abc"] == [None, b"bbbb", b"cccc"]
@@ -90,25 +122,27 @@ def test_a_store_keeps_the_newest() -> None:
     assert [store.get(name) for name in "bcde"] == [None] * 4
 
 
-CALL = InvokeEndpointAsync(endpoint_name="e", body=b"1", request_ttl_seconds=60, invocation_timeout_seconds=7)
+CALL = InvokeEndpointAsync(
+    endpoint_name="e", body=b"1", request_ttl_seconds=60, invocation_timeout_seconds=7
+)
 
 
-class Slow:
-    """A model that answers when it may."""
+class BlockedModel:
+    """A model that answers once it is released."""
 
     def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.may = threading.Event()
-        self.asked: list[float] = []
+        self.started = threading.Event()
+        self.released = threading.Event()
+        self.timeouts: list[float] = []
 
     def __call__(self, call: InvokeEndpoint, seconds: float) -> bytes:
-        self.asked.append(seconds)
-        self.begun.set()
-        assert self.may.wait(5)
+        self.timeouts.append(seconds)
+        self.started.set()
+        assert self.released.wait(5)
         return b"done"
 
 
-def eventually(store: Store, location: str | None) -> bytes | None:
+def wait_for_object(store: ObjectStore, location: str | None) -> bytes | None:
     assert location is not None
     deadline = time.monotonic() + 5
     while (found := store.get(location)) is None and time.monotonic() < deadline:
@@ -116,45 +150,45 @@ def eventually(store: Store, location: str | None) -> bytes | None:
     return found
 
 
-def test_what_waited_too_long_fails() -> None:
-    now, store, slow = 0.0, Store(), Slow()
-    jobs = Jobs(slow, store, "http://here", workers=1, clock=lambda: now)
+def test_call_that_waits_beyond_its_time_to_live_fails() -> None:
+    now, store, blocked_model = 0.0, ObjectStore(), BlockedModel()
+    jobs = AsyncJobs(blocked_model, store, "http://here", worker_count=1, clock=lambda: now)
     first, second = jobs.submit(CALL), jobs.submit(CALL)
-    assert slow.begun.wait(5)
+    assert blocked_model.started.wait(5)
     now = 60.0
-    slow.may.set()
-    assert eventually(store, first.output_location) == b"done"
-    assert b"RequestTTLSeconds" in (eventually(store, second.failure_location) or b"")
-    assert slow.asked == [7]
+    blocked_model.released.set()
+    assert wait_for_object(store, first.output_location) == b"done"
+    assert b"RequestTTLSeconds" in (wait_for_object(store, second.failure_location) or b"")
+    assert blocked_model.timeouts == [7]
     jobs.close()
 
 
-def test_the_queue_is_bounded_and_closing_drops_what_waits() -> None:
-    store, slow, before = Store(), Slow(), set(threading.enumerate())
-    jobs = Jobs(slow, store, "http://here", workers=1, most=1)
+def test_full_queue_refuses_calls_and_closing_drops_waiting_ones() -> None:
+    store, blocked_model, before = ObjectStore(), BlockedModel(), set(threading.enumerate())
+    jobs = AsyncJobs(blocked_model, store, "http://here", worker_count=1, max_waiting_jobs=1)
     (worker,) = set(threading.enumerate()) - before
     first = jobs.submit(CALL)
-    assert slow.begun.wait(5)
+    assert blocked_model.started.wait(5)
     jobs.submit(CALL)
     with pytest.raises(ServiceUnavailable, match="Too many"):
         jobs.submit(CALL)
     jobs.close()
-    slow.may.set()
+    blocked_model.released.set()
     worker.join(5)
     assert not worker.is_alive()
-    assert eventually(store, first.output_location) == b"done"
-    assert slow.asked == [7]
+    assert wait_for_object(store, first.output_location) == b"done"
+    assert blocked_model.timeouts == [7]
 
 
-def test_bodies_that_wait_are_bounded_together() -> None:
+def test_bytes_of_waiting_bodies_are_limited_together() -> None:
     release = threading.Event()
 
-    def slow(call: InvokeEndpoint, seconds: float) -> bytes:
+    def blocked_model(call: InvokeEndpoint, seconds: float) -> bytes:
         release.wait(10)
         return b"done"
 
-    store = Store()
-    jobs = Jobs(slow, store, "http://here", workers=1, most_bytes=100)
+    store = ObjectStore()
+    jobs = AsyncJobs(blocked_model, store, "http://here", worker_count=1, max_waiting_bytes=100)
     large = InvokeEndpointAsync(endpoint_name="e", body=bytes(60))
     accepted, refused = [], 0
     for _ in range(5):

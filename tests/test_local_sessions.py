@@ -1,4 +1,4 @@
-"""Sessions of the local endpoint: opened once, remembered, closed, forgotten."""
+"""Stateful sessions of the local endpoint: opened, used, closed, expired."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 import smruntime_local
 from smruntime_core import ModelError, ServiceUnavailable, ValidationError
-from smruntime_local._sessions import MEMORY, Sessions
+from smruntime_local.models._sessions import MEMORY_LIMIT, Sessions
 from smruntime_transports.sockets import Client
 
 
@@ -21,16 +21,22 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 
 @pytest.fixture
 def client(endpoint: smruntime_local.Endpoint) -> Iterator[Client]:
-    with Client(region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials) as running:
+    with Client(
+        region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+    ) as running:
         yield running
 
 
-def test_a_session_remembers_and_is_opened_once(endpoint: smruntime_local.Endpoint, client: Client) -> None:
+def test_session_remembers_until_it_is_closed(
+    endpoint: smruntime_local.Endpoint, client: Client
+) -> None:
     before = endpoint.sessions_opened
     with client.session("chat") as session, client.session("chat") as other:
         assert session.invoke_endpoint(body=b"one").body == b"1 one\n"
         assert other.invoke_endpoint(body=b"two").body == b"1 two\n"
-        with session.invoke_endpoint_with_response_stream(body="drüben".encode(), custom_attributes="cut=bytes") as stream:
+        with session.invoke_endpoint_with_response_stream(
+            body="drüben".encode(), custom_attributes="cut=bytes"
+        ) as stream:
             assert "".join(stream.text()) == "1 one\n2 drüben\n"
         assert session.expires is not None
         assert timedelta(0) < session.expires - datetime.now(UTC) <= timedelta(seconds=100)
@@ -41,41 +47,45 @@ def test_a_session_remembers_and_is_opened_once(endpoint: smruntime_local.Endpoi
             call(endpoint_name="chat", body=b"three", session_id=name)
 
 
-def test_without_a_session_nothing_is_remembered(client: Client) -> None:
-    said = [client.invoke_endpoint(endpoint_name="chat", body=body).body for body in (b"a", b"b")]
-    assert said == [b"1 a\n", b"1 b\n"]
+def test_call_without_a_session_has_no_memory(client: Client) -> None:
+    responses = [
+        client.invoke_endpoint(endpoint_name="chat", body=body).body for body in (b"a", b"b")
+    ]
+    assert responses == [b"1 a\n", b"1 b\n"]
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", b'{"requestType": "CLOSE"}'])
-def test_a_session_is_opened_by_the_words_of_the_protocol(endpoint: smruntime_local.Endpoint, client: Client, body: bytes) -> None:
+def test_new_session_requires_the_body_of_the_protocol(
+    endpoint: smruntime_local.Endpoint, client: Client, body: bytes
+) -> None:
     before = endpoint.sessions_opened
     with pytest.raises(ModelError, match="a session is opened by"):
         client.invoke_endpoint(endpoint_name="chat", body=body, session_id="NEW_SESSION")
     assert endpoint.sessions_opened == before
 
 
-def test_sessions_expire_and_make_room() -> None:
+def test_expired_sessions_do_not_count() -> None:
     now = 1000.0
-    sessions = Sessions(lifetime=10, most=2, clock=lambda: now)
+    sessions = Sessions(lifetime=10, max_sessions=2, clock=lambda: now)
     opened = sessions.open()
     name, _, expires = opened.partition("; Expires=")
     assert expires == "1970-01-01T00:16:50Z"
     sessions.open()
     with pytest.raises(ServiceUnavailable, match="2 sessions are open"):
         sessions.open()
-    assert sessions.say(name, "a") == ["a"]
+    assert sessions.remember(name, "a") == ["a"]
     now = 1010.0
     with pytest.raises(ValidationError, match="session not found"):
-        sessions.say(name, "b")
+        sessions.remember(name, "b")
     with pytest.raises(ValidationError, match="session not found"):
         sessions.close(name)
     assert sessions.open()
 
 
-def test_a_memory_has_an_end() -> None:
+def test_memory_of_a_session_is_limited() -> None:
     sessions = Sessions()
     name = sessions.open().partition(";")[0]
-    sessions.say(name, "a" * MEMORY)
+    sessions.remember(name, "a" * MEMORY_LIMIT)
     with pytest.raises(ValueError, match="remembers at most"):
-        sessions.say(name, "b")
+        sessions.remember(name, "b")
     sessions.close(name)

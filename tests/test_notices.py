@@ -1,4 +1,4 @@
-"""What an observer is told, over every transport: in which order, and nothing but sizes, times, names and ids."""
+"""The notices of a call over every transport: their order, and that they hold no secrets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,32 @@ import pytest
 
 import smruntime_core as sm
 from smruntime_core import service
-from smruntime_core.notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from smruntime_core.notices import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    FirstByte,
+    Notice,
+    PieceReceived,
+    RequestBuilt,
+    Waiting,
+)
 from smruntime_core.streaming import PayloadPart
 
 from .callers import IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
-BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\nContent-Length: 2\r\n\r\n{}"
+BUSY = (
+    b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nx-amzn-RequestId: r-0\r\n"
+    b"Content-Length: 2\r\n\r\n{}"
+)
 EAGER = sm.RetryPolicy(base_delay=0.0)
-DETAIL = sm.InvokeEndpoint(endpoint_name="iris", body=b"the body", custom_attributes="the attributes", inference_id="the-id")
+DETAIL = sm.InvokeEndpoint(
+    endpoint_name="iris",
+    body=b"the body",
+    custom_attributes="the attributes",
+    inference_id="the-id",
+)
 
 
 def kinds(notices: list[Notice]) -> list[type[Notice]]:
@@ -30,13 +47,18 @@ def one(notices: list[Notice], kind: type[Any], number: int = 0) -> Any:
 
 
 def streamed(*parts: bytes) -> bytes:
-    head = service.begin(sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q")
+    head = service.begin(
+        sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q"
+    )
     body = b"".join(service.event(PayloadPart(part)) for part in parts)
     fields = [f"{name}: {value}" for name, value in head.headers]
-    return "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode() + body
+    return (
+        "\r\n".join(["HTTP/1.1 200 OK", *fields, f"Content-Length: {len(body)}", "", ""]).encode()
+        + body
+    )
 
 
-def test_a_call_that_succeeds(perform: Performer) -> None:
+def test_notices_of_a_call_that_succeeds(perform: Performer) -> None:
     notices: list[Notice] = []
     with scripted(OK) as server:
         perform(server.url, observe=notices.append)
@@ -45,14 +67,23 @@ def test_a_call_that_succeeds(perform: Performer) -> None:
     assert len({notice.invocation for notice in notices}) == 1
     assert f"amz-sdk-invocation-id: {notices[0].invocation}".encode() in server.requests[0]
     built, started, first, attempt, call = (vars(notice) for notice in notices)
-    assert (built["method"], built["path"], built["size"]) == ("POST", "/endpoints/iris/invocations", len(IRIS.body))
+    assert (built["method"], built["path"], built["size"]) == (
+        "POST",
+        "/endpoints/iris/invocations",
+        len(IRIS.body),
+    )
     assert (started["number"], started["most"]) == (1, 3)
-    assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (1, "ok", 200, "r-1")
+    assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (
+        1,
+        "ok",
+        200,
+        "r-1",
+    )
     assert (call["outcome"], call["attempts"]) == ("ok", 1)
     assert 0 <= first["seconds"] <= attempt["seconds"] <= call["seconds"]
 
 
-def test_a_call_that_is_retried(perform: Performer) -> None:
+def test_notices_of_a_call_that_is_retried(perform: Performer) -> None:
     notices: list[Notice] = []
     with scripted(BUSY, OK) as server:
         perform(server.url, observe=notices.append, retries=EAGER)
@@ -61,20 +92,27 @@ def test_a_call_that_is_retried(perform: Performer) -> None:
     assert [one(notices, AttemptStarted, n).number for n in (0, 1)] == [1, 2]
     assert [one(notices, AttemptEnded, n).outcome for n in (0, 1)] == ["ServiceUnavailable", "ok"]
     assert one(notices, AttemptEnded).request_id == "r-0"
-    assert (one(notices, Waiting).reason, one(notices, Waiting).seconds) == ("ServiceUnavailable", 0.0)
+    assert (one(notices, Waiting).reason, one(notices, Waiting).seconds) == (
+        "ServiceUnavailable",
+        0.0,
+    )
     assert one(notices, CallEnded).attempts == 2
 
 
-def test_a_call_that_fails(perform: Performer) -> None:
+def test_notices_of_a_call_that_fails(perform: Performer) -> None:
     notices: list[Notice] = []
-    with scripted(b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: 2\r\n\r\n{}") as server:
+    with scripted(
+        b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: 2\r\n\r\n{}"
+    ) as server:
         perform(server.url, observe=notices.append)
     assert kinds(notices) == [RequestBuilt, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
-    assert one(notices, AttemptEnded).outcome == one(notices, CallEnded).outcome == "ValidationError"
+    assert (
+        one(notices, AttemptEnded).outcome == one(notices, CallEnded).outcome == "ValidationError"
+    )
 
 
-def test_a_call_that_nobody_answers(perform: Performer) -> None:
-    """No first byte, and no status."""
+def test_notices_of_a_call_without_a_response(perform: Performer) -> None:
+    """There is no first byte and no status."""
     notices: list[Notice] = []
     with scripted(5.0) as server:
         perform(server.url, observe=notices.append, timeouts=sm.Timeouts(response=0.2))
@@ -84,7 +122,7 @@ def test_a_call_that_nobody_answers(perform: Performer) -> None:
     assert ended.seconds >= 0.19
 
 
-def test_a_dead_connection_that_is_replaced_waits_for_nothing(perform: Performer) -> None:
+def test_replacing_a_closed_connection_is_no_wait(perform: Performer) -> None:
     notices: list[Notice] = []
 
     def act(peer: Peer) -> None:
@@ -95,15 +133,29 @@ def test_a_dead_connection_that_is_replaced_waits_for_nothing(perform: Performer
         peer.read()
 
     with acting(act) as stage:
-        perform(stage.url, Step(), Step(), observe=notices.append, retries=sm.RetryPolicy(max_attempts=1))
+        perform(
+            stage.url,
+            Step(),
+            Step(),
+            observe=notices.append,
+            retries=sm.RetryPolicy(max_attempts=1),
+        )
     second = notices[5:]
-    assert kinds(second) == [RequestBuilt, AttemptStarted, AttemptEnded, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
+    assert kinds(second) == [
+        RequestBuilt,
+        AttemptStarted,
+        AttemptEnded,
+        AttemptStarted,
+        FirstByte,
+        AttemptEnded,
+        CallEnded,
+    ]
     assert [one(second, AttemptEnded, n).outcome for n in (0, 1)] == ["closed", "ok"]
     assert [one(second, AttemptStarted, n).most for n in (0, 1)] == [1, 2]
 
 
-def test_a_stream(perform: Performer) -> None:
-    """The call is over when the head is there; then come pieces, until all bytes were told."""
+def test_notices_of_a_stream(perform: Performer) -> None:
+    """The call ends when the head arrives; each piece follows until all bytes are reported."""
     notices: list[Notice] = []
     answer = streamed(b"a" * 100_000, b"b" * 100_000)
     with scripted(answer) as server:
@@ -117,8 +169,8 @@ def test_a_stream(perform: Performer) -> None:
     assert {piece.invocation for piece in pieces} == {notices[0].invocation}
 
 
-def test_the_first_byte_is_told_when_it_comes(perform: Performer) -> None:
-    """Not when the answer is whole (the last byte waits for it here): that is what tells a slow model from a slow line."""
+def test_first_byte_is_reported_when_it_arrives(perform: Performer) -> None:
+    """The last byte waits for the notice, which so tells a slow model from a slow network."""
     heard = threading.Event()
     in_time: list[bool] = []
 
@@ -142,21 +194,42 @@ def test_the_first_byte_is_told_when_it_comes(perform: Performer) -> None:
     assert kinds(notices) == [RequestBuilt, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
 
 
-def test_an_observer_is_told_nothing_else(perform: Performer) -> None:
-    """Numbers, names and ids: of the operation, the model's endpoint and the service, none of what the caller and the model say."""
+def test_notices_hold_nothing_of_caller_or_model(perform: Performer) -> None:
+    """They hold numbers, names and ids of the operation, the endpoint and the service."""
     notices: list[Notice] = []
-    answer = OK.replace(b"Content-Type", b"X-Amzn-SageMaker-Custom-Attributes: their attributes\r\nContent-Type")
+    answer = OK.replace(
+        b"Content-Type", b"X-Amzn-SageMaker-Custom-Attributes: their attributes\r\nContent-Type"
+    )
     with scripted(BUSY, answer) as server:
-        perform(server.url, Step(DETAIL, {"extra_headers": {"x-a": "more"}}), observe=notices.append, retries=EAGER)
+        perform(
+            server.url,
+            Step(DETAIL, {"extra_headers": {"x-a": "more"}}),
+            observe=notices.append,
+            retries=EAGER,
+        )
     for notice in notices:
         for name, value in vars(notice).items():
-            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (name, value)
-    told = repr([notice.replace(invocation="random") for notice in notices])  # its hexadecimal digits may spell anything
-    for secret in ("the body", "attributes", "the-id", "AKIDEXAMPLE", "a-session-token", "more", "text/csv", "abc"):
+            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (
+                name,
+                value,
+            )
+    told = repr(
+        [notice.replace(invocation="random") for notice in notices]
+    )  # its hexadecimal digits may spell anything
+    for secret in (
+        "the body",
+        "attributes",
+        "the-id",
+        "AKIDEXAMPLE",
+        "a-session-token",
+        "more",
+        "text/csv",
+        "abc",
+    ):
         assert secret not in told, secret
 
 
-def test_an_observers_errors_are_its_own(perform: Performer) -> None:
+def test_error_of_an_observer_is_raised_unchanged(perform: Performer) -> None:
     class Bug(Exception):
         pass
 

@@ -1,4 +1,4 @@
-"""Options of a client: how long, how often, what may happen twice, what else is sent. Over every transport, and seen from the server."""
+"""Options of a client over every transport, as the server sees them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from .servers import OK, Peer, acting, scripted
 
 BUSY = b"HTTP/1.1 503 x\r\nx-amzn-errortype: ServiceUnavailable\r\nContent-Length: 2\r\n\r\n{}"
 NO_CAPACITY = b'{"Message":"Inference component ic has no capacity to serve requests"}'
-SCALED_TO_ZERO = b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: %d\r\n\r\n%b" % (len(NO_CAPACITY), NO_CAPACITY)
+SCALED_TO_ZERO = (
+    b"HTTP/1.1 400 x\r\nx-amzn-errortype: ValidationError\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(NO_CAPACITY), NO_CAPACITY)
+)
 EAGER = sm.RetryPolicy(base_delay=0.0, throttling_delay=0.0)
 
 
-def fields(request: bytes) -> dict[str, str]:
-    """Header fields of a request, each of which must stand there once."""
+def headers_of(request: bytes) -> dict[str, str]:
+    """Return the headers of a request by lower-case name; each must occur once."""
     lines = request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
     found = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     assert len(found) == len(lines)
@@ -30,12 +33,12 @@ def fields(request: bytes) -> dict[str, str]:
 
 
 def signed_names(request: bytes) -> set[str]:
-    found = re.search(r"SignedHeaders=([^,]+),", fields(request)["authorization"])
+    found = re.search(r"SignedHeaders=([^,]+),", headers_of(request)["authorization"])
     assert found
     return set(found[1].split(";"))
 
 
-# ── how long and how often ──
+# ── time and attempts ──
 
 
 def test_timeout_bounds_the_whole_call_with_its_retries(perform: Performer) -> None:
@@ -47,34 +50,43 @@ def test_timeout_bounds_the_whole_call_with_its_retries(perform: Performer) -> N
             peer.send(BUSY)
 
     with acting(act) as stage:
-        begun = time.monotonic()
-        (outcome,) = perform(stage.url, Step(options={"timeout": 0.6, "retries": EAGER.replace(max_attempts=100)}))
-        took = time.monotonic() - begun
+        began = time.monotonic()
+        (outcome,) = perform(
+            stage.url, Step(options={"timeout": 0.6, "retries": EAGER.replace(max_attempts=100)})
+        )
+        took = time.monotonic() - began
         assert len(stage.requests) <= 3
     assert took < 0.6 + 2.0
-    assert isinstance(outcome, TimeoutError | sm.ServiceUnavailable), outcome  # the last answer may have come at the last moment
+    assert isinstance(outcome, TimeoutError | sm.ServiceUnavailable), outcome
 
 
-def test_timeout_goes_before_the_total_of_the_client(perform: Performer) -> None:
+def test_timeout_overrides_the_total_of_the_client(perform: Performer) -> None:
     with scripted(0.4, OK) as server:
-        (patient,) = perform(server.url, Step(options={"timeout": 20.0}), timeouts=sm.Timeouts(total=0.2))
-        assert patient.body == b"abc"
+        (output,) = perform(
+            server.url, Step(options={"timeout": 20.0}), timeouts=sm.Timeouts(total=0.2)
+        )
+        assert output.body == b"abc"
     with scripted(5.0) as server:
-        (outcome,) = perform(server.url, Step(options={"timeout": None}), timeouts=sm.Timeouts(total=0.2))
+        (outcome,) = perform(
+            server.url, Step(options={"timeout": None}), timeouts=sm.Timeouts(total=0.2)
+        )
         assert isinstance(outcome, TimeoutError)
 
 
-def test_retries_are_the_calls_own(perform: Performer) -> None:
+def test_retries_option_overrides_the_client(perform: Performer) -> None:
     with scripted(*[BUSY] * 5, OK) as server:
         once, often = perform(
-            server.url, Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), Step(), retries=EAGER.replace(max_attempts=9)
+            server.url,
+            Step(options={"retries": sm.RetryPolicy(max_attempts=1)}),
+            Step(),
+            retries=EAGER.replace(max_attempts=9),
         )
     assert isinstance(once, sm.ServiceUnavailable)
     assert len(once.metadata.attempts) == 1
     assert len(often.metadata.attempts) == 5
 
 
-def test_idempotent_sends_a_timeout_again(perform: Performer) -> None:
+def test_idempotent_call_is_sent_again_after_a_timeout(perform: Performer) -> None:
     def act(peer: Peer) -> None:
         while peer.read():
             if peer.number > 1:
@@ -82,83 +94,111 @@ def test_idempotent_sends_a_timeout_again(perform: Performer) -> None:
 
     timeouts = sm.Timeouts(response=0.4)
     with acting(act) as stage:
-        (twice,) = perform(stage.url, Step(options={"idempotent": True}), timeouts=timeouts, retries=EAGER)
+        (twice,) = perform(
+            stage.url, Step(options={"idempotent": True}), timeouts=timeouts, retries=EAGER
+        )
         assert len(stage.requests) == 2
-        assert stage.requests[0].partition(b"\r\n\r\n")[2] == stage.requests[1].partition(b"\r\n\r\n")[2]
+        assert (
+            stage.requests[0].partition(b"\r\n\r\n")[2]
+            == stage.requests[1].partition(b"\r\n\r\n")[2]
+        )
     assert [attempt.outcome for attempt in twice.metadata.attempts] == ["timeout", "ok"]
 
 
-def test_what_opens_a_session_is_not_sent_twice_even_so(perform: Performer) -> None:
+def test_idempotent_call_that_opens_a_session_is_sent_once(perform: Performer) -> None:
     opening = sm.InvokeEndpoint(endpoint_name="e", body=b"", session_id="NEW_SESSION")
     with scripted(5.0) as server:
-        (outcome,) = perform(server.url, Step(opening, {"idempotent": True}), timeouts=sm.Timeouts(response=0.2), retries=EAGER)
+        (outcome,) = perform(
+            server.url,
+            Step(opening, {"idempotent": True}),
+            timeouts=sm.Timeouts(response=0.2),
+            retries=EAGER,
+        )
         assert len(server.requests) == 1
     assert isinstance(outcome, TimeoutError)
 
 
-def test_wait_for_capacity(perform: Performer) -> None:
-    """Not without being asked; and then within the time allowed, in waits that cost no retries."""
+def test_wait_for_capacity_retries_within_its_limit_and_for_free(perform: Performer) -> None:
+    """Without the option it does not wait; the waits cost no retries."""
     once = sm.RetryPolicy(max_attempts=1)
     with scripted(SCALED_TO_ZERO, SCALED_TO_ZERO, OK) as server:
-        impatient, patient = perform(server.url, Step(), Step(options={"wait_for_capacity": 0.5}), retries=once)
+        without, waiting = perform(
+            server.url, Step(), Step(options={"wait_for_capacity": 0.5}), retries=once
+        )
         assert len(server.requests) == 3
-    assert isinstance(impatient, sm.ValidationError)
-    assert "wait_for_capacity" in str(impatient)
-    assert [attempt.outcome for attempt in patient.metadata.attempts] == ["ValidationError", "ok"]
-    assert 0 < patient.metadata.attempts[1].waited <= 0.5
+    assert isinstance(without, sm.ValidationError)
+    assert "wait_for_capacity" in str(without)
+    assert [attempt.outcome for attempt in waiting.metadata.attempts] == ["ValidationError", "ok"]
+    assert 0 < waiting.metadata.attempts[1].waited <= 0.5
 
 
-# ── what else is sent ──
+# ── extra headers ──
 
 
 def test_extra_headers_are_signed_and_sent(perform: Performer) -> None:
-    """In every operation; the endpoint on loopback, which checks signatures, takes them."""
+    """They are part of every operation, and the local endpoint verifies the signature."""
     import smruntime_local
 
     extra = {"X-Amzn-SageMaker-Novel": "a  b,c", "tenant": "7"}
     with scripted(OK, OK, OK) as server:
-        perform(server.url, Step(options={"extra_headers": extra}), Step(), Step(STREAMED, {"extra_headers": extra}))
+        perform(
+            server.url,
+            Step(options={"extra_headers": extra}),
+            Step(),
+            Step(STREAMED, {"extra_headers": extra}),
+        )
         first, second, third = server.requests
     for request in (first, third):
-        assert fields(request).items() >= {"x-amzn-sagemaker-novel": "a  b,c", "tenant": "7"}.items()
+        assert (
+            headers_of(request).items()
+            >= {"x-amzn-sagemaker-novel": "a  b,c", "tenant": "7"}.items()
+        )
         assert {"x-amzn-sagemaker-novel", "tenant"} <= signed_names(request)
-    assert not fields(second).keys() & {"x-amzn-sagemaker-novel", "tenant"}
+    assert not headers_of(second).keys() & {"x-amzn-sagemaker-novel", "tenant"}
     with smruntime_local.serve() as endpoint:
-        (output,) = perform(endpoint.url, Step(options={"extra_headers": extra}), region=endpoint.region, credentials=endpoint.credentials)
+        (output,) = perform(
+            endpoint.url,
+            Step(options={"extra_headers": extra}),
+            region=endpoint.region,
+            credentials=endpoint.credentials,
+        )
     assert isinstance(output, sm.InvokeEndpointOutput), output
 
 
 REFUSED: dict[str, Any] = {
     **{f"reserved: {name}": {name.title(): "x"} for name in sorted(RESERVED)},
-    "there twice": (("X-A", "1"), ("x-a", "2")),
-    "no token": {"x a": "1"},
-    "no name": {"": "1"},
+    "repeated": (("X-A", "1"), ("x-a", "2")),
+    "not a token": {"x a": "1"},
+    "empty name": {"": "1"},
     "a colon in the name": {"x:": "1"},
     "a name that is not ASCII": {"x-é": "1"},
-    "a name that is no text": {1: "1"},
+    "a name that is no string": {1: "1"},
     "the end of a line": {"x-a": "1\r\nx-evil: 1"},
     "a folded line": {"x-a": "1\r\n 2"},
     "a NUL": {"x-a": "\0"},
     "a value that is not ASCII": {"x-a": "é"},
     "a lone surrogate": {"x-a": "\ud800"},
     "blanks at the ends": {"x-a": " 1 "},
-    "a value that is no text": {"x-a": 1},
+    "a value that is no string": {"x-a": 1},
     "too long": {"x-a": "1" * 8193},
-    "one text": "x-a: 1",
+    "a string": "x-a: 1",
     "triples": [("x-a", "1", "2")],
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_extra_headers_that_are_refused(name: str) -> None:
-    with sockets.Client(region="us-east-1", credentials=CREDENTIALS) as client, pytest.raises(sm.ConstructionError) as refused:
+def test_unfit_extra_header_is_refused(name: str) -> None:
+    with (
+        sockets.Client(region="us-east-1", credentials=CREDENTIALS) as client,
+        pytest.raises(sm.ConstructionError) as refused,
+    ):
         client.with_options(extra_headers=REFUSED[name])
     assert refused.value.member.startswith("extra_headers")
     assert "evil" not in str(refused.value)
 
 
-def test_extra_headers_that_are_members(perform: Performer) -> None:
-    """They would overrule what the call says, so the call says so, and sends nothing."""
+def test_extra_header_that_a_member_sets_is_refused(perform: Performer) -> None:
+    """It would contradict the member, so nothing is sent."""
     with scripted(OK) as server:
         for extra in ({"content-type": "a/b"}, {"X-AMZN-SAGEMAKER-TARGET-MODEL": "m"}):
             (outcome,) = perform(server.url, Step(options={"extra_headers": extra}))
@@ -179,74 +219,113 @@ def test_extra_headers_that_are_members(perform: Performer) -> None:
         {"wait_for_capacity": None},
     ],
 )
-def test_options_are_checked_where_they_are_given(changes: dict[str, Any]) -> None:
+def test_option_is_checked_where_it_is_given(changes: dict[str, Any]) -> None:
     with sockets.Client(region="us-east-1", credentials=CREDENTIALS) as client:
         with pytest.raises(sm.ConstructionError) as refused:
             client.with_options(**changes)
         assert refused.value.member in changes
         with pytest.raises(TypeError):
-            client.with_options(patience=3)  # type: ignore[call-arg]  # no option
+            client.with_options(attempts=3)  # type: ignore[call-arg]  # no option
 
 
-def test_a_copy_shares_connections_and_options_add_up(perform: Performer) -> None:
-    """Clock correction, too: see `test_error_answers`."""
+def test_copies_share_connections_and_options_accumulate(perform: Performer) -> None:
+    """The clock correction is shared too: see `test_error_answers`."""
     with scripted(OK, OK, OK) as server:
-        perform(server.url, Step(), Step(options={"timeout": 5.0}), Step(options={"extra_headers": {"x-a": "b"}}))
+        perform(
+            server.url,
+            Step(),
+            Step(options={"timeout": 5.0}),
+            Step(options={"extra_headers": {"x-a": "b"}}),
+        )
         assert server.connections == 1
-    with scripted(OK) as server, sockets.Client(region="us-east-1", credentials=CREDENTIALS, endpoint_url=server.url) as client:
+    with (
+        scripted(OK) as server,
+        sockets.Client(
+            region="us-east-1", credentials=CREDENTIALS, endpoint_url=server.url
+        ) as client,
+    ):
         copy = client.with_options(extra_headers={"x-a": "b"}).with_options(timeout=9.0)
         copy.call(IRIS)
-        assert fields(server.requests[0])["x-a"] == "b"
-        assert "ttl=" in fields(server.requests[0])["amz-sdk-request"]
+        assert headers_of(server.requests[0])["x-a"] == "b"
+        assert "ttl=" in headers_of(server.requests[0])["amz-sdk-request"]
 
 
-# ── who calls, and which time ──
+# ── headers of the attempt, progress and limits ──
 
 
-def test_identity_and_attempts_are_told_and_not_signed(perform: Performer) -> None:
+def test_invocation_and_attempt_headers_are_sent_unsigned(perform: Performer) -> None:
     with scripted(BUSY, BUSY, OK, OK) as server:
-        perform(server.url, Step(), Step(options={"retries": sm.RetryPolicy(max_attempts=1)}), retries=EAGER)
-        told = [fields(request) for request in server.requests]
+        perform(
+            server.url,
+            Step(),
+            Step(options={"retries": sm.RetryPolicy(max_attempts=1)}),
+            retries=EAGER,
+        )
+        sent = [headers_of(request) for request in server.requests]
         for request in server.requests:
-            assert not signed_names(request) & {"amz-sdk-invocation-id", "amz-sdk-request", "user-agent"}
-            assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= signed_names(request)
-    *calls, other = (one["amz-sdk-invocation-id"] for one in told)
+            assert not signed_names(request) & {
+                "amz-sdk-invocation-id",
+                "amz-sdk-request",
+                "user-agent",
+            }
+            assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= signed_names(
+                request
+            )
+    *calls, other = (one["amz-sdk-invocation-id"] for one in sent)
     assert len(set(calls)) == 1, "one id for all attempts at a call"
     assert other != calls[0]
     for identity in (other, calls[0]):
-        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", identity)
-    assert [one["amz-sdk-request"] for one in told] == ["attempt=1; max=3", "attempt=2; max=3", "attempt=3; max=3", "attempt=1; max=1"]
-    assert {one["user-agent"] for one in told} == {told[0]["user-agent"]}
-    assert told[0]["user-agent"].split()[:2] == [f"smruntime-core/{sm.__version__}", "ua/2.1"]
+        assert re.fullmatch(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", identity
+        )
+    assert [one["amz-sdk-request"] for one in sent] == [
+        "attempt=1; max=3",
+        "attempt=2; max=3",
+        "attempt=3; max=3",
+        "attempt=1; max=1",
+    ]
+    assert {one["user-agent"] for one in sent} == {sent[0]["user-agent"]}
+    assert sent[0]["user-agent"].split()[:2] == [f"smruntime-core/{sm.__version__}", "ua/2.1"]
 
 
-def test_the_time_that_is_left_is_told(perform: Performer) -> None:
+def test_remaining_time_is_sent_as_ttl(perform: Performer) -> None:
     with scripted(OK) as server:
         before = time.time()
         perform(server.url, Step(options={"timeout": 100.0}))
         after = time.time()
-        (found,) = re.findall(r"^ttl=(\d{8}T\d{6}Z); attempt=1; max=3$", fields(server.requests[0])["amz-sdk-request"])
+        (found,) = re.findall(
+            r"^ttl=(\d{8}T\d{6}Z); attempt=1; max=3$",
+            headers_of(server.requests[0])["amz-sdk-request"],
+        )
     ttl = time.mktime(time.strptime(found, "%Y%m%dT%H%M%SZ")) - time.timezone
     assert before + 99 <= ttl <= after + 101
 
 
-def test_progress_is_told_of_both_directions(perform: Performer) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_reports_both_directions(perform: Performer) -> None:
+    reports: list[tuple[int, int]] = []
     upload = sm.InvokeEndpoint(endpoint_name="iris", body=bytes(4_000_000))
     with scripted(OK, OK) as server:
-        (outcome,) = perform(server.url, Step(operation=upload, options={"progress": lambda sent, received: told.append((sent, received))}))
+        (outcome,) = perform(
+            server.url,
+            Step(
+                operation=upload,
+                options={"progress": lambda sent, received: reports.append((sent, received))},
+            ),
+        )
     assert outcome.body == b"abc"
-    assert told == sorted(told)
-    assert told[-1][0] == len(server.requests[0]) > 4_000_000
-    assert told[-1][1] == len(OK)
+    assert reports == sorted(reports)
+    assert reports[-1][0] == len(server.requests[0]) > 4_000_000
+    assert reports[-1][1] == len(OK)
     with pytest.raises(sm.ConstructionError, match="progress"):
         sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(progress=1)  # type: ignore[arg-type]  # no callable
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + bytes(1024) + b"\r\n"
+)
 
 
-def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> None:
+def test_response_longer_than_max_body_is_not_received(perform: Performer) -> None:
     limited = Step(options={"max_body": 2})
     for answer in (OK, CHUNKED):
         with scripted(answer, OK) as server:
@@ -255,7 +334,9 @@ def test_an_answer_longer_than_allowed_is_not_received(perform: Performer) -> No
         assert (outcome.kind, outcome.delivery, outcome.status) == ("too_large", "answered", 200)
     with scripted(OK, BUSY) as server:
         fits, busy = perform(
-            server.url, Step(options={"max_body": 3}), Step(options={"max_body": 1, "retries": EAGER.replace(max_attempts=1)})
+            server.url,
+            Step(options={"max_body": 3}),
+            Step(options={"max_body": 1, "retries": EAGER.replace(max_attempts=1)}),
         )
     assert fits.body == b"abc"
     assert isinstance(busy, sm.ServiceUnavailable), "an error's body has a limit of its own"

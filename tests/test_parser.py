@@ -1,4 +1,4 @@
-"""The response parser: any cutting gives the same events; any bytes give our errors only."""
+"""The response parser: any cutting gives the same events, any bytes raise only our errors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 import smruntime_core as sm
 from smruntime_core import service
-from smruntime_core.streaming import NEED_DATA, PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, UnknownEvent
+from smruntime_core.streaming import (
+    NEED_DATA,
+    PayloadPart,
+    ResponseEnded,
+    ResponseParser,
+    ResponseStarted,
+    UnknownEvent,
+)
 
 OPERATION = sm.InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once")
-OUTPUT = sm.InvokeEndpointWithResponseStreamOutput(content_type="text/plain", custom_attributes="a=b")
+OUTPUT = sm.InvokeEndpointWithResponseStreamOutput(
+    content_type="text/plain", custom_attributes="a=b"
+)
 HEAD = service.begin(OUTPUT, request_id="q")
 
 OURS = (sm.ServiceError, sm.ResponseError)
@@ -33,7 +42,11 @@ def read(pieces: list[bytes], head: sm.Response = HEAD) -> list[object]:
     parser.receive_head(head)
     found = events(parser)
     for piece in pieces:
-        if found and isinstance(found[-1], tuple) and not isinstance(found[-1], PayloadPart | UnknownEvent):
+        if (
+            found
+            and isinstance(found[-1], tuple)
+            and not isinstance(found[-1], PayloadPart | UnknownEvent)
+        ):
             return found
         parser.receive_data(piece)
         found += events(parser)
@@ -49,36 +62,49 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 
 @given(part_bodies, st.lists(st.integers(0, 5000), max_size=12))
-def test_any_cutting_gives_the_same_events(parts: list[bytes], places: list[int]) -> None:
+def test_events_do_not_depend_on_how_the_body_is_cut(parts: list[bytes], places: list[int]) -> None:
     stream = b"".join(service.event(PayloadPart(part)) for part in parts)
     expected = [ResponseStarted(OUTPUT), *map(PayloadPart, parts), ResponseEnded()]
     assert read(cut(stream, places)) == expected
     assert read([stream[i : i + 1] for i in range(len(stream))]) == expected
 
 
-@given(part_bodies, st.integers(0, 5000), st.integers(0, 255), st.lists(st.integers(0, 5000), max_size=5))
-def test_damage_gives_the_same_error_at_any_cutting(parts: list[bytes], place: int, value: int, places: list[int]) -> None:
+@given(
+    part_bodies,
+    st.integers(0, 5000),
+    st.integers(0, 255),
+    st.lists(st.integers(0, 5000), max_size=5),
+)
+def test_error_of_a_damaged_body_does_not_depend_on_how_it_is_cut(
+    parts: list[bytes], place: int, value: int, places: list[int]
+) -> None:
     stream = bytearray(b"".join(service.event(PayloadPart(part)) for part in parts) or b"\0")
     stream[place % len(stream)] = value
     assert read(cut(bytes(stream), places)) == read([bytes(stream)])
 
 
 @given(
-    st.binary(max_size=200), st.integers(200, 599), st.lists(st.tuples(st.sampled_from(["content-type", "x-amzn-errortype"]), st.text()))
+    st.binary(max_size=200),
+    st.integers(200, 599),
+    st.lists(st.tuples(st.sampled_from(["content-type", "x-amzn-errortype"]), st.text())),
 )
-def test_any_answer_raises_only_our_errors(body: bytes, status: int, headers: list[tuple[str, str]]) -> None:
+def test_any_response_raises_only_our_errors(
+    body: bytes, status: int, headers: list[tuple[str, str]]
+) -> None:
     found = read([body], sm.Response(status, tuple(headers)))
     assert found
     if status >= 300:
         assert type(found[-1]) is tuple
 
 
-def test_events_before_an_error_come_first_and_the_error_is_final() -> None:
+def test_error_comes_after_earlier_events_and_is_final() -> None:
     parser = ResponseParser(OPERATION)
     parser.receive_head(HEAD)
     error = sm.ModelStreamError("broke")
     error.error_code = "E"
-    parser.receive_data(service.event(PayloadPart(b"a")) + service.event(error) + service.event(PayloadPart(b"b")))
+    parser.receive_data(
+        service.event(PayloadPart(b"a")) + service.event(error) + service.event(PayloadPart(b"b"))
+    )
     assert parser.next_event() == ResponseStarted(OUTPUT)
     assert parser.next_event() == PayloadPart(b"a")
     for _ in range(2):
@@ -88,7 +114,7 @@ def test_events_before_an_error_come_first_and_the_error_is_final() -> None:
         assert caught.value.metadata.request_id == "q"
 
 
-def test_an_error_body_is_bounded() -> None:
+def test_error_body_is_limited_to_one_mebibyte() -> None:
     parser = ResponseParser(OPERATION)
     parser.receive_head(sm.Response(500))
     for _ in range(40):
@@ -99,7 +125,7 @@ def test_an_error_body_is_bounded() -> None:
     assert (len(caught.value.body), caught.value.truncated) == (1024 * 1024, True)
 
 
-def test_no_head_is_a_truncated_answer() -> None:
+def test_end_without_head_raises_truncated_stream() -> None:
     parser = ResponseParser(OPERATION)
     assert parser.next_event() is NEED_DATA
     parser.receive_eof()
@@ -107,7 +133,7 @@ def test_no_head_is_a_truncated_answer() -> None:
         parser.next_event()
 
 
-def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
+def test_parse_reads_a_complete_stream_at_once() -> None:
     body = service.event(PayloadPart(b"ab")) + service.event(PayloadPart(b"cd"))
     output = OPERATION.parse(HEAD.replace(body=body))
     assert output == OUTPUT.replace(body=b"abcd")
@@ -118,11 +144,11 @@ def test_a_stream_that_was_received_whole_parses_in_one_call() -> None:
         OPERATION.parse(sm.Response(424, (("x-amzn-errortype", "ModelError"),)))
 
 
-def test_nothing_of_an_answer_shows_in_a_repr() -> None:
+def test_repr_of_part_hides_its_bytes() -> None:
     assert repr(PayloadPart(b"secret")) == "PayloadPart(<6 bytes>)"
 
 
-def test_a_cut_body_is_no_whole_answer_and_ends_are_told_once() -> None:
+def test_truncated_body_raises_and_end_is_reported_once() -> None:
     body = service.event(PayloadPart(b"ab"))
     with pytest.raises(sm.TruncatedStream):
         OPERATION.parse(HEAD.replace(body=body, truncated=True))

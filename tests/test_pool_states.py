@@ -1,8 +1,9 @@
-"""The pool with its callers interleaved by hand: every effect is answered here, the clock is handed in, the sockets are real.
+"""The pool with its callers interleaved by hand, on real sockets and a clock of the test's.
 
-A request bears a number and the server answers with it, so an answer that reaches another caller is seen. Of each connection
-the server knows whether it may serve again; a request that comes on one that may not is seen, too. Hypothesis drives three callers
-through whatever can happen; two callers go through every interleaving, and are cancelled at every step of it.
+Each request carries a number that the server returns, so an answer to another caller is noticed.
+For each connection the server knows whether it may be used again, so a request on one that may not
+is noticed too. Hypothesis drives three callers through all events; two callers go through every
+interleaving, and are cancelled at every step.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from smruntime_transports.wire._wire import Wire
 READ = 1
 PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
 LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
-_REQUEST = re.compile(rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n")
+_REQUEST = re.compile(
+    rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n"
+)
 
 
 class Peer:
-    """The server's end of a connection, which never waits. `spent` says why no further request may come."""
+    """The server's end of a connection; `spent` is the reason why no further request may come."""
 
     def __init__(self, sock: socket.socket, stage: Stage) -> None:
         sock.setblocking(False)
@@ -67,7 +70,9 @@ class Peer:
             return
         assert self.spent is None, f"a request on a connection that is spent: {self.spent}"
         assert self.asked is None, "a request before the answer to the one before"
-        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, "a request on a connection that is too old"
+        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, (
+            "a request on a connection that is too old"
+        )
         self.asked = int(found[1])
         self.missing = max(0, int(found[2]) - (len(self._held) - found.end()))
         assert len(self._held) <= found.end() + int(found[2]), "bytes that belong to no request"
@@ -78,10 +83,13 @@ class Peer:
             self.sock.sendall(data)
 
     def answer(self, how: str) -> None:
-        """The answer, in one of several ways; after most of them the connection may serve again."""
+        """Send the answer in one of several ways; after most the connection may be used again."""
         assert self.asked is not None
         body = b"%d" % self.asked
-        length, chunk = b"Content-Length: %d\r\n" % len(body), b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        length, chunk = (
+            b"Content-Length: %d\r\n" % len(body),
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        )
         head = b"HTTP/1.1 200 OK\r\n"
         wire = {
             "length": head + length + b"\r\n" + body,
@@ -111,7 +119,7 @@ class Peer:
         self.asked, self.owed, self.idle_since = None, b"", self._stage.now
 
     def close(self) -> None:
-        """A FIN, or a reset if something has not been read."""
+        """Close the connection: a FIN, or a reset if something has not been read."""
         self.closed = True
         self.sock.close()
 
@@ -119,7 +127,9 @@ class Peer:
 class Caller:
     """A call as a flow, and the effect that it waits for."""
 
-    def __init__(self, stage: Stage, number: int, flow: Generator[Effect[object], object, Any]) -> None:
+    def __init__(
+        self, stage: Stage, number: int, flow: Generator[Effect[object], object, Any]
+    ) -> None:
         self.number, self._stage, self._flow = number, stage, flow
         self.waits: Effect[object] | None = None
         self.over = False
@@ -159,7 +169,7 @@ class Caller:
             self.step([] if effect.method == "wait_any_writable" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
-        """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
+        """Cancel as asyncio, trio and Ctrl-C do: close the flow, or throw an exception into it."""
         if self.over:
             return
         if error is None:
@@ -210,9 +220,13 @@ class Stage:
         return b"".join(parts)
 
     def reply(self, effect: Any) -> tuple[object] | None:
-        """What an IO would say now; None if it would go on waiting."""
+        """Return the reply of an IO, None if it would go on waiting."""
         if effect.method == "wait_any_writable":
-            opened = [connection for connection in effect.connections if connection.poll(select.POLLOUT, 0.0)]
+            opened = [
+                connection
+                for connection in effect.connections
+                if connection.poll(select.POLLOUT, 0.0)
+            ]
             return (opened,) if opened else None
         if effect.method == "wait_turn":
             return (None,) if effect.ticket.called else None
@@ -234,14 +248,24 @@ class Stage:
         self.accept()
         for peer in self.peers:
             peer.read()
-        assert sum(peer.asked is not None and not peer.closed for peer in self.peers) <= len(self.callers)
+        assert sum(peer.asked is not None and not peer.closed for peer in self.peers) <= len(
+            self.callers
+        )
 
     def asked(self) -> list[Peer]:
         return [peer for peer in self.peers if peer.asked is not None and not peer.closed]
 
     def __repr__(self) -> str:
-        callers = [f"{caller.number} waits for {caller.waits}" for caller in self.callers if not caller.over]
-        peers = [f"{peer.asked} lacks {peer.missing}, owes {peer.owed!r}, {peer.spent}" for peer in self.peers if not peer.closed]
+        callers = [
+            f"{caller.number} waits for {caller.waits}"
+            for caller in self.callers
+            if not caller.over
+        ]
+        peers = [
+            f"{peer.asked} lacks {peer.missing}, owes {peer.owed!r}, {peer.spent}"
+            for peer in self.peers
+            if not peer.closed
+        ]
         return f"{callers}, {peers}"
 
     # ── the end ──
@@ -260,7 +284,7 @@ class Stage:
         assert all(caller.over for caller in self.callers), f"stuck: {self}"
 
     def end(self) -> None:
-        """Nothing is left: a call goes through, the wire is closed, and the server sees the end of every connection."""
+        """Check that a call works, and that closing the wire ends every connection."""
         try:
             self.settle()
             last = self.call()
@@ -293,13 +317,24 @@ def stage(most: int = 2) -> Iterator[Stage]:
 
 # ── three callers and whatever can happen ──
 
-ANSWERS = ["length", "length", "chunks", "interim", "error", "close", "left over", "to the end", "cut"]
+ANSWERS = [
+    "length",
+    "length",
+    "chunks",
+    "interim",
+    "error",
+    "close",
+    "left over",
+    "to the end",
+    "cut",
+]
 
 
 class Pools(RuleBasedStateMachine):
-    """Callers come, go on, are cancelled or wait for too long; the server reads, answers in its ways, breaks off; time passes.
+    """Callers that call, are cancelled or time out; a server that answers or breaks off.
 
-    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the system moves bytes.
+    A rule that has nothing to act upon does nothing, since what is drawn must not depend on how
+    fast the system moves bytes.
     """
 
     def __init__(self) -> None:
@@ -311,14 +346,20 @@ class Pools(RuleBasedStateMachine):
         alive = [caller for caller in self.stage.callers if not caller.over]
         return alive[index % len(alive)] if alive else None
 
-    @rule(streamed=st.booleans(), long=st.sampled_from((False, False, False, True)), fresh=st.sampled_from((False, False, False, True)))
+    @rule(
+        streamed=st.booleans(),
+        long=st.sampled_from((False, False, False, True)),
+        fresh=st.sampled_from((False, False, False, True)),
+    )
     def come(self, streamed: bool, long: bool, fresh: bool) -> None:
         if sum(not caller.over for caller in self.stage.callers) < 4:
-            self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x", fresh=fresh).go_on()
+            self.stage.call(
+                streamed=streamed, body=LONG_BODY if long else b"x", fresh=fresh
+            ).go_on()
 
     @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
-        """A call from beginning to end while nobody else does anything, answered as soon as its head is there."""
+        """Make a call from beginning to end while no other caller moves."""
         caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
         for _ in range(20):
             caller.go_on()
@@ -329,7 +370,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def live_long(self) -> None:
-        """Calls at such intervals that a connection is never idle for too long, until it is too old."""
+        """Make calls so often that a connection is never idle for too long, until it is too old."""
         for _ in range(0 if self.in_use() else 15):
             self.call_through("length", False, False)
             self.stage.now += 44.0
@@ -360,7 +401,7 @@ class Pools(RuleBasedStateMachine):
             caller.time_out()
 
     def spoil(self, caller: Caller) -> None:
-        """Whatever happens to a caller whose request the server knows of, its connection does not serve again."""
+        """Cancel a caller whose request has arrived: its connection must not be used again."""
         self.stage.read()
         for peer in self.stage.peers:
             if peer.asked == caller.number:
@@ -391,9 +432,13 @@ class Pools(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 3))
     def speak_unasked(self, index: int) -> None:
-        """To a connection that nobody uses; on one in use it cannot be told from an answer (HTTP/1.1 has no way)."""
+        """Send bytes on an idle connection (on one in use they would look like an answer)."""
         self.stage.read()
-        if idle := [peer for peer in self.stage.peers if not peer.closed and peer.asked is None and not self.in_use()]:
+        if idle := [
+            peer
+            for peer in self.stage.peers
+            if not peer.closed and peer.asked is None and not self.in_use()
+        ]:
             peer = idle[index % len(idle)]
             peer.spent = peer.spent or "it spoke unasked"
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
@@ -408,7 +453,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def close(self) -> None:
-        """A client that is closed and used again opens new connections."""
+        """Close the client; when it is used again it opens new connections."""
         if not self.in_use():
             self.stage.wire.close()
             self.stage.read()
@@ -425,11 +470,12 @@ TestPools = Pools.TestCase
 
 # ── two callers, every interleaving ──
 
-STEPS = 6  # of two calls one after the other: resolve, connect, answer; then answer on what was kept, and more if something went wrong
+# two calls, one after the other: resolve, connect, answer; then answer on the kept connection
+STEPS = 6
 
 
 def twice(made: Stage, streamed: bool) -> Callable[[], bool]:
-    """A caller that calls twice; each time it is asked it takes one step. Whether it is done."""
+    """Return a caller of two calls that takes one step at a time and returns whether it is done."""
     calls = [made.call(streamed=streamed), made.call(streamed=streamed)]
 
     def step() -> bool:
@@ -462,14 +508,18 @@ def test_every_interleaving_of_two(most: int, streamed: bool) -> None:
                 steps[who]()
             made.settle()
             assert len(made.peers) <= 2 * most
-            assert [caller.outcome for caller in made.callers] == [b"%d" % caller.number for caller in made.callers]
+            assert [caller.outcome for caller in made.callers] == [
+                b"%d" % caller.number for caller in made.callers
+            ]
         count += 1
     assert count == 924
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
 @pytest.mark.parametrize("how", ["length", "left over"])
-def test_cancelled_at_every_step_while_another_waits(error: type[BaseException] | None, how: str) -> None:
+def test_cancelled_at_every_step_while_another_waits(
+    error: type[BaseException] | None, how: str
+) -> None:
     for streamed in (False, True):
         for at in range(8):
             for other_begins in range(at + 1):
@@ -510,10 +560,12 @@ def test_after_any_answer_the_next_one_is_right(how: str, streamed: bool, body: 
         second = made.call()
         made.settle()
         assert second.outcome == b"%d" % second.number
-        assert len(made.peers) == (1 if how in ("length", "chunks", "interim", "error") and body == b"x" else 2)
+        assert len(made.peers) == (
+            1 if how in ("length", "chunks", "interim", "error") and body == b"x" else 2
+        )
 
 
-def test_who_waits_is_served_in_turn() -> None:
+def test_waiting_calls_are_served_in_turn() -> None:
     with stage(most=1) as made:
         callers = [made.call() for _ in range(6)]
         for caller in callers:
@@ -521,7 +573,11 @@ def test_who_waits_is_served_in_turn() -> None:
         callers[2].cancel()
         callers[4].time_out()
         assert isinstance(callers[4].outcome, DispatchFailure)
-        assert (callers[4].outcome.kind, callers[4].outcome.phase, callers[4].outcome.delivery) == ("timeout", "pool", "not_sent")
+        assert (callers[4].outcome.kind, callers[4].outcome.phase, callers[4].outcome.delivery) == (
+            "timeout",
+            "pool",
+            "not_sent",
+        )
         served: list[int] = []
         while not all(caller.over for caller in callers):
             for caller in callers:

@@ -1,4 +1,4 @@
-"""The files that people keep their settings in: the shared vectors, botocore's reader, and what no file may do."""
+"""The parser of AWS settings files: shared vectors, botocore's parser, and hostile files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smruntime_core import ConstructionError
-from smruntime_core.config._profiles import MAX_LINES, MAX_SIZE, Profiles, Settings, locations, parse
-from smruntime_core.config._settings import Sources
+from smruntime_core.config._profiles import (
+    MAX_LINES,
+    MAX_SIZE,
+    Profiles,
+    Settings,
+    locations,
+    parse,
+)
+from smruntime_core.config._settings import SettingSources
 
 VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
 SECRET = "wJalrXUtnFEMI"
 
-# How the vectors name an error, and how we do.
+# The error texts of the vectors, and ours.
 FAULTS = {
-    "Profile definition must end with ']'": "is not closed by a ]",
-    "Expected a profile definition": "stands before the first",
-    "Expected a property definition": "goes on with a property",
-    "Expected a property definition, found continuation": "goes on with a property",
+    "Profile definition must end with ']'": "has no ] at its end",
+    "Expected a profile definition": "comes before the first",
+    "Expected a property definition": "is indented, but there is no property above it",
+    "Expected a property definition, found continuation": "is indented, but there is no property",
     "Expected an '=' sign defining a property": "has no '='",
     "Expected an '=' sign defining a sub-property": "has no '='",
     "Property did not have a name": "has no name before its '='",
@@ -35,23 +42,35 @@ FAULTS = {
 
 def cases(file: str) -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
-    return [pytest.param(case, id=case["name"]) for case in json.loads((VECTORS / file).read_bytes())["tests"]]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
+            )
+        ]
+    return [
+        pytest.param(case, id=case["name"])
+        for case in json.loads((VECTORS / file).read_bytes())["tests"]
+    ]
 
 
 def plain(settings: Settings | None) -> Any:
-    """Settings as the vectors write them: what is nested as the lines it was written in."""
+    """Return settings as the vectors write them: nested settings as lines."""
     assert settings is not None
     return {name: as_lines(value) for name, value in settings.items()}
 
 
 def as_lines(value: str | Mapping[str, str]) -> str:
-    return value if isinstance(value, str) else "".join(f"\n{f'{name} = {inner}'.strip()}" for name, inner in value.items())
+    return (
+        value
+        if isinstance(value, str)
+        else "".join(f"\n{f'{name} = {inner}'.strip()}" for name, inner in value.items())
+    )
 
 
 @pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
 @pytest.mark.parametrize("case", cases("profile-parser.json"))
-def test_vectors(case: Any, encode: Any) -> None:
+def test_files_are_parsed_as_in_the_shared_vectors(case: Any, encode: Any) -> None:
     files = [encode(case["input"].get(name, "")) for name in ("configFile", "credentialsFile")]
     expected = case["output"]
     if "errorContaining" in expected:
@@ -60,19 +79,26 @@ def test_vectors(case: Any, encode: Any) -> None:
         return
     found = parse(*files)
     sessions = [name for kind, name in found.sections if kind == "sso-session"]
-    assert {name: plain(found.profile(name)) for name in found.names} == expected["config"]["profiles"]
-    assert {name: plain(found.sso_session(name)) for name in sessions} == expected["config"].get("sso_sessions", {})
+    assert {name: plain(found.profile(name)) for name in found.names} == expected["config"][
+        "profiles"
+    ]
+    assert {name: plain(found.sso_session(name)) for name in sessions} == expected["config"].get(
+        "sso_sessions", {}
+    )
 
 
 @pytest.mark.parametrize("case", cases("profile-locations.json"))
-def test_location_vectors(case: Any) -> None:
+def test_files_are_located_as_in_the_shared_vectors(case: Any) -> None:
     environ = case["environment"]
-    assert locations(environ, windows=case["platform"] == "windows") == (case["configLocation"], case["credentialsLocation"])
+    assert locations(environ, windows=case["platform"] == "windows") == (
+        case["configLocation"],
+        case["credentialsLocation"],
+    )
     profile = case.get("profile", "default")
-    assert Sources(environ, parse(f"[profile {profile}]"), None).name == profile
+    assert SettingSources(environ, parse(f"[profile {profile}]"), None).profile_name == profile
 
 
-def test_locations_without_and_with_a_home() -> None:
+def test_files_are_located_in_the_home_directory() -> None:
     assert locations({}) == ("~/.aws/config", "~/.aws/credentials")
     assert locations({}, home="/root/") == ("/root/.aws/config", "/root/.aws/credentials")
     assert locations({"HOME": "/"})[0] == "/.aws/config"
@@ -82,46 +108,64 @@ def test_locations_without_and_with_a_home() -> None:
     assert locations({"HOME": "/h", "AWS_CONFIG_FILE": "~other/x"})[0] == "~other/x"
 
 
-def test_every_kind_of_section() -> None:
+def test_every_kind_of_section_is_parsed() -> None:
     found = parse(
-        "[default]\nservices = here\n[services here]\nS3 =\n  Endpoint_URL = http://a # not this\n  # nor this\n\n  b=1\n"
+        "[default]\nservices = here\n[services here]\nS3 =\n"
+        "  Endpoint_URL = http://a # not this\n  # nor this\n\n  b=1\n"
         "[sso-session s]\nsso_region = r\n[plugins]\nx = y\n[services in valid]\nx = y",
         "[sso-session s]\nx = y\n[services here]\nx = y",
     )
     assert found.names == ("default",)
     assert found.services("here") == {"s3": {"endpoint_url": "http://a", "b": "1"}}
     assert found.sso_session("s") == {"sso_region": "r"}
-    assert found.profile("s") is None and found.services("default") is None and found.sso_session("here") is None
+    assert (
+        found.profile("s") is None
+        and found.services("default") is None
+        and found.sso_session("here") is None
+    )
 
 
 @pytest.mark.parametrize("title", ['profile "my own"', "profile 'my own'", "\tprofile  'my own' "])
-def test_a_name_in_quotes_may_have_blanks(title: str) -> None:
+def test_quoted_name_may_contain_blanks(title: str) -> None:
     assert parse(f"[{title}]\na = b").profile("my own") == {"a": "b"}
 
 
-@pytest.mark.parametrize("title", ["profile \"my own'", 'profile "my', 'profile ""', "profile a#b", "profile 'a\u00a0b'", "profile é", ""])
-def test_other_names_are_passed_over(title: str) -> None:
+@pytest.mark.parametrize(
+    "title",
+    [
+        "profile \"my own'",
+        'profile "my',
+        'profile ""',
+        "profile a#b",
+        "profile 'a\u00a0b'",
+        "profile é",
+        "",
+    ],
+)
+def test_section_with_an_invalid_name_is_skipped(title: str) -> None:
     assert parse(f"[{title}]\na = b\n c").names == ()
 
 
-def test_what_editors_leave_behind() -> None:
-    assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {"a": "b\nc"}
+def test_byte_order_mark_and_other_line_endings_are_accepted() -> None:
+    assert parse(b"\xef\xbb\xbf[default]\r\na = b\r\n  \r\n c\r\n").profile("default") == {
+        "a": "b\nc"
+    }
     assert parse("\ufeff[default]\na = b\u2028c\x0bd").profile("default") == {"a": "b\u2028c\x0bd"}
 
 
-def test_an_empty_default_is_a_profile() -> None:
+def test_empty_default_section_is_a_profile() -> None:
     assert parse("[default]").profile("default") == {}
     assert parse("[default]\na = b\n[profile default]").profile("default") == {}
     assert parse("", "[default]").names == ("default",)
 
 
-def test_nested_settings_are_replaced_as_a_whole_and_the_last_file_holds() -> None:
+def test_nested_settings_are_replaced_as_a_whole_by_the_credentials_file() -> None:
     config = "[default]\ns3 =\n a = 1\n b = 2\n[default]\ns3 =\n c = 3\nempty =\n"
     assert parse(config).profile("default") == {"s3": {"c": "3"}, "empty": ""}
     assert parse(config, "[default]\ns3 = text").profile("default") == {"s3": "text", "empty": ""}
 
 
-def test_an_indented_comment_is_a_comment() -> None:
+def test_indented_comment_is_skipped() -> None:
     assert parse("[default]\na = b\n  # c\n  ; d\n  e # f").profile("default") == {"a": "b\ne # f"}
 
 
@@ -129,15 +173,15 @@ def test_an_indented_comment_is_a_comment() -> None:
     ("file", "fault"),
     [
         ("[default]\nkey = a\n{}", "line 3 has no '='"),
-        ("{} = a", "line 1 stands before the first"),
-        ("# x\n[{}", "line 2 is not closed by a ]"),
-        ("[default] {}", "line 1 is not closed by a ]"),
-        ("[default]\r\n {}", "line 2 goes on with a property"),
+        ("{} = a", "line 1 comes before the first"),
+        ("# x\n[{}", "line 2 begins a section but has no ] at its end"),
+        ("[default] {}", "line 1 begins a section but has no ] at its end"),
+        ("[default]\r\n {}", "line 2 is indented, but there is no property above it"),
         ("[default]\na =\n {}", "line 3 has no '='"),
         ("[default]\n\n= {}", "line 3 has no name before its '='"),
     ],
 )
-def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
+def test_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) -> None:
     for member in ("config", "credentials"):
         given: Any = {member: file.format(SECRET)}
         with pytest.raises(ConstructionError) as raised:
@@ -147,21 +191,28 @@ def test_an_error_names_file_and_line_and_quotes_nothing(file: str, fault: str) 
 
 
 @pytest.mark.parametrize(
-    "data", [b"[default]\na = \xff" + SECRET.encode(), "[default]\na = \ud800" + SECRET, b"[default]\na = \xed\xa0\x80"]
+    "data",
+    [
+        b"[default]\na = \xff" + SECRET.encode(),
+        "[default]\na = \ud800" + SECRET,
+        b"[default]\na = \xed\xa0\x80",
+    ],
 )
-def test_what_is_not_utf8_is_refused_with_its_line(data: bytes | str) -> None:
-    with pytest.raises(ConstructionError, match=r"^credentials: line 2 holds other bytes; must be UTF-8$") as raised:
+def test_bytes_that_are_not_utf8_are_refused_with_their_line(data: bytes | str) -> None:
+    with pytest.raises(
+        ConstructionError, match=r"^credentials: line 2 is not UTF-8; save the file as UTF-8$"
+    ) as raised:
         parse(b"", data)
     assert raised.value.__context__ is None
 
 
 @pytest.mark.parametrize("data", [None, 1, ["[default]"]])
-def test_other_types_are_refused(data: Any) -> None:
+def test_file_of_another_type_is_refused(data: Any) -> None:
     with pytest.raises(ConstructionError, match="config"):
         parse(data)
 
 
-def test_limits() -> None:
+def test_size_and_number_of_lines_are_limited() -> None:
     head = b"[default]\na = "
     fits = head + b"x" * (MAX_SIZE - len(head))
     assert parse(fits).names == parse(fits.decode()).names == ("default",)
@@ -190,11 +241,12 @@ WORST = {
 
 
 @pytest.mark.parametrize("data", WORST.values(), ids=WORST)
-def test_the_worst_of_a_mebibyte_is_read_or_refused_soon(data: bytes) -> None:
+def test_hostile_mebibyte_is_parsed_or_refused_within_a_second(data: bytes) -> None:
     assert len(data) <= MAX_SIZE
     start = time.process_time()
     outcome(data)
-    assert time.process_time() - start < 1.0  # it takes a quarter of this at most; what is quadratic takes minutes
+    # It takes 0.25 s at most; quadratic parsing would take minutes.
+    assert time.process_time() - start < 1.0
 
 
 def outcome(config: bytes, credentials: bytes = b"") -> Profiles | str:
@@ -227,7 +279,7 @@ hostile = st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=6
 
 
 @given(hostile, hostile)
-def test_any_bytes_are_read_or_refused(config: bytes, credentials: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(config: bytes, credentials: bytes) -> None:
     found = outcome(config, credentials)
     if isinstance(found, Profiles):
         for name in found.names:
@@ -236,7 +288,7 @@ def test_any_bytes_are_read_or_refused(config: bytes, credentials: bytes) -> Non
 
 
 @given(hostile)
-def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
+def test_text_and_its_bytes_are_parsed_alike(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         expected: object = parse(text)
@@ -246,7 +298,7 @@ def test_text_is_read_as_its_bytes_are(data: bytes) -> None:
 
 
 @given(hostile.filter(lambda data: b"\r" not in data))
-def test_any_line_ending_says_the_same(data: bytes) -> None:
+def test_line_endings_do_not_matter(data: bytes) -> None:
     for ending in (b"\r\n", b"\r"):
         assert outcome(data.replace(b"\n", ending)) == outcome(data)
 
@@ -256,7 +308,10 @@ def test_no_repr_shows_a_value() -> None:
     settings = found.profile("default")
     assert settings is not None
     assert repr(found) == "Profiles(profile default)"
-    assert repr(settings) == "Section(s3, aws_session_token)" and repr(settings["s3"]) == "Section(key)"
+    assert (
+        repr(settings) == "RedactedMapping(s3, aws_session_token)"
+        and repr(settings["s3"]) == "RedactedMapping(key)"
+    )
     assert SECRET not in f"{found} {found.sections} {settings} {settings['s3']}"
 
 
@@ -268,30 +323,51 @@ def test_settings_cannot_be_changed() -> None:
 
 words = st.text("abcdefgh_0123456789", min_size=1, max_size=8)
 values = (
-    st.text([chr(n) for n in range(0x21, 0x7F) if chr(n) not in "#;"] + [" ", "é"], min_size=1, max_size=20).map(str.strip).filter(bool)
+    st.text(
+        [chr(n) for n in range(0x21, 0x7F) if chr(n) not in "#;"] + [" ", "é"],
+        min_size=1,
+        max_size=20,
+    )
+    .map(str.strip)
+    .filter(bool)
 )
-entries = st.dictionaries(words, values | st.lists(values, min_size=2, max_size=3) | st.dictionaries(words, values, min_size=1, max_size=3))
+entries = st.dictionaries(
+    words,
+    values
+    | st.lists(values, min_size=2, max_size=3)
+    | st.dictionaries(words, values, min_size=1, max_size=3),
+)
 files = st.dictionaries(st.sampled_from(["default"]) | words, entries, max_size=4)
 
 
 def written(name: str, value: Any) -> str:
-    """A property as a person would write it: text on one line, a list on several, a mapping nested."""
+    """Write a property: text on one line, a list on several lines, a mapping as nested lines."""
     if isinstance(value, dict):
-        value = ["", *(f"{inner} = {text}" for inner, text in cast("dict[str, str]", value).items())]
+        value = [
+            "",
+            *(f"{inner} = {text}" for inner, text in cast("dict[str, str]", value).items()),
+        ]
     return f"{name} = " + (value if isinstance(value, str) else "\n    ".join(value))
 
 
 @given(files)
-def test_botocore_reads_the_same(tmp_path_factory: pytest.TempPathFactory, profiles: dict[str, dict[str, Any]]) -> None:
+def test_botocore_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, profiles: dict[str, dict[str, Any]]
+) -> None:
     loader = pytest.importorskip("botocore.configloader")
     lines: list[str] = []
     for profile, properties in profiles.items():
-        lines += ["[default]" if profile == "default" else f"[profile {profile}]", *(written(*item) for item in properties.items())]
+        lines += [
+            "[default]" if profile == "default" else f"[profile {profile}]",
+            *(written(*item) for item in properties.items()),
+        ]
     text = "\n".join(lines)
     path = tmp_path_factory.getbasetemp() / "config"
     path.write_text(text, encoding="utf-8")
     found = parse(text)
-    assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))["profiles"]
+    assert {name: found.profile(name) for name in found.names} == loader.load_config(str(path))[
+        "profiles"
+    ]
     assert set(found.names) == set(profiles)
 
 
@@ -308,17 +384,14 @@ REPEATED = {
 @pytest.mark.parametrize("file", ["config", "credentials"])
 @pytest.mark.parametrize(("text", "line", "first"), REPEATED.values(), ids=REPEATED)
 def test_property_set_twice_in_a_section_is_refused_with_file_and_line(
-    text: str,
-    line: int,
-    first: int,
-    file: str,
+    text: str, line: int, first: int, file: str
 ) -> None:
     if file == "config":
         text = text.replace("[x]", "[profile x]").replace("[y]", "[profile y]")
     config, credentials = (text, "") if file == "config" else ("", text)
     with pytest.raises(ConstructionError) as caught:
         parse(config, credentials, unique=True)
-    said = f"{file}: line {line} sets the same name as line {first}; must be one value for each"
+    said = f"{file}: line {line} sets the same name as line {first}; remove one of them"
     assert str(caught.value).startswith(said)
 
 
@@ -354,25 +427,24 @@ IGNORED = [
 
 
 @pytest.mark.parametrize(("name", "config", "credentials", "why"), IGNORED)
-def test_missing_profile_is_explained_by_the_section_that_is_ignored(
-    name: str,
-    config: str,
-    credentials: str,
-    why: str,
+def test_missing_profile_is_explained_by_a_similar_ignored_section(
+    name: str, config: str, credentials: str, why: str
 ) -> None:
     with pytest.raises(ConstructionError) as caught:
-        Sources({"AWS_PROFILE": name}, parse(config, credentials), None)
-    assert f"{name!r} (AWS_PROFILE) is not there (" in str(caught.value)
+        SettingSources({"AWS_PROFILE": name}, parse(config, credentials), None)
+    assert f"{name!r} (from AWS_PROFILE) is not in the config or credentials file (" in str(
+        caught.value
+    )
     assert why in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-def test_missing_profile_that_no_section_resembles_is_only_missing() -> None:
+def test_missing_profile_without_a_similar_section_is_not_explained() -> None:
     found = parse("[profile r&d]\n[plugins]\n", "[x y]\n")
     assert found.why_missing("r") == found.why_missing("y") == found.why_missing("") == ""
 
 
-def test_missing_sso_session_is_explained_too() -> None:
+def test_missing_sso_session_is_explained_by_a_similar_ignored_section() -> None:
     why = parse("[sso-session a&b]\n[acme]\n", "[sso-session x]\n").why_missing
     assert "config line 1: a name with '&' is ignored" in why("a&b", "sso-session")
     assert "that section is [sso-session acme]" in why("acme", "sso-session")
@@ -380,7 +452,7 @@ def test_missing_sso_session_is_explained_too() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_utf16_is_named(encoding: str) -> None:
+def test_utf16_file_is_named_as_such(encoding: str) -> None:
     bom = b"\xfe\xff" if encoding == "utf-16-be" else b""
     with pytest.raises(ConstructionError, match=r"^credentials: it is UTF-16, as PowerShell's > "):
         parse(b"", bom + f"[default]\na = {SECRET}".encode(encoding))

@@ -1,4 +1,4 @@
-"""Importing the core does no I/O and costs little: counted in modules, in fresh interpreters, so no machine is too slow."""
+"""Importing the core does no I/O and loads few modules, counted in fresh interpreters."""
 
 from __future__ import annotations
 
@@ -33,9 +33,14 @@ IMPURE = [
 
 
 def modules_after(statement: str) -> set[str]:
-    """What a fresh, isolated interpreter holds after `statement` and did not hold before."""
-    code = f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; print(*set(sys.modules) - before)"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    """Return the modules that `statement` adds to those of a fresh, isolated interpreter."""
+    code = (
+        f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; "
+        "print(*set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
     return set(done.stdout.split())
 
 
@@ -45,7 +50,7 @@ def core() -> set[str]:
 
 
 @pytest.mark.parametrize("name", IMPURE)
-def test_importing_the_core_does_not_load(name: str, core: set[str]) -> None:
+def test_importing_the_core_loads_no_io_module(name: str, core: set[str]) -> None:
     assert name not in core
 
 
@@ -54,11 +59,19 @@ def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: se
     assert len(core) * 3 <= len(modules_after("import botocore.session"))
 
 
-def test_who_only_signs_pays_for_nothing_else(core: set[str]) -> None:
-    """The rooms of signing that are asked for by name only, and what they need."""
+def test_signing_loads_no_other_feature(core: set[str]) -> None:
+    """The features of signing that are imported by name only are not loaded."""
     rooms = {
         f"smruntime_core.signing.{room}"
-        for room in ("_bearer", "_chunk_signer", "_chunk_verifier", "_events", "_explain", "_presign", "_sigv4a")
+        for room in (
+            "_bearer",
+            "_chunk_signer",
+            "_chunk_verifier",
+            "_events",
+            "_explain",
+            "_presign",
+            "_sigv4a",
+        )
     }
     assert not rooms & core
     assert not rooms & modules_after("from smruntime_core.signing import sign, verify")
@@ -67,7 +80,7 @@ def test_who_only_signs_pays_for_nothing_else(core: set[str]) -> None:
     assert not {name for name in everything if name.startswith("cryptography")}
 
 
-def test_the_probe_sees_what_is_loaded() -> None:
+def test_probe_reports_a_module_that_is_loaded() -> None:
     assert {"socket", "selectors"} <= modules_after("import socket")
 
 
@@ -80,8 +93,10 @@ run(DefaultChain().provide(ProviderContext(environ, home="/", clock=time, random
 """
 
 
-def test_credentials_of_the_environment_load_no_other_source(core: set[str]) -> None:
+def test_environment_credentials_load_no_other_source(core: set[str]) -> None:
     loaded = modules_after(f"exec({FROM_THE_ENVIRONMENT!r})") - core
-    rooms = {name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")}
+    rooms = {
+        name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")
+    }
     assert rooms <= {"_chain", "_static", "_context", "_provider"}
     assert {name for name in loaded if not name.startswith("smruntime_core.")} <= {"time"}

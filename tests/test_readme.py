@@ -1,4 +1,7 @@
-"""The Python of README.md and of each page in docs/ runs from top to bottom, as a reader would type it: one namespace a page."""
+"""The Python in README.md and docs/ runs, and every test and file that a page names exists.
+
+The Python of a page runs from top to bottom in one namespace, as a reader would type it.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,41 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TEST_NAME = re.compile(r"`(tests/\w+\.py)(?:::(\w+))?`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(page: Path) -> None:
+def test_python_of_a_page_runs(page: Path) -> None:
     text = page.read_text("utf-8")
     namespace: dict[str, object] = {"__name__": page.stem}
-    for block in BLOCK.finditer(text):
-        above = text.count("\n", 0, block.start(1))
-        code = compile("\n" * above + block[1], str(page), "exec")  # so that a traceback names the page's own line
+    for block in PYTHON_BLOCK.finditer(text):
+        lines_above = text.count("\n", 0, block.start(1))  # for the line numbers of tracebacks
+        code = compile("\n" * lines_above + block[1], str(page), "exec")
         exec(code, namespace)  # noqa: S102 - the page's own code is what is tested
 
 
-@pytest.mark.parametrize("name", ["README.md", "signing.md"])
-def test_there_is_some(name: str) -> None:
-    assert any(BLOCK.search(page.read_text("utf-8")) for page in PAGES if page.name == name)
+@pytest.mark.parametrize("name", ["README.md", "credentials.md", "signing.md"])
+def test_page_has_python(name: str) -> None:
+    (page,) = [page for page in PAGES if page.name == name]
+    assert PYTHON_BLOCK.search(page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_names_only_tests_that_exist(page: Path) -> None:
+    missing: list[str] = []
+    for file_name, test_name in TEST_NAME.findall(page.read_text("utf-8")):
+        test_file = ROOT / file_name
+        source = test_file.read_text("utf-8") if test_file.exists() else ""
+        if f"def {test_name}(" not in source if test_name else not source:
+            missing.append(f"{file_name}::{test_name}")
+    assert not missing, f"{page.name} names tests that do not exist: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_links_only_to_files_that_exist(page: Path) -> None:
+    targets = LINK.findall(page.read_text("utf-8"))
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    assert not missing, f"{page.name} links to files that do not exist: {missing}"

@@ -32,7 +32,7 @@ def _small(member: str, value: object) -> int:
 
 
 class Point(Record):
-    """A record to try things on."""
+    """A record with every kind of member."""
 
     x: int = field(check=_small)
     y: int = 0
@@ -41,13 +41,15 @@ class Point(Record):
 
 
 class Deep(Point, kw_only=True):
-    """One that inherits."""
+    """A record that inherits."""
 
     z: bytes = b""
 
 
-def test_construction_is_that_of_a_function() -> None:
-    assert str(inspect.signature(Point)) in {"(x, y=0, hidden=None, note='')", "(x, y=0, hidden=None, note='') -> None"}
+def test_record_is_constructed_like_a_function_with_its_signature() -> None:
+    assert str(inspect.signature(Point)) == (
+        "(x: 'int', y: 'int' = 0, hidden: 'str | None' = None, note: 'str' = '')"
+    )
     assert (Point(1, 2).x, Point(x=1).y, Deep(x=1, z=b"a").z) == (1, 0, b"a")
     refused: tuple[dict[str, Any], ...] = ({}, {"x": 1, "w": 2})
     for wrong in refused:
@@ -59,14 +61,14 @@ def test_construction_is_that_of_a_function() -> None:
         Point(10)
 
 
-def test_only_what_was_given_is_stored() -> None:
+def test_record_stores_only_given_members() -> None:
     assert vars(Point(1)) == {"x": 1}
     assert vars(Point(1, 5)) == {"x": 1, "y": 5}
     assert Point(1) == Point(1, 0)
     assert (Point(1).y, Point(1).hidden) == (0, None)
 
 
-def test_frozen() -> None:
+def test_record_refuses_assignment_and_deletion() -> None:
     point = Point(1)
     with pytest.raises(AttributeError, match="frozen"):
         point.x = 2  # type: ignore[misc]  # it is frozen
@@ -77,19 +79,22 @@ def test_frozen() -> None:
     assert point == Point(1)
 
 
-def test_equality_and_hash() -> None:
+def test_records_are_equal_and_hash_by_compared_members() -> None:
     assert Point(1, note="a") == Point(1, note="b") and hash(Point(1, note="a")) == hash(Point(1))
     assert Point(1) != Point(2) and Point(1) != Deep(x=1) and Point(1) != (1, 0, None)
     assert len({Point(1), Point(1, 0), Point(2)}) == 2
 
 
-def test_repr() -> None:
-    assert repr(Deep(x=1, hidden="hush", z=b"hush", note="hush")) == "Deep(x=1, hidden=<redacted>, z=<4 bytes>)"
+def test_repr_shows_given_members_but_no_secrets_and_no_bodies() -> None:
+    assert (
+        repr(Deep(x=1, hidden="hush", z=b"hush", note="hush"))
+        == "Deep(x=1, hidden=<redacted>, z=<4 bytes>)"
+    )
     assert repr(Point(1)) == "Point(x=1)"
 
 
 class Range(Record):
-    """One whose members must fit together."""
+    """A record whose members must fit together."""
 
     low: int
     high: int = 9
@@ -132,7 +137,7 @@ def test_unchecked_record_takes_any_value() -> None:
     assert unchecked(Point, {"x": "any"}).y == 0
 
 
-def test_refused_value_is_in_no_frame_of_the_constructor() -> None:
+def test_refused_value_is_in_no_frame_of_the_traceback() -> None:
     with pytest.raises(ConstructionError) as info:
         Point(10, hidden="hush")
     frames = [frame for frame, _ in traceback.walk_tb(info.value.__traceback__)]
@@ -140,15 +145,22 @@ def test_refused_value_is_in_no_frame_of_the_constructor() -> None:
     assert "hush" not in repr(frames[-1].f_locals) and "10" not in repr(frames[-1].f_locals)
 
 
-RECORDS = (Point(1, hidden="a"), Request("GET", "https://h/", (("a", "b"),)), Scope("r", "s"), Timeouts(total=None))
+RECORDS = (
+    Point(1, hidden="a"),
+    Request("GET", "https://h/", (("a", "b"),)),
+    Scope("r", "s"),
+    Timeouts(total=None),
+)
 
 
 @pytest.mark.parametrize("record", RECORDS)
 def test_copies_and_pickles_are_equal(record: Record) -> None:
-    assert copy.copy(record) == copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
+    assert (
+        copy.copy(record) == copy.deepcopy(record) == pickle.loads(pickle.dumps(record)) == record
+    )
 
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "1", float("nan"), float("inf"), 1e9])
-def test_timeouts_refuse_what_is_no_limit(seconds: float) -> None:
+def test_timeouts_refuse_values_that_are_not_positive_seconds(seconds: float) -> None:
     with pytest.raises(ConstructionError, match="total: must be a positive number"):
         Timeouts(total=seconds)

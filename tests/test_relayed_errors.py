@@ -1,4 +1,4 @@
-"""Texts of errors as containers, proxies and the service have written them, and what they mean.
+"""Texts of errors as containers, proxies and the service write them, and what is read from them.
 
 The texts follow public reports (DJL Serving and LMI, TGI, TensorFlow Serving, MMS and TorchServe,
 nginx and Flask inside containers, ALB, CloudFront, Envoy and Squid before the service), with names
@@ -21,7 +21,7 @@ from smruntime_core import (
     ServiceError,
     ValidationError,
 )
-from smruntime_core.errors._hints import MAX_SHOWN, hint_for, page_text, relayed
+from smruntime_core.errors._hints import MAX_TITLE, hint_for, page_text, parse_relayed_error
 from smruntime_core.service import event
 from smruntime_core.streaming import ResponseParser
 
@@ -48,9 +48,9 @@ def model_error(message: str, **members: Any) -> ModelError:
 
 
 class Relayed(NamedTuple):
-    """A container's words, how the service introduces them, and what is to be found."""
+    """The text of a container, the status that the service relays, and the expected hint."""
 
-    who: str
+    origin: str
     status: int
     text: str
     hint: str | None
@@ -124,7 +124,7 @@ TABLE = [
     Relayed("Autopilot", 406, "Accept type 'application/json' is not supported.", "accept="),
     Relayed("no answer", 0, UNREACHED, "container closed the connection or died"),
     Relayed("timed out", 0, TIMED_OUT, "60 s: stream the response (8 min)"),
-    Relayed("status 0 and other words", 0, "broken pipe", "the container gave no answer"),
+    Relayed("status 0 and another text", 0, "broken pipe", "the container gave no answer"),
     Relayed("a sentence like the service's", 500, NESTED, None, "container-2"),
     Relayed("a quote and a full stop at the end", 400, 'say "no".', None),
     Relayed("nothing", 500, "", None),
@@ -140,8 +140,8 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-@pytest.mark.parametrize("case", TABLE, ids=[case.who for case in TABLE])
-def test_words_of_the_container_are_found_in_the_message(case: Relayed, end: str) -> None:
+@pytest.mark.parametrize("case", TABLE, ids=[case.origin for case in TABLE])
+def test_text_of_the_container_is_read_from_the_message(case: Relayed, end: str) -> None:
     fault = "client" if 400 <= case.status < 500 else "server"
     head = f"Received {fault} error ({case.status}) from {case.container} with message"
     error = model_error(f'{head} "{case.text}{end}')
@@ -156,8 +156,8 @@ def test_words_of_the_container_are_found_in_the_message(case: Relayed, end: str
     assert str(error).isprintable()
 
 
-@pytest.mark.parametrize("case", TABLE, ids=[case.who for case in TABLE])
-def test_members_of_the_body_go_before_the_message(case: Relayed) -> None:
+@pytest.mark.parametrize("case", TABLE, ids=[case.origin for case in TABLE])
+def test_members_of_the_body_win_over_the_message(case: Relayed) -> None:
     message = 'Received server error (999) from primary with message "cut'
     members = {
         "OriginalStatusCode": case.status,
@@ -174,7 +174,7 @@ def test_members_of_the_body_go_before_the_message(case: Relayed) -> None:
 
 
 def test_empty_member_is_filled_from_the_message() -> None:
-    """As the service answers when the container gave nothing to relay."""
+    """The service answers so when the container gave no text to relay."""
     message = f'Received server error (0) from primary with message "{TIMED_OUT}". {SEE}'
     error = model_error(message, OriginalMessage="", OriginalStatusCode=0)
     assert (error.original_status_code, error.original_message) == (0, TIMED_OUT)
@@ -182,15 +182,15 @@ def test_empty_member_is_filled_from_the_message() -> None:
 
 
 @pytest.mark.parametrize("end", [f". {SEE}", ".", ""])
-def test_response_body_that_the_service_could_not_load(end: str) -> None:
+def test_answer_that_the_service_could_not_load_has_a_hint(end: str) -> None:
     text = "Received server error (500) from primary and could not load the entire response body"
     error = model_error(text + end)
     assert (error.container, error.original_status_code) == ("primary", 500)
     assert error.original_message is None
-    assert "broke off, or is larger than SageMaker relays" in (error.hint or "")
+    assert "ended early, or is larger than SageMaker relays" in (error.hint or "")
 
 
-def test_json_of_the_container_can_be_read() -> None:
+def test_text_of_the_container_is_parsed_as_json() -> None:
     for text in (LMI, DJL_DOWN, TGI_TOO_LONG, TFS):
         message = f'Received client error (400) from primary with message "{text}". {SEE}'
         assert model_error(message).json() == json.loads(text)
@@ -200,7 +200,7 @@ def test_json_of_the_container_can_be_read() -> None:
     "message",
     ["", "Received server error", "Received server error (1234) from x with message", "no"],
 )
-def test_message_that_relays_nothing_is_left_alone(message: str) -> None:
+def test_message_without_a_relayed_error_sets_no_members(message: str) -> None:
     error = model_error(message)
     assert (error.container, error.original_status_code, error.original_message) == (None,) * 3
 
@@ -224,10 +224,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("code", "message", "hint"), REFUSED)
-def test_validation_error_has_its_finer_code_and_a_hint(
-    code: str | None,
-    message: str,
-    hint: str,
+def test_validation_error_has_an_error_code_and_a_hint(
+    code: str | None, message: str, hint: str
 ) -> None:
     document = {"Message": message} | ({"ErrorCode": code} if code else {})
     error = error_of(400, json.dumps(document).encode(), x_amzn_ErrorType="ValidationError")
@@ -236,12 +234,12 @@ def test_validation_error_has_its_finer_code_and_a_hint(
     assert hint in (error.hint or "")
 
 
-def test_finer_code_of_another_type_is_left_out() -> None:
+def test_error_code_of_another_type_is_ignored() -> None:
     error = error_of(400, b'{"ErrorCode": 7}', x_amzn_ErrorType="ValidationError")
     assert error.error_code is None
 
 
-def test_relayed_error_inside_a_stream_is_read_too() -> None:
+def test_relayed_error_inside_a_stream_is_read() -> None:
     said = ModelError(f'Received server error (500) from model with message "{TORCHSERVE}". {SEE}')
     parser = ResponseParser(InvokeEndpointWithResponseStream(endpoint_name="e", body=b""))
     body = json.dumps({"Message": said.message_raw}).encode()
@@ -275,7 +273,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize(("status", "page", "title"), PAGES)
-def test_page_of_a_proxy_is_told_by_its_title(status: int, page: str, title: str) -> None:
+def test_page_of_a_proxy_is_shown_by_its_title(status: int, page: str, title: str) -> None:
     error = error_of(status, page.encode(), content_type="text/html")
     assert type(error) is ServiceError
     assert (error.code, error.status, error.message) == (str(status), status, "")
@@ -285,21 +283,21 @@ def test_page_of_a_proxy_is_told_by_its_title(status: int, page: str, title: str
     assert str(error).isprintable()
 
 
-def test_page_without_text_is_still_called_a_page() -> None:
+def test_page_without_text_is_still_shown_as_a_page() -> None:
     error = error_of(502, b"<!doctype html><html><body><img src='x'></body></html>")
     assert str(error).startswith("502 (502): an HTML page instead of an error (a proxy")
 
 
 @pytest.mark.parametrize("body", [b"", b"upstream error", b"<?xml version='1.0'?><a/>", b"<"])
-def test_other_bodies_are_no_page(body: bytes) -> None:
+def test_other_bodies_are_not_shown_as_a_page(body: bytes) -> None:
     error = error_of(503, body)
     assert page_text(body) is None
     assert str(error) == "503 (503): no message"
 
 
-def test_title_is_bounded() -> None:
+def test_title_of_a_page_is_limited_to_200_characters() -> None:
     title = page_text(b"<html><title>" + b"a" * 3000)
-    assert title == "a" * MAX_SHOWN
+    assert title == "a" * MAX_TITLE
     assert page_text(b"<html>" + b" " * 10_000 + b"<title>late</title>") == ""
 
 
@@ -316,9 +314,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_text_is_read_in_linear_time(text: str) -> None:
+def test_hostile_text_is_searched_in_linear_time(text: str) -> None:
     begun = time.process_time()
     page_text(text.encode())
-    relayed(text[: 64 * 1024])
+    parse_relayed_error(text[: 64 * 1024])
     hint_for(text[:2048])
     assert time.process_time() - begun < 0.5

@@ -1,4 +1,4 @@
-"""Delays, costs and the bucket: numbers in, numbers out."""
+"""Retry delays, their costs and the token bucket: numbers in, numbers out."""
 
 from __future__ import annotations
 
@@ -34,33 +34,49 @@ from smruntime_core.values._record import unchecked
 
 POLICY = RetryPolicy()
 REFUSED = DispatchFailure("x", kind="refused", phase="connect", delivery="not_sent")
-FAILURES = st.sampled_from((ServiceUnavailable(), ModelNotReadyException(), ServiceError(status=429), REFUSED))
+FAILURES = st.sampled_from(
+    (ServiceUnavailable(), ModelNotReadyException(), ServiceError(status=429), REFUSED)
+)
 
 
-def delay(attempt: int, failure: SmRuntimeError, draw: float, policy: RetryPolicy = POLICY) -> float:
-    plan = unchecked(RetryPolicy, {**vars(policy), "max_attempts": 10**9}).plan(attempt, failure, 500, draw)
+def delay(
+    attempt: int, failure: SmRuntimeError, draw: float, policy: RetryPolicy = POLICY
+) -> float:
+    plan = unchecked(RetryPolicy, {**vars(policy), "max_attempts": 10**9}).plan(
+        attempt, failure, 500, draw
+    )
     assert plan is not None
     return plan.delay
 
 
 @given(FAILURES, st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_delays_stay_within_their_cap(failure: ServiceError | DispatchFailure, attempt: int, draw: float) -> None:
+def test_delay_stays_below_its_maximum(
+    failure: ServiceError | DispatchFailure, attempt: int, draw: float
+) -> None:
     longest = delay(attempt, failure, 1.0)
     assert 0 <= delay(attempt, failure, draw) <= longest <= POLICY.max_delay
     assert longest <= delay(attempt + 1, failure, 1.0)
 
 
-def test_delays_double_and_throttling_waits_longer() -> None:
-    assert [delay(attempt, ServiceUnavailable(), 1.0) for attempt in (1, 2, 3, 20)] == [0.05, 0.1, 0.2, 20.0]
-    assert [delay(attempt, ModelNotReadyException(), 1.0) for attempt in (1, 2, 6)] == [1.0, 2.0, 20.0]
-    assert [POLICY.plan(1, failure, 500, 0.0) for failure in (ModelNotReadyException(), ServiceUnavailable(), REFUSED)] == [
-        Retry(0.0, 5),
-        Retry(0.0, 14),
-        Retry(0.0, 14),
+def test_delay_doubles_and_throttling_waits_longer() -> None:
+    assert [delay(attempt, ServiceUnavailable(), 1.0) for attempt in (1, 2, 3, 20)] == [
+        0.05,
+        0.1,
+        0.2,
+        20.0,
     ]
+    assert [delay(attempt, ModelNotReadyException(), 1.0) for attempt in (1, 2, 6)] == [
+        1.0,
+        2.0,
+        20.0,
+    ]
+    assert [
+        POLICY.plan(1, failure, 500, 0.0)
+        for failure in (ModelNotReadyException(), ServiceUnavailable(), REFUSED)
+    ] == [Retry(0.0, 5), Retry(0.0, 14), Retry(0.0, 14)]
 
 
-def asked(name: str, value: str) -> ServiceError:
+def retry_after(name: str, value: str) -> ServiceError:
     return ServiceUnavailable(metadata=Metadata(headers=((name, value),)))
 
 
@@ -78,21 +94,24 @@ def asked(name: str, value: str) -> ServiceError:
         ("Retry-After", "Sun, 06 Nov 2094 08:49:37 GMT", 0.05),
     ],
 )
-def test_the_server_may_ask_for_a_delay_within_bounds(name: str, value: str, expected: float) -> None:
-    assert delay(1, asked(name, value), 1.0) == pytest.approx(expected)
+def test_server_may_request_a_delay_within_bounds(name: str, value: str, expected: float) -> None:
+    assert delay(1, retry_after(name, value), 1.0) == pytest.approx(expected)
 
 
-def test_no_plan_without_attempts_tokens_or_leave() -> None:
+def test_no_retry_without_attempts_tokens_or_permission() -> None:
     assert POLICY.plan(3, ServiceUnavailable(), 500, 0.5) is None
     assert POLICY.plan(1, ServiceUnavailable(), 13, 0.5) is None
     assert POLICY.plan(1, ValidationError(), 500, 0.5) is None
 
 
-MAYBE = [DispatchFailure("x", kind=kind, phase="head", delivery="maybe_sent") for kind in ("timeout", "reset", "closed")]
+MAYBE = [
+    DispatchFailure("x", kind=kind, phase="head", delivery="maybe_sent")
+    for kind in ("timeout", "reset", "closed")
+]
 CUT = DispatchFailure("x", kind="truncated", phase="body", delivery="answered")
 
 
-def test_what_may_have_arrived_is_sent_again_only_if_that_is_allowed() -> None:
+def test_request_that_may_have_arrived_is_sent_again_only_with_resend() -> None:
     for failure in (*MAYBE, CUT, ResponseError("cut")):
         assert POLICY.plan(1, failure, 500, 0.5) is None
         assert RetryPolicy.aws_standard().plan(1, failure, 500, 0.5) == Retry(0.025, 14)
@@ -108,7 +127,13 @@ VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "retries.json"
 
 def vectors() -> list[Any]:
     if not VECTORS.exists():
-        return [pytest.param(None, None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+        return [
+            pytest.param(
+                None,
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
     return [
         pytest.param(kind, case, id=f"{kind}: {name}")
         for kind, cases in json.loads(VECTORS.read_text()).items()
@@ -117,23 +142,30 @@ def vectors() -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "case"), vectors())
-def test_vectors(kind: str, case: Any) -> None:
+def test_retry_follows_the_shared_vectors(kind: str, case: Any) -> None:
     given = case["given"]
-    numbers: dict[str, Any] = {"base_delay": 1, "throttling_delay": 1, "retry_cost": 5} if kind == "legacy_numbers" else {}
+    numbers: dict[str, Any] = (
+        {"base_delay": 1, "throttling_delay": 1, "retry_cost": 5}
+        if kind == "legacy_numbers"
+        else {}
+    )
     policy = RetryPolicy(
         max_attempts=given.get("max_attempts", 3),
         max_delay=given.get("max_backoff_time", 20),
         capacity=given.get("initial_retry_tokens", 500),
         **numbers,
     )
-    runtime = Runtime(Config(region="r-1"), clock=Still, random=lambda: 1.0, retries=policy)
+    runtime = Runtime(Config(region="r-1"), clock=FixedClock, random=lambda: 1.0, retries=policy)
     flow = runtime.call(InvokeEndpoint(endpoint_name="e", body=b""))
     effect = flow.send(None)
     for step in case["responses"]:
         assert isinstance(effect, GetCredentials)
         assert isinstance(flow.send(Credentials("A", "s")), Send)
         said, expected = step["response"], step["expected"]
-        headers = [*said.get("headers", {}).items(), *([("x-amzn-errortype", said["error_code"])] if "error_code" in said else [])]
+        headers = [
+            *said.get("headers", {}).items(),
+            *([("x-amzn-errortype", said["error_code"])] if "error_code" in said else []),
+        ]
         if expected["outcome"] == "retry_request":
             sleep = flow.send(Response(said["status_code"], tuple(headers)))
             assert isinstance(sleep, Sleep)
@@ -146,8 +178,8 @@ def test_vectors(kind: str, case: Any) -> None:
             assert runtime.tokens.tokens == expected["retry_quota"]
 
 
-class Still:
-    """A clock that stands."""
+class FixedClock:
+    """A clock that never moves."""
 
     @staticmethod
     def time() -> float:
@@ -157,7 +189,7 @@ class Still:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 100)), max_size=50))
-def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, float]]) -> None:
+def test_bucket_holds_between_zero_and_its_capacity(moves: list[tuple[bool, float]]) -> None:
     bucket = RetryQuota(500, NoLock())
     for take, amount in moves:
         before = bucket.tokens
@@ -168,10 +200,13 @@ def test_a_bucket_holds_from_nothing_to_its_capacity(moves: list[tuple[bool, flo
         assert 0 <= bucket.tokens <= 500
 
 
-def test_threads_share_a_bucket() -> None:
+def test_threads_take_each_token_once() -> None:
     bucket = RetryQuota(500, threading.Lock())
     taken: list[bool] = []
-    threads = [threading.Thread(target=lambda: taken.extend(bucket.take(1) for _ in range(200))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: taken.extend(bucket.take(1) for _ in range(200)))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -179,27 +214,42 @@ def test_threads_share_a_bucket() -> None:
     assert (sum(taken), bucket.tokens) == (500, 0)
 
 
-def test_the_bounds_of_a_policy_are_allowed() -> None:
+def test_policy_accepts_its_bounds() -> None:
     for most in (1, 100):
         assert RetryPolicy.aws_standard(most).max_attempts == most
-    for member in ("base_delay", "throttling_delay", "max_delay", "retry_cost", "throttling_cost", "capacity"):
+    for member in (
+        "base_delay",
+        "throttling_delay",
+        "max_delay",
+        "retry_cost",
+        "throttling_cost",
+        "capacity",
+    ):
         for value in (0, 0.5, 1e9 - 1):
             policy: dict[str, Any] = {member: value}
             assert getattr(RetryPolicy(**policy), member) == value
 
 
-def test_the_last_tokens_are_spent() -> None:
+def test_last_tokens_are_spent() -> None:
     assert POLICY.plan(1, ServiceUnavailable(), 14, 0.5) == Retry(0.025, 14)
 
 
-REFUSED_POLICIES: list[dict[str, Any]] = [
-    {"max_attempts": 0}, {"max_attempts": 101}, {"max_attempts": True}, {"max_attempts": 1.5}, {"base_delay": -1},
-    {"max_delay": float("nan")}, {"capacity": float("inf")}, {"retry_cost": "1"}, {"throttling_cost": True}, {"throttling_delay": None},
+UNFIT_POLICIES: list[dict[str, Any]] = [
+    {"max_attempts": 0},
+    {"max_attempts": 101},
+    {"max_attempts": True},
+    {"max_attempts": 1.5},
+    {"base_delay": -1},
+    {"max_delay": float("nan")},
+    {"capacity": float("inf")},
+    {"retry_cost": "1"},
+    {"throttling_cost": True},
+    {"throttling_delay": None},
     {"max_delay": 1e9},
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize("policy", REFUSED_POLICIES, ids=repr)
-def test_refused_policies(policy: dict[str, Any]) -> None:
+@pytest.mark.parametrize("policy", UNFIT_POLICIES, ids=repr)
+def test_unfit_policy_is_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(ConstructionError, match=next(iter(policy))):
         RetryPolicy(**policy)

@@ -1,4 +1,4 @@
-"""The service side mirrors the client: whatever one writes, the other reads as the same value."""
+"""The service's side mirrors the client: what one writes, the other reads as an equal value."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ TEXT = st.text()  # lone surrogates too: JSON can carry them
 
 
 def values(binding: Binding) -> st.SearchStrategy[Any]:
-    """Every value that the binding's rule allows, read from the rule itself."""
+    """Return a strategy for the values that the binding's rule allows."""
     rule = binding.rule
     if isinstance(rule, Blob):
         return st.binary()
     if isinstance(rule, WholeNumber):
         return st.integers(rule.minimum, rule.maximum)
-    return st.from_regex(rule.pattern, fullmatch=True, alphabet=ASCII).filter(lambda text: len(text) <= rule.maximum)
+    return st.from_regex(rule.pattern, fullmatch=True, alphabet=ASCII).filter(
+        lambda text: len(text) <= rule.maximum
+    )
 
 
 def records(kind: type[MessageRecord]) -> st.SearchStrategy[Any]:
@@ -44,14 +46,23 @@ def records(kind: type[MessageRecord]) -> st.SearchStrategy[Any]:
     optional = {b.name: values(b) for b in kind._table.bindings if not b.required}
     members = st.fixed_dictionaries(required, optional=optional)
     if kind is InvokeEndpointAsync:  # exactly one of the two
-        members = members.map(lambda given: {**given, "body": given.get("body", b""), "input_location": None}) | members.map(
-            lambda given: {**given, "body": None, "input_location": given.get("input_location") or "s3://b/k"}
+        members = members.map(
+            lambda given: {**given, "body": given.get("body", b""), "input_location": None}
+        ) | members.map(
+            lambda given: {
+                **given,
+                "body": None,
+                "input_location": given.get("input_location") or "s3://b/k",
+            }
         )
     return members.map(lambda given: kind(**given))
 
 
 def errors() -> st.SearchStrategy[ServiceError]:
-    members: dict[type, st.SearchStrategy[Any]] = {int: st.none() | st.integers(), str: st.none() | TEXT}
+    members: dict[type, st.SearchStrategy[Any]] = {
+        int: st.none() | st.integers(),
+        str: st.none() | TEXT,
+    }
 
     def make(kind: type[ServiceError]) -> st.SearchStrategy[ServiceError]:
         def build(message: str, extra: dict[str, Any]) -> ServiceError:
@@ -59,15 +70,23 @@ def errors() -> st.SearchStrategy[ServiceError]:
             vars(error).update(extra)
             return error
 
-        return st.builds(build, TEXT, st.fixed_dictionaries({name: members[type_] for name, _, type_ in kind.members}))
+        return st.builds(
+            build,
+            TEXT,
+            st.fixed_dictionaries({name: members[type_] for name, _, type_ in kind.members}),
+        )
 
     return st.sampled_from([*InvokeEndpoint.errors, ServiceError]).flatmap(make)
 
 
 @pytest.mark.parametrize("kind", service.OPERATIONS)
 @settings(max_examples=30)
-@given(data=st.data(), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"]))
-def test_an_operation_arrives_as_it_was_sent(kind: type[MessageRecord], data: st.DataObject, prefix: str) -> None:
+@given(
+    data=st.data(), prefix=st.sampled_from(["", ":8443", "/", "/stage", "/endpoints/x/invocations"])
+)
+def test_read_returns_the_operation_that_was_sent(
+    kind: type[MessageRecord], data: st.DataObject, prefix: str
+) -> None:
     operation = data.draw(records(kind))
     read = service.read(operation.request(URL + prefix))
     assert read == operation
@@ -77,7 +96,9 @@ def test_an_operation_arrives_as_it_was_sent(kind: type[MessageRecord], data: st
 @pytest.mark.parametrize("kind", service.OPERATIONS)
 @settings(max_examples=30)
 @given(data=st.data())
-def test_an_output_comes_back_as_it_was_answered(kind: type[Operation[Output]], data: st.DataObject) -> None:
+def test_parse_returns_the_output_that_was_answered(
+    kind: type[Operation[Output]], data: st.DataObject
+) -> None:
     output = data.draw(records(kind.output))
     answered = service.answer(output, request_id="r-1")
     assert answered.status == kind.success
@@ -88,28 +109,45 @@ def test_an_output_comes_back_as_it_was_answered(kind: type[Operation[Output]], 
 
 
 @given(error=errors())
-def test_an_error_comes_back_as_it_was_answered(error: ServiceError) -> None:
+def test_parse_raises_the_error_that_was_answered(error: ServiceError) -> None:
     with pytest.raises(ServiceError) as caught:
         InvokeEndpoint(endpoint_name="e", body=b"").parse(service.answer(error, request_id="r-2"))
     parsed = caught.value
     assert type(parsed) is type(error)
-    assert (parsed.code, parsed.status, parsed.message_raw) == (error.code, error.status, error.message_raw)
-    assert [getattr(parsed, name) for name, _, _ in parsed.members] == [getattr(error, name) for name, _, _ in error.members]
+    assert (parsed.code, parsed.status, parsed.message_raw) == (
+        error.code,
+        error.status,
+        error.message_raw,
+    )
+    assert [getattr(parsed, name) for name, _, _ in parsed.members] == [
+        getattr(error, name) for name, _, _ in error.members
+    ]
     assert parsed.metadata.request_id == "r-2"
 
 
-def request(path: str = "/endpoints/e/invocations", *headers: tuple[str, str], method: str = "POST") -> Request:
+def request(
+    path: str = "/endpoints/e/invocations", *headers: tuple[str, str], method: str = "POST"
+) -> Request:
     return Request(method, URL + path, headers, b"x")
 
 
-def test_header_names_in_any_case_and_repeated_fields_joined() -> None:
-    read = service.read(request("/endpoints/e/invocations?q=1", ("ACCEPT", "text/csv"), ("accept", "*/*"), ("x-other", "\x00")))
+def test_read_ignores_case_of_header_names_and_joins_repeated_fields() -> None:
+    read = service.read(
+        request(
+            "/endpoints/e/invocations?q=1",
+            ("ACCEPT", "text/csv"),
+            ("accept", "*/*"),
+            ("x-other", "\x00"),
+        )
+    )
     assert read == InvokeEndpoint(endpoint_name="e", body=b"x", accept="text/csv, */*")
     assert "content_type" not in vars(read)
 
 
-def test_an_encoded_label_is_decoded() -> None:
-    assert service.read(request("/endpoints/%65/invocations")) == InvokeEndpoint(endpoint_name="e", body=b"x")
+def test_read_decodes_percent_encoded_labels() -> None:
+    assert service.read(request("/endpoints/%65/invocations")) == InvokeEndpoint(
+        endpoint_name="e", body=b"x"
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,13 +156,19 @@ def test_an_encoded_label_is_decoded() -> None:
         ("endpoint_name", request("/endpoints//invocations")),
         ("endpoint_name", request("/endpoints/%2e%2e/invocations")),
         ("endpoint_name", request("/endpoints/a%0Ab/invocations")),
-        ("custom_attributes", request("/endpoints/e/invocations", ("X-Amzn-SageMaker-Custom-Attributes", "caf\xe9"))),
+        (
+            "custom_attributes",
+            request("/endpoints/e/invocations", ("X-Amzn-SageMaker-Custom-Attributes", "caf\xe9")),
+        ),
         ("content_type", request("/endpoints/e/invocations", ("Content-Type", ""))),
-        ("target_variant", request("/endpoints/e/invocations", ("x-amzn-sagemaker-target-variant", "a b"))),
+        (
+            "target_variant",
+            request("/endpoints/e/invocations", ("x-amzn-sagemaker-target-variant", "a b")),
+        ),
         ("url", Request("POST", "/endpoints/e/invocations")),
     ],
 )
-def test_a_broken_rule_names_the_member(member: str, bad: Request) -> None:
+def test_read_names_the_invalid_member(member: str, bad: Request) -> None:
     with pytest.raises(ValidationError, match=f"{member}: ") as caught:
         service.read(bad)
     assert caught.value.status == 400
@@ -140,16 +184,20 @@ def test_a_broken_rule_names_the_member(member: str, bad: Request) -> None:
         request("/my-endpoints/e"),
     ],
 )
-def test_what_is_no_operation(unknown: Request) -> None:
+def test_read_raises_unknown_operation_for_other_methods_and_paths(unknown: Request) -> None:
     with pytest.raises(ServiceError) as caught:
         service.read(unknown)
     assert (caught.value.code, caught.value.status) == ("UnknownOperationException", 404)
 
 
-def test_the_form_of_an_error() -> None:
+def test_error_response_has_status_type_header_and_json_body() -> None:
     error = ModelError("no")
     error.original_status_code = 400
     answered: Response = service.answer(error, request_id="r")
     assert answered.status == 424
-    assert set(answered.headers) == {("x-amzn-RequestId", "r"), ("x-amzn-ErrorType", "ModelError"), ("Content-Type", "application/json")}
+    assert set(answered.headers) == {
+        ("x-amzn-RequestId", "r"),
+        ("x-amzn-ErrorType", "ModelError"),
+        ("Content-Type", "application/json"),
+    }
     assert json.loads(answered.body) == {"Message": "no", "OriginalStatusCode": 400}

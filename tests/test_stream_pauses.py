@@ -1,4 +1,4 @@
-"""One part of an answer can hold millions of events: they are decoded one at a time, other tasks run meanwhile, and deadlines hold.
+"""A part with millions of events is decoded one event at a time: other tasks run, deadlines hold.
 
 Events and bytes between two yields to the event loop are counted, not timed.
 """
@@ -27,8 +27,21 @@ from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._stream import MAX_BYTES, MAX_EVENTS
 from smruntime_core.effects import Receive, Sleep
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
-from smruntime_core.payload import JSONLinesDecoder, JSONRecordDecoder, LineDecoder, ServerSentEvent, SSEDecoder, TextDecoder
-from smruntime_core.streaming import PayloadPart, ResponseEnded, ResponseParser, ResponseStarted, Stream
+from smruntime_core.payload import (
+    JSONLinesDecoder,
+    JSONRecordDecoder,
+    LineDecoder,
+    ServerSentEvent,
+    SSEDecoder,
+    TextDecoder,
+)
+from smruntime_core.streaming import (
+    PayloadPart,
+    ResponseEnded,
+    ResponseParser,
+    ResponseStarted,
+    Stream,
+)
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
 from .callers import AWAITED, BLOCKING, CREDENTIALS, STREAMED
@@ -58,7 +71,7 @@ def filled(unit: bytes, size: int) -> bytes:
 
 
 @tiny
-def test_an_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
+def test_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
     make, unit = TINY[name]
 
     def steps(size: int) -> int:
@@ -73,7 +86,7 @@ def test_an_event_costs_the_same_in_a_part_of_any_size(name: str) -> None:
 
 
 @tiny
-def test_a_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> None:
+def test_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> None:
     make, unit = TINY[name]
     part, decoder = filled(unit, 4 * MIB), make()
     tracemalloc.start()
@@ -88,7 +101,7 @@ def test_a_part_of_tiny_events_takes_no_more_memory_than_itself(name: str) -> No
 
 
 @pytest.mark.parametrize("line", [b"data\n", b"data:ab\n", b"data: \xc3\xa9\n"])
-def test_an_event_of_many_lines_takes_little_more_memory_than_its_text(line: bytes) -> None:
+def test_event_of_many_lines_takes_little_more_memory_than_its_text(line: bytes) -> None:
     part, decoder = filled(line, MIB), SSEDecoder()
     tracemalloc.start()
     try:
@@ -100,7 +113,7 @@ def test_an_event_of_many_lines_takes_little_more_memory_than_its_text(line: byt
     assert held < 3 * MIB
 
 
-def test_a_large_payload_is_collected_where_it_stays() -> None:
+def test_large_payload_is_not_copied() -> None:
     size = 8 * MIB
     frame, decoder = encode(Message({"a": "b"}, bytes(size))), EventStreamDecoder()
     tracemalloc.start()
@@ -116,7 +129,9 @@ def test_a_large_payload_is_collected_where_it_stays() -> None:
 
 
 @tiny
-def test_an_interrupt_inside_a_decoder_is_no_silent_gap(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_inside_a_decoder_leaves_no_silent_gap(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A signal handler that raises may lose the rest of a part, never make a part look whole."""
     make, unit = TINY[name]
     decoder = make()
@@ -145,7 +160,7 @@ def test_an_interrupt_inside_a_decoder_is_no_silent_gap(name: str, monkeypatch: 
             decoder.next_event()
 
 
-# ── the stream, by hand ──
+# ── the stream, driven by hand ──
 
 
 class Clock:
@@ -169,7 +184,7 @@ class Body:
 
 
 class ScriptedIO:
-    """Gives the pieces of a `Body`; remembers what it was asked."""
+    """An IO that returns the pieces of a `Body` and records the effects."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -184,17 +199,27 @@ class ScriptedIO:
         self.asked.append("pause")
 
 
-def opened(*pieces: bytes, timeout: float | None = None) -> tuple[Stream[InvokeEndpointWithResponseStreamOutput], Body, Clock]:
+def opened(
+    *pieces: bytes, timeout: float | None = None
+) -> tuple[Stream[InvokeEndpointWithResponseStreamOutput], Body, Clock]:
     parser = ResponseParser(InvokeEndpointWithResponseStream(endpoint_name="e", body=b""))
     parser.receive_head(Response(200, (("Content-Type", "application/vnd.amazon.eventstream"),)))
     head = parser.next_event()
-    assert isinstance(head, ResponseStarted) and isinstance(head.output, InvokeEndpointWithResponseStreamOutput)
+    assert isinstance(head, ResponseStarted) and isinstance(
+        head.output, InvokeEndpointWithResponseStreamOutput
+    )
     body, clock = Body(*pieces), Clock()
-    return Stream(head.output, body, parser, Deadline(clock, timeout), Timeouts(), lambda size: None), body, clock
+    return (
+        Stream(head.output, body, parser, Deadline(clock, timeout), Timeouts(), lambda size: None),
+        body,
+        clock,
+    )
 
 
-def batches(stream: Stream[Any], read: Callable[[], Iterator[object]], io: ScriptedIO) -> list[list[object]]:
-    """Events between two effects."""
+def batches(
+    stream: Stream[Any], read: Callable[[], Iterator[object]], io: ScriptedIO
+) -> list[list[object]]:
+    """Return the events between two effects."""
     found: list[list[object]] = []
     while True:
         found.append(list(read()))
@@ -207,7 +232,7 @@ def part(data: bytes) -> bytes:
     return service.event(PayloadPart(data))
 
 
-def test_an_iterator_stops_after_some_events_and_goes_on() -> None:
+def test_iterator_stops_after_some_events_and_continues() -> None:
     data = filled(b"[]", 10_000)
     stream, _, _ = opened(part(data) + part(b"[1]"))
     io, decoder = ScriptedIO(), JSONRecordDecoder()
@@ -218,7 +243,7 @@ def test_an_iterator_stops_after_some_events_and_goes_on() -> None:
     assert io.asked.count("pause") == 5001 // MAX_EVENTS
 
 
-def test_an_iterator_stops_after_some_bytes_without_events() -> None:
+def test_iterator_stops_after_some_bytes_without_events() -> None:
     stream, _, _ = opened(part(b"\n" * (3 * MAX_BYTES)) + part(b"data: a\n\n"))
     io, decoder = ScriptedIO(), SSEDecoder()
     found = batches(stream, lambda: stream.decoded(decoder), io)
@@ -227,16 +252,18 @@ def test_an_iterator_stops_after_some_bytes_without_events() -> None:
 
 
 @pytest.mark.parametrize("way", ["events", "parts"])
-def test_small_parts_come_in_batches_too(way: str) -> None:
+def test_small_parts_are_read_in_batches(way: str) -> None:
     stream, _, _ = opened(part(b"x") * 1000)
     io = ScriptedIO()
     found = batches(stream, getattr(stream, way), io)
     assert max(map(len, found)) == MAX_EVENTS
-    expected: list[object] = [b"x"] * 1000 if way == "parts" else [PayloadPart(b"x")] * 1000 + [ResponseEnded()]
+    expected: list[object] = (
+        [b"x"] * 1000 if way == "parts" else [PayloadPart(b"x")] * 1000 + [ResponseEnded()]
+    )
     assert [event for batch in found for event in batch] == expected
 
 
-def test_another_method_goes_on_where_one_stopped() -> None:
+def test_another_method_continues_where_one_stopped() -> None:
     stream, _, _ = opened(part(b" " * MAX_BYTES + b"rest") + part(b"last"))
     run(stream.more(), ScriptedIO())
     assert list(stream.decoded(JSONRecordDecoder())) == []
@@ -244,7 +271,7 @@ def test_another_method_goes_on_where_one_stopped() -> None:
 
 
 @pytest.mark.parametrize("way", ["events", "parts", "decoded"])
-def test_a_deadline_that_passes_between_two_events_ends_the_stream(way: str) -> None:
+def test_deadline_between_two_events_ends_the_stream(way: str) -> None:
     pieces = part(b"[1]") * 10 if way != "decoded" else part(b"[1]" * 10)
     stream, body, clock = opened(pieces, timeout=1.0)
     io, decoder = ScriptedIO(), JSONRecordDecoder()
@@ -257,13 +284,18 @@ def test_a_deadline_that_passes_between_two_events_ends_the_stream(way: str) -> 
     with pytest.raises(DispatchFailure) as caught:
         run(stream.more(), io)
     failure = caught.value
-    assert (failure.kind, failure.phase, failure.delivery, failure.status) == ("timeout", "body", "answered", 200)
+    assert (failure.kind, failure.phase, failure.delivery, failure.status) == (
+        "timeout",
+        "body",
+        "answered",
+        200,
+    )
     assert body.aborted and io.asked == ["receive"]
     with pytest.raises(DispatchFailure):
         next(stream.parts())
 
 
-def test_a_deadline_that_passes_while_there_are_no_events_ends_the_stream() -> None:
+def test_deadline_without_events_ends_the_stream() -> None:
     stream, body, clock = opened(part(b"\n" * (3 * MAX_BYTES)), timeout=1.0)
     io, decoder = ScriptedIO(), SSEDecoder()
     run(stream.more(), io)
@@ -275,7 +307,7 @@ def test_a_deadline_that_passes_while_there_are_no_events_ends_the_stream() -> N
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_there(end: bytes) -> None:
+def test_unterminated_event_is_delivered_at_a_clean_end_only(end: bytes) -> None:
     data = b'data: 1\n\ndata: {"finish_reason": "stop"}' + end
     stream, _, _ = opened(part(data))
     decoder = SSEDecoder()
@@ -297,8 +329,16 @@ def test_an_unterminated_event_is_given_where_the_answer_ends_well_and_only_ther
 
 def answer(data: bytes) -> bytes:
     body = part(data)
-    head = service.begin(InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q-1")
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in head.headers), f"Content-Length: {len(body)}", "", ""]
+    head = service.begin(
+        InvokeEndpointWithResponseStreamOutput(content_type="text/plain"), request_id="q-1"
+    )
+    lines = [
+        "HTTP/1.1 200 OK",
+        *(f"{name}: {value}" for name, value in head.headers),
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
@@ -385,10 +425,13 @@ def slowly(items: Iterator[object]) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_reader_that_is_slow_does_not_outlive_the_deadline(name: str) -> None:
+def test_slow_reader_does_not_outlive_the_deadline(name: str) -> None:
     with scripted(answer(b"[]" * 1000)) as server, BLOCKING[name](**settings(server.url)) as client:
         began = time.monotonic()
-        with client.with_options(timeout=0.5).stream(STREAMED) as stream, pytest.raises(DispatchFailure) as caught:
+        with (
+            client.with_options(timeout=0.5).stream(STREAMED) as stream,
+            pytest.raises(DispatchFailure) as caught,
+        ):
             slowly(stream.json())
         assert caught.value.kind == "timeout"
         assert time.monotonic() - began < 0.5 + 0.25 + 0.02

@@ -1,4 +1,4 @@
-"""Streamed answers on real sockets, over every transport: delivered when they arrive, whole or with an error, never in between."""
+"""Streamed responses on real sockets, over every transport: complete, or ended by an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from smruntime_transports import sockets
 from .callers import AWAITED, BLOCKING, CREDENTIALS, IRIS, STREAMED, STREAMERS, Streamer
 from .servers import OK, cutting, scripted
 
-HEAD = InvokeEndpointWithResponseStreamOutput(content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b")
+HEAD = InvokeEndpointWithResponseStreamOutput(
+    content_type="text/plain", invoked_production_variant="V", custom_attributes="a=b"
+)
 TEXT = "Once — upon\na time. "
 PARTS = [TEXT.encode()[:6], TEXT.encode()[6:9], TEXT.encode()[9:]]  # cut inside the dash
 FRAMES = [service.event(PayloadPart(part)) for part in PARTS]
@@ -42,7 +44,13 @@ def stream(request: pytest.FixtureRequest) -> Streamer:
 
 def head(*fields: str) -> bytes:
     response = service.begin(HEAD, request_id="q-1")
-    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in response.headers), *fields, "", ""]
+    lines = [
+        "HTTP/1.1 200 OK",
+        *(f"{name}: {value}" for name, value in response.headers),
+        *fields,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 
@@ -60,11 +68,17 @@ def by_length(*pieces: bytes) -> bytes:
 
 
 def json_error(status: str, kind: str, body: bytes = b'{"Message":"no"}') -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"x-amzn-errortype: {kind}", f"Content-Length: {len(body)}", "", ""]
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"x-amzn-errortype: {kind}",
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + body
 
 
-def test_head_parts_and_a_kept_connection(stream: Streamer) -> None:
+def test_stream_has_head_and_parts_and_keeps_its_connection(stream: Streamer) -> None:
     with scripted(chunked(*FRAMES), by_length(*FRAMES), chunked(b"".join(FRAMES))) as server:
         for told in stream(server.url, calls=3):
             assert told.error is None
@@ -75,7 +89,7 @@ def test_head_parts_and_a_kept_connection(stream: Streamer) -> None:
         assert server.connections == 1
 
 
-def test_the_same_answer_in_every_form(stream: Streamer) -> None:
+def test_every_method_reads_the_same_response(stream: Streamer) -> None:
     sse = b'data: {"a":1}\n\ndata: [DONE]\n\n'
     for how, body, expected in (
         ("text", TEXT.encode(), None),
@@ -91,7 +105,7 @@ def test_the_same_answer_in_every_form(stream: Streamer) -> None:
         assert told.items == expected or (how == "text" and "".join(told.items) == TEXT)
 
 
-def test_a_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
+def test_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
     for whole in (chunked(*FRAMES), by_length(*FRAMES)):
         first = whole.index(FRAMES[0]) + len(FRAMES[0])
         with scripted(whole[:first]) as server:
@@ -109,7 +123,9 @@ def test_leaving_early_closes_the_connection(stream: Streamer) -> None:
 
 
 @pytest.mark.parametrize("framed", [chunked, by_length])
-def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(stream: Streamer, framed: object) -> None:
+def test_stream_cut_anywhere_raises_after_its_whole_events(
+    stream: Streamer, framed: object
+) -> None:
     answer = chunked(*FRAMES) if framed is chunked else by_length(*FRAMES)
     with cutting(answer) as url:
         outcomes = stream(url, calls=len(answer))
@@ -117,12 +133,14 @@ def test_a_stream_cut_anywhere_is_an_error_after_the_whole_events(stream: Stream
     assert (whole.error, whole.items) == (None, PARTS)
     ends = [answer.index(frame) + len(frame) for frame in FRAMES]
     for length, told in enumerate(cut, 1):
-        assert told.error is not None, f"{length} bytes of {len(answer)} were taken for the whole answer"
+        assert told.error is not None, (
+            f"{length} bytes of {len(answer)} were taken for the whole answer"
+        )
         if told.items != PARTS or framed is by_length:
             assert told.items == PARTS[: sum(length >= end for end in ends)]
 
 
-def test_truncated_inside_a_frame_at_a_clean_end_of_http(stream: Streamer) -> None:
+def test_stream_that_ends_inside_a_frame_is_truncated(stream: Streamer) -> None:
     for kept in (4, 12, len(FRAMES[1]) - 6):
         with scripted(chunked(FRAMES[0], FRAMES[1][:kept])) as server:
             (told,) = stream(server.url)
@@ -131,13 +149,18 @@ def test_truncated_inside_a_frame_at_a_clean_end_of_http(stream: Streamer) -> No
         assert told.error.metadata.request_id == "q-1"
 
 
-def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None:
+def test_error_event_is_typed_and_ends_the_stream(stream: Streamer) -> None:
     model = ModelStreamError("it broke")
     model.error_code = "ModelInvocationTimeExceeded"
     html = {":message-type": "exception", ":exception-type": "ModelStreamError"}
     for frame, kind, code, message in (
         (service.event(model), ModelStreamError, "ModelStreamError", "it broke"),
-        (service.event(InternalStreamFailure("we broke")), InternalStreamFailure, "InternalStreamFailure", "we broke"),
+        (
+            service.event(InternalStreamFailure("we broke")),
+            InternalStreamFailure,
+            "InternalStreamFailure",
+            "we broke",
+        ),
         (service.event(ServiceError("odd", code="Unheard")), ServiceError, "Unheard", "odd"),
         (encode(Message({**html, ":exception-type": "Novel"}, b"{}")), ServiceError, "Novel", ""),
         (encode(Message(html, b"<html>")), ModelStreamError, "ModelStreamError", ""),
@@ -155,10 +178,12 @@ def test_errors_inside_the_stream_are_typed_and_end_it(stream: Streamer) -> None
         assert len(server.requests) == 1, "nothing is sent twice once an answer has begun"
 
 
-def test_unknown_events_are_handed_on(stream: Streamer) -> None:
+def test_unknown_event_is_delivered(stream: Streamer) -> None:
     novel = Message({":message-type": "event", ":event-type": "Usage"}, b"{}")
     opening = Message({":message-type": "event", ":event-type": "initial-response"}, b"{}")
-    with scripted(chunked(encode(opening), FRAMES[0], encode(novel)), chunked(encode(novel), FRAMES[0])) as server:
+    with scripted(
+        chunked(encode(opening), FRAMES[0], encode(novel)), chunked(encode(novel), FRAMES[0])
+    ) as server:
         (told,) = stream(server.url, how="events")
         (parts,) = stream(server.url, how="bytes")
     assert told.items == [PayloadPart(PARTS[0]), UnknownEvent("Usage", novel), ResponseEnded()]
@@ -176,58 +201,76 @@ def test_unknown_events_are_handed_on(stream: Streamer) -> None:
         encode(Message({":message-type": "novel"}, b"")),
     ],
 )
-def test_what_is_no_event_is_a_stream_error(stream: Streamer, frame: bytes) -> None:
+def test_malformed_event_is_a_stream_error(stream: Streamer, frame: bytes) -> None:
     with scripted(chunked(FRAMES[0], frame)) as server:
         (told,) = stream(server.url)
     assert told.items == PARTS[:1]
     assert isinstance(told.error, StreamError)
 
 
-def test_a_200_that_is_no_event_stream(stream: Streamer) -> None:
-    with scripted(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi") as server:
+def test_success_without_an_event_stream_is_a_response_error(stream: Streamer) -> None:
+    with scripted(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi"
+    ) as server:
         (told,) = stream(server.url)
     assert isinstance(told.error, StreamError)
     assert told.items == told.heads == []
 
 
-def test_errors_before_the_stream_are_typed_and_retried(stream: Streamer) -> None:
+def test_error_before_the_stream_is_typed_and_retried(stream: Streamer) -> None:
     busy = json_error("503 x", "ServiceUnavailable")
-    with scripted(busy, chunked(*FRAMES), json_error("424 x", "ModelError", b'{"Message":"bad","OriginalStatusCode":500}')) as server:
+    with scripted(
+        busy,
+        chunked(*FRAMES),
+        json_error("424 x", "ModelError", b'{"Message":"bad","OriginalStatusCode":500}'),
+    ) as server:
         again, refused = stream(server.url, calls=2, attempts=2)
         assert again.items == PARTS
-        assert [attempt.outcome for attempt in again.heads[0].metadata.attempts] == ["ServiceUnavailable", "ok"]
+        assert [attempt.outcome for attempt in again.heads[0].metadata.attempts] == [
+            "ServiceUnavailable",
+            "ok",
+        ]
         assert isinstance(refused.error, ModelError)
         assert (refused.error.original_status_code, refused.error.message) == (500, "bad")
         assert server.connections == 1
 
 
-def test_a_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
+def test_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
     first = chunked(*FRAMES)
     first = first[: first.index(FRAMES[0]) + len(FRAMES[0]) + 2]
     with scripted(first, 5.0) as server:
         (told,) = stream(server.url, timeouts=Timeouts(idle=0.2, response=0.2))
     assert told.items == PARTS[:1]
     assert isinstance(told.error, DispatchFailure)
-    assert (told.error.kind, told.error.phase, told.error.delivery) == ("timeout", "body", "answered")
+    assert (told.error.kind, told.error.phase, told.error.delivery) == (
+        "timeout",
+        "body",
+        "answered",
+    )
 
 
-def test_an_error_whose_body_is_cut_is_still_that_error(stream: Streamer) -> None:
-    with scripted(b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{") as server:
+def test_error_with_a_truncated_body_keeps_its_code(stream: Streamer) -> None:
+    with scripted(
+        b"HTTP/1.1 500 x\r\nx-amzn-errortype: InternalFailure\r\nContent-Length: 99\r\n"
+        b"Connection: close\r\n\r\n{"
+    ) as server:
         (told,) = stream(server.url)
     assert isinstance(told.error, ServiceError)
     assert (told.error.code, told.error.truncated) == ("InternalFailure", True)
 
 
-def test_what_was_left_early_is_no_whole_answer() -> None:
+def test_stream_that_was_left_early_cannot_be_read_on() -> None:
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        client = sockets.Client(
+            endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
+        )
         with client.stream(STREAMED) as left:
             assert next(left.bytes()) == PARTS[0]
         with pytest.raises(TruncatedStream):
             list(left.text())
 
 
-def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
+def test_error_of_a_stream_lists_the_attempts(stream: Streamer) -> None:
     model = service.event(ModelStreamError("it broke"))
     text = service.event(PayloadPart(b"\xff"))
     for pieces, how in (
@@ -243,9 +286,11 @@ def test_errors_of_a_stream_tell_the_attempts(stream: Streamer) -> None:
         assert [attempt.outcome for attempt in told.error.metadata.attempts] == ["ok"]
 
 
-def test_two_readers_of_one_stream_are_told_so() -> None:
+def test_second_reader_of_a_stream_is_refused() -> None:
     with scripted(chunked(*FRAMES)[:300], 2.0) as server:
-        client = sockets.Client(endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS)
+        client = sockets.Client(
+            endpoint_url=server.url, region="us-east-1", credentials=CREDENTIALS
+        )
         with client, client.stream(STREAMED) as one:
             flow = one._stream.more()
             next(flow)
@@ -254,20 +299,26 @@ def test_two_readers_of_one_stream_are_told_so() -> None:
             flow.close()
 
 
-# ── streams that somebody else ends, or nobody ──
+# ── streams that are forgotten, or closed elsewhere ──
 
 BEGUN = head("Transfer-Encoding: chunked")
 
 
-def _alone(url: str) -> dict[str, Any]:
+def _one_connection(url: str) -> dict[str, Any]:
     timeouts = Timeouts(pool=1.0, idle=20.0)
-    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, "max_connections": 1, "timeouts": timeouts}
+    return {
+        "region": "us-east-1",
+        "endpoint_url": url,
+        "credentials": CREDENTIALS,
+        "max_connections": 1,
+        "timeouts": timeouts,
+    }
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_stream_that_is_forgotten_gives_its_connection_back(name: str) -> None:
-    with scripted(BEGUN, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+def test_forgotten_stream_releases_its_connection(name: str) -> None:
+    with scripted(BEGUN, OK) as server, BLOCKING[name](**_one_connection(server.url)) as client:
         client.stream(STREAMED)
         gc.collect()
         assert client.call(IRIS).body == b"abc"
@@ -275,11 +326,11 @@ def test_a_stream_that_is_forgotten_gives_its_connection_back(name: str) -> None
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", AWAITED)
-def test_an_awaited_stream_that_is_forgotten_does_too(name: str) -> None:
+def test_forgotten_async_stream_releases_its_connection(name: str) -> None:
     make, loop = AWAITED[name]
 
     async def main() -> None:
-        async with make(**_alone(server.url)) as client:
+        async with make(**_one_connection(server.url)) as client:
             await client.stream(STREAMED)
             gc.collect()
             assert (await client.call(IRIS)).body == b"abc"
@@ -289,8 +340,11 @@ def test_an_awaited_stream_that_is_forgotten_does_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_stream_may_be_closed_by_another_thread(name: str) -> None:
-    with scripted(BEGUN, 20.0, OK) as server, BLOCKING[name](**_alone(server.url)) as client:
+def test_stream_may_be_closed_by_another_thread(name: str) -> None:
+    with (
+        scripted(BEGUN, 20.0, OK) as server,
+        BLOCKING[name](**_one_connection(server.url)) as client,
+    ):
         stream = client.stream(STREAMED)
         begun = time.monotonic()
         threading.Timer(0.1, stream.close).start()
@@ -300,8 +354,8 @@ def test_a_stream_may_be_closed_by_another_thread(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AWAITED)
-def test_a_stream_may_be_closed_by_another_task(name: str) -> None:
-    """Its socket is closed by who reads it: its number would be another's before the loop has let go of it."""
+def test_stream_may_be_closed_by_another_task(name: str) -> None:
+    """The reading task closes the socket: until then the loop watches its descriptor."""
     make, loop = AWAITED[name]
 
     async def read(stream: Any) -> None:
@@ -310,7 +364,7 @@ def test_a_stream_may_be_closed_by_another_task(name: str) -> None:
                 pass
 
     async def main() -> None:
-        async with make(**_alone(server.url)) as client:
+        async with make(**_one_connection(server.url)) as client:
             stream = await client.stream(STREAMED)
             begun = time.monotonic()
             timer = threading.Timer(0.1, stream.close)

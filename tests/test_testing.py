@@ -1,4 +1,4 @@
-"""The table of scenarios, and that its judge and its player find fault where there is one."""
+"""The contract's table is complete, and its check and its server detect wrong transports."""
 
 from __future__ import annotations
 
@@ -8,121 +8,162 @@ from typing import Any
 
 import pytest
 
-from smruntime_core import DispatchFailure, InvokeEndpointOutput, RetryPolicy, ServiceError, ValidationError
-from smruntime_core.testing import CONTRACT, ROWS, Answer, Failure, Refusal, Right, Scenario, Seen, differences, outcomes
-from smruntime_core.testing._server import WELL, first
-from smruntime_local.hostile import check, play, stage
+from smruntime_core import (
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    ServiceError,
+    ValidationError,
+)
+from smruntime_core.testing import (
+    CONTRACT,
+    FAULTS,
+    Expectation,
+    ExpectedError,
+    ExpectedFailure,
+    ExpectedOutput,
+    Observation,
+    Scenario,
+    find_differences,
+    outcomes,
+)
+from smruntime_core.testing._server_script import HEALTHY_RESPONSE, respond
+from smruntime_local.hostile import check, play, serve_scenario
 
 from .callers import CONTRACTED
 
-TESTS = Path(__file__).parent
-BY_NAME = {str(scenario): scenario for scenario in CONTRACT}
-GOOD = Scenario(row="12", name="all is well", script=first(WELL))
+ROOT = Path(__file__).parents[1]
+SCENARIOS = {str(scenario): scenario for scenario in CONTRACT}
+HEALTHY = Scenario(fault="12", name="a healthy server", script=respond(HEALTHY_RESPONSE))
 
 
-def test_names_tell_scenarios_apart() -> None:
-    assert len(BY_NAME) == len(CONTRACT)
-    assert all(name.isprintable() for name in BY_NAME)
+def test_scenario_names_are_unique_and_printable() -> None:
+    assert len(SCENARIOS) == len(CONTRACT)
+    assert all(name.isprintable() for name in SCENARIOS)
 
 
-def test_every_row_is_proved() -> None:
-    """By scenarios, or by tests that are there."""
-    assert len({row.number for row in ROWS}) == len(ROWS)
-    shown = {scenario.row for scenario in CONTRACT}
-    for row in ROWS:
-        assert bool(row.proved) != (row.number in shown), row
-        for proof in row.proved:
-            path, _, test = proof.partition("::")
-            assert re.search(rf"^(async )?def {test}\(", (TESTS.parent / path).read_text("utf-8"), re.MULTILINE), proof
+def test_each_fault_is_proved_by_scenarios_or_by_existing_tests() -> None:
+    assert len({fault.number for fault in FAULTS}) == len(FAULTS)
+    with_scenarios = {scenario.fault for scenario in CONTRACT}
+    for fault in FAULTS:
+        assert bool(fault.tests) != (fault.number in with_scenarios), fault
+        for test in fault.tests:
+            path, _, function = test.partition("::")
+            source = (ROOT / path).read_text("utf-8")
+            assert re.search(rf"^(async )?def {function}\(", source, re.MULTILINE), test
 
 
-def failure(kind: str = "reset", phase: str = "head", delivery: str = "maybe_sent") -> DispatchFailure:
-    chosen: Any = {"kind": kind, "phase": phase, "delivery": delivery}
-    return DispatchFailure("x", **chosen)
+def dispatch_failure(phase: str = "head") -> DispatchFailure:
+    details: Any = {"kind": "reset", "phase": phase, "delivery": "maybe_sent"}
+    return DispatchFailure("x", **details)
 
 
-def refusal(message: str = "no", **more: Any) -> ServiceError:
-    return ValidationError(message, **more)
+def service_error(**details: Any) -> ServiceError:
+    return ValidationError("no", **details)
 
 
-NO = Refusal("ValidationError", 400)
-WRONG: list[tuple[Right, object, str]] = [
-    (Answer(b"a"), InvokeEndpointOutput(body=b"b"), "body should be b'a'"),
-    (Answer(b"a", attributes="x"), InvokeEndpointOutput(body=b"a"), "attributes should be 'x'"),
-    (Answer(b"a", attempts=("ok",)), InvokeEndpointOutput(body=b"a"), "attempts should be"),
-    (Answer(), failure(), "expected Answer"),
-    (Failure("reset"), InvokeEndpointOutput(body=b"b"), "expected Failure"),
-    (Failure("closed|truncated"), failure(), "kind should be"),
-    (Failure("reset", "send"), failure(), "phase should be 'send', is 'head'"),
-    (Failure("reset", "head", "answered"), failure(), "delivery should be"),
-    (Failure("reset", reused=True), failure(), "reused should be"),
-    (NO, failure(), "expected Refusal"),
-    (NO, refusal(status=401), "status should be 400"),
-    (NO, refusal(truncated=True), "truncated should be False"),
-    (NO.replace(type=ServiceError), refusal(), "type should be"),
-    (NO.replace(message="yes"), refusal(), "message should be"),
-    (NO.replace(members=(("a", 1),)), refusal(), "members should be"),
-    (Failure("reset"), ConnectionResetError(), "none of ours"),
+OUTPUT = InvokeEndpointOutput(body=b"a")
+EXPECTED_ERROR = ExpectedError("ValidationError", 400)
+DIFFERENT: list[tuple[Expectation, object, str]] = [
+    (ExpectedOutput(b"b"), OUTPUT, "body should be b'b'"),
+    (ExpectedOutput(b"a", custom_attributes="x"), OUTPUT, "custom_attributes should be 'x'"),
+    (ExpectedOutput(b"a", attempts=("ok",)), OUTPUT, "attempts should be"),
+    (ExpectedOutput(), dispatch_failure(), "expected ExpectedOutput"),
+    (ExpectedFailure("reset"), OUTPUT, "expected ExpectedFailure"),
+    (ExpectedFailure("closed|truncated"), dispatch_failure(), "kind should be"),
+    (ExpectedFailure("reset", "send"), dispatch_failure(), "phase should be 'send', is 'head'"),
+    (ExpectedFailure("reset", "head", "answered"), dispatch_failure(), "delivery should be"),
+    (ExpectedFailure("reset", reused=True), dispatch_failure(), "reused should be"),
+    (EXPECTED_ERROR, dispatch_failure(), "expected ExpectedError"),
+    (EXPECTED_ERROR, service_error(status=401), "status should be 400"),
+    (EXPECTED_ERROR, service_error(truncated=True), "truncated should be False"),
+    (EXPECTED_ERROR.replace(error_type=ServiceError), service_error(), "error_type should be"),
+    (EXPECTED_ERROR.replace(message="yes"), service_error(), "message should be"),
+    (EXPECTED_ERROR.replace(members=(("a", 1),)), service_error(), "members should be"),
+    (ExpectedFailure("reset"), ConnectionResetError(), "an error that is no SmRuntimeError"),
 ]
 
 
-@pytest.mark.parametrize(("right", "outcome", "told"), WRONG)
-def test_what_differs_is_told(right: Right, outcome: object, told: str) -> None:
-    assert told in "".join(differences(GOOD.replace(right=(right,)), [outcome], Seen(1, 1, 0.0)))
+@pytest.mark.parametrize(("expected", "outcome", "message"), DIFFERENT)
+def test_different_outcome_is_described(
+    expected: Expectation, outcome: object, message: str
+) -> None:
+    scenario = HEALTHY.replace(expected=(expected,))
+    differences = find_differences(scenario, [outcome], Observation(1, 1, 0.0))
+    assert message in "".join(differences)
 
 
-def test_so_is_what_the_server_saw() -> None:
-    scenario = GOOD.replace(connections=1, memory=10)
-    answer = InvokeEndpointOutput(body=b"well")
-    assert differences(scenario, [answer], Seen(1, 1, 0.1, 10)) == []
-    for seen in (Seen(2, 1, 0.1), Seen(1, 2, 0.1), Seen(1, 1, 2.1), Seen(1, 1, 0.1, 11)):
-        assert len(differences(scenario, [answer], seen)) == 1
-    assert "expected 1 outcomes, found 0" in differences(scenario, [], Seen(1, 1, 0.1))
+def test_different_observation_is_described() -> None:
+    scenario = HEALTHY.replace(connections=1, memory_limit=10)
+    output = InvokeEndpointOutput(body=b"well")
+    assert find_differences(scenario, [output], Observation(1, 1, 0.1, 10)) == []
+    for observation in (
+        Observation(2, 1, 0.1),
+        Observation(1, 2, 0.1),
+        Observation(1, 1, 2.1),
+        Observation(1, 1, 0.1, 11),
+    ):
+        assert len(find_differences(scenario, [output], observation)) == 1
+    missing = find_differences(scenario, [], Observation(1, 1, 0.1))
+    assert "expected 1 outcomes, found 0" in missing
 
 
-@pytest.mark.parametrize("name", ["13 FIN", "14 RST", "31 two, different", "60 the body unread", "74 200 MB", "80 ten minutes ahead"])
-def test_a_transport_that_is_wrong_does_not_pass(name: str) -> None:
-    """One that takes whatever comes for an answer, and makes connections of its own."""
-    scenario = BY_NAME[name]
+@pytest.mark.parametrize(
+    "name",
+    [
+        "13 FIN",
+        "14 RST",
+        "31 two, different",
+        "60 the body unread",
+        "74 200 MB",
+        "80 ten minutes ahead",
+    ],
+)
+def test_wrong_transport_fails_the_contract(name: str) -> None:
+    """Check a transport that opens a client for each call and returns None for an output."""
+    send = CONTRACTED["sockets"]
 
     def call(url: str, operations: Any, **_: object) -> list[object]:
-        return [CONTRACTED["sockets"](url, [operation], retries=RetryPolicy(max_attempts=1))[0] and None for operation in operations]
+        once = RetryPolicy(max_attempts=1)
+        return [send(url, [operation], retries=once)[0] and None for operation in operations]
 
-    with pytest.raises(AssertionError, match=re.escape(f"row {name}:")):
-        check(scenario, call)
+    with pytest.raises(AssertionError, match=re.escape(f"fault {name}:")):
+        check(SCENARIOS[name], call)
 
 
-def test_memory_is_measured_where_it_is_bounded() -> None:
+def test_memory_is_measured_only_if_the_scenario_limits_it() -> None:
     def call(url: str, operations: Any, **_: object) -> list[object]:
         return [len(bytearray(50_000_000)) for _ in operations]
 
-    assert play(GOOD, call)[1].peak is None
-    _, seen = play(GOOD.replace(memory=1), call)
-    assert seen.peak is not None
-    assert seen.peak > 50_000_000
+    assert play(HEALTHY, call)[1].peak_memory is None
+    _, observation = play(HEALTHY.replace(memory_limit=1), call)
+    assert observation.peak_memory is not None
+    assert observation.peak_memory > 50_000_000
 
 
-def test_the_player_leaves_when_the_scenario_is_over() -> None:
-    with stage(BY_NAME["52 never"]) as server:
+def test_server_threads_end_with_the_scenario() -> None:
+    with serve_scenario(SCENARIOS["52 never"]) as server:
         threads = server._threads
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_outcomes_are_what_is_returned_or_raised() -> None:
+def test_outcomes_are_results_or_exceptions() -> None:
     assert outcomes(int, ["1", "2"]) == [1, 2]
     (error,) = outcomes(int, ["x"])
     assert isinstance(error, ValueError)
 
 
-def test_the_page_of_faults_names_the_same() -> None:
-    """What `make docs` wrote is about these rows and ways, and all of ours were right."""
-    page = (TESTS.parent / "docs" / "faults.md").read_text("utf-8")
+def test_faults_page_lists_the_same_faults_and_scenarios() -> None:
+    """Compare `docs/faults.md`, written by `make docs`, with the table; ours must have passed."""
+    page = (ROOT / "docs" / "faults.md").read_text("utf-8")
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
-    for row in ROWS:
-        ways = [scenario.name for scenario in CONTRACT if scenario.row == row.number]
-        told = lines[row.number]
-        assert told.startswith(f"| {row.number} | {row.fault} | {row.right} | "), told
-        if ways:
-            assert told.split(" | ")[3 : 3 + len(CONTRACTED)] == [f"{len(ways)}/{len(ways)}"] * len(CONTRACTED), told
-            assert f"- {row.number}: {'; '.join(f'`{way}`' for way in ways)}" in lines
-    assert f"all {len(CONTRACT)} scenarios" in page
+    for fault in FAULTS:
+        names = [scenario.name for scenario in CONTRACT if scenario.fault == fault.number]
+        line = lines[fault.number]
+        start = f"| {fault.number} | {fault.description} | {fault.correct_behaviour} | "
+        assert line.startswith(start), f"run `make docs`: {line}"
+        if names:
+            passed = [f"{len(names)}/{len(names)}"] * len(CONTRACTED)
+            assert line.split(" | ")[3 : 3 + len(CONTRACTED)] == passed, line
+            assert f"- {fault.number}: {'; '.join(f'`{name}`' for name in names)}" in lines
+    assert f"all {len(CONTRACT)} scenarios" in " ".join(page.split())

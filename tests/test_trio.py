@@ -28,7 +28,13 @@ def io() -> TrioIO:
 
 
 def client(url: str, **settings: Any) -> AsyncClient:
-    return AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, retries=RetryPolicy(max_attempts=1), **settings)
+    return AsyncClient(
+        region="us-east-1",
+        endpoint_url=url,
+        credentials=CREDENTIALS,
+        retries=RetryPolicy(max_attempts=1),
+        **settings,
+    )
 
 
 def answering(peer: Peer) -> None:
@@ -73,7 +79,7 @@ def test_given_up_at_its_moment_and_not_before(mask: int) -> None:
 
 @pytest.mark.parametrize("mask", [READ, READ | WRITE])
 @pytest.mark.parametrize("seconds", [None, 10.0, 0.0])
-def test_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
+def test_wait_returns_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
     async def main() -> None:
         with connected(full=True) as (connection, theirs):
             theirs.send(b"x")
@@ -291,7 +297,12 @@ def test_as_a_guest_of_another_loop() -> None:
     async def host(url: str) -> bytes:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[Any] = loop.create_future()
-        trio.lowlevel.start_guest_run(guest, url, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=over.set_result)
+        trio.lowlevel.start_guest_run(
+            guest,
+            url,
+            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+            done_callback=over.set_result,
+        )
         return bytes((await asyncio.wait_for(over, 10.0)).unwrap())
 
     with acting(answering) as stage:

@@ -1,4 +1,4 @@
-"""A failure names the proxy or the certificates that the environment has and no client uses."""
+"""A failure names the variables of the environment that no client uses and that may explain it."""
 
 from __future__ import annotations
 
@@ -33,19 +33,18 @@ def perform(request: pytest.FixtureRequest) -> Performer:
     return PERFORMERS[request.param]
 
 
-def failed(perform: Performer, url: str, **settings: Any) -> DispatchFailure:
-    once = RetryPolicy(max_attempts=1)
-    (error,) = perform(url, Step(IRIS), retries=once, **settings)
+def call_and_fail(perform: Performer, url: str, **settings: Any) -> DispatchFailure:
+    one_attempt = RetryPolicy(max_attempts=1)
+    (error,) = perform(url, Step(IRIS), retries=one_attempt, **settings)
     assert isinstance(error, DispatchFailure), error
     return error
 
 
 def test_unresolved_host_names_the_proxy_variable(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
-    error = failed(perform, "https://models.invalid")
+    error = call_and_fail(perform, "https://models.invalid")
     assert error.phase == "resolve"
     assert error.hint == "HTTPS_PROXY is set but not used: pass proxy=, or trust_env=True"
     assert str(error).endswith(f"; {error.hint}")
@@ -53,27 +52,25 @@ def test_unresolved_host_names_the_proxy_variable(
 
 
 def test_refused_connection_names_the_variable_of_its_scheme(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     with closed_port() as url:
-        assert failed(perform, url).hint is None, "HTTPS_PROXY says nothing of http"
+        assert call_and_fail(perform, url).hint is None, "HTTPS_PROXY says nothing of http"
         monkeypatch.setenv("all_proxy", PROXY)
-        assert "all_proxy is set but not used" in str(failed(perform, url))
+        assert "all_proxy is set but not used" in str(call_and_fail(perform, url))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert failed(perform, url).hint is None, "other clients connect directly too"
+        assert call_and_fail(perform, url).hint is None, "other clients connect directly too"
 
 
 def test_untrusted_certificate_names_the_bundle_variable(
-    perform: Performer,
-    monkeypatch: pytest.MonkeyPatch,
+    perform: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/corp.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)
     with scripted(OK, tls=context) as server:
-        error = failed(perform, server.url.replace("127.0.0.1", "localhost"))
+        error = call_and_fail(perform, server.url.replace("127.0.0.1", "localhost"))
     assert (error.phase, error.kind) == ("tls", "tls")
     assert "REQUESTS_CA_BUNDLE is set but not read: set AWS_CA_BUNDLE, or pass" in str(error)
 
@@ -83,12 +80,12 @@ def test_hint_survives_pickling_and_is_printable() -> None:
         "timeout": DispatchTimeout,
         "refused": DispatchFailure,
     }
-    for kind, kept in kinds.items():
+    for kind, error_class in kinds.items():
         error = DispatchFailure("x", kind=kind, phase="connect", delivery="not_sent")
         error.hint = "a\nb"
-        again = pickle.loads(pickle.dumps(error))
-        assert type(again) is kept
-        assert str(again) == str(error) == f"x ({kind} in phase connect, not sent); a\\nb"
+        unpickled = pickle.loads(pickle.dumps(error))
+        assert type(unpickled) is error_class
+        assert str(unpickled) == str(error) == f"x ({kind} in phase connect, not sent); a\\nb"
 
 
 @pytest.mark.parametrize("proxy", ["ftp://nothing", "http://[", " "])

@@ -1,4 +1,4 @@
-"""Bodies up: from files at any offset, iterators of both colours; every attempt the same bytes; refused early, sent once."""
+"""Uploads from files and iterators: every attempt sends the same bytes, early refusals end them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from smruntime_core import (
 )
 from smruntime_core.effects import Upload
 from smruntime_core.http1 import MAX_SINGLE_WRITE
-from smruntime_core.testing._server import answer
+from smruntime_core.testing._server_script import build_response
 from smruntime_core.values._bodies import Source
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -93,7 +93,9 @@ SOURCES: dict[str, Callable[[bytes], Any]] = {
 
 @pytest.mark.parametrize("size", [0, 1, MAX_SINGLE_WRITE, MAX_SINGLE_WRITE + 1, len(LONG)])
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_attempt_and_every_call_sends_the_same(transport: str, perform: Performer, source: str, size: int) -> None:
+def test_every_attempt_and_every_call_sends_the_same_body(
+    transport: str, perform: Performer, source: str, size: int
+) -> None:
     if source == "an asynchronous iterator" and transport not in AWAITED:
         pytest.skip("a client that blocks cannot await its pieces")
     step = upload(SOURCES[source](LONG[:size]))
@@ -103,11 +105,14 @@ def test_every_attempt_and_every_call_sends_the_same(transport: str, perform: Pe
         hashes = {request.partition(b"Signature=")[2][:64] for request in server.requests}
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
     assert len(hashes) <= 3
-    assert all(b"\r\nContent-Length: %d\r\n" % size in request and b"ransfer-" not in request for request in server.requests)
+    assert all(
+        b"\r\nContent-Length: %d\r\n" % size in request and b"ransfer-" not in request
+        for request in server.requests
+    )
 
 
 @pytest.mark.parametrize("offset", [0, 4, 70_000, len(LONG)])
-def test_a_file_is_sent_from_where_it_stands(perform: Performer, long_file: Path, offset: int) -> None:
+def test_file_is_sent_from_its_position(perform: Performer, long_file: Path, offset: int) -> None:
     with long_file.open("rb") as file, scripted(BUSY, OK, OK) as server:
         file.seek(offset)
         step = upload(file)
@@ -117,26 +122,34 @@ def test_a_file_is_sent_from_where_it_stands(perform: Performer, long_file: Path
     assert all(isinstance(outcome, InvokeEndpointOutput) for outcome in outcomes), outcomes
 
 
-def test_what_is_signed_is_what_is_sent(perform: Performer, long_file: Path) -> None:
+def test_signature_covers_the_bytes_that_are_sent(perform: Performer, long_file: Path) -> None:
     import smruntime_local
 
     with smruntime_local.serve() as endpoint, long_file.open("rb") as file:
-        (output,) = perform(endpoint.url, Step(InvokeEndpoint(endpoint_name="echo", body=file)), credentials=endpoint.credentials)
+        (output,) = perform(
+            endpoint.url,
+            Step(InvokeEndpoint(endpoint_name="echo", body=file)),
+            credentials=endpoint.credentials,
+        )
     assert isinstance(output, InvokeEndpointOutput), output
 
 
-def test_a_file_that_shrinks_is_noticed_and_nothing_is_sent_again(perform: Performer, long_file: Path) -> None:
+def test_file_that_shrinks_fails_the_call_without_another_attempt(
+    perform: Performer, long_file: Path
+) -> None:
     def act(peer: Peer) -> None:
         os.truncate(long_file, 700_000)
         peer.idle()
 
     with acting(act) as stage, long_file.open("rb", buffering=0) as file:
         with pytest.raises(ConstructionError, match="shorter"):
-            raise perform(stage.url, upload(Slow(file, stage.closing)), retries=RetryPolicy(base_delay=0.0))[0]
+            raise perform(
+                stage.url, upload(Slow(file, stage.closing)), retries=RetryPolicy(base_delay=0.0)
+            )[0]
         assert stage.connections == 1
 
 
-def test_a_file_that_is_closed_before_the_next_attempt(perform: Performer) -> None:
+def test_file_closed_between_attempts_fails_the_call(perform: Performer) -> None:
     file = io.BytesIO(LONG)
 
     def act(peer: Peer) -> None:
@@ -151,10 +164,13 @@ def test_a_file_that_is_closed_before_the_next_attempt(perform: Performer) -> No
     assert outcome.member == "body"
 
 
-def test_a_file_of_an_event_loop_is_read_as_the_iterator_that_it_is(long_file: Path) -> None:
+def test_file_of_trio_is_read_as_an_asynchronous_iterator(long_file: Path) -> None:
     async def main(url: str) -> None:
         where: Any = {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS}
-        async with on_trio.AsyncClient(**where) as client, await trio.open_file(long_file, "rb") as file:
+        async with (
+            on_trio.AsyncClient(**where) as client,
+            await trio.open_file(long_file, "rb") as file,
+        ):
             await file.seek(4)
             await client.invoke_endpoint(endpoint_name="e", body=file)
 
@@ -163,14 +179,16 @@ def test_a_file_of_an_event_loop_is_read_as_the_iterator_that_it_is(long_file: P
         assert bodies(server.requests) == [LONG[4:]]
 
 
-def test_a_file_that_is_slow_to_read_is_no_fault_of_the_server(perform: Performer, long_file: Path) -> None:
+def test_slow_file_does_not_use_up_the_idle_timeout(perform: Performer, long_file: Path) -> None:
     with long_file.open("rb", buffering=0) as file, scripted(OK) as server:
-        (outcome,) = perform(server.url, upload(Slow(file, threading.Event())), timeouts=Timeouts(idle=0.15))
+        (outcome,) = perform(
+            server.url, upload(Slow(file, threading.Event())), timeouts=Timeouts(idle=0.15)
+        )
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
 class Slow:
-    """A file that takes its time, from the second reading on."""
+    """A file that is slow to read, after it was measured."""
 
     def __init__(self, file: io.FileIO, closing: threading.Event) -> None:
         self._file = file
@@ -204,7 +222,9 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_gives_no_bytes_is_refused_before_anything_is_sent(perform: Performer, kind: str) -> None:
+def test_body_that_yields_no_bytes_is_refused_before_connecting(
+    perform: Performer, kind: str
+) -> None:
     make, words = WRONG[kind]
     with scripted(OK) as server:
         (outcome,) = perform(server.url, upload(make()))
@@ -213,12 +233,12 @@ def test_what_gives_no_bytes_is_refused_before_anything_is_sent(perform: Perform
         assert not server.connections
 
 
-def test_an_asynchronous_iterator_is_refused_by_who_blocks() -> None:
+def test_sync_client_refuses_an_asynchronous_iterator() -> None:
     (outcome,) = PERFORMERS["sockets"]("http://127.0.0.1:1", upload(awaited(b"x")))
     assert isinstance(outcome, ConstructionError)
 
 
-def test_an_iterator_that_fails_is_not_sent_in_part(perform: Performer) -> None:
+def test_iterator_that_fails_is_never_sent_in_part(perform: Performer) -> None:
     def failing() -> Iterator[bytes]:
         yield b"a"
         raise ZeroDivisionError
@@ -228,14 +248,22 @@ def test_an_iterator_that_fails_is_not_sent_in_part(perform: Performer) -> None:
         with pytest.raises(ZeroDivisionError):
             perform(server.url, step)
         (outcome,) = perform(server.url, step)
-        assert isinstance(outcome, ConstructionError), "what is left of it is not the body"
+        assert isinstance(outcome, ConstructionError), (
+            "a later call sent the rest of the iterator as its body"
+        )
         assert not server.connections
 
 
-def test_it_is_told_how_far_an_upload_is(perform: Performer, long_file: Path) -> None:
+def test_progress_of_an_upload_is_reported(perform: Performer, long_file: Path) -> None:
     told: list[tuple[int, int]] = []
     with long_file.open("rb") as file, scripted(OK) as server:
-        perform(server.url, Step(InvokeEndpoint(endpoint_name="e", body=file), {"progress": lambda *counts: told.append(counts)}))
+        perform(
+            server.url,
+            Step(
+                InvokeEndpoint(endpoint_name="e", body=file),
+                {"progress": lambda *counts: told.append(counts)},
+            ),
+        )
     sent = [counts[0] for counts in told]
     assert sent == sorted(sent)
     assert len(set(sent)) > 2
@@ -245,7 +273,7 @@ def test_it_is_told_how_far_an_upload_is(perform: Performer, long_file: Path) ->
 
 # ── refused early ──
 
-TOO_LARGE = answer(b'{"Message":"no"}', "413 x")
+TOO_LARGE = build_response(b'{"Message":"no"}', "413 x")
 HUGE = 25_000_000
 BEGUN = chunked(*FRAMES)[: chunked(*FRAMES).index(b"\r\n\r\n") + 40]  # the head and a little more
 
@@ -265,7 +293,9 @@ def huge_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("proxied", [False, True])
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_25_mb_refused_after_1_mb(perform: Performer, huge_file: Path, kind: str, proxied: bool) -> None:
+def test_upload_stops_when_the_server_refuses_it_early(
+    perform: Performer, huge_file: Path, kind: str, proxied: bool
+) -> None:
     with acting(refuse) as stage, tunnelling() as proxy, huge_file.open("rb") as file:
         settings = {"proxy": proxy.url} if proxied else {}
         step = upload(file if kind == "file" else bytes(HUGE))
@@ -276,7 +306,9 @@ def test_25_mb_refused_after_1_mb(perform: Performer, huge_file: Path, kind: str
     assert (outcome.status, outcome.message) == (413, "no")
 
 
-def test_after_an_early_answer_the_connection_is_not_used_again(perform: Performer, huge_file: Path) -> None:
+def test_connection_is_not_reused_after_an_early_response(
+    perform: Performer, huge_file: Path
+) -> None:
     def act(peer: Peer) -> None:
         peer.read_part(1_000_000)
         peer.send(OK)
@@ -289,8 +321,10 @@ def test_after_an_early_answer_the_connection_is_not_used_again(perform: Perform
 
 
 @pytest.mark.parametrize("kind", ["bytes", "file"])
-def test_an_upload_goes_on_while_its_answer_is_read(perform: Performer, huge_file: Path, kind: str) -> None:
-    """A model may begin to answer before it has heard everything, and wait for the rest."""
+def test_upload_continues_while_the_response_is_read(
+    perform: Performer, huge_file: Path, kind: str
+) -> None:
+    """A model may begin to respond before it has received the whole body."""
 
     def act(peer: Peer) -> None:
         head, _, body = read_head(peer)
@@ -311,7 +345,7 @@ def test_an_upload_goes_on_while_its_answer_is_read(perform: Performer, huge_fil
 
 
 @pytest.mark.parametrize("name", ["sockets", "urllib3"])
-def test_a_stream_that_is_left_half_way_through_its_upload(name: str, huge_file: Path) -> None:
+def test_stream_left_during_its_upload_frees_the_pool_slot(name: str, huge_file: Path) -> None:
     def act(peer: Peer) -> None:
         if peer.number == 1:
             peer.read_part(1_000_000)
@@ -321,7 +355,12 @@ def test_a_stream_that_is_left_half_way_through_its_upload(name: str, huge_file:
         peer.send(OK)
 
     with acting(act) as stage, huge_file.open("rb") as file:
-        where: Any = {"region": "us-east-1", "endpoint_url": stage.url, "credentials": CREDENTIALS, "max_connections": 1}
+        where: Any = {
+            "region": "us-east-1",
+            "endpoint_url": stage.url,
+            "credentials": CREDENTIALS,
+            "max_connections": 1,
+        }
         with BLOCKING[name](**where) as client:
             with client.stream(InvokeEndpointWithResponseStream(endpoint_name="e", body=file)):
                 pass
@@ -331,10 +370,11 @@ def test_a_stream_that_is_left_half_way_through_its_upload(name: str, huge_file:
 
 GROWTH = """if True:
     import asyncio, resource, sys, threading, trio
+    from importlib import import_module
     from smruntime_core import Credentials
-    from smruntime_transports import asyncio as on_asyncio, sockets, trio as on_trio, urllib3 as on_urllib3
     name, url, small, huge = sys.argv[1:]
-    make = {"sockets": sockets.Client, "urllib3": on_urllib3.Client, "trio": on_trio.AsyncClient, "asyncio": on_asyncio.AsyncClient}[name]
+    module = import_module(f"smruntime_transports.{name}")
+    make = module.AsyncClient if name in ("trio", "asyncio") else module.Client
     where = dict(region="us-east-1", endpoint_url=url, credentials=Credentials("AKID", "secret"))
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -360,22 +400,33 @@ GROWTH = """if True:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
 @pytest.mark.parametrize("name", ["sockets", "urllib3", "trio", "asyncio"])
-def test_25_mb_from_a_file_do_not_go_through_memory(name: str, huge_file: Path, tmp_path: Path) -> None:
+def test_large_file_is_not_held_in_memory(name: str, huge_file: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.write_bytes(bytes(2_000_000))
 
     def act(peer: Peer) -> None:
         while True:
             head, _, body = read_head(peer)
-            wanted = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]) - len(body)
+            wanted = int(
+                head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            ) - len(body)
             while wanted > 0:
                 wanted -= len(peer.connection.recv(1 << 20))
             peer.send(OK)
 
     with acting(act) as stage:
-        line = [sys.executable, *(["-P"] if "-P" in sys.orig_argv else []), "-c", GROWTH, name, stage.url, str(small), str(huge_file)]
+        line = [
+            sys.executable,
+            *(["-P"] if "-P" in sys.orig_argv else []),
+            "-c",
+            GROWTH,
+            name,
+            stage.url,
+            str(small),
+            str(huge_file),
+        ]
         done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
-    assert int(done.stdout) <= 1024, "kilobytes"
+    assert int(done.stdout) <= 1024, f"memory grew by {done.stdout.strip()} KiB"
 
 
 def read_head(peer: Peer) -> tuple[bytes, bytes, bytes]:
@@ -388,9 +439,11 @@ def read_head(peer: Peer) -> tuple[bytes, bytes, bytes]:
     return held.partition(b"\r\n\r\n")
 
 
-def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
+def test_repr_of_a_source_hides_its_contents() -> None:
     operation = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"secret"))
-    assert "secret" not in repr(operation) + repr(operation.request("http://h")) + repr(vars(operation)["body"])
+    assert "secret" not in repr(operation) + repr(operation.request("http://h")) + repr(
+        vars(operation)["body"]
+    )
     assert isinstance(vars(operation)["body"], Source)
     again = operation.replace(endpoint_name="f")
     assert vars(again)["body"] is vars(operation)["body"]
@@ -398,10 +451,10 @@ def test_a_source_says_what_it_is_and_never_what_it_holds() -> None:
     assert "<redacted>" in shown
 
 
-def test_a_file_is_measured_by_a_client_only() -> None:
+def test_unmeasured_file_cannot_be_signed_or_written() -> None:
     from smruntime_core import sign
     from smruntime_core.http1 import write
-    from smruntime_core.values._messages import Scope
+    from smruntime_core.values._credentials import Scope
 
     request = InvokeEndpoint(endpoint_name="e", body=io.BytesIO(b"x")).request("http://h")
     with pytest.raises(ConstructionError, match="body"):

@@ -1,4 +1,4 @@
-"""The urllib3 transport alone: the settings of a manager are used. What all transports share is in `test_contract`."""
+"""The settings of a `PoolManager` are used; `test_contract` has what all transports share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import ssl_
 
-from smruntime_core import ConstructionError, DispatchFailure, InvokeEndpointOutput, RetryPolicy, Timeouts
+from smruntime_core import (
+    ConstructionError,
+    DispatchFailure,
+    InvokeEndpointOutput,
+    RetryPolicy,
+    Timeouts,
+)
 from smruntime_transports.urllib3 import Client
 
 from .callers import CREDENTIALS, IRIS, PERFORMERS, Step
@@ -50,9 +56,14 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_urllib3_future_is_told_from_urllib3() -> None:
-    """It takes the other's place when niquests is installed, and opens connections in another way."""
-    as_if = "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; import smruntime_transports.urllib3"
-    ended = subprocess.run([sys.executable, "-P", "-c", as_if], capture_output=True, text=True, timeout=60, check=False)
+    """Niquests installs urllib3-future as urllib3, and its connections differ."""
+    as_if = (
+        "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; "
+        "import smruntime_transports.urllib3"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", as_if], capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 1
     assert "ImportError" in ended.stderr
     assert "is urllib3-future" in ended.stderr
@@ -62,7 +73,9 @@ def test_urllib3_future_is_told_from_urllib3() -> None:
 # ── TLS ──
 
 
-def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alone(server_tls: ssl.SSLContext, ca_certs: str) -> None:
+def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alone(
+    server_tls: ssl.SSLContext, ca_certs: str
+) -> None:
     manager = urllib3.PoolManager(ca_certs=ca_certs)
     with scripted(OK, OK, tls=server_tls) as server:
         outcomes = perform(server.url, Step(), Step(), pools=manager)
@@ -72,7 +85,9 @@ def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alon
     assert manager.connection_pool_kw == {"ca_certs": ca_certs}
 
 
-def test_a_manager_that_says_nothing_of_tls_gets_the_clients(server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: Any) -> None:
+def test_a_manager_that_says_nothing_of_tls_gets_the_clients(
+    server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", ca_certs)
     with scripted(OK, tls=server_tls) as server:
         (outcome,) = perform(server.url, pools=urllib3.PoolManager())
@@ -88,7 +103,9 @@ def test_a_context_of_a_manager_is_used_as_it_is(server_tls: ssl.SSLContext, ca_
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_fingerprint_is_compared(server_tls: ssl.SSLContext, authority: trustme.CA, right: bool) -> None:
+def test_a_fingerprint_is_compared(
+    server_tls: ssl.SSLContext, authority: trustme.CA, right: bool
+) -> None:
     certificate = authority.issue_cert("localhost")
     certificate.configure_cert(server_tls)
     der = ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
@@ -104,7 +121,10 @@ def test_a_fingerprint_is_compared(server_tls: ssl.SSLContext, authority: trustm
 
 
 def test_a_certificate_that_is_not_verified_is_warned_of(server_tls: ssl.SSLContext) -> None:
-    with scripted(OK, tls=server_tls) as server, pytest.warns(urllib3.exceptions.InsecureRequestWarning, match="localhost"):
+    with (
+        scripted(OK, tls=server_tls) as server,
+        pytest.warns(urllib3.exceptions.InsecureRequestWarning, match="localhost"),
+    ):
         (outcome,) = perform(server.url, pools=urllib3.PoolManager(cert_reqs="CERT_NONE"))
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
@@ -122,12 +142,16 @@ def test_a_warning_that_is_an_error_closes_the_connection(server_tls: ssl.SSLCon
 
 def test_certificates_that_are_not_there_are_a_failure_of_tls(server_tls: ssl.SSLContext) -> None:
     with scripted(OK, tls=server_tls) as server:
-        (outcome,) = perform(server.url, pools=urllib3.PoolManager(ca_certs="/nowhere.pem"), retries=ONCE)
+        (outcome,) = perform(
+            server.url, pools=urllib3.PoolManager(ca_certs="/nowhere.pem"), retries=ONCE
+        )
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "tls", "not_sent")
 
 
-def test_http2_is_refused(server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_http2_is_refused(
+    server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after `urllib3.http2.inject_into_urllib3()`."""
     monkeypatch.setattr(ssl_, "ALPN_PROTOCOLS", ["h2"])
     server_tls.set_alpn_protocols(["h2"])
@@ -149,7 +173,9 @@ def test_the_server_sees_the_end_of_a_handshake_that_takes_too_long() -> None:
 
     with acting(act) as stage:
         url = stage.url.replace("http:", "https:")
-        (outcome,) = perform(url, pools=urllib3.PoolManager(), retries=ONCE, timeouts=Timeouts(connect=0.2))
+        (outcome,) = perform(
+            url, pools=urllib3.PoolManager(), retries=ONCE, timeouts=Timeouts(connect=0.2)
+        )
         assert left.wait(2)
     assert isinstance(outcome, TimeoutError), outcome
 
@@ -173,7 +199,9 @@ def test_sockets_are_bound_to_the_source_address_of_a_manager() -> None:
 
 def test_a_source_address_that_cannot_be_bound_is_a_refusal() -> None:
     with scripted(OK) as server:
-        (outcome,) = perform(server.url, pools=urllib3.PoolManager(source_address=("192.0.2.1", 0)), retries=ONCE)
+        (outcome,) = perform(
+            server.url, pools=urllib3.PoolManager(source_address=("192.0.2.1", 0)), retries=ONCE
+        )
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("refused", "connect", "not_sent")
 
@@ -185,8 +213,8 @@ def test_socket_options_of_a_manager_are_set() -> None:
         with Client(pools=urllib3.PoolManager(socket_options=[option]), **where) as client:
             client.call(IRIS)
             assert client._wire is not None
-            (shared,) = client._wire._pool._routes.values()
-            sock: Any = shared.idle[0].sock
+            (shared,) = client._wire._pool._connections_by_route.values()
+            sock: Any = shared.idle_connections[0].sock
             assert sock.getsockopt(*option[:2]) == 2 * option[2]  # as Linux counts it
 
 
@@ -194,7 +222,7 @@ def test_socket_options_of_a_manager_are_set() -> None:
 
 
 def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
-    """How many of `count` calls at a time reach the server, and how many connections are kept afterwards."""
+    """Return how many of `count` simultaneous calls reach the server, and how many stay idle."""
     released, arrived = threading.Event(), threading.Semaphore(0)
 
     def act(peer: Peer) -> None:
@@ -214,7 +242,7 @@ def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
             for thread in threads:
                 thread.join()
             assert client._wire is not None
-            return reached, client._wire._pool.idle
+            return reached, client._wire._pool.idle_connections
 
 
 def test_a_manager_that_blocks_limits_connections() -> None:
@@ -229,7 +257,9 @@ def test_a_manager_that_does_not_block_limits_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_headers_of_a_proxy_manager_go_to_the_proxy_only(server_tls: ssl.SSLContext, ca_certs: str, secure: bool) -> None:
+def test_headers_of_a_proxy_manager_go_to_the_proxy_only(
+    server_tls: ssl.SSLContext, ca_certs: str, secure: bool
+) -> None:
     headers = {"X-Team": "blue", **urllib3.util.make_headers(proxy_basic_auth="me:hush")}
     with tunnelling() as proxy, scripted(OK, tls=server_tls if secure else None) as server:
         manager = urllib3.ProxyManager(proxy.url, proxy_headers=headers, ca_certs=ca_certs)
@@ -243,7 +273,9 @@ def test_headers_of_a_proxy_manager_go_to_the_proxy_only(server_tls: ssl.SSLCont
 
 
 def test_headers_that_would_begin_another_line_are_refused() -> None:
-    manager = urllib3.ProxyManager("http://proxy.test", proxy_headers={"X-Team": "blue\r\nX-Admin: yes"})
+    manager = urllib3.ProxyManager(
+        "http://proxy.test", proxy_headers={"X-Team": "blue\r\nX-Admin: yes"}
+    )
     with pytest.raises(ConstructionError, match="header"):
         Client(region="us-east-1", pools=manager)
 
@@ -286,14 +318,20 @@ def test_a_connection_class_that_opens_sockets_itself_does_so(
     server_tls: ssl.SSLContext, ca_certs: str, secure: bool, proxied: bool
 ) -> None:
     with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
-        manager = urllib3.ProxyManager(proxy.url, ca_certs=ca_certs) if proxied else urllib3.PoolManager(ca_certs=ca_certs)
-        outcomes = perform(server.url, Step(), Step(), pools=with_own_classes(manager), retries=ONCE)
+        manager = (
+            urllib3.ProxyManager(proxy.url, ca_certs=ca_certs)
+            if proxied
+            else urllib3.PoolManager(ca_certs=ca_certs)
+        )
+        outcomes = perform(
+            server.url, Step(), Step(), pools=with_own_classes(manager), retries=ONCE
+        )
         assert [outcome.body for outcome in outcomes] == [b"abc", b"abc"], outcomes
         assert len(proxy.asked) == proxied
     assert len(opened) == 1
 
 
-def test_what_such_a_class_cannot_open_is_a_failure_of_connecting() -> None:
+def test_refused_connection_of_a_custom_class_is_a_connect_failure() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"

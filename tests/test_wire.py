@@ -1,4 +1,4 @@
-"""The wire: deadlines hold against fast peers too, connecting fails in our terms only, nothing is left open."""
+"""The wire: deadlines hold, connecting raises only our errors, nothing is left open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
-from smruntime_transports.wire._pool import MOST
+from smruntime_transports.wire._pool import DEFAULT_MAX_CONNECTIONS
 
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step, drive_asyncio
 from .servers import OK, Peer, acting, scripted
@@ -72,7 +72,7 @@ def test_a_fast_peer_does_not_outrun_the_deadline(perform: Performer) -> None:
     assert isinstance(outcome, TimeoutError), outcome
 
 
-def test_a_body_has_a_bound_that_nobody_asked_for(perform: Performer) -> None:
+def test_body_is_bounded_by_default(perform: Performer) -> None:
     with endless(LENGTH, b"x") as url:
         (outcome,) = perform(url)
     assert isinstance(outcome, sm.DispatchFailure)
@@ -99,14 +99,16 @@ def test_without_time_nothing_is_sent(perform: Performer) -> None:
         assert len(server.requests) == 1
 
 
-# Python's own wrap_socket loses the socket if the peer resets between two of its lines; it is closed then, with a warning.
+# Python's wrap_socket loses the socket if the peer resets at the wrong moment: a warning then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
     def act(peer: Peer) -> None:
         peer.reset()
 
     with acting(act) as stage:
-        (outcome,) = perform(stage.url.replace("http://", "https://"), retries=sm.RetryPolicy(max_attempts=1))
+        (outcome,) = perform(
+            stage.url.replace("http://", "https://"), retries=sm.RetryPolicy(max_attempts=1)
+        )
     assert isinstance(outcome, sm.DispatchFailure), outcome
     assert outcome.delivery == "not_sent"
     gc.collect()
@@ -114,24 +116,28 @@ def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performe
 
 def test_no_more_connections_are_kept_than_that() -> None:
     async def main(url: str) -> int:
-        async with on_asyncio.AsyncClient(region="us-east-1", endpoint_url=url, credentials=CREDENTIALS) as client:
-            await asyncio.gather(*(client.call(IRIS) for _ in range(MOST + 20)))
+        async with on_asyncio.AsyncClient(
+            region="us-east-1", endpoint_url=url, credentials=CREDENTIALS
+        ) as client:
+            await asyncio.gather(*(client.call(IRIS) for _ in range(DEFAULT_MAX_CONNECTIONS + 20)))
             assert client._wire is not None
-            return client._wire._pool.idle
+            return client._wire._pool.idle_connections
 
-    answers = [OK] * (MOST + 20)
+    answers = [OK] * (DEFAULT_MAX_CONNECTIONS + 20)
     with scripted(0.5, *answers) as server:
-        assert drive_asyncio(lambda: main(server.url)) <= MOST
+        assert drive_asyncio(lambda: main(server.url)) <= DEFAULT_MAX_CONNECTIONS
 
 
 def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
+        client = sockets.Client(
+            region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS
+        )
         with client.stream(STREAMED) as stream:
             client.close()
             list(stream.bytes())
         assert client._wire is not None
-        assert client._wire._pool.idle == 0
+        assert client._wire._pool.idle_connections == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
@@ -178,16 +184,22 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
             raise ZeroDivisionError
 
     with scripted(chunked(*FRAMES)) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe)
+        client = sockets.Client(
+            region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS, observe=observe
+        )
         with client, pytest.raises(ZeroDivisionError):
             client.stream(STREAMED)
         assert client._wire is not None
-        assert client._wire._pool.idle == 0
+        assert client._wire._pool.idle_connections == 0
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
 def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
-    where: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS, "timeouts": sm.Timeouts(response=0.2)}
+    where: dict[str, Any] = {
+        "region": "us-east-1",
+        "credentials": CREDENTIALS,
+        "timeouts": sm.Timeouts(response=0.2),
+    }
 
     async def talk(client: Any) -> None:
         async with client, client.session("chat"):
@@ -212,13 +224,24 @@ def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
     """poll() cannot count so many milliseconds."""
     years = 9e8
     with scripted(OK) as server:
-        (outcome,) = perform(server.url, timeouts=sm.Timeouts(connect=years, pool=years, response=years, idle=years, total=years))
+        (outcome,) = perform(
+            server.url,
+            timeouts=sm.Timeouts(
+                connect=years, pool=years, response=years, idle=years, total=years
+            ),
+        )
     assert isinstance(outcome, sm.InvokeEndpointOutput), outcome
 
 
-@pytest.mark.parametrize("wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str)
+@pytest.mark.parametrize(
+    "wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str
+)
 def test_settings_that_cannot_work_are_refused_at_once(wrong: dict[str, Any]) -> None:
-    clients = [on_urllib3.Client] if "pools" in wrong else [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+    clients = (
+        [on_urllib3.Client]
+        if "pools" in wrong
+        else [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
+    )
     for client in clients:
         with pytest.raises(sm.ConstructionError, match=next(iter(wrong))):
             client(region="eu-west-1", **wrong)

@@ -84,7 +84,13 @@ def test_errors_are_carried(error: sm.SmRuntimeError) -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_arrives_with_its_settings_and_options_and_nothing_else(name: str) -> None:
-    client = CLIENTS[name](region="eu-west-1", endpoint_url="http://h", max_connections=3, tls=TLS(ca_bundle="b"), trust_env=True)
+    client = CLIENTS[name](
+        region="eu-west-1",
+        endpoint_url="http://h",
+        max_connections=3,
+        tls=TLS(ca_bundle="b"),
+        trust_env=True,
+    )
     client = client.with_options(timeout=5.0, idempotent=True)
     again = pickle.loads(pickle.dumps(client))
     assert type(again) is type(client)
@@ -98,13 +104,21 @@ def test_a_client_arrives_with_its_settings_and_options_and_nothing_else(name: s
     ("setting", "words"),
     [
         ({"credentials": CREDENTIALS}, "credentials are not pickled"),
-        ({"credentials": botocore.credentials.Credentials("AKID", "hush")}, "credentials are not pickled"),
-        ({"credentials": botocore.credentials.ReadOnlyCredentials("AKID", "hush", None)}, "credentials are not pickled"),
+        (
+            {"credentials": botocore.credentials.Credentials("AKID", "hush")},
+            "credentials are not pickled",
+        ),
+        (
+            {"credentials": botocore.credentials.ReadOnlyCredentials("AKID", "hush", None)},
+            "credentials are not pickled",
+        ),
         ({"tls": ssl.create_default_context()}, "SSLContext"),
         ({"proxy": "http://me:hush@h"}, "password"),
     ],
 )
-def test_what_a_client_cannot_take_along(name: str, setting: dict[str, Any], words: str) -> None:
+def test_client_with_a_setting_of_its_process_cannot_be_pickled(
+    name: str, setting: dict[str, Any], words: str
+) -> None:
     client = CLIENTS[name](region="eu-west-1", **setting)
     with pytest.raises(TypeError, match=words) as caught:
         pickle.dumps(client)
@@ -126,7 +140,10 @@ def test_a_pool_of_processes(name: str, monkeypatch: pytest.MonkeyPatch) -> None
         client = CLIENTS[name](region=endpoint.region, endpoint_url=endpoint.url)
         with client, ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as workers:
             here = client.invoke_endpoint(endpoint_name="echo", body=b"0")
-            there = [workers.submit(client.invoke_endpoint, endpoint_name="echo", body=b"%d" % n) for n in range(4)]
+            there = [
+                workers.submit(client.invoke_endpoint, endpoint_name="echo", body=b"%d" % n)
+                for n in range(4)
+            ]
             assert here.metadata.status == 200
             assert {future.result(60).metadata.status for future in there} == {200}
             with pytest.raises(sm.ServiceError):
@@ -145,7 +162,9 @@ def test_a_copy_shares_its_connections() -> None:
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_leaves_its_parents_connection_alone() -> None:
     with scripted(OK, OK, OK) as server:
-        client = sockets.Client(region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS)
+        client = sockets.Client(
+            region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS
+        )
         with client:
             call = sm.InvokeEndpoint(endpoint_name="e", body=b"1")
             client.call(call)
@@ -166,9 +185,13 @@ def test_a_forked_child_leaves_its_parents_connection_alone() -> None:
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("name", BLOCKING)
 def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> None:
-    """The one place of the parent is taken; the child has one of its own, and no second when it ends what it inherited."""
+    """The parent's slot is taken; the child has its own, also after it ends the inherited."""
     with smruntime_local.serve() as endpoint:
-        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        where = {
+            "region": endpoint.region,
+            "endpoint_url": endpoint.url,
+            "credentials": endpoint.credentials,
+        }
         with CLIENTS[name](max_connections=1, **where) as client:
             answer = client.invoke_endpoint_with_response_stream(endpoint_name="echo", body=b"1")
             child = os.fork()
@@ -178,8 +201,8 @@ def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> Non
                 try:
                     called = client.invoke_endpoint(endpoint_name="echo", body=b"2").metadata.status
                     list(answer.bytes())
-                    (shared,) = client._wire._pool._routes.values()
-                    failed = called != 200 or bool(shared.in_use)
+                    (shared,) = client._wire._pool._connections_by_route.values()
+                    failed = called != 200 or bool(shared.slot_queue)
                 finally:
                     os._exit(failed)
             assert os.waitpid(child, 0)[1] == 0
@@ -191,16 +214,23 @@ def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> Non
 def test_threads_that_come_and_go(name: str) -> None:
     """Made and closed by one, used by many, its options changed by each."""
     with smruntime_local.serve() as endpoint:
-        where = {"region": endpoint.region, "endpoint_url": endpoint.url, "credentials": endpoint.credentials}
+        where = {
+            "region": endpoint.region,
+            "endpoint_url": endpoint.url,
+            "credentials": endpoint.credentials,
+        }
         client = CLIENTS[name](max_connections=4, **where)
         barrier = threading.Barrier(12)
 
         def work(n: int) -> int:
             barrier.wait(10)
             mine = client.with_options(timeout=20.0 + n)
-            return sum(mine.invoke_endpoint(endpoint_name="echo", body=b"x").metadata.status == 200 for _ in range(10))
+            return sum(
+                mine.invoke_endpoint(endpoint_name="echo", body=b"x").metadata.status == 200
+                for _ in range(10)
+            )
 
         with client, ThreadPoolExecutor(12) as threads:
             assert list(threads.map(work, range(12))) == [10] * 12
             if name == "sockets":
-                assert client._wire._pool.idle <= 4
+                assert client._wire._pool.idle_connections <= 4

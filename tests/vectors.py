@@ -1,4 +1,4 @@
-"""The published conformance cases that lie beside some checkouts; what they prove is skipped where they are not."""
+"""The published conformance cases; tests skip where they are not beside the checkout."""
 
 from __future__ import annotations
 
@@ -20,20 +20,27 @@ HOST = "https://example.amazonaws.com"
 
 
 def cases(name: str, pick: Callable[[Any], list[Any]] = list) -> list[Any]:
-    """Parameters for the cases of a file, or one that is skipped."""
+    """Return the parameters for the cases of a file, or one that is skipped."""
     path = FOLDER / name
     if not path.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"))]
+        return [
+            pytest.param(
+                None,
+                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
+            )
+        ]
     return [pytest.param(case, id=case["name"]) for case in pick(json.loads(path.read_bytes()))]
 
 
 class Case:
-    """A case of `sigv4.json` or `sigv4a.json` in our nouns."""
+    """A case of `sigv4.json` or `sigv4a.json` as records of this library."""
 
     def __init__(self, case: Any) -> None:
         context = case["context"]
         keys = context["credentials"]
-        self.credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys.get("token"))
+        self.credentials = Credentials(
+            keys["access_key_id"], keys["secret_access_key"], keys.get("token")
+        )
         self.scope = Scope(context["region"], context["service"])
         self.expires: int = context["expiration_in_seconds"]
         self.dialect = Dialect(
@@ -46,14 +53,16 @@ class Case:
 
 def _read(case: Any) -> Request:
     headers = tuple((name, value) for name, value in case["headers"])
-    return Request(case["method"], HOST + case["target"], headers, base64.b64decode(case["body_b64"]))
+    return Request(
+        case["method"], HOST + case["target"], headers, base64.b64decode(case["body_b64"])
+    )
 
 
 def _parsed(text: str) -> Request:
-    """An HTTP request as aws-c-auth writes it down: header lines may be folded, the target may hold blanks."""
+    """Return an HTTP request in aws-c-auth's notation: folded lines, blanks in the target."""
     head, _, body = text.partition("\n\n")
-    first, *lines = head.rstrip("\n").split("\n")
-    method, _, rest = first.partition(" ")
+    request_line, *lines = head.rstrip("\n").split("\n")
+    method, _, rest = request_line.partition(" ")
     headers: list[tuple[str, str]] = []
     for line in lines:
         if line[0] in " \t":

@@ -1,21 +1,21 @@
-"""Bodies from Python values and back: JSON, JSON Lines, CSV, plain text, npy arrays and Parquet.
+"""Python values to bodies and back: JSON, JSON Lines, CSV, plain text, npy arrays and Parquet.
 
 An `as_...` function returns the three members of a request that belong together, to be unpacked
 into any operation:
 
     client.invoke_endpoint(endpoint_name="churn", **as_csv([[1, 2.5], [3, 4.5]]))
 
-Other values for two of them are given to the function: `as_npy(array, accept="application/json")`.
-A `read_...` function takes the body and the content type of an answer:
+Pass other content types to the function: `as_npy(array, accept="application/json")`. A `read_...`
+function takes the body and the content type of a response:
 
-| value              | request      | answer         | content types read                                     |
-|--------------------|--------------|----------------|--------------------------------------------------------|
-| any JSON value     | `as_json`    | `read_json`    | `application/json`, `text/json`, `…+json`              |
-| list of JSON       | `as_jsonl`   | `read_jsonl`   | `application/jsonlines`, `application/x-ndjson`, …     |
-| rows of cells      | `as_csv`     | `read_csv`     | `text/csv`                                             |
-| `str`              | `as_text`    | `read_text`    | everything but images, archives and other binary types |
-| numpy array        | `as_npy`     | `read_numpy`   | `application/x-npy`; numbers as JSON or CSV            |
-| pandas `DataFrame` | `as_parquet` | `read_pandas`  | Parquet, CSV, JSON, JSON Lines                         |
+| value         | request      | response      | content types read                               |
+|---------------|--------------|---------------|--------------------------------------------------|
+| any JSON      | `as_json`    | `read_json`   | `application/json`, `text/json`, `…+json`        |
+| list of JSON  | `as_jsonl`   | `read_jsonl`  | `application/jsonlines`, `application/x-ndjson`… |
+| rows of cells | `as_csv`     | `read_csv`    | `text/csv`                                       |
+| `str`         | `as_text`    | `read_text`   | all but images, archives and other binary types  |
+| numpy array   | `as_npy`     | `read_numpy`  | `application/x-npy`; numbers as JSON or CSV      |
+| `DataFrame`   | `as_parquet` | `read_pandas` | Parquet, CSV, JSON, JSON Lines                   |
 
 >>> request = as_json({"inputs": "Hello"})
 >>> request["body"], request["content_type"]
@@ -27,9 +27,9 @@ Traceback (most recent call last):
     ...
 smruntime_core.errors.ResponseError: json() does not read the content type 'text/csv'; call .csv()
 
-A content type that is absent, or `application/octet-stream`, contradicts no function; `text/plain`
-contradicts none that reads text. Its charset is honoured. Nothing is ever pickled or unpickled. A
-value that cannot be encoded raises `ConstructionError`, an answer that cannot be decoded
+Every function accepts an absent content type and `application/octet-stream`; those that read text
+also accept `text/plain`. The charset is honoured. Nothing is ever pickled or unpickled. A value
+that cannot be encoded raises `ConstructionError`, a response that cannot be decoded
 `ResponseError`; memory stays proportional to the body, or below the limits in `_limits`.
 
 numpy, pandas and pyarrow are imported when a function needs them, and so are `json` and `csv`:

@@ -1,7 +1,7 @@
-"""What a content type says about a body: its format, its charset, and which method reads it.
+"""Content types: the format and charset of a body, and which methods read it.
 
-Each content type belongs to one format, and each method reads some formats. A body whose content
-type says nothing about its format is read as what the caller asks for.
+Each content type belongs to one format, and each method reads some formats. A body with a
+content type that states no format is read in the format that the caller asks for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Format: TypeAlias = Literal[
 ]
 Method: TypeAlias = Literal["json", "jsonl", "csv", "text", "numpy", "pandas"]
 
-_FORMATS: dict[str, Format] = {
+_FORMATS_BY_TYPE: dict[str, Format] = {
     "": "unstated",
     "application/octet-stream": "unstated",
     "binary/octet-stream": "unstated",
@@ -57,7 +57,7 @@ _FORMATS: dict[str, Format] = {
     "application/x-tar": "binary",
     "application/pdf": "binary",
 }
-_FAMILIES: dict[str, Format] = {
+_FORMATS_BY_FAMILY: dict[str, Format] = {
     "text": "text",
     "image": "binary",
     "audio": "binary",
@@ -65,16 +65,18 @@ _FAMILIES: dict[str, Format] = {
     "font": "binary",
 }
 
-_READABLE: dict[Method, frozenset[Format]] = {
+_READABLE_FORMATS: dict[Method, frozenset[Format]] = {
     "json": frozenset(("unstated", "plain", "json")),
     "jsonl": frozenset(("unstated", "plain", "jsonl")),
     "csv": frozenset(("unstated", "plain", "csv")),
-    "text": frozenset(("unstated", "plain", "json", "jsonl", "csv", "sse", "html", "text", "unknown")),
+    "text": frozenset(
+        ("unstated", "plain", "json", "jsonl", "csv", "sse", "html", "text", "unknown")
+    ),
     "numpy": frozenset(("unstated", "npy", "json", "csv")),
     "pandas": frozenset(("unstated", "parquet", "json", "jsonl", "csv")),
 }
 
-_REMEDIES: dict[Format, str] = {
+_REMEDIES_BY_FORMAT: dict[Format, str] = {
     "json": "call .json()",
     "jsonl": "call .jsonl()",
     "csv": "call .csv()",
@@ -86,34 +88,38 @@ _REMEDIES: dict[Format, str] = {
     "text": "call .text()",
 }
 
-_charset = re.compile(r';[ \t]*charset[ \t]*=[ \t]*"?([^\s;"]*)', re.IGNORECASE).search
+_find_charset_parameter = re.compile(
+    r';[ \t]*charset[ \t]*=[ \t]*"?([^\s;"]*)', re.IGNORECASE
+).search
 
 
-def format_for(content_type: str | None, method: Method) -> Format:
+def checked_format(content_type: str | None, method: Method) -> Format:
     """Return the format of a content type; raise `ResponseError` if `method` does not read it."""
-    essence = (content_type or "").partition(";")[0].strip(" \t").lower()
-    stated = _FORMATS.get(essence) or _format_by_structure(essence)
-    if stated not in _READABLE[method]:
-        remedy = _REMEDIES.get(stated, "use the bytes in .body")
-        raise ResponseError(f"{method}() does not read the content type {shown(content_type)}; {remedy}")
-    return stated
+    media_type = (content_type or "").partition(";")[0].strip(" \t").lower()
+    stated_format = _FORMATS_BY_TYPE.get(media_type) or _format_by_structure(media_type)
+    if stated_format not in _READABLE_FORMATS[method]:
+        suggested_remedy = _REMEDIES_BY_FORMAT.get(stated_format, "use the bytes in .body")
+        quoted_type = quote_content_type(content_type)
+        problem = f"{method}() does not read the content type {quoted_type}"
+        raise ResponseError(f"{problem}; {suggested_remedy}")
+    return stated_format
 
 
-def charset_of(content_type: str | None) -> str | None:
+def find_charset(content_type: str | None) -> str | None:
     """Return the charset parameter in lower case; None if there is none."""
-    found = _charset(content_type or "")
-    return found[1].lower() or None if found else None
+    charset_match = _find_charset_parameter(content_type or "")
+    return charset_match[1].lower() or None if charset_match else None
 
 
-def shown(content_type: str | None) -> str:
+def quote_content_type(content_type: str | None) -> str:
     """Return a content type as an error message quotes it: escaped, and at most 100 characters."""
-    text = content_type or ""
-    return repr(text if len(text) <= 100 else f"{text[:100]}…")
+    shown_text = content_type or ""
+    return repr(shown_text if len(shown_text) <= 100 else f"{shown_text[:100]}…")
 
 
-def _format_by_structure(essence: str) -> Format:
-    if essence.endswith("+json"):
+def _format_by_structure(media_type: str) -> Format:
+    if media_type.endswith("+json"):
         return "json"
-    if essence.endswith(("+xml", "/xml")):
+    if media_type.endswith(("+xml", "/xml")):
         return "text"
-    return _FAMILIES.get(essence.partition("/")[0], "unknown")
+    return _FORMATS_BY_FAMILY.get(media_type.partition("/")[0], "unknown")

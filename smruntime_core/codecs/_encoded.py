@@ -1,4 +1,4 @@
-"""What an `as_...` function returns, and the checks that several of them share."""
+"""The result of an `as_...` function, and checks that several of them share."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def checked_flag(member: str, value: object) -> bool:
 
 
 def is_collection(value: object) -> TypeGuard[Iterable[object]]:
-    """Say whether a value has items of its own, unlike text (characters) and mappings (keys)."""
+    """Return whether a value is iterable, but not text or a mapping."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def check_callable(member: str, value: object, purpose: str) -> None:
-    """Raise `ConstructionError` unless `value` is a function; `purpose` says from what to what."""
+    """Raise `ConstructionError` ("a function from `purpose`") unless `value` is callable."""
     if not callable(value):
-        rule = f"a function from {purpose}"
-        raise ConstructionError(member, rule, f"found {type(value).__name__}")
+        requirement = f"a function from {purpose}"
+        raise ConstructionError(member, requirement, f"found {type(value).__name__}")
 
 
-def reason(error: Exception) -> str:
-    """Return what a third-party error says, escaped and cut: the text may be the server's."""
+def describe_error(error: Exception) -> str:
+    """Return the text of a third-party error, escaped and cut, because it may be the server's."""
     return f"{type(error).__name__} {str(error)[:120]!r}"
 
 
-def load(module: str, function: str, extra: str) -> ModuleType:
+def import_optional(module: str, function: str, extra: str) -> ModuleType:
     """Import a third-party module for `function`; raise `ImportError` naming the extra to install.
 
     The import is dynamic because these packages are typed in part or not at all: the type checkers
@@ -51,7 +51,8 @@ def load(module: str, function: str, extra: str) -> ModuleType:
 
     try:
         return import_module(module)
-    except ImportError as missing:
-        package = module.partition(".")[0]
-        install = f"pip install 'smruntime-core[{extra}]'"
-        raise ImportError(f"{function}() needs {package}: {install}", name=package) from missing
+    except ImportError as import_error:
+        package_name = module.partition(".")[0]
+        install_command = f"pip install 'smruntime-core[{extra}]'"
+        message = f"{function}() needs {package_name}: {install_command}"
+        raise ImportError(message, name=package_name) from import_error

@@ -1,4 +1,4 @@
-"""JSON: what `json.dumps` writes, without its extensions (`NaN`, `Infinity`) unless allowed."""
+"""JSON as `json.dumps` writes it, without its extensions (`NaN`, `Infinity`) unless allowed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast, overload
 
 from ..errors import ConstructionError, ResponseError
-from ._content_type import Method, format_for
+from ._content_type import Method, checked_format
 from ._encoded import EncodedBody, check_callable, checked_flag
-from ._text import encode_text, utf_8_of
+from ._text import convert_to_utf_8, encode_text
 
 if TYPE_CHECKING:
     from ..payload import JSON
 
 ValueT = TypeVar("ValueT")
+
+_BLANKS = " \t\r\n"
 
 
 def as_json(
@@ -28,7 +30,7 @@ def as_json(
     content_type: str = "application/json",
     accept: str = "application/json",
 ) -> EncodedBody:
-    """Return the members of a request whose body is `obj` as JSON.
+    """Return the members of a request with `obj` as JSON as its body.
 
     numpy arrays and scalars within `obj` are written as lists and numbers. `default` converts what
     JSON does not have, `separators` are written between items and after keys, as in `json.dumps`.
@@ -36,25 +38,29 @@ def as_json(
     >>> as_json([1, 2], separators=(",", ":"))["body"]
     b'[1,2]'
     """
-    dump = dumper("obj", default, separators, ensure_ascii, sort_keys, allow_nan)
-    return encode_text("obj", dump(obj), "utf-8", content_type, accept)
+    serialize = make_serializer("obj", default, separators, ensure_ascii, sort_keys, allow_nan)
+    return encode_text("obj", serialize(obj), "utf-8", content_type, accept)
 
 
 @overload
 def read_json(body: bytes, content_type: str | None, *, loads: None = None) -> JSON: ...
 @overload
-def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]) -> ValueT: ...
-def read_json(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None) -> JSON | ValueT:
-    """Return the JSON value of an answer.
+def read_json(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]
+) -> ValueT: ...
+def read_json(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None
+) -> JSON | ValueT:
+    """Return the JSON value of a response.
 
     `loads` is called with the JSON as UTF-8 and may be another parser (`orjson.loads`); what it
     raises is raised. `loads=json.loads` also reads `NaN` and `Infinity`, which are not JSON.
     """
-    format_for(content_type, "json")
-    return parser("json", loads)(utf_8_of(body, content_type, "json"))
+    checked_format(content_type, "json")
+    return make_parser("json", loads)(convert_to_utf_8(body, content_type, "json"))
 
 
-def dumper(
+def make_serializer(
     member: str,
     default: Callable[[object], object] | None,
     separators: tuple[str, str] | None,
@@ -67,36 +73,44 @@ def dumper(
 
     if default is not None:
         check_callable("default", default, "a value to one that JSON has, for instance default=str")
-    encode = JSONEncoder(
-        default=default or _Arrays(member).convert,
+    encode_value = JSONEncoder(
+        default=default or _ArrayConverter(member).convert,
         separators=_checked_separators(separators),
         ensure_ascii=checked_flag("ensure_ascii", ensure_ascii),
         sort_keys=checked_flag("sort_keys", sort_keys),
         allow_nan=checked_flag("allow_nan", allow_nan),
     ).encode
 
-    def dump(value: object) -> str:
+    def serialize(value: object) -> str:
         try:
-            return encode(value)
+            return encode_value(value)
         except ConstructionError:
             raise
         except RecursionError:
             raise ConstructionError(member, "nested less deeply", "it is nested too deep") from None
         except TypeError as error:
-            rule = "made of JSON values with str keys; pass default= for other values"
-            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+            requirement = "made of JSON values with str keys; pass default= for other values"
+            raise ConstructionError(
+                member, requirement, f"found {type(value).__name__}: {error}"
+            ) from error
         except ValueError as error:
-            rule = "finite and without cycles; allow_nan=True writes NaN, which is not JSON"
-            raise ConstructionError(member, rule, f"found {type(value).__name__}: {error}") from error
+            requirement = "finite and without cycles; allow_nan=True writes NaN, which is not JSON"
+            raise ConstructionError(
+                member, requirement, f"found {type(value).__name__}: {error}"
+            ) from error
 
-    return dump
+    return serialize
 
 
 @overload
-def parser(method: Method, loads: None) -> Callable[[bytes], JSON]: ...
+def make_parser(method: Method, loads: None) -> Callable[[bytes], JSON]: ...
 @overload
-def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]: ...
-def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[[bytes], JSON | ValueT]:
+def make_parser(
+    method: Method, loads: Callable[[bytes], ValueT] | None
+) -> Callable[[bytes], JSON | ValueT]: ...
+def make_parser(
+    method: Method, loads: Callable[[bytes], ValueT] | None
+) -> Callable[[bytes], JSON | ValueT]:
     """Return `loads`, or a function that reads JSON and raises `ResponseError` for the rest."""
     if loads is not None:
         check_callable("loads", loads, "bytes to a value, for instance json.loads")
@@ -104,48 +118,57 @@ def parser(method: Method, loads: Callable[[bytes], ValueT] | None) -> Callable[
 
     from json import JSONDecoder
 
-    decode = cast("Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse_constant).decode)
+    decode_value = cast(
+        "Callable[[str], JSON]", JSONDecoder(parse_constant=_refuse_constant).decode
+    )
 
-    def parse(body: bytes) -> JSON:
+    def parse_body(body: bytes) -> JSON:
         try:
-            return decode(body.decode())
+            return decode_value(body.decode())
         except UnicodeDecodeError as error:
-            raise ResponseError(f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}") from None
+            raise ResponseError(
+                f"{method}(): the body is not UTF-8: {error.reason} at byte {error.start}"
+            ) from None
         except ValueError as error:
-            raise ResponseError(f"{method}(): the body is not JSON: {error}; call .text() to see it") from None
+            raise ResponseError(
+                f"{method}(): the body is not JSON: {error}; call .text() to see it"
+            ) from None
         except RecursionError:
-            raise ResponseError(f"{method}(): the JSON is nested too deep; use the bytes in .body") from None
+            raise ResponseError(
+                f"{method}(): the JSON is nested too deep; use the bytes in .body"
+            ) from None
 
-    return parse
+    return parse_body
 
 
-class _Arrays:
-    """The conversion of what JSON does not have, where the caller gives none."""
+class _ArrayConverter:
+    """The default conversion of values that JSON does not have."""
 
     def __init__(self, member: str) -> None:
-        self._member = member
+        self._argument_name = member
 
     def convert(self, value: object) -> object:
         """Return an array or scalar as lists and numbers; raise `ConstructionError` otherwise."""
         if callable(to_list := getattr(value, "tolist", None)):
             return to_list()
-        rule = "made of JSON values and arrays; convert it first, or pass default="
-        raise ConstructionError(self._member, rule, f"found {type(value).__name__} in it")
+        requirement = "made of JSON values and arrays; convert it first, or pass default="
+        found = f"found {type(value).__name__} in it"
+        raise ConstructionError(self._argument_name, requirement, found)
 
 
 def _checked_separators(separators: object) -> tuple[str, str] | None:
     if separators is None:
         return None
-    rule = "two strings: a comma and a colon, each with blanks or not, for instance (',', ':')"
+    requirement = "two strings, a comma and a colon with or without blanks, such as (',', ':')"
     if not isinstance(separators, tuple):
-        raise ConstructionError("separators", rule, f"found {type(separators).__name__}")
-    pair = cast("tuple[object, ...]", separators)
-    match pair:
-        case (str(item), str(key)) if item.strip(" \t\r\n") == "," and key.strip(" \t\r\n") == ":":
+        raise ConstructionError("separators", requirement, f"found {type(separators).__name__}")
+    separator_pair = cast("tuple[object, ...]", separators)
+    match separator_pair:
+        case (str(item), str(key)) if (item.strip(_BLANKS), key.strip(_BLANKS)) == (",", ":"):
             return item, key
         case _:
-            raise ConstructionError("separators", rule, f"found {str(pair)[:40]}")
+            raise ConstructionError("separators", requirement, f"found {str(separator_pair)[:40]}")
 
 
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is none of its values; pass loads=json.loads to read it")
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value; pass loads=json.loads to read it")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from ..errors import ConstructionError
-from ._content_type import format_for
+from ._content_type import checked_format
 from ._encoded import EncodedBody, is_collection
-from ._json import dumper, parser
-from ._text import encode_text, utf_8_of
+from ._json import make_parser, make_serializer
+from ._text import convert_to_utf_8, encode_text
 
 if TYPE_CHECKING:
     from ..payload import JSON
@@ -29,7 +29,7 @@ def as_jsonl(
     content_type: str = "application/jsonlines",
     accept: str = "application/jsonlines",
 ) -> EncodedBody:
-    r"""Return the members of a request whose body is a line of JSON for each record.
+    r"""Return the members of a request with a line of JSON for each record as its body.
 
     The options are those of `as_json`.
 
@@ -37,31 +37,37 @@ def as_jsonl(
     b'{"id": 1}\n{"id": 2}\n'
     """
     if not is_collection(records):
-        rule = "an iterable of records; put a single record into a list: [record]"
-        raise ConstructionError("records", rule, f"found {type(records).__name__}")
-    if separators is not None and any("\n" in str(part) or "\r" in str(part) for part in separators):
+        requirement = "an iterable of records; put a single record into a list: [record]"
+        raise ConstructionError("records", requirement, f"found {type(records).__name__}")
+    if separators is not None and any(
+        "\n" in str(part) or "\r" in str(part) for part in separators
+    ):
         raise ConstructionError("separators", "without line breaks: each record is one line")
-    dump = dumper("records", default, separators, ensure_ascii, sort_keys, allow_nan)
-    text = "".join(f"{dump(record)}\n" for record in records)
+    serialize = make_serializer("records", default, separators, ensure_ascii, sort_keys, allow_nan)
+    text = "".join(f"{serialize(record)}\n" for record in records)
     return encode_text("records", text, "utf-8", content_type, accept)
 
 
 @overload
 def read_jsonl(body: bytes, content_type: str | None, *, loads: None = None) -> list[JSON]: ...
 @overload
-def read_jsonl(body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]) -> list[ValueT]: ...
+def read_jsonl(
+    body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT]
+) -> list[ValueT]: ...
 def read_jsonl(
     body: bytes, content_type: str | None, *, loads: Callable[[bytes], ValueT] | None = None
 ) -> list[JSON] | list[ValueT] | list[JSON | ValueT]:
-    """Return the JSON value of each line of an answer; blank lines are skipped.
+    """Return the JSON value of each line of a response; blank lines are skipped.
 
     `loads` is called with each line, as in `read_json`.
     """
-    format_for(content_type, "jsonl")
-    return parse_lines(utf_8_of(body, content_type, "jsonl"), parser("jsonl", loads))
+    checked_format(content_type, "jsonl")
+    return parse_json_lines(
+        convert_to_utf_8(body, content_type, "jsonl"), make_parser("jsonl", loads)
+    )
 
 
-def parse_lines(body: bytes, parse: Callable[[bytes], ValueT]) -> list[ValueT]:
+def parse_json_lines(body: bytes, parse: Callable[[bytes], ValueT]) -> list[ValueT]:
     """Return what `parse` makes of each line that is not blank.
 
     A line break within a value of JSON is always escaped, so one that is not ends the line.

@@ -1,28 +1,34 @@
-"""How much memory a small answer may claim.
+"""Limits of the memory that a small response may claim.
 
 Where short rows are filled up to the longest, or values repeat, a body of some kilobytes can stand
-for terabytes. An honest answer is not much larger decoded than its body, so one that is both many
+for terabytes. An honest response is not much larger decoded than its body, so one that is both many
 times larger and large is refused before memory is allocated.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import ResponseError
 from ._content_type import Method
 
-MAX_CELLS = 1_000_000  # of a table out of CSV or JSON, unless its body has a byte for each two
-MAX_PARQUET_SIZE = 1024**3  # bytes of a decoded Parquet table
-MAX_BATCH_SIZE = 64 * 1024**2  # bytes of it that are decoded before the size is checked again
+MAX_CELLS: Final = (
+    1_000_000  # of a table from CSV or JSON, unless its body has a byte for every two
+)
+MAX_PARQUET_SIZE: Final = 1024**3  # bytes of a decoded Parquet table
+MAX_BATCH_SIZE: Final = (
+    64 * 1024**2
+)  # bytes of it that are decoded before the size is checked again
 
 
-def fits(rows: int, columns: int, size: int) -> bool:
-    """Say whether a body of `size` bytes may stand for a table."""
+def is_plausible_size(rows: int, columns: int, size: int) -> bool:
+    """Return whether a body of `size` bytes may be decoded to a table of that size."""
     return rows * columns <= max(MAX_CELLS, 2 * size)
 
 
-def check_cells(rows: int, columns: int, size: int, method: Method) -> None:
+def check_cell_count(rows: int, columns: int, size: int, method: Method) -> None:
     """Raise `ResponseError` if a table is too large for a body of `size` bytes."""
-    if not fits(rows, columns, size):
+    if not is_plausible_size(rows, columns, size):
         raise ResponseError(
             f"{method}(): {rows} rows of up to {columns} columns are too many for a body of {size} "
             f"bytes (at most {MAX_CELLS} cells, or 2 a byte); read it with .text()"

@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from ..errors import ConstructionError, ResponseError
-from ._content_type import format_for
-from ._csv import parse_rows
-from ._encoded import EncodedBody, load, reason
-from ._json import parser
-from ._text import decode_text, utf_8_of
+from ._content_type import checked_format
+from ._csv import parse_csv_rows
+from ._encoded import EncodedBody, describe_error, import_optional
+from ._json import make_parser
+from ._text import convert_to_utf_8, decode_text
 
 if TYPE_CHECKING:
     from numpy import ndarray  # pyright: ignore  # unknown where numpy is not installed
@@ -33,78 +33,86 @@ def as_npy(
     content_type: str = "application/x-npy",
     accept: str = "application/x-npy",
 ) -> EncodedBody:
-    """Return the members of a request whose body is an array in the format npy.
+    """Return the members of a request with an array in the format npy as its body.
 
     `array` is a numpy array, or what `numpy.asarray` makes one of: nested lists, a torch tensor on
     the CPU. `dtype` is the type to convert it to, for instance "float32".
     """
-    numpy = load("numpy", "as_npy", "numpy")
-    wanted = _checked_dtype(numpy, dtype)
+    numpy = import_optional("numpy", "as_npy", "numpy")
+    wanted_dtype = _checked_dtype(numpy, dtype)
     try:
-        made = numpy.asarray(array, dtype=wanted)
+        converted = numpy.asarray(array, dtype=wanted_dtype)
     except (TypeError, ValueError, OverflowError):
-        rule = "numbers, or nested lists of numbers with the same length at each level"
-        raise ConstructionError("array", rule, f"numpy cannot convert this {type(array).__name__}") from None
-    if made.dtype.hasobject:
-        rule = "numbers, bools, strings or dates; convert it, for instance with dtype='float64'"
+        requirement = "numbers, or nested lists of numbers with the same length at each level"
+        raise ConstructionError(
+            "array", requirement, f"numpy cannot convert this {type(array).__name__}"
+        ) from None
+    if converted.dtype.hasobject:
+        requirement = "numbers, bools, strings or dates; convert it, such as with dtype='float64'"
         found = f"found {type(array).__name__} of Python objects, which would be pickled"
-        raise ConstructionError("array", rule, found)
-    buffer = BytesIO()
-    numpy.save(buffer, made, allow_pickle=False)
-    return {"body": buffer.getvalue(), "content_type": content_type, "accept": accept}
+        raise ConstructionError("array", requirement, found)
+    encoded_buffer = BytesIO()
+    numpy.save(encoded_buffer, converted, allow_pickle=False)
+    return {"body": encoded_buffer.getvalue(), "content_type": content_type, "accept": accept}
 
 
 def read_numpy(  # pyright: ignore[reportUnknownParameterType]  # where numpy is not installed
     body: bytes, content_type: str | None, *, dtype: object = None
 ) -> ndarray:
-    """Return the array of an answer in npy, or of numbers in JSON or CSV.
+    """Return the array of a response in npy, or of numbers in JSON or CSV.
 
     CSV becomes two dimensions of float64, other formats keep their own type, unless `dtype` says
     otherwise. Without a content type the body must be npy. Objects are never unpickled.
     """
-    stated = format_for(content_type, "numpy")
-    numpy = load("numpy", "numpy", "numpy")
-    wanted = _checked_dtype(numpy, dtype)
+    stated_format = checked_format(content_type, "numpy")
+    numpy = import_optional("numpy", "numpy", "numpy")
+    wanted_dtype = _checked_dtype(numpy, dtype)
     array: object
     try:
-        if stated == "json":
-            value = parser("numpy", None)(utf_8_of(body, content_type, "numpy"))
-            array = _from_json(numpy, value, wanted)
-        elif stated == "csv":
+        if stated_format == "json":
+            value = make_parser("numpy", None)(convert_to_utf_8(body, content_type, "numpy"))
+            array = _from_json(numpy, value, wanted_dtype)
+        elif stated_format == "csv":
             text = decode_text(body, content_type, "numpy")
-            array = _from_csv(numpy, parse_rows(text, "numpy"), wanted)
+            array = _from_csv(numpy, parse_csv_rows(text, "numpy"), wanted_dtype)
         else:
-            array = _from_npy(numpy, body, wanted)
+            array = _from_npy(numpy, body, wanted_dtype)
     except ResponseError:
         raise
-    except Exception as error:  # numpy reads a header with ast and tokenize, whose errors have no common class
-        raise ResponseError(f"numpy(): the body is not an array: {reason(error)}") from None
+    except Exception as error:  # numpy parses a header with ast and tokenize, which raise anything
+        raise ResponseError(f"numpy(): the body is not an array: {describe_error(error)}") from None
     return cast("ndarray", array)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _from_npy(numpy: ModuleType, body: bytes, wanted: object) -> object:
-    layout = numpy.lib.format
-    header = BytesIO(body)
-    version = layout.read_magic(header)
-    if version == (1, 0):
-        shape, _, dtype = layout.read_array_header_1_0(header)
-    elif version == (2, 0):
-        shape, _, dtype = layout.read_array_header_2_0(header)
+def _from_npy(numpy: ModuleType, body: bytes, wanted_dtype: object) -> object:
+    npy_format = numpy.lib.format
+    header_reader = BytesIO(body)
+    npy_version = npy_format.read_magic(header_reader)
+    if npy_version == (1, 0):
+        array_shape, _, dtype = npy_format.read_array_header_1_0(header_reader)
+    elif npy_version == (2, 0):
+        array_shape, _, dtype = npy_format.read_array_header_2_0(header_reader)
     else:
-        raise ResponseError(f"numpy(): npy has the version {version}; only 1.0 and 2.0 are read")
+        raise ResponseError(
+            f"numpy(): npy has the version {npy_version}; only 1.0 and 2.0 are read"
+        )
     if dtype.hasobject:
         raise ResponseError("numpy(): the array holds pickled objects, which are never loaded")
-    claimed = prod(shape) * dtype.itemsize
-    found = len(body) - header.tell()
-    if min(shape, default=0) < 0 or claimed != found or (not dtype.itemsize and prod(shape)):
-        raise ResponseError(f"numpy(): the header claims {claimed} bytes of {str(dtype)[:40]}, and {found} follow")
-    array = layout.read_array(BytesIO(body), allow_pickle=False)
-    return cast("object", array if wanted is None else array.astype(wanted))
+    claimed_size = prod(array_shape) * dtype.itemsize
+    found_size = len(body) - header_reader.tell()
+    is_impossible = min(array_shape, default=0) < 0 or (not dtype.itemsize and prod(array_shape))
+    if is_impossible or claimed_size != found_size:
+        raise ResponseError(
+            f"numpy(): the header claims {claimed_size} bytes of {str(dtype)[:40]}, "
+            f"and {found_size} follow"
+        )
+    array = npy_format.read_array(BytesIO(body), allow_pickle=False)
+    return cast("object", array if wanted_dtype is None else array.astype(wanted_dtype))
 
 
-def _from_json(numpy: ModuleType, value: JSON, wanted: object) -> object:
+def _from_json(numpy: ModuleType, value: JSON, wanted_dtype: object) -> object:
     _check_numbers(value)
-    array = numpy.array(value, dtype=wanted)
+    array = numpy.array(value, dtype=wanted_dtype)
     if array.dtype.hasobject:
         raise ResponseError("numpy(): the JSON has integers of more than 64 bits; call .json()")
     return cast("object", array)
@@ -115,43 +123,50 @@ def _check_numbers(value: JSON) -> None:
 
     numpy would pad all strings to the longest.
     """
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting.extend(item)
-        elif not isinstance(item, int | float):
-            kind = "null" if item is None else f"a {type(item).__name__}"
+    pending_values = [value]
+    while pending_values:
+        pending_value = pending_values.pop()
+        if isinstance(pending_value, list):
+            pending_values.extend(pending_value)
+        elif not isinstance(pending_value, int | float):
+            value_kind = "null" if pending_value is None else f"a {type(pending_value).__name__}"
+            suggested_remedy = "call .json() and make an array of a part of it"
             raise ResponseError(
-                f"numpy(): the JSON has {kind} where only arrays and numbers are read; call .json() and make an array of a part of it"
+                f"numpy(): the JSON has {value_kind} where only arrays and numbers are read; "
+                f"{suggested_remedy}"
             )
 
 
-def _from_csv(numpy: ModuleType, rows: list[list[str]], wanted: object) -> object:
-    dtype = numpy.dtype(float if wanted is None else wanted)
-    number: Callable[[str], object] = int if dtype.kind in "iu" else float
-    table: list[list[object]] = []
-    for line, row in enumerate(rows, 1):
+def _from_csv(numpy: ModuleType, rows: list[list[str]], wanted_dtype: object) -> object:
+    dtype = numpy.dtype(float if wanted_dtype is None else wanted_dtype)
+    convert_number: Callable[[str], object] = int if dtype.kind in "iu" else float
+    number_rows: list[list[object]] = []
+    for row_number, row in enumerate(rows, 1):
         try:
-            table.append([number(cell) for cell in row])
+            number_rows.append([convert_number(cell) for cell in row])
         except ValueError:
-            kind = "whole numbers" if number is int else "numbers"
-            raise ResponseError(f"numpy(): row {line} has cells that are not {kind}; call .csv() or .pandas()") from None
-    filled = [row for row in table if row]
-    width = len(filled[0]) if filled else 0
-    if any(len(row) != width for row in filled):
+            value_kind = "whole numbers" if convert_number is int else "numbers"
+            raise ResponseError(
+                f"numpy(): row {row_number} has cells that are not {value_kind}; "
+                "call .csv() or .pandas()"
+            ) from None
+    filled_rows = [row for row in number_rows if row]
+    row_width = len(filled_rows[0]) if filled_rows else 0
+    if any(len(row) != row_width for row in filled_rows):
         raise ResponseError("numpy(): the rows have different numbers of cells; call .csv()")
-    return cast("object", numpy.array(filled, dtype=dtype).reshape(len(filled), width))
+    return cast(
+        "object", numpy.array(filled_rows, dtype=dtype).reshape(len(filled_rows), row_width)
+    )
 
 
 def _checked_dtype(numpy: ModuleType, dtype: object) -> object:
     if dtype is None:
         return None
-    rule = "a type of numpy without Python objects, for instance 'float32' or numpy.int64"
+    requirement = "a type of numpy without Python objects, for instance 'float32' or numpy.int64"
     try:
-        made = numpy.dtype(dtype)
+        converted = numpy.dtype(dtype)
     except (TypeError, ValueError):
-        raise ConstructionError("dtype", rule, f"found {str(dtype)[:40]!r}") from None
-    if made.hasobject:
-        raise ConstructionError("dtype", rule, f"found {str(dtype)[:40]!r}")
-    return cast("object", made)
+        raise ConstructionError("dtype", requirement, f"found {str(dtype)[:40]!r}") from None
+    if converted.hasobject:
+        raise ConstructionError("dtype", requirement, f"found {str(dtype)[:40]!r}")
+    return cast("object", converted)

@@ -1,9 +1,9 @@
-"""pandas frames: as Parquet, and from Parquet, CSV, JSON and JSON Lines.
+"""pandas frames: encoded as Parquet, decoded from Parquet, CSV, JSON and JSON Lines.
 
 pandas fills short rows up to the longest and missing keys with NaN, so a small body can claim a
-table of any size. The number of cells is counted before pandas sees the text. In Parquet a value may
-be repeated for each row: it is decoded batch by batch until a limit, as far as the sizes in its
-metadata are true.
+table of any size. So the cells are counted before pandas reads the text. In Parquet a value may be
+repeated for each row, so it is decoded batch by batch up to a limit; this relies on the sizes in
+its metadata.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ..errors import ConstructionError, ResponseError
-from ._content_type import Format, format_for
-from ._csv import parse_rows
-from ._encoded import EncodedBody, checked_flag, load, reason
-from ._json import parser
-from ._jsonl import parse_lines
-from ._limits import MAX_BATCH_SIZE, MAX_PARQUET_SIZE, check_cells, fits
-from ._text import decode_text, utf_8_of
+from ._content_type import Format, checked_format
+from ._csv import parse_csv_rows
+from ._encoded import EncodedBody, checked_flag, describe_error, import_optional
+from ._json import make_parser
+from ._jsonl import parse_json_lines
+from ._limits import MAX_BATCH_SIZE, MAX_PARQUET_SIZE, check_cell_count, is_plausible_size
+from ._text import convert_to_utf_8, decode_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore  # unknown where pandas is not installed
 
     from ..payload import JSON
 
-    class _Column(Protocol):
+    class _ColumnMetadata(Protocol):
         physical_type: str
         total_uncompressed_size: int
 
-    class _RowGroup(Protocol):
+    class _RowGroupMetadata(Protocol):
         num_columns: int
 
-        def column(self, index: int, /) -> _Column: ...
+        def column(self, index: int, /) -> _ColumnMetadata: ...
 
-    class _Metadata(Protocol):
+    class _FileMetadata(Protocol):
         num_row_groups: int
 
-        def row_group(self, index: int, /) -> _RowGroup: ...
+        def row_group(self, index: int, /) -> _RowGroupMetadata: ...
 
     class ParquetFile(Protocol):
-        """pyarrow's, as far as it is used here."""
+        """The part of pyarrow's class that is used here."""
 
-        metadata: _Metadata
+        metadata: _FileMetadata
 
 
 _COMPRESSIONS = ("snappy", "gzip", "zstd", "lz4", "brotli", "none")
@@ -58,67 +58,77 @@ def as_parquet(
     content_type: str = "application/x-parquet",
     accept: str = "application/x-parquet",
 ) -> EncodedBody:
-    """Return the members of a request whose body is a table in Parquet.
+    """Return the members of a request with a table in Parquet as its body.
 
     `frame` is a pandas `DataFrame` (its index is left out, as in `as_csv`) or a pyarrow `Table`.
     `compression` is one of snappy, gzip, zstd, lz4, brotli and none.
     """
-    pyarrow = load("pyarrow", "as_parquet", "parquet")
-    parquet = load("pyarrow.parquet", "as_parquet", "parquet")
+    pyarrow = import_optional("pyarrow", "as_parquet", "parquet")
+    parquet = import_optional("pyarrow.parquet", "as_parquet", "parquet")
     if not isinstance(frame, pyarrow.Table) and not callable(getattr(frame, "to_parquet", None)):
-        rule = "a pandas DataFrame or a pyarrow Table; pandas.DataFrame(...) makes one of rows"
-        raise ConstructionError("frame", rule, f"found {type(frame).__name__}")
+        requirement = "a pandas DataFrame or a pyarrow Table, such as pandas.DataFrame(rows)"
+        raise ConstructionError("frame", requirement, f"found {type(frame).__name__}")
     if compression not in _COMPRESSIONS:
-        rule = f"one of {', '.join(_COMPRESSIONS)}"
-        raise ConstructionError("compression", rule, f"found {str(compression)[:40]!r}")
+        requirement = f"one of {', '.join(_COMPRESSIONS)}"
+        raise ConstructionError("compression", requirement, f"found {str(compression)[:40]!r}")
     try:
         is_table = isinstance(frame, pyarrow.Table)
         table = frame if is_table else pyarrow.Table.from_pandas(frame, preserve_index=False)
-        buffer = BytesIO()
-        parquet.write_table(table, buffer, compression=compression)
+        encoded_buffer = BytesIO()
+        parquet.write_table(table, encoded_buffer, compression=compression)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         # The last argument names the column; the first may quote a value.
-        detail = str(error.args[-1])[:200] if error.args else ""
-        rule = "columns of one type each; convert mixed ones, for instance with .astype(str)"
-        found = f"found {type(frame).__name__}: {detail}"
-        raise ConstructionError("frame", rule, found) from None
-    return {"body": buffer.getvalue(), "content_type": content_type, "accept": accept}
+        error_detail = str(error.args[-1])[:200] if error.args else ""
+        requirement = "columns of one type each; convert mixed ones, for instance with .astype(str)"
+        found = f"found {type(frame).__name__}: {error_detail}"
+        raise ConstructionError("frame", requirement, found) from None
+    return {"body": encoded_buffer.getvalue(), "content_type": content_type, "accept": accept}
 
 
 def read_pandas(  # pyright: ignore[reportUnknownParameterType]  # where pandas is not installed
     body: bytes, content_type: str | None, *, header: bool = True
 ) -> DataFrame:
-    """Return the table of an answer in Parquet, CSV, JSON (by columns or records) or JSON Lines.
+    """Return the table of a response in Parquet, CSV, JSON (by columns or records) or JSON Lines.
 
-    CSV and JSON are read as `pandas.read_csv` and `pandas.read_json` read them: text that looks like
-    a number becomes one. `header=False` says that the first line of CSV is data. Without a content
-    type the first bytes tell the format.
+    CSV and JSON are read as `pandas.read_csv` and `pandas.read_json` read them: text that looks
+    like a number becomes one. `header=False` says that the first line of CSV is data. Without a
+    content type, the first bytes decide.
     """
-    stated = format_for(content_type, "pandas")
+    stated_format = checked_format(content_type, "pandas")
     checked_flag("header", header)
-    if stated == "unstated":
-        stated = _guess_format(body)
-    pandas = load("pandas", "pandas", "pandas")
-    frame = _from_parquet(body) if stated == "parquet" else _from_text(pandas, body, content_type, stated, header)
+    if stated_format == "unstated":
+        stated_format = _guess_format(body)
+    pandas = import_optional("pandas", "pandas", "pandas")
+    frame = (
+        _from_parquet(body)
+        if stated_format == "parquet"
+        else _from_text(pandas, body, content_type, stated_format, header)
+    )
     return cast("DataFrame", frame)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _from_text(pandas: ModuleType, body: bytes, content_type: str | None, stated: Format, header: bool) -> object:
+def _from_text(
+    pandas: ModuleType, body: bytes, content_type: str | None, stated_format: Format, header: bool
+) -> object:
     text = decode_text(body, content_type, "pandas").removeprefix("\ufeff")
-    if stated == "csv":
+    if stated_format == "csv":
         _check_csv(text, len(body))
-    elif stated == "jsonl":
-        _check_table(parse_lines(text.encode(), parser("pandas", None)), len(body))
+    elif stated_format == "jsonl":
+        _check_table(parse_json_lines(text.encode(), make_parser("pandas", None)), len(body))
     else:
-        _check_table(parser("pandas", None)(utf_8_of(body, content_type, "pandas")), len(body))
+        json_value = make_parser("pandas", None)(convert_to_utf_8(body, content_type, "pandas"))
+        _check_table(json_value, len(body))
     try:
-        if stated == "csv":
-            made = pandas.read_csv(StringIO(text, newline=""), header=0 if header else None)
+        if stated_format == "csv":
+            decoded_frame = pandas.read_csv(
+                StringIO(text, newline=""), header=0 if header else None
+            )
         else:
-            made = _read_json(pandas, text, lines=stated == "jsonl")
-    except Exception as error:  # pandas raises its parser's errors, but also TypeError, KeyError and others
-        raise ResponseError(f"pandas(): {stated} is not a table: {reason(error)}; call .{stated}()") from None
-    return cast("object", made)
+            decoded_frame = _read_json(pandas, text, lines=stated_format == "jsonl")
+    except Exception as error:  # pandas raises its parser's errors, TypeError, KeyError and others
+        described_problem = f"{stated_format} is not a table: {describe_error(error)}"
+        raise ResponseError(f"pandas(): {described_problem}; call .{stated_format}()") from None
+    return cast("object", decoded_frame)
 
 
 def _read_json(pandas: ModuleType, text: str, *, lines: bool) -> object:
@@ -142,61 +152,65 @@ def _guess_format(body: bytes) -> Format:
 
 
 def _from_parquet(body: bytes) -> object:
-    pyarrow = load("pyarrow", "pandas", "parquet")
-    parquet = load("pyarrow.parquet", "pandas", "parquet")
-    size = 0
-    batches: list[object] = []
+    pyarrow = import_optional("pyarrow", "pandas", "parquet")
+    parquet = import_optional("pyarrow.parquet", "pandas", "parquet")
+    decoded_size = 0
+    record_batches: list[object] = []
     try:
-        file = parquet.ParquetFile(pyarrow.BufferReader(body))
-        rows = _rows_per_batch(file, len(body))
-        for batch in file.iter_batches(batch_size=rows, use_threads=False):
-            batches.append(batch)
-            size += batch.nbytes
-            if size > MAX_PARQUET_SIZE:
+        parquet_file = parquet.ParquetFile(pyarrow.BufferReader(body))
+        batch_rows = _rows_per_batch(parquet_file, len(body))
+        for record_batch in parquet_file.iter_batches(batch_size=batch_rows, use_threads=False):
+            record_batches.append(record_batch)
+            decoded_size += record_batch.nbytes
+            if decoded_size > MAX_PARQUET_SIZE:
                 raise ResponseError(f"pandas(): the table has more than {MAX_PARQUET_SIZE} bytes")
-        table = pyarrow.Table.from_batches(batches, schema=file.schema_arrow)
+        table = pyarrow.Table.from_batches(record_batches, schema=parquet_file.schema_arrow)
         return cast("object", table.to_pandas())
     except ResponseError:
         raise
-    except Exception as error:  # Arrow's errors, OSError for broken Thrift, and what its metadata provokes
-        raise ResponseError(f"pandas(): the body is not Parquet: {reason(error)}") from None
+    except Exception as error:  # Arrow's errors, OSError for broken Thrift, and others
+        raise ResponseError(f"pandas(): the body is not Parquet: {describe_error(error)}") from None
 
 
-def _rows_per_batch(file: ParquetFile, size: int) -> int:
-    """Return how many rows to decode at once, the fewer the larger a text in them may be.
+def _rows_per_batch(parquet_file: ParquetFile, body_size: int) -> int:
+    """Return how many rows to decode at once: fewer if a text in them may be larger.
 
-    A text is at most the data of its column. 64 rows are the least: 4,700 batches of 64 cost twice the
-    time of 5 large ones (measured: 1.7 s and 0.9 s for 13 MB).
+    A text has at most the data of its column. The minimum is 64 rows: 4,700 batches of 64 take
+    twice the time of 5 large ones (measured: 1.7 s and 0.9 s for 13 MB).
     """
-    metadata = file.metadata
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
-    largest = max((c.total_uncompressed_size for c in columns if c.physical_type == "BYTE_ARRAY"), default=0)
-    if largest > max(MAX_BATCH_SIZE // 4, 20 * size):
-        raise ResponseError(f"pandas(): a body of {size} bytes claims a column of {largest} bytes")
-    return max(64, min(65_536, MAX_BATCH_SIZE // max(1, largest)))
+    metadata = parquet_file.metadata
+    row_groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    columns = [group.column(index) for group in row_groups for index in range(group.num_columns)]
+    text_columns = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
+    largest_column = max((column.total_uncompressed_size for column in text_columns), default=0)
+    if largest_column > max(MAX_BATCH_SIZE // 4, 20 * body_size):
+        raise ResponseError(
+            f"pandas(): a body of {body_size} bytes claims a column of {largest_column} bytes"
+        )
+    return max(64, min(65_536, MAX_BATCH_SIZE // max(1, largest_column)))
 
 
-def _check_csv(text: str, size: int) -> None:
+def _check_csv(text: str, body_size: int) -> None:
     rows = columns = 0
     for line in StringIO(text, newline=None):
         rows += 1
         columns = max(columns, line.count(",") + 1)
-    if '"' in text and not fits(rows, columns, size):  # commas within quotes separate nothing
-        table = parse_rows(text, "pandas")
+    # Commas within quotes do not separate cells.
+    if '"' in text and not is_plausible_size(rows, columns, body_size):
+        table = parse_csv_rows(text, "pandas")
         rows, columns = len(table), max(map(len, table))
-    check_cells(rows, columns, size, "pandas")
+    check_cell_count(rows, columns, body_size, "pandas")
 
 
-def _check_table(value: JSON | list[JSON], size: int) -> None:
+def _check_table(value: JSON | list[JSON], body_size: int) -> None:
     if not isinstance(value, dict | list):
         return
     lines: Iterable[JSON] = value.values() if isinstance(value, dict) else value
-    keys: set[str] = set()
-    longest = 1
+    distinct_keys: set[str] = set()
+    longest_line = 1
     for line in lines:
         if isinstance(line, dict):
-            keys.update(line)
+            distinct_keys.update(line)
         elif isinstance(line, list):
-            longest = max(longest, len(line))
-    check_cells(len(value), max(longest, len(keys)), size, "pandas")
+            longest_line = max(longest_line, len(line))
+    check_cell_count(len(value), max(longest_line, len(distinct_keys)), body_size, "pandas")

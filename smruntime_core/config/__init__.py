@@ -1,7 +1,7 @@
-"""Where to call: endpoint rules, and the settings found in the environment and in the files under `~/.aws`.
+"""Configuration: endpoint rules, and settings read from the environment and from `~/.aws`.
 
-_endpoints      a region or URL to host and signing scope
-_settings       which source of a setting wins, as a flow
+_endpoints      a region or a URL to a host and a signing scope
+_settings       the flow that reads settings, and which source of a setting wins
 _profiles       the parser of AWS profile files
 """
 
@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._settings import Configuration, load_configuration, make_config
 
 __all__ = ["Configuration", "load_configuration", "make_config"]
 
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")})
+__getattr__: AttributeGetter
+__dir__: NameLister
+__getattr__, __dir__ = lazy_attributes(
+    __name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")}
+)

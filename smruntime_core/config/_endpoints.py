@@ -1,25 +1,33 @@
-"""Where a call goes and what it is signed for, from a region or a URL of one's own.
+"""Where a call goes and which scope it is signed for.
 
-The service's endpoint rules (botocore's `endpoint-rule-set-1.json` for `sagemaker-runtime`) in twenty lines: a custom URL
-wins, else the host is made of the region and its partition's DNS suffix. FIPS hosts are irregular: `aws` puts the words in
-another order and `aws-us-gov` has no host of its own for it.
+These are the service's endpoint rules (botocore's `endpoint-rule-set-1.json` for
+`sagemaker-runtime`). A custom URL wins; otherwise the host is made of the region and the DNS suffix
+of its partition. FIPS hosts are irregular: `aws` orders the labels differently, and `aws-us-gov`
+has no separate FIPS host.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from ..errors import ConstructionError
-from ..protocol._encoding import endpoint
-from ..values._messages import Scope, Timeouts
+from ..protocol._encoding import check_endpoint
+from ..values._credentials import Scope
 from ..values._record import Record, field
-from ..values._rules import NAME, REGION, check_flag
+from ..values._rules import NAME, REGION, Rule, check_flag
+from ..values._timeouts import Timeouts
 from ..values._url import Endpoint
 
-SIGNING_NAME = "sagemaker"
+SIGNING_NAME: Final = "sagemaker"
+AUTHORITY: Final = Rule(
+    "a host, with :port if it is not the scheme's own",
+    r"(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?",
+    261,
+)
 
-# name, what its regions look like, DNS suffix, DNS suffix of dual-stack hosts
-PARTITIONS = (
+# name, pattern of its regions, DNS suffix, DNS suffix of dual-stack hosts
+PARTITIONS: Final = (
     ("aws", r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+", "amazonaws.com", "api.aws"),
     ("aws-cn", r"cn-\w+-\d+", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     ("aws-eusc", r"eusc-de-\w+-\d+", "amazonaws.eu", "api.amazonwebservices.eu"),
@@ -31,71 +39,92 @@ PARTITIONS = (
 )
 
 
-def _endpoint_url(member: str, value: object) -> Endpoint | None:
-    return None if value is None else endpoint(member, value)
+def _check_endpoint_url(member: str, value: object) -> Endpoint | None:
+    return None if value is None else check_endpoint(member, value)
 
 
-def _timeouts(member: str, value: object) -> Timeouts:
+def _check_signing_host(member: str, value: object) -> str | None:
+    return None if value is None else AUTHORITY.check(member, value)
+
+
+def _check_timeouts(member: str, value: object) -> Timeouts:
     if isinstance(value, Timeouts):
         return value
     raise ConstructionError(member, "smruntime_core.Timeouts", f"found {type(value).__name__}")
 
 
 class Config(Record, kw_only=True):
-    """Which service to call: a region, perhaps a URL of one's own, and the limits of a call. `s3_endpoint_url` is where answers of
-    asynchronous invocations are, if not in S3 of that region.
+    """The service to call: a region, optionally a custom URL, and the time limits of a call.
 
-    Raises `ConstructionError` for a region that is no host label, for a URL that is not plain http(s), and for FIPS or
-    dual stack together with a URL, which already says where to go.
+    Results of asynchronous invocations are read from S3 in `region`, or from `s3_endpoint_url`.
+    `signing_host` is the host (and port, if any) to sign for where a tunnel or reverse proxy at
+    `endpoint_url` replaces the Host field; the proxy itself is sent its own host.
+    Raises `ConstructionError` for a region that is not a host label and for a URL that is not plain
+    http(s); `url` raises it for FIPS or dual stack together with a URL, which already says where
+    to go.
     """
 
     region: str = field(check=REGION.check)
-    endpoint_url: str | None = field(default=None, check=_endpoint_url)
-    s3_endpoint_url: str | None = field(default=None, check=_endpoint_url)
+    endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
+    s3_endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
+    signing_host: str | None = field(default=None, check=_check_signing_host)
     use_fips: bool = field(default=False, check=check_flag)
     use_dualstack: bool = field(default=False, check=check_flag)
-    timeouts: Timeouts = field(default=Timeouts(), check=_timeouts)
+    timeouts: Timeouts = field(default=Timeouts(), check=_check_timeouts)
 
     @property
     def scope(self) -> Scope:
-        """What requests are signed for."""
+        """The scope that requests are signed for."""
         return Scope(self.region, SIGNING_NAME)
 
     @property
     def url(self) -> Endpoint:
-        """Scheme, host and perhaps a path, without a slash at the end."""
+        """Scheme, host and optional path of the service, without a slash at the end."""
         if self.endpoint_url is None:
-            return Endpoint(f"https://{_host(self.region, self.use_fips, self.use_dualstack)}")
+            return Endpoint(f"https://{_service_host(self)}")
         if self.use_fips or self.use_dualstack:
-            raise ConstructionError("endpoint_url", "left out", "FIPS and dual stack choose the host themselves")
-        return endpoint("endpoint_url", self.endpoint_url)
+            raise ConstructionError(
+                "endpoint_url",
+                "left out",
+                message="endpoint_url: leave it out, or turn use_fips and use_dualstack off: "
+                "they choose the host themselves",
+            )
+        return check_endpoint("endpoint_url", self.endpoint_url)
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
-        """The URL of the OpenAI-compatible chat completions of an endpoint, or of one of its inference components.
+        """Return the URL of the OpenAI-compatible chat completions API of a SageMaker endpoint.
 
-        SageMaker takes a bearer token there, no signature. Raises `ConstructionError` naming the member.
+        SageMaker takes a bearer token there, not a signature. Raises `ConstructionError` for an
+        invalid name.
         """
         path = f"/endpoints/{NAME.check('endpoint_name', endpoint_name)}"
         if inference_component_name is not None:
-            path += f"/inference-components/{NAME.check('inference_component_name', inference_component_name)}"
+            component = NAME.check("inference_component_name", inference_component_name)
+            path += f"/inference-components/{component}"
         return f"{self.url}{path}/openai/v1/chat/completions"
 
 
-def _host(region: str, fips: bool, dualstack: bool) -> str:
-    name, suffix, dualstack_suffix = partition(region)
-    if dualstack:
-        return f"runtime.sagemaker{'-fips' * fips}.{region}.{dualstack_suffix}"
-    if fips and name == "aws":
-        return f"runtime-fips.sagemaker.{region}.{suffix}"
-    if fips and name != "aws-us-gov":
-        return f"runtime.sagemaker-fips.{region}.{suffix}"
-    return f"runtime.sagemaker.{region}.{suffix}"
+def _service_host(config: Config) -> str:
+    region, use_fips = config.region, config.use_fips
+    partition_name, dns_suffix, dualstack_suffix = partition(region)
+    if config.use_dualstack:
+        return f"runtime.sagemaker{'-fips' * use_fips}.{region}.{dualstack_suffix}"
+    if use_fips and partition_name == "aws":
+        return f"runtime-fips.sagemaker.{region}.{dns_suffix}"
+    if use_fips and partition_name != "aws-us-gov":
+        return f"runtime.sagemaker-fips.{region}.{dns_suffix}"
+    return f"runtime.sagemaker.{region}.{dns_suffix}"
 
 
 def partition(region: str) -> tuple[str, str, str]:
-    """The partition's name and suffixes; a region nobody knows yet is taken for one of `aws`."""
-    for name, pattern, suffix, dualstack_suffix in PARTITIONS:
-        if re.fullmatch(pattern, region, re.ASCII) or (name != "aws-eusc" and region == f"{name}-global"):
-            return name, suffix, dualstack_suffix
-    name, _, suffix, dualstack_suffix = PARTITIONS[0]
-    return name, suffix, dualstack_suffix
+    """Return the name, DNS suffix and dual-stack suffix of a region's partition.
+
+    An unknown region counts as one of `aws`.
+    """
+    for partition_name, region_pattern, dns_suffix, dualstack_suffix in PARTITIONS:
+        if re.fullmatch(region_pattern, region, re.ASCII) or (
+            partition_name != "aws-eusc" and region == f"{partition_name}-global"
+        ):
+            return partition_name, dns_suffix, dualstack_suffix
+    partition_name, _, dns_suffix, dualstack_suffix = PARTITIONS[0]
+    return partition_name, dns_suffix, dualstack_suffix

@@ -1,28 +1,30 @@
-"""Calls as flows: credentials, signing, sending, waiting and retrying, written once for every kind of I/O.
+"""Calls as flows: credentials, signing, sending, waiting and retrying, for every kind of I/O.
 
-    _runtime        one call, from members to output       _driver         the two loops that drive flows
-    _retries        when to try again, and how long to wait
-    _recovery       what follows each kind of failure      _clock_skew     correcting a clock that is off
-    _options        what one call may change               _deadline       the time that is left
-    _call_tracker   times, attempts and notices of a call  _stream         the rest of a streamed response
-    _sessions       opening and closing a session          _async_jobs     waiting for an asynchronous answer
-    _s3             reading an object of S3                _user_agent     the User-Agent header
+    _runtime          one call, from members to output     _driver       the loops that drive flows
+    _signed_request   signing again after a wait           _clock_skew   correcting a wrong clock
+    _retries          when to try again, after how long    _deadline     the time that is left
+    _recovery         what follows each kind of failure    _options      what one call may change
+    _call_tracker     attempts and notices of a call       _user_agent   the User-Agent header
+    _stream           the rest of a streamed response      _locations    which locations to trust
+    _async_jobs       waiting for an asynchronous answer   _s3           objects of S3
+    _session_protocol   opening and closing a stateful session (`client._sessions` keeps the id)
 
-Authors of clients use the names in `__all__`; applications find `Runtime`, `RetryPolicy` and `Options` in `smruntime_core`.
+Authors of clients use the names in `__all__`; applications find `Runtime`, `RetryPolicy` and
+`Options` in `smruntime_core`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
-    from ._async_jobs import wait_for_result
+    from ._async_jobs import is_done, wait_for_result
     from ._deadline import Clock, Deadline
     from ._options import MAX_BODY, OptionChanges, Options, apply_changes
-    from ._s3 import ObjectReader
-    from ._sessions import CLOSING_BODY, OPENING_BODY, SessionId
+    from ._s3 import ObjectReader, ObjectWriter
+    from ._session_protocol import CLOSING_BODY, OPENING_BODY, SessionId
 
 __all__ = [
     "CLOSING_BODY",
@@ -31,21 +33,25 @@ __all__ = [
     "Clock",
     "Deadline",
     "ObjectReader",
+    "ObjectWriter",
     "OptionChanges",
     "Options",
     "SessionId",
     "apply_changes",
+    "is_done",
     "wait_for_result",
 ]
 
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),
     {
-        "_async_jobs": ("wait_for_result",),
+        "_async_jobs": ("is_done", "wait_for_result"),
         "_deadline": ("Clock", "Deadline"),
         "_options": ("MAX_BODY", "OptionChanges", "Options", "apply_changes"),
-        "_s3": ("ObjectReader",),
-        "_sessions": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
+        "_s3": ("ObjectReader", "ObjectWriter"),
+        "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
     },
 )

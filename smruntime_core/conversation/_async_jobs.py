@@ -1,57 +1,135 @@
-"""The answer to an asynchronous invocation: look where it will be, and where a failure would be, until one of them is there.
+"""Wait for the answer to an asynchronous invocation.
 
-The two places are S3 objects. Whoever waits may read them otherwise than by a signed GET (`_s3`): then reading is an effect (`Fetch`)
-that they supply. The waiting is written here, once.
+The answer will be one object of S3, a failure another. `wait_for_result` looks at both, less and
+less often, until one of them exists. How an object is read is a parameter: by a signed GET (`_s3`),
+or by a function of the caller's, which is the effect `Fetch`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, TypeVar
 
 from ..effects import Fetch, Flow, Sleep
 from ..errors import DispatchFailure, ModelError, ResponseError
 from ..protocol._operations import InvokeEndpointAsyncOutput
+from ..values._http import MAX_ERROR_BODY
 from ._deadline import Deadline
 
-FIRST_WAIT = 0.5
-GROWTH = 1.5
-LONGEST_WAIT = 10.0
+FIRST_WAIT: Final = 0.5
+WAIT_GROWTH: Final = 1.5
+LONGEST_WAIT: Final = 10.0
+MAX_MESSAGE: Final = 64 * 1024  # characters of a failure that become the error's message
+
+ObjectT = TypeVar("ObjectT")
 
 
-def fetched(location: str, deadline: Deadline) -> Flow[bytes | None]:
-    """Have the caller's `fetch` look, which has a deadline of its own."""
+def fetch_object(location: str, deadline: Deadline) -> Flow[bytes | None]:
+    """Have the caller's function read the object; it has a deadline of its own."""
     return (yield from Fetch(location))
 
 
 def wait_for_result(
-    accepted: InvokeEndpointAsyncOutput, deadline: Deadline, look: Callable[[str, Deadline], Flow[bytes | None]] = fetched
+    accepted: InvokeEndpointAsyncOutput,
+    deadline: Deadline,
+    read_object: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
 ) -> Flow[bytes]:
-    """The model's answer to an accepted invocation, as soon as it is there; `look` reads an object, None if there is none.
+    """Return the model's answer to an accepted invocation; `look` reads an object, None if absent.
 
-    Raises what `look` raises, `ModelError` if a failure is there instead, `ResponseError` if the service did not say where to look, and a
-    `DispatchFailure` of kind timeout if neither is there by the deadline.
+    Raises what `look` raises, `ModelError` if the model failed, `ResponseError` if the service
+    named no location, and a `DispatchFailure` of kind timeout if nothing is there by the deadline.
+    Every `DispatchFailure` says `answered`, since the invocation was accepted.
     """
-    if accepted.output_location is None:
-        raise ResponseError("the service did not say where the answer will be").about(accepted.metadata)
-    wait = FIRST_WAIT
+    output_location = _output_location(accepted)
+    next_wait = FIRST_WAIT
     while True:
-        answer = yield from look(accepted.output_location, deadline)
-        if answer is not None:
-            return answer
-        failure = None if accepted.failure_location is None else (yield from look(accepted.failure_location, deadline))
-        if failure is not None:
-            raise _failed(accepted, failure)
+        answer_body = yield from _look_once(
+            read_object(output_location, deadline), accepted, deadline
+        )
+        if answer_body is not None:
+            return answer_body
+        failure_body = None
+        if accepted.failure_location is not None:
+            object_flow = read_object(accepted.failure_location, deadline)
+            failure_body = yield from _look_once(object_flow, accepted, deadline)
+        if failure_body is not None:
+            raise _model_error(accepted, failure_body)
         if deadline.passed_in(0.0):
-            message = f"neither answer nor failure of {accepted.inference_id or 'the invocation'} is there yet"
-            raise DispatchFailure(message, kind="timeout", phase="body", delivery="answered").about(accepted.metadata)
-        left = deadline.left()
-        yield from Sleep(wait if left is None else min(wait, left))
-        wait = min(wait * GROWTH, LONGEST_WAIT)
+            raise _not_there_yet(accepted)
+        seconds_left = deadline.left()
+        yield from Sleep(next_wait if seconds_left is None else min(next_wait, seconds_left))
+        next_wait = min(next_wait * WAIT_GROWTH, LONGEST_WAIT)
 
 
-def _failed(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
-    """The failure object as an error: it holds what a synchronous call would have been told."""
-    text = body.decode("utf-8", "replace")
-    made = ModelError(text.strip(), body=body, metadata=accepted.metadata)
-    made.read_message()
-    return made
+def is_done(
+    accepted: InvokeEndpointAsyncOutput,
+    deadline: Deadline,
+    object_exists: Callable[[str, Deadline], Flow[bool]],
+) -> Flow[bool]:
+    """Return whether an answer or a failure is there; raises like `wait_for_result`."""
+    locations = _output_location(accepted), accepted.failure_location
+    for location in locations:
+        if location is None:
+            continue
+        if (yield from _look_once(object_exists(location, deadline), accepted, deadline)):
+            return True
+    return False
+
+
+def _output_location(accepted: InvokeEndpointAsyncOutput) -> str:
+    if accepted.output_location is None:
+        message = "the service named no location for the answer"
+        raise ResponseError(message).about(accepted.metadata)
+    return accepted.output_location
+
+
+def _look_once(
+    object_flow: Flow[ObjectT], accepted: InvokeEndpointAsyncOutput, deadline: Deadline
+) -> Flow[ObjectT]:
+    """Run `object_flow`; its failures are about an invocation that was accepted.
+
+    The last look begins when little or no time is left, so its timeout means: not there yet.
+    """
+    try:
+        return (yield from object_flow)
+    except DispatchFailure as failure:
+        if failure.kind == "timeout" and deadline.passed_in(0.0):
+            raise _not_there_yet(accepted) from None
+        raise _as_answered(failure, accepted) from failure
+
+
+def _as_answered(failure: DispatchFailure, accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
+    """Return `failure` of a look as one of an invocation that was accepted."""
+    original_reason = str(failure.args[0]).removesuffix(
+        f" ({failure.kind} in phase {failure.phase}, {failure.delivery.replace('_', ' ')})"
+    )
+    read_failure = DispatchFailure(
+        f"the answer cannot be read: {original_reason}",
+        kind=failure.kind,
+        phase=failure.phase,
+        delivery="answered",
+        status=failure.status,
+    )
+    read_failure.hint = failure.hint
+    return read_failure.about(accepted.metadata)
+
+
+def _not_there_yet(accepted: InvokeEndpointAsyncOutput) -> DispatchFailure:
+    invocation_name = accepted.inference_id or "the invocation"
+    message = f"neither answer nor failure of {invocation_name} is there yet; wait again"
+    failure = DispatchFailure(message, kind="timeout", phase="body", delivery="answered")
+    return failure.about(accepted.metadata)
+
+
+def _model_error(accepted: InvokeEndpointAsyncOutput, body: bytes) -> ModelError:
+    """Return the error that a failure object describes, as a synchronous call would raise it."""
+    stored_body = body[:MAX_ERROR_BODY]
+    failure_text = stored_body[:MAX_MESSAGE].decode("utf-8", "replace").strip()
+    model_error = ModelError(
+        failure_text,
+        body=stored_body,
+        truncated=len(stored_body) < len(body),
+        metadata=accepted.metadata,
+    )
+    model_error.read_message()
+    return model_error

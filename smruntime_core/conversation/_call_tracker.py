@@ -1,4 +1,4 @@
-"""One call under way: its time, the attempts at it, and what its observer is told."""
+"""One call in progress: its deadline, its attempts, and the notices to its observer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import TypeAlias
 
 from ..errors import SmRuntimeError
 from ..metadata import Attempt
-from ..notices import AttemptEnded, AttemptStarted, CallEnded, FirstByte, Notice, PieceReceived, RequestBuilt, Waiting
+from ..notices import (
+    AttemptEnded,
+    AttemptStarted,
+    CallEnded,
+    FirstByte,
+    Notice,
+    PieceReceived,
+    RequestBuilt,
+    Waiting,
+)
 from ..protocol._bindings import Output
 from ..protocol._decoding import request_id_of
 from ..protocol._operations import Operation
-from ..values._messages import Request, Response
+from ..values._http import Request, Response
 from ._deadline import Clock, Deadline
 from ._recovery import RetryDecision, outcome
 
@@ -19,88 +28,134 @@ Observer: TypeAlias = Callable[[Notice], object]
 
 
 class CallTracker(Deadline):
-    """Keeps the time and the attempts of one call, and notifies its observer, if there is one."""
+    """The deadline and the attempts of one call; notifies its observer, if there is one.
+
+    `waited` is the pause in seconds before the current attempt. The IO calls `notify` when the
+    first byte of a response arrives.
+    """
 
     attempts: tuple[Attempt, ...] = ()
-    waited = 0.0  # seconds before the attempt under way
-    notify: Callable[[], None] | None = None  # the IO calls it when the first byte of an answer has arrived
+    waited: float = 0.0
+    notify: Callable[[], None] | None = None
     _attempt_began = 0.0
 
     def __init__(
-        self, observe: Observer | None, operation: Operation[Output], request: Request, invocation: str, clock: Clock, seconds: float | None
+        self,
+        observe: Observer | None,
+        operation: Operation[Output],
+        request: Request,
+        invocation: str,
+        clock: Clock,
+        seconds: float | None,
     ) -> None:
         super().__init__(clock, seconds)
-        self.invocation = invocation
+        self.invocation: str = invocation
         self._observe = observe
         self._operation = operation
-        self._began = clock.monotonic()
+        self._call_began = clock.monotonic()
         if observe is not None:
-            path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            observe(RequestBuilt(self._name, invocation, request.method, f"/{path}", len(request.body)))
+            request_path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+            observe(
+                RequestBuilt(
+                    self._operation_name,
+                    invocation,
+                    request.method,
+                    f"/{request_path}",
+                    len(request.body),
+                )
+            )
 
     @property
-    def _name(self) -> str:
+    def _operation_name(self) -> str:
         return type(self._operation).__name__
 
     @property
     def seconds(self) -> float:
         """Seconds since the call began."""
-        return self._clock.monotonic() - self._began
+        return self._clock.monotonic() - self._call_began
 
-    def start_attempt(self, limit: int) -> tuple[int, int]:
-        """Return the number of the attempt that begins, and how many there may be."""
+    def start_attempt(self, attempt_limit: int) -> tuple[int, int]:
+        """Begin an attempt; return its number and how many there may be."""
         self._attempt_began = self._clock.monotonic()
-        number = len(self.attempts) + 1
-        limit = max(limit, number)
+        attempt_number = len(self.attempts) + 1
+        attempt_limit = max(attempt_limit, attempt_number)
         if self._observe is not None:
-            self._observe(AttemptStarted(self._name, self.invocation, number, limit))
-            self.notify = self._first_byte
-        return number, limit
+            self._observe(
+                AttemptStarted(self._operation_name, self.invocation, attempt_number, attempt_limit)
+            )
+            self.notify = self._receive_first_byte
+        return attempt_number, attempt_limit
 
-    def _first_byte(self) -> None:
+    def _receive_first_byte(self) -> None:
         if self._observe is not None:
             seconds = self._clock.monotonic() - self._attempt_began
-            self._observe(FirstByte(self._name, self.invocation, len(self.attempts) + 1, seconds))
+            self._observe(
+                FirstByte(self._operation_name, self.invocation, len(self.attempts) + 1, seconds)
+            )
 
-    def piece(self, size: int) -> None:
-        """Note that `size` bytes of a streamed answer have arrived."""
+    def receive_piece(self, byte_count: int) -> None:
+        """Note that `byte_count` bytes of a streamed response have arrived."""
         if self._observe is not None:
-            self._observe(PieceReceived(self._name, self.invocation, size))
+            self._observe(PieceReceived(self._operation_name, self.invocation, byte_count))
 
-    def answered(self, response: Response) -> tuple[Attempt, ...]:
-        """Return all attempts, the last of them answered by `response`, which is yet to be parsed."""
+    def attempts_with(self, response: Response) -> tuple[Attempt, ...]:
+        """Return all attempts, the current one included, which `response` answers."""
         return self._with_attempt("ok", response.status, request_id_of(response.headers))
 
-    def _with_attempt(self, outcome: str, status: int | None, request_id: str | None) -> tuple[Attempt, ...]:
+    def _with_attempt(
+        self, outcome: str, status: int | None, request_id: str | None
+    ) -> tuple[Attempt, ...]:
         seconds = self._clock.monotonic() - self._attempt_began
         return (*self.attempts, Attempt(outcome, seconds, self.waited, status, request_id))
 
-    def succeeded(self, attempts: tuple[Attempt, ...]) -> None:
+    def note_success(self, attempts: tuple[Attempt, ...]) -> None:
         """Note that the last of `attempts` succeeded."""
         self._end_attempt(attempts)
         if self._observe is not None:
             self.end()
 
-    def failed(self, failure: SmRuntimeError) -> None:
-        """Note that an attempt ended in `failure`, whose metadata lists all attempts from now on."""
+    def note_failure(self, failure: SmRuntimeError) -> None:
+        """Note that an attempt ended in `failure`; its metadata lists all attempts afterwards."""
         metadata = failure.metadata
-        self._end_attempt(self._with_attempt(outcome(failure), metadata.status, metadata.request_id))
+        attempts = self._with_attempt(outcome(failure), metadata.status, metadata.request_id)
+        self._end_attempt(attempts)
         failure.metadata = metadata._replace(attempts=self.attempts)
 
     def _end_attempt(self, attempts: tuple[Attempt, ...]) -> None:
         self.attempts = attempts
         if self._observe is not None:
-            how, seconds, _, status, request_id = attempts[-1]
-            self._observe(AttemptEnded(self._name, self.invocation, len(attempts), how, seconds, status, request_id))
+            ended_as, seconds, _, status, request_id = attempts[-1]
+            attempt_count = len(attempts)
+            self._observe(
+                AttemptEnded(
+                    self._operation_name,
+                    self.invocation,
+                    attempt_count,
+                    ended_as,
+                    seconds,
+                    status,
+                    request_id,
+                )
+            )
 
-    def wait(self, again: RetryDecision) -> None:
+    def note_pause(self, decision: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
-        self.waited = again.delay or 0.0
-        if self._observe is not None and again.delay is not None:
-            self._observe(Waiting(self._name, self.invocation, again.delay, again.reason))
+        self.waited = decision.delay or 0.0
+        if self._observe is not None and decision.delay is not None:
+            self._observe(
+                Waiting(self._operation_name, self.invocation, decision.delay, decision.reason)
+            )
 
     def end(self, failure: SmRuntimeError | None = None) -> None:
-        """Note that the call is over, because of `failure` if no attempt says why."""
+        """Note that the call is over; `failure` is the reason if there was no attempt."""
         if self._observe is not None:
-            last = self.attempts[-1].outcome if self.attempts else type(failure).__name__
-            self._observe(CallEnded(self._name, self.invocation, last, len(self.attempts), self.seconds))
+            last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__
+            self._observe(
+                CallEnded(
+                    self._operation_name,
+                    self.invocation,
+                    last_outcome,
+                    len(self.attempts),
+                    self.seconds,
+                )
+            )

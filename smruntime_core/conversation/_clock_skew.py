@@ -1,22 +1,28 @@
-"""A clock that is off, corrected from the service's own `Date`.
+"""Correct a clock that is off, from the service's own `Date`.
 
-A signature bears the time, and the service refuses one that is more than five minutes from its own. What it thinks the time is
-stands in the `Date` of every answer; half way between sending and receiving is when it thought so:
+The service refuses a signature that is more than five minutes from its own time, which is in the
+`Date` of every response. It was written between sending and receiving:
 
     correction  =  Date  -  (sent + received) / 2
 
-It is taken only from a refusal that a wrong clock explains, only if the difference is more than four minutes (less does no
-harm, and `Date` has whole seconds), and never from an answer that a cache has kept (`Age`) or that took too long.
+A correction is learned only from the refusal of a signed request that a wrong clock explains, and
+only if `Date` is more than four minutes outside [sent, received] (less does no harm, and `Date` has
+whole seconds). It is never learned from a response that a cache has kept (`Age`) or that took too
+long, and never exceeds `MAX_CORRECTION`. If `Date` is inside, the clock is right: the signature was
+too old when it arrived, so signing again is enough.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..errors import ServiceError
 from ..values._dates import parse_http_date
 
-THRESHOLD = 240.0
-SLOWEST = 900.0
-CODES = frozenset(
+MIN_CORRECTION: Final = 240.0
+MAX_EXCHANGE: Final = 900.0
+MAX_CORRECTION: Final = 60 * 365 * 86_400.0  # a clock without a battery starts in 1970
+SKEW_CODES: Final = frozenset(
     (
         "AuthFailure",
         "InvalidSignatureException",
@@ -29,24 +35,36 @@ CODES = frozenset(
 
 
 class ClockSkew:
-    """Seconds to add to this machine's clock, shared by a client's calls. Replaced in one step, so threads need no lock."""
+    """Seconds to add to this machine's clock, shared by a client's calls.
+
+    The number is replaced in one step, so threads need no lock.
+    """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.seconds: float = 0.0
 
-    def learn(self, refusal: ServiceError, sent: float, received: float) -> bool:
-        """Correct the clock if `refusal` shows that it is off; `sent` and `received` are its own readings, uncorrected.
+    def learn(self, refusal: ServiceError, signed_at: float, received_at: float) -> bool:
+        """Correct the clock if `refusal` shows that it is off; return whether to sign once more.
 
-        True if signing once more is worth it.
+        `signed_at` and `received_at` are readings of the uncorrected clock.
         """
-        if refusal.code not in CODES:
+        if refusal.code not in SKEW_CODES:
             return False
-        fields = {name.lower(): value for name, value in refusal.metadata.headers}
-        told = parse_http_date(fields.get("date", ""))
-        if told is None or "age" in fields or not 0 <= received - sent <= SLOWEST:
+        header_fields = {name.lower(): value for name, value in refusal.metadata.headers}
+        server_date = parse_http_date(header_fields.get("date", ""))
+        if server_date is None or "age" in header_fields or received_at < signed_at:
             return False
-        correction = told - (sent + received) / 2
-        if abs(correction - self.seconds) <= THRESHOLD:
+        seconds_late = server_date - (received_at + self.seconds)
+        seconds_early = (signed_at + self.seconds) - server_date
+        if seconds_late <= 1 and seconds_early <= 1:
+            return received_at - signed_at > MIN_CORRECTION
+        if (
+            max(seconds_late, seconds_early) <= MIN_CORRECTION
+            or received_at - signed_at > MAX_EXCHANGE
+        ):
             return False
-        self.seconds = 0.0 if abs(correction) <= THRESHOLD else correction
+        correction = server_date - (signed_at + received_at) / 2
+        if abs(correction) > MAX_CORRECTION:
+            return False
+        self.seconds = 0.0 if abs(correction) <= MIN_CORRECTION else correction
         return True

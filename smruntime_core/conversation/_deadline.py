@@ -1,4 +1,7 @@
-"""One deadline over everything that a call waits for, told in seconds left: every event loop has a clock of its own."""
+"""One deadline over everything that a call waits for.
+
+It gives the seconds left, never a time: every event loop has a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,28 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two readings in seconds; the module `time` is one."""
+    """Two readings in seconds; the module `time` is a clock."""
 
     def time(self) -> float:
-        """Since the epoch: what a signature says."""
+        """Return seconds since the epoch, which a signature bears."""
         ...
 
     def monotonic(self) -> float:
-        """Since any moment, never going back: what deadlines are measured by."""
+        """Return seconds since any moment, never going back; deadlines are measured by it."""
         ...
 
 
 class Deadline:
-    """A moment after which nothing more is waited for; never, if `seconds` is None."""
+    """The end of all waiting, `seconds` from now; None means no end."""
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self._clock = clock
-        self._end = None if seconds is None else clock.monotonic() + seconds
+        self._ends_at = None if seconds is None else clock.monotonic() + seconds
 
     def left(self) -> float | None:
-        """Seconds until then, 0 if it has passed; None if there is no limit."""
-        return None if self._end is None else max(0.0, self._end - self._clock.monotonic())
+        """Return the seconds left, 0 after the deadline; None means no limit."""
+        return None if self._ends_at is None else max(0.0, self._ends_at - self._clock.monotonic())
 
     def passed_in(self, seconds: float) -> bool:
-        """It will have passed after that many more seconds."""
-        return self._end is not None and self._clock.monotonic() + seconds >= self._end
+        """Return whether the deadline will have passed after that many more seconds."""
+        return self._ends_at is not None and self._clock.monotonic() + seconds >= self._ends_at

@@ -1,7 +1,8 @@
-"""The two loops: all that knows whether the world is blocking or awaits.
+"""The two loops that drive flows: all that differs between sync and async.
 
-An IO is an object with one method per effect, named by `Effect.method`. It returns the reply or raises `SmRuntimeError`,
-which is a reply as well. Anything else that it raises (a cancellation, `KeyboardInterrupt`) closes the flow and goes on.
+An IO is an object with one method per effect, named by `Effect.method`. It returns the reply or
+raises an `SmRuntimeError`, which is a reply as well. Any other exception (a cancellation,
+`KeyboardInterrupt`) closes the flow and propagates.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from typing import Protocol, TypeVar
 
 from ..effects import Effect, Flow, GetCredentials, Open, Receive, Send, Sleep
 from ..errors import SmRuntimeError
-from ..values._messages import Credentials, Response, StreamingResponse
+from ..values._credentials import Credentials
+from ..values._http import Response, StreamingResponse
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 
 
 class SyncIO(Protocol):
-    """What `run` needs: blocking methods. Only streams ask for the last two, and only bodies that are no bytes for `measure(Measure)`."""
+    """The methods that `run` calls; they block.
+
+    Only streams need `open` and `receive`. A body that is a file or an iterator needs `measure`,
+    too.
+    """
 
     def credentials(self, effect: GetCredentials, /) -> Credentials: ...
     def send(self, effect: Send, /) -> Response: ...
@@ -27,7 +33,7 @@ class SyncIO(Protocol):
 
 
 class AsyncIO(Protocol):
-    """What `run_async` needs: the same methods, to be awaited on any event loop."""
+    """The methods that `run_async` awaits, on any event loop; see `SyncIO`."""
 
     def credentials(self, effect: GetCredentials, /) -> Awaitable[Credentials]: ...
     def send(self, effect: Send, /) -> Awaitable[Response]: ...
@@ -36,20 +42,20 @@ class AsyncIO(Protocol):
     def receive(self, effect: Receive, /) -> Awaitable[bytes]: ...
 
 
-def run(flow: Flow[T], io: object) -> T:
-    """Answer the effects of `flow` with the blocking methods of `io` (a `SyncIO`) until it returns or raises."""
-    reply: object = None
+def run(flow: Flow[ResultT], io: object) -> ResultT:
+    """Answer the effects of `flow` with the methods of `io` (a `SyncIO`) and return its result."""
+    effect_reply: object = None
     try:
         while True:
             try:
-                effect = flow.send(reply)
+                effect = flow.send(effect_reply)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                flow_result: ResultT = end.value
+                return flow_result
             try:
-                reply = getattr(io, effect.method)(effect)
+                effect_reply = getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
-                reply = failure
+                effect_reply = failure
             except AttributeError:
                 raise_if_missing(io, effect)
                 raise
@@ -58,20 +64,20 @@ def run(flow: Flow[T], io: object) -> T:
         raise
 
 
-async def run_async(flow: Flow[T], io: object) -> T:
-    """`run` for an `io` whose methods are awaited (an `AsyncIO`)."""
-    reply: object = None
+async def run_async(flow: Flow[ResultT], io: object) -> ResultT:
+    """Answer the effects of `flow` by awaiting the methods of `io` (an `AsyncIO`)."""
+    effect_reply: object = None
     try:
         while True:
             try:
-                effect = flow.send(reply)
+                effect = flow.send(effect_reply)
             except StopIteration as end:
-                result: T = end.value
-                return result
+                flow_result: ResultT = end.value
+                return flow_result
             try:
-                reply = await getattr(io, effect.method)(effect)
+                effect_reply = await getattr(io, effect.method)(effect)
             except SmRuntimeError as failure:
-                reply = failure
+                effect_reply = failure
             except AttributeError:
                 raise_if_missing(io, effect)
                 raise
@@ -81,8 +87,11 @@ async def run_async(flow: Flow[T], io: object) -> T:
 
 
 def raise_if_missing(io: object, effect: Effect[object]) -> None:
-    """Raise `TypeError` naming the method and the feature if `io` cannot answer `effect` at all."""
+    """Raise `TypeError` naming the method and the feature if `io` has no method for `effect`."""
     if not hasattr(io, effect.method):
-        name = type(getattr(io, "given", io)).__name__  # a client completes the IO that it was given
-        message = f"{name} has no method {effect.method}(), which is needed for {effect.feature}"
-        raise TypeError(f"{message}: see smruntime_core.effects.{type(effect).__name__}") from None
+        given_io = getattr(io, "given", io)  # a client completes the IO that it was given
+        missing_method = f"{type(given_io).__name__} has no method {effect.method}()"
+        documentation = f"see smruntime_core.effects.{type(effect).__name__}"
+        raise TypeError(
+            f"{missing_method}, which is needed for {effect.feature}: {documentation}"
+        ) from None

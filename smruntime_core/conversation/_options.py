@@ -1,24 +1,25 @@
-"""What a caller may want to be different for some calls: how long, how often, and what may happen twice."""
+"""The options of a call: how long it may take, how often it is tried, and what may happen twice."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypedDict, cast
+from typing import Final, TypedDict, cast
 
 from ..effects import Progress
 from ..errors import ConstructionError
-from ..values._messages import Headers, seconds
+from ..values._http import Headers
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
+from ..values._timeouts import check_seconds
 from ._retries import RetryPolicy
 
-MAX_BODY = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory, not a rule
+MAX_BODY: Final = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory
 
-_token = re.compile(f"[{TCHAR}]{{1,256}}").fullmatch
-_text = header_text(8192)
-# Ours to write: what frames the message, what signs it, what says who is calling.
-RESERVED = frozenset(
+_match_header_name = re.compile(f"[{TCHAR}]{{1,256}}").fullmatch
+_header_value_rule = header_text(8192)
+# Written by this library: they frame the message, sign it, or identify the caller.
+RESERVED: Final = frozenset(
     (
         "amz-sdk-invocation-id",
         "amz-sdk-request",
@@ -40,71 +41,98 @@ RESERVED = frozenset(
 )
 
 
-def _policy(member: str, value: object) -> RetryPolicy:
+def _check_policy(member: str, value: object) -> RetryPolicy:
     if isinstance(value, RetryPolicy):
         return value
     raise ConstructionError(member, "a RetryPolicy")
 
 
-def _patience(member: str, value: object) -> float:
+def _check_seconds(member: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return value
     raise ConstructionError(member, "a number of seconds, 0 for not at all")
 
 
-def _bytes(member: str, value: object) -> int | None:
+def _check_byte_count(member: str, value: object) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise ConstructionError(member, "a number of bytes, or None for no limit")
 
 
-def _callable(member: str, value: object) -> Callable[[int, int], object]:
+def _check_callable(member: str, value: object) -> Callable[[int, int], object]:
     if callable(value):
         return cast("Callable[[int, int], object]", value)
-    raise ConstructionError(member, "a callable of two numbers")
+    raise ConstructionError(
+        member, "a callable that takes two numbers: bytes sent and bytes received"
+    )
 
 
-def _is_pair(value: object) -> bool:
+def _is_header_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
 
 
-def _headers(member: str, value: object) -> Headers:
-    """Header fields under the rules of members, as pairs."""
-    given = list(cast("Mapping[object, object]", value).items()) if isinstance(value, Mapping) else value
-    if not isinstance(given, list | tuple) or not all(map(_is_pair, cast("Iterable[object]", given))):
+def _check_headers(member: str, value: object) -> Headers:
+    """Return header fields as pairs, checked by the rules for members."""
+    given_headers = (
+        list(cast("Mapping[object, object]", value).items())
+        if isinstance(value, Mapping)
+        else value
+    )
+    if not isinstance(given_headers, list | tuple) or not all(
+        map(_is_header_pair, cast("Iterable[object]", given_headers))
+    ):
         raise ConstructionError(member, "a mapping of names to values, or pairs of them")
-    made: dict[str, tuple[str, str]] = {}
-    for name, text in cast("Iterable[tuple[object, object]]", given):
-        if not (isinstance(name, str) and _token(name)):
-            raise ConstructionError(member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-")
-        if name.lower() in RESERVED or name.lower() in made:
-            raise ConstructionError(member, "each name once, and none that frames, signs or names the caller", f"{name} is not allowed")
-        made[name.lower()] = name, _text.check(f"{member}[{name!r}]", text)
-    return tuple(made.values())
+    checked_headers: dict[str, tuple[str, str]] = {}
+    for header_name, header_value in cast("Iterable[tuple[object, object]]", given_headers):
+        if not (isinstance(header_name, str) and _match_header_name(header_name)):
+            raise ConstructionError(
+                member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-"
+            )
+        lower_name = header_name.lower()
+        if lower_name in RESERVED or lower_name in checked_headers:
+            fault = "is written by this library" if lower_name in RESERVED else "is given twice"
+            raise ConstructionError(
+                member,
+                "headers that this library does not write itself, each name once",
+                f"{header_name} {fault}",
+            )
+        checked_headers[lower_name] = (
+            header_name,
+            _header_value_rule.check(f"{member}[{header_name!r}]", header_value),
+        )
+    return tuple(checked_headers.values())
 
 
 class Options(Record, kw_only=True):
-    """How patient one call is. Times are in seconds.
+    """The options of one call; times are in seconds.
 
-    `timeout` bounds the whole call with its retries (None: as `Timeouts.total` says). `idempotent` says that the model may run
-    twice for one call, so that what may have arrived is sent again. `wait_for_capacity` is how long to wait for a model that is
-    loading or scaled to zero. `extra_headers` are signed and sent besides the operation's own. `progress` is told how many bytes
-    of the request have been sent and of the answer received, each time that the transport waits; it must not. An answer longer than
-    `max_body` bytes (256 MiB; None for no limit) is a `DispatchFailure` of kind `too_large`; a stream has no such limit.
+    timeout             limit of the whole call with its retries, None for `Timeouts.total`
+    retries             `RetryPolicy`
+    idempotent          True if the model may run twice for one call: a request that may have
+                        arrived is sent again, and model errors of an unavailable container are
+                        retried (see `RetryPolicy.resend` and `.retry_model_errors`)
+    wait_for_capacity   how long to wait for a model that is loading or scaled to zero
+    extra_headers       signed and sent besides the operation's own
+    progress            called with the bytes sent and received so far, each time that the IO
+                        waits; it must not block
+    max_body            most bytes of a response (256 MiB; None for no limit); a longer one is a
+                        `DispatchFailure` of kind `too_large`. Streams have no such limit
     """
 
-    timeout: float | None = field(default=None, check=seconds)
-    retries: RetryPolicy = field(default=RetryPolicy(), check=_policy)
+    timeout: float | None = field(default=None, check=check_seconds)
+    retries: RetryPolicy = field(default=RetryPolicy(), check=_check_policy)
     idempotent: bool = field(default=False, check=check_flag)
-    wait_for_capacity: float = field(default=0.0, check=_patience)
-    extra_headers: Headers = field(default=(), check=_headers, secret=True)
-    progress: Progress | None = field(default=None, check=_callable)
-    max_body: int | None = field(default=MAX_BODY, check=_bytes)
+    wait_for_capacity: float = field(default=0.0, check=_check_seconds)
+    extra_headers: Headers = field(default=(), check=_check_headers, secret=True)
+    progress: Progress | None = field(default=None, check=_check_callable)
+    max_body: int | None = field(default=MAX_BODY, check=_check_byte_count)
 
     @property
     def policy(self) -> RetryPolicy:
-        """The retry policy that all of this comes to."""
-        return self.retries.replace(resend=True) if self.idempotent else self.retries
+        """The retry policy, with what `idempotent` allows."""
+        if not self.idempotent:
+            return self.retries
+        return self.retries.replace(resend=True, retry_model_errors=True)
 
 
 class OptionChanges(TypedDict, total=False):
@@ -120,8 +148,12 @@ class OptionChanges(TypedDict, total=False):
 
 
 def apply_changes(options: Options, changes: OptionChanges) -> Options:
-    """`options` with `changes`, all of them checked; raises `ConstructionError`, and `TypeError` for what is no option."""
-    for name in changes:
-        if name not in OptionChanges.__annotations__:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(OptionChanges.__annotations__)}")
+    """Return `options` with `changes`, all of them checked.
+
+    Raises `ConstructionError`, and `TypeError` for a name that is no option.
+    """
+    for option_name in changes:
+        if option_name not in OptionChanges.__annotations__:
+            known_options = ", ".join(OptionChanges.__annotations__)
+            raise TypeError(f"there is no option {option_name!r}; there are {known_options}")
     return options.replace(**changes)

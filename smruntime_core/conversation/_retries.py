@@ -1,150 +1,188 @@
-"""When to try again, and after how long: numbers in, a delay out. Nothing here waits, draws or looks at a clock.
+"""When to try again, and after how long.
 
-The SDKs' standard mode of 2026, with one difference that is the point of this library: an invocation costs money and
-may have effects, so what *may* have reached the model is not sent again unless the caller says that it may run twice. Others run
-a slow model three to five times for one call.
+The functions take numbers and return a delay; the caller waits and draws the random numbers.
 
-    tried again                                                      not tried again
-    a throttling code, 429, 500, 502, 503, 504                       any other answer
-    nothing was sent: refused, no address, handshake timed out       a certificate nobody vouches for
-    a kept connection that died before any byte of an answer, soon   a timeout, reset or cut after the request may
-    after the request (once, at once, on a new connection)           have arrived (`resend` allows those)
+The rules are the SDKs' standard mode of 2026, with one difference. An invocation costs money and
+may have effects, so a request that *may* have reached the model is not sent again unless the caller
+says that the model may run twice. SDKs run a slow model three to five times for one call.
 
-Every retry takes tokens from a bucket shared by a client's calls, and a success gives some back: when everything fails,
-a client soon stops adding to the trouble.
+    tried again                                        not tried again
+    a throttling code, 429, 500, 502, 503, 504         any other response
+    nothing was sent: refused, no address, handshake   a certificate that is not trusted
+      timed out
+    a kept connection that closed without a byte of    a timeout, reset or cut after the request may
+      response within a second of the request            have arrived (`resend` allows it)
+      (once, at once, on a new connection)             a ModelError (`retry_model_errors` allows
+                                                         some, see below)
 
-Two kinds of mending stand beside this, each of them once a call and free: a clock that is off (`_skew`), and credentials that the
-service says have expired. And waiting for a model that is still coming up (`wait_for_capacity`) is no retry of a fault at all.
+`Options.idempotent` sets both `resend` and `retry_model_errors`. Of model errors, those of an
+unavailable container are retried: the container's status is 0 (it died, or was too slow), 429, 502,
+503 or 504. Any other 4xx and a 500 are the model's answer to this input, and a retry would get the
+same answer.
+
+Each retry takes tokens from a bucket that a client's calls share, and each success returns some:
+when everything fails, a client soon stops adding load. Repairs (`_recovery`) are free, and so is
+waiting for a model that is starting (`wait_for_capacity`).
 """
 
 from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ..errors import ConstructionError, DispatchFailure, ResponseError, ServiceError, SmRuntimeError
+from ..errors import (
+    ConstructionError,
+    DispatchFailure,
+    ModelError,
+    ResponseError,
+    ServiceError,
+    SmRuntimeError,
+)
 from ..values._record import Record, field
 from ..values._rules import check_flag
 
-SERVER_ASKS_AT_MOST = 5.0  # seconds on top of our own delay: x-amz-retry-after beyond that is not believed
-DIED_AT_ONCE = 1.0  # seconds: later, a proxy that gives up on a slow model looks the same as a stale connection
-CAPACITY_FIRST_WAIT = 1.0
-CAPACITY_LONGEST_WAIT = 15.0
+MAX_EXTRA_DELAY: Final = 5.0  # seconds that a server may ask for beyond our own delay
+MAX_SILENCE: Final = 1.0  # seconds: after that, a proxy may have given up on a slow model
+CAPACITY_FIRST_WAIT: Final = 1.0
+CAPACITY_LONGEST_WAIT: Final = 15.0
+CONTAINER_UNAVAILABLE: Final = frozenset((0, 429, 502, 503, 504))
 
-_whole_number = re.compile(r"[0-9]{1,12}").fullmatch
+_match_whole_number = re.compile(r"[0-9]{1,12}").fullmatch
 
 
-def _attempts(member: str, value: object) -> int:
+def _check_attempts(member: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100:
         return value
     raise ConstructionError(member, "an int from 1 (no retry) to 100")
 
 
-def _not_negative(member: str, value: object) -> float:
+def _check_number(member: str, value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return value
     raise ConstructionError(member, "a number of 0 or more")
 
 
 class Retry(NamedTuple):
-    """Try again after `delay` seconds, for `cost` tokens."""
+    """A retry after `delay` seconds, for `cost` tokens."""
 
     delay: float
     cost: float
 
 
 class RetryPolicy(Record):
-    """How often and how eagerly. Delays are in seconds, costs in tokens of a bucket that holds `capacity`.
+    """How often and how soon to retry.
 
-    `resend` lets a request be sent again that may have arrived: the model may then run more than once for one call.
+    Delays are in seconds, costs in tokens of a bucket that holds `capacity`. With `resend`, a
+    request that may have arrived is sent again, so the model may run more than once for one call.
+    With `retry_model_errors`, a `ModelError` of an unavailable container is retried too.
     """
 
-    max_attempts: int = field(default=3, check=_attempts)
-    base_delay: float = field(default=0.05, check=_not_negative)
-    throttling_delay: float = field(default=1.0, check=_not_negative)
-    max_delay: float = field(default=20.0, check=_not_negative)
-    retry_cost: float = field(default=14, check=_not_negative)
-    throttling_cost: float = field(default=5, check=_not_negative)
-    capacity: float = field(default=500, check=_not_negative)
+    max_attempts: int = field(default=3, check=_check_attempts)
+    base_delay: float = field(default=0.05, check=_check_number)
+    throttling_delay: float = field(default=1.0, check=_check_number)
+    max_delay: float = field(default=20.0, check=_check_number)
+    retry_cost: float = field(default=14, check=_check_number)
+    throttling_cost: float = field(default=5, check=_check_number)
+    capacity: float = field(default=500, check=_check_number)
     resend: bool = field(default=False, check=check_flag)
+    retry_model_errors: bool = field(default=False, check=check_flag)
 
     @classmethod
     def aws_standard(cls, max_attempts: int = 3) -> RetryPolicy:
-        """What the AWS SDKs do: any failure of the network is tried again, though the model may have run."""
+        """Return the AWS SDKs' policy: retry any network failure, though the model may have run."""
         return cls(max_attempts, resend=True)
 
-    def plan(self, attempt: int, failure: SmRuntimeError, tokens: float, draw: float) -> Retry | None:
-        """What to do after `attempt` (the first is 1) came to `failure`; None is to give up.
+    def plan(
+        self, attempt: int, failure: SmRuntimeError, tokens: float, draw: float
+    ) -> Retry | None:
+        """Return the retry after `attempt` (the first is 1) ended in `failure`, None to give up.
 
-        `tokens` are those left in the bucket, `draw` is a random number in [0, 1) for the jitter.
+        `tokens` are left in the bucket; `draw` is a random number in [0, 1) for the jitter.
         """
         if attempt >= self.max_attempts or not self.retryable(failure):
             return None
-        throttled = _throttling(failure)
-        cost = self.throttling_cost if throttled else self.retry_cost
+        is_throttled = _is_throttling(failure)
+        cost = self.throttling_cost if is_throttled else self.retry_cost
         if tokens < cost:
             return None
-        base = self.throttling_delay if throttled else self.base_delay
-        delay = draw * min(base * 2.0 ** min(attempt - 1, 64), self.max_delay)
-        return Retry(_asked_for(failure, delay), cost)
+        first_delay = self.throttling_delay if is_throttled else self.base_delay
+        delay = draw * min(first_delay * 2.0 ** min(attempt - 1, 64), self.max_delay)
+        return Retry(_requested_delay(failure, delay), cost)
 
     def retryable(self, failure: SmRuntimeError) -> bool:
-        """The call may be tried again without a risk of running the model twice, or with one that `resend` accepts."""
+        """Return whether a retry cannot run the model twice, or may under this policy."""
         if isinstance(failure, DispatchFailure):
             if failure.delivery == "not_sent":
                 return failure.kind not in ("tls", "protocol")
             return self.resend and failure.kind in ("timeout", "reset", "closed", "truncated")
         if isinstance(failure, ServiceError):
-            return failure.retryable
+            return failure.retryable or (
+                self.retry_model_errors and _container_was_unavailable(failure)
+            )
         return self.resend and isinstance(failure, ResponseError)
 
 
-def _asked_for(failure: SmRuntimeError, delay: float) -> float:
-    """`delay`, or what the server asks for within bounds: no sooner than that and not much later."""
-    for name, value in failure.metadata.headers:
-        if name.lower() in ("x-amz-retry-after", "retry-after") and _whole_number(value):
-            asked = int(value) / (1000 if name.lower() == "x-amz-retry-after" else 1)
-            return min(max(asked, delay), delay + SERVER_ASKS_AT_MOST)
+def _container_was_unavailable(failure: ServiceError) -> bool:
+    return isinstance(failure, ModelError) and failure.original_status_code in CONTAINER_UNAVAILABLE
+
+
+def _requested_delay(failure: SmRuntimeError, delay: float) -> float:
+    """Return the delay that the server asks for, at least `delay`; `delay` if it asks for none.
+
+    The server can add `MAX_EXTRA_DELAY` seconds at most.
+    """
+    for header_name, header_value in failure.metadata.headers:
+        if header_name.lower() in ("x-amz-retry-after", "retry-after") and _match_whole_number(
+            header_value
+        ):
+            requested_delay = int(header_value) / (
+                1000 if header_name.lower() == "x-amz-retry-after" else 1
+            )
+            return min(max(requested_delay, delay), delay + MAX_EXTRA_DELAY)
     return delay
 
 
-def died_while_kept(failure: SmRuntimeError, seconds: float) -> bool:
-    """A kept connection that the server had closed already: it never read the request, so sending it again is free.
+def was_closed_while_idle(failure: SmRuntimeError, seconds: float) -> bool:
+    """Return whether the server had closed a kept connection before it read the request.
 
-    `seconds` is how long the attempt took, for a transport that does not say how long after the request it happened.
+    `seconds` is how long the attempt took, for an IO that does not measure `silence`.
     """
-    if not (isinstance(failure, DispatchFailure) and failure.reused and failure.bytes_received == 0):
+    if not (
+        isinstance(failure, DispatchFailure) and failure.reused and failure.bytes_received == 0
+    ):
         return False
     silence = seconds if failure.silence is None else failure.silence
-    return failure.kind in ("reset", "closed") and silence <= DIED_AT_ONCE
+    return failure.kind in ("reset", "closed") and silence <= MAX_SILENCE
 
 
-def coming_up(failure: SmRuntimeError) -> bool:
-    """The model is not there yet: still loading, or scaled to zero (which this very call ends)."""
+def is_starting(failure: SmRuntimeError) -> bool:
+    """Return whether the model is loading, or was scaled to zero and is started by this call."""
     return isinstance(failure, ServiceError) and (
-        failure.code == "ModelNotReadyException" or (failure.status == 400 and "has no capacity" in failure.message_raw)
+        failure.code == "ModelNotReadyException"
+        or (failure.status == 400 and "has no capacity" in failure.message_raw)
     )
 
 
-def capacity_delay(waits: int, draw: float) -> float:
-    """Seconds before looking once more whether the model has come up, after `waits` times: growing, with a little jitter."""
-    return min(CAPACITY_FIRST_WAIT * 2.0 ** min(waits, 8), CAPACITY_LONGEST_WAIT) * (0.75 + draw / 4)
+def capacity_delay(finished_waits: int, draw: float) -> float:
+    """Return the seconds of the next wait for a starting model, with jitter."""
+    longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(finished_waits, 8), CAPACITY_LONGEST_WAIT)
+    return longest_wait * (0.75 + draw / 4)
 
 
-def _throttling(failure: SmRuntimeError) -> bool:
+def _is_throttling(failure: SmRuntimeError) -> bool:
     return isinstance(failure, ServiceError) and failure.throttling
 
 
 class NoLock:
-    """Stands in for a lock where nothing runs in parallel."""
+    """A lock for programs where nothing runs in parallel."""
 
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
 
 
 class RetryQuota:
-    """What is left to spend on retries. `lock` guards it if calls run in parallel threads."""
+    """The tokens that a client has left for retries; `lock` guards them if threads run calls."""
 
     def __init__(self, capacity: float, lock: AbstractContextManager[object]) -> None:
         self._capacity = self._tokens = capacity
@@ -156,15 +194,15 @@ class RetryQuota:
         return self._tokens
 
     def take(self, cost: float) -> bool:
-        """Spend `cost`, or nothing and False if there is not enough."""
+        """Spend `cost` tokens; if there are too few, spend none and return False."""
         with self._lock:
             if self._tokens < cost:
                 return False
             self._tokens -= cost
             return True
 
-    def give(self, amount: float) -> None:
-        """Put `amount` back after a success, up to the capacity."""
+    def give(self, token_count: float) -> None:
+        """Put back `token_count` tokens after a success, up to the capacity."""
         if self._tokens < self._capacity:
             with self._lock:
-                self._tokens = min(self._capacity, self._tokens + amount)
+                self._tokens = min(self._capacity, self._tokens + token_count)

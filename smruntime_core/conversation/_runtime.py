@@ -1,7 +1,7 @@
 """The conversation of one call, written once for every kind of I/O: build, sign, send, retry.
 
-Its state is the program counter, so an illegal order cannot be written, and a test reads like the
-protocol:
+A call is a generator: it yields what it needs and continues with the reply. The order of the steps
+is the order of the statements, and a test reads like the protocol:
 
     >>> import smruntime_core as sm
     >>> class Noon: time = monotonic = staticmethod(lambda: 1.8e9)
@@ -9,25 +9,23 @@ protocol:
     >>> flow = runtime.call(sm.InvokeEndpoint(endpoint_name="churn", body=b"1,2,3"))
     >>> flow.send(None)
     GetCredentials()
-    >>> flow.send(sm.Credentials("AKID", "secret")).request
-    Request(POST https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations, <5 headers>, <5 bytes>)
+    >>> flow.send(sm.Credentials("AKID", "secret")).request.url
+    'https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/churn/invocations'
     >>> flow.send(sm.Response(503))
     Sleep(seconds=0.025)
 
-What happens after a failure is one list, read from the top (`_recovery`): a connection that was
-dead already, a clock that is off, credentials that have expired (each repaired once, for free), a
-model that is coming up, and then the retry policy.
+What happens after a failure is one list, read from the top (`_recovery`).
 
 What outlasts a call:
 
-    state               where it lives                           changed by
-    settings            `Runtime.config`, `.options`             nothing: `with_options` returns a copy
-    retry quota         `Runtime.tokens`                         each retry and each success
-    clock correction    `Runtime.skew`                           a refusal that a wrong clock explains
-    credentials         the IO (`credentials.Cache`)             a renewal
-    signing keys        the slot of their `Credentials`          `signing`: the keys of some days, the current second's stamp
-    bucket region       `ObjectReader` of one waiting job        an answer of S3
-    idle connections    the IO (its pool)                        each exchange
+    state               where it is kept                  changed by
+    settings            `Runtime.config`, `.options`      nothing: `with_options` returns a copy
+    retry quota         `Runtime.tokens`                  each retry and each success
+    clock correction    `Runtime.skew`                    a refusal that a wrong clock explains
+    credentials         the IO (`credentials.Cache`)      a refresh
+    signing keys        `Credentials.signing_keys`        the first signature for a day and scope
+    bucket region       `ObjectReader` of one job         a refusal by S3 of a signed request
+    idle connections    the IO (its pool)                 each exchange
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack, cast
 
 from ..config._endpoints import Config
 from ..effects import Flow, GetCredentials, Measure, Open, Receive, Send, Sleep
@@ -45,14 +43,17 @@ from ..protocol._bindings import Output
 from ..protocol._operations import Operation, StreamingOperation
 from ..signing import hash_payload, sign
 from ..values._bodies import Source
-from ..values._dates import stamp
-from ..values._messages import MAX_ERROR_BODY, Credentials, Headers, Request, Response, ResponseBody, Timeouts
+from ..values._credentials import Credentials
+from ..values._dates import format_timestamp
+from ..values._http import MAX_ERROR_BODY, Headers, Request, Response, ResponseBody
+from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._options import OptionChanges, Options, apply_changes
 from ._recovery import FailedAttempt, Recovery
 from ._retries import NoLock, RetryPolicy, RetryQuota
+from ._signed_request import SignedRequest
 from ._user_agent import user_agent
 
 if TYPE_CHECKING:
@@ -62,19 +63,19 @@ if TYPE_CHECKING:
 OutputT = TypeVar("OutputT", bound=Output)
 ResultT = TypeVar("ResultT", bound="Output | Stream[Output]")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
-Exchange: TypeAlias = Callable[[OperationT, Request, CallTracker, bool], Flow[ResultT]]
+Exchange: TypeAlias = Callable[[OperationT, SignedRequest, CallTracker, bool], Flow[ResultT]]
 
-FIRST_TRY_REWARD = 1
+# Tokens that a success returns if its last attempt cost none; otherwise it returns that cost.
+FIRST_TRY_REWARD: Final = 1
 
 
 class Runtime:
-    """One service as one client sees it: where it is, how to sign for it, how long to wait, how
-    often to retry.
+    """One service as one client sees it: its URL, credentials, limits and retries.
 
-    Time and chance are parameters: `clock` (the module `time` will do) and `random` (a number in
-    [0, 1) at each call). Calls that run in parallel threads share a runtime safely if `lock` is a
-    `threading.Lock()`. `observe` is called with every `Notice`; it must not wait. `app_id` goes
-    into the User-Agent field. Raises `ConstructionError` if `config` contradicts itself.
+    Time and chance are parameters: `clock` (such as the module `time`) and `random` (which returns
+    a number in [0, 1)). Threads may share a runtime if `lock` is a `threading.Lock()`. `observe` is
+    called with every `Notice`; it must not block. `app_id` is added to the User-Agent header.
+    Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -88,51 +89,52 @@ class Runtime:
         observe: Observer | None = None,
         app_id: str | None = None,
     ) -> None:
-        self.config = config
-        self.options = Options(retries=retries)
-        self.tokens = RetryQuota(retries.capacity, lock or NoLock())
-        self.skew = ClockSkew()
-        self._url = config.url
-        self._scope = config.scope
+        self.config: Config = config
+        self.options: Options = Options(retries=retries)
+        self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
+        self.skew: ClockSkew = ClockSkew()
+        self._endpoint_url = config.url
+        self._signing_scope = config.scope
         self._clock = clock
         self._random = random
         self._observe = observe
         self._user_agent = ("user-agent", user_agent(app_id))
-        self._id = _uuid_beginning(random)
+        self._invocation_prefix = _uuid_prefix(random)
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return the same service with other `Options`, sharing retry tokens and clock correction."""
-        made = copy.copy(self)
-        made.options = apply_changes(self.options, changes)
-        return made
+        """Return a copy with other `Options`, which shares retry tokens and clock correction."""
+        changed_copy = copy.copy(self)
+        changed_copy.options = apply_changes(self.options, changes)
+        return changed_copy
 
     def call(self, operation: Operation[OutputT]) -> Flow[OutputT]:
-        """Return the flow of one call: it returns the output, or raises the failure of the last
-        attempt.
+        """Return the flow of one call, which returns the output.
 
-        Outputs and errors list every attempt in `metadata.attempts`. No pause outlasts the timeout.
+        It raises the failure of the last attempt. Outputs and errors list every attempt in
+        `metadata.attempts`. No pause exceeds the timeout.
         """
-        return self._attempts(operation, self._exchange)
+        return self._run_attempts(operation, self._exchange_whole)
 
     def stream(self, operation: StreamingOperation[OutputT]) -> Flow[Stream[OutputT]]:
-        """Return the flow of one call up to the head of its answer: it returns the rest as a
-        stream, or raises like `call`.
+        """Return the flow of one call up to the head of its response, which returns a stream.
 
-        Nothing is retried once the answer has begun.
+        It raises like `call`. Nothing is retried once the response has begun.
         """
-        return self._attempts(operation, self._open)
+        return self._run_attempts(operation, self._open_stream)
 
-    def _attempts(self, operation: OperationT, exchange: Exchange[OperationT, ResultT]) -> Flow[ResultT]:
-        """Build, then sign and exchange until that succeeds or the failure is final."""
-        request = self._build(operation)
+    def _run_attempts(
+        self, operation: OperationT, exchange: Exchange[OperationT, ResultT]
+    ) -> Flow[ResultT]:
+        """Build a request, then sign and `exchange` it until success or a final failure."""
+        request = self._build_request(operation)
         body: object = request.body
         if isinstance(body, Source):
             request = request.with_body((yield from Measure(body)))
         payload_hash = hash_payload(request.body)
-        tracker = self._track(operation, request)
+        tracker = self._track_call(operation, request)
         recovery = Recovery(self.options, self.skew, send_once=operation.send_once)
         failure: SmRuntimeError | None = None
-        reward: float = FIRST_TRY_REWARD
+        token_reward: float = FIRST_TRY_REWARD
         while True:
             try:
                 credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
@@ -141,125 +143,214 @@ class Runtime:
                 raise
             if failure is not None and credentials == recovery.rejected:
                 tracker.end()
-                raise failure  # there are no other credentials
-            sent = self._clock.time()
-            signed = self._sign(request, credentials, payload_hash, sent, tracker)
+                raise failure  # the IO has no other credentials than those that were refused
+            signed_request = self._sign_attempt(request, credentials, payload_hash, tracker)
             try:
-                result = yield from exchange(operation, signed, tracker, recovery.fresh)
+                call_result = yield from exchange(
+                    operation, signed_request, tracker, recovery.fresh
+                )
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
             else:
-                self.tokens.give(reward)
-                _notify_success(tracker, result)
-                return result
-            failed = FailedAttempt(failure, credentials, sent, self._clock.time(), tracker.seconds)
-            reward = (yield from self._recover(failed, recovery, tracker)) or FIRST_TRY_REWARD
+                self.tokens.give(token_reward)
+                _notify_success(tracker, call_result)
+                return call_result
+            received = self._clock.time()
+            failed_attempt = FailedAttempt(
+                failure, credentials, signed_request.signed_at, received, tracker.seconds
+            )
+            cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
+            token_reward = cost or FIRST_TRY_REWARD
 
-    def _build(self, operation: Operation[Output]) -> Request:
+    def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
-        request = operation.request(self._url)
-        extra = self.options.extra_headers
-        return _with_fields(request, extra, operation) if extra else request
+        request = operation.request(self._endpoint_url)
+        extra_headers = self.options.extra_headers
+        return _with_headers(request, extra_headers, operation) if extra_headers else request
 
-    def _track(self, operation: Operation[Output], request: Request) -> CallTracker:
-        invocation = f"{self._id}{int(self._random() * 9e11) + 10**11}"
+    def _track_call(self, operation: Operation[Output], request: Request) -> CallTracker:
+        invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"
         timeout = self.options.timeout
-        limit = self.config.timeouts.total if timeout is None else timeout
-        return CallTracker(self._observe, operation, request, invocation, self._clock, limit)
+        time_limit = self.config.timeouts.total if timeout is None else timeout
+        return CallTracker(self._observe, operation, request, invocation, self._clock, time_limit)
 
-    def _sign(self, request: Request, credentials: Credentials, payload_hash: str, sent: float, tracker: CallTracker) -> Request:
+    def _sign_attempt(
+        self, request: Request, credentials: Credentials, payload_hash: str, tracker: CallTracker
+    ) -> SignedRequest:
         """Return the request of one attempt.
 
-        The fields that say which attempt it is are not signed: a proxy may change them.
+        The headers that number the attempt are not signed, since a proxy may change them. A
+        `signing_host` is signed but not sent: the proxy writes it into the request.
         """
-        now, left = sent + self.skew.seconds, tracker.left()
-        signed = sign(request, credentials, self._scope, now=now, payload_hash=payload_hash)
-        number, limit = tracker.start_attempt(self.options.retries.max_attempts)
-        ttl = "" if left is None else f"ttl={stamp(now + left)}; "
-        called, attempt = ("amz-sdk-invocation-id", tracker.invocation), ("amz-sdk-request", f"{ttl}attempt={number}; max={limit}")
-        headers = (*request.headers, *signed.headers, self._user_agent, called, attempt)
-        return Request(request.method, request.url, headers, request.body)
+        signing_host = self.config.signing_host
+        unsigned_request = request
+        if signing_host is not None:
+            unsigned_request = request.replace(headers=(*request.headers, ("host", signing_host)))
+        attempt_number, attempt_limit = tracker.start_attempt(self.options.retries.max_attempts)
 
-    def _exchange(self, operation: Operation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[OutputT]:
-        """Send, and parse the whole answer."""
+        def sign_at(signing_moment: float) -> Request:
+            signing_time, seconds_left = signing_moment + self.skew.seconds, tracker.left()
+            signature = sign(
+                unsigned_request,
+                credentials,
+                self._signing_scope,
+                now=signing_time,
+                payload_hash=payload_hash,
+            )
+            time_to_live = (
+                ""
+                if seconds_left is None
+                else f"ttl={format_timestamp(signing_time + seconds_left)}; "
+            )
+            invocation_header = "amz-sdk-invocation-id", tracker.invocation
+            attempt_header = (
+                "amz-sdk-request",
+                f"{time_to_live}attempt={attempt_number}; max={attempt_limit}",
+            )
+            headers = (
+                *request.headers,
+                *signature.headers,
+                self._user_agent,
+                invocation_header,
+                attempt_header,
+            )
+            return Request(request.method, request.url, headers, request.body)
+
+        return SignedRequest(self._clock, sign_at)
+
+    def _exchange_whole(
+        self,
+        operation: Operation[OutputT],
+        signed_request: SignedRequest,
+        tracker: CallTracker,
+        fresh: bool,
+    ) -> Flow[OutputT]:
+        """Send the request and return the output in the whole response."""
         options = self.options
-        timeouts, left = self.config.timeouts, tracker.left()
-        response = yield from Send(request, left, timeouts, fresh, tracker.notify, options.progress, options.max_body)
-        return operation.parse(response, attempts=tracker.answered(response))
+        response = yield from Send(
+            signed_request.request,
+            tracker.left(),
+            self.config.timeouts,
+            fresh,
+            tracker.notify,
+            options.progress,
+            options.max_body,
+            renew=signed_request.renew,
+        )
+        return operation.parse(response, attempts=tracker.attempts_with(response))
 
-    def _open(self, operation: StreamingOperation[OutputT], request: Request, tracker: CallTracker, fresh: bool) -> Flow[Stream[OutputT]]:
-        """Send, and parse the head of the answer."""
+    def _open_stream(
+        self,
+        operation: StreamingOperation[OutputT],
+        signed_request: SignedRequest,
+        tracker: CallTracker,
+        fresh: bool,
+    ) -> Flow[Stream[OutputT]]:
+        """Send the request and return the stream that the head of the response begins."""
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
-        from ._stream import Stream, started
+        from ._stream import Stream, first_event
 
         timeouts = self.config.timeouts
-        opened = yield from Open(request, tracker.left(), timeouts, fresh, tracker.notify, self.options.progress)
-        parser, head = ResponseParser(operation), Response(opened.status, opened.headers)
+        opened_response = yield from Open(
+            signed_request.request,
+            tracker.left(),
+            timeouts,
+            fresh,
+            tracker.notify,
+            self.options.progress,
+            renew=signed_request.renew,
+        )
+        parser, response_head = (
+            ResponseParser(operation),
+            Response(opened_response.status, opened_response.headers),
+        )
         try:
-            parser.receive_head(head, attempts=tracker.answered(head))
-            if not 200 <= opened.status < 300:
-                yield from _read_error(parser, opened.body, tracker, timeouts)
-            output = cast("OutputT", started(parser).output)
+            parser.receive_head(response_head, attempts=tracker.attempts_with(response_head))
+            if not 200 <= opened_response.status < 300:
+                yield from _receive_error_body(parser, opened_response.body, tracker, timeouts)
+            output = cast("OutputT", first_event(parser).output)
         except BaseException:
-            opened.body.abort()
+            opened_response.body.abort()
             raise
-        return Stream(output, opened.body, parser, tracker, timeouts, tracker.piece)
+        return Stream(
+            output, opened_response.body, parser, tracker, timeouts, tracker.receive_piece
+        )
 
-    def _recover(self, failed: FailedAttempt, recovery: Recovery, tracker: CallTracker) -> Flow[float]:
+    def _wait_for_retry(
+        self, failed_attempt: FailedAttempt, recovery: Recovery, tracker: CallTracker
+    ) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
 
-        Raises the failure if there is no other attempt.
+        Raises the failure of `failed_attempt` if there is no other attempt.
         """
-        failure = failed.failure
+        failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
-        tracker.failed(failure)
-        again = recovery.after(failed, self.tokens.tokens, self._random())
-        if again is None or tracker.passed_in(again.delay or 0.0) or not self.tokens.take(again.cost):
+        tracker.note_failure(failure)
+        decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
+        if (
+            decision is None
+            or tracker.passed_in(decision.delay or 0.0)
+            or not self.tokens.take(decision.cost)
+        ):
             tracker.end()
             raise failure
-        tracker.wait(again)
-        if again.delay is not None:
-            yield from Sleep(again.delay)
-        return again.cost
+        tracker.note_pause(decision)
+        if decision.delay is not None:
+            yield from Sleep(decision.delay)
+        return decision.cost
 
 
-def _notify_success(tracker: CallTracker, result: Output | Stream[Output]) -> None:
-    """Notify the observer; if that raises, close the stream, which no caller gets."""
+def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:
+    """Notify the observer; if that raises, close the stream, which is not returned."""
     try:
-        tracker.succeeded(result.metadata.attempts)
+        tracker.note_success(call_result.metadata.attempts)
     except BaseException:
-        if not isinstance(result, Output):
-            result.close()
+        if not isinstance(call_result, Output):
+            call_result.close()
         raise
 
 
-def _with_fields(request: Request, extra: Headers, operation: Operation[Output]) -> Request:
-    """The request with the caller's extra fields; raises `ConstructionError` for one that is a member."""
-    known = {wire_name.lower(): name for name, wire_name in operation._table.header_names.items()}
-    names = [name for name, _ in extra if name.lower() in known]
-    if names:
-        raise ConstructionError("extra_headers", f"names that are no members: pass {known[names[0].lower()]}= instead of {names[0]}")
-    return request.replace(headers=request.headers + extra)
+def _with_headers(
+    request: Request, extra_headers: Headers, operation: Operation[Output]
+) -> Request:
+    """Return `request` with extra headers; raise `ConstructionError` for one that is a member."""
+    member_names = {
+        wire_name.lower(): name for name, wire_name in operation._table.header_names.items()
+    }
+    conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
+    if conflicting_names:
+        header_name = conflicting_names[0]
+        member_hint = f"pass {member_names[header_name.lower()]}= instead of {header_name}"
+        raise ConstructionError("extra_headers", f"headers that no member sets: {member_hint}")
+    return request.replace(headers=request.headers + extra_headers)
 
 
-def _uuid_beginning(draw: Callable[[], float]) -> str:
-    """A random UUID (RFC 9562 section 5.4) but for its last twelve digits, which each call has its own of."""
-    digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[int(digits[15], 16) & 3]}{digits[16:19]}-"
+def _uuid_prefix(draw: Callable[[], float]) -> str:
+    """Return a random UUID (RFC 9562 section 5.4) without its last twelve digits."""
+    random_digits = f"{int(draw() * 2**40):010x}{int(draw() * 2**40):010x}"
+    variant_digit = "89ab"[int(random_digits[15], 16) & 3]
+    first_group, second_group, third_group = (
+        random_digits[:8],
+        random_digits[8:12],
+        random_digits[12:15],
+    )
+    return f"{first_group}-{second_group}-4{third_group}-{variant_digit}{random_digits[16:19]}-"
 
 
-def _read_error(parser: ResponseParser, body: ResponseBody, deadline: Deadline, phases: Timeouts) -> Flow[None]:
-    """The body of an error, as far as it comes and is not too long; what is cut still makes an error."""
-    received, truncated = 0, False
-    while received <= MAX_ERROR_BODY:
+def _receive_error_body(
+    parser: ResponseParser, body: ResponseBody, deadline: Deadline, timeouts: Timeouts
+) -> Flow[None]:
+    """Receive the body of an error, up to `MAX_ERROR_BODY` bytes or until it breaks off."""
+    received_size, is_truncated = 0, False
+    while received_size <= MAX_ERROR_BODY:
         try:
-            data = yield from Receive(body, deadline.left(), phases)
+            received_data = yield from Receive(body, deadline.left(), timeouts)
         except DispatchFailure:
-            truncated = True
+            is_truncated = True
             break
-        if not data:
+        if not received_data:
             break
-        received += len(data)
-        parser.receive_data(data)
-    parser.receive_eof(truncated=truncated)
+        received_size += len(received_data)
+        parser.receive_data(received_data)
+    parser.receive_eof(truncated=is_truncated)

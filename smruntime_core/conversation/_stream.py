@@ -1,14 +1,14 @@
-"""A streamed answer while it is being received: events that are there already, and the flow that fetches more.
+"""A streamed response while it is being received: events that have arrived, and a flow for more.
 
     while True:
-        yield from stream.decoded(decoder)      # what is there already: no waiting
+        yield from stream.decoded(decoder)      # what has arrived: no waiting
         if stream.ended: return
         run(stream.more(), io)                  # or: await run_async(stream.more(), io)
 
 So reading costs a flow per piece that arrives, not per event, and a sync or async client is these
 four lines.
 
-One part of an answer can hold millions of events, or megabytes without any. So an iterator also
+One part of a response can hold millions of events, or megabytes without any. So an iterator also
 stops after `MAX_EVENTS` events, after `MAX_BYTES` bytes, and when the deadline of the call has
 passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) instead of receiving.
 """
@@ -16,28 +16,35 @@ passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
 from ..metadata import Metadata
 from ..protocol._bindings import Output
-from ..protocol._response_parser import PayloadPart, ResponseEnded, ResponseEvent, ResponseParser, ResponseStarted
+from ..protocol._response_parser import (
+    PayloadPart,
+    ResponseEnded,
+    ResponseEvent,
+    ResponseParser,
+    ResponseStarted,
+)
 from ..values._decoder import NEED_DATA, Decoder
-from ..values._messages import ResponseBody, Timeouts
+from ..values._http import ResponseBody
+from ..values._timeouts import Timeouts
 from ._deadline import Deadline
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
 # milliseconds of decoding at most.
-MAX_EVENTS = 512
-MAX_BYTES = 64 * 1024
+MAX_EVENTS: Final = 512
+MAX_BYTES: Final = 64 * 1024
 
-T = TypeVar("T")
+ItemT = TypeVar("ItemT")
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
 
 class Stream(Generic[OutputT_co]):
-    """What is left of an answer after its head. `output` is what the head said, `ended` true once the answer is whole."""
+    """A response after its head: `output` is the head's, `ended` true once all of it was read."""
 
     def __init__(
         self,
@@ -45,58 +52,63 @@ class Stream(Generic[OutputT_co]):
         body: ResponseBody,
         parser: ResponseParser,
         deadline: Deadline,
-        phases: Timeouts,
-        seen: Callable[[int], None],
+        timeouts: Timeouts,
+        notify: Callable[[int], None],
     ) -> None:
-        self.output = output
-        self.ended = False
-        self._body = body
+        self.output: OutputT_co = output
+        self.ended: bool = False
+        self._response_body = body
         self._parser = parser
         self._deadline = deadline
-        self._phases = phases
-        self._seen = seen
+        self._timeouts = timeouts
+        self._notify = notify
         self._failure: SmRuntimeError | None = None
-        self._busy = False
-        self._part = b""  # that is being decoded
-        self._offset = 0  # in `_part`, of what has yet to be decoded
-        self._whole = False  # the last part has arrived
-        self._stopped = False  # an iterator, although there was more
+        self._is_receiving = False
+        self._current_part = b""  # being decoded, from `_part_offset` on
+        self._part_offset = 0
+        self._last_part_arrived = False
+        self._is_paused = False  # an iterator stopped before the last event that had arrived
 
     @property
     def metadata(self) -> Metadata:
-        """What the head told: request id, status, headers, attempts."""
+        """Request id, status, headers and attempts."""
         return self.output.metadata
 
     def more(self) -> Flow[None]:
-        """Receive some bytes, or let other tasks run if an iterator stopped early.
+        """Receive some bytes; the caller then iterates over the events in them.
 
-        Raises `DispatchFailure` if the answer breaks off or its time is over, `TruncatedStream` if
-        it was closed before its end.
+        If an iterator stopped before the last event, only let other tasks run.
+
+        Raises `DispatchFailure` if the response breaks off or the call's deadline passes,
+        `TruncatedStream` if it was closed before its end.
         """
-        self._check()
-        if self._busy:
-            raise RuntimeError("this stream is being read already: give each answer one reader")
-        self._busy = True
+        self._raise_failure()
+        if self._is_receiving:
+            raise RuntimeError("this stream is being read already: use one reader per stream")
+        self._is_receiving = True
         try:
-            if self._stopped:
-                yield from self._pause()
+            if self._is_paused:
+                yield from self._let_others_run()
                 return
-            data = yield from Receive(self._body, self._deadline.left(), self._phases)
+            received_data = yield from Receive(
+                self._response_body, self._deadline.left(), self._timeouts
+            )
         except DispatchFailure as failure:
-            raise self._failed(failure) from None
+            raise self._record_failure(failure) from None
         finally:
-            self._busy = False
-        if data:
-            self._seen(len(data))
-            self._parser.receive_data(data)
+            self._is_receiving = False
+        if received_data:
+            self._notify(len(received_data))
+            self._parser.receive_data(received_data)
         else:
             self._parser.receive_eof()
 
-    def _pause(self) -> Flow[None]:
-        self._stopped = False
+    def _let_others_run(self) -> Flow[None]:
+        self._is_paused = False
         if self._deadline.passed_in(0.0):
             raise DispatchFailure(
-                "the time for the whole call is over before all of its response was read",
+                "the deadline of the call (timeout=, or timeouts.total) passed before all of its "
+                "response was read",
                 kind="timeout",
                 phase="body",
                 delivery="answered",
@@ -105,107 +117,116 @@ class Stream(Generic[OutputT_co]):
         yield from Sleep(0.0)
 
     def events(self) -> Iterator[ResponseEvent]:
-        """Yield events that are there: parts, unknown events, the end.
+        """Yield events that have arrived: parts, unknown events, the end.
 
-        Raises the error that ended the answer.
+        Raises the error that ended the response.
         """
-        self._check()
-        next_event, limit = self._parser.next_event, self._limit()
-        if self._part:
-            rest = PayloadPart(self._part[self._offset :])
-            self._part, self._offset = b"", 0
-            yield rest
+        self._raise_failure()
+        next_event, call_deadline = self._parser.next_event, self._active_deadline()
+        if self._current_part:
+            remaining_part = PayloadPart(self._current_part[self._part_offset :])
+            self._current_part, self._part_offset = b"", 0
+            yield remaining_part
         try:
             for _ in range(MAX_EVENTS):
-                event = next_event()
-                if event is NEED_DATA:
+                next_item = next_event()
+                if next_item is NEED_DATA:
                     return
-                if type(event) is ResponseEnded:
+                if type(next_item) is ResponseEnded:
                     self.ended = True
-                yield event
-                if limit is not None and limit.passed_in(0.0):
+                yield next_item
+                if call_deadline is not None and call_deadline.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
-            raise self._failed(failure) from None
-        self._stopped = True
+            raise self._record_failure(failure) from None
+        self._is_paused = True
 
-    def _limit(self) -> Deadline | None:
+    def _active_deadline(self) -> Deadline | None:
         """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
         return None if self._deadline.left() is None else self._deadline
 
-    def _check(self) -> None:
+    def _raise_failure(self) -> None:
         if self._failure is not None and not self.ended:
             raise self._failure.with_traceback(None)
 
-    def _failed(self, failure: SmRuntimeError) -> SmRuntimeError:
-        self._failure = self._failure or failure.about(self.metadata)  # closing it from elsewhere breaks what is being read
-        self._body.abort()
+    def _record_failure(self, failure: SmRuntimeError) -> SmRuntimeError:
+        """Close the stream; return its first failure: closing it breaks a read in progress."""
+        self._failure = self._failure or failure.about(self.metadata)
+        self._response_body.abort()
         return self._failure
 
     def parts(self) -> Iterator[bytes]:
-        """Yield the bytes of parts that are there."""
-        for event in self.events():
-            if type(event) is PayloadPart:
-                yield event.bytes
+        """Yield the bytes of parts that have arrived."""
+        for next_item in self.events():
+            if type(next_item) is PayloadPart:
+                yield next_item.bytes
 
-    def decoded(self, decoder: Decoder[T]) -> Iterator[T]:
-        """Yield what `decoder` makes of parts that are there, and of the end of the answer."""
-        self._check()
-        next_event, limit = decoder.next_event, self._limit()
-        events, size, ended = 0, 0, False
+    def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
+        """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
+        self._raise_failure()
+        next_event, call_deadline = decoder.next_event, self._active_deadline()
+        events_yielded, bytes_read, decoder_ended = 0, 0, False
         try:
             while True:
-                while (item := next_event()) is not NEED_DATA:
-                    yield item
-                    events += 1
-                    if events == MAX_EVENTS or (limit is not None and limit.passed_in(0.0)):
-                        self._stopped = True
+                while (decoded_item := next_event()) is not NEED_DATA:
+                    yield decoded_item
+                    events_yielded += 1
+                    if events_yielded == MAX_EVENTS or (
+                        call_deadline is not None and call_deadline.passed_in(0.0)
+                    ):
+                        self._is_paused = True
                         return
-                if ended:
+                if decoder_ended:
                     self.ended = True
                     return
-                if size >= MAX_BYTES:
-                    self._stopped = True
+                if bytes_read >= MAX_BYTES:
+                    self._is_paused = True
                     return
-                piece = self._piece(MAX_BYTES - size)
-                if piece is not None:
-                    decoder.receive_data(piece)
-                    size += len(piece)
-                elif self._whole:
+                next_piece = self._next_piece(MAX_BYTES - bytes_read)
+                if next_piece is not None:
+                    decoder.receive_data(next_piece)
+                    bytes_read += len(next_piece)
+                elif self._last_part_arrived:
                     decoder.receive_eof()
-                    ended = True
+                    decoder_ended = True
                 else:
                     return
         except SmRuntimeError as failure:
-            raise self._failed(failure) from None
+            raise self._record_failure(failure) from None
 
-    def _piece(self, size: int) -> bytes | None:
-        """Return the next bytes of parts that are there, at most `size`; None if there are none."""
-        if not self._part:
-            event = self._parser.next_event()
-            while type(event) is not PayloadPart:
-                if event is NEED_DATA:
+    def _next_piece(self, size: int) -> bytes | None:
+        """Return the next bytes that have arrived, at most `size`; None if there are none."""
+        if not self._current_part:
+            next_item = self._parser.next_event()
+            while type(next_item) is not PayloadPart:
+                if next_item is NEED_DATA:
                     return None
-                self._whole = self._whole or type(event) is ResponseEnded
-                event = self._parser.next_event()
-            if len(event.bytes) <= size:
-                return event.bytes
-            self._part = event.bytes
-        start = self._offset
-        self._offset += size
-        piece = self._part[start : self._offset]
-        if self._offset >= len(self._part):
-            self._part, self._offset = b"", 0
-        return piece
+                self._last_part_arrived = (
+                    self._last_part_arrived or type(next_item) is ResponseEnded
+                )
+                next_item = self._parser.next_event()
+            if len(next_item.bytes) <= size:
+                return next_item.bytes
+            self._current_part = next_item.bytes
+        piece_start = self._part_offset
+        self._part_offset += size
+        next_piece = self._current_part[piece_start : self._part_offset]
+        if self._part_offset >= len(self._current_part):
+            self._current_part, self._part_offset = b"", 0
+        return next_piece
 
     def close(self) -> None:
-        """Let go of what has not been received; never waits."""
-        if self._failure is None:
-            self._failed(TruncatedStream("the stream was closed before its end"))
+        """Close the connection unless all of the response was read; never waits."""
+        try:
+            if self._failure is None:
+                self._record_failure(TruncatedStream("the stream was closed before its end"))
+        finally:
+            self._response_body.abort()  # again: an interrupt may have ended an earlier one
 
 
-def started(parser: ResponseParser) -> ResponseStarted:
-    """The first event of a successful answer; raises the error that the head says instead."""
-    event = parser.next_event()
-    assert isinstance(event, ResponseStarted), "the head was given"  # noqa: S101 - a mistake of ours, not a peer's
-    return event
+def first_event(parser: ResponseParser) -> ResponseStarted:
+    """Return the first event of a successful response; raise the error in the head of another."""
+    next_item = parser.next_event()
+    # anything else is a mistake of ours
+    assert isinstance(next_item, ResponseStarted), "the parser has no head"  # noqa: S101
+    return next_item

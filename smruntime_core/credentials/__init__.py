@@ -1,42 +1,52 @@
-"""Where credentials come from, as flows: files, programs and HTTP are asked for as effects, so any event loop will do.
+"""Find credentials: providers are flows, so any event loop can run them.
 
-    client = Client(credentials=DefaultChain())                    # or None: the same
-    client = Client(credentials=AssumeRole(role_arn="arn:aws:iam::123456789012:role/reader", external_id="acme"))
-    client = Client(credentials=boto3.Session())                   # or any callable that returns credentials
+    client = Client(credentials=DefaultChain())                  # or None: the same
+    client = Client(credentials=AssumeRole(role_arn="arn:aws:iam::123456789012:role/reader"))
+    client = Client(credentials=boto3.Session())                 # or a callable that returns some
 
-A *provider* has one method, `provide(world)`, a flow that returns `Credentials` or raises `CredentialsError`. The *world* is what a
-flow may know without asking: the environment, a clock, chance, the client's profile and region. Each kind of source below is a record
-whose members are what a profile may say about it; a profile that chains roles is read into such records, one inside the other, and
-those are what is performed.
+A *provider* has one method, `provide(context)`, a flow that returns `Credentials` or raises
+`CredentialsError`. The `ProviderContext` holds its inputs: the environment, a clock, random
+numbers, and the client's profile and region. Each source below is a record; a profile that chains
+roles becomes nested records, which are then run.
 
     >>> from smruntime_core.effects import ProcessResult, RunProcess
     >>> from smruntime_core.credentials import Process, ProviderContext
     >>> from smruntime_core.testing import FrozenClock, script
-    >>> world = ProviderContext({}, home="/home/me", clock=FrozenClock(), random=lambda: 0.5)
-    >>> flow = script(Process("/opt/keys --for me").provide(world))
+    >>> context = ProviderContext({}, home="/home/me", clock=FrozenClock(), random=lambda: 0.5)
+    >>> flow = script(Process("/opt/keys --for me").provide(context))
     >>> _ = flow.expects(RunProcess(("/opt/keys", "--for", "me")))
-    >>> flow.replies(ProcessResult(0, b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}')).returns()
+    >>> printed = b'{"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": "s"}'
+    >>> flow.replies(ProcessResult(0, printed)).returns()
     Credentials(access_key_id='AKID', secret_access_key=<redacted>)
 
-    Environment  SharedProfile  WebIdentity  Container  InstanceMetadata      what the default chain looks at, in this order
-    AssumeRole  Process  Sso  Login                                           what a profile may stand for besides
+    Environment  SharedProfile  WebIdentity  Container  InstanceMetadata     the default chain
+    AssumeRole  Process  Sso  Login                                          what profiles may use
 
-    provider ──> flow ──> `Cache`: what to do with credentials that are getting old (pure) ──> a transport does it, once for all callers
+    provider ──> flow ──> `Cache`: when to refresh (no I/O) ──> the transport, once for all callers
 
-Beside `send` and `sleep`, an IO that performs these flows has the methods `read_file`, `write_file`, `run_process` and `ask`.
+An IO that runs these flows has the methods `send`, `sleep`, `read_file`, `write_file`,
+`run_process` and `ask`.
 
-Nothing here is imported before it is used: a program whose keys are in its environment pays for no more than those.
+Each source is imported when it is used first, so a program with keys in its environment does not
+import the others.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import lazy_attributes
+from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
-    from ._chain import DefaultChain, Resolution, fetch_credentials, make_provider, overridden, resolve
+    from ._chain import (
+        DefaultChain,
+        Resolution,
+        fetch_credentials,
+        make_provider,
+        overridden,
+        resolve,
+    )
     from ._container import Container
     from ._context import ProviderContext, Source
     from ._imds import InstanceMetadata
@@ -52,7 +62,14 @@ if TYPE_CHECKING:
 
 _SUBMODULES = {
     "_cache": ("Cache",),
-    "_chain": ("DefaultChain", "Resolution", "overridden", "fetch_credentials", "make_provider", "resolve"),
+    "_chain": (
+        "DefaultChain",
+        "Resolution",
+        "overridden",
+        "fetch_credentials",
+        "make_provider",
+        "resolve",
+    ),
     "_container": ("Container",),
     "_imds": ("InstanceMetadata",),
     "_login": ("Login",),
@@ -93,5 +110,6 @@ __all__ = [
     "resolve",
 ]
 
-
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

@@ -1,103 +1,115 @@
-"""What to do with credentials that are getting old: numbers in, one word out. Nothing here waits.
+"""When to refresh credentials: a state machine that neither waits nor does I/O.
 
-    fetched                    advisory                       mandatory     expired
-       ├──────── use ──────────────┼── use, renew beside ─────────┼─── wait ────┼── wait, and never send them ──>
+    fetched                  advisory                        mandatory     expired
+       ├──────── use ───────────┼──── use and renew ────────────┼─── wait ────┼──── wait ──>
 
-They are renewed early, off the caller's path (advisory: half of what is left, at most 15 minutes, a little jittered so that a fleet
-does not renew in step), and the last minute waits for new ones (mandatory). Halving means that a source which hands out the same
-credentials again is asked again after half of the rest, then half of that: often enough, and never at every call.
+From the advisory moment on, one caller refreshes the credentials in the background. It comes when
+half of the remaining lifetime has passed, at most 15 minutes before expiry, with jitter, so that a
+fleet does not refresh at the same moment. Because the lifetime is halved each time, a source that
+returns the same credentials again is not asked at every call. In the last minute (mandatory)
+callers wait for new credentials; expired credentials are never used.
 
-A renewal that fails costs nobody anything while the old ones are valid: they are served, and the source is left alone for a second,
-then two, up to a minute. Only when there is nothing valid to serve do callers see the error. Credentials that the service rejected
-count as expired, until there are others.
+While the old credentials are valid, a failed refresh is not reported: they stay in use, and the
+source is not asked again for 1 s, then 2 s, up to 60 s. Credentials that the service rejected count
+as expired until others are fetched.
 
-A renewal is in flight or it is not: whoever gets `True` from `begin` runs it, once for everybody, and reports by `done` or `failed`.
-Who waited asks again. All calls are quick; whoever shares a cache between threads calls everything but `at_hand` under one lock.
+At most one refresh runs at a time: the caller that gets True from `begin` runs it and reports the
+outcome with `done`, `failed` or `abandoned`; callers that waited then ask again. No method blocks.
+Callers in several threads must hold one lock for every method except `at_hand`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 
-ADVISORY = 900.0  # seconds before they expire, at most
-MANDATORY = 60.0
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+ADVISORY_WINDOW: Final = 900.0  # seconds before expiry, at most
+MANDATORY_WINDOW: Final = 60.0
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
 
 Advice: TypeAlias = Literal["use", "use and renew", "wait"]
 
 
 class Cache:
-    """The credentials of one client. `clock` is in seconds since the epoch, `random` a number in [0, 1) at each call."""
+    """The credentials of one client.
+
+    `clock` returns seconds since the epoch, `random` a number in [0, 1).
+    """
 
     def __init__(self, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self.held: Credentials | None = None
-        self.quiet_until = -1.0  # until then, there is nothing to think about
-        self.renewing = False
+        self.quiet_until: float = -1.0  # until then, no call has to ask `advise`
+        self.renewing: bool = False
         self._clock = clock
         self._random = random
-        self._mandatory = self._expires = self._retry = -1.0
-        self._failures = 0
-        self._rejected = False
+        self._mandatory_at = self._expires_at = self._retry_at = -1.0
+        self._failure_count = 0
+        self._is_rejected = False
 
     def at_hand(self) -> Credentials | None:
-        """What is held, if there is nothing to think about; the one question of nearly every call."""
+        """Return the credentials while they need no refresh, else None: then ask `advise`.
+
+        Nearly every call ends here.
+        """
         return self.held if self._clock() < self.quiet_until else None
 
     def advise(self, rejected: Credentials | None) -> Advice:
-        """What a caller is to do, whose last credentials were `rejected` by the service (None: were not)."""
-        held, now = self.held, self._clock()
-        if held is None or now >= self._expires:
+        """Return what the caller should do; `rejected` are credentials that the service refused."""
+        now = self._clock()
+        if self.held is None or now >= self._expires_at:
             return "wait"
-        if rejected is not None and rejected == held:
-            self._rejected, self.quiet_until = True, -1.0
-            return "use" if now < self._retry and not self.renewing else "wait"
-        if now < self._retry and not self.renewing:
+        is_pausing = now < self._retry_at and not self.renewing
+        if rejected is not None and rejected == self.held:
+            self._is_rejected, self.quiet_until = True, -1.0
+            return "use" if is_pausing else "wait"
+        if is_pausing:
             return "use"
-        if self._rejected or now >= self._mandatory:
+        if self._is_rejected or now >= self._mandatory_at:
             return "wait"
         return "use" if now < self.quiet_until else "use and renew"
 
     def begin(self) -> bool:
-        """A renewal is wanted: true for the one who is to run it."""
+        """Begin a refresh, unless one is running: return True if the caller has to run it."""
         if self.renewing:
             return False
         self.renewing = True
         return True
 
     def done(self, fetched: Credentials) -> None:
-        """The renewal came to these; raises `CredentialsError` if they have expired already."""
+        """Store fetched credentials; raise `CredentialsError` if they have already expired."""
         self.renewing = False
-        now, expires = self._clock(), fetched.expires_at
-        if expires is not None and expires <= now:
+        now, expires_at = self._clock(), fetched.expires_at
+        if expires_at is not None and expires_at <= now:
             self.failed()
             raise CredentialsError(
-                f"the source of credentials hands out some that expired {now - expires:.0f} s ago (is this machine's clock right?)"
+                f"the source returned credentials that expired {now - expires_at:.0f} s ago "
+                "(is this machine's clock right?)"
             )
-        self._failures, self._retry, self._rejected = 0, -1.0, False
+        self._failure_count, self._retry_at, self._is_rejected = 0, -1.0, False
         self.held = fetched
-        self._expires = self._mandatory = self.quiet_until = float("inf")
-        if expires is not None:
-            left = expires - now
-            self._expires = expires
-            self._mandatory = expires - min(MANDATORY, left / 4)
-            self.quiet_until = expires - min(ADVISORY, left / 2) * (1.0 - self._random() / 4)
+        self._expires_at = self._mandatory_at = self.quiet_until = float("inf")
+        if expires_at is not None:
+            lifetime = expires_at - now
+            window = min(ADVISORY_WINDOW, lifetime / 2)
+            self._expires_at = expires_at
+            self._mandatory_at = expires_at - min(MANDATORY_WINDOW, lifetime / 4)
+            self.quiet_until = expires_at - window * (1.0 - self._random() / 4)
 
     def failed(self) -> None:
-        """The renewal came to nothing."""
+        """Note that a refresh failed, and set the pause before the next one."""
         self.renewing = False
-        pause = min(FIRST_PAUSE * 2.0 ** min(self._failures, 16), LONGEST_PAUSE)
-        self._failures += 1
-        self._retry = self._clock() + pause * (1.0 - self._random() / 4)
+        pause = min(FIRST_PAUSE * 2.0 ** min(self._failure_count, 16), LONGEST_PAUSE)
+        self._failure_count += 1
+        self._retry_at = self._clock() + pause * (1.0 - self._random() / 4)
 
     def abandoned(self) -> None:
-        """Whoever ran the renewal is gone without a word: a fork's parent, a loop that was closed."""
+        """Note that a refresh ended without an outcome, as after a fork or on a closed loop."""
         self.renewing = False
 
     def valid(self) -> Credentials | None:
-        """What is held, if it may be sent."""
-        return self.held if self.held is not None and self._clock() < self._expires else None
+        """Return the credentials unless they have expired."""
+        return self.held if self.held is not None and self._clock() < self._expires_at else None

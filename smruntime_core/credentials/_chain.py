@@ -1,14 +1,17 @@
-"""The default chain: one place after the other, until one has credentials.
+"""The default chain: sources are asked in order until one has credentials.
 
-    1  the environment           AWS_ACCESS_KEY_ID, …; not if a profile was asked for by argument
-    2  the profile               ~/.aws/config and ~/.aws/credentials: keys, programs, roles, single sign-on, `aws login`
-    3  web identity              AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN; not if a profile was asked for
+    1  the environment           AWS_ACCESS_KEY_ID, …; skipped if a profile is given as an argument
+    2  the profile               ~/.aws/config and ~/.aws/credentials: keys, programs, roles,
+                                 single sign-on, `aws login`
+    3  web identity              AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN; skipped as 1 is
     4  the container             AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI
     5  instance metadata         EC2
 
-It is the order of the Rust SDK (`aws-config`, default provider), and boto3's but for this: boto3 looks for a web identity of the
-environment before the keys of a profile. A place that has nothing says so, and the next is asked; one that is set up but fails ends
-the search, since going on would sign as somebody whom nobody meant. If nothing is found, the error is the list of what each said.
+This is the order of the Rust SDK (`aws-config`, default provider). boto3's differs in one point: it
+asks a web identity in the environment before the keys of a profile. A source that is not set up
+says so, and the next one is asked. A source that is set up but fails ends the search: going on
+could sign with an identity that was not intended. If no source has credentials, the error lists
+the answer of each.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from ..effects import Flow
 from ..errors import CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ._context import ProviderContext, Source
 from ._static import Environment
@@ -28,105 +31,122 @@ if TYPE_CHECKING:
 
 
 class Resolution:
-    """Credentials, the name of the source that had them, and what those before it said."""
+    """Credentials, the name of their source, and the answers of the sources before it."""
 
-    def __init__(self, credentials: Credentials, source: str, tried: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, credentials: Credentials, source: str, tried: tuple[tuple[str, str], ...]
+    ) -> None:
         self.credentials = credentials
         self.source = source
         self.tried = tried
 
 
 class DefaultChain(Record):
-    """The default chain as a provider. `mfa` is called with the serial of a device, if a profile's role asks for its code."""
+    """The default chain as a provider.
+
+    `mfa` is called with the serial of a device and returns its code, if a profile's role needs one.
+    """
 
     mfa: Callable[[str], object] | None = None
 
-    def provide(self, world: ProviderContext) -> Flow[Credentials]:
-        """The first credentials found; raises `CredentialsError` with what each source said."""
-        return (yield from resolve(world, self.mfa)).credentials
+    def provide(self, context: ProviderContext) -> Flow[Credentials]:
+        """Return the first credentials; raise `CredentialsError` with the answer of each source."""
+        return (yield from resolve(context, self.mfa)).credentials
 
 
-def make_provider(given: ProviderLike | None) -> Provider:
-    """Return the provider that `given` stands for, the default chain for None.
+def make_provider(candidate: ProviderLike | None) -> Provider:
+    """Return the provider for `candidate`, the default chain for None.
 
     Raises `ConstructionError` for an object that is neither credentials nor a source of them.
     """
-    if given is None:
+    if candidate is None:
         return DefaultChain()
-    from ._provider import adapted
+    from ._provider import adapt_provider
 
-    return adapted(given)
+    return adapt_provider(candidate)
 
 
-def fetch_credentials(given: ProviderLike | None, world: ProviderContext) -> Flow[Credentials]:
-    """Return the credentials of `given`, or of the default chain for None.
+def fetch_credentials(
+    candidate: ProviderLike | None, context: ProviderContext
+) -> Flow[Credentials]:
+    """Return the credentials of `candidate`, or of the default chain for None.
 
     Raises `CredentialsError`.
     """
-    from ._provider import provided
+    from ._provider import run_provider
 
-    return provided(make_provider(given), world)
+    return run_provider(make_provider(candidate), context)
 
 
-def resolve(world: ProviderContext, mfa: Callable[[str], object] | None = None) -> Flow[Resolution]:
-    """Go through the chain; raises `CredentialsError`, whose `tried` says what each source said."""
-    world = world.anew()
+def resolve(
+    context: ProviderContext, mfa: Callable[[str], object] | None = None
+) -> Flow[Resolution]:
+    """Ask the sources of the default chain; raise `CredentialsError` with the answer of each."""
+    context = context.anew()
     tried: list[tuple[str, str]] = []
-    for source in _sources(world, mfa):
+    for source in _iterate_sources(context, mfa):
         try:
-            found = yield from source.look(world)
+            found = yield from source.look(context)
         except CredentialsError as error:
             tried.append((source.name, str(error)))
-            raise _diagnosis(tried) from None
+            raise _chain_error(tried) from None
         if not isinstance(found, str):
             return Resolution(found, source.name, tuple(tried))
         tried.append((source.name, found))
-    raise _diagnosis(tried)
+    raise _chain_error(tried)
 
 
-def overridden(world: ProviderContext, source: str) -> Flow[tuple[tuple[str, str], ...]]:
-    """Return the sources that are set up but lose against `source`, each with what it stands for.
+def overridden(context: ProviderContext, source: str) -> Flow[tuple[tuple[str, str], ...]]:
+    """Return the sources that are set up but lose to `source`, each with what sets it up.
 
-    `source` is the name in a `Resolution`. Reads the shared files, sends nothing and runs nothing.
-    A role in the profile that keys in the environment override is the usual surprise. Raises
+    `source` is the name in a `Resolution`. A common surprise is a role in the profile that loses to
+    keys in the environment. Reads the shared files, sends nothing and runs no program. Raises
     `CredentialsError` if the files cannot be used.
     """
-    found: list[tuple[str, str]] = []
-    if world.profile is not None and world.variable("AWS_ACCESS_KEY_ID"):
-        found.append(("the environment", "AWS_ACCESS_KEY_ID is set; a given profile goes before it"))
+    losers: list[tuple[str, str]] = []
+    if context.profile is not None and context.variable("AWS_ACCESS_KEY_ID"):
+        losers.append(("the environment", "AWS_ACCESS_KEY_ID is set; a given profile wins over it"))
     if source == "the environment":
-        from ._profile import stands_for
+        from ._profile import describe_profile
 
-        settings = yield from world.settings()
-        told = stands_for(settings.profiles, settings.name)
-        if told:
-            found.append(("profile", f"profile {settings.name!r} has {told}"))
+        settings = yield from context.settings()
+        description = describe_profile(settings.profiles, settings.profile_name)
+        if description:
+            losers.append(("profile", f"profile {settings.profile_name!r} has {description}"))
     if source in ("the environment", "profile"):
-        found += _set_up(world, "web identity", "AWS_WEB_IDENTITY_TOKEN_FILE")
+        losers += _set_variable(context, "web identity", "AWS_WEB_IDENTITY_TOKEN_FILE")
     if source in ("the environment", "profile", "web identity"):
-        found += _set_up(world, "container", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        found += _set_up(world, "container", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    return tuple(found)
+        losers += _set_variable(context, "container", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        losers += _set_variable(context, "container", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    return tuple(losers)
 
 
-def _set_up(world: ProviderContext, source: str, variable: str) -> list[tuple[str, str]]:
-    return [(source, f"{variable} is set")] if world.variable(variable) else []
+def _set_variable(context: ProviderContext, source: str, variable: str) -> list[tuple[str, str]]:
+    return [(source, f"{variable} is set")] if context.variable(variable) else []
 
 
-def _diagnosis(tried: list[tuple[str, str]]) -> CredentialsError:
-    said = "; ".join(reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in tried)
-    return CredentialsError(f"no credentials: {said} (`python -m smruntime_transports doctor` shows more)", tried=tuple(tried))
+def _chain_error(tried: list[tuple[str, str]]) -> CredentialsError:
+    """Return the error that lists the answers of the sources that were tried."""
+    answers = "; ".join(
+        answer if answer.startswith(name) else f"{name}: {answer}" for name, answer in tried
+    )
+    return CredentialsError(
+        f"no credentials: {answers} (`python -m smruntime_transports doctor` shows more)",
+        tried=tuple(tried),
+    )
 
 
-def _sources(world: ProviderContext, mfa: Callable[[str], object] | None) -> Iterator[Source]:
-    """One after the other, imported when its turn comes."""
-    argued = world.profile is not None
-    if not argued:
+def _iterate_sources(
+    context: ProviderContext, mfa: Callable[[str], object] | None
+) -> Iterator[Source]:
+    """Yield the sources in order; each is imported when it is needed."""
+    has_profile_argument = context.profile is not None
+    if not has_profile_argument:
         yield Environment()
     from ._profile import SharedProfile
 
     yield SharedProfile(None, mfa)
-    if not argued:
+    if not has_profile_argument:
         from ._sts import WebIdentity
 
         yield WebIdentity()

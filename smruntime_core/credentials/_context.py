@@ -1,27 +1,27 @@
-"""What a provider's flow may know without asking, and the shape that the sources have."""
+"""The input of a provider's flow, and the base class of the sources."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..conversation._deadline import Clock
 from ..effects import Flow, ReadFile
 from ..errors import ConstructionError, CredentialsError
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ..values._record import Record
 from ..values._redacted import NeverPickled, RedactedMapping
 
 if TYPE_CHECKING:
-    from ..config._settings import Sources
+    from ..config._settings import SettingSources
 
-MAX_DOCUMENT = 64 * 1024  # bytes of an answer or a token
+MAX_DOCUMENT: Final = 64 * 1024  # bytes of an answer or a token
 
 
 class ProviderContext:
-    """The environment, the time, chance, and what the client was told: its `profile` and `region`, None if it was not.
+    """The environment, clock, random numbers, and the client's `profile` and `region` if given.
 
-    It is a snapshot: what it has read of the shared files it remembers, so each resolution has one of its own (`anew`).
+    It remembers what it has read of the shared files, so each resolution uses a copy (`anew`).
     """
 
     def __init__(
@@ -35,17 +35,19 @@ class ProviderContext:
         region: str | None = None,
         windows: bool = False,
     ) -> None:
-        self.environ = environ if isinstance(environ, RedactedMapping) else RedactedMapping(environ)  # whose repr shows no values
+        self.environ: RedactedMapping[str] = (
+            environ if isinstance(environ, RedactedMapping) else RedactedMapping(environ)
+        )
         self.home = home
         self.clock = clock
         self.random = random
         self.profile = profile
         self.region = region
         self.windows = windows
-        self._settings: Sources | None = None
+        self._settings: SettingSources | None = None
 
     def anew(self) -> ProviderContext:
-        """The same, with nothing remembered."""
+        """Return a copy that has not read the shared files."""
         return ProviderContext(
             self.environ,
             home=self.home,
@@ -57,84 +59,106 @@ class ProviderContext:
         )
 
     def variable(self, name: str) -> str | None:
-        """What the environment says; nothing but blanks counts as nothing."""
+        """Return an environment variable, None if it is unset or blank."""
         return self.environ.get(name, "").strip() or None
 
-    def settings(self) -> Flow[Sources]:
-        """The environment and the shared files, to be asked for values; raises `CredentialsError` if they cannot be used."""
-        if self._settings is None:
-            from ..config._settings import Sources, shared_files  # a client has it loaded; somebody with other plans may not
+    def settings(self) -> Flow[SettingSources]:
+        """Return the environment and the parsed shared files.
 
-            with Blaming("the shared files"):
-                profiles, _ = yield from shared_files(self.environ, home=self.home, windows=self.windows)
-                self._settings = Sources(self.environ, profiles, self.profile)
+        Raises `CredentialsError` if a file cannot be used.
+        """
+        if self._settings is None:
+            # Imported late: a program that uses other credentials does not need it.
+            from ..config._settings import SettingSources, read_shared_files
+
+            with CredentialsErrorContext("the shared files"):
+                profiles, _ = yield from read_shared_files(
+                    self.environ, home=self.home, windows=self.windows
+                )
+                self._settings = SettingSources(self.environ, profiles, self.profile)
         return self._settings
 
-    def called_from(self, argued: str | None) -> Flow[str]:
-        """The region to call a service in: the source's own, the client's, or the one that is set."""
-        region = argued or self.region
+    def find_region(self, source_region: str | None) -> Flow[str]:
+        """Return the region of a credential service: the source's, the client's or the setting.
+
+        Raises `CredentialsError` if there is none.
+        """
+        region = source_region or self.region
         if region is None:
-            found = (yield from self.settings()).find(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")
+            settings = yield from self.settings()
+            found = settings.find_setting(("AWS_REGION", "AWS_DEFAULT_REGION"), "region")
             region = found and found.value
         if region is None:
-            raise CredentialsError("no region to call: set AWS_REGION, or region in the profile")
+            raise CredentialsError(
+                "no region for the credential service: set AWS_REGION, or add region to the profile"
+            )
         return region
 
-    def path(self, *parts: str) -> str:
-        """A path below the home directory, which `HOME` names if it is set."""
-        slash = "\\" if self.windows else "/"
-        return slash.join(((self.variable("HOME") or self.home).rstrip("/" + slash), *parts))
+    def home_path(self, *parts: str) -> str:
+        """Return a path below the home directory, which is `HOME` if that is set."""
+        separator = "\\" if self.windows else "/"
+        directory = (self.variable("HOME") or self.home).rstrip("/" + separator)
+        return separator.join((directory, *parts))
 
 
 class Source(Record):
-    """One place to look. `name` is what a diagnosis calls it; `look` returns credentials, or says why there are none here.
+    """One source of credentials; `name` is its name in error messages.
 
-    A source that is meant to have some, but cannot be read or refuses, raises `CredentialsError`, and ends a chain by that.
+    `look` returns credentials, or says why there are none here, so that a chain asks the next
+    source. It raises `CredentialsError`, which ends a chain, if it is set up but fails.
     """
 
     name: ClassVar[str]
 
-    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
-        """Credentials, or why there are none here."""
+    def look(self, context: ProviderContext) -> Flow[Credentials | str]:
+        """Return credentials, or say why there are none here."""
         raise NotImplementedError
 
-    def provide(self, world: ProviderContext) -> Flow[Credentials]:
-        """Credentials from here alone; raises `CredentialsError`."""
-        found = yield from self.look(world)
+    def provide(self, context: ProviderContext) -> Flow[Credentials]:
+        """Return credentials of this source alone; raise `CredentialsError` if there are none."""
+        found = yield from self.look(context)
         if isinstance(found, str):
-            raise CredentialsError(f"no credentials: {self.name}: {found}", tried=((self.name, found),))
+            raise CredentialsError(
+                f"no credentials: {self.name}: {found}", tried=((self.name, found),)
+            )
         return found
 
 
-class Blaming:
-    """What is refused inside is a fault of the set-up: it becomes a `CredentialsError` that says where it was found."""
+class CredentialsErrorContext:
+    """A context manager that turns a `ConstructionError` into a `CredentialsError`.
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    `origin` says where the refused value was found.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: object, refusal: object, traceback: object) -> None:
-        if isinstance(refusal, ConstructionError):
-            raise CredentialsError(f"{self.where}: {refusal}") from None
+    def __exit__(self, error_class: object, error: object, traceback: object) -> None:
+        if isinstance(error, ConstructionError):
+            raise CredentialsError(f"{self.origin}: {error}") from None
 
 
-def read_token(path: str, what: str) -> Flow[Token]:
-    """The one line in the file at `path`; raises `CredentialsError` if there is none or it is no token."""
-    with Blaming(what):
-        text = yield from ReadFile(path, MAX_DOCUMENT)
-    if text is None:
-        raise CredentialsError(f"{what}: there is no file {path}")
-    return Token(text.strip(), f"{what}: {path}")
+def read_token_file(path: str, description: str) -> Flow[SecretToken]:
+    """Return the one line in a file; raise `CredentialsError` if it is missing or not a token."""
+    with CredentialsErrorContext(description):
+        content = yield from ReadFile(path, MAX_DOCUMENT)
+    if content is None:
+        raise CredentialsError(f"{description}: there is no file {path}")
+    return SecretToken(content.strip(), f"{description}: {path}")
 
 
-class Token(NeverPickled):
-    """A secret word: what shows itself when a frame is looked at is its length."""
+class SecretToken(NeverPickled):
+    """A token that can be sent in a header; its repr shows its length only."""
 
-    def __init__(self, word: bytes | str, where: str) -> None:
-        self.word = word if isinstance(word, str) else word.decode("latin-1")
-        if not (0 < len(word) <= MAX_DOCUMENT and self.word.isascii() and self.word.isprintable()):
-            raise CredentialsError(f"{where} must hold 1 to {MAX_DOCUMENT} printable ASCII characters in one line")
+    def __init__(self, value: bytes | str, origin: str) -> None:
+        self.value: str = value if isinstance(value, str) else value.decode("latin-1")
+        is_printable = self.value.isascii() and self.value.isprintable()
+        if not (0 < len(value) <= MAX_DOCUMENT and is_printable):
+            raise CredentialsError(
+                f"{origin} must hold 1 to {MAX_DOCUMENT} printable ASCII characters in one line"
+            )
 
     def __repr__(self) -> str:
-        return f"<token of {len(self.word)} characters>"
+        return f"<token of {len(self.value)} characters>"

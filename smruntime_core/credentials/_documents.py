@@ -1,4 +1,4 @@
-"""Answers that hold credentials, JSON or XML: read strictly, and never quoted."""
+"""Parse answers that hold credentials, JSON or XML, strictly and without quoting them in errors."""
 
 from __future__ import annotations
 
@@ -8,99 +8,119 @@ from contextlib import suppress
 from typing import cast
 
 from ..errors import CredentialsError, escape_unprintable
+from ..values._credentials import Credentials
 from ..values._dates import parse_rfc3339
-from ..values._messages import Credentials, Response
+from ..values._http import Response
 from ..values._redacted import RedactedMapping
-from ._context import MAX_DOCUMENT, Blaming
+from ._context import MAX_DOCUMENT, CredentialsErrorContext
 
-_leaf = re.compile(rb"<([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?>([^<>]*)</\1\s*>").finditer
-_reference = re.compile("&(#[0-9]{1,7}|#x[0-9a-fA-F]{1,6}|[a-z]{2,4});").sub
+_TEXT_ELEMENT = re.compile(rb"<([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?>([^<>]*)</\1\s*>")
+_REFERENCE = re.compile("&(#[0-9]{1,7}|#x[0-9a-fA-F]{1,6}|[a-z]{2,4});")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
-def json_object(body: bytes, where: str) -> RedactedMapping[object]:
-    """Return the JSON object in `body`, whose repr shows no values; raises `CredentialsError`."""
-    import json  # 5 ms that keys in the environment do not pay
+def parse_json_object(body: bytes, origin: str) -> RedactedMapping[object]:
+    """Return the JSON object in `body`; raise `CredentialsError` for anything else."""
+    import json  # 5 ms that keys in the environment do not need
 
-    found: object = None
+    document: object = None
     with suppress(ValueError, RecursionError):
-        found = json.loads(body) if len(body) <= MAX_DOCUMENT else None
-    if not isinstance(found, dict):
-        raise CredentialsError(f"{where}: the answer is not a JSON object of at most {MAX_DOCUMENT} bytes (it has {len(body)})")
-    return RedactedMapping(cast("dict[str, object]", found))
+        document = json.loads(body) if len(body) <= MAX_DOCUMENT else None
+    if not isinstance(document, dict):
+        raise CredentialsError(
+            f"{origin}: the answer is not a JSON object of at most {MAX_DOCUMENT} bytes "
+            f"(it has {len(body)} bytes)"
+        )
+    return RedactedMapping(cast("dict[str, object]", document))
 
 
-def xml_leaves(body: bytes, where: str) -> RedactedMapping[str]:
-    """What stands in the elements of an XML document that hold only text, by name; of equal names the first.
+def parse_xml_leaves(body: bytes, origin: str) -> RedactedMapping[str]:
+    """Return the text of the XML elements that hold only text, by name; the first of equal names.
 
-    AWS answers in plain elements, so a document that declares or escapes anything beside them is refused: nothing can expand.
+    AWS answers in plain elements, so a document with declarations, CDATA or comments is refused:
+    no entity can expand.
     """
     if len(body) > MAX_DOCUMENT or b"<!" in body or not body.isascii():
-        raise CredentialsError(f"{where}: the answer is not plain XML of at most {MAX_DOCUMENT} bytes")
+        raise CredentialsError(
+            f"{origin}: the answer is not plain XML of at most {MAX_DOCUMENT} bytes"
+        )
     leaves: dict[str, str] = {}
-    for found in _leaf(body):
-        leaves.setdefault(found[1].decode(), _reference(_character, found[2].decode()))
+    for match in _TEXT_ELEMENT.finditer(body):
+        leaves.setdefault(match[1].decode(), _REFERENCE.sub(_resolve_reference, match[2].decode()))
     return RedactedMapping(leaves)
 
 
-def _character(found: re.Match[str]) -> str:
-    """What a reference stands for; itself if that is nothing."""
-    name = found[1]
-    if name[0] != "#":
-        return _ENTITIES.get(name, found[0])
-    number = int(name[2:], 16) if name[1] == "x" else int(name[1:])
-    return chr(number) if number < 0x110000 else found[0]
+def _resolve_reference(match: re.Match[str]) -> str:
+    """Return the character of a reference, or the reference itself if it is unknown."""
+    reference = match[1]
+    if reference[0] != "#":
+        return _ENTITIES.get(reference, match[0])
+    code_point = int(reference[2:], 16) if reference[1] == "x" else int(reference[1:])
+    return chr(code_point) if code_point < 0x110000 else match[0]
 
 
-def credentials(said: RedactedMapping[object], where: str, *, expires: bool = True) -> Credentials:
-    """What a document says; its names may be in any case, and the token's varies. Raises `CredentialsError`."""
-    named = RedactedMapping({name.lower(): value for name, value in said.items()})
-    if text(named, "code") not in (None, "Success"):
-        raise CredentialsError(f"{where}: refused with {brief(named)}")
-    for name in ("AccessKeyId", "SecretAccessKey"):
-        if text(named, name.lower()) is None:
-            raise CredentialsError(f"{where}: the answer has no {name}")
-    expires_at = parse_rfc3339(text(named, "expiration") or "")
-    if expires_at is None and (expires or named.get("expiration") is not None):
-        raise CredentialsError(f"{where}: when it expires is not a time like 2026-01-31T23:59:59Z")
-    with Blaming(where):
+def parse_credentials(
+    document: Mapping[str, object], origin: str, *, requires_expiry: bool = True
+) -> Credentials:
+    """Return the credentials in a document; the case of its names does not matter.
+
+    Raises `CredentialsError` for a refusal and for missing or invalid members.
+    """
+    members = RedactedMapping({name.lower(): value for name, value in document.items()})
+    if text_member(members, "code") not in (None, "Success"):
+        raise CredentialsError(f"{origin}: refused with {describe_refusal(members)}")
+    for required_name in ("AccessKeyId", "SecretAccessKey"):
+        if text_member(members, required_name.lower()) is None:
+            raise CredentialsError(f"{origin}: the answer has no {required_name}")
+    expires_at = parse_rfc3339(text_member(members, "expiration") or "")
+    if expires_at is None and (requires_expiry or members.get("expiration") is not None):
+        raise CredentialsError(
+            f"{origin}: the answer does not say when it expires "
+            "(Expiration must be a time like 2026-01-31T23:59:59Z)"
+        )
+    with CredentialsErrorContext(origin):
         return Credentials(
-            text(named, "accesskeyid") or "",
-            text(named, "secretaccesskey") or "",
-            text(named, "sessiontoken") or text(named, "token"),
+            text_member(members, "accesskeyid") or "",
+            text_member(members, "secretaccesskey") or "",
+            text_member(members, "sessiontoken") or text_member(members, "token"),
             expires_at,
-            text(named, "accountid"),
+            text_member(members, "accountid"),
         )
 
 
-def nested(said: Mapping[str, object], name: str) -> RedactedMapping[object] | None:
-    """The object under `name`, None if there is none."""
-    value = said.get(name)
-    return RedactedMapping(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
+def object_member(document: Mapping[str, object], name: str) -> RedactedMapping[object] | None:
+    """Return a member that is an object, None if it is missing or of another type."""
+    value = document.get(name)
+    if not isinstance(value, Mapping):
+        return None
+    return RedactedMapping(cast("Mapping[str, object]", value))
 
 
-def number(said: Mapping[str, object], name: str, most: int) -> int | None:
-    """The whole number from 0 to `most` under `name`, None if there is none."""
-    value = said.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else None
+def integer_member(document: Mapping[str, object], name: str, maximum: int) -> int | None:
+    """Return a member that is a whole number from 0 to `maximum`, None for any other."""
+    value = document.get(name)
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return cast("int", value) if is_integer and 0 <= cast("int", value) <= maximum else None
 
 
-def text(said: Mapping[str, object], name: str) -> str | None:
-    """The text under `name`, None if there is none."""
-    value = said.get(name)
+def text_member(document: Mapping[str, object], name: str) -> str | None:
+    """Return a member that is a text, None if it is missing, empty or of another type."""
+    value = document.get(name)
     return value if isinstance(value, str) and value else None
 
 
-def brief(said: Mapping[str, object]) -> str:
-    """The code and the explanation in a refusal, cut short."""
-    named = RedactedMapping({name.lower(): value for name, value in said.items()})
-    words = (text(named, name) for name in ("code", "error", "message", "error_description"))
-    return escape_unprintable(": ".join(dict.fromkeys(filter(None, words)))[:300]) or "no explanation"
+def describe_refusal(document: Mapping[str, object]) -> str:
+    """Return the code and the message in a refusal, at most 300 characters before escaping."""
+    members = RedactedMapping({name.lower(): value for name, value in document.items()})
+    names = ("code", "error", "message", "error_description")
+    texts = filter(None, (text_member(members, name) for name in names))
+    description = ": ".join(dict.fromkeys(texts))
+    return escape_unprintable(description[:300]) or "no explanation"
 
 
-def explained(response: Response) -> str | None:
-    """The code and the explanation in a refusal as JSON; None if it is none."""
+def explain_json_refusal(response: Response) -> str | None:
+    """Return the code and the message in a JSON refusal, None for another body."""
     try:
-        return brief(json_object(response.body, ""))
+        return describe_refusal(parse_json_object(response.body, ""))
     except CredentialsError:
         return None

@@ -1,152 +1,191 @@
-"""The instance metadata of EC2, version 2 only: a token first, then the role's name, then its credentials.
+"""The instance metadata service of EC2 (IMDS), version 2 only.
 
-    PUT  /latest/api/token                                              a secret that a forged request cannot have
-    GET  /latest/meta-data/iam/security-credentials-extended/           the name of the role; where that is not known yet,
-    GET  /latest/meta-data/iam/security-credentials/                    the same without the account
-    GET  …/NAME                                                         its credentials
+    PUT  /latest/api/token                                         a token, which a forged request
+                                                                   cannot get
+    GET  /latest/meta-data/iam/security-credentials-extended/      the name of the role, or, where
+    GET  /latest/meta-data/iam/security-credentials/               that path is unknown, from here
+    GET  …/NAME                                                    the role's credentials
 
-Away from EC2 the address leads nowhere, so a try takes one second and the first request is tried
-once, unless AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS (or the profile's
-metadata_service_timeout and metadata_service_num_attempts) say otherwise. A server that answers
-with status 500 is asked again. An answer to the PUT travels as many network hops as the instance's
-hop limit allows: from inside a container, a limit of 1 looks like a server that never answers.
+Outside EC2 no server answers at this address, so one attempt takes one second and the first request
+is sent once, unless AWS_METADATA_SERVICE_TIMEOUT and AWS_METADATA_SERVICE_NUM_ATTEMPTS (or the
+profile's metadata_service_timeout and metadata_service_num_attempts) say otherwise. After a status
+of 500 or more the request is repeated. The answer to the PUT travels as many network hops as the
+instance's hop limit allows: with a limit of 1, the server seems silent from inside a container.
 (EC2 user guide, "Use IMDS"; AWS SDKs reference guide, "IMDS credential provider".)
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from ..effects import Flow, Send
 from ..errors import ConstructionError, CredentialsError, DispatchFailure
-from ..values._messages import Credentials, Request, Response
+from ..values._credentials import Credentials
+from ..values._http import Request, Response
 from ..values._record import Record
 from ..values._rules import ENDPOINT_URL
-from ._context import MAX_DOCUMENT, Blaming, ProviderContext, Source, Token
-from ._documents import credentials, json_object
-from ._metadata_limits import TIMEOUT, InstanceLimits, described, instance_limits
-from ._services import TimeLimits, ask
+from ._context import MAX_DOCUMENT, CredentialsErrorContext, ProviderContext, SecretToken, Source
+from ._documents import parse_credentials, parse_json_object
+from ._metadata_limits import (
+    TIMEOUT_VARIABLE,
+    InstanceLimits,
+    describe_dispatch_failure,
+    instance_limits,
+)
+from ._services import RequestLimits, send_with_retries
 
-DISABLED = "AWS_EC2_METADATA_DISABLED"
-ENDPOINTS = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
-ROLES = "/latest/meta-data/iam/security-credentials"
-EXTENDED = f"{ROLES}-extended"
-TTL = "21600"  # seconds, the most there is
-WHERE = "instance metadata"
-NO_INSTANCE = "this is not an EC2 instance, or its metadata is switched off or blocked"
-HOP_LIMIT = f"""in a container, raise the instance's metadata hop limit \
-(HttpPutResponseHopLimit) to 2; elsewhere, allow more time with {TIMEOUT}"""
+DISABLED_VARIABLE: Final = "AWS_EC2_METADATA_DISABLED"
+ENDPOINTS: Final = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
+ROLES_PATH: Final = "/latest/meta-data/iam/security-credentials"
+EXTENDED_ROLES_PATH: Final = f"{ROLES_PATH}-extended"
+LIFETIME_SECONDS: Final = "21600"  # of a token; the maximum
+SOURCE_NAME: Final = "instance metadata"
+NOT_AN_INSTANCE: Final = (
+    "this is not an EC2 instance, or its metadata is switched off or blocked by a firewall"
+)
+TIMEOUT_REMEDY: Final = (
+    "in a container, raise the instance's metadata hop limit (HttpPutResponseHopLimit) to 2; "
+    f"elsewhere, allow more time with {TIMEOUT_VARIABLE}"
+)
 
 
 class InstanceMetadata(Source, kw_only=True):
-    """The credentials of the instance's role. `endpoint` and `endpoint_mode` ("IPv4", "IPv6") win over what the settings say."""
+    """The credentials of the instance's role.
 
-    name = WHERE
+    `endpoint` (a URL) and `endpoint_mode` ("IPv4" or "IPv6") win over the settings.
+    """
+
+    name = SOURCE_NAME
 
     endpoint: str | None = None
     endpoint_mode: str | None = None
 
-    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
-        """The instance's credentials, or why there are none here; raises `CredentialsError`."""
-        if (world.variable(DISABLED) or "").lower() == "true":
-            return f"switched off by {DISABLED}"
-        url = yield from endpoint(world, self.endpoint, self.endpoint_mode)
-        limits = yield from instance_limits(world)
+    def look(self, context: ProviderContext) -> Flow[Credentials | str]:
+        """Return the credentials, or say why there are none; raise `CredentialsError`."""
+        if (context.variable(DISABLED_VARIABLE) or "").lower() == "true":
+            return f"switched off by {DISABLED_VARIABLE}"
+        url = yield from endpoint_url(context, self.endpoint, self.endpoint_mode)
+        limits = yield from instance_limits(context)
         try:
-            service = _Service(url, (yield from _open(url, world, limits)), limits)
+            token = yield from _request_token(url, context, limits)
         except DispatchFailure as failure:
-            return described(failure, url, limits.seconds, HOP_LIMIT, NO_INSTANCE)
-        found = yield from _role(service, world)
+            return describe_dispatch_failure(
+                failure, url, limits.seconds, TIMEOUT_REMEDY, NOT_AN_INSTANCE
+            )
+        service = _MetadataService(url, token, limits)
+        found = yield from _find_role(service, context)
         if found is None:
             return "the instance has no role"
-        path, role = found
-        response = yield from service.get(f"{path}/{role}", world)
-        return credentials(json_object(response.body, WHERE), WHERE)
+        path, role_name = found
+        response = yield from service.get(f"{path}/{role_name}", context)
+        return parse_credentials(parse_json_object(response.body, SOURCE_NAME), SOURCE_NAME)
 
 
-class _Service(Record):
-    """Where the metadata are, and the token that opens them."""
+class _MetadataService(Record):
+    """The metadata service's URL, the token for its requests, and their limits."""
 
     url: str
-    token: Token
+    token: SecretToken
     limits: InstanceLimits
 
-    def request(self, path: str) -> Request:
-        return Request("GET", self.url + path, (("x-aws-ec2-metadata-token", self.token.word),))
-
-    def get(self, path: str, world: ProviderContext, *, tries: int = 4, allowed: tuple[int, ...] = ()) -> Flow[Response]:
-        return ask(
-            lambda: self.request(path),
-            world,
-            WHERE,
-            limits=self.limits.limits(tries),
-            describe=self.describe,
+    def get(
+        self,
+        path: str,
+        context: ProviderContext,
+        *,
+        attempts: int = 4,
+        allowed_statuses: tuple[int, ...] = (),
+    ) -> Flow[Response]:
+        """Return the response to a GET; raise `CredentialsError`."""
+        headers = (("x-aws-ec2-metadata-token", self.token.value),)
+        return send_with_retries(
+            lambda: Request("GET", self.url + path, headers),
+            context,
+            SOURCE_NAME,
+            limits=self.limits.request_limits(attempts),
+            describe=self._describe,
             direct=True,
-            allowed=allowed,
+            allowed_statuses=allowed_statuses,
         )
 
-    def describe(self, failure: DispatchFailure) -> str:
-        """Say why there was no answer."""
-        return described(failure, self.url, self.limits.seconds, HOP_LIMIT, NO_INSTANCE)
+    def _describe(self, failure: DispatchFailure) -> str:
+        return describe_dispatch_failure(
+            failure, self.url, self.limits.seconds, TIMEOUT_REMEDY, NOT_AN_INSTANCE
+        )
 
 
-def endpoint(world: ProviderContext, argued: str | None = None, mode: str | None = None) -> Flow[str]:
-    """Where the metadata are; raises `CredentialsError` for what is neither a URL nor a mode."""
-    settings = yield from world.settings()
-    url = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT",), "ec2_metadata_service_endpoint")
-    with Blaming(WHERE):
-        if argued is not None or url is not None:
-            return ENDPOINT_URL.check("endpoint", argued or (url and url.value)).rstrip("/")
-        found = settings.find(("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",), "ec2_metadata_service_endpoint_mode")
-        known = ENDPOINTS.get((mode or (found.value if found else "IPv4")).lower())
-        if known is None:
+def endpoint_url(
+    context: ProviderContext, endpoint: str | None = None, endpoint_mode: str | None = None
+) -> Flow[str]:
+    """Return the service's URL; arguments win over settings. Raises `CredentialsError`."""
+    settings = yield from context.settings()
+    configured_url = settings.find_setting(
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT",), "ec2_metadata_service_endpoint"
+    )
+    with CredentialsErrorContext(SOURCE_NAME):
+        if endpoint is not None or configured_url is not None:
+            url = endpoint or (configured_url and configured_url.value)
+            return ENDPOINT_URL.check("endpoint", url).rstrip("/")
+        configured_mode = settings.find_setting(
+            ("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",), "ec2_metadata_service_endpoint_mode"
+        )
+        mode = endpoint_mode or (configured_mode.value if configured_mode else "IPv4")
+        mode_url = ENDPOINTS.get(mode.lower())
+        if mode_url is None:
             raise ConstructionError("endpoint_mode", "IPv4 or IPv6")
-        return known
+        return mode_url
 
 
-def _open(url: str, world: ProviderContext, limits: InstanceLimits) -> Flow[Token]:
-    """Return the token.
+def _request_token(url: str, context: ProviderContext, limits: InstanceLimits) -> Flow[SecretToken]:
+    """Return a token.
 
     Raises `DispatchFailure` if there is no answer, `CredentialsError` for one without a token.
     """
-    request = Request("PUT", f"{url}/latest/api/token", (("x-aws-ec2-metadata-token-ttl-seconds", TTL),))
-    response = yield from _first_answer(request, limits.limits(1))
+    lifetime_header = ("x-aws-ec2-metadata-token-ttl-seconds", LIFETIME_SECONDS)
+    request = Request("PUT", f"{url}/latest/api/token", (lifetime_header,))
+    response = yield from _first_response(request, limits.request_limits(1))
     if response.status >= 500:
-        tries = limits.limits(3)
-        response = yield from ask(lambda: request, world, WHERE, limits=tries, direct=True)
+        response = yield from send_with_retries(
+            lambda: request, context, SOURCE_NAME, limits=limits.request_limits(3), direct=True
+        )
     if response.status == 403:
-        raise CredentialsError(f"{WHERE}: version 2 is switched off on this instance (status 403)")
+        raise CredentialsError(
+            f"{SOURCE_NAME}: version 2 is switched off on this instance (status 403)"
+        )
     if response.status != 200:
-        raise CredentialsError(f"{WHERE}: status {response.status} instead of a token")
-    return Token(response.body.strip(), f"{WHERE}: the token")
+        raise CredentialsError(f"{SOURCE_NAME}: status {response.status} instead of a token")
+    return SecretToken(response.body.strip(), f"{SOURCE_NAME}: the token")
 
 
-def _first_answer(request: Request, limits: TimeLimits) -> Flow[Response]:
-    """Send `request` until there is an answer of any status; raise the last `DispatchFailure`."""
-    for _ in range(limits.tries - 1):
+def _first_response(request: Request, limits: RequestLimits) -> Flow[Response]:
+    """Send `request` until a response of any status arrives; raise the last `DispatchFailure`."""
+    for _ in range(limits.max_attempts - 1):
         try:
-            return (yield from _send(request, limits))
+            return (yield from _send_once(request, limits))
         except DispatchFailure:
             continue
-    return (yield from _send(request, limits))
+    return (yield from _send_once(request, limits))
 
 
-def _send(request: Request, limits: TimeLimits) -> Flow[Response]:
+def _send_once(request: Request, limits: RequestLimits) -> Flow[Response]:
     seconds, phases = limits.seconds, limits.phases
     return (yield from Send(request, seconds, phases, max_body=MAX_DOCUMENT, direct=True))
 
 
-def _role(service: _Service, world: ProviderContext) -> Flow[tuple[str, str] | None]:
-    """The path to ask under and the name of the role; None if there is none."""
-    path = EXTENDED
+def _find_role(service: _MetadataService, context: ProviderContext) -> Flow[tuple[str, str] | None]:
+    """Return the path of the role's credentials and its name, None if there is no role."""
+    path = EXTENDED_ROLES_PATH
     try:
-        response = yield from service.get(f"{path}/", world, tries=1)
-    except CredentialsError:  # not known here yet, or not well: either way the older one will do
-        path = ROLES
-        response = yield from service.get(f"{path}/", world, allowed=(404,))
+        response = yield from service.get(f"{path}/", context, attempts=1)
+    except CredentialsError:  # unknown here, or failing: use the older path
+        path = ROLES_PATH
+        response = yield from service.get(f"{path}/", context, allowed_statuses=(404,))
     if response.status == 404:
         return None
-    role = Token(response.body.strip(), f"{WHERE}: the name of the role").word
-    if not re.fullmatch(r"[\w+=,.@-]{1,128}", role, re.ASCII):
-        raise CredentialsError(f"{WHERE}: the name of the role is not one")
-    return path, role
+    role_name = SecretToken(response.body.strip(), f"{SOURCE_NAME}: the name of the role").value
+    if not re.fullmatch(r"[\w+=,.@-]{1,128}", role_name, re.ASCII):
+        raise CredentialsError(
+            f"{SOURCE_NAME}: the name of the role is not 1 to 128 letters, digits and +=,.@-_"
+        )
+    return path, role_name

@@ -1,4 +1,4 @@
-"""The shapes of what a caller may have for credentials. Types only: defining them costs more than most programs need them for."""
+"""The types that are accepted as credentials; imported by type checkers only."""
 
 from __future__ import annotations
 
@@ -6,38 +6,60 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from ..effects import Flow
-from ..values._messages import Credentials
+from ..values._credentials import Credentials
 from ._context import ProviderContext
 
 
 class Provider(Protocol):
-    """A source of credentials of any kind: a flow that returns them, or raises `CredentialsError`."""
+    """A source of credentials of any kind."""
 
-    def provide(self, world: ProviderContext, /) -> Flow[Credentials]: ...
+    def provide(self, context: ProviderContext, /) -> Flow[Credentials]:
+        """Return credentials; raise `CredentialsError` if there are none."""
+        ...
 
 
-class Keys(Protocol):
-    """Keys as botocore has them, frozen."""
+class FrozenKeys(Protocol):
+    """Keys in the form of botocore's frozen credentials."""
 
     @property
-    def access_key(self) -> str | None: ...
+    def access_key(self) -> str | None:
+        """The access key id."""
+        ...
+
     @property
-    def secret_key(self) -> str | None: ...
+    def secret_key(self) -> str | None:
+        """The secret access key."""
+        ...
+
     @property
-    def token(self) -> str | None: ...
+    def token(self) -> str | None:
+        """The session token."""
+        ...
 
 
-class Freezable(Protocol):
-    """botocore's credentials, which may refresh themselves when asked for frozen ones."""
+class BotocoreCredentials(Protocol):
+    """Credentials of botocore, which may refresh themselves when frozen."""
 
-    def get_frozen_credentials(self) -> Keys: ...
+    def get_frozen_credentials(self) -> FrozenKeys:
+        """Return the current keys."""
+        ...
 
 
-class Session(Protocol):
+class BotocoreSession(Protocol):
     """A session of botocore or boto3."""
 
-    def get_credentials(self) -> object: ...
+    def get_credentials(self) -> object:
+        """Return the session's credentials, None if there are none."""
+        ...
 
 
-# What a callable returns is any of these once more, or something to be awaited; typed as `object`, as botocore has no types.
-ProviderLike: TypeAlias = "Credentials | Provider | Keys | Freezable | Session | Callable[[], object]"
+# A callable returns any of these or an awaitable of one; it is typed as `object`, since botocore
+# has no types.
+ProviderLike: TypeAlias = (
+    Credentials
+    | Provider
+    | FrozenKeys
+    | BotocoreCredentials
+    | BotocoreSession
+    | Callable[[], object]
+)

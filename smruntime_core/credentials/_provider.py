@@ -1,143 +1,172 @@
-"""Whatever a caller has for credentials, as a provider: an object whose `provide(world)` is a flow."""
+"""Turn whatever is accepted as credentials into a provider."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from ..effects import Ask, Effect, Flow
 from ..errors import ConstructionError, CredentialsError, SmRuntimeError
-from ..values._messages import Credentials
-from ._context import Blaming, ProviderContext
+from ..values._credentials import Credentials
+from ._context import CredentialsErrorContext, ProviderContext
 
 if TYPE_CHECKING:
-    from ._protocols import Freezable, Keys, Provider, ProviderLike
+    from ._protocols import BotocoreCredentials, FrozenKeys, Provider, ProviderLike
 
-FOREIGN = 300.0  # seconds that temporary keys are kept for which do not say when they expire
-TAKES = "Credentials, a provider, a callable that returns credentials, or a session or credentials object of botocore"
-
-
-def adapted(given: ProviderLike) -> Provider:
-    """Return the provider that `given` stands for; raise `ConstructionError` for any other object."""
-    found: object = given
-    if not isinstance(given, type):  # a class makes one of these; its methods want an instance
-        if callable(getattr(given, "provide", None)):
-            return cast("Provider", given)
-        if callable(getattr(given, "get_frozen_credentials", None)):
-            return BotocoreProvider(cast("Freezable", given))
-        if isinstance(given, Credentials) or (hasattr(given, "access_key") and hasattr(given, "secret_key")):
-            return StaticProvider(cast("Credentials | Keys", given))
-        found = getattr(given, "get_credentials", given)
-    if callable(found):
-        return CallableProvider(cast("Callable[[], object]", found))
-    raise ConstructionError("credentials", TAKES, f"found {type(given).__name__}")
+UNKNOWN_LIFETIME: Final = 300.0  # seconds to keep temporary keys that do not say when they expire
+ACCEPTED: Final = (
+    "Credentials, a provider, a callable that returns credentials, or a session or credentials "
+    "object of botocore"
+)
 
 
-def fetch_from(given: ProviderLike, world: ProviderContext) -> Flow[Credentials]:
-    """The credentials that `given` stands for; raises `CredentialsError`, also for a provider that is none after all."""
-    return provided(adapted(given), world)
+def adapt_provider(candidate: ProviderLike) -> Provider:
+    """Return the provider for `candidate`; raise `ConstructionError` for an unsuitable object."""
+    function: object = candidate
+    if not isinstance(candidate, type):  # a class is called; only its instances have the methods
+        if callable(getattr(candidate, "provide", None)):
+            return cast("Provider", candidate)
+        if callable(getattr(candidate, "get_frozen_credentials", None)):
+            return BotocoreProvider(cast("BotocoreCredentials", candidate))
+        if isinstance(candidate, Credentials) or (
+            hasattr(candidate, "access_key") and hasattr(candidate, "secret_key")
+        ):
+            return StaticProvider(cast("Credentials | FrozenKeys", candidate))
+        function = getattr(candidate, "get_credentials", candidate)
+    if callable(function):
+        return CallableProvider(cast("Callable[[], object]", function))
+    raise ConstructionError("credentials", ACCEPTED, f"found {type(candidate).__name__}")
 
 
-def provided(provider: Provider, world: ProviderContext) -> Flow[Credentials]:
-    """What `provider` provides, if that is credentials and comes by a flow; raises `CredentialsError`."""
-    flow: object = provider.provide(world)
-    name = f"{type(provider).__name__}.provide"
+def fetch_from(candidate: ProviderLike, context: ProviderContext) -> Flow[Credentials]:
+    """Return the credentials of `candidate`; raise `CredentialsError` if it provides none."""
+    return run_provider(adapt_provider(candidate), context)
+
+
+def run_provider(provider: Provider, context: ProviderContext) -> Flow[Credentials]:
+    """Return the credentials of `provider`.
+
+    Raises `CredentialsError` if its `provide` is not a flow or returns something else.
+    """
+    flow: object = provider.provide(context)
+    provider_name = f"{type(provider).__name__}.provide"
     if not isinstance(flow, Generator):
-        if callable(close := getattr(flow, "close", None)):  # a coroutine, which nobody will await
+        if callable(close := getattr(flow, "close", None)):  # avoids "coroutine was never awaited"
             close()
-        raise CredentialsError(f"the credentials provider {name} must be a flow, that is a generator; it returns {type(flow).__name__}")
-    found: object = yield from cast("Flow[object]", flow)
-    if isinstance(found, Credentials):
-        return found
-    raise _unfit(name, found)
+        raise CredentialsError(
+            f"the credentials provider {provider_name} must be a flow, that is a generator; "
+            f"it returns {type(flow).__name__}"
+        )
+    result: object = yield from cast("Flow[object]", flow)
+    if isinstance(result, Credentials):
+        return result
+    raise _wrong_result(provider_name, result)
 
 
 class StaticProvider:
-    """Credentials that the caller has, or botocore's frozen ones."""
+    """A provider of given credentials, or of botocore's frozen ones."""
 
-    def __init__(self, credentials: Credentials | Keys) -> None:
+    def __init__(self, credentials: Credentials | FrozenKeys) -> None:
         self._credentials = credentials
 
-    def provide(self, world: ProviderContext) -> Flow[Credentials]:
-        """They themselves; raises `CredentialsError` if they cannot sign."""
+    def provide(self, context: ProviderContext) -> Flow[Credentials]:
+        """Return the credentials; raise `CredentialsError` if they cannot sign."""
         yield from ()
         if isinstance(self._credentials, Credentials):
             return self._credentials
-        return _signing(self._credentials, type(self._credentials).__name__, world)
+        return _convert_keys(self._credentials, type(self._credentials).__name__, context)
 
 
 class BotocoreProvider:
-    """Credentials of botocore's, which renew themselves when they are asked for the frozen ones."""
+    """A provider of botocore's credentials, which refresh themselves when frozen."""
 
-    def __init__(self, source: Freezable) -> None:
-        self._source = source
+    def __init__(self, botocore_credentials: BotocoreCredentials) -> None:
+        self._botocore_credentials = botocore_credentials
 
-    def provide(self, world: ProviderContext) -> Flow[Credentials]:
-        """The frozen ones; raises `CredentialsError` if they cannot sign."""
-        keys = yield from Ask(self._source.get_frozen_credentials)
-        expiry = getattr(self._source, "_expiry_time", None)  # after they were asked for, since some know it only then
-        return _signing(cast("Keys", keys), type(self._source).__name__, world, expiry)
+    def provide(self, context: ProviderContext) -> Flow[Credentials]:
+        """Return the frozen credentials; raise `CredentialsError` if they cannot sign."""
+        frozen_keys = yield from Ask(self._botocore_credentials.get_frozen_credentials)
+        # Read afterwards: some credentials know their expiry only once they were fetched.
+        expiry = getattr(self._botocore_credentials, "_expiry_time", None)
+        class_name = type(self._botocore_credentials).__name__
+        return _convert_keys(cast("FrozenKeys", frozen_keys), class_name, context, expiry)
 
 
 class CallableProvider:
-    """Something of the caller's that has credentials when it is called.
+    """A provider that calls a function of the caller's.
 
-    If they expire, they should say when (`expires_at`): those that do not are kept until the service rejects them.
+    Credentials that expire should say when (`expires_at`); others are kept until the service
+    rejects them.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
 
-    def provide(self, world: ProviderContext) -> Flow[Credentials]:
-        """What it returns; raises `CredentialsError` if that is nothing to sign with, and names what it raises."""
+    def provide(self, context: ProviderContext) -> Flow[Credentials]:
+        """Return what the function returns; raise `CredentialsError` if it cannot sign."""
         answer = yield from Ask(self._function)
+        function_name = callable_name(self._function)
         try:
             if isinstance(answer, Generator):
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
             if answer is None:
-                raise CredentialsError(f"the credentials provider {name_of(self._function)} found none")
-            provider = _once_more(answer, name_of(self._function))
+                raise CredentialsError(
+                    f"the credentials provider {function_name} returned no credentials"
+                )
+            provider = _adapt_answer(answer, function_name)
         except SmRuntimeError:
             raise
         except Exception as error:
             raise provider_error(self._function, error) from error
-        return (yield from provided(provider, world))
+        return (yield from run_provider(provider, context))
 
 
-def name_of(function: object) -> str:
-    """What to call something of the user's."""
+def callable_name(function: object) -> str:
+    """Return the name of a caller's function or object for an error message."""
     return getattr(function, "__qualname__", type(function).__name__)
 
 
 def holds_keys(provider: object) -> bool:
-    """Return whether `provider` holds credentials itself, and so must not be pickled."""
+    """Return whether `provider` holds credentials itself, so that it must not be pickled."""
     return isinstance(provider, StaticProvider | BotocoreProvider)
 
 
 def provider_error(function: object, error: Exception) -> CredentialsError:
-    """What something of the user's raised, without its words: they may hold a secret."""
-    return CredentialsError(f"the credentials provider {name_of(function)} raised {type(error).__name__}")
+    """Return the error for a function that raised; its message may be secret and is left out."""
+    return CredentialsError(
+        f"the credentials provider {callable_name(function)} raised {type(error).__name__}"
+    )
 
 
-def _once_more(answer: object, name: str) -> Provider:
-    """What was asked for credentials may answer with anything that they may be asked of."""
+def _adapt_answer(answer: object, function_name: str) -> Provider:
+    """Return the provider for what a callable returned; raise `CredentialsError`."""
     try:
-        return adapted(cast("ProviderLike", answer))
+        return adapt_provider(cast("ProviderLike", answer))
     except ConstructionError:
-        raise _unfit(name, answer) from None
+        raise _wrong_result(function_name, answer) from None
 
 
-def _unfit(name: str, found: object) -> CredentialsError:
-    return CredentialsError(f"the credentials provider {name} must return Credentials, not {type(found).__name__}")
+def _wrong_result(provider_name: str, result: object) -> CredentialsError:
+    return CredentialsError(
+        f"the credentials provider {provider_name} must return Credentials, "
+        f"not {type(result).__name__}"
+    )
 
 
-def _signing(keys: Keys, name: str, world: ProviderContext, expiry: object = None) -> Credentials:
-    """Keys in the form that botocore has them in. If they do not say when they expire, they are asked for again before long."""
-    with Blaming(f"the credentials provider {name}"):
+def _convert_keys(
+    keys: FrozenKeys, provider_name: str, context: ProviderContext, expiry: object = None
+) -> Credentials:
+    """Convert botocore's keys; `expiry` is a datetime. Without one, temporary keys last 5 min."""
+    with CredentialsErrorContext(f"the credentials provider {provider_name}"):
         try:
-            soon = world.clock.time() + FOREIGN if keys.token else None
-            moment: Callable[[], float] | None = getattr(expiry, "timestamp", None)  # a `datetime` has one
-            expires_at = moment() if moment else soon
-            return Credentials(keys.access_key or "", keys.secret_key or "", keys.token, expires_at, getattr(keys, "account_id", None))
+            default_expiry = context.clock.time() + UNKNOWN_LIFETIME if keys.token else None
+            timestamp: Callable[[], float] | None = getattr(expiry, "timestamp", None)
+            return Credentials(
+                keys.access_key or "",
+                keys.secret_key or "",
+                keys.token,
+                timestamp() if timestamp else default_expiry,
+                getattr(keys, "account_id", None),
+            )
         except AttributeError:
-            raise _unfit(name, keys) from None
+            raise _wrong_result(provider_name, keys) from None

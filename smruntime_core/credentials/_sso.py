@@ -1,34 +1,47 @@
-"""IAM Identity Center ("SSO"): the token that `aws sso login` has left in a file, exchanged for the keys of a role.
+"""IAM Identity Center (SSO): exchange the token of `aws sso login` for the credentials of a role.
 
-    ~/.aws/sso/cache/SHA1.json ──> token ──> GET portal.sso…/federation/credentials ──> keys
+    ~/.aws/sso/cache/SHA1.json ──> token ──> GET portal.sso…/federation/credentials ──> credentials
 
-The file is named by the SHA-1 of the session's name or, as it was before there were sessions, of the start URL. A session's token can
-be renewed while its registration lasts; what comes back is written into the file for others (AWS CLI, SDKs) to find.
+The file is named by the SHA-1 of the session's name, or of the start URL in the older format
+without sessions. The token of a session can be refreshed while its registration lasts; the
+refreshed token is written to the file, where the AWS CLI and other SDKs find it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 from ..effects import Flow, ReadFile, WriteFile
 from ..errors import ConstructionError, CredentialsError
-from ..signing._canonical import _encode as percent_encode
+from ..signing._canonical import percent_encode
+from ..values._credentials import Credentials
 from ..values._dates import format_rfc3339, parse_rfc3339
-from ..values._messages import Credentials, Request
+from ..values._http import Request
 from ..values._redacted import RedactedMapping
-from ._context import Blaming, ProviderContext, Source, Token
-from ._documents import credentials, explained, json_object, nested, number, text
-from ._services import SSO, SSO_OIDC, ask, url_of
+from ._context import CredentialsErrorContext, ProviderContext, SecretToken, Source
+from ._documents import (
+    explain_json_refusal,
+    integer_member,
+    object_member,
+    parse_credentials,
+    parse_json_object,
+    text_member,
+)
+from ._services import SSO, SSO_OIDC, send_with_retries, service_url
 
-RENEWED_BEFORE = 300.0  # seconds before a token expires
-MAX_SECONDS = 10**9  # that a sign-in may last
-MAX_MOMENT = 253402300799  # the end of the year 9999
-RENEWABLE = ("refreshToken", "clientId", "clientSecret", "registrationExpiresAt")
+REFRESH_WINDOW: Final = 300.0  # seconds before a token expires
+MAX_LIFETIME: Final = 10**9  # seconds
+MAX_TIMESTAMP: Final = 253402300799  # the end of the year 9999
+REFRESH_MEMBERS: Final = ("refreshToken", "clientId", "clientSecret", "registrationExpiresAt")
 
 
 class Sso(Source, kw_only=True):
-    """The keys of a role in an account, for whoever is signed in at `start_url`; `session` is the name of the sso-session."""
+    """The credentials of a role in an account, for the user signed in at `start_url`.
+
+    `session` is the name of the sso-session.
+    """
 
     name = "sso"
 
@@ -38,113 +51,144 @@ class Sso(Source, kw_only=True):
     role_name: str | None = None
     session: str | None = None
 
-    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
-        """The role's keys; raises `CredentialsError`."""
+    def look(self, context: ProviderContext) -> Flow[Credentials | str]:
+        """Return the role's credentials; raise `CredentialsError`."""
         account_id, role_name = self.account_id, self.role_name
         if account_id is None or role_name is None:
-            raise CredentialsError("sso: the profile has no sso_account_id and sso_role_name, so it stands for a token only")
-        token = yield from self._token(world)
-        url = yield from url_of(SSO, self.region, world)
-
-        def make() -> Request:
-            query = f"account_id={percent_encode(account_id)}&role_name={percent_encode(role_name)}"
-            return Request("GET", f"{url}/federation/credentials?{query}", (("x-amz-sso_bearer_token", token.word),))
-
-        response = yield from ask(make, world, f"sso, role {role_name}", explain=explained)
-        said = nested(json_object(response.body, "sso"), "roleCredentials")
-        if said is None:
-            raise CredentialsError("sso: the answer has no roleCredentials")
-        return _issued(said, account_id)
-
-    def _token(self, world: ProviderContext) -> Flow[Token]:
-        """The token in the file, renewed if it is about to expire and can be."""
-        name = hashlib.sha1((self.session or self.start_url).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
-        path = world.path(".aws", "sso", "cache", f"{name}.json")
-        said = yield from read_cached(path, f"sso: sign in with `{self._login}`")
-        left = _left(said, "expiresAt", world)
-        if left < RENEWED_BEFORE and self._renewable(said, world):
-            renewed = yield from self._renewed(said, world, required=left <= 0)
-            if renewed is not None:
-                yield from keep(path, renewed)
-                said, left = renewed, _left(renewed, "expiresAt", world)
-        if left <= 0:
-            raise CredentialsError(f"sso: the sign-in has expired: renew it with `{self._login}`")
-        return Token(text(said, "accessToken") or "", "sso: accessToken in the cached file")
-
-    def _renewable(self, said: Mapping[str, object], world: ProviderContext) -> bool:
-        known = self.session is not None and all(text(said, name) for name in RENEWABLE)
-        return known and _left(said, "registrationExpiresAt", world) > 0
-
-    def _renewed(self, said: Mapping[str, object], world: ProviderContext, *, required: bool) -> Flow[RedactedMapping[object] | None]:
-        """What the file shall say; None if that cannot be had, unless it is `required`."""
-        url = yield from url_of(SSO_OIDC, self.region, world)
-
-        def make() -> Request:
-            return json_request(
-                f"{url}/token",
-                {
-                    "clientId": said["clientId"],
-                    "clientSecret": said["clientSecret"],
-                    "grantType": "refresh_token",
-                    "refreshToken": said["refreshToken"],
-                },
+            raise CredentialsError(
+                "sso: no role to sign in to: add sso_account_id and sso_role_name to the profile"
             )
+        token = yield from self._current_token(context)
+        url = yield from service_url(SSO, self.region, context)
+
+        def make_request() -> Request:
+            query = f"account_id={percent_encode(account_id)}&role_name={percent_encode(role_name)}"
+            headers = (("x-amz-sso_bearer_token", token.value),)
+            return Request("GET", f"{url}/federation/credentials?{query}", headers)
+
+        response = yield from send_with_retries(
+            make_request, context, f"sso, role {role_name}", explain=explain_json_refusal
+        )
+        role_credentials = object_member(parse_json_object(response.body, "sso"), "roleCredentials")
+        if role_credentials is None:
+            raise CredentialsError("sso: the answer has no roleCredentials")
+        return _parse_role_credentials(role_credentials, account_id)
+
+    def _current_token(self, context: ProviderContext) -> Flow[SecretToken]:
+        """Return the token in the file, refreshed first if it is about to expire."""
+        name_source = (self.session or self.start_url).encode(errors="surrogatepass")
+        file_name = f"{hashlib.sha1(name_source, usedforsecurity=False).hexdigest()}.json"
+        path = context.home_path(".aws", "sso", "cache", file_name)
+        cached = yield from read_cached_document(
+            path, "sso", f"sign in with `{self._login_command}`"
+        )
+        seconds_left = _seconds_left(cached, "expiresAt", context)
+        if seconds_left < REFRESH_WINDOW and self._can_refresh(cached, context):
+            refreshed = yield from self._refresh(cached, context, required=seconds_left <= 0)
+            if refreshed is not None:
+                yield from save_document(path, refreshed)
+                cached = refreshed
+                seconds_left = _seconds_left(refreshed, "expiresAt", context)
+        if seconds_left <= 0:
+            raise CredentialsError(
+                f"sso: the sign-in has expired: renew it with `{self._login_command}`"
+            )
+        token = text_member(cached, "accessToken") or ""
+        return SecretToken(token, "sso: accessToken in the cached file")
+
+    def _can_refresh(self, cached: Mapping[str, object], context: ProviderContext) -> bool:
+        has_members = all(text_member(cached, name) for name in REFRESH_MEMBERS)
+        is_registered = _seconds_left(cached, "registrationExpiresAt", context) > 0
+        return self.session is not None and has_members and is_registered
+
+    def _refresh(
+        self, cached: Mapping[str, object], context: ProviderContext, *, required: bool
+    ) -> Flow[RedactedMapping[object] | None]:
+        """Return the new content of the file.
+
+        A failure raises `CredentialsError` if the token is `required`; otherwise it returns None.
+        """
+        url = yield from service_url(SSO_OIDC, self.region, context)
+
+        def make_request() -> Request:
+            members = {
+                "clientId": cached["clientId"],
+                "clientSecret": cached["clientSecret"],
+                "grantType": "refresh_token",
+                "refreshToken": cached["refreshToken"],
+            }
+            return json_request(f"{url}/token", members)
 
         try:
-            where = f"sso: renewing the sign-in (else: `{self._login}`)"
-            response = yield from ask(make, world, where, explain=explained)
-            answer = json_object(response.body, where)
-            seconds = number(answer, "expiresIn", MAX_SECONDS)
-            if text(answer, "accessToken") is None or seconds is None:
-                raise CredentialsError(f"{where}: the answer has no accessToken and expiresIn")
+            description = f"sso: refreshing the sign-in (else run `{self._login_command}`)"
+            response = yield from send_with_retries(
+                make_request, context, description, explain=explain_json_refusal
+            )
+            answer = parse_json_object(response.body, description)
+            lifetime = integer_member(answer, "expiresIn", MAX_LIFETIME)
+            if text_member(answer, "accessToken") is None or lifetime is None:
+                raise CredentialsError(
+                    f"{description}: the answer has no accessToken and expiresIn"
+                )
         except CredentialsError:
             if required:
                 raise
             return None
-        changed = RedactedMapping({name: answer[name] for name in ("accessToken", "refreshToken") if text(answer, name)})
-        return RedactedMapping({**said, **changed, "expiresAt": format_rfc3339(world.clock.time() + seconds)})
+        tokens = RedactedMapping(
+            {
+                name: answer[name]
+                for name in ("accessToken", "refreshToken")
+                if text_member(answer, name)
+            }
+        )
+        expires_at = format_rfc3339(context.clock.time() + lifetime)
+        return RedactedMapping({**cached, **tokens, "expiresAt": expires_at})
 
     @property
-    def _login(self) -> str:
+    def _login_command(self) -> str:
         return f"aws sso login --sso-session {self.session}" if self.session else "aws sso login"
 
 
-def read_cached(path: str, advice: str) -> Flow[RedactedMapping[object]]:
-    """The JSON object in the file at `path`; raises `CredentialsError` that ends in `advice` if there is none."""
-    with Blaming(path):
-        data = yield from ReadFile(path)
-    if data is None:
-        raise CredentialsError(f"there is no file {path}; {advice}")
-    return json_object(data, path)
+def read_cached_document(path: str, source_name: str, remedy: str) -> Flow[RedactedMapping[object]]:
+    """Return the JSON object in a file; the error for a missing file names `remedy`."""
+    with CredentialsErrorContext(path):
+        content = yield from ReadFile(path)
+    if content is None:
+        raise CredentialsError(f"{source_name}: there is no file {path}; {remedy}")
+    return parse_json_object(content, path)
 
 
-def keep(path: str, said: Mapping[str, object]) -> Flow[None]:
-    """Put what was renewed into the file; if that cannot be, it is only not kept."""
+def save_document(path: str, document: Mapping[str, object]) -> Flow[None]:
+    """Write a refreshed document to its file; a failure is ignored, as the document is in use."""
     import json
 
     try:
-        yield from WriteFile(path, json.dumps(dict(said)).encode())
+        yield from WriteFile(path, json.dumps(dict(document)).encode())
     except ConstructionError:
         return
 
 
 def json_request(url: str, members: Mapping[str, object], *headers: tuple[str, str]) -> Request:
-    """A POST of a JSON object."""
+    """Return a POST request of a JSON object."""
     import json
 
-    return Request("POST", url, (("content-type", "application/json"), *headers), json.dumps(dict(members)).encode())
+    body = json.dumps(dict(members)).encode()
+    return Request("POST", url, (("content-type", "application/json"), *headers), body)
 
 
-def _left(said: Mapping[str, object], name: str, world: ProviderContext) -> float:
-    """Seconds until a moment in a document, 0 if it has none."""
-    moment = parse_rfc3339(text(said, name) or "")
-    return 0.0 if moment is None else moment - world.clock.time()
+def _seconds_left(document: Mapping[str, object], name: str, context: ProviderContext) -> float:
+    """Return the seconds until a moment in a document, 0 if it has none."""
+    moment = parse_rfc3339(text_member(document, name) or "")
+    return 0.0 if moment is None else moment - context.clock.time()
 
 
-def _issued(said: Mapping[str, object], account_id: str) -> Credentials:
-    """The keys; here the expiry is a number of milliseconds."""
-    expiry = number(said, "expiration", MAX_MOMENT * 1000)
+def _parse_role_credentials(document: Mapping[str, object], account_id: str) -> Credentials:
+    """Return the credentials in a document; their expiry is in milliseconds."""
+    expiry = integer_member(document, "expiration", MAX_TIMESTAMP * 1000)
     if expiry is None:
         raise CredentialsError("sso: the answer does not say when the credentials expire")
-    made = credentials(RedactedMapping({name: value for name, value in said.items() if name != "expiration"}), "sso", expires=False)
-    return made.replace(expires_at=expiry / 1000, account_id=account_id)
+    members = RedactedMapping(
+        {name: value for name, value in document.items() if name != "expiration"}
+    )
+    credentials = parse_credentials(members, "sso", requires_expiry=False)
+    return credentials.replace(expires_at=expiry / 1000, account_id=account_id)

@@ -1,47 +1,65 @@
-"""Keys as they stand: in the environment, in a profile; and none at all, for a service that asks for none."""
+"""Long-lived keys in the environment or in a profile, and anonymous credentials."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from ..effects import Flow
 from ..errors import CredentialsError
+from ..values._credentials import Credentials
 from ..values._dates import parse_rfc3339
-from ..values._messages import Credentials
 from ..values._record import unchecked
-from ._context import Blaming, ProviderContext, Source
+from ._context import CredentialsErrorContext, ProviderContext, Source
 
-ANONYMOUS = unchecked(Credentials, {"access_key_id": "", "secret_access_key": ""})  # what is signed with these is not signed
+# A request that is signed with these is sent unsigned.
+ANONYMOUS: Final = unchecked(Credentials, {"access_key_id": "", "secret_access_key": ""})
 
 
 class Environment(Source):
-    """`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, and perhaps `AWS_SESSION_TOKEN`, `AWS_ACCOUNT_ID`, `AWS_CREDENTIAL_EXPIRATION`."""
+    """The keys in the environment.
+
+    `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; optionally `AWS_SESSION_TOKEN`,
+    `AWS_ACCOUNT_ID` and `AWS_CREDENTIAL_EXPIRATION`.
+    """
 
     name = "the environment"
 
-    def look(self, world: ProviderContext) -> Flow[Credentials | str]:
-        """Credentials, or why there are none here; raises `CredentialsError` for half a key."""
+    def look(self, context: ProviderContext) -> Flow[Credentials | str]:
+        """Return the keys, or say why there are none; raise `CredentialsError` for half a key."""
         yield from ()
-        return keys(world.variable, "the environment", str.upper) or "AWS_ACCESS_KEY_ID is not set"
+        found = find_keys(context.variable, "the environment", str.upper)
+        return found or "AWS_ACCESS_KEY_ID is not set"
 
 
-def keys(look: Callable[[str], str | None], where: str, case: Callable[[str], str] = str.lower) -> Credentials | None:
-    """The keys that `look` finds by their names; None if there are none. Raises `CredentialsError` for half of them."""
-    key_id, secret = case("aws_access_key_id"), case("aws_secret_access_key")
-    if look(key_id) is None and look(secret) is None:
+def find_keys(
+    find_setting: Callable[[str], str | None],
+    origin: str,
+    convert_name: Callable[[str], str] = str.lower,
+) -> Credentials | None:
+    """Return the keys among the settings of `origin`, None if neither half is set.
+
+    Raises `CredentialsError` if only one half is set.
+    """
+    key_id_name = convert_name("aws_access_key_id")
+    secret_name = convert_name("aws_secret_access_key")
+    expiry_name = convert_name("aws_credential_expiration")
+    key_id, secret_key = find_setting(key_id_name), find_setting(secret_name)
+    if key_id is None and secret_key is None:
         return None
-    for name in (key_id, secret):
-        if look(name) is None:
-            raise CredentialsError(f"{where}: {name} is missing")
-    expiry = look(case("aws_credential_expiration"))
+    if key_id is None or secret_key is None:
+        missing_name = key_id_name if key_id is None else secret_name
+        raise CredentialsError(f"{origin}: {missing_name} is missing")
+    expiry = find_setting(expiry_name)
     expires_at = None if expiry is None else parse_rfc3339(expiry)
     if expiry is not None and expires_at is None:
-        raise CredentialsError(f"{where}: {case('aws_credential_expiration')} is not a time like 2026-01-31T23:59:59Z")
-    with Blaming(where):
+        raise CredentialsError(f"{origin}: {expiry_name} is not a time like 2026-01-31T23:59:59Z")
+    session_token = find_setting(convert_name("aws_session_token"))
+    with CredentialsErrorContext(origin):
         return Credentials(
-            look(key_id) or "",
-            look(secret) or "",
-            look(case("aws_session_token")) or look(case("aws_security_token")),
+            key_id,
+            secret_key,
+            session_token or find_setting(convert_name("aws_security_token")),
             expires_at,
-            look(case("aws_account_id")),
+            find_setting(convert_name("aws_account_id")),
         )

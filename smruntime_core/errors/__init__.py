@@ -1,32 +1,33 @@
-"""Every error there is, by whose fault it is.
+"""Every error of the package, grouped by its cause.
 
     SmRuntimeError
-    ├── ConstructionError (ValueError)     the caller's: it never left the process; names the member and the rule
-    ├── CredentialsError                   the set-up's: each source that was tried and what it said
-    ├── DispatchFailure                    the network's: `kind`, `phase`, and `delivery`: may the model have run?
-    ├── ResponseError                      the server's: an answer that nobody can read
+    ├── ConstructionError (ValueError)     an argument or setting is wrong; nothing was sent
+    ├── CredentialsError                   no usable credentials; `tried` lists each source's answer
+    ├── DispatchFailure                    the exchange failed; `delivery`: may the model have run?
+    │   └── DispatchTimeout (TimeoutError)     a `DispatchFailure` of kind "timeout"
+    ├── ResponseError                      the server's answer cannot be read
     │   └── StreamError                        inside a stream: a bad frame, a wrong checksum
-    │       ├── SignatureMismatch                  a signed piece that nobody with the secret has signed (`signing`)
-    │       └── TruncatedStream                    it ended in the middle of something
-    └── ServiceError                       the service's or the model's: `code`, `message`, `status`
-        ├── ModelError                     424  the container answered with an error of its own
+    │       ├── SignatureMismatch                  a signed chunk or event has a wrong signature
+    │       └── TruncatedStream                    the stream ended before it was complete
+    └── ServiceError                       the service or the model answered with an error
+        ├── ModelError                     424  the model's container answered with an error
         ├── ModelNotReadyException         429  the model is still loading
         ├── ValidationError                400  the service refused the request
         ├── InternalFailure                500
         ├── ServiceUnavailable             503
         ├── InternalDependencyException    530
-        ├── ModelStreamError               inside a stream: the model failed, `error_code` says how
+        ├── ModelStreamError               inside a stream: the model failed; see `error_code`
         └── InternalStreamFailure          inside a stream: the service failed
-                                           (any other code stays a plain `ServiceError` that bears it)
+                                           (any other code is a plain `ServiceError`)
 
-An error knows what it can: `metadata` holds the request id, status, headers and attempts, as an output's does. `str()` of
-any of them is one printable line, whatever the server sent: control characters and lone surrogates come out escaped.
-All of them can be pickled, and none holds a secret of the caller's.
+`metadata` holds the request id, status, headers and attempts, as that of an output does. `str()`
+returns one printable line: control characters and lone surrogates are escaped. Every error can be
+pickled, and none holds a secret of the caller's.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self, TypeAlias, cast
+from typing import ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
 
@@ -55,11 +56,13 @@ __all__ = [
     "escape_unprintable",
 ]
 
-Kind: TypeAlias = Literal["refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"]
+Kind: TypeAlias = Literal[
+    "refused", "timeout", "reset", "closed", "tls", "protocol", "too_large", "truncated"
+]
 Phase: TypeAlias = Literal["pool", "resolve", "connect", "proxy", "tls", "send", "head", "body"]
 Delivery: TypeAlias = Literal["not_sent", "maybe_sent", "answered"]
 
-THROTTLING_CODES = frozenset(
+THROTTLING_CODES: Final[frozenset[str]] = frozenset(
     (
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
@@ -78,22 +81,27 @@ THROTTLING_CODES = frozenset(
         "TransactionInProgressException",
     )
 )
-TRANSIENT_CODES = frozenset(("RequestTimeout", "RequestTimeoutException"))
-TRANSIENT_STATUSES = frozenset((500, 502, 503, 504))
+TRANSIENT_CODES: Final[frozenset[str]] = frozenset(("RequestTimeout", "RequestTimeoutException"))
+TRANSIENT_STATUSES: Final[frozenset[int]] = frozenset((500, 502, 503, 504))
 
 
 def escape_unprintable(text: str) -> str:
-    """`text` fit for one line of a log: everything but escape_unprintable characters escaped."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Return `text` as one line for a log, with unprintable characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 class SmRuntimeError(Exception):
-    """Root of every error this package raises on purpose."""
+    """The root of every error that this package raises on purpose."""
 
     metadata: Metadata = NO_METADATA
 
     def about(self, metadata: Metadata) -> Self:
-        """The same error, now knowing which call it is about."""
+        """Set the metadata of the call that failed, and return this error."""
         self.metadata = metadata
         return self
 
@@ -101,27 +109,32 @@ class SmRuntimeError(Exception):
         return _restore, (type(self), self.args), self.__dict__
 
 
-def _restore(kind: type[SmRuntimeError], args: tuple[object, ...]) -> SmRuntimeError:
-    """Unpickle without `__init__`, whose keyword arguments live in the state."""
-    return kind.__new__(kind, *args)
+def _restore(error_class: type[SmRuntimeError], arguments: tuple[object, ...]) -> SmRuntimeError:
+    """Unpickle an error without `__init__`; its attributes are restored from the state."""
+    return error_class.__new__(error_class, *arguments)
 
 
 class ConstructionError(SmRuntimeError, ValueError):
-    """A value was refused where it was given, before anything was signed or sent.
+    """An argument or a setting that is refused before anything is signed or sent.
 
-    `member` is the argument's name, `rule` what it must be.
+    `member` names the argument, setting or file, `rule` completes "must be …", and `found` says
+    what is wrong without quoting a value that may be secret. The text is
+    "member: found; must be rule" unless `message` gives the whole text.
     """
 
-    def __init__(self, member: str, rule: str, found: str = "") -> None:
-        super().__init__(f"{member}: {found + '; ' if found else ''}must be {rule}")
+    def __init__(
+        self, member: str, rule: str, found: str = "", *, message: str | None = None
+    ) -> None:
+        default = f"{member}: {found}; must be {rule}" if found else f"{member}: must be {rule}"
+        super().__init__(escape_unprintable(default if message is None else message))
         self.member = member
         self.rule = rule
 
 
 class CredentialsError(SmRuntimeError):
-    """No credentials could be had, or the ones given cannot sign.
+    """No source has credentials, or the credentials cannot sign.
 
-    `tried` are the sources that were looked at, in order, each with what it said.
+    `tried` lists the sources that were asked, in order, each with its answer.
     """
 
     def __init__(self, message: str, *, tried: tuple[tuple[str, str], ...] = ()) -> None:
@@ -130,23 +143,32 @@ class CredentialsError(SmRuntimeError):
 
 
 class DispatchFailure(SmRuntimeError):
-    """The exchange with the server failed.
+    """An exchange with the server that failed.
 
-    `kind` says what happened, `phase` during what. `delivery` is what a caller who pays for an invocation must know:
-    `"not_sent"` (no byte of the request left), `"maybe_sent"` (the model may have run), `"answered"` (an answer had begun).
-    `reused` is true if the connection had served before; `bytes_sent` and `bytes_received` count this exchange;
-    `status` is set if a final head had arrived. `silence` is how many seconds after the last byte of the request it happened, None
-    if the request had not been sent whole or nobody looked. `hint` is what to do about it, where
-    the transport knows a likely cause. One of kind `"timeout"` is also a builtin `TimeoutError`.
+    - `kind`: what happened; `phase`: during which step of the exchange.
+    - `delivery`: whether the invocation may be billed. "not_sent": no byte of the request left;
+      "maybe_sent": the model may have run; "answered": a response had begun.
+    - `reused`: whether the connection had served an earlier request.
+    - `bytes_sent`, `bytes_received`: counts for this exchange.
+    - `status`: the response's status if its final head had arrived.
+    - `silence`: seconds between the last byte of the request and the failure; None if the request
+      was not sent completely or the time was not measured.
+    - `hint`: a remedy, where the transport knows a likely cause.
+
+    A failure of kind "timeout" is also a builtin `TimeoutError`.
     """
 
     silence: float | None = None
     hint: str | None = None
 
-    # Unpickling gives the message alone, so `kind` may be lacking here.
     def __new__(cls, *args: object, kind: Kind | None = None, **_: object) -> Self:
-        made = cast("type[Self]", DispatchTimeout) if kind == "timeout" and cls is DispatchFailure else cls
-        return super(DispatchFailure, made).__new__(made, *args)
+        """Create a `DispatchTimeout` for kind "timeout"; pickle passes the message alone."""
+        error_class = (
+            cast("type[Self]", DispatchTimeout)
+            if kind == "timeout" and cls is DispatchFailure
+            else cls
+        )
+        return super(DispatchFailure, error_class).__new__(error_class, *args)
 
     def __init__(  # pyright: ignore[reportInconsistentConstructor]  # see above
         self,
@@ -160,8 +182,9 @@ class DispatchFailure(SmRuntimeError):
         bytes_received: int = 0,
         status: int | None = None,
     ) -> None:
-        super().__init__(text := escape_unprintable(f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"))
-        self.args = (text,)  # an OSError, which a timeout is too, has set them before this
+        text = f"{message} ({kind} in phase {phase}, {delivery.replace('_', ' ')})"
+        super().__init__(escape_unprintable(text))
+        self.args: tuple[object, ...] = (escape_unprintable(text),)  # OSError.__new__ has set them
         self.kind: Kind = kind
         self.phase: Phase = phase
         self.delivery: Delivery = delivery
@@ -171,42 +194,44 @@ class DispatchFailure(SmRuntimeError):
         self.status = status
 
     def __str__(self) -> str:
-        text = Exception.__str__(self)  # a timeout is an OSError too, whose own speaks of an errno
-        return f"{text}; {escape_unprintable(self.hint)}" if self.hint else text
+        message = Exception.__str__(self)  # a timeout's OSError.__str__ would show an errno
+        return f"{message}; {escape_unprintable(self.hint)}" if self.hint else message
 
 
 class DispatchTimeout(DispatchFailure, TimeoutError):
-    """A `DispatchFailure` of kind `"timeout"`."""
+    """A `DispatchFailure` of kind "timeout"."""
 
 
 class ResponseError(SmRuntimeError):
-    """The server sent a complete answer that does not say what it must."""
+    """A complete answer of the server that cannot be read."""
 
 
 class StreamError(ResponseError):
-    """Bytes of a stream break the rules of its format."""
+    """Bytes in a stream that break the rules of its format."""
 
 
 class SignatureMismatch(StreamError):
-    """A piece of a body or an event does not bear the signature that it must; a server answers 403."""
+    """A missing or wrong signature of a chunk or an event; a server answers 403."""
 
 
 class TruncatedStream(StreamError):
-    """A stream ended in the middle of something; what came before it was whole and has been delivered."""
+    """A stream that ended before it was complete; the events before the end were delivered."""
 
 
 class ServiceError(SmRuntimeError):
-    """The service answered with an error.
+    """An error that the service answered with.
 
-    `code` is the error's name, or the status as text if the answer bore none. `message` is safe to print,
-    `message_raw` what was sent. `body` is the raw answer, cut at 1 MiB if `truncated`. `error_code`
-    is a finer code that some errors have in their body. Where a proxy answered with an HTML page,
-    `str()` shows its title.
+    - `code`: the error's name, or the status as text if the answer names none.
+    - `message`: the explanation, safe to print; `message_raw`: as it was sent.
+    - `body`: the raw answer, cut at 1 MiB if `truncated`.
+    - `error_code`: a finer code that some errors have in their body.
+
+    If a proxy answered with an HTML page, `str()` shows the page's title.
     """
 
     default_code: ClassVar[str] = ""
     default_status: ClassVar[int] = 400
-    # What else the JSON body of this error holds: attribute, wire name, type.
+    # Further members of this error's JSON body: attribute, wire name, type.
     members: ClassVar[tuple[tuple[str, str, type], ...]] = ()
     error_code: str | None = None
 
@@ -222,38 +247,38 @@ class ServiceError(SmRuntimeError):
     ) -> None:
         super().__init__(message)
         self.message_raw = message
-        self.status = self.default_status if status is None else status
-        self.code = code or self.default_code or str(self.status)
+        self.status: int = self.default_status if status is None else status
+        self.code: str = code or self.default_code or str(self.status)
         self.body = body
         self.truncated = truncated
         self.metadata = metadata
 
     @property
     def message(self) -> str:
-        """The service's explanation, with whatever is not printable escaped."""
+        """The service's explanation, with unprintable characters escaped."""
         return escape_unprintable(self.message_raw)
 
     @property
     def throttling(self) -> bool:
-        """The service asks to slow down."""
+        """Whether the service asks the caller to slow down."""
         return self.code in THROTTLING_CODES or self.status == 429
 
     @property
     def retryable(self) -> bool:
-        """The same request may succeed a little later."""
+        """Whether the same request may succeed a little later."""
         return self.throttling or self.code in TRANSIENT_CODES or self.status in TRANSIENT_STATUSES
 
     @property
     def hint(self) -> str | None:
-        """What to do about it, where the cause is known."""
-        from ._hints import hint_for  # used only when an error is shown
+        """The remedy, where the cause is known."""
+        from ._hints import hint_for  # needed only when an error is shown
 
-        said = self.message_raw[:2048] or self._page or ""
-        return hint_for(f"{self.code} {self.status} {self.error_code or ''} {said}")
+        explanation = self.message_raw[:2048] or self._page_summary or ""
+        return hint_for(f"{self.code} {self.status} {self.error_code or ''} {explanation}")
 
     @property
-    def _page(self) -> str | None:
-        """What to say of a body that is an HTML page, None for others."""
+    def _page_summary(self) -> str | None:
+        """The summary of a body that is an HTML page, None for other bodies."""
         from ._hints import page_text
 
         title = page_text(self.body)
@@ -265,22 +290,22 @@ class ServiceError(SmRuntimeError):
         request_id = self.metadata.request_id
         identity = f" [request id {escape_unprintable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
-        message = self.message or escape_unprintable(self._page or "no message")
+        message = self.message or escape_unprintable(self._page_summary or "no message")
         return f"{escape_unprintable(self.code)} ({self.status}): {message}{advice}{identity}"
 
 
 class ModelError(ServiceError):
-    """The model's container answered with an error, or did not answer.
+    """An error of the model's container, or its failure to answer.
 
-    `original_status_code` and `original_message` are the container's. Where the service tells them
-    in its message only, they are taken from there, and so is the name of the `container`. A status
-    of 0 means that there was no answer: the container was too slow, or died. `error_code` says more
-    of the kind, as `INTERNAL_FAILURE_FROM_MODEL`.
+    `original_status_code` and `original_message` are the container's; a status of 0 means that the
+    container gave no answer: it was too slow, or it died. `container` is its name. Where the answer
+    has these only inside the service's message, they are read from there. `error_code` names the
+    kind of failure, for instance `INTERNAL_FAILURE_FROM_MODEL`.
     """
 
     default_code = "ModelError"
     default_status = 424
-    members = (
+    members: ClassVar[tuple[tuple[str, str, type], ...]] = (
         ("original_status_code", "OriginalStatusCode", int),
         ("original_message", "OriginalMessage", str),
         ("log_stream_arn", "LogStreamArn", str),
@@ -292,73 +317,73 @@ class ModelError(ServiceError):
     container: str | None = None
 
     def read_message(self) -> None:
-        """Take from the message what the answer did not say by itself."""
-        from ._hints import relayed
+        """Set the members that are missing in the JSON from the text of the service's message."""
+        from ._hints import parse_relayed_error
 
-        found = relayed(self.message_raw[: 64 * 1024])
-        if found is None:
+        relayed_error = parse_relayed_error(self.message_raw[: 64 * 1024])
+        if relayed_error is None:
             return
-        status, self.container, message = found
+        status, self.container, message = relayed_error
         if self.original_status_code is None:
             self.original_status_code = status
         self.original_message = self.original_message or message
 
     def json(self) -> object:
-        """The container's words read as JSON; raises `ValueError` if they are none."""
+        """Parse `original_message` as JSON; raise `ValueError` if it is not JSON."""
         import json
 
         try:
             return cast("object", json.loads(self.original_message or ""))
         except RecursionError:
-            raise ValueError("nested too deep") from None
+            raise ValueError("original_message: the JSON is nested too deeply to parse") from None
 
 
 class ModelNotReadyException(ServiceError):
-    """The model is not loaded yet; the service suggests trying again."""
+    """A refusal because the model is not loaded yet; the service suggests trying again."""
 
     default_code = "ModelNotReadyException"
     default_status = 429
 
 
 class ValidationError(ServiceError):
-    """The service refused the request; `error_code` can be `TARGET_MODEL_HEADER_MISSING`."""
+    """A request that the service refused; `error_code` can be `TARGET_MODEL_HEADER_MISSING`."""
 
     default_code = "ValidationError"
     default_status = 400
-    members = (("error_code", "ErrorCode", str),)
+    members: ClassVar[tuple[tuple[str, str, type], ...]] = (("error_code", "ErrorCode", str),)
 
 
 class InternalFailure(ServiceError):
-    """The service failed."""
+    """A failure of the service."""
 
     default_code = "InternalFailure"
     default_status = 500
 
 
 class ServiceUnavailable(ServiceError):
-    """The service is overloaded or down."""
+    """A refusal because the service is overloaded or down."""
 
     default_code = "ServiceUnavailable"
     default_status = 503
 
 
 class InternalDependencyException(ServiceError):
-    """Something that the service depends on failed."""
+    """A failure of something that the service depends on."""
 
     default_code = "InternalDependencyException"
     default_status = 530
 
 
 class ModelStreamError(ServiceError):
-    """The model failed while its answer was streamed; `error_code` is the service's word for how."""
+    """A failure of the model while its answer was streamed; `error_code` says how it failed."""
 
     default_code = "ModelStreamError"
     default_status = 400
-    members = (("error_code", "ErrorCode", str),)
+    members: ClassVar[tuple[tuple[str, str, type], ...]] = (("error_code", "ErrorCode", str),)
 
 
 class InternalStreamFailure(ServiceError):
-    """The service failed while an answer was streamed."""
+    """A failure of the service while an answer was streamed."""
 
     default_code = "InternalStreamFailure"
     default_status = 500

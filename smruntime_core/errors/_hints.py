@@ -1,6 +1,6 @@
-"""What the text of an error means: what to do about it, and what of it is the container's.
+"""Read the text of an error: find a remedy, and separate the container's text from SageMaker's.
 
-Nothing here is needed for a call that succeeds, so it is imported when an error is made or shown.
+A successful call needs none of this, so the module is imported when an error is made or shown.
 
 SageMaker relays a container's error inside a sentence of its own:
 
@@ -8,19 +8,19 @@ SageMaker relays a container's error inside a sentence of its own:
     information.
     Received server error (500) from primary and could not load the entire response body. See …
 
-TEXT may hold quotes, lines and even such a sentence again, so its end is the last quote that the
-rest of the sentence follows. Status 0 means that the container gave no answer.
+TEXT may contain quotes, line breaks and even another such sentence, so it ends at the last quote
+that is followed by the rest of the sentence. Status 0 means that the container gave no answer.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
-_LOG = "its log (`log_stream_arn`) has the reason"
+_LOG: Final = "its log (`log_stream_arn`) has the reason"
 
-# Patterns of "code status error_code message", and what helped people who met them. The first that
-# matches counts.
-_HINTS = (
+# Pattern of "code status error_code message", remedy. The first pattern that matches counts.
+_HINTS: Final = (
     (
         "^[^ ]+ [0-9]+ {0,2}an HTML page",
         "a proxy or load balancer answered, not SageMaker: check endpoint_url and the proxies",
@@ -31,7 +31,7 @@ _HINTS = (
     ),
     (
         "inference component name header is not allowed",
-        "leave inference_component_name out: this endpoint hosts none",
+        "leave inference_component_name out: this endpoint hosts no inference components",
     ),
     (
         "TARGET_MODEL_HEADER_MISSING|missing a target model header",
@@ -47,7 +47,8 @@ _HINTS = (
     ),
     (
         "has no capacity",
-        "it is scaled to zero and starts now: call again later, or use wait_for_capacity=",
+        "the endpoint is scaled to zero and starts now: call again later, or use "
+        "wait_for_capacity=",
     ),
     (
         "invocation timed out|timed out while waiting for a response",
@@ -59,7 +60,7 @@ _HINTS = (
     ),
     (
         "could not load the entire response body",
-        f"the container's answer broke off, or is larger than SageMaker relays: {_LOG}",
+        f"the container's answer ended early, or is larger than SageMaker relays: {_LOG}",
     ),
     (r"error \(0\) from", f"the container gave no answer: {_LOG}"),
     (
@@ -68,7 +69,7 @@ _HINTS = (
     ),
     (
         r"error \(415\)",
-        "the model does not take this content_type=; others are application/json or text/csv",
+        "the model does not accept this content_type=; try application/json or text/csv",
     ),
     (
         r"error \(406\)",
@@ -87,7 +88,7 @@ _HINTS = (
     ("ExpiredToken", "the session token has expired: fetch new credentials"),
     (
         "UnrecognizedClient|InvalidClientTokenId",
-        "no such access key, or its session token is missing",
+        "the access key does not exist, or its session token is missing",
     ),
     (
         "should be scoped to",
@@ -95,17 +96,17 @@ _HINTS = (
     ),
     (
         "RequestTimeTooSkewed|Signature (?:expired|not yet current)",
-        "the clock of this machine is off",
+        "the clock of this machine is wrong: synchronize it",
     ),
     (
         "InvalidSignature|SignatureDoesNotMatch",
-        """wrong secret access key, or something changed the request after it was signed \
-(`signing.explain` tells)""",
+        "the secret access key is wrong, or the request was changed after it was signed "
+        "(`signing.explain` shows which part)",
     ),
     (
         "^AccessDenied 403",
-        """allow s3:GetObject there, and s3:ListBucket, without which S3 says this of what is not \
-there yet""",
+        "allow s3:GetObject there, and s3:ListBucket: without it S3 answers this for an object "
+        "that does not exist yet",
     ),
     (
         "AccessDenied",
@@ -117,59 +118,62 @@ there yet""",
     ),
 )
 
-MAX_PAGE = 4096  # bytes of a page that are looked at
-MAX_SHOWN = 200  # characters of it that a message shows
-_HTML = rb"<!doctype html|<html[\s>]"
-_TITLES = (r"<title[^<>]{0,100}>([^<]{1,1000})", r"<h1[^<>]{0,100}>([^<]{1,1000})")
-_CODE = r"<(?:script|style)\b[^<>]{0,500}>[^<]*"
-_TAG = "<[^<>]{0,500}>"
+MAX_PAGE: Final = 4096  # bytes of an HTML page that are searched
+MAX_TITLE: Final = 200  # characters of its title that a message shows
+_HTML: Final = rb"<!doctype html|<html[\s>]"
+_TITLE_PATTERNS: Final = (r"<title[^<>]{0,100}>([^<]{1,1000})", r"<h1[^<>]{0,100}>([^<]{1,1000})")
+_SCRIPT: Final = r"<(?:script|style)\b[^<>]{0,500}>[^<]*"
+_TAG: Final = "<[^<>]{0,500}>"
 
-_RELAYED = r"Received (?:client|server) error \(([0-9]{1,3})\) from (\S{1,256})"
-_WITH_MESSAGE, _CUT_OFF = ' with message "', " and could not load the entire response body"
-_REFERENCE = r'"\. See http[^"]*'
+_RELAYED: Final = r"Received (?:client|server) error \(([0-9]{1,3})\) from (\S{1,256})"
+_WITH_MESSAGE: Final = ' with message "'
+_CUT_OFF: Final = " and could not load the entire response body"
+_REFERENCE: Final = r'"\. See http[^"]*'
 
 
-def hint_for(text: str) -> str | None:
-    """Return what to do about an error that says `text`, None if the cause is not known."""
+def hint_for(description: str) -> str | None:
+    """Return the remedy for an error with this description, None if the cause is not known."""
     flags = re.IGNORECASE | re.DOTALL
-    return next((advice for pattern, advice in _HINTS if re.search(pattern, text, flags)), None)
+    return next(
+        (remedy for pattern, remedy in _HINTS if re.search(pattern, description, flags)), None
+    )
 
 
 def page_text(body: bytes) -> str | None:
-    """Return the title of an HTML page, else its first text, at most 200 characters.
+    """Return the title of an HTML page, else its first text, at most `MAX_TITLE` characters.
 
-    None if `body` is not such a page; empty if the page begins without text.
+    None if `body` is not an HTML page; empty if the page begins without text.
     """
-    start = body[:MAX_PAGE]
-    if re.search(_HTML, start[:512], re.IGNORECASE) is None:
+    beginning = body[:MAX_PAGE]
+    if re.search(_HTML, beginning[:512], re.IGNORECASE) is None:
         return None
     import html
 
-    page = start.decode("utf-8", "replace")
-    titles = (re.search(pattern, page, re.IGNORECASE) for pattern in _TITLES)
-    text = next((found[1] for found in titles if found and found[1].strip()), None)
-    if text is None:
-        text = re.sub(_TAG, " ", re.sub(_CODE, " ", page, flags=re.IGNORECASE))
-    return " ".join(html.unescape(text).split())[:MAX_SHOWN]
+    page = beginning.decode("utf-8", "replace")
+    matches = (re.search(pattern, page, re.IGNORECASE) for pattern in _TITLE_PATTERNS)
+    title = next((match[1] for match in matches if match and match[1].strip()), None)
+    if title is None:
+        title = re.sub(_TAG, " ", re.sub(_SCRIPT, " ", page, flags=re.IGNORECASE))
+    return " ".join(html.unescape(title).split())[:MAX_TITLE]
 
 
-def relayed(text: str) -> tuple[int, str, str | None] | None:
-    """Return status, container and message of an error that `text` relays, None if it relays none.
+def parse_relayed_error(message: str) -> tuple[int, str, str | None] | None:
+    """Return status, container and text of the error that `message` relays, None without one.
 
-    The message is None where the service could not read it.
+    The text is None where SageMaker could not read the container's answer completely.
     """
-    found = re.search(_RELAYED, text)
-    if found is None:
+    match = re.search(_RELAYED, message)
+    if match is None:
         return None
-    rest = text[found.end() :]
-    if rest.startswith(_WITH_MESSAGE):
-        return int(found[1]), found[2], _quoted(rest.removeprefix(_WITH_MESSAGE))
-    return (int(found[1]), found[2], None) if rest.startswith(_CUT_OFF) else None
+    remainder = message[match.end() :]
+    if remainder.startswith(_WITH_MESSAGE):
+        return int(match[1]), match[2], _quoted_text(remainder.removeprefix(_WITH_MESSAGE))
+    return (int(match[1]), match[2], None) if remainder.startswith(_CUT_OFF) else None
 
 
-def _quoted(text: str) -> str:
-    """Return what stands before the closing quote of the service's sentence."""
-    end = text.rfind('". See http')
-    if end >= 0 and re.fullmatch(_REFERENCE, text[end:]):
-        return text[:end]
-    return text.rstrip().removesuffix(".").removesuffix('"')
+def _quoted_text(remainder: str) -> str:
+    """Return the text before the closing quote of SageMaker's sentence."""
+    closing_quote = remainder.rfind('". See http')
+    if closing_quote >= 0 and re.fullmatch(_REFERENCE, remainder[closing_quote:]):
+        return remainder[:closing_quote]
+    return remainder.rstrip().removesuffix(".").removesuffix('"')

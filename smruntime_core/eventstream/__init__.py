@@ -1,11 +1,20 @@
-"""AWS event streams, for any service: `encode` makes a frame of a `Message`, `EventStreamDecoder` messages of frames."""
+"""AWS event streams, for any service: `encode` writes frames, `EventStreamDecoder` reads them."""
 
 from __future__ import annotations
 
 from ..values._decoder import NEED_DATA
 from ._decoder import EventStreamDecoder
 from ._frames import MAX_PAYLOAD, Message, encode
-from ._headers import MAX_HEADERS, Byte, HeaderValue, Integer, Long, Short, Timestamp, encode_headers
+from ._headers import (
+    MAX_HEADERS,
+    Byte,
+    HeaderValue,
+    Integer,
+    Long,
+    Short,
+    Timestamp,
+    encode_headers,
+)
 
 __all__ = [
     "MAX_HEADERS",

@@ -1,19 +1,19 @@
-"""Bytes cut anywhere → messages.
+"""Decoding of an event stream that arrives in pieces cut anywhere.
 
-A frame that lies whole in a part is decoded where it is. Only a frame that does not is held, and
-each byte of it is copied into a buffer once. Less than a prelude is held as it is. From the prelude
-on, which is checked first, the sizes are known, so pieces are only counted and appended until none
-is missing.
+A frame that lies whole in a part is decoded in place. Any other frame is held back, and each of its
+bytes is copied into a buffer once. Less than a prelude is held as it is. A complete
+prelude is checked first; then the sizes are known, so pieces are only counted and appended until
+none is missing.
 
-    part ──> frames that are whole ──────────────────────────> next_event
-      │  ^                                                          ^
-      v  │ 12 bytes now                                             │ whole now
-    _start: less than a prelude       _partial: a frame whose prelude is good
+    part ──> frames that are whole ──────────────────────────────────> next_event
+      │  ^                                                                 ^
+      v  │ 12 bytes now                                                    │ whole now
+    _prelude_start: less than a prelude      _partial_frame: its prelude is valid
 
-A stream repeats the same headers. So the decoder remembers the last header block with its meaning,
-and for that block the preludes it came with: the frame's size and the CRC up to the payload. A
-frame that begins with such a prelude and that block (its *head*) is not parsed again. What is
-remembered was in a frame whose checksums were right.
+A stream repeats the same headers, so the decoder remembers the last header block with its decoded
+headers and, for that block, the preludes that it came with: the size of the frame and the CRC up to
+the payload. A frame that begins with such a prelude and that block (its *head*) is not parsed
+again. A head is remembered only from a frame with valid checksums.
 """
 
 from __future__ import annotations
@@ -26,177 +26,193 @@ from zlib import crc32
 from ..errors import StreamError, TruncatedStream
 from ..values._decoder import NEED_DATA, NeedData
 from ..values._incremental import PartQueue, interrupted
-from ._frames import OVERHEAD, PRELUDE, Message, check_prelude, checksum_at, prelude_at
+from ._frames import (
+    CHECKSUM_SIZE,
+    MIN_FRAME_SIZE,
+    PRELUDE_SIZE,
+    Message,
+    check_prelude,
+    unpack_checksum,
+    unpack_prelude,
+)
 from ._headers import HeaderValue, decode_headers
 
-MAX_KNOWN: Final = 1024  # heads remembered: more than a stream of small parts has sizes
-MAX_JOINED: Final = 8192  # bytes; joining the pieces of a smaller frame saves 0.5 µs
-MAX_KNOWN_HEAD: Final = 1024  # bytes; a longer head is read each time
+MAX_KNOWN_HEADS: Final = 1024  # more than a stream of small parts has sizes
+MAX_KNOWN_HEAD_SIZE: Final = 1024  # bytes; a longer head is parsed each time
+MAX_JOINED_SIZE: Final = 8192  # bytes; joining the pieces of a smaller frame saves 0.5 µs
 
-_Headers: TypeAlias = Mapping[str, HeaderValue]
-# Prelude and header block, their size, the size of the frame, the CRC so far, what the block says.
-_Head: TypeAlias = tuple[bytes | None, int, int, int, _Headers]
+_DecodedHeaders: TypeAlias = Mapping[str, HeaderValue]
+# The head, its size, the size of the frame, the CRC of the head, its decoded headers.
+_KnownHead: TypeAlias = tuple[bytes | None, int, int, int, _DecodedHeaders]
 
 
 class EventStreamDecoder(PartQueue):
-    """Event-stream bytes in any pieces → `Message`s."""
+    """Decoder of event-stream bytes in any pieces into `Message`s."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._part = b""  # that is being read
-        self._offset = 0  # in `_part`, of the first byte that is not decoded
-        self._position = 0  # in the stream, of `_part` or of the frame that is held
-        self._skip = 0  # bytes of the next part that have been read
-        self._start = b""
-        self._partial: _PartialFrame | None = None
-        self._block: tuple[bytes, _Headers] = (b"", decode_headers(b""))  # of the frame before
-        self._head: _Head = (None, PRELUDE, 0, 0, {})  # of a frame before
-        self._known: dict[bytes, _Head] = {}  # by prelude
+        self._current_part = b""
+        self._part_offset = 0  # of the first byte of `_current_part` that is not decoded
+        self._stream_position = 0  # of `_current_part`, or of the frame that is held back
+        self._skipped_bytes = 0  # at the start of the next part, which have been read
+        self._prelude_start = b""
+        self._partial_frame: _PartialFrame | None = None
+        self._last_block: tuple[bytes, _DecodedHeaders] = (b"", decode_headers(b""))
+        self._last_head: _KnownHead = (None, PRELUDE_SIZE, 0, 0, {})
+        self._known_heads: dict[bytes, _KnownHead] = {}  # by prelude
 
     def next_event(self) -> Message | NeedData:
         """Return the next message, or `NEED_DATA` if there is none (yet).
 
-        Raises `StreamError` after the messages before what breaks the format, and again at each
-        later call. A length that is not allowed is refused as soon as 12 bytes of its frame are
-        there. `TruncatedStream`: the stream ended inside a frame.
+        Raises `StreamError` after the messages before the error, and again at each later call. A
+        size beyond the limits is refused as soon as 12 bytes of its frame have arrived.
+        `TruncatedStream`: the stream ended inside a frame.
         """
         while True:
-            part, offset = self._part, self._offset
-            head, size, total, crc, headers = self._head
-            begun = part[offset : offset + size]
-            known = begun == head
-            if not known:
-                if not (begun or self._parts or self._ended):
+            part, offset = self._current_part, self._part_offset
+            head, head_size, frame_size, checksum, headers = self._last_head
+            frame_start = part[offset : offset + head_size]
+            is_known = frame_start == head
+            if not is_known:
+                if not (frame_start or self._parts or self._ended):
                     return NEED_DATA
-                found = self._known.get(begun[:PRELUDE])
-                if found is not None:
-                    head, size, total, crc, headers = self._head = found
-                    known = begun == head
-            end = offset + total
-            if known and end <= len(part):
-                payload = part[offset + size : end - 4]
-                if crc32(payload, crc) == checksum_at(part, end - 4)[0]:
-                    self._offset = end
+                known_head = self._known_heads.get(frame_start[:PRELUDE_SIZE])
+                if known_head is not None:
+                    head, head_size, frame_size, checksum, headers = self._last_head = known_head
+                    is_known = frame_start == head
+            frame_end = offset + frame_size
+            if is_known and frame_end <= len(part):
+                payload = part[offset + head_size : frame_end - CHECKSUM_SIZE]
+                if crc32(payload, checksum) == unpack_checksum(part, frame_end - CHECKSUM_SIZE)[0]:
+                    self._part_offset = frame_end
                     return Message(headers, payload)
             event = self._next_unknown()
             if event is not None:
                 return event
 
     def _next_unknown(self) -> Message | NeedData | None:
-        """Do the same for a frame with an unknown head, or that is not whole, or broken.
+        """Decode a frame that has an unknown head, or that is incomplete or invalid.
 
-        None: another part was begun.
+        Return its message, `NEED_DATA` if bytes are missing, or None after beginning another part.
+        Raises `StreamError`.
         """
         try:
-            if self._offset < len(self._part) and (message := self._whole_frame()) is not None:
+            has_bytes = self._part_offset < len(self._current_part)
+            if has_bytes and (message := self._decode_or_hold()) is not None:
                 return message
             if self._parts:
-                return self._begin()
+                return self._begin_part()
         except StreamError as error:
-            self._fail(StreamError(f"the frame at byte {self._position + self._offset}: {error}"))
-        except BaseException:  # a signal handler's, or MemoryError: a part may be lost
+            position = self._stream_position + self._part_offset
+            self._fail(StreamError(f"the frame at byte {position}: {error}"))
+        except BaseException:  # from a signal handler, or MemoryError: bytes may have been lost
             self._fail(interrupted())
             raise
         if not self._ended:
             return NEED_DATA
         if not self._finished:
-            self._finish()
+            self._finish_stream()
         return self._at_end()
 
-    def _begin(self) -> Message | None:
+    def _begin_part(self) -> Message | None:
         """Go on to the next part; return the message of a held frame that is whole now."""
-        part, offset, start = self._parts.popleft(), self._skip, self._start
-        self._position += self._offset
-        self._part, self._start, self._offset, self._skip = b"", b"", 0, 0
+        part, offset = self._parts.popleft(), self._skipped_bytes
+        prelude_start, partial_frame = self._prelude_start, self._partial_frame
+        self._stream_position += self._part_offset
+        self._current_part, self._prelude_start = b"", b""
+        self._part_offset = self._skipped_bytes = 0
         message = None
-        if start:
-            wanted = prelude_at(start, 0)[0] if len(start) >= PRELUDE else PRELUDE
-            end = offset + wanted - len(start)
-            self._part = start + part[offset:end]
+        if prelude_start:
+            wanted_size = PRELUDE_SIZE
+            if len(prelude_start) >= PRELUDE_SIZE:
+                wanted_size = unpack_prelude(prelude_start, 0)[0]
+            end = offset + wanted_size - len(prelude_start)
+            self._current_part = prelude_start + part[offset:end]
             if end < len(part):
                 self._parts.appendleft(part)
-                self._skip = end
+                self._skipped_bytes = end
             return None
-        if self._partial is not None:
-            partial = self._partial
-            offset = partial.receive(part, offset)
-            if partial.missing:
+        if partial_frame is not None:
+            offset = partial_frame.receive(part, offset)
+            if partial_frame.missing_size:
                 return None
-            message = self._completed(partial)
-            self._position += partial.size
-        self._part, self._offset = part, offset
-        self._position -= offset
+            message = self._decode_partial(partial_frame)
+            self._stream_position += partial_frame.size
+        self._current_part, self._part_offset = part, offset
+        self._stream_position -= offset
         return message
 
-    def _whole_frame(self) -> Message | None:
-        """Return the message of the next frame, or hold it if it is not whole in this part."""
-        part, offset = self._part, self._offset
-        if len(part) - offset >= PRELUDE:
-            size, header_size = _announced(part, offset)
-            if offset + size <= len(part):
-                message = self._decoded(part, offset, offset + size)
-                self._offset = offset + size
+    def _decode_or_hold(self) -> Message | None:
+        """Return the message of the next frame, or hold it back if its part ends before it does."""
+        part, offset = self._current_part, self._part_offset
+        if len(part) - offset >= PRELUDE_SIZE:
+            frame_size, block_size = _checked_sizes(part, offset)
+            if offset + frame_size <= len(part):
+                message = self._decode_whole(part, offset, offset + frame_size)
+                self._part_offset = offset + frame_size
                 return message
-            if size > MAX_JOINED:
-                self._partial = _PartialFrame(size, header_size)
-                self._partial.receive(part, offset)
-        if self._partial is None:
-            self._start = part[offset:]
-        self._part, self._offset = b"", 0
-        self._position += offset
+            if frame_size > MAX_JOINED_SIZE:
+                self._partial_frame = _PartialFrame(frame_size, block_size)
+                self._partial_frame.receive(part, offset)
+        if self._partial_frame is None:
+            self._prelude_start = part[offset:]
+        self._current_part, self._part_offset = b"", 0
+        self._stream_position += offset
         return None
 
-    def _finish(self) -> None:
+    def _finish_stream(self) -> None:
         """Check that the stream ended between two frames."""
         self._finished = True
-        partial = self._partial
-        if partial is not None:
-            held, whole = partial.size - partial.missing, str(partial.size)
+        partial_frame = self._partial_frame
+        if partial_frame is not None:
+            held_size = partial_frame.size - partial_frame.missing_size
+            whole_size = str(partial_frame.size)
         else:
-            held, whole = len(self._start), f"at least {OVERHEAD}"
-            if held >= PRELUDE:
-                whole = str(_announced(self._start, 0)[0])
-        if held:
-            place = f"inside the frame at byte {self._position}"
-            self._fail(TruncatedStream(f"the stream ended {place}: {held} of {whole} bytes came"))
+            held_size, whole_size = len(self._prelude_start), f"at least {MIN_FRAME_SIZE}"
+            if held_size >= PRELUDE_SIZE:
+                whole_size = str(_checked_sizes(self._prelude_start, 0)[0])
+        if held_size:
+            arrived_bytes = f"{held_size} of {whole_size} bytes arrived"
+            position = self._stream_position
+            message = f"the stream ended inside the frame at byte {position}: {arrived_bytes}"
+            self._fail(TruncatedStream(message))
 
     def _fail(self, error: StreamError) -> None:
-        self._part, self._start, self._partial = b"", b"", None
+        self._current_part, self._prelude_start, self._partial_frame = b"", b"", None
         super()._fail(error)
 
-    def _decoded(self, part: bytes, offset: int, end: int) -> Message:
-        """Return the message of the frame `part[offset:end]`, whose prelude has been checked."""
-        start = offset + PRELUDE + prelude_at(part, offset)[1]
-        head, payload = part[offset:start], part[start : end - 4]
-        crc = crc32(head)
-        if crc32(payload, crc) != checksum_at(part, end - 4)[0]:
-            raise _broken()
-        return self._remembered(head, payload, crc)
+    def _decode_whole(self, part: bytes, offset: int, end: int) -> Message:
+        """Return the message of the frame `part[offset:end]`, which has a valid prelude."""
+        payload_start = offset + PRELUDE_SIZE + unpack_prelude(part, offset)[1]
+        payload_end = end - CHECKSUM_SIZE
+        head, payload = part[offset:payload_start], part[payload_start:payload_end]
+        head_checksum = crc32(head)
+        if crc32(payload, head_checksum) != unpack_checksum(part, payload_end)[0]:
+            raise _checksum_mismatch()
+        return self._remember_head(head, payload, head_checksum)
 
-    def _completed(self, partial: _PartialFrame) -> Message:
-        """Return the message of the frame that was held, which is whole now."""
-        self._partial = None
-        if partial.crc != checksum_at(bytes(partial.checksum), 0)[0]:
-            raise _broken()
-        head = bytes(partial.head)
-        return self._remembered(head, partial.payload.getvalue(), crc32(head))
+    def _decode_partial(self, partial_frame: _PartialFrame) -> Message:
+        """Return the message of the frame that was held back, which is whole now."""
+        self._partial_frame = None
+        if partial_frame.checksum != unpack_checksum(bytes(partial_frame.stated_checksum), 0)[0]:
+            raise _checksum_mismatch()
+        head = bytes(partial_frame.head)
+        return self._remember_head(head, partial_frame.payload.getvalue(), crc32(head))
 
-    def _remembered(self, head: bytes, payload: bytes, crc: int) -> Message:
-        """Return the message of a frame whose checksums were right, and remember its head.
-
-        `crc` is the CRC of the head.
-        """
-        block, headers = self._block
-        if head[PRELUDE:] != block:
-            block = head[PRELUDE:]
-            headers = decode_headers(block)
-            self._block = block, headers
-            self._known.clear()
-        elif len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._head = known = (head, len(head), len(head) + len(payload) + 4, crc, headers)
-        if len(head) <= MAX_KNOWN_HEAD:
-            self._known[head[:PRELUDE]] = known
+    def _remember_head(self, head: bytes, payload: bytes, head_checksum: int) -> Message:
+        """Return the message of a frame with valid checksums, and remember its head."""
+        header_block, headers = self._last_block
+        if head[PRELUDE_SIZE:] != header_block:
+            header_block = head[PRELUDE_SIZE:]
+            headers = decode_headers(header_block)
+            self._last_block = header_block, headers
+            self._known_heads.clear()
+        elif len(self._known_heads) >= MAX_KNOWN_HEADS:
+            self._known_heads.clear()
+        frame_size = len(head) + len(payload) + CHECKSUM_SIZE
+        self._last_head = known_head = (head, len(head), frame_size, head_checksum, headers)
+        if len(head) <= MAX_KNOWN_HEAD_SIZE:
+            self._known_heads[head[:PRELUDE_SIZE]] = known_head
         return Message(headers, payload)
 
 
@@ -206,43 +222,44 @@ class _PartialFrame:
     Its payload is collected in the buffer that becomes `Message.payload`, without a copy.
     """
 
-    def __init__(self, size: int, header_size: int) -> None:
-        self.size = self.missing = size
+    def __init__(self, size: int, block_size: int) -> None:
+        self.size = self.missing_size = size
         self.head = bytearray()
         self.payload = BytesIO()
-        self.checksum = b""
-        self.crc = 0  # of head and payload
-        self._payload_size = size - OVERHEAD - header_size
+        self.stated_checksum = b""
+        self.checksum = 0  # of head and payload so far
+        self._payload_size = size - MIN_FRAME_SIZE - block_size
 
     def receive(self, part: bytes, offset: int = 0) -> int:
-        """Take from `part` what belongs to the frame; returns where that ends."""
-        if self.missing > self._payload_size + 4:
-            piece = part[offset : offset + self.missing - self._payload_size - 4]
-            self.head += piece
-            self.crc = crc32(piece, self.crc)
-            offset += self._took(piece)
-        if 4 < self.missing <= self._payload_size + 4:
-            piece = part[offset : offset + self.missing - 4]
-            self.payload.write(piece)
-            self.crc = crc32(piece, self.crc)
-            offset += self._took(piece)
-        if self.missing <= 4:
-            piece = part[offset : offset + self.missing]
-            self.checksum += piece
-            offset += self._took(piece)
+        """Take from `part` what belongs to the frame; return the offset of its end."""
+        after_head = self._payload_size + CHECKSUM_SIZE
+        if self.missing_size > after_head:
+            frame_piece = part[offset : offset + self.missing_size - after_head]
+            self.head += frame_piece
+            self.checksum = crc32(frame_piece, self.checksum)
+            offset += self._count_received(frame_piece)
+        if CHECKSUM_SIZE < self.missing_size <= after_head:
+            frame_piece = part[offset : offset + self.missing_size - CHECKSUM_SIZE]
+            self.payload.write(frame_piece)
+            self.checksum = crc32(frame_piece, self.checksum)
+            offset += self._count_received(frame_piece)
+        if self.missing_size <= CHECKSUM_SIZE:
+            frame_piece = part[offset : offset + self.missing_size]
+            self.stated_checksum += frame_piece
+            offset += self._count_received(frame_piece)
         return offset
 
-    def _took(self, piece: bytes) -> int:
-        self.missing -= len(piece)
-        return len(piece)
+    def _count_received(self, frame_piece: bytes) -> int:
+        self.missing_size -= len(frame_piece)
+        return len(frame_piece)
 
 
-def _announced(data: bytes, offset: int) -> tuple[int, int]:
+def _checked_sizes(data: bytes, offset: int) -> tuple[int, int]:
     """Return the sizes of the frame at `offset` and of its header block; raises `StreamError`."""
-    total, length, stated = prelude_at(data, offset)
-    check_prelude(total, length, stated, crc32(data[offset : offset + 8]))
-    return total, length
+    frame_size, block_size, stated_checksum = unpack_prelude(data, offset)
+    check_prelude(frame_size, block_size, stated_checksum, crc32(data[offset : offset + 8]))
+    return frame_size, block_size
 
 
-def _broken() -> StreamError:
+def _checksum_mismatch() -> StreamError:
     return StreamError("the checksum of the message does not match")

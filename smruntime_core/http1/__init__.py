@@ -1,13 +1,14 @@
 """One HTTP/1.1 exchange without I/O, for transports.
 
-    _exchange          one request and its response: what to send, what came, whether the connection may be kept
-    _request_writer    a request as bytes, or a refusal
-    _head              the head of a response: only what has one meaning is accepted
+    _exchange          one request and its response: what to send, what was received
+    _request_writer    requests as bytes
+    _head              the head of a response, accepted only if it has one meaning
     _framing           where the body ends: by length, by chunks, or with the connection
     _body_buffer       one buffer for a long body
 
-h11 and llhttp each accept some messages that the other refuses; a client that keeps connections must refuse both kinds. Another reader
-of bodies can be given as an `Engine`; `smruntime_transports.wire` has one over h11.
+h11 and llhttp each accept some messages that the other refuses; a client that reuses connections
+must refuse both kinds. An `Engine` replaces the framing; `smruntime_transports.wire` has one that
+reads bodies with h11.
 """
 
 from __future__ import annotations

@@ -1,47 +1,47 @@
-"""The bytes of a body while they come: pieces in a list, or, where the length is known and large, one buffer that is received into.
+"""One buffer for a long body, which is received into and returned without a copy.
 
-The buffer grows in steps, by what has really come: a length of 10¹² is only a number that somebody wrote. At the end it is handed out as
-the `bytes` that it is, without a copy: `BytesIO` lends its memory for writing and gives it away when asked for its value.
+It grows by what has been received, because a Content-Length of 10¹² is only a number that a server
+sent. `BytesIO` lends its memory for writing and gives it away as `bytes`.
 """
 
 from __future__ import annotations
 
 from io import BytesIO
 
-FIRST_ROOM = 1024 * 1024
+FIRST_CAPACITY = 1024 * 1024  # bytes
 
 
-class Room:
-    """A buffer for the `length` bytes of a body that are still to come, after `begun`."""
+class BodyBuffer:
+    """The buffer for `length` more bytes of a body that begins with `begun`."""
 
     def __init__(self, begun: bytes, length: int) -> None:
-        self._buffer = BytesIO(begun)
-        self._filled = len(begun)
-        self._length = len(begun) + length
-        self._capacity = self._filled
+        self._bytes_buffer = BytesIO(begun)
+        self._filled_size = len(begun)
+        self._total_size = len(begun) + length
+        self._capacity = self._filled_size
 
-    def left(self) -> memoryview:
-        """Where the next bytes go; release it before `filled`."""
-        if self._filled == self._capacity:
-            self._capacity = min(self._length, max(2 * self._filled, FIRST_ROOM))
-            self._buffer.seek(self._capacity - 1)
-            self._buffer.write(b"\0")
-        return self._buffer.getbuffer()[self._filled :]
+    def free_space(self) -> memoryview:
+        """Return the memory for the next bytes; release it before `advance`."""
+        if self._filled_size == self._capacity:
+            self._capacity = min(self._total_size, max(2 * self._filled_size, FIRST_CAPACITY))
+            self._bytes_buffer.seek(self._capacity - 1)
+            self._bytes_buffer.write(b"\0")
+        return self._bytes_buffer.getbuffer()[self._filled_size :]
 
-    def filled(self, count: int) -> None:
-        """So many bytes have been written there."""
-        self._filled += count
+    def advance(self, count: int) -> None:
+        """Note that `count` bytes have been written to the free space."""
+        self._filled_size += count
 
-    def put(self, piece: bytes) -> None:
-        """The next bytes, received elsewhere."""
+    def append(self, piece: bytes) -> None:
+        """Copy bytes that were received elsewhere into the buffer."""
         while piece:
-            with self.left() as room:
-                count = min(len(room), len(piece))
-                room[:count] = piece[:count]
-            self.filled(count)
+            with self.free_space() as free_memory:
+                count = min(len(free_memory), len(piece))
+                free_memory[:count] = piece[:count]
+            self.advance(count)
             piece = piece[count:]
 
-    def take(self) -> bytes:
-        """All that has come."""
-        self._buffer.truncate(self._filled)
-        return self._buffer.getvalue()
+    def getvalue(self) -> bytes:
+        """Return all that has been received."""
+        self._bytes_buffer.truncate(self._filled_size)
+        return self._bytes_buffer.getvalue()

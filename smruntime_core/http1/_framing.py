@@ -1,4 +1,10 @@
-"""The framing: where a body ends (RFC 9112 section 6.3): by its length, by its chunks, or with the connection; every part bounded."""
+"""Where the body of a response ends (RFC 9112 section 6.3), every part of it bounded.
+
+HEAD, 204, 304              no body
+Transfer-Encoding: chunked  `Chunked`
+Content-Length              `ByLength`
+neither                     `UntilClose`
+"""
 
 from __future__ import annotations
 
@@ -7,21 +13,25 @@ from typing import Protocol
 
 from ._head import FIELD, TOKEN, Head, ProtocolViolation
 
-MAX_CHUNK_LINE = 16 * 1024
-MAX_TRAILERS = 64 * 1024
-BODILESS = (204, 304)  # statuses
+MAX_CHUNK_LINE = 16 * 1024  # bytes
+MAX_TRAILERS = 64 * 1024  # bytes
+STATUSES_WITHOUT_BODY = (204, 304)
 
-# Compiled where there are any.
-_TRAILER = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")
-_quoted = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_extension = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_quoted}))?+)*+"
-_CHUNK_SIZE = rf"([0-9A-Fa-f]{{1,16}}){_extension}\r".encode("latin-1")
-_half_size = re.compile(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])").match
-_whole_chunk = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
+# Compiled at first use: most responses have no chunks.
+_TRAILER_LINE = rf"(?!(?i:content-length|transfer-encoding):){FIELD}\r".encode("latin-1")
+_QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_EXTENSION = rf"(?:;{TOKEN}+(?:=(?:{TOKEN}+|{_QUOTED_STRING}))?+)*+"
+_CHUNK_LINE = rf"([0-9A-Fa-f]{{1,16}}){_EXTENSION}\r".encode("latin-1")
+_match_line_start = re.compile(rb"[0-9A-Fa-f]{0,16}(?![^ \t;\r])").match
+_match_plain_line = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n").match
 
 
 class Framing(Protocol):
-    """Reads one body. `excess` is true once bytes came that are not part of it; `left` counts those to come that need not be looked at."""
+    """A reader of one body.
+
+    `complete` becomes true at the end of the body, `excess` when bytes were received after it.
+    `left` counts bytes that are still to come and need not be looked at.
+    """
 
     @property
     def left(self) -> int: ...
@@ -31,21 +41,21 @@ class Framing(Protocol):
     def excess(self) -> bool: ...
 
     def receive_data(self, data: bytes) -> bytes:
-        """The part of the body that `data` bears; raises `ProtocolViolation`."""
+        """Return the part of the body in `data`; raise `ProtocolViolation` if it is malformed."""
         ...
 
     def skip(self, count: int) -> None:
-        """So many of those `left` have been received elsewhere."""
+        """Note that `count` of the bytes `left` were received elsewhere."""
         ...
 
     def receive_eof(self) -> None:
-        """The peer closed: raises `ProtocolViolation` unless the body may end so."""
+        """Raise `ProtocolViolation` unless the body may end with the connection here."""
         ...
 
 
 def frame(head: Head, bodiless: bool) -> Framing:
-    """The reader of the body that `head` announces (RFC 9112 section 6.3)."""
-    if bodiless or head.status in BODILESS:
+    """Return the reader of the body that `head` announces; `bodiless` says that there is none."""
+    if bodiless or head.status in STATUSES_WITHOUT_BODY:
         return ByLength(0)
     if head.chunked:
         return Chunked()
@@ -56,9 +66,9 @@ class ByLength:
     """A body of a known number of bytes."""
 
     def __init__(self, length: int) -> None:
-        self.left = length
-        self.complete = length == 0
-        self.excess = False
+        self.left: int = length
+        self.complete: bool = length == 0
+        self.excess: bool = False
 
     def receive_data(self, data: bytes) -> bytes:
         left = self.left - len(data)
@@ -79,19 +89,19 @@ class ByLength:
 
 
 class Looked:
-    """A body whose every byte is looked at."""
+    """Base of readers that have to look at every byte."""
 
-    left = 0
+    left: int = 0
 
     def skip(self, count: int) -> None:
-        """Never asked."""
+        """Do nothing: no byte is received elsewhere."""
 
 
 class UntilClose(Looked):
     """A body that ends with the connection."""
 
-    complete = False
-    excess = False
+    complete: bool = False
+    excess: bool = False
 
     def receive_data(self, data: bytes) -> bytes:
         return data
@@ -101,15 +111,15 @@ class UntilClose(Looked):
 
 
 class Chunked(Looked):
-    """A body in chunks, each with its size before it; extensions and trailers are read, bounded and dropped."""
+    """A body in chunks; extensions and trailers are checked, bounded and dropped."""
 
     def __init__(self) -> None:
-        self._line = bytearray()  # the beginning of a line that has not ended
-        self._left = 0  # bytes of the chunk to come, then 2 for its CRLF
+        self._line_start = bytearray()  # of a line that has not been received whole
+        self._chunk_left = 0  # bytes of the current chunk and its CRLF still to come
         self._in_trailers = False
-        self._trailers_size = 0  # of the lines that have ended
-        self.complete = False
-        self.excess = False
+        self._trailers_size = 0  # of the complete lines
+        self.complete: bool = False
+        self.excess: bool = False
 
     def receive_data(self, data: bytes) -> bytes:
         if self.complete:
@@ -118,56 +128,71 @@ class Chunked(Looked):
         pieces: list[bytes] = []
         position = 0
         while position < len(data) and not self.complete:
-            # The common case: all of a chunk is there.
-            if self._left == 0 and not self._line and (line := _whole_chunk(data, position)):
-                begin = line.end()
-                end = begin + int(line[1], 16)
-                if data[end : end + 2] == b"\r\n" and not self._in_trailers and end > begin:
-                    pieces.append(data[begin:end])
-                    position = end + 2
-                    continue
-            if self._in_trailers:
-                position = self._read_trailer(data, position)
-            elif self._left > 2:
-                piece = data[position : position + self._left - 2]
-                pieces.append(piece)
-                self._left -= len(piece)
-                position += len(piece)
-            elif self._left:
-                if data[position] != b"\r\n"[2 - self._left]:
-                    raise ProtocolViolation("protocol", "a chunk does not end where its size says")
-                self._left -= 1
-                position += 1
-            else:
-                position = self._read_size(data, position)
+            position = self._read_whole_chunks(data, position, pieces)
+            if position < len(data):
+                position = self._read_next(data, position, pieces)
         self.excess = position < len(data)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _read_size(self, data: bytes, position: int) -> int:
+    def _read_whole_chunks(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Read the chunks without extensions that are in `data` as a whole: the common case."""
+        if self._chunk_left or self._line_start or self._in_trailers:
+            return position
+        while line := _match_plain_line(data, position):
+            start = line.end()
+            end = start + int(line[1], 16)
+            if start == end or data[end : end + 2] != b"\r\n":
+                break
+            pieces.append(data[start:end])
+            position = end + 2
+        return position
+
+    def _read_next(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Read a part of a chunk, of its line or of the trailers; return where it ends."""
+        if self._in_trailers:
+            return self._read_trailer(data, position)
+        if self._chunk_left == 0:
+            return self._read_chunk_line(data, position)
+        if self._chunk_left > 2:
+            piece = data[position : position + self._chunk_left - 2]
+            pieces.append(piece)
+            self._chunk_left -= len(piece)
+            return position + len(piece)
+        if data[position] != b"\r\n"[2 - self._chunk_left]:
+            raise ProtocolViolation("protocol", "a chunk does not end where its size says")
+        self._chunk_left -= 1
+        return position + 1
+
+    def _read_chunk_line(self, data: bytes, position: int) -> int:
         line, position = self._read_line(data, position, MAX_CHUNK_LINE)
         if line is None:
-            if not _half_size(self._line):
-                raise ProtocolViolation("protocol", f"not a chunk size: {bytes(self._line[:24])!r}")
-            if len(self._line) >= MAX_CHUNK_LINE:
-                raise ProtocolViolation("too_large", f"a chunk's line is longer than {MAX_CHUNK_LINE} bytes")
+            start = self._line_start
+            if not _match_line_start(start):
+                raise ProtocolViolation("protocol", f"not a chunk size: {bytes(start[:24])!r}")
+            if len(start) >= MAX_CHUNK_LINE:
+                raise ProtocolViolation(
+                    "too_large", f"the line of a chunk is longer than {MAX_CHUNK_LINE} bytes"
+                )
             return position
-        found = re.fullmatch(_CHUNK_SIZE, line)
-        if found is None:
+        matched = re.fullmatch(_CHUNK_LINE, line)
+        if matched is None:
             raise ProtocolViolation("protocol", f"not a chunk size: {line[:24]!r}")
-        size = int(found[1], 16)
+        size = int(matched[1], 16)
         self._in_trailers = size == 0
-        self._left = size + 2 if size else 0
+        self._chunk_left = size + 2 if size else 0
         return position
 
     def _read_trailer(self, data: bytes, position: int) -> int:
         limit = MAX_TRAILERS - self._trailers_size
         line, position = self._read_line(data, position, limit)
         if line is None:
-            if len(self._line) >= limit:
-                raise ProtocolViolation("too_large", f"the trailers are longer than {MAX_TRAILERS} bytes")
+            if len(self._line_start) >= limit:
+                raise ProtocolViolation(
+                    "too_large", f"the trailers are longer than {MAX_TRAILERS} bytes"
+                )
         elif line == b"\r":
             self.complete = True
-        elif re.fullmatch(_TRAILER, line):
+        elif re.fullmatch(_TRAILER_LINE, line):
             self._trailers_size += len(line) + 1
         else:
             raise ProtocolViolation("protocol", "malformed trailers")
@@ -179,13 +204,13 @@ class Chunked(Looked):
         The line is None if it goes on after `data`, or after `limit` bytes. Each byte is looked at
         once, however few come at a time.
         """
-        stop = position + limit - len(self._line)
+        stop = position + limit - len(self._line_start)
         end = data.find(b"\n", position, stop)
-        self._line += data[position : stop if end < 0 else end]
+        self._line_start += data[position : stop if end < 0 else end]
         if end < 0:
             return None, min(stop, len(data))
-        line = bytes(self._line)
-        self._line.clear()
+        line = bytes(self._line_start)
+        self._line_start.clear()
         return line, end + 1
 
     def receive_eof(self) -> None:

@@ -1,12 +1,14 @@
-"""Text, lines, server-sent events and JSON out of bytes that come in parts cut anywhere. Any source of bytes will do.
+"""Decoders of text, lines, server-sent events and JSON from bytes in any pieces, of any source.
 
-    TextDecoder            pieces of text
-    LineDecoder            lines, ended by CR, LF or CRLF
-    SSEDecoder             server-sent events
-    JSONLinesDecoder       one JSON value a line
-    JSONRecordDecoder      JSON values one after another, with or without white space between them
+| decoder             | events                                                                |
+|---------------------|-----------------------------------------------------------------------|
+| `TextDecoder`       | pieces of text                                                        |
+| `LineDecoder`       | lines, ended by CR, LF or CRLF                                        |
+| `SSEDecoder`        | server-sent events                                                    |
+| `JSONLinesDecoder`  | one JSON value a line                                                 |
+| `JSONRecordDecoder` | JSON values one after another, with or without white space in between |
 
-All have the one shape of this project's decoders, and `decoder.next_event()` gives an event or `NEED_DATA`:
+All have the methods of `smruntime_core.streaming.Decoder`:
 
     for part in parts:
         decoder.receive_data(part)
@@ -19,10 +21,11 @@ All have the one shape of this project's decoders, and `decoder.next_event()` gi
 Decoding is lazy: `receive_data` only keeps the part, and each `next_event` does the work for one
 event, so a caller can check a deadline or yield to other tasks between events. A part may also hold
 no event at all (blank lines, comments): cut parts of more than 64 KiB where that would take too
-long. `smruntime_core.Stream` does both.
+long. `smruntime_core.streaming.Stream` does both.
 
-What breaks the rules of a format raises `StreamError` out of `next_event`, after the events before it; a stream that ended in
-the middle of something raises `TruncatedStream`. Nothing that a server sends raises anything else, or is held without a limit.
+A violation of the format raises `StreamError` from `next_event`, after the events before it; the
+end of the stream inside an event raises `TruncatedStream`. Nothing that a server sends raises
+anything else, or is held without a limit.
 """
 
 from __future__ import annotations
@@ -33,4 +36,13 @@ from ._lines import LineDecoder
 from ._sse import ServerSentEvent, SSEDecoder
 from ._text import TextDecoder
 
-__all__ = ["JSON", "NEED_DATA", "JSONLinesDecoder", "JSONRecordDecoder", "LineDecoder", "SSEDecoder", "ServerSentEvent", "TextDecoder"]
+__all__ = [
+    "JSON",
+    "NEED_DATA",
+    "JSONLinesDecoder",
+    "JSONRecordDecoder",
+    "LineDecoder",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "TextDecoder",
+]

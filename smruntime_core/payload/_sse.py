@@ -1,22 +1,25 @@
-"""Lines → server-sent events (WHATWG HTML, section 9.2.6, "Interpreting an event stream").
+"""Decoding of server-sent events (WHATWG HTML, section 9.2.6, "Interpreting an event stream").
 
-An event is some lines `name: value` and a blank line. `data` lines are joined by LF, one blank after the colon is not part of
-the value, a line that begins with a colon is a comment, names that nobody knows are ignored, an event without `data` is none.
+An event is some lines `name: value` and a blank line. Several `data` lines are joined by LF, one
+blank after the colon is not part of the value, a line that begins with a colon is a comment,
+unknown names are ignored, and an event without `data` is skipped.
 
-In two places this is stricter than that text, which was written for a browser that connects again when anything is wrong:
+This is stricter than that text, which was written for a browser that reconnects after any error:
 
-* An event without a blank line after it is dropped there when the stream ends. Here it is given
-  with `terminated=False` if it has `data`: some containers end their stream right after the last
-  line, which says why the model stopped. It may also have been cut in half, which the missing blank
-  line alone shows. If it has no `data`, `TruncatedStream` is raised. So call `receive_eof` only
-  where the stream around the events (HTTP body, event stream) ended as it must.
-* Bytes that are not UTF-8 become U+FFFD there. Here they raise `StreamError` unless `errors="replace"` asks for the same.
+* The standard drops an event without a blank line after it when the stream ends. Here it is
+  returned with `terminated=False` if it has `data`: some containers end their stream right after
+  the last line, which says why the model stopped. It may also have been cut in half, which only
+  the missing blank line shows. Without `data` it raises `TruncatedStream`. So call `receive_eof`
+  only where the stream around the events (HTTP body, event stream) ended as it must.
+* The standard decodes bytes that are not UTF-8 to U+FFFD. Here they raise `StreamError`, unless
+  `errors="replace"` asks for the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from io import StringIO
+from typing import Final
 
 from ..errors import StreamError, TruncatedStream
 from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
@@ -24,14 +27,16 @@ from ..values._record import Record
 from ._lines import LineDecoder
 from ._text import Errors
 
+MAX_RETRY_DIGITS: Final = 18  # a longer delay would be over 30 million years
+
 
 class ServerSentEvent(Record):
     """One event.
 
-    `id` is the last one that the stream has named, in this event or before it, else empty. `retry`
-    is what the server asks a client to wait before it connects again, in milliseconds, if it has
-    said so since the event before. `terminated` is False for the last event of a stream that ended
-    without the blank line after it, so perhaps in the middle of the event.
+    `id` is the last one that the stream named, in this event or before, else empty. `retry` is how
+    many milliseconds the server asks a client to wait before it reconnects, if it said so since the
+    event before. `terminated` is False for the last event of a stream that ended without the blank
+    line after it, perhaps in the middle of the event.
     """
 
     data: str
@@ -42,84 +47,96 @@ class ServerSentEvent(Record):
 
 
 class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
-    """A stream of server-sent events in any pieces → `ServerSentEvent`s.
+    """Decoder of server-sent events in any pieces into `ServerSentEvent`s.
 
-    What ends a stream by agreement (`data: [DONE]`) is an event like any other. Raises
-    `StreamError` for bytes that are not UTF-8 (`errors="replace"` puts U+FFFD there), for a line of
-    more than `max_event` bytes, or an event whose `data` has more than `max_event` characters;
-    `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte order mark
-    at the start is ignored.
+    What ends a stream by convention (`data: [DONE]`) is an event like any other. Raises
+    `StreamError` for bytes that are not UTF-8 (`errors="replace"` decodes them to U+FFFD), for a
+    line of more than `max_event` bytes, or an event with `data` of more than `max_event`
+    characters; `TruncatedStream` if the stream ends within an event that has no `data` yet. A byte
+    order mark at the start is ignored.
     """
 
     def __init__(self, *, max_event: int = MAX_SIZE, errors: Errors = "strict") -> None:
         super().__init__()
         self._max_event = checked_limit("max_event", max_event)
-        self._lines = LineDecoder(max_line=max_event, errors=errors)
-        self._at_start = True
-        self._in_event = False
-        self._data: str | None = None  # the first value
-        # All values where there are several: a list of short ones would be 20 times their size.
-        self._joined: StringIO | None = None
-        self._size = 0  # of all values, each with its LF
-        self._event = ""
-        self._id = ""
-        self._retry: int | None = None
+        self._line_decoder = _EventLineDecoder(max_line=max_event, errors=errors)
+        self._at_stream_start = True
+        self._inside_event = False
+        self._first_data: str | None = None
+        # All data lines if there are several: a list of short ones would be 20 times their size.
+        self._joined_data: StringIO | None = None
+        self._data_size = 0  # characters of all data lines, each with its LF
+        self._event_name = ""
+        self._last_id = ""
+        self._retry_delay: int | None = None
 
     def _read(self, part: bytes) -> Iterator[ServerSentEvent]:
-        return self._events_of(self._lines._read(part))
+        return self._decode_lines(self._line_decoder._read(part))
 
     def _finish(self) -> Iterator[ServerSentEvent]:
-        yield from self._events_of(self._lines._finish())
-        if self._data is not None:
-            last = self._complete()
-            yield ServerSentEvent(last.data, last.event, last.id, last.retry, terminated=False)
-        elif self._in_event:
-            raise TruncatedStream("the stream ended within a server-sent event: there is no blank line after it")
+        yield from self._decode_lines(self._line_decoder._finish())
+        if self._first_data is not None:
+            event = self._complete_event()
+            yield ServerSentEvent(event.data, event.event, event.id, event.retry, terminated=False)
+        elif self._inside_event:
+            raise TruncatedStream(
+                "the stream ended within a server-sent event: there is no blank line after it"
+            )
 
-    def _events_of(self, lines: Iterator[str]) -> Iterator[ServerSentEvent]:
+    def _decode_lines(self, lines: Iterator[str]) -> Iterator[ServerSentEvent]:
         for line in lines:
-            if self._at_start:
+            if self._at_stream_start:
                 line = line.removeprefix("\ufeff")  # noqa: PLW2901 - the line is what is left of it
-                self._at_start = False
+                self._at_stream_start = False
             if line:
                 name, _, value = line.partition(":")
                 if name:
-                    self._field(name, value.removeprefix(" "))
+                    self._receive_field(name, value.removeprefix(" "))
                 continue
-            if self._data is not None:
-                yield self._complete()
-            self._event = ""
-            self._in_event = False
+            if self._first_data is not None:
+                yield self._complete_event()
+            self._event_name = ""
+            self._inside_event = False
 
-    def _field(self, name: str, value: str) -> None:
-        self._in_event = True
+    def _receive_field(self, name: str, value: str) -> None:
+        self._inside_event = True
         if name == "data":
-            self._size += len(value) + 1
-            if self._size > self._max_event + 1:
-                raise StreamError(f"a server-sent event is longer than {self._max_event} characters")
-            if self._data is None:
-                self._data = value
-            else:
-                self._joined = self._joined or _started(self._data)
-                self._joined.write("\n")
-                self._joined.write(value)
+            self._receive_data_line(value)
         elif name == "event":
-            self._event = value
-        elif name == "id":
-            if "\0" not in value:
-                self._id = value
-        elif name == "retry" and value.isascii() and value.isdigit() and len(value) <= 18:  # more would be 30 million years
-            self._retry = int(value)
+            self._event_name = value
+        elif name == "id" and "\0" not in value:
+            self._last_id = value
+        elif name == "retry" and _is_delay(value):
+            self._retry_delay = int(value)
 
-    def _complete(self) -> ServerSentEvent:
-        data = self._joined.getvalue() if self._joined else self._data or ""
-        event = ServerSentEvent(data, self._event or "message", self._id, self._retry)
-        self._data = self._joined = self._retry = None
-        self._size = 0
+    def _receive_data_line(self, value: str) -> None:
+        size_limit = self._max_event
+        self._data_size += len(value) + 1
+        if self._data_size > size_limit + 1:
+            raise StreamError(
+                f"a server-sent event is longer than {size_limit} characters; raise max_event"
+            )
+        if self._first_data is None:
+            self._first_data = value
+            return
+        if self._joined_data is None:
+            self._joined_data = StringIO()
+            self._joined_data.write(self._first_data)
+        self._joined_data.write("\n")
+        self._joined_data.write(value)
+
+    def _complete_event(self) -> ServerSentEvent:
+        data = self._joined_data.getvalue() if self._joined_data else self._first_data or ""
+        event_name = self._event_name or "message"
+        event = ServerSentEvent(data, event_name, self._last_id, self._retry_delay)
+        self._first_data = self._joined_data = self._retry_delay = None
+        self._data_size = 0
         return event
 
 
-def _started(text: str) -> StringIO:
-    buffer = StringIO()
-    buffer.write(text)
-    return buffer
+class _EventLineDecoder(LineDecoder):
+    _limit_name = "max_event"
+
+
+def _is_delay(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= MAX_RETRY_DIGITS

@@ -1,18 +1,18 @@
-"""UTF-8 → text. A character may be cut anywhere: its first bytes wait for the rest."""
+"""Decoding of UTF-8 text with characters that may be cut anywhere."""
 
 from __future__ import annotations
 
 from codecs import utf_8_decode
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from ..errors import ConstructionError, StreamError, TruncatedStream
 from ..values._incremental import IncrementalDecoder
 
 Errors: TypeAlias = Literal["strict", "replace"]
 
-# Bytes decoded at once: one character beyond U+FFFF makes all of a text take 4 bytes a character.
-BLOCK = 64 * 1024
+# Bytes that are decoded at once: one character beyond U+FFFF makes a str take 4 bytes a character.
+BLOCK_SIZE: Final = 64 * 1024
 
 
 class TextDecoder(IncrementalDecoder[str]):
@@ -21,35 +21,37 @@ class TextDecoder(IncrementalDecoder[str]):
     The pieces of text have at most 64 Ki characters and are not empty; joined, they are what
     `bytes.decode` makes of the whole.
 
-    A byte that is not UTF-8 raises `StreamError`, and a stream that ends within a character `TruncatedStream`; with
-    `errors="replace"`, each becomes U+FFFD instead. A byte order mark is text like any other (U+FEFF), as in `bytes.decode`.
+    A byte that is not UTF-8 raises `StreamError`, and a stream that ends within a character
+    `TruncatedStream`; with `errors="replace"`, each becomes U+FFFD instead. A byte order mark is
+    text like any other (U+FEFF), as in `bytes.decode`.
     """
 
     def __init__(self, *, errors: Errors = "strict") -> None:
         super().__init__()
         self._errors: Errors = checked_errors(errors)
-        self._held = b""  # the beginning of a character, at most three bytes
-        self._position = 0  # of `_held` in the stream
+        self._character_start = b""  # at most three bytes
+        self._stream_position = 0  # of `_character_start`
 
     def _read(self, part: bytes) -> Iterator[str]:
-        for start in range(0, len(part), BLOCK):
-            data = self._held + part[start : start + BLOCK]
-            bad: UnicodeDecodeError | None = None
+        for offset in range(0, len(part), BLOCK_SIZE):
+            block = self._character_start + part[offset : offset + BLOCK_SIZE]
+            invalid_character: UnicodeDecodeError | None = None
             try:
-                text, used = utf_8_decode(data, self._errors)
+                text, decoded_size = utf_8_decode(block, self._errors)
             except UnicodeDecodeError as error:
-                bad = error
-                text, used = utf_8_decode(data[: bad.start])
+                invalid_character = error
+                text, decoded_size = utf_8_decode(block[: invalid_character.start])
             if text:
                 yield text
-            if bad is not None:
-                raise StreamError(f"not UTF-8: {bad.reason} at byte {self._position + bad.start}")
-            self._held = data[used:]
-            self._position += used
+            if invalid_character is not None:
+                position = self._stream_position + invalid_character.start
+                raise StreamError(f"not UTF-8: {invalid_character.reason} at byte {position}")
+            self._character_start = block[decoded_size:]
+            self._stream_position += decoded_size
 
     def _finish(self) -> Iterator[str]:
-        if self._held:
-            yield decode_last(self._held, self._errors)
+        if self._character_start:
+            yield decode_last(self._character_start, self._errors)
 
 
 def decode_last(line: bytes, errors: Errors) -> str:
@@ -71,7 +73,7 @@ def not_utf8(error: UnicodeDecodeError) -> StreamError:
 
 
 def checked_errors(errors: Errors) -> Errors:
-    """`errors` if it is one of the two; raises `ConstructionError`."""
+    """Return `errors` if it is one of the two; raises `ConstructionError`."""
     if errors not in ("strict", "replace"):
         raise ConstructionError("errors", "'strict' or 'replace'")
     return errors

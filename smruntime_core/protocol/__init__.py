@@ -1,8 +1,10 @@
-"""The operations of SageMaker Runtime: one table, and the code that turns messages into records and back.
+"""The operations of SageMaker Runtime: one table, and the code that reads it in both directions.
 
-    _bindings           the vocabulary of the table        _operations         the table: one line for each member
-    _encoding           operation to request               _decoding           response to output or error
+    _bindings           what a line of the table can say
+    _operations         the table
+    _encoding           operation to request
+    _decoding           response to output or error
     _response_parser    bytes of a streamed response to events
 
-Nothing is exported here: `smruntime_core` has the operations, `smruntime_core.streaming` the parser.
+`smruntime_core` exports the operations, `smruntime_core.streaming` the parser.
 """

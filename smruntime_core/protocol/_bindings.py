@@ -1,7 +1,8 @@
-"""The vocabulary of the binding table: where a member travels, under which name, by which rule.
+"""The binding table: where each member travels, under which name and by which rule.
 
-The table itself is the class bodies of `_operations`: each line there is a member's Python name and type together with one
-of the bindings below. Serialiser, parser, service side, documentation and property tests all read it from there:
+The table is the class bodies of `_operations`: each line there is the Python name and type of a
+member with one of the bindings below. Serializer, parser, service side, documentation and property
+tests all read it:
 
     >>> from smruntime_core.protocol._operations import InvokeEndpoint
     >>> [(binding.name, binding.wire_name) for binding in InvokeEndpoint._table.bindings][:3]
@@ -19,87 +20,104 @@ from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
 
 
 class Location(Enum):
-    """Where in an HTTP message a member travels."""
+    """Where a member travels in an HTTP message."""
 
     LABEL = "label"
     HEADER = "header"
     PAYLOAD = "payload"
-    DOCUMENT = "body"  # a member of the JSON object that is the HTTP body
+    DOCUMENT = "body"  # a field of the JSON object that is the HTTP body
 
 
 class Binding(Field):
-    """One line of the table: a member of an operation or output and its place on the wire."""
+    """One line of the table: a member of an operation or output."""
 
     def __init__(
-        self, location: Location, wire_name: str, rule: Rule | WholeNumber | Blob, default: object = REQUIRED, secret: bool = False
+        self,
+        location: Location,
+        wire_name: str,
+        rule: Rule | WholeNumber | Blob,
+        default: object = REQUIRED,
+        secret: bool = False,
     ) -> None:
         super().__init__(default, rule.check, secret, compare=True)
-        self.location = location
-        self.wire_name = wire_name
-        self.place = f"{{{wire_name}}}"  # where a label stands in a path
-        self.rule = rule
-        self.required = default is REQUIRED  # there is no such message without it
+        self.location: Location = location
+        self.wire_name: str = wire_name
+        self.placeholder: str = f"{{{wire_name}}}"  # of a label in a path
+        self.rule: Rule | WholeNumber | Blob = rule
+        self.required: bool = default is REQUIRED  # in every message
 
 
-# `Any`: like a dataclass field, each stands in for whatever type the member is annotated with.
+# They return `Any`, like a dataclass field: each stands in for the type of the member.
 def label(wire_name: str, rule: Rule) -> Any:
-    """A member that travels as one segment of the path; its rule leaves nothing to be escaped."""
+    """Bind a member to a segment of the path; its rule allows nothing that must be escaped."""
     return Binding(Location.LABEL, wire_name, rule)
 
 
-def header(wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False) -> Any:
-    """A member that travels as a header field."""
+def header(
+    wire_name: str, rule: Rule | WholeNumber, *, default: Any = REQUIRED, secret: bool = False
+) -> Any:
+    """Bind a member to a header field."""
     return Binding(Location.HEADER, wire_name, rule, default, secret)
 
 
 def payload(wire_name: str, rule: Blob = ANY_BYTES, *, default: Any = REQUIRED) -> Any:
-    """The member that is the HTTP body, byte for byte."""
+    """Bind a member to the HTTP body, byte for byte."""
     return Binding(Location.PAYLOAD, wire_name, rule, default, True)
 
 
 def stream(wire_name: str, *, default: bytes) -> Any:
-    """The member that is the HTTP body and comes in events; a record of what precedes them is made without it."""
-    made = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, default, True)
-    made.required = True
-    return made
+    """Bind a member to an HTTP body that arrives in events, after the record has been returned."""
+    binding = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, default, True)
+    binding.required = True
+    return binding
 
 
 def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
-    """A member of the JSON object that is the HTTP body."""
+    """Bind a member to a field of the JSON object in the HTTP body."""
     return Binding(Location.DOCUMENT, wire_name, rule, default)
 
 
 class Table:
-    """The lines of the binding table for one record, sorted by where the members travel."""
+    """The lines of the binding table for one record, grouped by where the members travel."""
 
     def __init__(self, bindings: tuple[Binding, ...]) -> None:
-        self.bindings = bindings
-        self.labels = [binding for binding in bindings if binding.location is Location.LABEL]
-        self.document = [binding for binding in bindings if binding.location is Location.DOCUMENT]
-        self.header_names = {binding.name: binding.wire_name for binding in bindings if binding.location is Location.HEADER}
-        self.members = {wire_name.lower(): name for name, wire_name in self.header_names.items()}  # by header
+        self.bindings: tuple[Binding, ...] = bindings
+        self.labels: list[Binding] = self._bindings_at(Location.LABEL)
+        self.document: list[Binding] = self._bindings_at(Location.DOCUMENT)
+        headers = self._bindings_at(Location.HEADER)
+        self.header_names: dict[str, str] = {header.name: header.wire_name for header in headers}
+        self.members_by_header: dict[str, str] = {
+            header.wire_name.lower(): header.name for header in headers
+        }
+
+    def _bindings_at(self, location: Location) -> list[Binding]:
+        return [binding for binding in self.bindings if binding.location is location]
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field, label, header, payload, stream, document))
+@dataclass_transform(
+    frozen_default=True,
+    kw_only_default=True,
+    field_specifiers=(field, label, header, payload, stream, document),
+)
 class MessageRecord(Record):
-    """A record whose members travel in an HTTP message."""
+    """A record of members that travel in an HTTP message."""
 
     _table: ClassVar[Table]
 
     def __init_subclass__(cls) -> None:
-        """Derive from the table what every call reads of it."""
+        """Group the members by where they travel."""
         super().__init_subclass__(kw_only=True)
         cls._table = Table(tuple(member for member in cls._fields if isinstance(member, Binding)))
 
 
 class RequestRecord(MessageRecord):
-    """What a request is made of; `path` has a `{wire name}` for each label."""
+    """A record that becomes a request; `path` has a `{wire name}` for each label."""
 
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
 
 
 class Output(MessageRecord):
-    """What an operation gives back. `metadata` (request id, status, headers, attempts) is outside equality."""
+    """The answer to an operation; its `metadata` is ignored when outputs are compared."""
 
     metadata: Metadata = field(default=NO_METADATA, compare=False)

@@ -1,8 +1,8 @@
-"""Message → record, or the error that the message says (restJson1 error rules).
+"""Responses to outputs, or to the errors that they contain (restJson1 error rules).
 
-The error's name stands in `x-amzn-errortype`, perhaps with a namespace before a `#` and a URL after a `:`, else in the
-JSON body; and often neither is there, because a proxy answered. So every step here may find anything: whatever the
-bytes, an error comes out, with the status as its code if there is no better one.
+The name of an error is in `x-amzn-errortype`, perhaps with a namespace before a `#` and a URL after
+a `:`, or in the JSON body. Often it is in neither, because a proxy answered. So each step here
+accepts any bytes, and the result is always an error; its code is the status if there is no other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 from ..errors import ModelError, ResponseError, ServiceError
 from ..metadata import Attempt, Metadata
-from ..values._messages import Headers, Response
+from ..values._http import Headers, Response
 from ..values._record import unchecked
 from ._bindings import Output
 
@@ -21,10 +21,13 @@ OutputT = TypeVar("OutputT", bound=Output)
 REQUEST_ID = "x-amzn-requestid"
 
 
-def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
-    """Return the record of `kind` that a successful response holds."""
-    values: dict[str, object] = {} if kind._table.document else {"body": response.body}
-    request_id, members = None, kind._table.members
+def parse_output(
+    output_type: type[OutputT], response: Response, attempts: tuple[Attempt, ...]
+) -> OutputT:
+    """Return the record of `output_type` in a successful response."""
+    table = output_type._table
+    values: dict[str, object] = {} if table.document else {"body": response.body}
+    request_id, members = None, table.members_by_header
     for name, value in response.headers:
         key = name.lower()
         if key == REQUEST_ID:
@@ -32,59 +35,78 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
         elif key in members:
             member = members[key]
             values[member] = f"{values[member]}, {value}" if member in values else value
-    told = Metadata(request_id, response.status, response.headers, attempts)
+    response_metadata = Metadata(request_id, response.status, response.headers, attempts)
     if response.truncated:
-        raise ResponseError("the body of a successful answer was cut short").about(told)
-    if kind._table.document:
-        said = document(response.body)
-        values |= {b.name: said[b.wire_name] for b in kind._table.document if isinstance(said.get(b.wire_name), str)}
-    values["metadata"] = told
-    return unchecked(kind, values)
+        error = ResponseError("the body of a successful answer was cut short")
+        raise error.about(response_metadata)
+    if table.document:
+        document_values = parse_json_object(response.body)
+        for binding in table.document:
+            value_in_document = document_values.get(binding.wire_name)
+            if isinstance(value_in_document, str):
+                values[binding.name] = value_in_document
+    values["metadata"] = response_metadata
+    return unchecked(output_type, values)
 
 
-def error(modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]) -> ServiceError:
-    """The error in a response: one of the `modelled` classes if its code names one, else a plain `ServiceError`."""
-    if b"x-amz-security-token" in response.body.lower():  # a mismatch quotes what was signed, and so a secret of the caller's
-        response = response.replace(body=_quoted_token(b"<redacted>", response.body))
-    found = response.named
-    said = document(response.body)
-    code = _shape_name(found.get("x-amzn-errortype")) or next(
-        filter(None, (_shape_name(said.get(key)) for key in ("__type", "code", "Code"))), None
-    )
-    kind = next((known for known in modelled if known.default_code == code), ServiceError)
-    message = next((text for key in ("message", "Message") if isinstance(text := said.get(key), str)), "")
-    made = kind(
-        message,
+def parse_error(
+    modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]
+) -> ServiceError:
+    """Return the error in a response, of the `modelled` class with its code if there is one."""
+    # AWS quotes what was signed when signatures differ, and the token in it is a secret.
+    if b"x-amz-security-token" in response.body.lower():
+        response = response.replace(body=redact_token(b"<redacted>", response.body))
+    details = parse_json_object(response.body)
+    code = _error_code(response, details)
+    error_type = next((known for known in modelled if known.default_code == code), ServiceError)
+    service_error = error_type(
+        _error_message(details),
         code=code,
         status=response.status,
         body=response.body,
         truncated=response.truncated,
-        metadata=metadata(response, found, attempts),
+        metadata=make_metadata(response, attempts),
     )
-    set_members(made, said)
-    return made
+    set_members(service_error, details)
+    return service_error
 
 
-def _quoted_token(instead: bytes, body: bytes) -> bytes:
-    return re.sub(rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", rb"\1" + instead, body)
+def _error_code(response: Response, details: Mapping[str, object]) -> str | None:
+    """Return the name of an error, from the first place that has one."""
+    header = response.named.get("x-amzn-errortype")
+    candidates = (header, *(details.get(key) for key in ("__type", "code", "Code")))
+    return next(filter(None, map(_shape_name, candidates)), None)
 
 
-def set_members(error: ServiceError, said: Mapping[str, object]) -> None:
-    """What else the JSON of an error holds, as far as it has the right type."""
+def _error_message(details: Mapping[str, object]) -> str:
+    """Return the message in the JSON of an error, "" if it has none."""
+    messages = (details.get(key) for key in ("message", "Message"))
+    return next((message for message in messages if isinstance(message, str)), "")
+
+
+def redact_token(replacement: bytes, body: bytes) -> bytes:
+    """Return `body` with `replacement` for each session token that it quotes."""
+    return re.sub(
+        rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", lambda token: token[1] + replacement, body
+    )
+
+
+def set_members(error: ServiceError, details: Mapping[str, object]) -> None:
+    """Set the other members of an error to those values of its JSON that have the right type."""
     for name, wire_name, type_ in error.members:
-        value = said.get(wire_name)
+        value = details.get(wire_name)
         setattr(error, name, value if type(value) is type_ else None)
     if isinstance(error, ModelError):
         error.read_message()
 
 
-def metadata(response: Response, found: Mapping[str, str], attempts: tuple[Attempt, ...]) -> Metadata:
-    """Return what every answer says of itself."""
+def make_metadata(response: Response, attempts: tuple[Attempt, ...]) -> Metadata:
+    """Return the metadata of a response."""
     return Metadata(request_id_of(response.headers), response.status, response.headers, attempts)
 
 
 def request_id_of(headers: Headers) -> str | None:
-    """Return the request id of an answer, None if it has none."""
+    """Return the request id in the header fields of a response, None if there is none."""
     for name, value in headers:
         if name.lower() == REQUEST_ID:
             return value
@@ -92,18 +114,18 @@ def request_id_of(headers: Headers) -> str | None:
 
 
 def _shape_name(text: object) -> str | None:
-    """`namespace#Name:http://…` → `Name`; None if that leaves nothing, or `text` is no text."""
+    """Return `Name` for `namespace#Name:http://…`; None if nothing is left, or for no text."""
     if not isinstance(text, str):
         return None
     return text.partition(":")[0].rpartition("#")[2].strip() or None
 
 
-def document(body: bytes) -> dict[str, object]:
-    """The JSON object in a body; an empty one for anything else."""
-    import json  # 5 ms that only a failed call pays
+def parse_json_object(body: bytes) -> dict[str, object]:
+    """Return the JSON object in a body, an empty one for anything else."""
+    import json  # 5 ms, which only a failed call has to pay
 
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):  # not JSON, not UTF-8, a number with too many digits; nested too deep
+        value = json.loads(body)
+    except (ValueError, RecursionError):  # ValueError: not JSON, not UTF-8, or too many digits
         return {}
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}

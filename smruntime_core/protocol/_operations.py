@@ -1,8 +1,9 @@
-"""The operations of SageMaker Runtime, and the binding table: each line below is a member, its type, its place on the wire
-and its rule. Source: the API reference of `InvokeEndpoint` and botocore's model of `sagemaker-runtime` (2017-05-13).
+"""The operations of SageMaker Runtime, which are the binding table.
 
-The names are those of the Rust client's builder. Body sizes have no hard limit here: the documented one (6,291,456 bytes)
-has been raised before, and only the service knows today's.
+Each line of a class is a member with its type, where it travels and its rule. Source: the API
+reference of `InvokeEndpoint` and botocore's model of `sagemaker-runtime` (2017-05-13). The names of
+the members are those of the Rust client's builder. The size of a body has no limit here: the
+documented one (6,291,456 bytes) has been raised before, and only the service knows the current one.
 """
 
 from __future__ import annotations
@@ -23,11 +24,21 @@ from ..errors import (
 )
 from ..metadata import Attempt
 from ..values._bodies import STREAMED, Body, BodyMember
-from ..values._messages import Request, Response
-from ..values._rules import FILENAME, LOCATION, NAME, NEW_SESSION_ID, OUTPUT_PATH, SESSION_ID, Blob, WholeNumber, header_text, name
+from ..values._http import Request, Response
+from ..values._rules import (
+    FILENAME,
+    LOCATION,
+    NAME,
+    NEW_SESSION_ID,
+    OUTPUT_PATH,
+    SESSION_ID,
+    Blob,
+    WholeNumber,
+    header_text,
+    resource_name,
+)
 from ..values._url import Endpoint
-from . import _decoding as _decode
-from . import _encoding as _encode
+from . import _decoding, _encoding
 from ._bindings import Output, RequestRecord, document, header, label, payload, stream
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
@@ -39,7 +50,7 @@ SHORT_TEXT = header_text(64)
 
 
 class Operation(RequestRecord, Generic[OutputT_co]):
-    """Something to ask of the service: a frozen record, checked when it is made, that knows its own request and answer."""
+    """A request to the service as a frozen record, checked when it is made."""
 
     success: ClassVar[int] = 200
     output: ClassVar[type[Output]]
@@ -47,43 +58,49 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
     @property
     def send_once(self) -> bool:
-        """Whether a second request would do harm, whatever the answer to the first."""
+        """Whether the request must not be sent twice, whatever the answer to the first."""
         return False
 
     def request(self, endpoint: str) -> Request:
-        """The unsigned request. `endpoint` is scheme, host and perhaps port and path: `"https://host"`.
+        """Return the unsigned request to `endpoint`, a URL such as `"https://host"`.
 
-        Raises `ConstructionError` if `endpoint` is no such URL.
+        Raises `ConstructionError` if `endpoint` is not scheme, host, and perhaps port and path.
         """
-        return _encode.request(self, endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint))
+        return _encoding.build_request(
+            self,
+            endpoint
+            if type(endpoint) is Endpoint
+            else _encoding.check_endpoint("endpoint", endpoint),
+        )
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
-        """The output that `response` says; raises the `ServiceError` that it says otherwise.
+        """Return the output in `response`, or raise the `ServiceError` in it.
 
-        Whatever bytes the response holds, nothing else is raised. `attempts` goes into the metadata.
+        Raises `ResponseError` if the body of a success is incomplete, and nothing else, whatever
+        the response contains. `attempts` becomes part of the metadata.
         """
         if 200 <= response.status < 300:
-            return cast("OutputT_co", _decode.output(self.output, response, attempts))
-        raise _decode.error(self.errors, response, attempts)
+            return cast("OutputT_co", _decoding.parse_output(self.output, response, attempts))
+        raise _decoding.parse_error(self.errors, response, attempts)
 
 
 class StreamingOperation(Operation[OutputT_co]):
-    """An operation whose answer is an event stream; `stream_errors` may end it."""
+    """An operation with an event stream as its answer, which `stream_errors` can end."""
 
     stream_errors: ClassVar[tuple[type[ServiceError], ...]]
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
-        """The output of a stream that has been received whole, all its parts joined in `body`.
+        """Return the output of a whole stream, its parts joined in `body`.
 
-        Raises what `Operation.parse` raises, the error that ended the stream, or `StreamError`.
+        Raises like `Operation.parse`, also the error that ended the stream, and `StreamError`.
         """
-        from ._response_parser import whole  # frames and all: only streams pay for it
+        from ._response_parser import whole  # imports the event stream, which only streams need
 
         return cast("OutputT_co", whole(self, response, attempts))
 
 
 class InvokeEndpointOutput(Output):
-    """The answer of a model, and what SageMaker says about it.
+    """The answer of a model.
 
     body                         the answer, byte for byte as the container sent it
     content_type                 MIME type of `body`
@@ -96,40 +113,54 @@ class InvokeEndpointOutput(Output):
 
     body: bytes = payload("Body")
     content_type: str | None = header("Content-Type", TEXT, default=None)
-    invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
-    new_session_id: str | None = header("X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None)
-    closed_session_id: str | None = header("X-Amzn-SageMaker-Closed-Session-Id", name(256), default=None)
+    invoked_production_variant: str | None = header(
+        "x-Amzn-Invoked-Production-Variant", TEXT, default=None
+    )
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
+    new_session_id: str | None = header(
+        "X-Amzn-SageMaker-New-Session-Id", NEW_SESSION_ID, default=None
+    )
+    closed_session_id: str | None = header(
+        "X-Amzn-SageMaker-Closed-Session-Id", resource_name(256), default=None
+    )
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
-    """A request for an inference, answered when the whole answer is there.
+    """A request for an inference; the answer comes as a whole.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
-        body                       input for the model, sent byte for byte: bytes, bytearray, memoryview, a binary file, or an
-                                   iterator of bytes (asynchronous ones for asynchronous clients only)
+        body                       input for the model, sent byte for byte: bytes, bytearray,
+                                   memoryview, a binary file, or an iterator of bytes (async
+                                   iterators for async clients only)
         content_type               MIME type of `body`, such as "application/json"
         accept                     MIME type wanted for the answer
-        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
-        target_model               model file to use on a multi-model endpoint, such as "eu/churn.tar.gz"
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters;
+                                   not shown in reprs
+        target_model               model file on a multi-model endpoint, such as "eu/churn.tar.gz"
         target_variant             production variant to use instead of the weighted choice
-        target_container_hostname  container to use on a multi-container endpoint with direct invocation
-        inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
-        enable_explanations        JMESPath expression that decides whether Clarify explains the answer
-        inference_component_name   inference component to use on an endpoint that hosts several
-        session_id                 "NEW_SESSION" to open a stateful session, or the id of an open one
-        prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
+        target_container_hostname  container on a multi-container endpoint with direct invocation
+        inference_id               your id for this request, 1 to 64 characters; joins captured data
+                                   with ground truth
+        enable_explanations        JMESPath expression that decides whether Clarify explains the
+                                   answer
+        inference_component_name   inference component on an endpoint that hosts several
+        session_id                 "NEW_SESSION" to open a stateful session, or an open session's id
+        prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
+                                   with their prefix in its cache
 
-    The body is not copied: do not change a bytearray during the call. A file is sent from its current position and read again for
-    each attempt; an iterator is collected first. Raises `ConstructionError` naming the member and its rule.
+    The body is not copied: do not change a bytearray during the call. A file is sent from its
+    current position and read again for each attempt; an iterator is collected first. Raises
+    `ConstructionError`, which names the member and its rule.
 
     >>> InvokeEndpoint(endpoint_name="churn", body=b"1,2,3", content_type="text/csv")
     InvokeEndpoint(endpoint_name='churn', body=<5 bytes>, content_type='text/csv')
     """
 
     path = "/endpoints/{EndpointName}/invocations"
-    output = InvokeEndpointOutput
-    errors = (
+    output: ClassVar[type[Output]] = InvokeEndpointOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
         InternalDependencyException,
         InternalFailure,
         ModelError,
@@ -142,19 +173,29 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     target_model: str | None = header("X-Amzn-SageMaker-Target-Model", TEXT, default=None)
     target_variant: str | None = header("X-Amzn-SageMaker-Target-Variant", NAME, default=None)
-    target_container_hostname: str | None = header("X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None)
+    target_container_hostname: str | None = header(
+        "X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
-    enable_explanations: str | None = header("X-Amzn-SageMaker-Enable-Explanations", SHORT_TEXT, default=None)
-    inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
+    enable_explanations: str | None = header(
+        "X-Amzn-SageMaker-Enable-Explanations", SHORT_TEXT, default=None
+    )
+    inference_component_name: str | None = header(
+        "X-Amzn-SageMaker-Inference-Component", NAME, default=None
+    )
     session_id: str | None = header("X-Amzn-SageMaker-Session-Id", SESSION_ID, default=None)
-    prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+    prefix_aware_id: str | None = header(
+        "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
+    )
 
     @property
     def send_once(self) -> bool:
-        """A second request would open a second session, which stays open."""
+        """Whether the request opens a session; a second request would open another."""
         return self.session_id == NEW_SESSION
 
 
@@ -162,7 +203,7 @@ class InvokeEndpointWithResponseStreamOutput(Output):
     """The head of a streamed answer.
 
     body                         empty, unless the stream was received whole before it was parsed
-    content_type                 MIME type of what the parts add up to
+    content_type                 MIME type of all parts together
     invoked_production_variant   the variant that answers
     custom_attributes            text from the container; not shown in reprs
     metadata                     request id, HTTP status, headers and attempts; ignored by ==
@@ -170,26 +211,34 @@ class InvokeEndpointWithResponseStreamOutput(Output):
 
     body: bytes = stream("Body", default=b"")
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
-    invoked_production_variant: str | None = header("x-Amzn-Invoked-Production-Variant", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    invoked_production_variant: str | None = header(
+        "x-Amzn-Invoked-Production-Variant", TEXT, default=None
+    )
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
 
 
 class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResponseStreamOutput]):
-    """A request for an inference whose answer arrives part by part while the model produces it.
+    """A request for an inference; the answer arrives part by part as the model produces it.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
         body                       input for the model, as for `InvokeEndpoint`
         content_type               MIME type of `body`, such as "application/json"
         accept                     MIME type wanted for the answer
-        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters;
+                                   not shown in reprs
         target_variant             production variant to use instead of the weighted choice
-        target_container_hostname  container to use on a multi-container endpoint with direct invocation
-        inference_id               your id for this request, 1 to 64 characters: joins captured data with ground truth
-        inference_component_name   inference component to use on an endpoint that hosts several
+        target_container_hostname  container on a multi-container endpoint with direct invocation
+        inference_id               your id for this request, 1 to 64 characters; joins captured data
+                                   with ground truth
+        inference_component_name   inference component on an endpoint that hosts several
         session_id                 the id of an open session (open one with `InvokeEndpoint`)
-        prefix_aware_id            requests with the same id go to the instance whose cache holds their prefix: 1 to 64 characters
+        prefix_aware_id            requests with the same id, 1 to 64 characters, go to the instance
+                                   with their prefix in its cache
 
-    There is no `target_model` and no `enable_explanations` here. Raises `ConstructionError` naming the member and its rule.
+    The API has no `target_model` and no `enable_explanations` here. Raises `ConstructionError`,
+    which names the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/invocations-response-stream"
@@ -202,25 +251,36 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
         ModelStreamError,
         InternalStreamFailure,
     )
-    stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (ModelStreamError, InternalStreamFailure)
+    stream_errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        ModelStreamError,
+        InternalStreamFailure,
+    )
 
     endpoint_name: str = label("EndpointName", NAME)
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     target_variant: str | None = header("X-Amzn-SageMaker-Target-Variant", NAME, default=None)
-    target_container_hostname: str | None = header("X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None)
+    target_container_hostname: str | None = header(
+        "X-Amzn-SageMaker-Target-Container-Hostname", NAME, default=None
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
-    inference_component_name: str | None = header("X-Amzn-SageMaker-Inference-Component", NAME, default=None)
-    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", name(256), default=None)
-    prefix_aware_id: str | None = header("X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None)
+    inference_component_name: str | None = header(
+        "X-Amzn-SageMaker-Inference-Component", NAME, default=None
+    )
+    session_id: str | None = header("X-Amzn-SageMaker-Session-Id", resource_name(256), default=None)
+    prefix_aware_id: str | None = header(
+        "X-Amzn-SageMaker-Prefix-Aware-Id", SHORT_TEXT, default=None
+    )
 
 
 class InvokeEndpointAsyncOutput(Output):
-    """Where the answer of an accepted asynchronous invocation will be stored, or its failure.
+    """Where the answer or failure of an accepted asynchronous invocation will be stored.
 
-    inference_id       the id that was given, or the one that SageMaker made
+    inference_id       the id that was given, or one made by SageMaker
     output_location    S3 URL at which the answer will appear
     failure_location   S3 URL at which an error will appear instead
     metadata           request id, HTTP status, headers and attempts; ignored by ==
@@ -235,38 +295,56 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
     """A request for an inference that is queued; the answer is stored in S3.
 
         endpoint_name              name of the endpoint: 1 to 63 letters, digits and inner hyphens
-        body                       input of at most 128,000 bytes; pass exactly one of `body` and `input_location`
+        body                       input of at most 128,000 bytes; pass exactly one of `body` and
+                                   `input_location`
         input_location             s3:// or https:// URL of the input, at most 1024 characters
         content_type               MIME type of `body`, such as "application/json"
         accept                     MIME type wanted for the answer
-        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters; not shown in reprs
-        inference_id               your id for this request, 1 to 64 characters; SageMaker makes one if it is left out
-        s3_output_path_extension   path below the endpoint's S3 output path for the answer: 1 to 512 characters
+        custom_attributes          text for the container, such as a trace id: 1 to 1024 characters;
+                                   not shown in reprs
+        inference_id               your id for this request, 1 to 64 characters; SageMaker makes one
+                                   if it is left out
+        s3_output_path_extension   path below the endpoint's S3 output path for the answer: 1 to 512
+                                   characters
         filename                   file name of the answer: 1 to 32 characters
-        request_ttl_seconds        how long the request may wait in the queue: 60 to 21600 seconds (service default 21600)
-        invocation_timeout_seconds how long the model may take: 1 to 3600 seconds (service default 900)
+        request_ttl_seconds        how long the request may wait in the queue: 60 to 21600 seconds
+                                   (service default 21600)
+        invocation_timeout_seconds how long the model may take: 1 to 3600 seconds (service default
+                                   900)
 
-    Raises `ConstructionError` naming the member and its rule.
+    Raises `ConstructionError`, which names the member and its rule.
     """
 
     path = "/endpoints/{EndpointName}/async-invocations"
     success = 202
-    output = InvokeEndpointAsyncOutput
-    errors = (InternalFailure, ServiceUnavailable, ValidationError)
+    output: ClassVar[type[Output]] = InvokeEndpointAsyncOutput
+    errors: ClassVar[tuple[type[ServiceError], ...]] = (
+        InternalFailure,
+        ServiceUnavailable,
+        ValidationError,
+    )
 
     endpoint_name: str = label("EndpointName", NAME)
     body: Body | None = payload("Body", Blob(128_000), default=None)
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
-    custom_attributes: str | None = header("X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True)
+    custom_attributes: str | None = header(
+        "X-Amzn-SageMaker-Custom-Attributes", TEXT, default=None, secret=True
+    )
     inference_id: str | None = header("X-Amzn-SageMaker-Inference-Id", SHORT_TEXT, default=None)
     input_location: str | None = header("X-Amzn-SageMaker-InputLocation", LOCATION, default=None)
-    s3_output_path_extension: str | None = header("X-Amzn-SageMaker-S3OutputPathExtension", OUTPUT_PATH, default=None)
+    s3_output_path_extension: str | None = header(
+        "X-Amzn-SageMaker-S3OutputPathExtension", OUTPUT_PATH, default=None
+    )
     filename: str | None = header("X-Amzn-SageMaker-Filename", FILENAME, default=None)
-    request_ttl_seconds: int | None = header("X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None)
-    invocation_timeout_seconds: int | None = header("X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None)
+    request_ttl_seconds: int | None = header(
+        "X-Amzn-SageMaker-RequestTTLSeconds", WholeNumber(60, 21_600), default=None
+    )
+    invocation_timeout_seconds: int | None = header(
+        "X-Amzn-SageMaker-InvocationTimeoutSeconds", WholeNumber(1, 3_600), default=None
+    )
 
     def _check_members(self) -> None:
         if (self.body is None) == (self.input_location is None):
-            both = "both are given" if self.body is not None else "neither is given"
-            raise ConstructionError("body", "given, or input_location, and not the other", both)
+            message = "body: pass exactly one of body and input_location"
+            raise ConstructionError("body", "given if input_location is not", message=message)

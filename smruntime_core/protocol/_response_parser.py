@@ -1,14 +1,16 @@
-"""A streamed answer without I/O: the head, then the bytes of the body in, events out.
+"""A streamed response without I/O: first the head, then the bytes of the body in, events out.
 
-    receive_head ─> receive_data … receive_data ─> receive_eof           next_event: ResponseStarted
-      status, fields     HTTP body, in any pieces      the body is whole             PayloadPart …
-                                                                                     ResponseEnded, or an error
+    receive_head ─> receive_data … receive_data ─> receive_eof      next_event: ResponseStarted
+      status, fields     HTTP body, in any pieces    end of the body              PayloadPart …
+                                                                                  ResponseEnded
 
-The body of a 200 is an event stream (`smruntime_core.eventstream`), one message an event; what kind its header
-`:message-type` says. An `exception` is an error that the service models, an `error` any other; both end the stream. The body
-of any other status is an error's JSON. Whatever the bytes, what is raised is a `ServiceError`, a `StreamError` or a `ResponseError`.
+The body of a 200 is an event stream (`smruntime_core.eventstream`), each message of which is an
+event; its header `:message-type` says of which kind. An `exception` is an error that the service
+models, an `error` any other; both end the stream. The body of any other status is the JSON of an
+error. Whatever the bytes, only `ServiceError`, `StreamError` and `ResponseError` are raised.
 
-Decoders of what the parts say stand in `smruntime_core.payload`: parts are cut anywhere, even inside a character.
+`smruntime_core.payload` has decoders of what the parts contain: parts are cut anywhere, even inside
+a character.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from ..errors import ServiceError, SmRuntimeError, StreamError, TruncatedStream
 from ..eventstream import EventStreamDecoder, Message
 from ..metadata import Attempt, Metadata
 from ..values._decoder import NEED_DATA, NeedData
-from ..values._messages import MAX_ERROR_BODY, Response
+from ..values._http import MAX_ERROR_BODY, Response
 from ..values._record import Record, unchecked
-from . import _decoding as _decode
+from . import _decoding
 from ._bindings import Output
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 
 
 class ResponseStarted(Record):
-    """The head of a successful answer: what it says, without the body."""
+    """The head of a successful response, as an output without its body."""
 
     output: Output
 
@@ -44,21 +46,21 @@ class PayloadPart(NamedTuple):
 
 
 class UnknownEvent(NamedTuple):
-    """An event that this library does not know, handed on rather than dropped."""
+    """An event that this library does not know."""
 
     type: str
     message: Message
 
 
 class ResponseEnded(Record):
-    """The answer is whole."""
+    """The end of a complete response."""
 
 
 ResponseEvent: TypeAlias = ResponseStarted | PayloadPart | UnknownEvent | ResponseEnded
 
 
 class StreamingOperationType(Protocol):
-    """What the parser must know of an operation."""
+    """What the parser needs of an operation."""
 
     output: ClassVar[type[Output]]
     errors: ClassVar[tuple[type[ServiceError], ...]]
@@ -66,125 +68,146 @@ class StreamingOperationType(Protocol):
 
 
 class ResponseParser:
-    """One answer to a streaming operation; see the top of this file. An error is final."""
+    """A parser of one response to a streaming operation; an error is final."""
 
     def __init__(self, operation: StreamingOperationType) -> None:
         self._operation = operation
-        self._frames = EventStreamDecoder()
+        self._event_stream = EventStreamDecoder()
         self._head: Response | None = None
         self._metadata = Metadata()
-        self._ready: list[ResponseEvent] = []
+        self._started: ResponseStarted | None = None  # not yet returned
         self._error_body = bytearray()
         self._part_headers: object = None  # headers already known to be those of a PayloadPart
         self._failure: SmRuntimeError | None = None
-        self._over = False  # the end of the body has been told
-        self._whole = False  # and is not yet told in turn
-        self._cut = False
+        self._ended = False
+        self._end_returned = False
+        self._truncated = False
 
     def receive_head(self, head: Response, *, attempts: tuple[Attempt, ...] = ()) -> None:
-        """Status and header fields; a body that `head` may have is not looked at. `attempts` goes into the metadata."""
+        """Process status and header fields; a body of `head` is ignored.
+
+        `attempts` becomes part of the metadata.
+        """
         self._head = head
-        self._metadata = _decode.metadata(head, head.named, attempts)
-        if not self._succeeded(head):
+        self._metadata = _decoding.make_metadata(head, attempts)
+        if not _is_success(head):
             return
-        said = head.named.get("content-type", "")
-        if said.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            self._failure = StreamError(f"a {head.status} whose Content-Type is not {CONTENT_TYPE}").about(self._metadata)
-        else:
-            output = _decode.output(self._operation.output, Response(head.status, head.headers), attempts)
-            self._ready.append(ResponseStarted(output))
+        content_type = head.named.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
+            message = f"a {head.status} with a Content-Type other than {CONTENT_TYPE}"
+            self._failure = StreamError(message).about(self._metadata)
+            return
+        head_only = Response(head.status, head.headers)
+        self._started = ResponseStarted(
+            _decoding.parse_output(self._operation.output, head_only, attempts)
+        )
 
     def receive_data(self, data: bytes) -> None:
-        """Bytes of the body."""
-        if self._head is None or self._succeeded(self._head):
-            self._frames.receive_data(data)
+        """Process bytes of the body."""
+        if self._head is None or _is_success(self._head):
+            self._event_stream.receive_data(data)
         elif len(self._error_body) <= MAX_ERROR_BODY:
             self._error_body += data[: MAX_ERROR_BODY + 1 - len(self._error_body)]
 
     def receive_eof(self, *, truncated: bool = False) -> None:
-        """The body is over; `truncated` if it is not all there (that still makes an error of what is no success)."""
-        if self._over:
+        """Process the end of the body, which is incomplete if `truncated`."""
+        if self._ended:
             return
-        self._over = self._whole = True
+        self._ended = True
         head = self._head
         if head is None:
             self._failure = TruncatedStream("the answer ended before its head")
-        elif self._succeeded(head):
-            self._frames.receive_eof()
-            self._cut = truncated
+        elif _is_success(head):
+            self._event_stream.receive_eof()
+            self._truncated = truncated
         elif self._failure is None:
             body = bytes(self._error_body[:MAX_ERROR_BODY])
-            cut = truncated or len(self._error_body) > MAX_ERROR_BODY
-            answer = Response(head.status, head.headers, body, cut)
-            self._failure = _decode.error(self._operation.errors, answer, self._metadata.attempts)
+            incomplete = truncated or len(self._error_body) > MAX_ERROR_BODY
+            response = Response(head.status, head.headers, body, incomplete)
+            errors = self._operation.errors
+            self._failure = _decoding.parse_error(errors, response, self._metadata.attempts)
 
     def next_event(self) -> ResponseEvent | NeedData:
-        """The next event, or `NEED_DATA`; raises the error that ended the answer."""
-        if self._ready:
-            return self._ready.pop()
+        """Return the next event, or `NEED_DATA`; raise the error that ended the response."""
+        if self._started is not None:
+            started, self._started = self._started, None
+            return started
         if self._failure is not None:
-            raise self._failure.with_traceback(None)  # else each raise would add to the traceback of the one before
+            raise self._failure.with_traceback(None)  # else each raise would add to the traceback
         try:
-            message = self._frames.next_event()
+            message = self._event_stream.next_event()
             while message is not NEED_DATA:
                 if message.headers is self._part_headers:
                     return PayloadPart(message.payload)
-                event = self._classified(message)
+                event = self._classify(message)
                 if event is not None:
                     return event
-                message = self._frames.next_event()
+                message = self._event_stream.next_event()
+            if self._truncated:
+                raise TruncatedStream("the body of the answer was cut short")
         except (ServiceError, StreamError) as failure:
             self._failure = failure.about(self._metadata)
             raise
-        if self._whole:
-            self._whole = False
-            if self._cut:
-                self._failure = TruncatedStream("the body of the answer was cut short").about(self._metadata)
-                raise self._failure
+        if self._ended and not self._end_returned:
+            self._end_returned = True
             return ResponseEnded()
         return NEED_DATA
 
-    @staticmethod
-    def _succeeded(head: Response) -> bool:
-        return 200 <= head.status < 300
-
-    def _classified(self, message: Message) -> ResponseEvent | None:
+    def _classify(self, message: Message) -> ResponseEvent | None:
+        """Return the event of `message`, None for one without content; raise an error in it."""
         kind = message.headers.get(":message-type")
         if kind == "event":
-            name = _text(message, ":event-type")
+            name = _text_header(message, ":event-type")
             if name == "PayloadPart":
                 self._part_headers = message.headers
                 return PayloadPart(message.payload)
             return None if name == "initial-response" else UnknownEvent(name, message)
         if kind == "exception":
-            raise self._exception(_text(message, ":exception-type"), message)
+            raise self._modelled_error(_text_header(message, ":exception-type"), message)
         if kind == "error":
-            said = message.headers.get(":error-message", "")
-            raise self._error(ServiceError, _text(message, ":error-code"), said if isinstance(said, str) else "", message)
-        raise StreamError("an event whose :message-type is none of event, exception, error")
+            code = _text_header(message, ":error-code")
+            raise self._error(ServiceError, code, message.headers.get(":error-message"), message)
+        raise StreamError("an event with a :message-type other than event, exception, error")
 
-    def _exception(self, code: str, message: Message) -> ServiceError:
-        kind = next((known for known in self._operation.stream_errors if known.default_code == code), ServiceError)
-        said = _decode.document(message.payload)
-        text = said.get("Message", said.get("message", ""))
-        made = self._error(kind, code, text if isinstance(text, str) else "", message)
-        _decode.set_members(made, said)
-        return made
+    def _modelled_error(self, code: str, message: Message) -> ServiceError:
+        errors = self._operation.stream_errors
+        kind = next((known for known in errors if known.default_code == code), ServiceError)
+        details = _decoding.parse_json_object(message.payload)
+        text = details.get("Message", details.get("message"))
+        error = self._error(kind, code, text, message)
+        _decoding.set_members(error, details)
+        return error
 
-    def _error(self, kind: type[ServiceError], code: str, text: str, message: Message) -> ServiceError:
-        status = self._head.status if self._head else 200
-        return kind(text, code=code, status=status, body=message.payload, metadata=self._metadata)
+    def _error(
+        self, kind: type[ServiceError], code: str, text: object, message: Message
+    ) -> ServiceError:
+        return kind(
+            text if isinstance(text, str) else "",
+            code=code,
+            status=self._head.status if self._head else 200,
+            body=message.payload,
+            metadata=self._metadata,
+        )
 
 
-def _text(message: Message, name: str) -> str:
+def _is_success(head: Response) -> bool:
+    return 200 <= head.status < 300
+
+
+def _text_header(message: Message, name: str) -> str:
     value = message.headers.get(name)
     if not isinstance(value, str) or not value:
-        raise StreamError(f"an event without a text under {name}")
+        raise StreamError(f"an event without text in its header {name}")
     return value
 
 
-def whole(operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]) -> Output:
-    """The output of an answer that has been received whole, the bytes of its parts joined; raises the error that it says."""
+def whole(
+    operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]
+) -> Output:
+    """Return the output of a response received as a whole, or raise the error in it.
+
+    Its `body` is the bytes of all parts.
+    """
     parser = ResponseParser(operation)
     parser.receive_head(response, attempts=tuple(attempts))
     parser.receive_data(response.body)

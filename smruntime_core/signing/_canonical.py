@@ -1,8 +1,9 @@
-"""The canonical request (SigV4 step 1): one text for one request, however it was written down.
+"""The canonical request (SigV4 step 1): the same text for every spelling of a request.
 
-    method, path, query, header lines, "", names of the signed headers, hash of the body      joined by newlines
+    method, path, query, header lines, "", names of the signed headers, hash of the body
 
-Sources: "Create a signed AWS API request" in the IAM user guide; where it is silent, the published test suite.
+joined by newlines. Sources: "Create a signed AWS API request" in the IAM user guide; where it is
+silent, the published test suite.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import ConstructionError
-from ..values._url import split_url
+from ..values._url import DEFAULT_PORTS, split_url
 
 
 class Dialect(NamedTuple):
-    """What services do differently; each is what nearly all of them do unless it is said otherwise.
+    """What services do differently; the defaults are what nearly all of them do.
 
-    `normalize_path` resolves dots and double slashes, `double_encode` percent-encodes the path once more, `normalize_query` decodes
-    parameters and encodes them strictly (False: they are signed as they are written). `add_payload_hash` says the body's hash in a
-    header, `sign_session_token` signs the token (False: it is added after signing, which a few services want).
+    normalize_path       resolve dot segments and double slashes
+    double_encode        percent-encode the path once more
+    normalize_query      decode parameters and encode them strictly; otherwise they are signed as
+                         they are written
+    add_payload_hash     send the hash of the body in a header
+    sign_session_token   sign the session token; otherwise it is added after signing
     """
 
     normalize_path: bool = True
@@ -33,7 +37,7 @@ class Dialect(NamedTuple):
 STANDARD = Dialect()
 S3 = Dialect(normalize_path=False, double_encode=False, add_payload_hash=True)
 
-# Fields that a proxy or an HTTP client may add or change on the way: signing them breaks signatures.
+# A proxy or an HTTP client may add or change these fields, so they are not signed.
 UNSIGNED = frozenset(
     (
         "authorization",
@@ -55,87 +59,103 @@ UNSIGNED = frozenset(
 )
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_ENCODED = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
+_ENCODED_BYTES = [chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in range(256)]
 
-_plain_path = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+").fullmatch
-_blanks = re.compile(r"[ \t\n\v\f\r]+")  # not str.split(): it folds U+0085 and U+00A0 too, which no server does
+# Such a URL is canonical in every dialect; encoding its path anew would be a third of all signing.
+_match_plain_url = re.compile(
+    r"(https?)://([A-Za-z0-9.:-]+)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)"
+).fullmatch
+# Not str.split(): it splits at U+0085 and U+00A0 too, which servers keep.
+_fold_blanks = re.compile(r"[ \t\n\v\f\r]+").sub
 
 
 def canonical_target(url: str, dialect: Dialect) -> tuple[str, str, str]:
-    """Authority, canonical path and canonical query of `url`; raises `ConstructionError` if it is no http(s) URL."""
+    """Return authority, canonical path and canonical query of `url`.
+
+    Raises `ConstructionError` if it is not an absolute http(s) URL.
+    """
+    if plain_match := _match_plain_url(url):
+        scheme, authority, path = plain_match.groups()
+        return authority.removesuffix(DEFAULT_PORTS[scheme]), path, ""
     _, authority, path, query = split_url(url)
     try:
-        path = canonical_path(path, normalize=dialect.normalize_path, double_encode=dialect.double_encode)
+        path = canonical_path(
+            path, normalize=dialect.normalize_path, double_encode=dialect.double_encode
+        )
         return authority, path, canonical_query(query, normalize=dialect.normalize_query)
     except UnicodeEncodeError:
         raise ConstructionError("url", "text without lone surrogates") from None
 
 
 def canonical_path(path: str, *, normalize: bool, double_encode: bool) -> str:
-    """The path, its dots and empty segments resolved if `normalize`, every segment percent-encoded.
+    """Return the path that is signed for `path`, which is encoded as it is sent.
 
-    `path` is what is sent, so it is encoded already; all services but S3 sign it encoded once more (`double_encode`).
+    `normalize` resolves dot segments and double slashes. `double_encode` encodes each segment once
+    more, as all services but S3 do.
     """
-    if _plain_path(path):
-        return path
     if normalize:
-        path = _resolve(path)
-    return "/".join(_encode(segment if double_encode else _decoded(segment)) for segment in path.split("/"))
+        path = _resolve_dots(path)
+    return "/".join(
+        percent_encode(segment if double_encode else _decode_bytes(segment))
+        for segment in path.split("/")
+    )
 
 
-def _resolve(path: str) -> str:
-    """Dot segments and doubled slashes removed (RFC 3986 section 5.2.4); a slash at the end stays."""
-    kept: list[str] = []
+def _resolve_dots(path: str) -> str:
+    """Remove dot segments and double slashes (RFC 3986 section 5.2.4), but no slash at the end."""
+    kept_segments: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            del kept[-1:]
+            del kept_segments[-1:]
         elif segment not in ("", "."):
-            kept.append(segment)
-    return f"/{'/'.join(kept)}{'/' * (bool(kept) and path.endswith('/'))}"
+            kept_segments.append(segment)
+    return f"/{'/'.join(kept_segments)}{'/' * (bool(kept_segments) and path.endswith('/'))}"
 
 
 def canonical_query(query: str, *, normalize: bool = True) -> str:
-    """Parameters sorted by name, then value; if `normalize`, decoded before and encoded strictly."""
-    if not query:
-        return ""
-    encoded = strictly if normalize else str
-    pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    return "&".join(f"{name}={value}" for name, value in sorted((encoded(name), encoded(value)) for name, _, value in pairs))
+    """Return the parameters sorted by name, then value.
+
+    `normalize` decodes them first and encodes them strictly.
+    """
+    encode_text = normalize_parameter if normalize else str
+    name_value_pairs = (parameter.partition("=") for parameter in query.split("&") if parameter)
+    encoded_pairs = sorted(
+        (encode_text(name), encode_text(value)) for name, _, value in name_value_pairs
+    )
+    return "&".join(f"{name}={value}" for name, value in encoded_pairs)
 
 
-def strictly(text: str) -> str:
-    """A name or value of a query with all but the unreserved characters percent-encoded, whatever was encoded before."""
-    return _encode(_decoded(text))
+def normalize_parameter(text: str) -> str:
+    """Return a name or value of a query with all but the unreserved characters encoded once."""
+    return percent_encode(_decode_bytes(text))
 
 
-def encode_value(text: str) -> str:
-    """Text as a value of a query; what looks encoded in it is not."""
-    return _encode(text)
-
-
-def unquoted(text: str) -> str:
-    """What a name or value of a query says; bytes that are no UTF-8 are replaced."""
-    return _decoded(text).decode("utf-8", "replace")
-
-
-def _encode(text: str | bytes) -> str:
+def percent_encode(text: str | bytes) -> str:
     """Percent-encode all but the unreserved characters (RFC 3986 section 2.3)."""
-    return "".join([_ENCODED[byte] for byte in (text.encode() if isinstance(text, str) else text)])
+    encoded_text = text.encode() if isinstance(text, str) else text
+    return "".join([_ENCODED_BYTES[byte] for byte in encoded_text])
 
 
-def _decoded(text: str) -> bytes:
-    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes((int(found[1], 16),)), text.encode())
+def percent_decode(text: str) -> str:
+    """Return what a name or value of a query says; bytes that are not UTF-8 are replaced."""
+    return _decode_bytes(text).decode("utf-8", "replace")
+
+
+def _decode_bytes(text: str) -> bytes:
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes((int(code[1], 16),)), text.encode())
 
 
 def canonical_headers(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return canonical values by lower-case name: blanks folded, repeated fields joined by commas."""
-    found = {name.lower(): value for name, value in headers}
-    text = " | ".join(["", *found.values(), ""])  # a blank at either end of a value is now one of two
-    if len(found) == len(headers) and "  " not in text and text.isprintable():
-        return found
+    """Return canonical values by lower-case name: blanks folded, repeated fields joined."""
+    values_by_name = {name.lower(): value for name, value in headers}
+    # With these separators, a blank at the end of a value is one of two.
+    joined_values = " | ".join(["", *values_by_name.values(), ""])
+    is_canonical = "  " not in joined_values and joined_values.isprintable()
+    if is_canonical and len(values_by_name) == len(headers):
+        return values_by_name
     folded: dict[str, list[str]] = {}
     for name, value in headers:
-        folded.setdefault(name.lower(), []).append(_blanks.sub(" ", value).strip(" "))
+        folded.setdefault(name.lower(), []).append(_fold_blanks(" ", value).strip(" "))
     return {name: ",".join(values) for name, values in folded.items()}
 
 
@@ -146,11 +166,18 @@ def signed_names(headers: Mapping[str, str], chosen: Collection[str] | None) -> 
     """
     if chosen is None:
         return sorted(headers.keys() - UNSIGNED)
-    wanted = {"host", *map(str.lower, chosen)}
-    return sorted([name for name in headers if name in wanted or name.startswith("x-amz-")])
+    wanted_names = {"host", *map(str.lower, chosen)}
+    return sorted([name for name in headers if name in wanted_names or name.startswith("x-amz-")])
 
 
-def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str], names: Sequence[str], payload_hash: str) -> str:
+def canonical_request(
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    names: Sequence[str],
+    payload_hash: str,
+) -> str:
     """Return the canonical request, in which the headers called `names` are signed."""
-    lines = "".join([f"{name}:{headers[name]}\n" for name in names])
-    return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{payload_hash}"
+    header_lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+    return f"{method}\n{path}\n{query}\n{header_lines}\n{';'.join(names)}\n{payload_hash}"

@@ -1,4 +1,7 @@
-"""The other end of a body in chunks (`_chunked` has the format): no byte is given out before its signature was verified."""
+"""Verification of bodies in chunks (`_chunk_signer` describes the format).
+
+No byte is returned before its signature has been verified.
+"""
 
 from __future__ import annotations
 
@@ -7,137 +10,177 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple, TypeAlias
 
 from ..errors import ConstructionError, SignatureMismatch, StreamError, TruncatedStream
-from ..values._dates import parse_stamp
+from ..values._credentials import Credentials
+from ..values._dates import parse_timestamp
+from ..values._http import Headers, Request
 from ..values._incremental import IncrementalDecoder, checked_limit
-from ..values._messages import Credentials, Headers, Request
 from ._canonical import canonical_headers
-from ._chunk_signer import STREAMING_UNSIGNED_PAYLOAD_TRAILER, TRAILER_SIGNATURE, read_trailer, trailers_said, word
+from ._chunk_signer import (
+    STREAMING_UNSIGNED_PAYLOAD_TRAILER,
+    TRAILER_SIGNATURE,
+    match_trailer,
+    streaming_hash,
+    trailer_content,
+)
 from ._claim import Claim
 from ._keys import AnyScope
 from ._signature_chain import Chain, piece
 
-MAX_CHUNK = 16 * 1024 * 1024
-MAX_LINE = 8 * 1024
+MAX_CHUNK = 16 * 1024 * 1024  # bytes
+MAX_LINE = 8 * 1024  # bytes
 MAX_TRAILERS = 64
 
-_head = re.compile(r"([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-f]{64,144})\**)?").fullmatch
-_trailer_signature = re.compile(r"[ \t]*([0-9a-f]{64,144})\**[ \t]*").fullmatch
+_match_first_line = re.compile(
+    r"([0-9a-fA-F]{1,16})(?:;chunk-signature=([0-9a-f]{64,144})\**)?"
+).fullmatch
+_match_trailer_signature = re.compile(r"[ \t]*([0-9a-f]{64,144})\**[ \t]*").fullmatch
 
 
 class Trailers(NamedTuple):
-    """The last event of a body whose trailers were announced."""
+    """The last event of a body with announced trailers."""
 
     fields: Headers
 
 
-Event: TypeAlias = "bytes | Trailers"
-Reading: TypeAlias = "Generator[Event | None, None, bytes]"
+ChunkEvent: TypeAlias = "bytes | Trailers"
+# Parts of the generator that reads the body: each yields None where it needs more bytes.
+ReadBytes: TypeAlias = "Generator[ChunkEvent | None, None, bytes]"
+ReadHeaders: TypeAlias = "Generator[ChunkEvent | None, None, Headers]"
 
 
-class ChunkVerifier(IncrementalDecoder[Event]):
-    """An aws-chunked body in any pieces → its data and at last its `Trailers`, if they were announced.
+class ChunkVerifier(IncrementalDecoder[ChunkEvent]):
+    """A decoder of aws-chunked bodies: data, and at last the `Trailers` if they were announced.
 
-    `request` is what `verify` accepted, signed by `credentials`. A chunk is given whole, so it must have at most `max_chunk` bytes.
-    `next_event` raises `SignatureMismatch`, `StreamError` if the body is malformed or has not the announced length,
-    `TruncatedStream` if it ends early. Raises `ConstructionError` if `request` announces no such body.
+    `request` is what `verify` accepted, signed by `credentials`. A chunk is one event, so it must
+    have at most `max_chunk` bytes. `next_event` raises `SignatureMismatch`, `StreamError` if the
+    body is malformed or differs from the announced length, and `TruncatedStream` if it ends early.
+    Raises `ConstructionError` if `request` announces no such body.
     """
 
-    def __init__(self, request: Request, credentials: Credentials, scope: AnyScope, *, max_chunk: int = MAX_CHUNK) -> None:
+    def __init__(
+        self,
+        request: Request,
+        credentials: Credentials,
+        scope: AnyScope,
+        *,
+        max_chunk: int = MAX_CHUNK,
+    ) -> None:
         super().__init__()
-        claim, find = Claim.of(request), canonical_headers(request.headers).get
-        said = find("x-amz-content-sha256", "")
-        self._signed = said != STREAMING_UNSIGNED_PAYLOAD_TRAILER
-        self._trailing = said.endswith("-TRAILER")
-        if self._signed and said != word(claim.algorithm, self._trailing, sign_chunks=True):
-            raise ConstructionError("request", "one whose x-amz-content-sha256 announces chunks")
-        self._announced = sorted(name.strip().lower() for name in find("x-amz-trailer", "").split(",") if name.strip())
-        self._length = find("x-amz-decoded-content-length")
-        self._now = parse_stamp(claim.stamp) or 0
-        self._chain = Chain(credentials, claim.key_scope(scope), claim.signature)
-        self._max = checked_limit("max_chunk", max_chunk)
-        self._held = bytearray()
-        self._whole = False
-        self._events_of_body = self._body()
+        claim, headers = Claim.read(request), canonical_headers(request.headers)
+        declared_hash = headers.get("x-amz-content-sha256", "")
+        self._chunks_signed = declared_hash != STREAMING_UNSIGNED_PAYLOAD_TRAILER
+        self._has_trailers = declared_hash.endswith("-TRAILER")
+        if declared_hash != streaming_hash(
+            claim.algorithm, self._has_trailers, self._chunks_signed
+        ):
+            raise ConstructionError("request", "one that announces chunks in x-amz-content-sha256")
+        announced_names = headers.get("x-amz-trailer", "").lower().split(",")
+        self._announced_names = sorted(name.strip() for name in announced_names if name.strip())
+        self._announced_length = headers.get("x-amz-decoded-content-length")
+        self._signed_at = parse_timestamp(claim.timestamp) or 0
+        self._signature_chain = Chain(credentials, claim.key_scope(scope), claim.signature)
+        self._max_chunk = checked_limit("max_chunk", max_chunk)
+        self._received_bytes = bytearray()
+        self._body_complete = False
+        self._body_events = self._read_body()
 
-    def _read(self, part: bytes) -> Iterator[Event]:
-        self._held += part
-        while (event := next(self._events_of_body)) is not None:
+    def _read(self, part: bytes) -> Iterator[ChunkEvent]:
+        self._received_bytes += part
+        while (event := next(self._body_events)) is not None:
             yield event
 
-    def _finish(self) -> Iterator[Event]:
-        if not self._whole:
+    def _finish(self) -> Iterator[ChunkEvent]:
+        if not self._body_complete:
             raise TruncatedStream("the body ended before its last chunk")
         yield from ()
 
-    def _body(self) -> Generator[Event | None]:
-        """The events; None where more bytes are needed."""
-        count = 0
-        while data := (yield from self._chunk()):
-            count += len(data)
+    def _read_body(self) -> Generator[ChunkEvent | None]:
+        """Yield the events, and None where more bytes are needed."""
+        body_size = 0
+        while data := (yield from self._read_chunk()):
+            body_size += len(data)
             yield data
-        if self._length is not None and self._length != str(count):
-            raise StreamError(f"the body has {count} bytes, which is not the length that was announced")
-        fields = yield from self._fields()
-        if self._trailing:
+        if self._announced_length is not None and self._announced_length != str(body_size):
+            raise StreamError(
+                f"the body has {body_size} bytes; "
+                f"x-amz-decoded-content-length says {self._announced_length!r}"
+            )
+        fields = yield from self._read_trailers()
+        if self._has_trailers:
             yield Trailers(fields)
-        self._whole = True
-        while not self._held:
+        self._body_complete = True
+        while not self._received_bytes:
             yield None
         raise StreamError("bytes came after the last chunk")
 
-    def _chunk(self) -> Reading:
-        """The data of the next chunk, which is empty in the last."""
-        found = _head((yield from self._line()).decode("latin-1"))
-        if found is None or (found[2] is not None) is not self._signed:
+    def _read_chunk(self) -> ReadBytes:
+        """Return the data of the next chunk, which is empty in the last."""
+        first_line = _match_first_line((yield from self._read_line()))
+        if first_line is None or (first_line[2] is not None) is not self._chunks_signed:
             raise StreamError("a chunk does not begin with its size and signature")
-        size = int(found[1], 16)
-        if size > self._max:
-            raise StreamError(f"a chunk has more than {self._max} bytes")
-        data = yield from self._bytes(size)
-        if self._signed and not self._chain.accepts(found[2], piece(data), self._now):
+        size = int(first_line[1], 16)
+        if size > self._max_chunk:
+            raise StreamError(f"a chunk has {size} bytes, more than max_chunk={self._max_chunk}")
+        data = yield from self._read_bytes(size)
+        if self._chunks_signed and not self._accepts_signature(first_line[2], piece(data)):
             raise SignatureMismatch("the signature of a chunk does not match")
-        if size and (yield from self._bytes(2)) != b"\r\n":
+        if size and (yield from self._read_bytes(2)) != b"\r\n":
             raise StreamError("a chunk does not end where its size says")
         return data
 
-    def _fields(self) -> Generator[Event | None, None, Headers]:
-        """The trailers, verified."""
+    def _read_trailers(self) -> ReadHeaders:
+        """Return the trailers after verifying them."""
         lines: list[str] = []
-        while line := (yield from self._line()).decode("latin-1"):
+        while line := (yield from self._read_line()):
             lines.append(line)
             if len(lines) > MAX_TRAILERS:
                 raise StreamError(f"there are more than {MAX_TRAILERS} trailers")
-        signature = ""
-        if lines and self._signed:
-            name, _, signature = lines.pop().partition(":")
-            if name.lower() != TRAILER_SIGNATURE:
-                raise SignatureMismatch("the trailers have no signature")
-        found = [read_trailer(line) for line in lines]
-        fields = tuple((field[1].lower(), field[2]) for field in found if field)
-        if len(fields) != len(lines) or sorted(name for name, _ in fields) != self._announced:
-            raise StreamError("the trailers are not those that were announced")
-        if self._signed and fields:
-            said = trailers_said([f"{name}:{value}" for name, value in fields])
-            found_signature = _trailer_signature(signature)
-            if not (found_signature and self._chain.accepts(found_signature[1], said, self._now)):
-                raise SignatureMismatch("the signature of the trailers does not match")
+        signature = self._pop_signature(lines) if lines and self._chunks_signed else ""
+        fields = self._parse_trailers(lines)
+        if self._chunks_signed and fields:
+            self._check_trailer_signature(signature, fields)
         return fields
 
-    def _line(self) -> Reading:
-        """The next line, without its end."""
-        looked = 0
-        while (end := self._held.find(b"\r\n", looked, MAX_LINE)) < 0:
-            if len(self._held) >= MAX_LINE:
+    @staticmethod
+    def _pop_signature(lines: list[str]) -> str:
+        name, _, signature = lines.pop().partition(":")
+        if name.lower() != TRAILER_SIGNATURE:
+            raise SignatureMismatch("the trailers have no signature")
+        return signature
+
+    def _parse_trailers(self, lines: list[str]) -> Headers:
+        """Return the fields in `lines`; raise `StreamError` if they are not those announced."""
+        matches = [match_trailer(line) for line in lines]
+        fields = tuple((matched[1].lower(), matched[2]) for matched in matches if matched)
+        names = sorted(name for name, _ in fields)
+        if len(fields) < len(lines) or names != self._announced_names:
+            raise StreamError("the trailers are not those that x-amz-trailer announced")
+        return fields
+
+    def _check_trailer_signature(self, signature: str, fields: Headers) -> None:
+        matched = _match_trailer_signature(signature)
+        content = trailer_content([f"{name}:{value}" for name, value in fields])
+        if matched is None or not self._accepts_signature(matched[1], content):
+            raise SignatureMismatch("the signature of the trailers does not match")
+
+    def _accepts_signature(self, signature: str, content: str) -> bool:
+        return self._signature_chain.accepts(signature, content, self._signed_at)
+
+    def _read_line(self) -> Generator[ChunkEvent | None, None, str]:
+        """Return the next line without its end."""
+        searched_bytes = 0
+        while (line_end := self._received_bytes.find(b"\r\n", searched_bytes, MAX_LINE)) < 0:
+            if len(self._received_bytes) >= MAX_LINE:
                 raise StreamError(f"a line has more than {MAX_LINE} bytes")
-            looked = max(0, len(self._held) - 1)
+            searched_bytes = max(0, len(self._received_bytes) - 1)
             yield None
-        line = bytes(self._held[:end])
-        del self._held[: end + 2]
+        line = self._received_bytes[:line_end].decode("latin-1")
+        del self._received_bytes[: line_end + 2]
         return line
 
-    def _bytes(self, size: int) -> Reading:
-        while len(self._held) < size:
+    def _read_bytes(self, size: int) -> ReadBytes:
+        while len(self._received_bytes) < size:
             yield None
-        data = bytes(self._held[:size])
-        del self._held[:size]
+        data = bytes(self._received_bytes[:size])
+        del self._received_bytes[:size]
         return data

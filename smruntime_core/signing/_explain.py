@@ -1,7 +1,7 @@
-"""Why a signature does not match: what was signed beside what the other side says should have been, line by line.
+"""Why a signature does not match: what was signed, compared with what the other side computed.
 
-AWS quotes its canonical request and string to sign in the message of the error; S3 in elements of an XML document. Where both
-texts are the same, the requests were, and only the key can differ.
+AWS quotes its canonical request and string to sign in the error message, S3 in elements of an XML
+document. If both texts are equal, so were the requests, and only the key can differ.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ from ..values._record import Record
 from ._canonical import canonical_path
 from ._presign import Presigned
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload
-from ._verify import BLOT, redacted
+from ._verify import REDACTED, redact_token
 
-_QUOTES = (  # what stands before and after, as services quote: canonical request, string to sign
-    (r"The Canonical String for this request should have been\s*'", r"'\s"),
-    ("<CanonicalRequest>", "</CanonicalRequest>"),
-    (r"The String-to-Sign should have been\s*'", "'"),
-    ("<StringToSign>", "</StringToSign>"),
-)
-_SECRET = "x-amz-security-token"  # noqa: S105 - the name of a header
+# The patterns before and after what services quote.
+_CANONICAL_QUOTE = (r"The Canonical String for this request should have been\s*'", r"'\s")
+_CANONICAL_ELEMENT = ("<CanonicalRequest>", "</CanonicalRequest>")
+_STRING_QUOTE = (r"The String-to-Sign should have been\s*'", "'")
+_STRING_ELEMENT = ("<StringToSign>", "</StringToSign>")
+
+_TOKEN_NAME = "x-amz-security-token"  # noqa: S105 - the name of a header
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
-_EMPTY = hash_payload(b"")
+_EMPTY_HASH = hash_payload(b"")
 
 
 class Difference(Record):
-    """`part` is what differs: `ours` was signed, `theirs` is what the other side has (None: not there). `hint` says what it may be."""
+    """A part that differs, as it was signed (`ours`) and as the other side has it (`theirs`).
+
+    None means that the part is missing. `hint` is a likely cause.
+    """
 
     part: str
     ours: str | None
@@ -35,11 +38,17 @@ class Difference(Record):
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.part}\n    ours:   {_shown(self.ours)}\n    theirs: {_shown(self.theirs)}\n    {self.hint}"
+        return (
+            f"{self.part}\n    ours:   {_show_value(self.ours)}"
+            f"\n    theirs: {_show_value(self.theirs)}\n    {self.hint}"
+        )
 
 
 class Explanation(Record):
-    """What was signed, without the session token, and how it differs from what the other side has. `str()` is for reading."""
+    """What was signed, without the session token, and how it differs from the other side's.
+
+    `str()` returns a text for people. `compared` is false if the other side said nothing.
+    """
 
     canonical_request: str
     string_to_sign: str
@@ -49,98 +58,131 @@ class Explanation(Record):
     def __str__(self) -> str:
         verdict = "\n".join(map(str, self.differences))
         if self.compared and not self.differences:
-            verdict = "Nothing differs: so the keys do. Is the secret access key that of this access key id?"
-        text = f"Canonical request:\n{self.canonical_request}\n\nString to sign:\n{self.string_to_sign}\n"
+            verdict = (
+                "The texts are equal, so the keys differ: "
+                "is the secret access key that of this access key id?"
+            )
+        text = (
+            f"Canonical request:\n{self.canonical_request}\n\n"
+            f"String to sign:\n{self.string_to_sign}\n"
+        )
         return f"{text}\n{verdict}\n" if verdict else text
 
 
 def explain(signed: Signature | Presigned, other: str | Signature | Presigned = "") -> Explanation:
-    """What `signed` was made of, beside what somebody else says it should have been.
+    """Return what `signed` covers, compared with what the other side computed.
 
-    `other` is another signature, or an error's message (`ServiceError.message_raw`) or body that quotes a canonical request, a string
-    to sign or both, or one of those texts itself. A text that is neither is not compared.
+    `other` is another signature, or an error's message (`ServiceError.message_raw`) or body that
+    quotes a canonical request, a string to sign or both, or one of these texts itself. Any other
+    text is not compared.
     """
-    canonical, text = _quoted(other) if isinstance(other, str) else (other.canonical_request, other.string_to_sign)
-    found: list[Difference] = []
-    if canonical is not None:
-        found += _canonical_differences(signed.canonical_request, canonical)
-    if text is not None:
-        found += _string_differences(signed.string_to_sign, text, known=canonical is not None)
-    return Explanation(redacted(signed.canonical_request), signed.string_to_sign, tuple(found), canonical is not None or text is not None)
+    if isinstance(other, str):
+        canonical_text, string_text = _read_quotes(other)
+    else:
+        canonical_text, string_text = other.canonical_request, other.string_to_sign
+    differences: list[Difference] = []
+    if canonical_text is not None:
+        differences += _compare_canonical(signed.canonical_request, canonical_text)
+    if string_text is not None:
+        hash_matters = canonical_text is None
+        differences += _compare_strings(signed.string_to_sign, string_text, hash_matters)
+    return Explanation(
+        redact_token(signed.canonical_request),
+        signed.string_to_sign,
+        tuple(differences),
+        canonical_text is not None or string_text is not None,
+    )
 
 
-def _quoted(text: str) -> tuple[str | None, str | None]:
-    """Canonical request and string to sign out of what a service said."""
+def _read_quotes(text: str) -> tuple[str | None, str | None]:
+    """Return the canonical request and the string to sign that `text` quotes or is."""
     if "\n" not in text:
-        text = text.replace("\\n", "\n")  # JSON that nobody has decoded
+        text = text.replace("\\n", "\n")  # a JSON string that has not been decoded
     text = text.replace("\r\n", "\n")
-    said, said_xml, string, string_xml = (_between(text, *quote) for quote in _QUOTES)
-    if said or said_xml or string or string_xml:
-        return said or _unescaped(said_xml), string or _unescaped(string_xml)
+    canonical_text = _find_between(text, *_CANONICAL_QUOTE) or _unescape_xml(
+        _find_between(text, *_CANONICAL_ELEMENT)
+    )
+    string_text = _find_between(text, *_STRING_QUOTE) or _unescape_xml(
+        _find_between(text, *_STRING_ELEMENT)
+    )
+    if canonical_text or string_text:
+        return canonical_text, string_text
     text = text.strip("\n '")
     if text.startswith("AWS4-"):
         return None, text
-    return (text, None) if re.fullmatch(r"[A-Z]+\n/.*\n[^\n]+", text, re.DOTALL) else (None, None)
+    is_canonical = re.fullmatch(r"[A-Z]+\n/.*\n[^\n]+", text, re.DOTALL)
+    return text if is_canonical else None, None
 
 
-def _between(text: str, before: str, after: str) -> str | None:
-    """What stands first between two patterns, each looked for once: a server's text is not to cost more than reading it."""
-    start = re.search(before, text)
-    end = re.compile(after).search(text, start.end()) if start else None
-    return text[start.end() : end.start()] if start and end else None
+def _find_between(text: str, before: str, after: str) -> str | None:
+    """Return the text between the first matches of two patterns.
+
+    Each is searched for once, so a server's text costs no more than reading it.
+    """
+    start_match = re.search(before, text)
+    end_match = re.compile(after).search(text, start_match.end()) if start_match else None
+    return text[start_match.end() : end_match.start()] if start_match and end_match else None
 
 
-def _unescaped(text: str | None) -> str | None:
-    for entity, character in _ENTITIES if text else ():
-        text = (text or "").replace(entity, character)
+def _unescape_xml(text: str | None) -> str | None:
+    """Return XML text with its entities replaced."""
+    if text is not None:
+        for entity, character in _ENTITIES:
+            text = text.replace(entity, character)
     return text
 
 
-def _parts(canonical: str) -> dict[str, str]:
-    """The parts of a canonical request by name, in order."""
-    lines = canonical.split("\n")
+def _split_canonical(canonical_text: str) -> dict[str, str]:
+    """Return the parts of a canonical request by name, in order."""
+    lines = canonical_text.split("\n")
     lines += [""] * (3 - len(lines))
-    blank = lines.index("", 3) if "" in lines[3:] else len(lines)
+    headers_end = lines.index("", 3) if "" in lines[3:] else len(lines)
     parameters: dict[str, list[str]] = {}
-    for pair in lines[2].split("&") if lines[2] else ():
-        name, _, value = pair.partition("=")
+    for parameter in lines[2].split("&") if lines[2] else ():
+        name, _, value = parameter.partition("=")
         parameters.setdefault(f"parameter {name}", []).append(value)
-    found = {"method": lines[0], "path": lines[1]} | {name: ", ".join(values) for name, values in parameters.items()}
-    for line in lines[3:blank]:
+    parts = {"method": lines[0], "path": lines[1]}
+    parts |= {name: ", ".join(values) for name, values in parameters.items()}
+    for line in lines[3:headers_end]:
         name, _, value = line.partition(":")
-        found[f"header {name}"] = value
-    found["signed headers"], found["payload hash"] = (*lines[blank + 1 :], "", "")[:2]
-    return found
+        parts[f"header {name}"] = value
+    parts["signed headers"], parts["payload hash"] = (*lines[headers_end + 1 :], "", "")[:2]
+    return parts
 
 
-def _canonical_differences(ours: str, theirs: str) -> Iterator[Difference]:
-    one, other = _parts(ours), _parts(theirs)
-    for part in dict.fromkeys((*one, *other)):
-        mine, yours = one.get(part), other.get(part)
-        if yours not in (mine, BLOT):
-            hint = _hint(part, mine, yours)
-            if _SECRET in part.lower():
-                mine, yours = (value and BLOT for value in (mine, yours))
-            yield Difference(part, mine, yours, hint)
+def _compare_canonical(ours: str, theirs: str) -> Iterator[Difference]:
+    our_parts, their_parts = _split_canonical(ours), _split_canonical(theirs)
+    for part in dict.fromkeys((*our_parts, *their_parts)):
+        our_value, their_value = our_parts.get(part), their_parts.get(part)
+        if their_value in (our_value, REDACTED):
+            continue
+        hint = _choose_hint(part, our_value, their_value)
+        if _TOKEN_NAME in part.lower():
+            our_value, their_value = (value and REDACTED for value in (our_value, their_value))
+        yield Difference(part, our_value, their_value, hint)
 
 
-_HINTS = {
+_PART_HINTS = {
     "method": "The method was changed after signing.",
-    "header host": "It was signed for another host than it arrived at: a proxy that changes Host, or another port?",
-    "signed headers": "Authorization or X-Amz-SignedHeaders says which headers are signed: is it that of the same signature?",
+    "header host": "It was signed for another host than it arrived at: "
+    "a proxy that changes Host, or another port?",
+    "signed headers": "Authorization or X-Amz-SignedHeaders lists the signed headers: "
+    "is it that of the same signature?",
 }
 
 
-def _hint(part: str, ours: str | None, theirs: str | None) -> str:
+def _choose_hint(part: str, ours: str | None, theirs: str | None) -> str:
     if part == "path":
         return _path_hint(ours or "", theirs or "")
     if part == "payload hash":
         return _payload_hint(theirs)
     kind = part.partition(" ")[0]
-    changed = f"It was {'added' if ours is None else 'changed'} after signing: sign last, and with the {kind} that is sent."
     if theirs is None:
-        changed = f"It was signed and did not arrive: what takes away this {kind}?"
-    return _HINTS.get(part, changed)
+        hint = f"It was signed and did not arrive: what removes this {kind}?"
+    else:
+        change = "added" if ours is None else "changed"
+        hint = f"It was {change} after signing: sign last, and with the {kind} that is sent."
+    return _PART_HINTS.get(part, hint)
 
 
 def _path_hint(ours: str, theirs: str) -> str:
@@ -154,25 +196,28 @@ def _path_hint(ours: str, theirs: str) -> str:
 
 
 def _payload_hint(theirs: str | None) -> str:
-    if theirs == _EMPTY:
+    if theirs == _EMPTY_HASH:
         return "No body arrived."
     if theirs == UNSIGNED_PAYLOAD:
-        return "The other side does not look at the body: sign with payload_hash=UNSIGNED_PAYLOAD."
+        return "The other side ignores the body: sign with payload_hash=UNSIGNED_PAYLOAD."
     return "The body was changed after signing: compressed, or encoded anew?"
 
 
-def _string_differences(ours: str, theirs: str, *, known: bool) -> Iterator[Difference]:
-    names = ("algorithm", "time", "scope", "hash of the canonical request")
-    hints = (
-        "Another algorithm was used.",
-        "Another time was signed than was sent.",
-        "It was signed for another date, region or service.",
-        "The canonical requests differ: compare those.",
-    )
-    for name, hint, mine, yours in zip(names, hints, (*ours.split("\n"), *[""] * 4), (*theirs.split("\n"), *[""] * 4), strict=False):
-        if mine != yours and not (known and name == names[3]):
-            yield Difference(name, mine, yours, hint)
+_STRING_LINES = (
+    ("algorithm", "Another algorithm was used."),
+    ("time", "Another time was signed than was sent."),
+    ("scope", "It was signed for another date, region or service."),
+    ("hash of the canonical request", "The canonical requests differ: compare those."),
+)
 
 
-def _shown(text: str | None) -> str:
-    return "(not there)" if text is None else text
+def _compare_strings(ours: str, theirs: str, hash_matters: bool) -> Iterator[Difference]:
+    our_lines, their_lines = (*ours.split("\n"), *[""] * 4), (*theirs.split("\n"), *[""] * 4)
+    compared = _STRING_LINES if hash_matters else _STRING_LINES[:3]
+    for (part, hint), our_line, their_line in zip(compared, our_lines, their_lines, strict=False):
+        if our_line != their_line:
+            yield Difference(part, our_line, their_line, hint)
+
+
+def _show_value(value: str | None) -> str:
+    return "(missing)" if value is None else value

@@ -1,7 +1,7 @@
-"""The key of a day's signatures for one scope.
+"""Signing keys: one for a day, a region and a service.
 
-A key is good for a day, a region and a service. For HMAC it is held as two SHA-256 states that have
-read HMAC's padded key already (RFC 2104): a signature then costs three short hashes.
+The key of an HMAC is held as two SHA-256 states that have already read the padded key (RFC 2104),
+so a signature costs three short hashes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ import hashlib
 from hmac import compare_digest
 from typing import Protocol, TypeAlias
 
-from ..values._messages import Scope
+from ..values._credentials import Scope
 from ..values._record import Record, field
 from ..values._rules import SCOPE_PART, Rule
 
 HMAC = "AWS4-HMAC-SHA256"
 ECDSA = "AWS4-ECDSA-P256-SHA256"
-_PATTERN = r"[a-zA-Z0-9*._-]+"
-REGIONS = Rule("regions joined by commas, '*' for any characters", rf"{_PATTERN}(?:,{_PATTERN})*", 1024)
+_REGION_PATTERN = r"[a-zA-Z0-9*._-]+"
+REGIONS = Rule(
+    "regions joined by commas, '*' for any characters",
+    rf"{_REGION_PATTERN}(?:,{_REGION_PATTERN})*",
+    1024,
+)
 _sha256 = hashlib.sha256
 
 
 class RegionSet(Record):
-    """What a SigV4a signature is good for: regions joined by commas, as "us-east-1,eu-*" or "*", and a service's signing name.
+    """What a SigV4a signature is good for: regions such as "us-east-1,eu-*" or "*", and a service.
 
-    Given to `sign`, `presign` and the rest in place of a `Scope`, it has them sign with SigV4a (needs cryptography, extra `sigv4a`).
+    Pass it to `sign`, `presign` and the other functions in place of a `Scope` to sign with SigV4a
+    (needs cryptography, extra `sigv4a`).
     """
 
     region: str = field(check=REGIONS.check)
@@ -34,8 +39,8 @@ class RegionSet(Record):
 AnyScope: TypeAlias = "Scope | RegionSet"
 
 
-class _Hash(Protocol):
-    def copy(self) -> _Hash: ...
+class _HashState(Protocol):
+    def copy(self) -> _HashState: ...
     def update(self, data: bytes, /) -> object: ...
     def digest(self) -> bytes: ...
     def hexdigest(self) -> str: ...
@@ -48,11 +53,11 @@ class Key:
     region_set: str | None = None
 
     def __init__(self, date: str, scope: str) -> None:
-        self.date = date
-        self.scope = scope
+        self.date: str = date
+        self.scope: str = scope
 
     def sign(self, text: str) -> str:
-        """Return the signature of `text` in hexadecimal."""
+        """Return a signature of `text` in hexadecimal."""
         raise NotImplementedError
 
     def matches(self, text: str, signature: str) -> bool:
@@ -61,32 +66,34 @@ class Key:
 
 
 class HmacKey(Key):
-    """The key of SigV4: it both signs and verifies."""
+    """The key of SigV4, which both signs and verifies."""
 
     algorithm = HMAC
 
     def __init__(self, secret: str, date: str, scope: Scope) -> None:
         super().__init__(date, f"{date}/{scope.region}/{scope.service}/aws4_request")
-        key = f"AWS4{secret}".encode()
-        for part in (date, scope.region, scope.service, "aws4_request"):
-            inner, outer = _hmac_states(key)
-            inner.update(part.encode())
-            outer.update(inner.digest())
-            key = outer.digest()
-        self._inner, self._outer = _hmac_states(key)
+        derived_key = f"AWS4{secret}".encode()
+        for scope_part in (date, scope.region, scope.service, "aws4_request"):
+            inner_state, outer_state = _hmac_states(derived_key)
+            inner_state.update(scope_part.encode())
+            outer_state.update(inner_state.digest())
+            derived_key = outer_state.digest()
+        self._inner_state, self._outer_state = _hmac_states(derived_key)
 
     def sign(self, text: str) -> str:
-        inner = self._inner.copy()
-        inner.update(text.encode())
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return outer.hexdigest()
+        inner_state = self._inner_state.copy()
+        inner_state.update(text.encode())
+        outer_state = self._outer_state.copy()
+        outer_state.update(inner_state.digest())
+        return outer_state.hexdigest()
 
     def matches(self, text: str, signature: str) -> bool:
         return compare_digest(self.sign(text), signature)
 
 
-def _hmac_states(key: bytes) -> tuple[_Hash, _Hash]:
+def _hmac_states(key: bytes) -> tuple[_HashState, _HashState]:
     """Return SHA-256 after reading HMAC's inner and outer padded key (RFC 2104 section 2)."""
-    block = (key if len(key) <= 64 else _sha256(key).digest()).ljust(64, b"\0")
-    return _sha256(bytes(b ^ 0x36 for b in block)), _sha256(bytes(b ^ 0x5C for b in block))
+    padded_key = (key if len(key) <= 64 else _sha256(key).digest()).ljust(64, b"\0")
+    return _sha256(bytes(byte ^ 0x36 for byte in padded_key)), _sha256(
+        bytes(byte ^ 0x5C for byte in padded_key)
+    )

@@ -1,7 +1,8 @@
-"""Signature Version 4 in the Authorization header, for any service: a pure function that returns what to add.
+"""Signature Version 4 in the Authorization header, for any service.
 
-The text to debug with, canonical request and string to sign, is part of the result: services quote theirs when a signature does
-not match (see `explain`).
+`sign` is a pure function that returns what to add to a request. The canonical request and the
+string to sign are part of the result, because services quote theirs when a signature does not match
+(see `explain`).
 """
 
 from __future__ import annotations
@@ -12,21 +13,31 @@ from typing import NamedTuple
 
 from ..errors import ConstructionError
 from ..values._bodies import Body, Upload
-from ..values._dates import date_of, time_of_day
-from ..values._messages import Credentials, Headers, Request, Scope
-from ._canonical import STANDARD, Dialect, canonical_headers, canonical_request, canonical_target, signed_names
+from ..values._credentials import Credentials, Scope
+from ..values._dates import format_date, format_time
+from ..values._http import Headers, Request
+from ._canonical import (
+    STANDARD,
+    Dialect,
+    canonical_headers,
+    canonical_request,
+    canonical_target,
+    signed_names,
+)
 from ._keys import AnyScope, HmacKey, Key
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-TEXT = "text without lone surrogates, its headers pairs of such text"
-MAX_KEYS = 8  # kept for each credentials: yesterday's too, and those of a few scopes
+TEXT_RULE = "text without lone surrogates, its headers pairs of such text"
+MAX_KEYS = 8  # kept on each credentials: those of a few scopes, and the day before
 _sha256 = hashlib.sha256
 
 
 class Signature(NamedTuple):
-    """`headers` are the pairs to add to the request; the rest is how they came about.
+    """The signature of a request.
 
-    Its repr shows the signature only: headers and canonical request may hold a session token.
+    `headers` are the pairs to add to the request; the other members show what was signed.
+
+    The repr shows the signature only: headers and canonical request may hold a session token.
     """
 
     headers: Headers
@@ -51,53 +62,63 @@ def sign(
     signed_headers: Collection[str] | None = None,
     dialect: Dialect = STANDARD,
 ) -> Signature:
-    """Sign `request` at time `now` (seconds since the epoch); nothing is changed, `.headers` are the pairs to add.
+    """Sign `request` at `now`, in seconds since the epoch, and return the header fields to add.
 
-    Signed are the request's own header fields, but those that an HTTP client or proxy may change (`UNSIGNED`), and `host`, taken
-    from the URL if no header says it; `signed_headers` are the names to sign instead, beside `host` and every `x-amz-*`. A header
-    that is added to the request later is not signed. Fields that this function writes (`x-amz-date`, `x-amz-security-token`,
-    `x-amz-content-sha256`, `x-amz-region-set`) replace what the request may hold under the same name.
+    All fields of the request are signed except those that a proxy may change (`UNSIGNED`);
+    `host` is signed too, taken from the URL if the request has none. `signed_headers` are the names
+    to sign instead, besides `host` and every `x-amz-*`. The returned fields `x-amz-date`,
+    `x-amz-security-token`, `x-amz-content-sha256` and `x-amz-region-set` replace fields of the
+    request with these names.
 
-    `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing `request.body`. `dialect` is what the
-    service does differently, for instance `S3`. A `RegionSet` as `scope` makes it SigV4a. Without `credentials` (None, or
-    `credentials.ANONYMOUS`) the request is anonymous, and there is nothing to add. Raises `ConstructionError` if the URL is not
-    absolute http(s).
+    `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing
+    `request.body`. `dialect` selects the rules of a service that differ, for instance `S3`. A
+    `RegionSet` as `scope` selects SigV4a. Without `credentials` (None, or `credentials.ANONYMOUS`)
+    there is nothing to add. Raises `ConstructionError` if the URL is not absolute http(s).
     """
     if credentials is None or not credentials.access_key_id:
         return ANONYMOUS
-    key, stamp = signing_key(credentials, scope, now)
+    key, timestamp = signing_key(credentials, scope, now)
     if payload_hash is None:
         payload_hash = hash_payload(request.body)
     authority, path, query = canonical_target(request.url, dialect)
-    written = {"x-amz-date": stamp}
+    added_headers = {"x-amz-date": timestamp}
     if dialect.add_payload_hash:
-        written["x-amz-content-sha256"] = payload_hash
+        added_headers["x-amz-content-sha256"] = payload_hash
     if key.region_set is not None:
-        written["x-amz-region-set"] = key.region_set
+        added_headers["x-amz-region-set"] = key.region_set
     token = credentials.session_token
     if token is not None and dialect.sign_session_token:
-        written["x-amz-security-token"] = token
+        added_headers["x-amz-security-token"] = token
     try:
-        headers = {"host": authority, **canonical_headers(request.headers), **written}
-        names = signed_names(headers, signed_headers)
-        canonical = canonical_request(request.method, path, query, headers, names, payload_hash)
-        text = string_to_sign(canonical, stamp, key)
+        headers = canonical_headers(request.headers)
+        headers.setdefault("host", authority)
+        headers.update(added_headers)
+        header_names = signed_names(headers, signed_headers)
+        canonical_text = canonical_request(
+            request.method, path, query, headers, header_names, payload_hash
+        )
+        text_to_sign = string_to_sign(canonical_text, timestamp, key)
     except (TypeError, ValueError):  # UnicodeEncodeError is one
-        raise ConstructionError("request", TEXT) from None
-    signature = key.sign(text)
+        raise ConstructionError("request", TEXT_RULE) from None
+    signature = key.sign(text_to_sign)
     if token is not None:
-        written["x-amz-security-token"] = token
-    credential = f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}"
-    written["authorization"] = f"{credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
-    return Signature(tuple(written.items()), signature, canonical, text)
+        added_headers["x-amz-security-token"] = token
+    added_headers["authorization"] = (
+        f"{key.algorithm} Credential={credentials.access_key_id}/{key.scope}, "
+        f"SignedHeaders={';'.join(header_names)}, Signature={signature}"
+    )
+    return Signature(tuple(added_headers.items()), signature, canonical_text, text_to_sign)
 
 
 class _SigningKeys:
-    """The keys of some credentials, and the one used last together with its second as text."""
+    """The signing keys of one `Credentials`.
+
+    `last_used` is a cache of one entry: second and scope, then the key and the second as text.
+    """
 
     def __init__(self) -> None:
-        self.keys: dict[object, Key] = {}
-        self.last: tuple[int, AnyScope | None, tuple[Key, str]] = -1, None, (Key("", ""), "")
+        self.by_scope: dict[object, Key] = {}
+        self.last_used: tuple[int, AnyScope | None, tuple[Key, str]] = -1, None, (Key("", ""), "")
 
 
 def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
@@ -107,27 +128,30 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     same key.
     """
     try:
-        kept: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009 - a slot, which no stub can say of a record
+        # a slot and not a member of the record, so type checkers do not know it
+        kept_keys: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009
     except AttributeError:
-        kept = _SigningKeys()
-        object.__setattr__(credentials, "signing_keys", kept)
-    moment = int(now)
-    last_moment, last_scope, found = kept.last
-    if moment == last_moment and scope is last_scope:
-        return found
-    day, second = divmod(moment, 86400)
-    wanted = day, scope.region, scope.service, type(scope)
-    key = kept.keys.get(wanted)
+        kept_keys = _SigningKeys()
+        object.__setattr__(credentials, "signing_keys", kept_keys)
+    whole_second = int(now)
+    last_second, last_scope, key_and_timestamp = kept_keys.last_used
+    if whole_second == last_second and scope is last_scope:
+        return key_and_timestamp
+    day_of_epoch, second_of_day = divmod(whole_second, 86400)
+    key_identity = day_of_epoch, scope.region, scope.service, type(scope)
+    key = kept_keys.by_scope.get(key_identity)
     if key is None:
-        if len(kept.keys) >= MAX_KEYS:
-            kept.keys.clear()
-        key = kept.keys[wanted] = _derive(credentials, date_of(day), scope)
-    found = key, key.date + time_of_day(second)
-    kept.last = moment, scope, found
-    return found
+        if len(kept_keys.by_scope) >= MAX_KEYS:
+            kept_keys.by_scope.clear()
+        key = kept_keys.by_scope[key_identity] = _derive_key(
+            credentials, format_date(day_of_epoch), scope
+        )
+    key_and_timestamp = key, key.date + format_time(second_of_day)
+    kept_keys.last_used = whole_second, scope, key_and_timestamp
+    return key_and_timestamp
 
 
-def _derive(credentials: Credentials, date: str, scope: AnyScope) -> Key:
+def _derive_key(credentials: Credentials, date: str, scope: AnyScope) -> Key:
     if isinstance(scope, Scope):
         return HmacKey(credentials.secret_access_key, date, scope)
     from ._sigv4a import EcdsaKey  # needs cryptography
@@ -135,13 +159,18 @@ def _derive(credentials: Credentials, date: str, scope: AnyScope) -> Key:
     return EcdsaKey(credentials, date, scope)
 
 
-def string_to_sign(canonical: str, stamp: str, key: Key) -> str:
-    """Return algorithm, time, scope and the hash of the canonical request."""
-    return f"{key.algorithm}\n{stamp}\n{key.scope}\n{_sha256(canonical.encode()).hexdigest()}"
+def string_to_sign(canonical_text: str, timestamp: str, key: Key) -> str:
+    """Return algorithm, time, scope and the hash of the canonical request (SigV4 step 3)."""
+    return (
+        f"{key.algorithm}\n{timestamp}\n{key.scope}\n{_sha256(canonical_text.encode()).hexdigest()}"
+    )
 
 
 def hash_payload(body: Body) -> str:
-    """SHA-256 of a body in hexadecimal, as SigV4 wants it; raises `ConstructionError` for one that has to be measured first."""
+    """Return the SHA-256 of a body in hexadecimal.
+
+    Raises `ConstructionError` for a file or an iterator, which a client measures first.
+    """
     try:
         return _sha256(body).hexdigest()
     except TypeError:

@@ -1,7 +1,8 @@
-"""For tests: conversations with a flow written down, and what every transport must get right, as a table.
+"""Test support: scripted conversations with a flow, and the contract of every transport.
 
-`script` plays the outside of a flow (`_conversation` shows it). `CONTRACT` is what an unlucky or hostile world does to a transport: each
-`Scenario` is a server's part, written as a flow too, and what is right then. A player on real sockets is `smruntime_local.hostile`:
+`script` replies to the effects of a flow; `_conversation` has an example. `CONTRACT` is what a
+transport must get right: each `Scenario` is the script of a misbehaving server, written as a flow
+too, with the expected outcome of each call. `smruntime_local.hostile` runs scenarios on sockets:
 
     from smruntime_core.testing import CONTRACT, outcomes
     from smruntime_local.hostile import check
@@ -13,37 +14,64 @@
     @pytest.mark.parametrize("scenario", CONTRACT, ids=str)
     def test_contract(scenario):
         check(scenario, call)
+
+| module           | contents                                                     |
+|------------------|--------------------------------------------------------------|
+| `_conversation`  | `script`, `ScriptedIO`, `FrozenClock`                        |
+| `_faults`        | the faults and the correct behaviour for each                |
+| `_server_script` | the effects that a server's script yields, and script makers |
+| `_scenario`      | `Scenario`, the expectations, `find_differences`             |
+| `_builders`      | builders of scenarios                                        |
+| `_pool` …        | the scenarios of one layer                                   |
 """
 
 from __future__ import annotations
 
 from ._contract import CONTRACT
 from ._conversation import FrozenClock, ScriptedIO, script
-from ._rows import ROWS, Row
-from ._scenario import Answer, Failure, Refusal, Right, Scenario, Seen, awaited_outcomes, differences, outcomes
-from ._server import Finish, Hear, Now, Pause, Reset, Say, Script
+from ._faults import FAULTS, Fault
+from ._scenario import (
+    Expectation,
+    ExpectedError,
+    ExpectedFailure,
+    ExpectedOutput,
+    Observation,
+    Scenario,
+    awaited_outcomes,
+    find_differences,
+    outcomes,
+)
+from ._server_script import (
+    FinishSending,
+    ReadClock,
+    ReceiveRequest,
+    ResetConnection,
+    Script,
+    SendBytes,
+    StayIdle,
+)
 
 __all__ = [
     "CONTRACT",
-    "ROWS",
-    "Answer",
-    "Failure",
-    "Finish",
+    "FAULTS",
+    "Expectation",
+    "ExpectedError",
+    "ExpectedFailure",
+    "ExpectedOutput",
+    "Fault",
+    "FinishSending",
     "FrozenClock",
-    "Hear",
-    "Now",
-    "Pause",
-    "Refusal",
-    "Reset",
-    "Right",
-    "Row",
-    "Say",
+    "Observation",
+    "ReadClock",
+    "ReceiveRequest",
+    "ResetConnection",
     "Scenario",
     "Script",
     "ScriptedIO",
-    "Seen",
+    "SendBytes",
+    "StayIdle",
     "awaited_outcomes",
-    "differences",
+    "find_differences",
     "outcomes",
     "script",
 ]

@@ -1,15 +1,25 @@
-"""The contract of every transport: all scenarios, in the order of their rows."""
+"""The contract of every transport: all scenarios, in the order of their faults."""
 
 from __future__ import annotations
 
-from ._early import EARLY
-from ._framing import FRAMING
-from ._head import HEAD
-from ._pool import POOL
-from ._rows import ROWS
+from ._early import EARLY_SCENARIOS
+from ._faults import FAULTS
+from ._framing import FRAMING_SCENARIOS
+from ._head import HEAD_SCENARIOS
+from ._pool import POOL_SCENARIOS
 from ._scenario import Scenario
-from ._service import SERVICE
-from ._time import TIME
+from ._service import SERVICE_SCENARIOS
+from ._time import TIME_SCENARIOS
 
-_order = {row.number: place for place, row in enumerate(ROWS)}
-CONTRACT: tuple[Scenario, ...] = tuple(sorted((*POOL, *FRAMING, *HEAD, *TIME, *EARLY, *SERVICE), key=lambda scenario: _order[scenario.row]))
+_FAULT_ORDER = {fault.number: index for index, fault in enumerate(FAULTS)}
+_SCENARIOS = (
+    *POOL_SCENARIOS,
+    *FRAMING_SCENARIOS,
+    *HEAD_SCENARIOS,
+    *TIME_SCENARIOS,
+    *EARLY_SCENARIOS,
+    *SERVICE_SCENARIOS,
+)
+CONTRACT: tuple[Scenario, ...] = tuple(
+    sorted(_SCENARIOS, key=lambda scenario: _FAULT_ORDER[scenario.fault])
+)

@@ -1,4 +1,4 @@
-"""For tests of flows: a conversation written down, as the RFC of a protocol writes one.
+"""Scripted conversations: a test writes down each effect of a flow and the reply to it.
 
     >>> import smruntime_core as sm
     >>> from smruntime_core.effects import GetCredentials, Send, Sleep
@@ -17,7 +17,8 @@
     >>> output.body, [attempt.outcome for attempt in output.metadata.attempts]
     (b'0.5', ['503', 'ok'])
 
-What was expected is an effect (compared by value) or a class of effects; what differs is an `AssertionError` that shows both.
+An expectation is an effect, compared by value, or a class of effects. A difference raises an
+`AssertionError` that shows both.
 """
 
 from __future__ import annotations
@@ -27,82 +28,85 @@ from typing import Generic, Self, TypeVar
 from ..effects import Effect, Flow
 from ..errors import SmRuntimeError
 
-T = TypeVar("T")
+ResultT = TypeVar("ResultT")
 ErrorT = TypeVar("ErrorT", bound=SmRuntimeError)
 
 
 class FrozenClock:
-    """A clock that stands still until it is moved: `clock.now += seconds`."""
+    """A clock that stands still until a test moves it: `clock.now += seconds`."""
 
     def __init__(self, now: float = 1.8e9) -> None:
-        self.now = now
+        self.now: float = now
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return self.now
 
     def monotonic(self) -> float:
-        """The same: it never goes back unless you move it."""
+        """Return the same number as `time`."""
         return self.now
 
 
-class ScriptedIO(Generic[T]):
-    """One side of a conversation with a flow; see the top of this file. `effects` are those that it has asked for, in order."""
+class ScriptedIO(Generic[ResultT]):
+    """The replies to a flow, checked against its effects; `effects` are those so far, in order."""
 
-    def __init__(self, flow: Flow[T]) -> None:
+    def __init__(self, flow: Flow[ResultT]) -> None:
         self.effects: list[Effect[object]] = []
-        self._flow = flow
-        self._error: SmRuntimeError | None = None
-        self._result: list[T] = []
-        self._next(None)
+        self._scripted_flow = flow
+        self._raised_error: SmRuntimeError | None = None
+        self._returned_values: list[ResultT] = []
+        self._advance_flow(None)
 
     def expects(self, expected: Effect[object] | type[Effect[object]]) -> Self:
-        """The flow is asking for `expected`: an effect, or one of that class."""
+        """Check that the flow waits for the effect `expected`, or for one of that class."""
         if self.ended:
-            raise AssertionError(f"expected {expected!r}; the flow {self._end()}")
+            raise AssertionError(f"expected {expected!r}; the flow {self._describe_state()}")
         found = self.effects[-1]
         if not (isinstance(found, expected) if isinstance(expected, type) else found == expected):
-            raise AssertionError(f"expected {expected!r}; the flow asks for {found!r}")
+            raise AssertionError(f"expected {expected!r}; the flow yielded {found!r}")
         return self
 
     def replies(self, reply: object) -> Self:
-        """Answer what the flow is asking for; an `SmRuntimeError` is raised inside it."""
+        """Send the reply to the current effect; an `SmRuntimeError` is raised inside the flow."""
         if self.ended:
-            raise AssertionError(f"there is nothing to reply to: the flow {self._end()}")
-        self._next(reply)
+            raise AssertionError(f"no effect to reply to: the flow {self._describe_state()}")
+        self._advance_flow(reply)
         return self
 
-    def returns(self) -> T:
-        """What the flow has returned."""
-        if not self._result:
-            raise AssertionError(f"the flow has not returned: it {self._end()}")
-        return self._result[0]
+    def returns(self) -> ResultT:
+        """Return what the flow returned; raise `AssertionError` if it did not return."""
+        if not self._returned_values:
+            raise AssertionError(f"the flow has not returned: it {self._describe_state()}")
+        return self._returned_values[0]
 
     def raises(self, kind: type[ErrorT]) -> ErrorT:
-        """The error that the flow has raised."""
-        if not isinstance(self._error, kind):
-            raise AssertionError(f"the flow has raised no {kind.__name__}: it {self._end()}")
-        return self._error
+        """Return the error that the flow raised; raise `AssertionError` unless it is a `kind`."""
+        if not isinstance(self._raised_error, kind):
+            state = self._describe_state()
+            raise AssertionError(f"the flow has not raised {kind.__name__}: it {state}")
+        return self._raised_error
 
     @property
     def ended(self) -> bool:
-        """The flow has returned or raised."""
-        return self._error is not None or bool(self._result)
+        """Whether the flow has returned or raised."""
+        return self._raised_error is not None or bool(self._returned_values)
 
-    def _next(self, reply: object) -> None:
+    def _advance_flow(self, reply: object) -> None:
         try:
-            self.effects.append(self._flow.send(reply))
-        except StopIteration as end:
-            self._result.append(end.value)
+            self.effects.append(self._scripted_flow.send(reply))
+        except StopIteration as stop:
+            self._returned_values.append(stop.value)
         except SmRuntimeError as error:
-            self._error = error
+            self._raised_error = error
 
-    def _end(self) -> str:
-        if self._result:
-            return f"has returned {self._result[0]!r}"
-        return f"asks for {self.effects[-1]!r}" if self._error is None else f"has raised {self._error!r}"
+    def _describe_state(self) -> str:
+        if self._returned_values:
+            return f"returned {self._returned_values[0]!r}"
+        if self._raised_error is not None:
+            return f"raised {self._raised_error!r}"
+        return f"yielded {self.effects[-1]!r}"
 
 
-def script(flow: Flow[T]) -> ScriptedIO[T]:
+def script(flow: Flow[ResultT]) -> ScriptedIO[ResultT]:
     """Begin a conversation with `flow`."""
     return ScriptedIO(flow)

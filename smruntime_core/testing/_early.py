@@ -1,90 +1,101 @@
-"""Rows 60 to 66, early: an answer, or an end, before the request is through."""
+"""Faults 60 to 66, early: a response, or the end of the connection, during the upload."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..effects import Flow
-from ._head import INTERIM
-from ._scenario import Answer, Failure, Refusal, Scenario
-from ._server import WELL, End, Finish, Hear, Pause, Reset, Say, Script, answer, fin, first, keep, rst
-from ._time import BIG
+from ._builders import HEALTHY_OUTPUT, declare, then_recover
+from ._head import INTERIM_RESPONSES
+from ._scenario import Expectation, ExpectedError, ExpectedFailure, Scenario
+from ._server_script import (
+    HEALTHY_RESPONSE,
+    ConnectionEnding,
+    ReceiveRequest,
+    SendBytes,
+    build_response,
+    close_connection,
+    finish_sending,
+    keep_open_unread,
+    on_first_connection,
+    reset_at_once,
+    reset_later,
+    respond,
+)
+from ._time import LARGE_UPLOAD
 
-PART = 1_000_000
-SMALL = BIG.replace(body=b"1")
-
-
-def hold_unread() -> Flow[None]:
-    """It stays open, and nothing more is read."""
-    yield from Pause()
-
-
-def linger() -> Flow[None]:
-    """It is closed for sending, and what comes is read."""
-    yield from Finish()
-
-
-def reset() -> Flow[None]:
-    """It breaks."""
-    yield from Reset()
-
-
-def early(said: bytes, end: End, part: int = PART) -> Script:
-    """After the first bytes of a request something is `said`; other connections are good ones."""
-
-    def script(number: int) -> Flow[None]:
-        if number > 1:
-            return (yield from keep())
-        yield from Hear(part)
-        if said:
-            yield from Say(said)
-        return (yield from end())
-
-    return script
+_CONTINUE_RESPONSE = INTERIM_RESPONSES["100"]
+_CHUNKED_SUCCESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\n0\r\n\r\n"
+_RESET_DURING_UPLOAD: Final = ExpectedFailure("reset", "send", "maybe_sent", reused=False)
 
 
-def refusal(row: str, name: str, status: str, end: End, part: int = PART) -> Scenario:
-    """Uploading stops, the refusal is what the caller gets, and 30 MB are not sent again."""
-    said = answer(b'{"Message":"no"}', status)
-    right = (Refusal(status[:3], int(status[:3]), "no"), Answer())
-    return Scenario(row=row, name=name, script=early(said, end, part), operations=(BIG, SMALL), right=right, connections=2)
+def _respond_early(
+    fault: str,
+    name: str,
+    response: bytes,
+    ending: ConnectionEnding,
+    expected: Expectation,
+    received: int = 1_000_000,
+) -> Scenario:
+    """Return a scenario where the server responds after `received` bytes of a large upload."""
 
+    def serve_connection() -> Flow[None]:
+        yield from ReceiveRequest(received)
+        if response:
+            yield from SendBytes(response)
+        return (yield from ending())
 
-def success(name: str, end: End, said: bytes = WELL) -> Scenario:
-    right = (Answer(), Answer())
-    return Scenario(row="64", name=name, script=early(said, end), operations=(BIG, SMALL), right=right, connections=2)
-
-
-def broken(name: str, end: End, right: Failure, part: int = PART) -> Scenario:
-    return Scenario(row="65", name=name, script=early(b"", end, part), operations=(BIG, SMALL), right=(right, Answer()), connections=2)
-
-
-def hinting(name: str, right: Failure, end: End, kept: int = 0) -> Scenario:
-    return Scenario(
-        row="66",
-        name=name,
-        script=first(INTERIM["100"], end=end, kept=kept),
-        right=(Answer(),) * kept + (right.replace(reused=bool(kept)), Answer()),
-        connections=2,
+    operations = (LARGE_UPLOAD, LARGE_UPLOAD.replace(body=b"1"))
+    return then_recover(
+        fault, name, on_first_connection(serve_connection), expected, operations=operations
     )
 
 
-EARLY: list[Scenario] = [
-    refusal("60", "the body unread", "413 x", fin),
-    refusal("60", "nothing but the head read", "413 x", fin, 200),
-    refusal("61", "the body read", "413 x", linger),
-    refusal("62", "the body unread", "413 x", hold_unread),
-    refusal("62", "nothing but the head read", "413 x", hold_unread, 200),
-    refusal("63", "closed", "403 x", fin),
-    refusal("63", "kept open", "403 x", hold_unread),
-    refusal("63", "400, closed for sending", "400 x", linger),
-    success("kept open, the body unread", hold_unread),
-    success("closed for sending, the body read", linger),
-    success("in chunks", hold_unread, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwell\r\n0\r\n\r\n"),
-    success("after an interim response", hold_unread, INTERIM["100"] + WELL),
-    broken("RST", reset, Failure("reset", "send", "maybe_sent", reused=False)),
-    broken("RST at once", reset, Failure("reset", "send", "maybe_sent", reused=False), part=1),
-    broken("FIN, the body unread", fin, Failure("reset", "send", "maybe_sent", reused=False)),
-    hinting("FIN", Failure("truncated"), fin),
-    hinting("RST", Failure("reset"), rst),
-    hinting("FIN on a kept connection", Failure("truncated"), fin, kept=1),
-    hinting("RST on a kept connection", Failure("reset"), rst, kept=1),
+def _refuse_upload(
+    fault: str, name: str, ending: ConnectionEnding, status: int = 413, received: int = 1_000_000
+) -> Scenario:
+    """Return a scenario where the upload stops and the caller gets the service's error."""
+    response = build_response(b'{"Message":"no"}', f"{status} x")
+    expected = ExpectedError(str(status), status, "no")
+    return _respond_early(fault, name, response, ending, expected, received)
+
+
+def _succeed_early(
+    name: str, ending: ConnectionEnding, response: bytes = HEALTHY_RESPONSE
+) -> Scenario:
+    return _respond_early("64", name, response, ending, HEALTHY_OUTPUT)
+
+
+def _end_after_continue(
+    name: str, kind: str, ending: ConnectionEnding, served: int = 0
+) -> Scenario:
+    script = respond(_CONTINUE_RESPONSE, ending=ending, served=served)
+    failure = ExpectedFailure(kind, reused=bool(served))
+    return declare(
+        "66", name, script, *(HEALTHY_OUTPUT,) * served, failure, HEALTHY_OUTPUT, connections=2
+    )
+
+
+EARLY_SCENARIOS: list[Scenario] = [
+    _refuse_upload("60", "the body unread", close_connection),
+    _refuse_upload("60", "nothing but the head read", close_connection, received=200),
+    _refuse_upload("61", "the body read", finish_sending),
+    _refuse_upload("62", "the body unread", keep_open_unread),
+    _refuse_upload("62", "nothing but the head read", keep_open_unread, received=200),
+    _refuse_upload("63", "closed", close_connection, 403),
+    _refuse_upload("63", "kept open", keep_open_unread, 403),
+    _refuse_upload("63", "400, closed for sending", finish_sending, 400),
+    _succeed_early("kept open, the body unread", keep_open_unread),
+    _succeed_early("closed for sending, the body read", finish_sending),
+    _succeed_early("in chunks", keep_open_unread, _CHUNKED_SUCCESS),
+    _succeed_early(
+        "after an interim response", keep_open_unread, _CONTINUE_RESPONSE + HEALTHY_RESPONSE
+    ),
+    _respond_early("65", "RST", b"", reset_at_once, _RESET_DURING_UPLOAD),
+    _respond_early("65", "RST at once", b"", reset_at_once, _RESET_DURING_UPLOAD, received=1),
+    _respond_early("65", "FIN, the body unread", b"", close_connection, _RESET_DURING_UPLOAD),
+    _end_after_continue("FIN", "truncated", close_connection),
+    _end_after_continue("RST", "reset", reset_later),
+    _end_after_continue("FIN on a kept connection", "truncated", close_connection, served=1),
+    _end_after_continue("RST on a kept connection", "reset", reset_later, served=1),
 ]

@@ -1,77 +1,79 @@
-"""Rows 40 to 51, head: only what has one meaning is read, and not more of it than anybody needs."""
+"""Faults 40 to 51, head: only a head with a single meaning is accepted, and only up to a size."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
-from typing import Any
+from itertools import repeat
+from typing import Final
 
-from ..effects import Flow
 from ..http1 import MAX_HEAD
-from ..values._messages import Timeouts
-from ._scenario import SPARE, Answer, Failure, Scenario
-from ._server import Hear, Pause, Say, answer, keep
-from ._ways import NO_BODY, OK, refused, several, whole
+from ..values._timeouts import Timeouts
+from ._builders import EMPTY_BODY, STATUS_LINE, accept, build_for_each, reject_head, then_recover
+from ._scenario import SPARE_MEMORY, ExpectedFailure, ExpectedOutput, Scenario
+from ._server_script import build_response, stream_pieces
 
-ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-LIMITED = SPARE + 3 * MAX_HEAD
-UNREAD = Failure("too_large", "head", "maybe_sent", reused=False)
-LATE = Failure("timeout", "head", "maybe_sent")
-MEGABYTE = b"x" * 1_000_000
-
-
-def pouring(row: str, name: str, pieces: Iterable[bytes], right: Failure = UNREAD) -> Scenario:
-    """`pieces`, as fast as they are taken."""
-    return _streaming(row, name, pieces, 0.0, right, memory=LIMITED)
-
-
-def dripping(row: str, name: str, piece: bytes, every: float) -> Scenario:
-    """`piece` for ever, so slowly that no pause is a long one."""
-    return _streaming(row, name, itertools.repeat(piece), every, LATE, takes=0.3, timeouts=Timeouts(response=0.3, idle=0.3))
-
-
-def _streaming(row: str, name: str, pieces: Iterable[bytes], every: float, right: Failure, **more: Any) -> Scenario:
-    def script(number: int) -> Flow[None]:
-        if number > 1:
-            return (yield from keep())
-        yield from Hear()
-        for piece in pieces:
-            if every:
-                yield from Pause(every)
-            yield from Say(piece)
-        yield from Pause()
-        return None
-
-    return Scenario(row=row, name=name, script=script, right=(right, Answer()), connections=2, **more)
-
-
-def status(line: bytes) -> bytes:
-    return line + b"\r\n" + NO_BODY
-
-
-def field(raw: bytes) -> bytes:
-    return OK + raw + b"\r\n" + NO_BODY
-
-
-def attributes(value: bytes, read: str) -> Scenario:
-    raw = OK + f"{ATTRIBUTES}: ".encode() + value + b"\r\nContent-Length: 3\r\n\r\nabc"
-    return whole("46", f"custom attributes {value!r}", raw, b"abc", answer=Answer(b"abc", read))
-
-
-INTERIM = {
+HEAD_MEMORY: Final = SPARE_MEMORY + 3 * MAX_HEAD
+HEAD_TIMEOUT: Final = ExpectedFailure("timeout", "head", "maybe_sent")
+THREE_BYTES: Final = STATUS_LINE + b"Content-Length: 3\r\n\r\nabc"
+INTERIM_RESPONSES: Final = {
     "100": b"HTTP/1.1 100 Continue\r\n\r\n",
     "102": b"HTTP/1.1 102 Processing\r\n\r\n",
     "103": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
 }
-BARE_CR = {
-    "in a value": field(b"A: b\rX-Evil: c"),
-    "that would be a custom attribute": field(b"A: b\r" + ATTRIBUTES.encode() + b": evil"),
-    "at the end of a value": field(b"A: b\r"),
-    "in a name": field(b"A\rB: c"),
-    "in the reason": status(b"HTTP/1.1 200 OK\rA: b"),
+_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_HUNDRED_MEGABYTES = [b"x" * 1_000_000] * 100
+_SWITCHING_PROTOCOLS = b"HTTP/1.1 101 Switching Protocols\r\n"
+
+
+def _overflow_head(name: str, pieces: Iterable[bytes]) -> Scenario:
+    """Return a scenario with a head that is too large."""
+    return _flood_head("40", name, pieces, "too_large")
+
+
+def _flood_head(fault: str, name: str, pieces: Iterable[bytes], kind: str) -> Scenario:
+    """Return a scenario where `pieces` of a head come as fast as they are read."""
+    expected = ExpectedFailure(kind, "head", "maybe_sent", reused=False)
+    return then_recover(fault, name, stream_pieces(pieces), expected, memory_limit=HEAD_MEMORY)
+
+
+def _drip_interim(status: str, response: bytes) -> Scenario:
+    """Return a scenario of endless interim responses without a long pause between them."""
+    script = stream_pieces(repeat(response), interval=0.1)
+    timeouts = Timeouts(response=0.3, idle=0.3)
+    name = f"{status} every 0.1 s"
+    return then_recover("51", name, script, HEAD_TIMEOUT, duration=0.3, timeouts=timeouts)
+
+
+def _with_status(line: bytes) -> bytes:
+    return line + b"\r\n" + EMPTY_BODY
+
+
+def _with_field(line: bytes) -> bytes:
+    return STATUS_LINE + line + b"\r\n" + EMPTY_BODY
+
+
+def _with_fields(number: int) -> bytes:
+    return build_response(
+        b"abc", "200 OK", *[f"X-Field-{index}: {index}" for index in range(number)]
+    )
+
+
+def _read_attributes(value: bytes, decoded_value: str) -> Scenario:
+    field = f"{_ATTRIBUTES}: ".encode() + value
+    response = STATUS_LINE + field + b"\r\nContent-Length: 3\r\n\r\nabc"
+    expected = ExpectedOutput(b"abc", decoded_value)
+    return accept("46", f"custom attributes {value!r}", response, expected)
+
+
+_BARE_CARRIAGE_RETURNS = {
+    "in a value": _with_field(b"A: b\rX-Evil: c"),
+    "that would be a custom attribute": _with_field(b"A: b\r%b: evil" % _ATTRIBUTES.encode()),
+    "at the end of a value": _with_field(b"A: b\r"),
+    "in a name": _with_field(b"A\rB: c"),
+    "in the reason": _with_status(b"HTTP/1.1 200 OK\rA: b"),
     "instead of CRLF": b"HTTP/1.1 200 OK\rContent-Length: 0\r\r\n\r\n",
 }
-BAD_FIELDS = {
+_BAD_FIELDS = {
     "NUL in a value": b"A: b\0c",
     "NUL in a name": b"A\0: b",
     "ESC in a value": b"A: \x1b[2J",
@@ -86,52 +88,81 @@ BAD_FIELDS = {
     "a name that is not ASCII": b"caf\xe9: b",
     "a name in quotes": b'"A": b',
 }
-FOLDED = {
+_FOLDED_FIELDS = {
     "with a blank": b"A: b\r\n c",
     "with a tab": b"A: b\r\n\tc",
     "in the first line": b" A: b",
     "of a length": b"Content-Length:\r\n 3",
     "a blank line that is not empty": b" ",
 }
-BARE_LF = {
+_BARE_LINE_FEEDS = {
     "all lines": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
     "the status line": b"HTTP/1.1 200 OK\nContent-Length: 3\r\n\r\nabc",
-    "a field": OK + b"A: b\nContent-Length: 3\r\n\r\nabc",
-    "the last line": OK + b"Content-Length: 3\r\n\nabc",
-    "before the blank line": OK + b"Content-Length: 3\n\r\nabc",
+    "a field": STATUS_LINE + b"A: b\nContent-Length: 3\r\n\r\nabc",
+    "the last line": STATUS_LINE + b"Content-Length: 3\r\n\nabc",
+    "before the blank line": STATUS_LINE + b"Content-Length: 3\n\r\nabc",
 }
-BAD_STATUS = ["abc", "99", "000", "2000", "20", "2 0", "+20", "-20", "0200", "200.0", "2OO", "\xb2\xb9\xb2", ""]
-BAD_VERSIONS = ["HTTP/2.0", "HTTP/2", "HTTP/3", "HTTP/1.2", "HTTP/1.10", "HTTP/0.9", "HTTP/11", "HTTP/01.1", "HTTPS/1.1", " HTTP/1.1"]
+_BAD_STATUS = (
+    *("abc", "99", "000", "2000", "20", "2 0", "+20", "-20", "0200", "200.0", "2OO"),
+    *("\xb2\xb9\xb2", ""),
+)
+_BAD_VERSIONS = (
+    *("HTTP/2.0", "HTTP/2", "HTTP/3", "HTTP/1.2", "HTTP/1.10", "HTTP/0.9", "HTTP/11"),
+    *("HTTP/01.1", "HTTPS/1.1", " HTTP/1.1"),
+)
 
-HEAD: list[Scenario] = [
-    pouring("40", "a field of 100 MB", [OK + b"A: ", *[MEGABYTE] * 100, b"\r\n\r\n"]),
-    pouring("40", "a name of 100 MB", [OK, *[MEGABYTE] * 100, b"\r\n\r\n"]),
-    pouring("40", "a reason of 100 MB", [b"HTTP/1.1 200 ", *[MEGABYTE] * 100, b"\r\n\r\n"]),
-    pouring("40", "a million fields", [OK, *[b"A: b\r\n" * 1000] * 1000, b"\r\n"]),
-    pouring("40", "a field without end", [OK + b"A: ", *[MEGABYTE] * 10_000]),
-    pouring("40", "an interim response of 100 MB", [b"HTTP/1.1 103 x\r\nA: ", *[MEGABYTE] * 100, b"\r\n\r\n", OK + NO_BODY]),
-    refused("40", "257 fields", OK + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
-    refused("40", "64 KiB and a byte", OK + b"A: " + b"x" * (MAX_HEAD - len(OK) - 6) + b"\r\n\r\n", "too_large"),
-    whole("41", "150 fields", answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(149)]), b"abc"),
-    whole("41", "256 fields", answer(b"abc", "200 OK", *[f"X-Field-{n}: {n}" for n in range(255)]), b"abc"),
-    whole("41", "60 KiB", answer(b"abc", "200 OK", "A: " + "x" * 60 * 1024), b"abc"),
-    pouring("42", "without end", itertools.repeat(b"\r\n" * 10_000), UNREAD.replace(kind="protocol|too_large")),
-    refused("42", "one", b"\r\n" + OK + NO_BODY),
-    *several(refused, "43", BARE_CR),
-    *[refused("44", name, field(raw)) for name, raw in BAD_FIELDS.items()],
-    *[refused("45", f"folded {name}", field(raw)) for name, raw in FOLDED.items()],
-    *[refused("45", f"bare LF: {name}", raw) for name, raw in BARE_LF.items()],
-    attributes(b"caf\xe9", "caf\xe9"),
-    attributes("café".encode(), "caf\xc3\xa9"),
-    attributes(b"\xff\xfe\x80", "\xff\xfe\x80"),
-    attributes(b"a=b; c", "a=b; c"),
-    *[refused("47", f"status {code!a}", status(f"HTTP/1.1 {code} OK".encode("latin-1"))) for code in BAD_STATUS],
-    refused("47", "no status", status(b"HTTP/1.1")),
-    *[refused("48", version, status(f"{version} 200 OK".encode())) for version in BAD_VERSIONS],
-    refused("49", "101", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
-    refused("49", "101 and a response", b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK + NO_BODY),
-    *[pouring("50", f"{name} without end", itertools.repeat(raw * 100), UNREAD.replace(kind="protocol")) for name, raw in INTERIM.items()],
-    refused("50", "17, then a response", INTERIM["100"] * 17 + OK + NO_BODY),
-    whole("50", "16, then a response", INTERIM["100"] * 16 + OK + b"Content-Length: 3\r\n\r\nabc", b"abc"),
-    *[dripping("51", f"{name} every 0.1 s", raw, 0.1) for name, raw in INTERIM.items()],
+HEAD_SCENARIOS: list[Scenario] = [
+    _overflow_head("a field of 100 MB", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a name of 100 MB", [STATUS_LINE, *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a reason of 100 MB", [b"HTTP/1.1 200 ", *_HUNDRED_MEGABYTES, b"\r\n\r\n"]),
+    _overflow_head("a million fields", [STATUS_LINE, *[b"A: b\r\n" * 1000] * 1000, b"\r\n"]),
+    _overflow_head("a field without end", [STATUS_LINE + b"A: ", *_HUNDRED_MEGABYTES * 100]),
+    _overflow_head(
+        "an interim response of 100 MB", [b"HTTP/1.1 103 x\r\nA: ", *_HUNDRED_MEGABYTES]
+    ),
+    reject_head("40", "257 fields", STATUS_LINE + b"A: b\r\n" * 257 + b"\r\n", "too_large"),
+    reject_head(
+        "40",
+        "64 KiB and a byte",
+        STATUS_LINE + b"A: " + b"x" * (MAX_HEAD - len(STATUS_LINE) - 6) + b"\r\n\r\n",
+        "too_large",
+    ),
+    accept("41", "150 fields", _with_fields(149), b"abc"),
+    accept("41", "256 fields", _with_fields(255), b"abc"),
+    accept("41", "60 KiB", build_response(b"abc", "200 OK", "A: " + "x" * 60 * 1024), b"abc"),
+    _flood_head("42", "without end", repeat(b"\r\n" * 10_000), "protocol|too_large"),
+    reject_head("42", "one", b"\r\n" + STATUS_LINE + EMPTY_BODY),
+    *build_for_each(reject_head, "43", _BARE_CARRIAGE_RETURNS),
+    *[reject_head("44", name, _with_field(line)) for name, line in _BAD_FIELDS.items()],
+    *[
+        reject_head("45", f"folded {name}", _with_field(line))
+        for name, line in _FOLDED_FIELDS.items()
+    ],
+    *[reject_head("45", f"bare LF: {name}", head) for name, head in _BARE_LINE_FEEDS.items()],
+    _read_attributes(b"caf\xe9", "caf\xe9"),
+    _read_attributes("café".encode(), "caf\xc3\xa9"),
+    _read_attributes(b"\xff\xfe\x80", "\xff\xfe\x80"),
+    _read_attributes(b"a=b; c", "a=b; c"),
+    *[
+        reject_head("47", f"status {code!a}", _with_status(f"HTTP/1.1 {code} OK".encode("latin-1")))
+        for code in _BAD_STATUS
+    ],
+    reject_head("47", "no status", _with_status(b"HTTP/1.1")),
+    *[
+        reject_head("48", version, _with_status(f"{version} 200 OK".encode()))
+        for version in _BAD_VERSIONS
+    ],
+    reject_head("49", "101", _SWITCHING_PROTOCOLS + b"Upgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
+    reject_head(
+        "49", "101 and a response", _SWITCHING_PROTOCOLS + b"\r\n" + STATUS_LINE + EMPTY_BODY
+    ),
+    *[
+        _flood_head("50", f"{status} without end", repeat(response * 100), "protocol")
+        for status, response in INTERIM_RESPONSES.items()
+    ],
+    reject_head(
+        "50", "17, then a response", INTERIM_RESPONSES["100"] * 17 + STATUS_LINE + EMPTY_BODY
+    ),
+    accept("50", "16, then a response", INTERIM_RESPONSES["100"] * 16 + THREE_BYTES, b"abc"),
+    *[_drip_interim(status, response) for status, response in INTERIM_RESPONSES.items()],
 ]

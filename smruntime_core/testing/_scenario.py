@@ -1,35 +1,38 @@
-"""A scenario: what a server does, what the client is asked to do, and what is right then; and the judge of what came instead."""
+"""A scenario: what a server does, what the client calls, the expected outcomes, and the check."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from ..conversation._retries import RetryPolicy
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
 from ..protocol._bindings import Output
 from ..protocol._operations import InvokeEndpoint, InvokeEndpointOutput
-from ..values._messages import MAX_ERROR_BODY, Timeouts
+from ..values._http import MAX_ERROR_BODY
 from ..values._record import Record, field
-from ._server import Script
+from ..values._timeouts import Timeouts
+from ._server_script import Script
 
 OperationT = TypeVar("OperationT")
 
-CALL = InvokeEndpoint(endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv")
-LATEST = 2.0  # seconds beyond what a scenario takes: later is too late
-SPARE = 8 * MAX_ERROR_BODY  # bytes of memory that a call may take beside what its limits allow
+DEFAULT_CALL: Final = InvokeEndpoint(
+    endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv"
+)
+MAX_OVERRUN: Final = 2.0  # seconds that a scenario may last beyond its `duration`
+SPARE_MEMORY: Final = 8 * MAX_ERROR_BODY  # bytes that a call may use beyond what its limits allow
 
 
-class Answer(Record):
-    """The call comes off: with this body, these custom attributes if given, after these attempts if given."""
+class ExpectedOutput(Record):
+    """A successful call: its body, and its custom attributes and attempts unless they are None."""
 
     body: bytes = b"well"
-    attributes: str | None = None
+    custom_attributes: str | None = None
     attempts: tuple[str, ...] | None = None
 
 
-class Failure(Record):
-    """The call fails in the network. `"closed|reset"` means either; what is None is not asked."""
+class ExpectedFailure(Record):
+    """A `DispatchFailure`. `"closed|reset"` means either; what is None is not compared."""
 
     kind: str
     phase: str = "head"
@@ -39,120 +42,140 @@ class Failure(Record):
     attempts: tuple[str, ...] | None = None
 
 
-class Refusal(Record):
-    """The service says no, and that is what the caller hears: an error of this very type if `type` is given."""
+class ExpectedError(Record):
+    """A `ServiceError`, of exactly `error_type` if that is given; what is None is not compared."""
 
     code: str
     status: int
     message: str | None = None
-    raw: str | None = None
+    raw_message: str | None = None
     truncated: bool = False
-    type: type[ServiceError] | None = None
+    error_type: type[ServiceError] | None = None
     members: tuple[tuple[str, object], ...] = ()
     attempts: tuple[str, ...] | None = None
 
 
-Right: TypeAlias = "Answer | Failure | Refusal"
+Expectation: TypeAlias = "ExpectedOutput | ExpectedFailure | ExpectedError"
 
 
 class Scenario(Record, kw_only=True):
-    """One way of one row of the faults. `operations` are called one after the other by one client, `gap` seconds apart.
+    """One way in which a fault (its number: `fault`) can show.
 
-    `right` is what each comes to. `requests` and `connections` are how many the server may see (None: as many as there are operations;
-    any number). `takes` is how many seconds it takes if all goes well, `memory` how many bytes it may, where that is to be measured.
-    `short` answers can be sent byte by byte and must mean the same.
+    One client calls `operations` one after another, `interval` seconds apart; `expected` is the
+    outcome of each. The server must see `requests` requests (None: one per call) and `connections`
+    connections (None: any number). The calls may take `duration` seconds and 2 s more, and
+    `memory_limit` bytes where memory is measured. A `splittable` response can be sent byte by byte
+    with the same outcome.
     """
 
-    row: str
+    fault: str
     name: str
     script: Script
-    right: tuple[Right, ...] = (Answer(),)
+    expected: tuple[Expectation, ...] = (ExpectedOutput(),)
     operations: tuple[InvokeEndpoint, ...] = ()
     requests: int | None = None
     connections: int | None = None
-    gap: float = 0.0
-    takes: float = 0.0
-    memory: int | None = None
-    short: bool = False
+    interval: float = 0.0
+    duration: float = 0.0
+    memory_limit: int | None = None
+    splittable: bool = False
     timeouts: Timeouts = field(default=Timeouts(connect=5.0, response=5.0, idle=5.0))
     retries: RetryPolicy = field(default=RetryPolicy(base_delay=0.01, throttling_delay=0.01))
     max_body: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.row} {self.name}"
+        return f"{self.fault} {self.name}"
 
     @property
     def calls(self) -> tuple[InvokeEndpoint, ...]:
-        """The operations, one for each outcome."""
-        return self.operations or (CALL,) * len(self.right)
+        """The operations, one for each expected outcome."""
+        return self.operations or (DEFAULT_CALL,) * len(self.expected)
 
 
-class Seen(Record):
-    """What a server saw of a client; how long the client took, and how many bytes of memory at its peak if that was measured."""
+class Observation(Record):
+    """What a server saw of a client, how long the client took, and its peak memory if measured."""
 
     requests: int
     connections: int
     seconds: float
-    peak: int | None = None
+    peak_memory: int | None = None
 
 
-def outcomes(call: Callable[[OperationT], object], operations: Iterable[OperationT]) -> list[object]:
-    """What `call` comes to with each of `operations`: what it returns, or what it raises."""
-    found: list[object] = []
+def outcomes(
+    call: Callable[[OperationT], object], operations: Iterable[OperationT]
+) -> list[object]:
+    """Return the outcome of `call` with each of `operations`: its result or its exception."""
+    collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            found.append(call(operation))
-        except Exception as error:  # the judge says what may be raised
-            found.append(error)
-    return found
+            collected_outcomes.append(call(operation))
+        except Exception as error:  # `find_differences` says which are allowed
+            collected_outcomes.append(error)
+    return collected_outcomes
 
 
-async def awaited_outcomes(call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]) -> list[object]:
-    """The same, awaited. Waiting for an operation to be due blocks the loop: if yours tells a transport of a connection that was closed,
-    let it turn once before each call.
+async def awaited_outcomes(
+    call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]
+) -> list[object]:
+    """Return the same as `outcomes`, for an async `call`.
+
+    The iterator of operations blocks the event loop until an operation is due. If the loop must run
+    for a transport to notice a closed connection, let `call` yield to the loop once at its start.
     """
-    found: list[object] = []
+    collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            found.append(await call(operation))
-        except Exception as error:  # likewise
-            found.append(error)
-    return found
+            collected_outcomes.append(await call(operation))
+        except Exception as error:  # `find_differences` says which are allowed
+            collected_outcomes.append(error)
+    return collected_outcomes
 
 
-def differences(scenario: Scenario, found: list[object], seen: Seen) -> list[str]:
-    """What is not as it should be; empty if all is right."""
-    wrong: list[str] = []
-    if len(found) != len(scenario.right):
-        wrong.append(f"expected {len(scenario.right)} outcomes, found {len(found)}")
-    for number, (right, outcome) in enumerate(zip(scenario.right, found, strict=False), 1):
-        wrong += [f"call {number}: {line}" for line in _compare(right, outcome)]
+def find_differences(
+    scenario: Scenario, found: list[object], observation: Observation
+) -> list[str]:
+    """Return what differs from the scenario's expectations, one line each; empty if it passed."""
+    differences: list[str] = []
+    if len(found) != len(scenario.expected):
+        differences.append(f"expected {len(scenario.expected)} outcomes, found {len(found)}")
+    for number, (expected, outcome) in enumerate(zip(scenario.expected, found, strict=False), 1):
+        differences += [f"call {number}: {line}" for line in _compare_outcome(expected, outcome)]
     requests = len(scenario.calls) if scenario.requests is None else scenario.requests
-    if seen.requests != requests:
-        wrong.append(f"the server may see {requests} requests, it saw {seen.requests}")
-    if scenario.connections is not None and seen.connections != scenario.connections:
-        wrong.append(f"the server may see {scenario.connections} connections, it saw {seen.connections}")
-    if seen.seconds > scenario.takes + LATEST:
-        wrong.append(f"it should take {scenario.takes} s, it took {seen.seconds:.2f} s")
-    if scenario.memory is not None and seen.peak is not None and seen.peak > scenario.memory:
-        wrong.append(f"it may take {scenario.memory} bytes of memory, it took {seen.peak}")
-    return wrong
+    connections, memory_limit = scenario.connections, scenario.memory_limit
+    if observation.requests != requests:
+        differences.append(f"expected {requests} requests, the server saw {observation.requests}")
+    if connections is not None and observation.connections != connections:
+        differences.append(
+            f"expected {connections} connections, the server saw {observation.connections}"
+        )
+    if observation.seconds > scenario.duration + MAX_OVERRUN:
+        differences.append(f"expected {scenario.duration} s, it took {observation.seconds:.2f} s")
+    if memory_limit is not None and (observation.peak_memory or 0) > memory_limit:
+        differences.append(
+            f"expected at most {memory_limit} bytes of memory, used {observation.peak_memory}"
+        )
+    return differences
 
 
-def _compare(right: Right, outcome: object) -> list[str]:
+def _compare_outcome(expected: Expectation, outcome: object) -> list[str]:
     if isinstance(outcome, BaseException) and not isinstance(outcome, SmRuntimeError):
-        return [f"expected {right!r}, and an error that is none of ours came out: {outcome!r}"]
-    found = _aspects(right, outcome)
+        return [f"expected {expected!r}, found an error that is no SmRuntimeError: {outcome!r}"]
+    found = _comparable_fields(expected, outcome)
     if not found:
-        return [f"expected {right!r}, found {outcome!r}"]
-    expected = {aspect.name: getattr(right, aspect.name) for aspect in right._fields}
-    wrong = [f"{name} should be {value!r:.200}, is {found[name]!r:.200}" for name, value in expected.items() if not _is(value, found[name])]
+        return [f"expected {expected!r}, found {outcome!r}"]
+    names = [field_description.name for field_description in expected._fields]
+    wanted_fields = {name: getattr(expected, name) for name in names}
+    differences = [
+        f"{name} should be {value!r:.200}, is {found[name]!r:.200}"
+        for name, value in wanted_fields.items()
+        if not _is_expected(value, found[name])
+    ]
     if isinstance(outcome, SmRuntimeError) and not str(outcome).isprintable():
-        wrong.append("str() of the error is not printable")
-    return [f"{line} ({outcome!s:.200})" for line in wrong]
+        differences.append("str() of the error is not printable")
+    return [f"{line} ({outcome!s:.200})" for line in differences]
 
 
-def _is(expected: object, found: object) -> bool:
+def _is_expected(expected: object, found: object) -> bool:
     if expected is None:
         return True
     if isinstance(expected, str) and "|" in expected and isinstance(found, str):
@@ -160,28 +183,39 @@ def _is(expected: object, found: object) -> bool:
     return expected == found
 
 
-def _aspects(right: Right, outcome: object) -> dict[str, object]:
-    """What of `outcome` is to be compared; empty if it is something else altogether."""
-    match right, outcome:
-        case Answer(), InvokeEndpointOutput():
-            return {"body": outcome.body, "attributes": outcome.custom_attributes, "attempts": _attempts(outcome)}
-        case Failure(), DispatchFailure():
-            same: dict[str, object] = {name: getattr(outcome, name) for name in ("kind", "phase", "delivery", "status", "reused")}
-            return same | {"attempts": _attempts(outcome)}
-        case Refusal(), ServiceError():
+def _comparable_fields(expected: Expectation, outcome: object) -> dict[str, object]:
+    """Return the fields of `outcome` to compare; empty if it is of another kind than expected."""
+    match expected, outcome:
+        case ExpectedOutput(), InvokeEndpointOutput():
+            return {
+                "body": outcome.body,
+                "custom_attributes": outcome.custom_attributes,
+                "attempts": _attempt_outcomes(outcome),
+            }
+        case ExpectedFailure(), DispatchFailure():
+            return {
+                "kind": outcome.kind,
+                "phase": outcome.phase,
+                "delivery": outcome.delivery,
+                "status": outcome.status,
+                "reused": outcome.reused,
+                "attempts": _attempt_outcomes(outcome),
+            }
+        case ExpectedError(), ServiceError():
+            members = [(name, getattr(outcome, name, None)) for name, _ in expected.members]
             return {
                 "code": outcome.code,
                 "status": outcome.status,
                 "message": outcome.message,
-                "raw": outcome.message_raw,
+                "raw_message": outcome.message_raw,
                 "truncated": outcome.truncated,
-                "type": type(outcome),
-                "members": tuple((name, getattr(outcome, name, None)) for name, _ in right.members),
-                "attempts": _attempts(outcome),
+                "error_type": type(outcome),
+                "members": tuple(members),
+                "attempts": _attempt_outcomes(outcome),
             }
         case _:
             return {}
 
 
-def _attempts(told: Output | SmRuntimeError) -> tuple[str, ...]:
-    return tuple(attempt.outcome for attempt in told.metadata.attempts)
+def _attempt_outcomes(outcome: Output | SmRuntimeError) -> tuple[str, ...]:
+    return tuple(attempt.outcome for attempt in outcome.metadata.attempts)

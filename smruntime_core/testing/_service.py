@@ -1,11 +1,12 @@
-"""Rows 67 to 81, service: an error of the service's is heard as what it is, whatever its bytes."""
+"""Faults 67 to 81, service: an error of the service is reported as itself, whatever its bytes."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import zlib
-from typing import Any
+from collections.abc import Iterable
+from itertools import repeat
+from typing import Any, Final
 
 from ..conversation._retries import RetryPolicy
 from ..effects import Flow
@@ -18,60 +19,98 @@ from ..errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from ..values._dates import http_date, parse_stamp
-from ..values._messages import MAX_ERROR_BODY, Timeouts
-from ._scenario import SPARE, Answer, Refusal, Scenario
-from ._server import WELL, Hear, Now, Pause, Say, Script, answer, fin, keep, rst
-from ._ways import no
+from ..values._dates import format_http_date, parse_timestamp
+from ..values._http import MAX_ERROR_BODY
+from ..values._timeouts import Timeouts
+from ._builders import FIRST_ATTEMPT, accept, declare, then_recover
+from ._scenario import SPARE_MEMORY, ExpectedError, ExpectedOutput, Scenario
+from ._server_script import (
+    HEALTHY_RESPONSE,
+    ReadClock,
+    ReceiveRequest,
+    Script,
+    SendBytes,
+    build_response,
+    close_connection,
+    keep_serving,
+    on_first_connection,
+    reset_later,
+    stream_pieces,
+)
 
-EAGER = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
-MEMBERS = b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
-TOLD = (("original_status_code", 500), ("original_message", "boom"), ("log_stream_arn", "arn:x"))
-
-
-def refusal(body: bytes = b'{"Message":"no"}', kind: str | None = None, status: int = 400, *lines: str) -> bytes:
-    named = () if kind is None else (f"x-amzn-ErrorType: {kind}",)
-    return answer(body, f"{status} x", "x-amzn-RequestId: r-1", *named, *lines)
-
-
-def says(row: str, name: str, body: bytes, code: str, kind: str | None = None, status: int = 400, **right: Any) -> Scenario:
-    return no(row, name, refusal(body, kind, status), Refusal(code, status, **right))
-
-
-MODELLED: list[tuple[type[ServiceError], tuple[tuple[str, object], ...]]] = [
-    (ValidationError, ()),
-    (ModelError, TOLD),
-    (ModelNotReadyException, ()),
-    (InternalFailure, ()),
-    (ServiceUnavailable, ()),
-    (InternalDependencyException, ()),
+_RETRY_AT_ONCE: Final = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
+_MODEL_ERROR_BODY: Final = (
+    b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
+)
+_MODEL_ERROR_MEMBERS: Final[tuple[tuple[str, object], ...]] = (
+    ("original_status_code", 500),
+    ("original_message", "boom"),
+    ("log_stream_arn", "arn:x"),
+)
+_MODELLED_ERRORS: Final[list[type[ServiceError]]] = [
+    ValidationError,
+    ModelError,
+    ModelNotReadyException,
+    InternalFailure,
+    ServiceUnavailable,
+    InternalDependencyException,
 ]
+_TRUNCATED: Final = ExpectedError(
+    "ValidationError", 400, truncated=True, error_type=ValidationError
+)
 
 
-def modelled(kind: type[ServiceError], members: tuple[tuple[str, object], ...]) -> Scenario:
-    """One of the six; those that may be gone a little later are tried three times."""
-    code, status = kind.default_code, kind.default_status
-    times = 3 if status in (429, 500, 503) else 1
-    right = Refusal(code, status, "no", type=kind, members=members, attempts=(code,) * times)
-    said: list[bytes | float] = [refusal(MEMBERS, code, status)]
-    return Scenario(
-        row="67", name=f"{code}, {status}", script=each(said * times), right=(right, Answer()), requests=times + 1, connections=1
+def _error_response(
+    body: bytes = b'{"Message":"no"}', error_type: str | None = None, status: int = 400, *lines: str
+) -> bytes:
+    type_lines = () if error_type is None else (f"x-amzn-ErrorType: {error_type}",)
+    return build_response(body, f"{status} x", "x-amzn-RequestId: r-1", *type_lines, *lines)
+
+
+def _read_error(
+    fault: str,
+    name: str,
+    body: bytes,
+    code: str,
+    header_type: str | None = None,
+    status: int = 400,
+    **members: Any,
+) -> Scenario:
+    """Return a scenario where an error with `body` is read as `code`."""
+    response = _error_response(body, header_type, status)
+    return accept(fault, name, response, ExpectedError(code, status, **members))
+
+
+def _respond_in_turn(responses: Iterable[bytes]) -> Script:
+    """Return a script that answers requests with `responses` in turn, then with healthy ones."""
+
+    def serve_connection() -> Flow[None]:
+        for response in responses:
+            yield from ReceiveRequest()
+            yield from SendBytes(response)
+        return (yield from keep_serving())
+
+    return on_first_connection(serve_connection)
+
+
+def _modelled_error(error_type: type[ServiceError]) -> Scenario:
+    """Return a scenario of one modelled error; a transient one is tried three times."""
+    code, status = error_type.default_code, error_type.default_status
+    attempts = 3 if status in (429, 500, 503) else 1
+    expected = ExpectedError(
+        code,
+        status,
+        "no",
+        error_type=error_type,
+        members=_MODEL_ERROR_MEMBERS if error_type is ModelError else (),
+        attempts=(code,) * attempts,
     )
+    script = _respond_in_turn([_error_response(_MODEL_ERROR_BODY, code, status)] * attempts)
+    expected_counts = {"requests": attempts + 1, "connections": 1}
+    return then_recover("67", f"{code}, {status}", script, expected, **expected_counts)
 
 
-def each(said: list[bytes | float]) -> Script:
-    """A request after the other, on whatever connection, is answered with what is `said`; then all is well. For one call at a time."""
-
-    def script(number: int) -> Flow[None]:
-        for raw in said if number == 1 else ():
-            yield from Hear()
-            yield from Say(raw) if isinstance(raw, bytes) else Pause(raw)
-        return (yield from keep())
-
-    return script
-
-
-TYPES = {
+_ERROR_TYPES = {
     "ValidationError": "ValidationError",
     "ValidationError:http://internal.amazon.com/coral/com.amazon.coral.service/": "ValidationError",
     "com.amazonaws.sagemaker#ValidationError": "ValidationError",
@@ -85,7 +124,7 @@ TYPES = {
     "Novel.Error-1": "Novel.Error-1",
     "validationerror": "validationerror",
 }
-NO_OBJECTS = {
+_NOT_OBJECTS = {
     "a list": b'["Message"]',
     "a string": b'"Message"',
     "a number": b"42",
@@ -95,7 +134,7 @@ NO_OBJECTS = {
     "NaN": b'{"OriginalStatusCode":NaN}',
     "10,000 digits": b'{"OriginalStatusCode":%s}' % (b"9" * 10_000),
 }
-NO_JSON = {
+_NOT_JSON_BODIES = {
     "not UTF-8": b'{"Message":"\xff\xfe\xc3"}',
     "compressed": zlib.compress(b'{"Message":"no"}', wbits=31),
     "a byte order mark": b'\xef\xbb\xbf{"Message":"no"}',
@@ -105,11 +144,11 @@ NO_JSON = {
     "NULs": bytes(100),
     "empty": b"",
 }
-NO_TEXTS = ["7", "null", "[1]", "{}", "true", '""', '":"']
-CODE_KEYS = ("__type", "code", "Code")
-NO_SECONDS = ("soon", "-1", "", "1.5", "9999999999999", "Fri, 31 Dec 2999 23:59:59 GMT")
-NO_TIMES = ["x-amz-retry-after: 1e9", *(f"Retry-After: {value}" for value in NO_SECONDS)]
-MESSAGES = {
+_NOT_TEXTS = ("7", "null", "[1]", "{}", "true", '""', '":"')
+_CODE_KEYS = ("__type", "code", "Code")
+_NOT_SECONDS = ("soon", "-1", "", "1.5", "9999999999999", "Fri, 31 Dec 2999 23:59:59 GMT")
+_NOT_DELAYS = ("x-amz-retry-after: 1e9", *(f"Retry-After: {value}" for value in _NOT_SECONDS))
+_ERROR_MESSAGES = {
     "CR LF": ("76", "a\r\nERROR forged", r"a\r\nERROR forged"),
     "ESC": ("76", "\x1b[2J\x1b]0;t\x07", r"\x1b[2J\x1b]0;t\x07"),
     "other controls": ("76", "\0\x7f\x85\u2028\u202e", r"\x00\x7f\x85\u2028\u202e"),
@@ -118,169 +157,204 @@ MESSAGES = {
 }
 
 
-def unreadable(row: str, name: str, body: bytes) -> list[Scenario]:
-    """The header names the error, or else the status; and by that it is tried again."""
-    failing = [refusal(body, None, 500), refusal(body, None, 502)]
+def _unreadable_body(fault: str, name: str, body: bytes) -> list[Scenario]:
+    """Return scenarios where only the header, or else the status, says what the error is."""
+    named_error, unnamed_error = (
+        f"{name}, the header names the error",
+        f"{name}, nothing names the error",
+    )
+    script = _respond_in_turn([_error_response(body, None, status) for status in (500, 502)])
+    retried_output = ExpectedOutput(attempts=("500", "502", "ok"))
+    expected_counts = {"requests": 4, "connections": 1}
     return [
-        says(row, f"{name}, the header names the error", body, "ModelError", "ModelError", 424, type=ModelError),
-        says(row, f"{name}, nothing names the error", body, "403", None, 403),
-        Scenario(
-            row=row,
-            name=f"{name}, with 500 and 502",
-            script=each([*failing]),
-            right=(Answer(attempts=("500", "502", "ok")), Answer()),
-            requests=4,
-            connections=1,
+        _read_error(
+            fault, named_error, body, "ModelError", "ModelError", 424, error_type=ModelError
         ),
+        _read_error(fault, unnamed_error, body, "403", None, 403),
+        then_recover(fault, f"{name}, with 500 and 502", script, retried_output, **expected_counts),
     ]
 
 
-def cut() -> list[Scenario]:
-    """An error's body cut in every place; the error is known by its header, and the connection not used again."""
+def _code_not_text(value: str) -> Scenario:
+    body = f'{{"__type":{value},"code":{value},"message":{value}}}'.encode()
+    return _read_error("70", value, body, "418", None, 418)
+
+
+def _code_in_body(key: str) -> Scenario:
+    body = b'{"%s":"ns#ValidationError:u"}' % key.encode()
+    return _read_error("69", key, body, "ValidationError", error_type=ValidationError)
+
+
+def _show_message(name: str) -> Scenario:
+    fault, raw_message, shown_message = _ERROR_MESSAGES[name]
+    body = json.dumps({"message": raw_message}).encode()
+    return _read_error(fault, name, body, "400", message=shown_message, raw_message=raw_message)
+
+
+def _cut_bodies() -> list[Scenario]:
+    """Return scenarios with a cut error body; the header names the error."""
     body = b'{"Message":"the instance count"}'
-    whole = refusal(body, "ValidationError")
-    chunked = whole.replace(b"Content-Length: 32\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n20\r\n")
-    ways = {"before the body": whole[: -len(body)], "in the body": whole[:-3], "in a chunk": chunked[:-9], "before the last chunk": chunked}
-    ways |= {"before the last chunk's size": chunked + b"\r\n", "before the final CRLF": chunked + b"\r\n0\r\n"}
-    right = Refusal("ValidationError", 400, truncated=True, type=ValidationError)
-    found = [no("73", f"{name}, FIN", raw, right, kept=False, end=fin) for name, raw in ways.items()]
-    found += [no("73", f"{name}, RST", raw, right, kept=False, end=rst) for name, raw in ways.items()]
-    impatient = Timeouts(connect=5.0, response=5.0, idle=0.3)
-    found += [no("73", f"{name}, silence", raw, right, kept=False, timeouts=impatient, takes=0.3) for name, raw in ways.items()]
-    return found
-
-
-def huge(row: str, name: str, line: bytes, piece: bytes, times: int | None, every: float = 0.0) -> Scenario:
-    """An error of which a megabyte is read, however long it is."""
-
-    def script(number: int) -> Flow[None]:
-        if number > 1:
-            return (yield from keep())
-        yield from Hear()
-        yield from Say(b"HTTP/1.1 400 x\r\nx-amzn-ErrorType: ValidationError\r\n" + line + b"\r\n\r\n")
-        for _ in itertools.repeat(None) if times is None else range(times):
-            if every:
-                yield from Pause(every)
-            yield from Say(piece)
-        return None
-
-    right = Refusal("ValidationError", 400, truncated=True, type=ValidationError)
-    more: dict[str, Any] = {"timeouts": Timeouts(total=0.6), "takes": 0.6} if every else {}
-    return Scenario(
-        row=row,
-        name=name,
-        script=script,
-        right=(right, Answer()),
-        connections=2,
-        memory=SPARE + 2 * MAX_ERROR_BODY,
-        **more,
+    whole = _error_response(body, "ValidationError")
+    chunked = whole.replace(
+        b"Content-Length: 32\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n20\r\n"
     )
+    responses = {
+        "before the body": whole[: -len(body)],
+        "in the body": whole[:-3],
+        "in a chunk": chunked[:-9],
+        "before the last chunk": chunked,
+        "before the last chunk's size": chunked + b"\r\n",
+        "before the final CRLF": chunked + b"\r\n0\r\n",
+    }
+    timeouts = Timeouts(connect=5.0, response=5.0, idle=0.3)
+    endings: dict[str, dict[str, Any]] = {
+        "FIN": {"ending": close_connection},
+        "RST": {"ending": reset_later},
+        "silence": {"timeouts": timeouts, "duration": 0.3},
+    }
+    return [
+        accept("73", f"{name}, {ending_name}", response, _TRUNCATED, reusable=False, **settings)
+        for ending_name, settings in endings.items()
+        for name, response in responses.items()
+    ]
 
 
-MANY = b"x" * 65536
-CHUNK = b"10000\r\n" + MANY + b"\r\n"
+def _huge_error(
+    fault: str, name: str, framing: bytes, pieces: Iterable[bytes], interval: float = 0.0
+) -> Scenario:
+    """Return a scenario with a long error body, of which 1 MiB is read."""
+    head = b"HTTP/1.1 400 x\r\nx-amzn-ErrorType: ValidationError\r\n" + framing + b"\r\n\r\n"
+    script = stream_pieces(pieces, head=head, interval=interval, ending=close_connection)
+    settings: dict[str, Any] = {"memory_limit": SPARE_MEMORY + 2 * MAX_ERROR_BODY}
+    if interval:
+        settings |= {"timeouts": Timeouts(total=0.6), "duration": 0.6}
+    return then_recover(fault, name, script, _TRUNCATED, **settings)
 
 
-def redirect(status: int, to: str) -> Scenario:
-    """Never followed: the server would see another request, and that with secrets in it."""
-    right = Refusal(str(status), status, attempts=(str(status),))
-    return no("78", f"{status} to {to}", refusal(b"", None, status, f"Location: {to}"), right)
+_LARGE_PIECE: Final = b"x" * 65536
+_LARGE_CHUNK: Final = b"10000\r\n" + _LARGE_PIECE + b"\r\n"
+_HUGE_LENGTH: Final = b"Content-Length: 1000000000000000000"
 
 
-def asking(name: str, line: str, waits: float) -> Scenario:
-    """A server that is busy says when to come again; no more than five seconds of that are believed."""
-    busy = refusal(b"{}", "ServiceUnavailable", 503, line)
-    right = (Answer(attempts=("ServiceUnavailable", "ok")), Answer())
-    return Scenario(row="79", name=name, script=each([busy]), right=right, requests=3, connections=1, takes=waits, retries=EAGER)
+def _redirect(status: int, location: str) -> Scenario:
+    """Return a scenario with a redirect; following it would send secrets to another server."""
+    expected = ExpectedError(str(status), status, attempts=(str(status),))
+    response = _error_response(b"", None, status, f"Location: {location}")
+    return accept("78", f"{status} to {location}", response, expected)
 
 
-def impatient(name: str, line: str) -> Scenario:
-    """Nothing is waited for that would come too late: the answer that is there is worth more than a timeout later."""
-    right = (Refusal("ServiceUnavailable", 503, attempts=("ServiceUnavailable",)), Answer())
-    script = each([refusal(b"{}", "ServiceUnavailable", 503, line)])
-    return Scenario(row="79", name=name, script=script, right=right, connections=1, timeouts=Timeouts(total=4.0))
+def _retry_after(name: str, field: str, seconds: float) -> Scenario:
+    """Return a scenario of a busy server that says when to retry; at most 5 s are waited."""
+    script = _respond_in_turn([_error_response(b"{}", "ServiceUnavailable", 503, field)])
+    expected = ExpectedOutput(attempts=("ServiceUnavailable", "ok"))
+    settings: dict[str, Any] = {"requests": 3, "connections": 1, "retries": _RETRY_AT_ONCE}
+    return then_recover("79", name, script, expected, duration=seconds, **settings)
 
 
-def skewed(name: str, off: float, code: str = "RequestTimeTooSkewed") -> Scenario:
-    """A server whose clock is `off` by so many seconds, and which takes what was signed at its time only."""
+def _retry_too_late(name: str, field: str) -> Scenario:
+    """Return a scenario where the error is reported at once: a retry would exceed the timeout."""
+    expected = ExpectedError("ServiceUnavailable", 503, attempts=("ServiceUnavailable",))
+    response = _error_response(b"{}", "ServiceUnavailable", 503, field)
+    script = _respond_in_turn([response])
+    return then_recover("79", name, script, expected, connections=1, timeouts=Timeouts(total=4.0))
+
+
+def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -> Scenario:
+    """Return a scenario of a server with a clock `offset` seconds ahead, which it checks."""
 
     def script(number: int) -> Flow[None]:
-        while request := (yield from Hear()):
-            now = (yield from Now()) + off
-            signed = parse_stamp(request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper())
-            if signed is not None and abs(now - signed) < 300:
-                yield from Say(WELL)
+        while request := (yield from ReceiveRequest()):
+            now = (yield from ReadClock()) + offset
+            signing_date = request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
+            signed_at = parse_timestamp(signing_date)
+            if signed_at is not None and abs(now - signed_at) < 300:
+                yield from SendBytes(HEALTHY_RESPONSE)
             else:
-                yield from Say(refusal(b"{}", code, 403, f"Date: {http_date(now)}"))
+                yield from SendBytes(
+                    _error_response(b"{}", code, 403, f"Date: {format_http_date(now)}")
+                )
 
-    right = (Answer(attempts=(code, "ok")), Answer(attempts=("ok",)), Answer(attempts=("ok",)))
-    return Scenario(row="80", name=name, script=script, right=right, requests=4, connections=1, retries=RetryPolicy(max_attempts=1))
+    corrected = ExpectedOutput(attempts=(code, "ok"))
+    settings: dict[str, Any] = {"requests": 4, "connections": 1}
+    retries = RetryPolicy(max_attempts=1)
+    expected = (corrected, FIRST_ATTEMPT, FIRST_ATTEMPT)
+    return declare("80", name, script, *expected, retries=retries, **settings)
 
 
-def incorrigible(name: str, *lines: str) -> Scenario:
-    """A refusal that does not say what time it is, or not credibly, is one."""
+def _uncorrectable_clock(name: str, *fields: str) -> Scenario:
+    """Return a scenario of an error without the server's time, or without a credible one."""
     code = "RequestTimeTooSkewed"
-    return no("80", name, refusal(b"{}", code, 403, *lines), Refusal(code, 403, attempts=(code,)))
+    expected = ExpectedError(code, 403, attempts=(code,))
+    return accept("80", name, _error_response(b"{}", code, 403, *fields), expected)
 
 
-def storm(name: str, said: bytes, code: str, status: int, calls: int, retries: int, attempts: list[int]) -> Scenario:
-    """Everything fails: a client soon stops adding to the trouble, and then every call is one request."""
+def _flood_of_errors(name: str, code: str, status: int, *attempts: int) -> Scenario:
+    """Return a scenario where every request fails: retries stop when the quota is used up.
+
+    `attempts` are those of each call.
+    """
 
     def script(number: int) -> Flow[None]:
-        while (yield from Hear()):
-            yield from Say(said)
+        while (yield from ReceiveRequest()):
+            yield from SendBytes(_error_response(b"{}", code, status))
 
-    right = tuple(Refusal(code, status, attempts=(code,) * times) for times in attempts)
-    assert len(right) == calls  # noqa: S101 - the table's own sums
-    return Scenario(row="81", name=name, script=script, right=right, requests=calls + retries, connections=1, retries=EAGER, takes=3.0)
+    expected = [ExpectedError(code, status, attempts=(code,) * number) for number in attempts]
+    settings: dict[str, Any] = {
+        "requests": sum(attempts),
+        "connections": 1,
+        "retries": _RETRY_AT_ONCE,
+    }
+    return declare("81", name, script, *expected, duration=3.0, **settings)
 
 
-SERVICE: list[Scenario] = [
-    *[modelled(kind, members) for kind, members in MODELLED],
-    *[says("68", repr(kind), b'{"__type":"x#ModelError"}', code, kind) for kind, code in TYPES.items()],
-    *[says("69", key, b'{"%s":"ns#ValidationError:u"}' % key.encode(), "ValidationError", type=ValidationError) for key in CODE_KEYS],
+SERVICE_SCENARIOS: list[Scenario] = [
+    *[_modelled_error(error_type) for error_type in _MODELLED_ERRORS],
     *[
-        says("70", value, '{{"__type":{0},"code":{0},"message":{0}}}'.format(value).encode(), "418", None, 418)  # noqa: UP032 - shorter so
-        for value in NO_TEXTS
+        _read_error("68", repr(header_type), b'{"__type":"x#ModelError"}', code, header_type)
+        for header_type, code in _ERROR_TYPES.items()
     ],
-    *[scenario for name, body in NO_OBJECTS.items() for scenario in unreadable("71", name, body)],
-    *[scenario for name, body in NO_JSON.items() for scenario in unreadable("72", name, body)],
-    *cut(),
-    huge("74", "200 MB", b"Content-Length: 200000000", MANY, 3052),
-    huge("74", "200 MB in chunks", b"Transfer-Encoding: chunked", CHUNK, 3052),
-    huge("75", "in chunks", b"Transfer-Encoding: chunked", CHUNK, None),
-    huge("75", "until the connection is closed", b"X: y", MANY, None),
-    huge("75", "of 10^18 bytes", b"Content-Length: 1000000000000000000", MANY, None),
-    huge("75", "dripping", b"X: y", b"x", None, 0.05),
+    *[_code_in_body(key) for key in _CODE_KEYS],
+    *[_code_not_text(value) for value in _NOT_TEXTS],
     *[
-        says(row, name, json.dumps({"message": raw}).encode(), "400", message=message, raw=raw)
-        for name, (row, raw, message) in MESSAGES.items()
+        scenario
+        for name, body in _NOT_OBJECTS.items()
+        for scenario in _unreadable_body("71", name, body)
     ],
-    says("76", "in the code", b'{"__type":"Bad\\u001b[1m"}', "Bad\x1b[1m"),
-    no("76", "in the request id", refusal().replace(b"r-1", b"\xff\xfe\x85\xad"), Refusal("400", 400, "no")),
-    *[redirect(status, "http://localhost:$PORT/evil") for status in (301, 302, 303, 307, 308)],
-    redirect(307, "/endpoints/iris/invocations"),
-    redirect(307, "//localhost:$PORT/evil"),
-    asking("150 ms", "x-amz-retry-after: 150", 0.15),
-    asking("a day, and five seconds are waited", "Retry-After: 86400", 5.0),
-    asking("a day in milliseconds, and five seconds are waited", "x-amz-retry-after: 86400000", 5.0),
-    *[asking(line, line, 0.0) for line in NO_TIMES],
-    impatient("a minute, which the call has not", "Retry-After: 60"),
-    impatient("eleven days, which the call has not", "Retry-After: 999999999"),
-    skewed("ten minutes behind", -600.0),
-    skewed("ten minutes ahead", 600.0),
-    skewed("a year ahead", 365 * 86400.0, "InvalidSignatureException"),
-    incorrigible("no Date"),
-    incorrigible("a Date that is none", "Date: yesterday"),
-    incorrigible("a Date from a cache", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Age: 60"),
-    storm(
-        "of 503",
-        refusal(b"{}", "ServiceUnavailable", 503),
-        "ServiceUnavailable",
-        503,
-        40,
-        35,
-        [3] * 17 + [2] + [1] * 22,
+    *[
+        scenario
+        for name, body in _NOT_JSON_BODIES.items()
+        for scenario in _unreadable_body("72", name, body)
+    ],
+    *_cut_bodies(),
+    _huge_error("74", "200 MB", b"Content-Length: 200000000", [_LARGE_PIECE] * 3052),
+    _huge_error("74", "200 MB in chunks", b"Transfer-Encoding: chunked", [_LARGE_CHUNK] * 3052),
+    _huge_error("75", "in chunks", b"Transfer-Encoding: chunked", repeat(_LARGE_CHUNK)),
+    _huge_error("75", "until the connection is closed", b"X: y", repeat(_LARGE_PIECE)),
+    _huge_error("75", "of 10^18 bytes", _HUGE_LENGTH, repeat(_LARGE_PIECE)),
+    _huge_error("75", "dripping", b"X: y", repeat(b"x"), interval=0.05),
+    *[_show_message(name) for name in _ERROR_MESSAGES],
+    _read_error("76", "in the code", b'{"__type":"Bad\\u001b[1m"}', "Bad\x1b[1m"),
+    accept(
+        "76",
+        "in the request id",
+        _error_response().replace(b"r-1", b"\xff\xfe\x85\xad"),
+        ExpectedError("400", 400, "no"),
     ),
-    storm("of throttling", refusal(b"{}", "ThrottlingException"), "ThrottlingException", 400, 60, 100, [3] * 50 + [1] * 10),
+    *[_redirect(status, "http://localhost:$PORT/evil") for status in (301, 302, 303, 307, 308)],
+    _redirect(307, "/endpoints/iris/invocations"),
+    _redirect(307, "//localhost:$PORT/evil"),
+    _retry_after("150 ms", "x-amz-retry-after: 150", 0.15),
+    _retry_after("a day: waits five seconds", "Retry-After: 86400", 5.0),
+    _retry_after("a day in milliseconds: waits five seconds", "x-amz-retry-after: 86400000", 5.0),
+    *[_retry_after(field, field, 0.0) for field in _NOT_DELAYS],
+    _retry_too_late("a minute, longer than timeouts.total", "Retry-After: 60"),
+    _retry_too_late("eleven days, longer than timeouts.total", "Retry-After: 999999999"),
+    _wrong_clock("ten minutes behind", -600.0),
+    _wrong_clock("ten minutes ahead", 600.0),
+    _wrong_clock("a year ahead", 365 * 86400.0, "InvalidSignatureException"),
+    _uncorrectable_clock("no Date"),
+    _uncorrectable_clock("an invalid Date", "Date: yesterday"),
+    _uncorrectable_clock("a Date from a cache", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Age: 60"),
+    _flood_of_errors("of 503", "ServiceUnavailable", 503, *[3] * 17, 2, *[1] * 22),
+    _flood_of_errors("of throttling", "ThrottlingException", 400, *[3] * 50, *[1] * 10),
 ]

@@ -1,129 +1,158 @@
-"""Rows 52 to 57, time: a server that is slow, in every place where it can be."""
+"""Faults 52 to 57, time: a server that is slow at every point of an exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from ..conversation._retries import RetryPolicy
 from ..effects import Flow
 from ..protocol._operations import InvokeEndpoint
-from ..values._messages import Timeouts
-from ._head import LATE
-from ._scenario import Answer, Failure, Scenario
-from ._server import LATER, WELL, Hear, Pause, Say, first, keep
-from ._ways import CHUNKED, OK
+from ..values._timeouts import Timeouts
+from ._builders import CHUNKED_HEAD, HEALTHY_OUTPUT, STATUS_LINE, declare, then_recover
+from ._head import HEAD_TIMEOUT
+from ._scenario import ExpectedFailure, ExpectedOutput, Scenario
+from ._server_script import (
+    HEALTHY_RESPONSE,
+    LONG_DELAY,
+    ReceiveRequest,
+    SendBytes,
+    StayIdle,
+    keep_open_unread,
+    on_first_connection,
+    respond,
+)
 
-BIG = InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000))
-SOON = Timeouts(connect=5.0, response=0.3, idle=0.3)
-WHOLE = Timeouts(connect=5.0, response=5.0, idle=5.0, total=0.6)
-STALLED = Failure("timeout", "body", "answered", 200)
-MILLION = OK + b"Content-Length: 1000000\r\n\r\n"
-
-
-def late(name: str, *said: bytes | float, right: Failure = LATE, timeouts: Timeouts = SOON, row: str, takes: float = 0.0) -> Scenario:
-    """What is `said` to the first request, by which time the client has given up; the next call is well."""
-    takes = takes or timeouts.total or 0.3
-    return Scenario(row=row, name=name, script=first(*said), right=(right, Answer()), connections=2, timeouts=timeouts, takes=takes)
-
-
-def drip(pieces: Iterable[bytes], every: float) -> list[bytes | float]:
-    return [item for piece in pieces for item in (piece, every)]
-
-
-def never_reading(number: int) -> Flow[None]:
-    if number > 1:
-        return (yield from keep())
-    return (yield from Pause())
+LARGE_UPLOAD: Final = InvokeEndpoint(endpoint_name="e", body=bytes(30_000_000))
+_EACH_WAIT: Final = Timeouts(connect=5.0, response=0.3, idle=0.3)
+_WHOLE_CALL: Final = Timeouts(connect=5.0, response=5.0, idle=5.0, total=0.6)
+_SLOW_BODY: Final = Timeouts(response=5.0, idle=2.0)
+_BODY_TIMEOUT: Final = ExpectedFailure("timeout", "body", "answered", 200)
+_MILLION_BYTES: Final = STATUS_LINE + b"Content-Length: 1000000\r\n\r\n"
+_NINE_BYTES: Final = STATUS_LINE + b"Content-Length: 9\r\n\r\n"
+_PADDED_RESPONSE = HEALTHY_RESPONSE.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))
+_PADDED_BYTES = [bytes((byte,)) for byte in _PADDED_RESPONSE]
+_HALF_HEAD = HEALTHY_RESPONSE.partition(b"\r\n\r\n")[0]
 
 
-def reading_slowly(number: int) -> Flow[None]:
-    """100 kB at a time, with pauses: slow, and never for long."""
-    if number > 1:
-        return (yield from keep())
-    while (yield from Hear(part=100_000)):
-        yield from Pause(0.1)
-    return None
+def _late_head(
+    fault: str, name: str, *steps: bytes | float, timeouts: Timeouts = _EACH_WAIT, **settings: Any
+) -> Scenario:
+    """Return a scenario where the head comes too late; the next call is served well."""
+    settings = {"expected": HEAD_TIMEOUT, "duration": timeouts.total or 0.3, **settings}
+    return then_recover(fault, name, respond(*steps), timeouts=timeouts, **settings)
 
 
-def out_of_step(number: int) -> Flow[None]:
-    """The first connection answers so late that nobody may hear it; the others say which they are."""
-    while (yield from Hear()):
+def _slow_body(name: str, head: bytes, stream_piece: bytes, times: int = 200) -> Scenario:
+    """Return a scenario where a piece of the body comes every 50 ms."""
+    steps = (head, *_with_pauses([stream_piece] * times, 0.05))
+    return _late_head("55", name, *steps, expected=_BODY_TIMEOUT, timeouts=_WHOLE_CALL)
+
+
+def _stalled_body(name: str, response: bytes, timeouts: Timeouts = _EACH_WAIT) -> Scenario:
+    return _late_head("56", name, response, expected=_BODY_TIMEOUT, timeouts=timeouts)
+
+
+def _with_pauses(pieces: Iterable[bytes], interval: float) -> list[bytes | float]:
+    return [script_step for stream_piece in pieces for script_step in (stream_piece, interval)]
+
+
+def _read_slowly() -> Flow[None]:
+    """Read 100 kB at a time with short pauses."""
+    while (yield from ReceiveRequest(100_000)):
+        yield from StayIdle(0.1)
+
+
+def _respond_late_once(number: int) -> Flow[None]:
+    """Send the connection's number as the body, on the first connection after the timeout."""
+    while (yield from ReceiveRequest()):
         if number == 1:
-            yield from Pause(0.4)
-        yield from Say(OK + b"Content-Length: 1\r\n\r\n%d" % number)
+            yield from StayIdle(0.4)
+        yield from SendBytes(STATUS_LINE + b"Content-Length: 1\r\n\r\n%d" % number)
 
 
-HEAD_BYTES = [bytes((byte,)) for byte in WELL.replace(b"\r\nx-", b"\r\nx-padding: %s\r\nx-" % (b"." * 300))]
-TEXT = WELL.partition(b"\r\n\r\n")[0]
-
-TIME: list[Scenario] = [
-    late("never", row="52"),
-    late("never, within the whole call", row="52", timeouts=WHOLE),
-    Scenario(
-        row="52",
-        name="never, and it may be sent again",
-        script=first(),
-        right=(Answer(attempts=("timeout", "ok")),),
+TIME_SCENARIOS: list[Scenario] = [
+    _late_head("52", "never"),
+    _late_head("52", "never, with timeouts.total", timeouts=_WHOLE_CALL),
+    declare(
+        "52",
+        "never, with resend=True",
+        respond(),
+        ExpectedOutput(attempts=("timeout", "ok")),
         requests=2,
-        timeouts=SOON,
-        takes=0.3,
+        timeouts=_EACH_WAIT,
+        duration=0.3,
         retries=RetryPolicy(base_delay=0.0, resend=True),
     ),
-    Scenario(
-        row="53",
-        name="an answer that comes too late reaches nobody",
-        script=out_of_step,
-        right=(LATE, Answer(b"2"), Answer(b"2")),
+    declare(
+        "53",
+        "a late response is discarded",
+        _respond_late_once,
+        HEAD_TIMEOUT,
+        ExpectedOutput(b"2"),
+        ExpectedOutput(b"2"),
         connections=2,
         timeouts=Timeouts(response=0.2),
-        takes=0.2,
+        duration=0.2,
     ),
-    late("after the timeout", 1.2, WELL, row="53"),
-    late("after the timeout of the whole call", 1.2, WELL, row="53", timeouts=WHOLE),
-    late("a byte each 50 ms", *drip(HEAD_BYTES, 0.05), row="54"),
-    late("a byte each 50 ms, within the whole call", *drip(HEAD_BYTES, 0.05), row="54", timeouts=WHOLE),
-    late("a field each 0.1 s", OK, *drip([b"A: b\r\n"] * 100, 0.1), row="54"),
-    late("half of it, then silence", TEXT, row="54"),
-    late("a byte each 50 ms", MILLION, *drip([b"."] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("chunks each 50 ms", CHUNKED, *drip([b"1\r\n.\r\n"] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("the size of a chunk each 50 ms", CHUNKED, *drip([b"0"] * 14, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late("until the end, each 50 ms", OK + b"\r\n", *drip([b"."] * 200, 0.05), row="55", right=STALLED, timeouts=WHOLE),
-    late(
+    _late_head("53", "after the timeout", 1.2, HEALTHY_RESPONSE),
+    _late_head("53", "after timeouts.total", 1.2, HEALTHY_RESPONSE, timeouts=_WHOLE_CALL),
+    _late_head("54", "a byte each 50 ms", *_with_pauses(_PADDED_BYTES, 0.05)),
+    _late_head(
+        "54",
+        "a byte each 50 ms, with timeouts.total",
+        *_with_pauses(_PADDED_BYTES, 0.05),
+        timeouts=_WHOLE_CALL,
+    ),
+    _late_head("54", "a field each 0.1 s", STATUS_LINE, *_with_pauses([b"A: b\r\n"] * 100, 0.1)),
+    _late_head("54", "half of it, then silence", _HALF_HEAD),
+    _slow_body("a byte each 50 ms", _MILLION_BYTES, b"."),
+    _slow_body("chunks each 50 ms", CHUNKED_HEAD, b"1\r\n.\r\n"),
+    _slow_body("the size of a chunk each 50 ms", CHUNKED_HEAD, b"0", 14),
+    _slow_body("until the end, each 50 ms", STATUS_LINE + b"\r\n", b"."),
+    _late_head(
+        "55",
         "less than a byte a second",
-        MILLION,
+        _MILLION_BYTES,
         1.6,
-        *drip([b"."] * 20, 1.6),
-        row="55",
-        right=STALLED,
-        timeouts=Timeouts(response=5.0, idle=2.0),
-        takes=3.0,
+        *_with_pauses([b"."] * 20, 1.6),
+        expected=_BODY_TIMEOUT,
+        timeouts=_SLOW_BODY,
+        duration=3.0,
     ),
-    late("of a length", OK + b"Content-Length: 9\r\n\r\nabc", row="56", right=STALLED),
-    late("none of it", OK + b"Content-Length: 9\r\n\r\n", row="56", right=STALLED),
-    late("of 200 MB", OK + b"Content-Length: 200000000\r\n\r\nabc", row="56", right=STALLED),
-    late("inside a chunk", CHUNKED + b"9\r\nabc", row="56", right=STALLED),
-    late("between chunks", CHUNKED + b"3\r\nabc\r\n", row="56", right=STALLED),
-    late("before the final CRLF", CHUNKED + b"3\r\nabc\r\n0\r\n", row="56", right=STALLED),
-    late("without a length", OK + b"\r\nabc", row="56", right=STALLED),
-    late("within the whole call", OK + b"Content-Length: 9\r\n\r\nabc", row="56", right=STALLED, timeouts=WHOLE),
-    Scenario(
-        row="57",
-        name="never",
-        script=never_reading,
-        operations=(BIG, BIG.replace(body=b"")),
-        right=(Failure("timeout", "send"), Answer()),
+    _stalled_body("of a length", _NINE_BYTES + b"abc"),
+    _stalled_body("none of it", _NINE_BYTES),
+    _stalled_body("of 200 MB", STATUS_LINE + b"Content-Length: 200000000\r\n\r\nabc"),
+    _stalled_body("inside a chunk", CHUNKED_HEAD + b"9\r\nabc"),
+    _stalled_body("between chunks", CHUNKED_HEAD + b"3\r\nabc\r\n"),
+    _stalled_body("before the final CRLF", CHUNKED_HEAD + b"3\r\nabc\r\n0\r\n"),
+    _stalled_body("without a length", STATUS_LINE + b"\r\nabc"),
+    _stalled_body("with timeouts.total", _NINE_BYTES + b"abc", _WHOLE_CALL),
+    declare(
+        "57",
+        "never",
+        on_first_connection(keep_open_unread),
+        ExpectedFailure("timeout", "send"),
+        HEALTHY_OUTPUT,
+        operations=(LARGE_UPLOAD, LARGE_UPLOAD.replace(body=b"")),
         requests=1,
-        timeouts=SOON,
-        takes=0.3,
+        timeouts=_EACH_WAIT,
+        duration=0.3,
     ),
-    Scenario(
-        row="57",
-        name="slower than the whole call may last",
-        script=reading_slowly,
-        operations=(BIG,),
-        right=(Failure("timeout", "send"),),
-        timeouts=WHOLE.replace(total=1.5),  # signing 30 MB takes its time too
-        takes=1.5,
+    declare(
+        "57",
+        "slower than timeouts.total",
+        on_first_connection(_read_slowly),
+        ExpectedFailure("timeout", "send"),
+        operations=(LARGE_UPLOAD,),
+        timeouts=_WHOLE_CALL.replace(total=1.5),  # signing 30 MB takes a part of it
+        duration=1.5,
     ),
-    Scenario(row="57", name="late, but in time", script=first(LATER, WELL), right=(Answer(), Answer()), connections=1),
+    then_recover(
+        "57",
+        "late, within the timeout",
+        respond(LONG_DELAY, HEALTHY_RESPONSE),
+        HEALTHY_OUTPUT,
+        connections=1,
+    ),
 ]

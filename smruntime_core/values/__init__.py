@@ -1,25 +1,27 @@
-"""Values that carry no behaviour of their own: requests, responses, credentials, and the rules they are checked by.
+"""Values without behaviour of their own, and the rules that check them.
 
-    _record        the base of all frozen records          _rules      what a member's value must be
-    _messages      Request, Response, Credentials, …       _url        a URL in the parts that signing and HTTP need
-    _bodies        bodies that are files or iterators      _dates      dates as arithmetic on seconds
-    _redacted      mappings whose values are not shown     _decoder    the interface of every incremental decoder
-    _lazy          packages that import submodules late    _version    the version of this distribution
-    _incremental   what the incremental decoders share
+    _record     the base of all frozen records       _rules        what a member's value must be
+    _http       requests and responses               _credentials  credentials and scopes
+    _timeouts   time limits                          _bodies       bodies: files and iterators
+    _url        URLs in the parts that HTTP needs    _dates        dates as arithmetic
+    _decoder    the interface of every decoder       _incremental  what the decoders share
+    _redacted   mappings that hide their values      _lazy         submodules imported late
+    _version    the version of this distribution
 
-Authors of clients and transports use the names in `__all__`, for instance to write settings of their own as records.
+The names in `__all__` are for authors of clients and transports, for instance to declare settings
+of their own as records.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._lazy import lazy_attributes
+from ._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._bodies import Body
     from ._dates import format_rfc3339
-    from ._messages import Headers
+    from ._http import Headers
     from ._record import Record, field
     from ._rules import check_flag
     from ._url import split_authority, split_url
@@ -35,13 +37,15 @@ __all__ = [
     "split_url",
 ]
 
+__getattr__: AttributeGetter
+__dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),
     {
         "_bodies": ("Body",),
         "_dates": ("format_rfc3339",),
-        "_messages": ("Headers",),
+        "_http": ("Headers",),
         "_record": ("Record", "field"),
         "_rules": ("check_flag",),
         "_url": ("split_authority", "split_url"),

@@ -1,14 +1,16 @@
-"""Bodies that are no bytes yet: a file, or an iterator of pieces, plain or asynchronous.
+"""Request bodies that are files or iterators.
 
-SigV4 signs the hash of a body and HTTP wants its length, both of them before its first byte. So whatever it is, it is measured first,
-by I/O and not here (`Measure`), and every attempt at a call sends what was measured:
+SigV4 signs the hash of a body and HTTP sends its length, both before its first byte. So the IO
+measures every such body first (the effect `Measure`), and each attempt sends what was measured:
 
-    bytes, bytearray, memoryview       as it is, neither copied nor read
-    file that can seek                 hashed piece by piece; each attempt reads it again, from where it stood at the first call
-    other file, iterator               collected, for it comes but once
+    bytes, bytearray, memoryview    sent as they are, never copied
+    file that can seek              hashed piece by piece; each attempt reads it again from the
+                                    position that it had at the first call
+    other file, iterator            collected in memory, since it can be read only once
 
-A file must not change until the call is over; one that has become shorter is noticed. An operation with any of them may be used for
-several calls: a file is measured again by each, what was collected is kept.
+A file must not change until the call is over; one that has become shorter is an error. An operation
+with such a body may be used for several calls: a file is measured again by each, collected bytes
+are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ SourceKind: TypeAlias = Literal["file", "iterator", "async iterator"]
 
 
 class BinaryFile(Protocol):
-    """What is needed of a file; `tell` and `seek` too, if it can seek."""
+    """A file that can be read; one that can seek is a `Seekable` too."""
 
     def read(self, size: int, /) -> bytes | None: ...
 
@@ -42,27 +44,27 @@ Pieces: TypeAlias = "BinaryFile | Iterator[bytes] | AsyncIterator[bytes]"
 
 
 class Source:
-    """A body that an operation was given and that must be measured.
+    """A body that the IO has to measure before it can be sent.
 
-    `start` and `collected` are for the IO that measures it.
+    The other attributes are for that IO: `start` is the first position of a file that can seek,
+    `collected` are the bytes of any other source, `begun` is set when it starts to collect.
     """
 
     def __init__(self, given: Pieces, kind: SourceKind) -> None:
-        self.given = given
+        self.given: Pieces = given
         self.kind: SourceKind = kind
-        self.start: int | None = None  # of a file that can seek: where it stood
+        self.start: int | None = None
         self.collected: bytes | None = None
-        self.begun = False  # nothing is left for the next reader
+        self.begun: bool = False
 
     def __repr__(self) -> str:
         return f"<{self.kind}>"
 
 
 class Upload(Record):
-    """The `size` bytes of `file` from `start` on, as every attempt sends them, and their SHA-256 in
-    hexadecimal.
+    """A measured file: `size` bytes from `start` on, and their SHA-256 in hexadecimal.
 
-    `lock` is held while they are read: a file has one position.
+    `lock` is held while they are read, because a file has one position.
     """
 
     file: Seekable = field(secret=True)
@@ -79,31 +81,38 @@ Sendable: TypeAlias = "Body | Upload"
 
 
 class StreamedBlob(Blob):
-    """Bytes in any form, or what gives them."""
+    """Bytes of any type, or a file or iterator of bytes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.says: str = f"{self.says}, a binary file, or an iterator of bytes"
+        self.description = f"{self.description}, a binary file, or an iterator of bytes"
 
-    def check(self, member: str, value: object) -> Body | Source:  # type: ignore[override]  # what else may be sent
-        """`value`, or a `Source` of it; raises `ConstructionError` if it is neither bytes nor gives them."""
+    # wider than the base class: it returns sources too
+    def check(self, member: str, value: object) -> Body | Source:  # type: ignore[override]
+        """Return bytes as they are and anything else as a `Source`; raise `ConstructionError`."""
         if isinstance(value, bytearray | memoryview | bytes | str):
             return super().check(member, cast("object", value))
-        return value if isinstance(value, Source) else self._source(member, value)
+        return value if isinstance(value, Source) else self._make_source(member, value)
 
-    def _source(self, member: str, value: object) -> Source:
-        # the files of event loops have a `read` that must be awaited: they are the iterators that they are too
-        for name, kind in (("__anext__", "async iterator"), ("read", "file"), ("__next__", "iterator")):
-            if callable(getattr(value, name, None)) and not isinstance(value, type):
-                return Source(value, kind)  # type: ignore[arg-type]  # it has what this kind must have
-        raise ConstructionError(member, self.says, f"found {type(value).__name__}")
+    def _make_source(self, member: str, value: object) -> Source:
+        # A file of an event loop has a `read` that must be awaited; such files are iterators too.
+        for method_name, kind in _SOURCE_KINDS:
+            if callable(getattr(value, method_name, None)) and not isinstance(value, type):
+                return Source(cast("Pieces", value), kind)
+        raise ConstructionError(member, self.description, f"found {type(value).__name__}")
 
 
+_SOURCE_KINDS: tuple[tuple[str, SourceKind], ...] = (
+    ("__anext__", "async iterator"),
+    ("read", "file"),
+    ("__next__", "iterator"),
+)
 STREAMED = StreamedBlob()
 
 
 class BodyMember:
-    """For type checkers: what a member that is `STREAMED` takes, and what it is to all who know that they gave bytes."""
+    """The type of a `STREAMED` member for type checkers: it accepts any body and reads as bytes."""
 
-    def __get__(self, instance: object, owner: type) -> Body: ...  # type: ignore[empty-body]  # never called
+    # only for type checkers, and never called
+    def __get__(self, instance: object, owner: type) -> Body: ...  # type: ignore[empty-body]
     def __set__(self, instance: object, value: Body | Pieces | Source) -> None: ...

@@ -1,13 +1,14 @@
-"""The one shape of every decoder in this package: bytes in, events out, in any pieces.
+"""The interface of every decoder: bytes in pieces of any size in, events out.
 
-    decoder.receive_data(data)          # raises nothing; what is wrong with it comes out below, in its place
+    decoder.receive_data(data)          # never raises for what the bytes are
     decoder.receive_eof()
     while (event := decoder.next_event()) is not NEED_DATA:
         ...
 
-`next_event` gives the next event, or `NEED_DATA` if there is none yet. After `receive_eof` it gives what is left and then, for
-good, `NEED_DATA`; or it raises `TruncatedStream` if the end came in the middle of something. An error is final: whoever asks
-again is told again. Any cutting of the bytes gives the same events in the same order.
+`next_event` returns the next event, or `NEED_DATA` while there is none. After `receive_eof` it
+returns the remaining events and then always `NEED_DATA`, or raises `TruncatedStream` if the stream
+ended inside an event. An error is final: each later call raises it again. Splitting the bytes
+differently never changes the events.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ EventT_co = TypeVar("EventT_co", covariant=True)
 
 
 class Signal(Enum):
-    """What `next_event` says when it has no event."""
+    """What `next_event` returns in place of an event."""
 
     NEED_DATA = "need data"
 
@@ -32,7 +33,7 @@ NeedData: TypeAlias = Literal[Signal.NEED_DATA]
 
 
 class Decoder(Protocol[EventT_co]):
-    """Bytes in any pieces → events."""
+    """A decoder of bytes in pieces of any size."""
 
     def receive_data(self, data: bytes, /) -> None: ...
     def receive_eof(self) -> None: ...

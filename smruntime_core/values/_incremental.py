@@ -1,10 +1,10 @@
 """What the decoders of event streams and payloads share.
 
-A part of a few MiB can hold millions of events. To decode them all when the part arrives would take
+A part of a few MiB can hold millions of events. Decoding them all when the part arrives would take
 seconds that no deadline interrupts, and many times the memory of the part. So `receive_data` only
 keeps the part, and `next_event` does the work for one event.
 
-Most decoders say how events come out of bytes in two generators, which `next_event` advances:
+Most decoders are two generators, which `next_event` advances:
 
     _read(part)      yield the events that this part completes
     _finish()        yield the events that the end of the stream completes
@@ -12,8 +12,8 @@ Most decoders say how events come out of bytes in two generators, which `next_ev
     receive_data ──> _parts ──> _read(part) ──> next_event
     receive_eof ───────────────> _finish() ──────^
 
-A generator that raises `StreamError` has yielded what came before, so the error takes its place
-after those events. One decoder uses another by iterating over the other's generators.
+A generator that raises `StreamError` has yielded the events before it, so the error comes after
+them. A decoder that contains another iterates over the other's generators.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def interrupted() -> StreamError:
 
 
 def checked_limit(member: str, value: int) -> int:
-    """Return `value` if it can be a limit; raises `ConstructionError`."""
+    """Return `value` if it can be a limit, else raise `ConstructionError`."""
     if type(value) is not int or value < 1:
-        raise ConstructionError(member, "a whole number of at least 1")
+        raise ConstructionError(member, "a whole number of at least 1", f"found {value!r}")
     return value

@@ -1,9 +1,6 @@
-"""Frozen records: the base of every value that the core takes or returns.
+"""Frozen records with generated constructors: every value that the core takes or returns.
 
-A record is declared like a dataclass; `dataclasses` itself would add 40 ms to importing this
-package. One `__init__` is generated for each class, so Python reports missing and misspelt
-arguments and `inspect.signature` works. An instance stores only the members that were given;
-defaults live on the class. So `vars(record)` is what the caller set.
+Declared like dataclasses, which would add 40 ms to the import. Instances store only what was given.
 """
 
 from __future__ import annotations
@@ -11,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_transform
 
-T = TypeVar("T")
+RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
 REQUIRED: object = object()  # the default of a member without one
-_INIT = """
+_INIT_TEMPLATE = """
 def __init__({}):
  values = self.__dict__
  try:
@@ -30,8 +27,8 @@ class Field:
     """One member; `check(name, value)` returns what to store, or raises `ConstructionError`."""
 
     def __init__(self, default: object, check: Check | None, secret: bool, compare: bool) -> None:
-        self.name, self.default, self.check = "", default, check
-        self.secret, self.compare = secret, compare
+        self.name, self.annotation = "", ""
+        self.default, self.check, self.secret, self.compare = default, check, secret, compare
 
     def show(self, value: object) -> str:
         """Return what a repr shows of `value`: never a body, never a secret."""
@@ -41,7 +38,7 @@ class Field:
 
 
 def field(
-    *, default: Any = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True
+    default: Any = REQUIRED, check: Check | None = None, secret: bool = False, compare: bool = True
 ) -> Any:  # it stands in for the type of the member
     """Describe a member where a bare default is not enough."""
     return Field(default, check, secret, compare)
@@ -55,8 +52,8 @@ class Record:
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         super().__init_subclass__()
-        members = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-        cls._fields = (*cls._fields, *(_declare(cls, name) for name in members))
+        annotated = [(n, t) for n, t in cls.__annotations__.items() if "ClassVar" not in str(t)]
+        cls._fields = (*cls._fields, *[_declare(cls, *member) for member in annotated])
         if cls._fields:
             setattr(cls, "__init__", _Constructor(cls, kw_only))  # noqa: B010 - mypy: an override
 
@@ -67,16 +64,20 @@ class Record:
     def _check_members(self) -> None:
         """Raise `ConstructionError` if the members do not fit together."""
 
-    def __setattr__(self, name: str, value: object = None) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
 
-    __delattr__ = __setattr__
+    def __delattr__(self, name: str) -> None:
+        setattr(self, name, None)
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple([getattr(self, f.name) for f in self._fields if f.compare])
 
     def __eq__(self, other: object) -> bool:
-        return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
+        return self._values() == other._values() if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((type(self), _compared(self)))
+        return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
         given = [(f, self.__dict__.get(f.name, f.default)) for f in self._fields if f.compare]
@@ -84,22 +85,18 @@ class Record:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def unchecked(kind: type[T], values: dict[str, object]) -> T:
+def unchecked(kind: type[RecordT], values: dict[str, object]) -> RecordT:
     """Return a record of values that rules for callers do not apply to, such as a server's."""
     record = object.__new__(kind)
     record.__dict__.update(values)
     return record
 
 
-def _compared(record: Record) -> tuple[object, ...]:
-    return tuple([getattr(record, f.name) for f in record._fields if f.compare])
-
-
-def _declare(cls: type, name: str) -> Field:
+def _declare(cls: type, name: str, annotation: str) -> Field:
     """Make a `Field` of what the class body says of `name`, and leave its default on the class."""
-    given = cls.__dict__.get(name, REQUIRED)
-    member = given if isinstance(given, Field) else Field(given, None, False, True)
-    member.name = name
+    declared = cls.__dict__.get(name, REQUIRED)
+    member = declared if isinstance(declared, Field) else Field(declared, None, False, True)
+    member.name, member.annotation = name, annotation
     if member.default is not REQUIRED:
         setattr(cls, name, member.default)
     elif name in cls.__dict__:
@@ -108,23 +105,26 @@ def _declare(cls: type, name: str) -> Field:
 
 
 class _Constructor:
-    """The `__init__` of a class until first use: with all of them, importing takes 31 ms, not 26."""
+    """A generator of `__init__` at first use: the import takes 26 ms, with all of them 31."""
 
     def __init__(self, cls: type[Record], kw_only: bool) -> None:
         self._cls, self._kw_only = cls, kw_only
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        """Replace itself by a function that checks and stores what is given, or drops it all."""
         scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
         for f in self._cls._fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
-            store = f"values[{f.name!r}] = " + (f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name)
-            default = "None" if f.default is None else f"default_{f.name}"
+            checked = f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
+            store = f"values[{f.name!r}] = {checked}"
             required = f.default is REQUIRED
+            default = "None" if f.default is None else f"default_{f.name}"
             parameters.append(f.name if required else f"{f.name}={default}")
             body.append(store if required else f"if {f.name} is not {default}: {store}")
-        names = ", ".join(f.name for f in self._cls._fields)
-        exec(_INIT.format(", ".join(parameters), "\n  ".join(body), names), scope)  # noqa: S102 - our own names
-        scope["__init__"].__qualname__ = f"{self._cls.__qualname__}.__init__"
-        setattr(self._cls, "__init__", scope["__init__"])  # noqa: B010 - as above
-        return scope["__init__"].__get__(instance, owner)
+        types = {f.name: f.annotation for f in self._cls._fields}
+        code = _INIT_TEMPLATE.format(", ".join(parameters), "\n  ".join(body), ", ".join(types))
+        exec(code, scope)  # noqa: S102 - our own names
+        function = scope["__init__"]
+        function.__qualname__ = f"{self._cls.__qualname__}.__init__"
+        function.__annotations__ = types
+        setattr(self._cls, "__init__", function)  # noqa: B010 - as above
+        return function.__get__(instance, owner)

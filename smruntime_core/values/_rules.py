@@ -1,10 +1,11 @@
-"""What a value must be, said once: the code that checks, the error that explains and the tests that generate all read it.
+"""The rules for members' values: code that checks, errors and property tests all read them.
 
-A value that breaks a rule is refused where it is given, so nothing unfit is ever signed or sent. The error names the
-member, the rule and the place, never the value: it may be a secret.
+A value that breaks a rule is refused where it is given, so it is never signed or sent. The error
+names the member, the rule and the position of the fault, never the value, which may be a secret.
 
-Header text is 0x20 to 0x7E, with no blank at either end and not empty. RFC 9110 section 5.5 allows more (TAB, obs-text), but a
-receiver trims the ends and SigV4 folds inner white space, so what is allowed beyond this does not arrive as it was given.
+Text for header fields is 0x20 to 0x7E, not empty, with no blank at either end. RFC 9110 section 5.5
+allows more (TAB, obs-text), but receivers trim the ends and SigV4 folds inner white space, so other
+text would not arrive as it was given.
 """
 
 from __future__ import annotations
@@ -14,124 +15,146 @@ from typing import cast
 
 from ..errors import ConstructionError
 
-TCHAR = "!#$%&'*+.^_`|~0-9A-Za-z-"  # what a token is made of (RFC 9110 section 5.6.2), as it stands in a regex class
-_NAME = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+TCHAR = "!#$%&'*+.^_`|~0-9A-Za-z-"  # characters of a token (RFC 9110, 5.6.2), for a regex class
+_NAME_PATTERN = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 
 class Rule:
     """Text that matches `pattern` as a whole and has at most `maximum` characters.
 
-    `says` completes "must be …".
+    `description` completes the sentence "It must be …".
     """
 
-    def __init__(self, says: str, pattern: str, maximum: int) -> None:
-        self.says = says
-        self.pattern = pattern
-        self.maximum = maximum
-        self._matches = re.compile(pattern).fullmatch
+    def __init__(self, description: str, pattern: str, maximum: int) -> None:
+        self.description: str = description
+        self.pattern: str = pattern
+        self.maximum: int = maximum
+        self._match_pattern = re.compile(pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        if type(value) is str and len(value) <= self.maximum and self._matches(value):
+        if type(value) is str and len(value) <= self.maximum and self._match_pattern(value):
             return value
-        text = self._plain(member, value)
-        if len(text) > self.maximum or not self._matches(text):
-            raise ConstructionError(member, self.says, self._fault(text))
+        if not isinstance(value, str):
+            raise ConstructionError(
+                member, f"a str: {self.description}", f"found {type(value).__name__}"
+            )
+        text = str.__str__(value)  # the value of a string enum's member
+        if len(text) > self.maximum or not self._match_pattern(text):
+            raise ConstructionError(member, self.description, self._describe_fault(text))
         return text
 
     def read(self, member: str, text: str) -> str:
         """Return the value that a message holds as `text`."""
         return self.check(member, text)
 
-    def _plain(self, member: str, value: object) -> str:
-        """Return the characters of a subclass of `str`: of an enum member its value."""
-        if not isinstance(value, str):
-            raise ConstructionError(member, f"a str: {self.says}", f"found {type(value).__name__}")
-        return str.__str__(value)
-
-    def _fault(self, text: str) -> str:
-        """Say where `text` goes wrong, without quoting it."""
+    def _describe_fault(self, text: str) -> str:
+        """Describe what is wrong with `text` without quoting it."""
         if not text:
-            return "it is empty (leave the member out instead)"
+            return "it is empty (an optional member can be left out)"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"
-        for index, character in enumerate(text):
+        for position, character in enumerate(text):
             if not " " <= character <= "~":
-                return f"character U+{ord(character):04X} at index {index} is not allowed"
+                return f"character U+{ord(character):04X} at index {position} is not allowed"
         if text != text.strip(" "):
             return "it begins or ends with a blank"
-        return "it does not have that form"
+        return ""
 
 
 class WholeNumber:
     """An int from `minimum` to `maximum`."""
 
     def __init__(self, minimum: int, maximum: int) -> None:
-        self.says = f"an int from {minimum} to {maximum}"
-        self.minimum = minimum
-        self.maximum = maximum
+        self.description: str = f"an int from {minimum} to {maximum}"
+        self.minimum: int = minimum
+        self.maximum: int = maximum
 
     def check(self, member: str, value: object) -> int:
-        """`value` as a plain `int`; raises `ConstructionError` if it breaks the rule."""
+        """Return `value` as a plain `int`; raise `ConstructionError` if it breaks the rule."""
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ConstructionError(member, self.says, f"found {type(value).__name__}")
+            raise ConstructionError(member, self.description, f"found {type(value).__name__}")
         if not self.minimum <= value <= self.maximum:
-            raise ConstructionError(member, self.says, f"found {int(value)}" if abs(value) < 10**18 else "")
+            found = f"found {int(value)}" if abs(value) < 10**18 else ""
+            raise ConstructionError(member, self.description, found)
         return int(value)
 
     def read(self, member: str, text: str) -> int:
-        """The value that a message holds as `text`."""
+        """Return the value that a message holds as `text`."""
         if not re.fullmatch("-?[0-9]{1,18}", text):
-            raise ConstructionError(member, self.says)
+            raise ConstructionError(member, self.description)
         return self.check(member, int(text))
 
 
 class Blob:
-    """Bytes in any form that can be hashed and sent without a copy, at most `maximum` of them (None: the service knows)."""
+    """Bytes of any type that can be hashed and sent without a copy.
+
+    `maximum` is their largest number; None leaves the limit to the service.
+    """
 
     def __init__(self, maximum: int | None = None) -> None:
-        self.says = "bytes, bytearray or memoryview" + (f" of at most {maximum} bytes" if maximum else "")
-        self.maximum = maximum
+        limit = f" of at most {maximum} bytes" if maximum else ""
+        self.description: str = f"bytes, bytearray or memoryview{limit}"
+        self.maximum: int | None = maximum
 
     def check(self, member: str, value: object) -> bytes | bytearray | memoryview:
-        """`value`, a memoryview counted in bytes; raises `ConstructionError` if it breaks the rule."""
-        data = blob(member, value)
+        """Return `value`, a memoryview as bytes; raise `ConstructionError` for other types."""
+        data = check_bytes(member, value)
         if self.maximum is not None and len(data) > self.maximum:
-            raise ConstructionError(member, self.says, f"it has {len(data)}")
+            raise ConstructionError(member, self.description, f"found {len(data)} bytes")
         return data
 
 
 def header_text(maximum: int) -> Rule:
-    """Text that a header carries unchanged."""
-    pattern = f"[!-~](?:[ -~]{{0,{maximum - 2}}}[!-~])?"
-    return Rule(f"1 to {maximum} characters of 0x20–0x7E with no blank at either end", pattern, maximum)
+    """Return the rule for text that a header field carries unchanged."""
+    description = f"1 to {maximum} characters of 0x20–0x7E with no blank at either end"
+    return Rule(description, f"[!-~](?:[ -~]{{0,{maximum - 2}}}[!-~])?", maximum)
 
 
-def name(maximum: int) -> Rule:
-    """A resource name, as the service's model has it (its pattern read as a full match)."""
+def resource_name(maximum: int) -> Rule:
+    """Return the rule for a resource name (the pattern of the service's model, matched whole)."""
     pattern = f"[a-zA-Z0-9](?:[a-zA-Z0-9-]{{0,{maximum - 2}}}[a-zA-Z0-9])?"
     return Rule(f"1 to {maximum} letters, digits and inner hyphens", pattern, maximum)
 
 
-NAME = name(63)
-SESSION_ID = Rule("NEW_SESSION, or 1 to 256 letters, digits and inner hyphens", f"NEW_SESSION|{_NAME}", 256)
-NEW_SESSION_ID = Rule(
-    "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
-    _NAME + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+NAME = resource_name(63)
+SESSION_ID = Rule(
+    "NEW_SESSION, or 1 to 256 letters, digits and inner hyphens",
+    f"NEW_SESSION|{_NAME_PATTERN}",
     256,
 )
-LOCATION = Rule("an s3:// or https:// URL of at most 1024 characters", "(?:https|s3)://[ -.0-~]+(?:/[ -~]*)?(?<! )", 1024)
-OUTPUT_PATH = Rule("1 to 512 letters, digits and !_.*'()/-, not beginning with s3: or https:", r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+", 512)
-FILENAME = Rule(
-    "1 to 32 letters, digits, '-', '_' and at most one '.', the first a letter or digit", r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*", 32
+NEW_SESSION_ID = Rule(
+    "a session id, then '; Expires=' and a UTC time like 2026-01-31T23:59:59Z",
+    _NAME_PATTERN + r";\sExpires=[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z",
+    256,
 )
-KEY = Rule("printable ASCII without blanks", "[!-~]+", 16384)
-SECRET = Rule("1 to 1024 characters without blanks at either end or control characters", "[!-~](?:[ -~]*[!-~])?", 1024)
-REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME, 63)
+LOCATION = Rule(
+    "an s3:// or https:// URL of at most 1024 characters",
+    "(?:https|s3)://[ -.0-~]+(?:/[ -~]*)?(?<! )",
+    1024,
+)
+OUTPUT_PATH = Rule(
+    "1 to 512 letters, digits and !_.*'()/-, not beginning with s3: or https:",
+    r"(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+",
+    512,
+)
+FILENAME = Rule(
+    "1 to 32 letters, digits, '-', '_' and at most one '.', the first a letter or digit",
+    r"(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9_.-]*",
+    32,
+)
+KEY_TEXT = Rule("printable ASCII without blanks", "[!-~]+", 16384)
+SECRET_TEXT = Rule(
+    "1 to 1024 characters without blanks at either end or control characters",
+    "[!-~](?:[ -~]*[!-~])?",
+    1024,
+)
+REGION = Rule("a name like eu-west-1: 1 to 63 letters, digits and inner hyphens", _NAME_PATTERN, 63)
 SCOPE_PART = Rule("letters, digits, '.', '_' and '-'", "[a-zA-Z0-9._-]+", 128)
 ENDPOINT_URL = Rule(
     "an http:// or https:// URL with a host, and without user, query or fragment",
-    r"https?://(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?(?:/[a-zA-Z0-9._~!$&'()*+,;=:@%/-]*)?",
+    r"https?://(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::[0-9]{1,5})?"
+    r"(?:/[a-zA-Z0-9._~!$&'()*+,;=:@%/-]*)?",
     2048,
 )
 
@@ -143,17 +166,21 @@ def check_flag(member: str, value: object) -> bool:
     raise ConstructionError(member, "True or False", f"found {type(value).__name__}")
 
 
-def blob(member: str, value: object) -> bytes | bytearray | memoryview:
-    """Bytes in any form that can be hashed and sent without a copy, counted in bytes."""
+def check_bytes(member: str, value: object) -> bytes | bytearray | memoryview:
+    """Return bytes of any type, a memoryview as one of bytes; raise `ConstructionError`."""
     if isinstance(value, bytes | bytearray):
         return value
     if isinstance(value, memoryview):
         if not value.c_contiguous:
             raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
-        view = cast("memoryview[int]", value)
-        return view if view.format == "B" and view.ndim == 1 else view.cast("B")
-    hint = "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
-    raise ConstructionError(member, f"bytes, bytearray or memoryview{hint}", f"found {type(value).__name__}")
+        byte_view = cast("memoryview[int]", value)
+        return byte_view if byte_view.format == "B" and byte_view.ndim == 1 else byte_view.cast("B")
+    encode_remedy = (
+        "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
+    )
+    raise ConstructionError(
+        member, f"bytes, bytearray or memoryview{encode_remedy}", f"found {type(value).__name__}"
+    )
 
 
 ANY_BYTES = Blob()

@@ -1,6 +1,7 @@
-"""A URL in the four parts that signing and HTTP/1.1 need, cut the same way for both.
+"""URLs in the four parts that signing and HTTP/1.1 need, split the same way for both.
 
-No normalising and no fragment: the signer must see the very characters that are sent.
+Nothing is normalized, and a fragment stays where it is: the signer must see the very characters
+that are sent.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ import re
 
 from ..errors import ConstructionError
 
-_controls = re.compile(r"[\0-\x1f\x7f-\x9f]").search
-_parts = re.compile(r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?").fullmatch
+_find_control = re.compile(r"[\0-\x1f\x7f-\x9f]").search
+_match_parts = re.compile(
+    r"(https?)://([^/?@\0-\x20\x7f-\x9f]+)(/[^?\0-\x1f\x7f-\x9f]*)?(?:\?([^\0-\x1f\x7f-\x9f]*))?"
+).fullmatch
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def split_url(url: str) -> tuple[str, str, str, str]:
-    """Scheme, authority (a default port left out, as a Host field has it), path ("/" if empty) and query.
+    """Return scheme, authority without a default port, path ("/" if empty) and query.
 
-    Raises `ConstructionError` if `url` is not absolute http or https, or bears a user name or control characters.
+    Raises `ConstructionError` if `url` is not absolute http or https, or has a user name or control
+    characters.
     """
-    found = _parts(url)
-    if found is None:
-        raise ConstructionError("url", _fault(url))
-    scheme, authority, path, query = found.groups("")
+    matched_parts = _match_parts(url)
+    if matched_parts is None:
+        raise ConstructionError("url", _broken_rule(url))
+    scheme, authority, path, query = matched_parts.groups("")
     return scheme, authority.removesuffix(DEFAULT_PORTS[scheme]), path or "/", query
 
 
@@ -34,9 +38,8 @@ class Endpoint(str):
         return super().__new__(cls, url.rstrip("/"))
 
 
-def _fault(url: str) -> str:
-    """The rule that `url` breaks."""
-    if _controls(url):
+def _broken_rule(url: str) -> str:
+    if _find_control(url):
         return "printable characters only"
     if not url.startswith(("http://", "https://")):
         return "absolute, beginning with http:// or https://"
@@ -44,14 +47,16 @@ def _fault(url: str) -> str:
 
 
 def split_authority(scheme: str, authority: str) -> tuple[str, int]:
-    """Where to connect to: the host without brackets, and the port; raises `ConstructionError` for what is neither."""
-    host, colon, port = authority.rpartition(":")
-    if not colon or authority.endswith("]"):
+    """Return the host without brackets and the port; raise `ConstructionError` if one is wrong."""
+    host, port_separator, port = authority.rpartition(":")
+    if not port_separator or authority.endswith("]"):
         host, port = authority, DEFAULT_PORTS[scheme][1:]
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ConstructionError("url", "a URL with a port from 1 to 65535", "its port is not one")
     if host[:1] == "[" and host[-1] == "]":
         host = host[1:-1]
     if "[" in host or "]" in host:
-        raise ConstructionError("url", "a URL with a host", "its brackets do not enclose one")
+        raise ConstructionError(
+            "url", "a URL with a host", "its brackets do not enclose an IPv6 address"
+        )
     return host, int(port)

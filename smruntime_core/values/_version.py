@@ -1,3 +1,3 @@
-"""The version, written down: asking the installed metadata would import half of the standard library."""
+"""The version, as a constant: asking the installed metadata imports half the standard library."""
 
 VERSION = "0.1.0"

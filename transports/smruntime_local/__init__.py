@@ -1,23 +1,30 @@
-"""A SageMaker Runtime on loopback, for tests, demonstrations and work without an account.
+"""A SageMaker Runtime on loopback, for tests, demonstrations and work without an AWS account.
 
-It speaks the three operations over real HTTP/1.1 and verifies every signature as AWS does; there is no way to switch that off.
+It serves the three operations over HTTP/1.1 and verifies every signature as AWS does. Verification
+cannot be switched off.
 
-    iris     a classifier: four measurements a row in (CSV or JSON), probabilities out
-    ngram    a language model of Python's own documentation: prompt in; text, JSON, JSON lines or server-sent events out
-    chat     remembers: in a session it repeats all that was said there
-    echo     what a model's container would see
-    flaky    answers the first of every two calls with 503, the second as echo does
+    iris     classifies rows of four measurements (CSV or JSON) and returns probabilities
+    ngram    continues a prompt like Python's documentation: text, JSON, JSON lines or SSE
+    chat     repeats all earlier texts of a stateful session
+    echo     returns what the container of a model would receive
+    flaky    fails every first call of two with 503, then answers like echo
 
     with smruntime_local.serve() as endpoint:
         endpoint.url, endpoint.region, endpoint.credentials
 
-`serve(backends={"mine": "http://127.0.0.1:8080"})` adds containers of your own. A streamed call asks in its custom attributes
-for parts cut anywhere and for failures, as in "cut=bytes; fault=truncate@3": `_streaming` has the list. Answers of
-`InvokeEndpointAsync` are at `endpoint.fetch(location)`, and a GET of the location gives them too.
+`serve(backends={"mine": "http://127.0.0.1:8080"})` adds containers of your own. The custom
+attributes of a streamed call set how its parts are cut and which fault ends it, as in
+"cut=bytes; fault=truncate@3"; `hosting/_stream_behavior.py` lists them. `endpoint.fetch(location)`
+returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
+
+    server/     sockets, threads and limits: which requests arrive, and how fast
+    hosting/    one request without sockets: signature, operation, container, response
+    models/     the containers: those above, and one behind a URL
+    hostile     a server that plays the scenarios of the transports' contract
 """
 
 from __future__ import annotations
 
-from ._server import Endpoint, serve
+from .server._endpoint import Endpoint, serve
 
 __all__ = ["Endpoint", "serve"]

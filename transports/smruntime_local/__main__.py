@@ -1,4 +1,4 @@
-"""`python -m smruntime_local`: print what a shell must export, then serve until Ctrl-C or SIGTERM."""
+"""`python -m smruntime_local`: print shell exports, then serve until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import sys
 import threading
 from types import FrameType
 
-from ._limits import ServerLimits
-from ._server import Endpoint, serve
+from .server._endpoint import Endpoint, serve
+from .server._limits import ServerLimits
+
+DESCRIPTION = "Print what a shell must export, then serve until Ctrl-C or SIGTERM."
 
 
-def exports(endpoint: Endpoint) -> str:
-    """Lines for `eval`: with them boto3, the AWS CLI and this package's own clients find the endpoint."""
+def format_exports(endpoint: Endpoint) -> str:
+    """Return lines for `eval`, with which boto3, the AWS CLI and our clients find the endpoint."""
     credentials = endpoint.credentials
     variables = {
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
@@ -26,47 +28,69 @@ def exports(endpoint: Endpoint) -> str:
     return "".join(f"export {name}={value}\n" for name, value in variables.items())
 
 
-def _named_url(text: str) -> tuple[str, str]:
-    name, separator, url = text.partition("=")
-    if not (name and separator and url):
-        raise argparse.ArgumentTypeError("must be NAME=URL")
-    return name, url
+def _parse_backend(text: str) -> tuple[str, str]:
+    endpoint_name, separator, container_url = text.partition("=")
+    if not (endpoint_name and separator and container_url):
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=URL")
+    return endpoint_name, container_url
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m smruntime_local", description=DESCRIPTION)
+    parser.add_argument("--port", type=int, default=0, help="default 0: any free port")
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument(
+        "--backend",
+        metavar="NAME=URL",
+        type=_parse_backend,
+        action="append",
+        default=[],
+        help="another endpoint: a container with /ping and /invocations, "
+        "as http://127.0.0.1:8080 (repeatable)",
+    )
+    parser.add_argument(
+        "--cut",
+        default="aligned",
+        help="how streams are cut: aligned, bytes, inside or random:SEED",
+    )
+    for name, default_value in ServerLimits()._asdict().items():
+        is_count = name.startswith("max_")
+        unit = {"max_body": " bytes", "max_connections": ""}.get(name, " seconds")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int if is_count else float,
+            default=default_value,
+            metavar="N",
+            help=f"default {default_value}{unit}",
+        )
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m smruntime_local", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default, for any free one")
-    parser.add_argument("--region", default="us-east-1")
-    help_text = "an endpoint more: a container that speaks /ping and /invocations, as http://127.0.0.1:8080 (may be repeated)"
-    parser.add_argument("--backend", metavar="NAME=URL", type=_named_url, action="append", default=[], help=help_text)
-    parser.add_argument("--cut", default="aligned", help="how streams are cut: aligned, bytes, inside or random:SEED")
-    for name, default in ServerLimits()._asdict().items():
-        option, unit = f"--{name.replace('_', '-')}", "bytes" if name == "max_body" else ""
-        parser.add_argument(
-            option,
-            type=int if name.startswith("max_") else float,
-            default=default,
-            metavar="N",
-            help=f"{default} {unit}".strip() + " by default",
-        )
+    """Serve until a signal arrives, and return the exit code."""
+    parser = _make_parser()
     options = parser.parse_args(arguments)
     limits = {name: getattr(options, name) for name in ServerLimits._fields}
-    stopped = threading.Event()
+    stop_event = threading.Event()
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
+    def handle_signal(_signal_number: int, _frame: FrameType | None) -> None:
+        stop_event.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, handle_signal)
     try:
-        backends, port = dict(options.backend), options.port
-        serving = serve(port=port, region=options.region, backends=backends, cut=options.cut, **limits)
-    except (OSError, ValueError) as refused:
-        parser.error(str(refused))
-    with serving as endpoint:
-        print(exports(endpoint), end="", flush=True)
-        stopped.wait()
+        running_endpoint = serve(
+            port=options.port,
+            region=options.region,
+            backends=dict(options.backend),
+            cut=options.cut,
+            **limits,
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    with running_endpoint as endpoint:
+        print(format_exports(endpoint), end="", flush=True)
+        stop_event.wait()
     return 0
 
 

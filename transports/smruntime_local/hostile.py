@@ -1,13 +1,14 @@
-"""A server on loopback that plays the scenarios of `smruntime_core.testing`: whatever the world can do to a transport, on real sockets.
+"""A misbehaving server on loopback: it runs the scenarios of `smruntime_core.testing` on sockets.
 
-    with stage(scenario) as server:
+    check(scenario, call)                       # AssertionError that lists what differs
+
+    with serve_scenario(scenario) as server:
         server.url, server.requests, server.connections
 
-    check(scenario, call)           # AssertionError unless `call` makes of it what is right
-
-`call(url, operations, *, timeouts, retries)`, and `max_body` where a scenario sets it, has the operations done one after the other by one
-client and gives what each came to: its output, or its exception. `smruntime_core.testing.outcomes` is most of that. The operations may take
-their time to come.
+`call(url, operations, *, timeouts, retries)`, and `max_body` where a scenario sets it, is the
+transport under test. It calls the operations one after another with one client and returns the
+outcome of each, an output or an exception; `smruntime_core.testing.outcomes` does most of that. The
+iterator of operations sleeps until the next one is due.
 """
 
 from __future__ import annotations
@@ -23,172 +24,199 @@ from contextlib import contextmanager, suppress
 from typing import TypeAlias
 
 from smruntime_core import InvokeEndpoint, run
-from smruntime_core.testing import Finish, Hear, Now, Pause, Reset, Say, Scenario, Seen, differences
+from smruntime_core.testing import (
+    FinishSending,
+    Observation,
+    ReadClock,
+    ReceiveRequest,
+    ResetConnection,
+    Scenario,
+    SendBytes,
+    StayIdle,
+    find_differences,
+)
 
 Caller: TypeAlias = "Callable[..., list[object]]"
 
-_length = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)").search
-_PIECE = 1 << 20
+_content_length = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)").search
+_RECEIVE_SIZE = 1 << 20
 
 
-class _Over(OSError):
-    """The scenario has ended, or the client has gone: there is nobody to play for."""
+class _ScenarioEnded(OSError):
+    """The end of the scenario, or of the client: the script stops."""
 
 
-class _Side:
+class _ServerConnection:
     """The server's end of one connection: an IO for the effects of a script."""
 
-    def __init__(self, stage: Stage, connection: socket.socket) -> None:
+    def __init__(self, server: ScenarioServer, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stage = stage
+        self._server = server
         self._connection = connection
-        self._held = b""
-        self._within = False  # a request of which parts have been heard
+        self._received = b""
+        self._inside_request = False  # a part of a request was received and counted
 
-    def hear(self, effect: Hear) -> bytes:
-        heard = self._part(effect.part) if effect.part else self._request()
-        self._stage.requests += bool(heard) and not self._within
-        self._within = effect.part is not None
-        return heard
+    def receive_request(self, effect: ReceiveRequest) -> bytes:
+        size = effect.size
+        received = self._whole_request() if size is None else self._part_of_request(size)
+        self._server.requests += bool(received) and not self._inside_request
+        self._inside_request = size is not None
+        return received
 
-    def say(self, effect: Say) -> None:
-        data, cut = effect.data.replace(b"$PORT", b"%d" % self._stage.port), self._stage.cut
-        for begin in range(0, len(data), cut or len(data) or 1):
-            self._connection.sendall(data[begin : begin + cut] if cut else data)
+    def send_bytes(self, effect: SendBytes) -> None:
+        sent_data = effect.data.replace(b"$PORT", b"%d" % self._server.port)
+        size = self._server.piece_size or len(sent_data) or 1
+        for start in range(0, len(sent_data), size):
+            self._connection.sendall(sent_data[start : start + size])
 
-    def pause(self, effect: Pause) -> None:
-        if self._stage.over.wait(effect.seconds):
-            raise _Over
+    def stay_idle(self, effect: StayIdle) -> None:
+        if self._server.ended.wait(effect.seconds):
+            raise _ScenarioEnded
 
-    def reset(self, effect: Reset) -> None:
+    def reset_connection(self, effect: ResetConnection) -> None:
         del effect
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
 
-    def finish(self, effect: Finish) -> None:
+    def finish_sending(self, effect: FinishSending) -> None:
         del effect
         self._connection.shutdown(socket.SHUT_WR)
-        while self._connection.recv(_PIECE):
+        while self._connection.recv(_RECEIVE_SIZE):
             pass
 
-    def now(self, effect: Now) -> float:
+    def read_clock(self, effect: ReadClock) -> float:
         del effect
         return time.time()
 
-    def _request(self) -> bytes:
+    def _whole_request(self) -> bytes:
         while True:
-            head, separator, body = self._held.partition(b"\r\n\r\n")
+            request_head, separator, _ = self._received.partition(b"\r\n\r\n")
             if separator:
-                found = _length(head)
-                size = len(head) + 4 + (int(found[1]) if found else 0)
-                if len(body) + len(head) + 4 >= size:
-                    request, self._held = self._held[:size], self._held[size:]
-                    return request
-            if not self._more():
+                stated_length = _content_length(request_head)
+                body_size = int(stated_length[1]) if stated_length else 0
+                size = len(request_head) + len(separator) + body_size
+                if len(self._received) >= size:
+                    return self._take_received(size)
+            if not self._receive():
                 return b""
 
-    def _part(self, size: int) -> bytes:
-        while len(self._held) < size and self._more():
+    def _part_of_request(self, size: int) -> bytes:
+        while len(self._received) < size and self._receive():
             pass
-        part, self._held = self._held[:size], self._held[size:]
-        return part
+        return self._take_received(size)
 
-    def _more(self) -> bool:
-        data = self._connection.recv(_PIECE)
-        self._held += data
-        return bool(data)
+    def _take_received(self, size: int) -> bytes:
+        taken_bytes, self._received = self._received[:size], self._received[size:]
+        return taken_bytes
+
+    def _receive(self) -> bool:
+        received_data = self._connection.recv(_RECEIVE_SIZE)
+        self._received += received_data
+        return bool(received_data)
 
 
-class Stage:
-    """Where a scenario is played. `requests` and `connections` are those seen so far."""
+class ScenarioServer:
+    """A server that runs the script of one scenario on each connection.
 
-    def __init__(self, scenario: Scenario, cut: int) -> None:
-        self.requests = 0
-        self.connections = 0
-        self.cut = cut
-        self.over = threading.Event()
+    `requests` and `connections` count those so far; `piece_size` is the size of what is sent at
+    once, 0 for all of it.
+    """
+
+    def __init__(self, scenario: Scenario, piece_size: int) -> None:
+        self.requests: int = 0
+        self.connections: int = 0
+        self.piece_size: int = piece_size
+        self.ended: threading.Event = threading.Event()
         self._scenario = scenario
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._open_connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept_connections, daemon=True)]
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url: str = f"http://127.0.0.1:{self.port}"
         self._threads[0].start()
 
-    def _accept(self) -> None:
-        while not self.over.is_set():
+    def _accept_connections(self) -> None:
+        while not self.ended.is_set():
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
             self.connections += 1
-            self._open.append(connection)
-            thread = threading.Thread(target=self._play, args=(connection, self.connections), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._open_connections.append(connection)
+            arguments = (connection, self.connections)
+            script_thread = threading.Thread(target=self._run_script, args=arguments, daemon=True)
+            self._threads.append(script_thread)
+            script_thread.start()
 
-    def _play(self, connection: socket.socket, number: int) -> None:
-        with connection, suppress(OSError):  # a client that has had enough is none of ours
-            run(self._scenario.script(number), _Side(self, connection))
+    def _run_script(self, connection: socket.socket, connection_number: int) -> None:
+        with connection, suppress(OSError):  # a client may close the connection at any time
+            run(self._scenario.script(connection_number), _ServerConnection(self, connection))
 
     def close(self) -> None:
-        """The scenario is over: every connection is closed, every thread has ended."""
-        self.over.set()
+        """End the scenario: close every connection and wait for every thread."""
+        self.ended.set()
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept(), which would hold the port open
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which keeps the port open
         self._listener.close()
         self._threads[0].join()
-        for connection in self._open:
+        for connection in self._open_connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)  # wakes a thread that sends or receives
-        for thread in self._threads:
-            thread.join()
+        for script_thread in self._threads:
+            script_thread.join()
 
 
 @contextmanager
-def stage(scenario: Scenario, *, cut: int = 0) -> Generator[Stage]:
-    """A server that does on each connection what `scenario` says, and sends it in pieces of `cut` bytes if that is not 0."""
-    server = Stage(scenario, cut)
+def serve_scenario(scenario: Scenario, *, piece_size: int = 0) -> Generator[ScenarioServer]:
+    """Serve `scenario`; send in pieces of `piece_size` bytes unless it is 0."""
+    server = ScenarioServer(scenario, piece_size)
     try:
         yield server
     finally:
         server.close()
 
 
-def play(scenario: Scenario, call: Caller, *, cut: int = 0) -> tuple[list[object], Seen]:
-    """What `scenario` comes to if `call` meets it. Memory is measured (with `tracemalloc`) where the scenario bounds it."""
+def play(
+    scenario: Scenario, call: Caller, *, piece_size: int = 0
+) -> tuple[list[object], Observation]:
+    """Return the outcomes of `call` in `scenario`, and what the server observed.
+
+    Memory is measured with `tracemalloc` where the scenario limits it.
+    """
     settings: dict[str, object] = {"timeouts": scenario.timeouts, "retries": scenario.retries}
     if scenario.max_body is not None:
         settings["max_body"] = scenario.max_body
-    measured = scenario.memory is not None and not tracemalloc.is_tracing()
-    slept: list[float] = []
-    with stage(scenario, cut=cut) as server:
-        if measured:
+    measures_memory = scenario.memory_limit is not None and not tracemalloc.is_tracing()
+    slept_seconds: list[float] = []
+    with serve_scenario(scenario, piece_size=piece_size) as server:
+        if measures_memory:
             tracemalloc.start()
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
-            found = call(server.url, _due(scenario, slept), **settings)
-            seconds = time.monotonic() - begun - sum(slept)
-            peak = tracemalloc.get_traced_memory()[1] if measured else None
+            found_outcomes = call(server.url, _due_operations(scenario, slept_seconds), **settings)
+            seconds = time.monotonic() - started_at - sum(slept_seconds)
+            peak_memory = tracemalloc.get_traced_memory()[1] if measures_memory else None
         finally:
-            if measured:
+            if measures_memory:
                 tracemalloc.stop()
-        return found, Seen(server.requests, server.connections, seconds, peak)
+        return found_outcomes, Observation(
+            server.requests, server.connections, seconds, peak_memory
+        )
 
 
-def check(scenario: Scenario, call: Caller, *, cut: int = 0) -> Seen:
-    """Have `call` meet `scenario`; raises an `AssertionError` that says what was expected and what came."""
-    found, seen = play(scenario, call, cut=cut)
-    wrong = differences(scenario, found, seen)
-    if wrong:
-        raise AssertionError("\n  ".join([f"row {scenario}:", *wrong]))
-    return seen
+def check(scenario: Scenario, call: Caller, *, piece_size: int = 0) -> Observation:
+    """Run `call` in `scenario`; raise `AssertionError` that lists what differs from it."""
+    found_outcomes, observation = play(scenario, call, piece_size=piece_size)
+    differences = find_differences(scenario, found_outcomes, observation)
+    if differences:
+        raise AssertionError("\n  ".join([f"fault {scenario}:", *differences]))
+    return observation
 
 
-def _due(scenario: Scenario, slept: list[float]) -> Iterator[InvokeEndpoint]:
-    """The operations, each when it is due."""
-    for number, operation in enumerate(scenario.calls):
-        if number and scenario.gap:
-            time.sleep(scenario.gap)
-            slept.append(scenario.gap)
+def _due_operations(scenario: Scenario, slept_seconds: list[float]) -> Iterator[InvokeEndpoint]:
+    """Yield each operation when it is due; append the seconds slept to `slept_seconds`."""
+    for index, operation in enumerate(scenario.calls):
+        if index and scenario.interval:
+            time.sleep(scenario.interval)
+            slept_seconds.append(scenario.interval)
         yield operation

@@ -26,18 +26,20 @@ class SocketIO(BlockingWireIO):
 
     @classmethod
     def reading(cls) -> SocketIO:
-        """Return an IO that only reads settings and opens no connection."""
+        """Return an IO with default settings, for reading configuration without a client."""
         return cls(Wire(time.monotonic))
 
     def wait(self, effect: Wait, /) -> int:
+        """Return what the socket is ready for, 0 if the deadline passes first."""
         return effect.connection.poll(effect.mask, effect.seconds)
 
     def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
+        """Return the connections that are writable, none if the deadline passes first."""
         poll_any(effect.connections, WRITE, effect.seconds)
         return [connection for connection in effect.connections if connection.poll(WRITE, 0.0)]
 
 
-class Client(BaseClient):
+class Client(BaseClient, takes_io=False):
     """A client of SageMaker Runtime over blocking sockets; threads may share it.
 
     Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.

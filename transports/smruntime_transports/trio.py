@@ -4,9 +4,12 @@ A flow over non-blocking sockets yields effects, and `TrioIO` has one method to 
 what trio offers: `wait_readable` and `wait_writable` to wait for a socket, `trio.sleep`,
 `trio.to_thread`, system tasks.
 
-A deadline is a cancel scope, `trio.move_on_after(seconds)`, around the wait. If it expires, `wait`
-replies 0, and the flow makes a timeout error of that. At the end of a run trio cancels what still
-runs, but a wait inside a shielded scope goes on until it is over or its deadline passes.
+A deadline is a cancel scope, `trio.move_on_after(seconds)`, around one wait. When it expires, trio
+cancels the wait, `wait` returns 0, and the flow raises a timeout error. A cancellation by the
+caller is different: `trio.Cancelled` leaves `wait` and closes the flow, and so the connection.
+
+At the end of a run trio cancels what still runs, but a wait inside a shielded scope goes on until
+it is over or its deadline passes.
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from typing import Unpack
 try:
     import trio
 except ImportError as error:
-    remedy = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
-    raise ImportError(remedy) from error
+    _INSTALL_HINT: str = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
+    raise ImportError(_INSTALL_HINT) from error
 
 from smruntime_core.effects import Sleep
 
@@ -34,42 +37,50 @@ from .wire._io import AsyncWireIO
 
 
 class TrioSystem(AsyncSystem):
-    """What trio offers beside connections: sleeping, threads, tasks and shielded scopes."""
+    """The effects that need no connection: sleeping, threads, tasks and shielded scopes."""
 
     async def sleep(self, effect: Sleep, /) -> None:
+        """Sleep for `effect.seconds`."""
         await trio.sleep(effect.seconds)
 
     async def wait_turn(self, effect: WaitTurn, /) -> None:
-        called = trio.Event()
-        token = trio.lowlevel.current_trio_token()
+        """Wait until the ticket is called, or the deadline passes."""
+        turn_event = trio.Event()
+        trio_token = trio.lowlevel.current_trio_token()
 
-        def wake() -> None:  # any thread may call this
+        def wake_task() -> None:  # any thread may call this
             with suppress(trio.RunFinishedError):
-                token.run_sync_soon(called.set)
+                trio_token.run_sync_soon(turn_event.set)
 
-        effect.ticket.when_called(wake)
-        with _deadline(effect.seconds):
-            await called.wait()
+        effect.ticket.when_called(wake_task)
+        with _deadline_scope(effect.seconds):
+            await turn_event.wait()
 
     async def checkpoint(self) -> None:
+        """Let other tasks run."""
         await trio.lowlevel.checkpoint()
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` in a thread, which a cancelled task does not wait for."""
+
         # in a tuple, since trio refuses functions that return a coroutine, as a user's provider may
-        def call() -> tuple[T]:
+        def call_function() -> tuple[T]:
             return (function(*args, **kwargs),)
 
-        (result,) = await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+        (result,) = await trio.to_thread.run_sync(call_function, abandon_on_cancel=True)
         return result
 
     def start_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` in a task that outlives the current one."""
         trio.lowlevel.spawn_system_task(work)  # the caller's nursery would wait for its end
 
     async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Run `work` for at most `seconds`, even if the current task is being cancelled."""
         with trio.move_on_after(seconds, shield=True):
             await work()
 
     def current_loop(self) -> object:
+        """Return the token of the running trio."""
         return trio.lowlevel.current_trio_token()
 
 
@@ -77,11 +88,12 @@ class TrioIO(AsyncWireIO, TrioSystem):
     """The IO over connections on trio."""
 
     async def wait(self, effect: Wait, /) -> int:
+        """Return what the socket is ready for, 0 if the deadline passes first."""
         connection, mask = effect.connection, effect.mask
         if effect.seconds == 0:  # only look, after other tasks have had a turn
             await trio.lowlevel.checkpoint()
             return connection.poll(mask, 0.0)
-        with _deadline(effect.seconds):
+        with _deadline_scope(effect.seconds):
             if mask == READ:
                 await trio.lowlevel.wait_readable(connection.sock)
             elif mask == WRITE:
@@ -92,45 +104,49 @@ class TrioIO(AsyncWireIO, TrioSystem):
         return 0  # the deadline has passed
 
     async def wait_any_writable(self, effect: WaitAnyWritable, /) -> list[Connection]:
-        writable: list[Connection] = []
+        """Return the first connections that are writable, none if the deadline passes first."""
+        writable_connections: list[Connection] = []
 
-        async def watch(connection: Connection) -> None:
+        async def watch_connection(connection: Connection) -> None:
             await trio.lowlevel.wait_writable(connection.sock)
-            writable.append(connection)
+            writable_connections.append(connection)
             nursery.cancel_scope.cancel()
 
-        with _deadline(effect.seconds):
+        with _deadline_scope(effect.seconds):
             async with trio.open_nursery() as nursery:
                 for connection in effect.connections:
-                    nursery.start_soon(watch, connection)
-        return writable
+                    nursery.start_soon(watch_connection, connection)
+        return writable_connections
 
 
-def _deadline(seconds: float | None) -> trio.CancelScope:
+def _deadline_scope(seconds: float | None) -> trio.CancelScope:
     """Return a scope that is cancelled after `seconds`, never if that is None."""
     return trio.move_on_after(math.inf if seconds is None else seconds)
 
 
 async def _wait_readable_or_writable(connection: Connection) -> int:
     """Wait in two tasks until the first wakes; return what the socket is ready for."""
-    ready = 0
+    ready_for = 0
 
-    async def watch(wait: Callable[[int], Awaitable[None]], mask: int) -> None:
-        nonlocal ready
-        await wait(connection.sock.fileno())
-        ready |= mask
+    async def watch_connection(
+        wait_until_ready: Callable[[int], Awaitable[None]], mask: int
+    ) -> None:
+        nonlocal ready_for
+        await wait_until_ready(connection.sock.fileno())
+        ready_for |= mask
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, trio.lowlevel.wait_readable, READ)
-        nursery.start_soon(watch, trio.lowlevel.wait_writable, WRITE)
-    return ready
+        nursery.start_soon(watch_connection, trio.lowlevel.wait_readable, READ)
+        nursery.start_soon(watch_connection, trio.lowlevel.wait_writable, WRITE)
+    return ready_for
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(BaseClient, takes_io=False):
     """A client of SageMaker Runtime on trio.
 
-    Cancelling a call anywhere closes its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.
+    Cancelling a call anywhere closes its connection and leaks nothing. Settings that cannot work
+    raise `ConstructionError`.
     """
 
     _adapter = "trio"

@@ -1,9 +1,10 @@
-"""The models that the local endpoint serves.
+"""The containers that the local endpoint serves: functions from a call to a reply.
 
-_container   what a container is
-_echo        returns what it is sent, and fails on request
-_iris        a classifier of flowers
-_ngram       generates text, whole or as a stream
-_chat        keeps a conversation in a stateful session
+_container   what a container receives and returns
+_echo        returns what it receives, and fails every first call of two
+_iris        a classifier of iris flowers
+_ngram       a language model, whole or as a stream
+_chat        repeats all texts of a stateful session
+_sessions    the sessions of `_chat`
 _backend     a container behind a URL
 """

@@ -1,107 +1,136 @@
-"""Any container that speaks SageMaker's contract, wherever it runs: an endpoint's calls forwarded to its URL.
+"""A container behind a URL: each call of an endpoint is forwarded to it.
 
-    POST <url>/invocations    the body and the headers that SageMaker hands on; the body of a 2xx is the reply, part by part as
-                              it arrives, and every other answer the model's error
+    POST <url>/invocations    the body and the headers that SageMaker passes on; the body of a 2xx
+                              response is the reply, part by part as it arrives, and any other
+                              response is an error of the model
     GET  <url>/ping           200 once the container is ready
 
-A container that does not listen was not asked, so the call may be tried again (503); one that listens and does not answer may
-have run the model (424).
+A container that does not accept a connection did not run the model, so the call may be tried again
+(503). One that accepts it and does not answer may have run the model (424).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final
 from urllib.parse import urlsplit
 
 from smruntime_core import InvokeEndpoint, ServiceUnavailable
 from smruntime_core.service import header_names
 
-from ._container import Refusal, Reply, TimedOut
+from ._container import ContainerReply, ContainerTimeout, Refusal
 
-TIMEOUT = 60.0  # seconds, as SageMaker lets a model think
-PING_TIMEOUT = 2.0
-PIECE = 64 * 1024
-MAX_MESSAGE = 2048  # bytes of an error, as in the service's model
+MODEL_TIMEOUT: Final = 60.0  # seconds, as SageMaker allows a model
+PING_TIMEOUT: Final = 2.0  # seconds
+READ_SIZE: Final = 64 * 1024  # bytes
+MAX_MESSAGE_SIZE: Final = 2048  # bytes of an error, as in the service's model
 
-HANDED_ON = ("content_type", "accept", "custom_attributes", "target_model", "inference_id", "enable_explanations", "session_id")
-_ATTRIBUTES, _NEW, _CLOSED = (f"X-Amzn-SageMaker-{name}" for name in ("Custom-Attributes", "New-Session-Id", "Closed-Session-Id"))
+FORWARDED_MEMBERS: Final = (
+    "content_type",
+    "accept",
+    "custom_attributes",
+    "target_model",
+    "inference_id",
+    "enable_explanations",
+    "session_id",
+)
+CUSTOM_ATTRIBUTES_HEADER: Final = "X-Amzn-SageMaker-Custom-Attributes"
+NEW_SESSION_HEADER: Final = "X-Amzn-SageMaker-New-Session-Id"
+CLOSED_SESSION_HEADER: Final = "X-Amzn-SageMaker-Closed-Session-Id"
 
 
 class Backend:
-    """A container at `url` ("http://127.0.0.1:8080"); raises `ValueError` for what is no such URL."""
+    """The container at `url` ("http://127.0.0.1:8080"); raises `ValueError` for an invalid URL."""
 
-    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise ValueError("a backend must be an http:// or https:// URL of host, port and path")
-        self.url = url
-        self._connection = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._host, self._port = parts.hostname, parts.port
-        self._path = parts.path.rstrip("/")
+    def __init__(self, url: str, *, timeout: float = MODEL_TIMEOUT) -> None:
+        url_parts = urlsplit(url)
+        is_http = url_parts.scheme in ("http", "https") and url_parts.hostname
+        if not is_http or url_parts.query or url_parts.fragment or url_parts.username:
+            raise ValueError(
+                f"backends: {url!r} must be an http:// or https:// URL of host, port and path"
+            )
+        self.url: str = url
+        self._connection_type = HTTPSConnection if url_parts.scheme == "https" else HTTPConnection
+        self._container_host: str = url_parts.hostname or ""
+        self._container_port = url_parts.port
+        self._base_path = url_parts.path.rstrip("/")
         self._timeout = timeout
 
-    def trouble(self) -> str | None:
-        """What is wrong with the container just now, None if it is ready."""
-        connection = self._connection(self._host, self._port, timeout=PING_TIMEOUT)
+    def find_problem(self) -> str | None:
+        """Return why the container is not ready; None if it is."""
+        connection = self._make_connection(PING_TIMEOUT)
         try:
-            connection.request("GET", f"{self._path}/ping")
-            status = connection.getresponse().status
-        except (OSError, HTTPException) as fault:
-            return f"it does not answer: {fault or type(fault).__name__}"
+            connection.request("GET", f"{self._base_path}/ping")
+            status_code = connection.getresponse().status
+        except (OSError, HTTPException) as error:
+            return f"it does not answer: {error or type(error).__name__}"
         finally:
             connection.close()
-        return None if status == 200 else f"it answers {status}"
+        return None if status_code == 200 else f"it answers {status_code}"
 
-    def answer(self, call: InvokeEndpoint) -> Reply:
-        """What the container says; raises `Refusal`, or `ServiceUnavailable` if nobody listens."""
-        connection = self._connection(self._host, self._port, timeout=self._timeout)
+    def respond(self, call: InvokeEndpoint) -> ContainerReply:
+        """Forward `call` and return the reply.
+
+        Raises `ServiceUnavailable` if the container refuses the connection, otherwise `Refusal`.
+        """
+        connection = self._make_connection(self._timeout)
         try:
-            response = self._ask(connection, call)
+            response = self._forward_call(connection, call)
         except BaseException:
             connection.close()
             raise
-        return Reply(
-            _text(response, "Content-Type"),
-            self._parts(connection, response),
-            _text(response, _ATTRIBUTES),
-            _text(response, _NEW),
-            _text(response, _CLOSED),
+        return ContainerReply(
+            _read_header(response, "Content-Type"),
+            self._read_parts(connection, response),
+            _read_header(response, CUSTOM_ATTRIBUTES_HEADER),
+            _read_header(response, NEW_SESSION_HEADER),
+            _read_header(response, CLOSED_SESSION_HEADER),
         )
 
-    def _ask(self, connection: HTTPConnection, call: InvokeEndpoint) -> HTTPResponse:
+    def _make_connection(self, timeout: float) -> HTTPConnection:
+        return self._connection_type(self._container_host, self._container_port, timeout=timeout)
+
+    def _forward_call(self, connection: HTTPConnection, call: InvokeEndpoint) -> HTTPResponse:
         try:
             connection.connect()
-        except OSError as fault:
-            raise ServiceUnavailable(f"The container of {call.endpoint_name} does not listen: {fault}.") from fault
-        given = {header_names(type(call))[name]: value for name, value in vars(call).items() if name in HANDED_ON and value is not None}
+        except OSError as error:
+            message = f"The container of {call.endpoint_name} does not listen: {error}."
+            raise ServiceUnavailable(message) from error
+        header_fields = {
+            header_names(type(call))[member]: value
+            for member, value in vars(call).items()
+            if member in FORWARDED_MEMBERS and value is not None
+        }
         try:
-            connection.request("POST", f"{self._path}/invocations", call.body, given)
+            connection.request("POST", f"{self._base_path}/invocations", call.body, header_fields)
             response = connection.getresponse()
             if not 200 <= response.status < 300:
-                raise Refusal(response.status, response.read(MAX_MESSAGE).decode("utf-8", "replace"))
-        except (OSError, HTTPException) as fault:
-            raise self._broken(fault) from fault
+                error_message = response.read(MAX_MESSAGE_SIZE).decode("utf-8", "replace")
+                raise Refusal(response.status, error_message)
+        except (OSError, HTTPException) as error:
+            raise self._make_refusal(error) from error
         return response
 
-    def _parts(self, connection: HTTPConnection, response: HTTPResponse) -> Iterator[bytes]:
+    def _read_parts(self, connection: HTTPConnection, response: HTTPResponse) -> Iterator[bytes]:
         try:
-            while piece := response.read1(PIECE):
-                yield piece
-            if response.length:  # of a body whose length was told, read1 does not say that it was cut short
+            while part := response.read1(READ_SIZE):
+                yield part
+            if response.length:  # read1 does not raise for a body that is cut short
                 raise HTTPException("the body is cut short")
-        except (OSError, HTTPException) as fault:
-            raise self._broken(fault) from fault
+        except (OSError, HTTPException) as error:
+            raise self._make_refusal(error) from error
         finally:
             connection.close()
 
-    def _broken(self, fault: Exception) -> Refusal:
-        if isinstance(fault, TimeoutError):
-            return TimedOut(self._timeout)
-        return Refusal(0, f"The container broke off: {fault or type(fault).__name__}.")
+    def _make_refusal(self, error: Exception) -> Refusal:
+        if isinstance(error, TimeoutError):
+            return ContainerTimeout(self._timeout)
+        return Refusal(0, f"The container broke off: {error or type(error).__name__}.")
 
 
-def _text(response: HTTPResponse, name: str) -> str | None:
-    """A header of the container's, if it is one that can be handed on."""
-    value = (response.getheader(name) or "").strip()
-    return value if value and value.isascii() and value.isprintable() else None
+def _read_header(response: HTTPResponse, name: str) -> str | None:
+    """Return a header of the container; None if it is missing or cannot be passed on."""
+    header_value = (response.getheader(name) or "").strip()
+    is_printable = header_value.isascii() and header_value.isprintable()
+    return header_value if header_value and is_printable else None

@@ -1,4 +1,4 @@
-"""The endpoint that remembers: in a session it repeats all that was said there, numbered, a line for each call."""
+"""A container with memory: in a session it repeats all texts so far, in numbered lines."""
 
 from __future__ import annotations
 
@@ -7,43 +7,47 @@ from typing import cast
 
 from smruntime_core import NEW_SESSION, InvokeEndpoint
 
-from .._sessions import Sessions
-from ._container import TEXT, Reply, reply
+from ._container import TEXT_TYPE, ContainerReply, make_reply
+from ._sessions import Sessions
 
 
 class Chat:
-    """A container with sessions of its own; see `_sessions` for what opens and closes one."""
+    """A container with stateful sessions; `_sessions` describes what opens and closes one."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    def answer(self, call: InvokeEndpoint) -> Reply:
-        """What was said in the session of `call`, its body last; without a session, the body alone."""
-        text, name = bytes(call.body).decode(), call.session_id
-        if name is None:
-            return reply(call, TEXT, _numbered([text]))
-        if name == NEW_SESSION:
-            return self._open(call, text)
-        if _request_type(text) == "CLOSE":
-            self._sessions.close(name)
-            return reply(call, TEXT, [f"closed {name}\n".encode()])._replace(closed_session_id=name)
-        return reply(call, TEXT, _numbered(self._sessions.say(name, text)))
+    def respond(self, call: InvokeEndpoint) -> ContainerReply:
+        """Return all texts of the session of `call`, its own last; without a session, only that."""
+        text, session_id = bytes(call.body).decode(), call.session_id
+        if session_id is None:
+            return make_reply(call, TEXT_TYPE, _number_lines([text]))
+        if session_id == NEW_SESSION:
+            return self._open_session(call, text)
+        if _parse_request_type(text) == "CLOSE":
+            self._sessions.close(session_id)
+            closing_reply = make_reply(call, TEXT_TYPE, [f"closed {session_id}\n".encode()])
+            return closing_reply._replace(closed_session_id=session_id)
+        return make_reply(call, TEXT_TYPE, _number_lines(self._sessions.remember(session_id, text)))
 
-    def _open(self, call: InvokeEndpoint, text: str) -> Reply:
-        if _request_type(text) != NEW_SESSION:
+    def _open_session(self, call: InvokeEndpoint, text: str) -> ContainerReply:
+        if _parse_request_type(text) != NEW_SESSION:
             raise ValueError('a session is opened by the body {"requestType": "NEW_SESSION"}')
-        named = self._sessions.open()
-        return reply(call, TEXT, [f"opened {named}\n".encode()])._replace(new_session_id=named)
+        session_header = self._sessions.open()
+        opening_reply = make_reply(call, TEXT_TYPE, [f"opened {session_header}\n".encode()])
+        return opening_reply._replace(new_session_id=session_header)
 
 
-def _numbered(said: list[str]) -> list[bytes]:
-    return [f"{number} {text}\n".encode() for number, text in enumerate(said, 1)]
+def _number_lines(texts: list[str]) -> list[bytes]:
+    return [f"{number} {text}\n".encode() for number, text in enumerate(texts, 1)]
 
 
-def _request_type(text: str) -> object:
-    """What a body of the protocol asks for; None for any other."""
+def _parse_request_type(text: str) -> object:
+    """Return the request type in a body of the session protocol; None for any other body."""
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, object]", document).get("requestType") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    return cast("dict[str, object]", document).get("requestType")

@@ -1,24 +1,29 @@
-"""What every model here shares, and what a SageMaker container knows: a call in, a reply out.
+"""The interface of a container: a call in, a reply out.
 
-A container is not told which operation a call came by. `/invocations` is all it has: whether the parts of its reply are joined,
-streamed or stored is decided in `_host`. So a model is a function from `InvokeEndpoint` to `Reply`, and makes its parts as they
-are asked for. It fails by raising: a `Refusal` with a status, a `ValueError` for what is the caller's fault (400), anything
-else for what is its own (500). A `ServiceError` is said as it is.
+A container has one path, `/invocations`, and does not know by which operation it was called:
+`hosting/_model_host.py` joins, streams or stores the parts of its reply. So a model is a function
+from `InvokeEndpoint` to `ContainerReply`, and makes the parts when they are read. It fails by
+raising:
+
+    Refusal         a response with another status
+    ValueError      the caller's mistake (400)
+    ServiceError    passed on unchanged
+    anything else   its own failure (500)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from smruntime_core import InvokeEndpoint
 
-JSON = "application/json"
-TEXT = "text/plain; charset=utf-8"
+JSON_TYPE: Final = "application/json"
+TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
 
-class Reply(NamedTuple):
-    """What a container answers: the body in parts, as they are made, and the headers that SageMaker hands on."""
+class ContainerReply(NamedTuple):
+    """The body in parts, as they are made, and the headers that SageMaker passes on."""
 
     content_type: str | None
     parts: Iterable[bytes]
@@ -27,44 +32,47 @@ class Reply(NamedTuple):
     closed_session_id: str | None = None
 
 
-Model: TypeAlias = Callable[[InvokeEndpoint], Reply]
+Model: TypeAlias = Callable[[InvokeEndpoint], ContainerReply]
 
 
 class Refusal(Exception):
-    """The container answered with `status` and `message` instead; status 0 if it did not answer."""
+    """The container answered with an error status; status 0 if it did not answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.message = message
+        self.status: int = status
+        self.message: str = message
 
 
-class TimedOut(Refusal):
-    """The container took too long."""
+class ContainerTimeout(Refusal):
+    """The container did not answer in time."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(0, f"Your invocation timed out: the container said nothing for {seconds:g} seconds.")
+        silence = f"the container said nothing for {seconds:g} seconds"
+        super().__init__(0, f"Your invocation timed out: {silence}.")
 
 
-def reply(call: InvokeEndpoint, content_type: str, parts: Iterable[bytes]) -> Reply:
-    """A reply of one of the models here, which give custom attributes back."""
-    return Reply(content_type, parts, call.custom_attributes)
+def make_reply(call: InvokeEndpoint, content_type: str, parts: Iterable[bytes]) -> ContainerReply:
+    """Return a reply with the custom attributes of `call`, as the built-in models do."""
+    return ContainerReply(content_type, parts, call.custom_attributes)
 
 
 def sends_json(call: InvokeEndpoint) -> bool:
-    """The body is declared to be JSON."""
-    return _media_type(call.content_type) == JSON
+    """Return whether the body is declared to be JSON."""
+    return _media_type(call.content_type) == JSON_TYPE
 
 
-def wants(call: InvokeEndpoint, media_type: str) -> bool:
-    """`media_type` is what `accept` asks for."""
+def accepts_type(call: InvokeEndpoint, media_type: str) -> bool:
+    """Return whether `accept` names `media_type`."""
     return _media_type(call.accept) == media_type
 
 
-def wants_json(call: InvokeEndpoint) -> bool:
-    """JSON is what `accept` asks for; without a preference the answer has the form of the question."""
-    return sends_json(call) if _media_type(call.accept) in ("", "*/*") else wants(call, JSON)
+def accepts_json(call: InvokeEndpoint) -> bool:
+    """Return whether `accept` names JSON; without a preference, whether the body is JSON."""
+    if _media_type(call.accept) in ("", "*/*"):
+        return sends_json(call)
+    return accepts_type(call, JSON_TYPE)
 
 
-def _media_type(value: str | None) -> str:
-    return (value or "").partition(";")[0].strip().lower()
+def _media_type(header_value: str | None) -> str:
+    return (header_value or "").partition(";")[0].strip().lower()

@@ -1,32 +1,35 @@
-"""The endpoint that shows what arrived: every member that was given, the body in base64. And its moody brother."""
+"""A container that returns what it receives, and one that fails every first call of two."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
 from itertools import count
+from typing import Final
 
 from smruntime_core import InvokeEndpoint, ServiceUnavailable
 
-from ._container import JSON, Reply, reply
+from ._container import JSON_TYPE, ContainerReply, make_reply
 
-PART = 64  # bytes
+PART_SIZE: Final = 64  # bytes
 
 
-def answer(call: InvokeEndpoint) -> Reply:
-    """A JSON object of the members of `call` by their Python names."""
-    seen = json.dumps({**vars(call), "body": b64encode(call.body).decode()}).encode()
-    return reply(call, JSON, (seen[start : start + PART] for start in range(0, len(seen), PART)))
+def respond(call: InvokeEndpoint) -> ContainerReply:
+    """Return the members of `call` as a JSON object, the body in base64."""
+    document = json.dumps({**vars(call), "body": b64encode(call.body).decode()}).encode()
+    part_starts = range(0, len(document), PART_SIZE)
+    parts = (document[start : start + PART_SIZE] for start in part_starts)
+    return make_reply(call, JSON_TYPE, parts)
 
 
 class Flaky:
-    """Answers the first of every two calls with 503, the second as echo does."""
+    """A container that fails every first call of two with 503, and answers the second as echo."""
 
     def __init__(self) -> None:
-        self._calls = count()  # one step of it is atomic
+        self._call_numbers = count()  # one step of it is atomic
 
-    def answer(self, call: InvokeEndpoint) -> Reply:
-        """What echo says, or `ServiceUnavailable`."""
-        if next(self._calls) % 2 == 0:
+    def respond(self, call: InvokeEndpoint) -> ContainerReply:
+        """Return the reply of echo, or raise `ServiceUnavailable`."""
+        if next(self._call_numbers) % 2 == 0:
             raise ServiceUnavailable("The service is unavailable. Try your call again.")
-        return answer(call)
+        return respond(call)

@@ -1,7 +1,8 @@
-"""A language model in a page: after which words does which word come, in the help texts that CPython ships?
+"""A small language model, trained with the help texts that are part of CPython.
 
-A token is a word with the blanks before it, so joining tokens gives text back. The next token is drawn from all that
-followed the longest known context; a context with one continuation only is shortened, or the model would merely recite.
+A token is a word with the whitespace before it, so that joined tokens are text again. The next
+token is drawn from all that followed the longest known context. A context with only one
+continuation is shortened, or the model would repeat the texts.
 """
 
 from __future__ import annotations
@@ -10,98 +11,119 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import cast
+from typing import Final, TypeAlias, cast
 
 from smruntime_core import InvokeEndpoint
 
-from ._container import JSON, TEXT, Reply, reply, sends_json, wants, wants_json
+from ._container import (
+    JSON_TYPE,
+    TEXT_TYPE,
+    ContainerReply,
+    accepts_json,
+    accepts_type,
+    make_reply,
+    sends_json,
+)
 
-ORDER = 3  # words of context at most
-MAX_TOKENS = 2048
-SSE = "text/event-stream"
-JSON_LINES = "application/jsonlines"
+CONTEXT_LENGTH: Final = 3  # words at most
+MAX_TOKENS: Final = 2048
+EVENT_STREAM_TYPE: Final = "text/event-stream"
+JSON_LINES_TYPE: Final = "application/jsonlines"
+
+Continuations: TypeAlias = "Mapping[tuple[str, ...], list[str]]"
 
 _find_tokens = re.compile(r"\s*(?:\w+|[^\w\s])").findall
 
 
-def _tokens(text: str) -> list[str]:
+def split_tokens(text: str) -> list[str]:
     """Return the tokens of `text`.
 
-    Blanks at the end make none; the search would begin anew at each of them (quadratic).
+    Whitespace at the end is removed first: the search would start at each of its characters.
     """
     return _find_tokens(text.rstrip())
 
 
 @cache
-def followers() -> dict[tuple[str, ...], list[str]]:
-    """Every context of up to `ORDER` words, and what followed it as often as it did. Takes half a second, once."""
+def learn_continuations() -> Continuations:
+    """Return each context of up to `CONTEXT_LENGTH` words with the tokens that followed it.
+
+    The first call takes half a second.
+    """
     from pydoc_data.topics import topics
 
-    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for name in sorted(topics):
-        tokens = _tokens(topics[name])
+    continuations: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for topic in sorted(topics):
+        tokens = split_tokens(topics[topic])
         words = [token.strip() for token in tokens]
         for index, token in enumerate(tokens):
-            for length in range(min(ORDER, index) + 1):
-                found[tuple(words[index - length : index])].append(token)
-    return dict(found)
+            for length in range(min(CONTEXT_LENGTH, index) + 1):
+                continuations[tuple(words[index - length : index])].append(token)
+    return dict(continuations)
 
 
-def generate(prompt: str, *, max_tokens: int, seed: int) -> Iterator[str]:
-    """What might come after `prompt`, token by token: the same for the same arguments and the same Python."""
-    known, draw = followers(), random.Random(seed)  # noqa: S311 - a model's dice, no secret
-    context = [token.strip() for token in _tokens(prompt)][-ORDER:]
+def generate_tokens(prompt: str, *, max_tokens: int, seed: int) -> Iterator[str]:
+    """Yield tokens that continue `prompt`; they depend on the arguments and on Python's version."""
+    generator = random.Random(seed)  # noqa: S311 - a model's dice, no secret
+    context = [token.strip() for token in split_tokens(prompt)][-CONTEXT_LENGTH:]
     for _ in range(max_tokens):
-        candidates = known[()]
-        for start in range(len(context)):
-            found = known.get(tuple(context[start:]), [])
-            if len(set(found)) > 1:
-                candidates = found
-                break
-        token = draw.choice(candidates)
+        token = generator.choice(_find_candidates(context))
         yield token
-        context = [*context, token.strip()][-ORDER:]
+        context = [*context, token.strip()][-CONTEXT_LENGTH:]
 
 
-def answer(call: InvokeEndpoint) -> Reply:
-    """A continuation of the prompt in `call` as text, JSON, JSON lines or server-sent events; a token makes a part."""
-    prompt, max_tokens, seed = _asked(bytes(call.body).decode(), as_json=sends_json(call))
-    tokens = generate(prompt, max_tokens=max_tokens, seed=seed)
-    if wants(call, SSE):
-        return reply(call, SSE, _events(tokens))
-    if wants(call, JSON_LINES):
-        return reply(call, JSON_LINES, (f"{_json({'token': token})}\n".encode() for token in tokens))
-    if wants_json(call):
-        return reply(call, JSON, _document(tokens, prompt, max_tokens, seed))
-    return reply(call, TEXT, (token.encode() for token in tokens))
+def _find_candidates(context: list[str]) -> list[str]:
+    """Return what followed the longest end of `context` that has several continuations."""
+    continuations = learn_continuations()
+    for start in range(len(context)):
+        candidates = continuations.get(tuple(context[start:]), [])
+        if len(set(candidates)) > 1:
+            return candidates
+    return continuations[()]
 
 
-def _events(tokens: Iterable[str]) -> Iterator[bytes]:
+def respond(call: InvokeEndpoint) -> ContainerReply:
+    """Return a continuation of the prompt, a part for each token, in the format of `accept`."""
+    prompt, max_tokens, seed = _parse_prompt(bytes(call.body).decode(), is_json=sends_json(call))
+    tokens = generate_tokens(prompt, max_tokens=max_tokens, seed=seed)
+    if accepts_type(call, EVENT_STREAM_TYPE):
+        return make_reply(call, EVENT_STREAM_TYPE, _generate_events(tokens))
+    if accepts_type(call, JSON_LINES_TYPE):
+        json_lines = (f"{_to_json({'token': token})}\n" for token in tokens)
+        return make_reply(call, JSON_LINES_TYPE, (line.encode() for line in json_lines))
+    if accepts_json(call):
+        return make_reply(call, JSON_TYPE, _generate_document(tokens, prompt, max_tokens, seed))
+    return make_reply(call, TEXT_TYPE, (token.encode() for token in tokens))
+
+
+def _generate_events(tokens: Iterable[str]) -> Iterator[bytes]:
     for token in tokens:
-        yield f"data: {_json({'token': token})}\n\n".encode()
+        yield f"data: {_to_json({'token': token})}\n\n".encode()
     yield b"data: [DONE]\n\n"
 
 
-def _document(tokens: Iterable[str], prompt: str, max_tokens: int, seed: int) -> Iterator[bytes]:
-    """One JSON object, begun before its text is known."""
-    yield f'{{"prompt": {_json(prompt)}, "text": "'.encode()
+def _generate_document(
+    tokens: Iterable[str], prompt: str, max_tokens: int, seed: int
+) -> Iterator[bytes]:
+    """Yield one JSON object in parts, which starts before its text is known."""
+    yield f'{{"prompt": {_to_json(prompt)}, "text": "'.encode()
     for token in tokens:
-        yield _json(token)[1:-1].encode()
+        yield _to_json(token)[1:-1].encode()
     yield f'", "max_tokens": {max_tokens}, "seed": {seed}}}'.encode()
 
 
-def _json(value: object) -> str:
+def _to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _asked(text: str, *, as_json: bool) -> tuple[str, int, int]:
-    parsed: object = json.loads(text) if as_json else {"prompt": text}
-    if not isinstance(parsed, dict):
+def _parse_prompt(text: str, *, is_json: bool) -> tuple[str, int, int]:
+    document: object = json.loads(text) if is_json else {"prompt": text}
+    if not isinstance(document, dict):
         raise ValueError('the JSON body must be {"prompt": "…", "max_tokens": 64, "seed": 0}')
-    document = cast("dict[str, object]", parsed)
-    prompt, max_tokens, seed = document.get("prompt"), document.get("max_tokens", 64), document.get("seed", 0)
+    members = cast("dict[str, object]", document)
+    prompt, max_tokens = members.get("prompt"), members.get("max_tokens", 64)
+    seed = members.get("seed", 0)
     if not isinstance(prompt, str):
         raise ValueError("prompt must be text")
     if type(max_tokens) is not int or not 1 <= max_tokens <= MAX_TOKENS:

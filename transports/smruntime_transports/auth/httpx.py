@@ -1,4 +1,4 @@
-"""`Client(auth=Auth(signer))` for httpx, blocking and asynchronous."""
+"""`Client(auth=Auth(signer))` for httpx, sync and async."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Generator
 
 try:
     import httpx
-except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.httpx needs httpx: pip install httpx") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_transports.auth.httpx needs httpx: pip install httpx"
+    ) from _missing
 
-from . import Signer
-from ._httpx import flow
+from ._httpx import authentication_flow
+from ._signer import Signer
 
 
 class Auth(httpx.Auth):
-    """Signs with `signer` whatever the client sends; a body that comes in parts is read whole before."""
+    """Authentication that signs with `signer`; a body that arrives in parts is read whole first."""
 
     requires_request_body = True
 
@@ -22,4 +24,5 @@ class Auth(httpx.Auth):
         self._signer = signer
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        return flow(self._signer, request)
+        """Return the flow that httpx runs for one request."""
+        return authentication_flow(self._signer, request)

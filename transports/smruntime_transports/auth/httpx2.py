@@ -1,4 +1,4 @@
-"""`Client(auth=Auth(signer))` for httpx2, blocking and asynchronous."""
+"""`Client(auth=Auth(signer))` for httpx2, sync and async."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from collections.abc import Generator
 
 try:
     import httpx2
-except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.httpx2 needs httpx2: pip install httpx2") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_transports.auth.httpx2 needs httpx2: pip install httpx2"
+    ) from _missing
 
-from . import Signer
-from ._httpx import flow
+from ._httpx import authentication_flow
+from ._signer import Signer
 
 
 class Auth(httpx2.Auth):
-    """Signs with `signer` whatever the client sends; a body that comes in parts is read whole before."""
+    """Authentication that signs with `signer`; a body that arrives in parts is read whole first."""
 
     requires_request_body = True
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        return flow(self._signer, request)
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Return the flow that httpx2 runs for one request."""
+        return authentication_flow(self._signer, request)

@@ -6,19 +6,22 @@ try:
     import requests
     from requests.auth import AuthBase
     from urllib3.util import parse_url
-except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.requests needs requests: pip install requests") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_transports.auth.requests needs requests: pip install requests"
+    ) from _missing
 
-from . import Signer
-from ._requests import prepare
+from ._requests import sign_prepared
+from ._signer import Signer
 
 
 class Auth(AuthBase):
-    """Signs with `signer` whatever the session sends. A body must be bytes, text or a file; not a generator."""
+    """Authentication that signs with `signer`; a body is bytes, text or a file, not a generator."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        prepared: requests.PreparedRequest = prepare(self._signer, r, parse_url)
-        return prepared
+    def __call__(self, prepared_request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign a prepared request."""
+        signed: requests.PreparedRequest = sign_prepared(self._signer, prepared_request, parse_url)
+        return signed

@@ -8,33 +8,50 @@ try:
     import urllib3
     from urllib3._collections import HTTPHeaderDict
     from urllib3.util import parse_url
-except ImportError as missing:
-    raise ImportError("smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'") from missing
+except ImportError as _missing:
+    raise ImportError(
+        "smruntime_transports.auth.urllib3 needs urllib3: pip install 'smruntime-core[urllib3]'"
+    ) from _missing
 
-from . import Signer, same_origin, strip
+from ._signer import Signer
 
 
 class PoolManager(urllib3.PoolManager):
-    """urllib3's own, which signs with `signer` whatever it sends, redirects within the same origin included."""
+    """A pool manager that signs every request with `signer`, redirects included.
 
-    def __init__(self, signer: Signer, *args: Any, **settings: Any) -> None:  # `Any`: whatever urllib3's own takes
+    It accepts the settings of urllib3's own.
+    """
+
+    def __init__(self, signer: Signer, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._signer = signer
 
-    # urllib3's own names what stands here as settings
-    def urlopen(self, method: str, url: str, redirect: bool = True, **settings: Any) -> urllib3.BaseHTTPResponse:  # type: ignore[override]
-        url = parse_url(url).url  # as it will be sent
-        headers = HTTPHeaderDict(self.headers if settings.get("headers") is None else settings["headers"])
-        if _left(url, settings.get("retries")):
-            strip(headers)
-        else:
-            self._signer.apply(method, url, headers, settings.get("body"), list(headers.iteritems()))
-        settings["headers"] = headers
-        return super().urlopen(method, url, redirect, **settings)
+    def urlopen(  # type: ignore[override]  # urllib3 names what is a setting here
+        self, method: str, url: str, redirect: bool = True, **settings: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """Sign and send a request; urllib3 calls this again for each redirect."""
+        sent_url = parse_url(url).url
+        given_headers = settings.get("headers")
+        signed_headers = HTTPHeaderDict(self.headers if given_headers is None else given_headers)
+        self._signer.apply(
+            method,
+            sent_url,
+            signed_headers,
+            settings.get("body"),
+            list(signed_headers.iteritems()),
+            first_url=_find_first_url(settings.get("retries")),
+        )
+        settings["headers"] = signed_headers
+        return super().urlopen(method, sent_url, redirect, **settings)
 
 
-def _left(url: str, retries: object) -> bool:
-    """A redirect has led to another origin."""
-    history = retries.history if isinstance(retries, urllib3.Retry) else ()
-    first = next((past.url for past in history if past.redirect_location and past.url), url)
-    return not same_origin(first, url)
+def _find_first_url(retries: object) -> str | None:
+    """Return the URL of the first request; None if no redirect led to this one.
+
+    Retries within one connection pool have relative URLs; only those of the manager count.
+    """
+    retry_history = retries.history if isinstance(retries, urllib3.Retry) else ()
+    redirect_urls = [
+        earlier.url for earlier in retry_history if earlier.redirect_location and earlier.url
+    ]
+    return next((url for url in redirect_urls if not url.startswith("/")), None)

@@ -1,6 +1,7 @@
 """The command line: `python -m smruntime_transports`.
 
-_invoke     call an endpoint, or print the request as a curl command
-_doctor     show which settings and credentials are found, and where
-_exit       exit codes
+_invoke     call an endpoint
+_dry_run    print the request of a call, its signature and the same call with curl
+_doctor     print the settings and credentials that apply, and their sources
+_exit       the exit codes
 """

@@ -1,4 +1,7 @@
-"""`doctor`: which settings apply, and why. No secret is shown, and nothing sent but what credentials are asked for with."""
+"""Print which settings and credentials apply, and why.
+
+Secrets are not shown, and nothing is sent except to look for credentials.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import re
 import ssl
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from smruntime_core import ConstructionError, CredentialsError, run
 from smruntime_core.config import Configuration, make_config
@@ -21,97 +24,137 @@ from ..sockets import SocketIO
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-HIDDEN = "set, but not shown: not a URL of scheme, host and port"
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
+ReportLine: TypeAlias = "tuple[str, str, str]"  # name, value, source
 
-_HOST = r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
+HIDDEN_PROXY: Final = "set, but not shown: not a URL of scheme, host and port"
+PROXY_VARIABLES: Final = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
+
+_HOST_PATTERN: Final = r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?"
 # No "@" after the authority: an unescaped "/" in a password would end the authority too early.
-_proxy_url = re.compile(rf"([a-zA-Z0-9]+://)?(?:[^@/?#\\]*@)?({_HOST})(?:[/?#][^@]*)?").fullmatch
-_PATTERN = r"(?:[a-zA-Z0-9.*_-]+(?::[0-9]{1,5})?|\[?[0-9a-fA-F:.]+\]?)"
-_is_host_pattern = re.compile(rf"{_PATTERN}(?:/[0-9]{{1,3}})?").fullmatch
+_match_proxy = re.compile(
+    rf"([a-zA-Z0-9]+://)?(?:[^@/?#\\]*@)?({_HOST_PATTERN})(?:[/?#][^@]*)?"
+).fullmatch
+_NO_PROXY_PATTERN: Final = r"(?:[a-zA-Z0-9.*_-]+(?::[0-9]{1,5})?|\[?[0-9a-fA-F:.]+\]?)"
+_is_no_proxy_entry = re.compile(rf"{_NO_PROXY_PATTERN}(?:/[0-9]{{1,3}})?").fullmatch
 
 
-def add_to(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Make `doctor` known."""
-    parser = commands.add_parser("doctor", help="which region, endpoint, credentials and files apply, and why", description=__doc__)
-    parser.add_argument("--profile", help="as if this profile were given")
-    parser.set_defaults(command=doctor)
+def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `doctor` to the commands."""
+    parser = commands.add_parser(
+        "doctor",
+        help="show which region, endpoint, credentials and files apply, and why",
+        description=__doc__,
+    )
+    parser.add_argument("--profile", help="show what applies with this profile")
+    parser.set_defaults(command=run_doctor)
 
 
-def doctor(options: argparse.Namespace) -> int:
-    """Print what was found and where; 2 if a call could not be made with it."""
-    io = SocketIO.reading()
-    world = this_process(options.profile)
-    found = run(read_settings(world), io)
-    world.region = found.region
-    io.wire.trust(found.ca_bundle)
-    credentials, told = diagnosis(world, io)
-    io.wire.close()
-    lines = [*report(found), *told, *proxies()]
-    width = max(len(name) for name, _, _ in lines)
-    for name, value, where in lines:
-        print(f"{name:<{width}}  {value}{f'  ({where})' if where else ''}")
-    return 0 if _usable(found) and credentials else 2
+def run_doctor(options: argparse.Namespace) -> int:
+    """Print the settings; return 2 if no call can be made with them, otherwise 0."""
+    socket_io = SocketIO.reading()
+    provider_context = this_process(options.profile)
+    configuration = run(read_settings(provider_context), socket_io)
+    provider_context.region = configuration.region
+    socket_io.wire.trust(configuration.ca_bundle)
+    has_credentials, credential_lines = report_credentials(provider_context, socket_io)
+    socket_io.wire.close()
+    lines = [*report_settings(configuration), *credential_lines, *report_proxies()]
+    name_width = max(len(name) for name, _, _ in lines)
+    for name, value, source in lines:
+        print(f"{name:<{name_width}}  {value}{f'  ({source})' if source else ''}")
+    return 0 if _is_usable(configuration) and has_credentials else 2
 
 
-def _usable(found: Configuration) -> bool:
+def _is_usable(configuration: Configuration) -> bool:
     try:
-        _ = make_config(found).url
-        TLS().context(found.ca_bundle)
+        _ = make_config(configuration).url
+        TLS().context(configuration.ca_bundle)
     except ConstructionError as error:
         print(f"\n{error}", file=sys.stderr)
         return False
     return True
 
 
-def diagnosis(world: ProviderContext, io: SocketIO) -> tuple[bool, list[tuple[str, str, str]]]:
-    """Whether there are credentials that are good for something, and what each source said."""
+def report_credentials(
+    provider_context: ProviderContext, socket_io: SocketIO
+) -> tuple[bool, list[ReportLine]]:
+    """Return whether there are valid credentials, and the result of each source."""
     try:
-        found = run(resolve(world), io)
+        resolved = run(resolve(provider_context), socket_io)
     except CredentialsError as error:
-        return False, [("credentials", "NONE", ""), *((f"  {name}", said.removeprefix(f"{name}: "), "") for name, said in error.tried)]
-    keys = found.credentials
-    token = " with a session token" if keys.session_token else ""
-    until = "" if keys.expires_at is None else f" until {format_rfc3339(keys.expires_at)}"
-    valid = keys.expires_at is None or keys.expires_at > world.clock.time()
-    until += "" if valid else ": EXPIRED"
-    return valid, [("credentials", f"{keys.access_key_id}{token}{until}", found.source), *((f"  {n}", said, "") for n, said in found.tried)]
+        return False, [("credentials", "NONE", ""), *_report_sources(error.tried)]
+    credentials = resolved.credentials
+    shown_credentials = credentials.access_key_id
+    if credentials.session_token:
+        shown_credentials += " with a session token"
+    is_valid = True
+    if credentials.expires_at is not None:
+        shown_credentials += f" until {format_rfc3339(credentials.expires_at)}"
+        is_valid = credentials.expires_at > provider_context.clock.time()
+    if not is_valid:
+        shown_credentials += ": EXPIRED"
+    credentials_line = ("credentials", shown_credentials, resolved.source)
+    return is_valid, [credentials_line, *_report_sources(resolved.tried)]
 
 
-def report(found: Configuration) -> list[tuple[str, str, str]]:
-    """Name, value and origin of everything that applies."""
-    origins = found.origins
-    lines = [(f"file {path}", "read" if there else "not there", "") for path, there in found.files]
-    lines.append(("profile", found.profile, origins["profile"]))
-    lines.append(("region", found.region or "NONE", origins.get("region", "set AWS_REGION, or region in the profile")))
-    lines.append(("endpoint", *_endpoint(found)))
+def _report_sources(tried_sources: tuple[tuple[str, str], ...]) -> list[ReportLine]:
+    return [
+        (f"  {source}", message.removeprefix(f"{source}: "), "")
+        for source, message in tried_sources
+    ]
+
+
+def report_settings(configuration: Configuration) -> list[ReportLine]:
+    """Return every setting that applies with its source."""
+    origins = configuration.origins
+    lines = [
+        (f"file {path}", "read" if exists else "does not exist", "")
+        for path, exists in configuration.files
+    ]
+    region_source = origins.get("region", "set AWS_REGION, or region in the profile")
+    lines.append(("profile", configuration.profile, origins["profile"]))
+    lines.append(("region", configuration.region or "NONE", region_source))
+    lines.append(("endpoint", *_find_endpoint(configuration)))
     for member in ("max_attempts", "app_id"):
         if member in origins:
-            lines.append((member.replace("_", " "), str(getattr(found, member)), origins[member]))
-    lines.append(("certificates", found.ca_bundle or ssl.get_default_verify_paths().cafile or "the system's", origins.get("ca_bundle", "")))
+            value = str(getattr(configuration, member))
+            lines.append((member.replace("_", " "), value, origins[member]))
+    default_certificates = ssl.get_default_verify_paths().cafile or "the system's"
+    certificates = configuration.ca_bundle or default_certificates
+    lines.append(("certificates", certificates, origins.get("ca_bundle", "")))
     return lines
 
 
-def _endpoint(found: Configuration) -> tuple[str, str]:
+def _find_endpoint(configuration: Configuration) -> tuple[str, str]:
     try:
-        return make_config(found).url, found.origins.get("endpoint_url", "by the region's rules")
+        endpoint_url = make_config(configuration).url
     except ConstructionError as error:
         return "NONE", str(error)
+    return endpoint_url, configuration.origins.get("endpoint_url", "by the region's rules")
 
 
-def proxies() -> list[tuple[str, str, str]]:
-    """Return the proxies that the environment names, which this library ignores by default."""
+def report_proxies() -> list[ReportLine]:
+    """Return the proxies that the environment names, which clients do not use by default."""
     return [
-        (f"proxy {name}", _shown(name, value), "in the environment; not used unless asked for")
-        for name in PROXIES
+        (f"proxy {name}", _redact_proxy(name, value), "in the environment; not used by default")
+        for name in PROXY_VARIABLES
         if (value := os.environ.get(name))
     ]
 
 
-def _shown(name: str, value: str) -> str:
+def _redact_proxy(variable_name: str, value: str) -> str:
     """Return the scheme, hosts and ports in a proxy variable: the rest may be secret."""
-    if name.lower() == "no_proxy":
+    if variable_name.lower() == "no_proxy":
         entries = value.replace(" ", "").split(",")
-        return ",".join([entry if _is_host_pattern(entry) else "…" for entry in entries])
-    found = _proxy_url(value)
-    return f"{found[1] or ''}{found[2]}" if found else HIDDEN
+        return ",".join([entry if _is_no_proxy_entry(entry) else "…" for entry in entries])
+    found_proxy = _match_proxy(value)
+    return f"{found_proxy[1] or ''}{found_proxy[2]}" if found_proxy else HIDDEN_PROXY

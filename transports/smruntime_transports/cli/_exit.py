@@ -1,22 +1,32 @@
-"""What a failure means to a shell: one table."""
+"""The exit codes of the commands: one table."""
 
 from __future__ import annotations
 
-from smruntime_core import ConstructionError, CredentialsError, DispatchFailure, ModelError, ModelStreamError, ResponseError, ServiceError
+from collections.abc import Mapping
+from typing import Final
 
-CODES = {
-    0: "it went well",
-    2: "an argument, setting or file cannot be used; nothing was sent",
+from smruntime_core import (
+    ConstructionError,
+    CredentialsError,
+    DispatchFailure,
+    ModelError,
+    ModelStreamError,
+    ResponseError,
+    ServiceError,
+)
+
+CODE_MEANINGS: Final[Mapping[int, str]] = {
+    0: "success",
+    2: "invalid argument, setting or file; nothing was sent",
     3: "no credentials",
     4: "the service refused the request",
-    5: "the model answered with an error",
+    5: "the model returned an error",
     6: "throttled, or the service is not available",
-    7: "the answer cannot be read, or broke off",
-    8: "the network failed before there was an answer",
+    7: "the response cannot be read, or is incomplete",
+    8: "the network failed before a response began",
 }
 
-
-_MEANING: tuple[tuple[type[BaseException], int], ...] = (  # the first that fits
+_CODES_BY_TYPE: Final[tuple[tuple[type[BaseException], int], ...]] = (  # the first match counts
     (ConstructionError, 2),
     (CredentialsError, 3),
     (ModelError, 5),
@@ -28,8 +38,15 @@ _MEANING: tuple[tuple[type[BaseException], int], ...] = (  # the first that fits
 
 
 def exit_code(error: BaseException) -> int | None:
-    """The code for `error`, None if it is none of ours."""
-    code = next((code for kind, code in _MEANING if isinstance(error, kind)), None)
-    if isinstance(error, ServiceError) and code == 4 and (error.throttling or error.status >= 500 or error.status < 300):
-        return 6  # one of the service's own that ends a stream has the stream's status, 200
-    return 7 if isinstance(error, DispatchFailure) and error.delivery == "answered" else code
+    """Return the exit code for `error`; None if it is not one of our errors."""
+    if isinstance(error, DispatchFailure) and error.delivery == "answered":
+        return 7
+    code = next((code for kind, code in _CODES_BY_TYPE if isinstance(error, kind)), None)
+    if isinstance(error, ServiceError) and code == 4 and _is_service_fault(error):
+        return 6
+    return code
+
+
+def _is_service_fault(error: ServiceError) -> bool:
+    # An error of the service that ends a stream has the status of the stream, 200.
+    return error.throttling or error.status >= 500 or error.status < 300

@@ -2,9 +2,9 @@
 
 _client        Client and AsyncClient: the operations as methods
 _setup         from settings to a conversation
-_default_io    the IO of a client that was given none, or one that does not do everything
+_default_io    the IO of a client that was given none, or one that lacks methods
 _boundary      tracebacks end at the public methods
-_streams       a streamed answer while it is read
+_streams       a streamed response while it is read
 _sessions      a stateful session for the length of a `with` block
 _jobs          an accepted asynchronous invocation
 _settings      the settings of every client

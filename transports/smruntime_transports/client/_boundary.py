@@ -1,8 +1,7 @@
-"""Where tracebacks end: the public methods of clients raise our own errors without the frames of
-this library.
+"""The public methods of clients raise our own errors without the frames of this library.
 
 A traceback that shows the locals of each frame, as error trackers collect it, would show keys,
-header values and bodies. Nothing inside deletes its locals for that; instead each public method,
+header values and bodies. Nothing inside deletes its locals for that. Instead each public method,
 and the constructor of records in the core, raises our errors anew: without internal frames, and
 without its own arguments.
 """
@@ -11,21 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from smruntime_core import SmRuntimeError
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Parameters = ParamSpec("Parameters")
+ResultT = TypeVar("ResultT")
 ErrorT = TypeVar("ErrorT", bound=BaseException)
-_OURS = ("smruntime_core.", "smruntime_transports.")
+_PACKAGES: Final = ("smruntime_core.", "smruntime_transports.")
 
 
-def boundary(method: Callable[P, T]) -> Callable[P, T]:
-    """Make `method` a public one."""
+def boundary(method: Callable[Parameters, ResultT]) -> Callable[Parameters, ResultT]:
+    """Return `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
         try:
             return method(*args, **kwargs)
         except (SmRuntimeError, TypeError) as error:  # TypeError: a misspelt argument
@@ -35,11 +34,13 @@ def boundary(method: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def async_boundary(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Make `method`, which is awaited, a public one."""
+def async_boundary(
+    method: Callable[Parameters, Awaitable[ResultT]],
+) -> Callable[Parameters, Coroutine[Any, Any, ResultT]]:
+    """Return an async `method` as a public one: its errors have no internal frames."""
 
     @wraps(method)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> ResultT:
         try:
             return await method(*args, **kwargs)
         except SmRuntimeError as error:
@@ -52,14 +53,25 @@ def async_boundary(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[A
 def without_internals(error: ErrorT) -> ErrorT:
     """Return `error` without internal frames.
 
-    Errors of others behind it lose those frames of this library that called the failing code.
+    Errors behind it that are not ours lose those frames of this library that called the failing
+    code.
     """
-    seen: list[BaseException] = []
-    behind: BaseException | None = error
-    while behind is not None and behind not in seen:
-        seen.append(behind)
-        trace = None if isinstance(behind, SmRuntimeError) else behind.__traceback__
-        while trace is not None and f"{trace.tb_frame.f_globals.get('__name__', '')}.".startswith(_OURS):
-            trace = trace.tb_next
-        behind = behind.with_traceback(trace).__cause__ or behind.__context__
+    visited_errors: list[BaseException] = []
+    chained_error: BaseException | None = error
+    while chained_error is not None and chained_error not in visited_errors:
+        visited_errors.append(chained_error)
+        traceback = (
+            None if isinstance(chained_error, SmRuntimeError) else chained_error.__traceback__
+        )
+        while traceback is not None and _is_internal(
+            traceback.tb_frame.f_globals.get("__name__", "")
+        ):
+            traceback = traceback.tb_next
+        chained_error = (
+            chained_error.with_traceback(traceback).__cause__ or chained_error.__context__
+        )
     return error
+
+
+def _is_internal(module_name: str) -> bool:
+    return f"{module_name}.".startswith(_PACKAGES)

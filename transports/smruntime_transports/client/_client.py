@@ -3,8 +3,9 @@
     Client        sync     without `io`: connections of `smruntime_transports.sockets`
     AsyncClient   async    without `io`: connections of the adapter for the running event loop
 
-The members of an operation are declared once, on its record in the core; `operation_method` turns them into the keyword arguments of a
-method, for `help()` and type checkers alike. A call runs the flow that `Runtime` makes on the client's IO.
+The members of an operation are declared once, on its record in the core; `takes_members` turns
+them into the keyword arguments of a method, for `help()` and type checkers alike. A call makes a
+flow with `Runtime` and runs it on the client's IO.
 """
 
 from __future__ import annotations
@@ -12,8 +13,21 @@ from __future__ import annotations
 import copy
 import re
 import time
-from collections.abc import Awaitable, Callable
-from typing import ClassVar, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from functools import wraps
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Concatenate,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 from smruntime_core import (
     AsyncIO,
@@ -21,6 +35,7 @@ from smruntime_core import (
     Credentials,
     InvokeEndpoint,
     InvokeEndpointAsync,
+    InvokeEndpointOutput,
     InvokeEndpointWithResponseStream,
     InvokeEndpointWithResponseStreamOutput,
     Operation,
@@ -30,86 +45,125 @@ from smruntime_core import (
     run,
     run_async,
 )
-from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, OptionChanges, Options, apply_changes
+from smruntime_core.conversation import (
+    CLOSING_BODY,
+    OPENING_BODY,
+    Deadline,
+    OptionChanges,
+    Options,
+    apply_changes,
+)
 from smruntime_core.credentials import holds_keys, make_provider
-from smruntime_core.effects import FileContents, GetCredentials, ReadFile
+from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
 
 from ..connect._tls import is_context
 from ..system._io import BlockingSystem
-from ..wire._wire import Wire, WireSettings
+from ..wire._wire import Wire
+from ..wire._wire_settings import WireSettings
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
-from ._jobs import AsyncJob, Job
+from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import Settings, WireClientSettings, describe
-from ._setup import Configurable, Setup
-from ._streams import AsyncResponseStream, OpeningStream, ResponseStream
+from ._setup import ClientSetup, ConfigurableIO
+from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from smruntime_core.effects import BinaryFile
+    from smruntime_core.values import Body
+
+UploadInput: TypeAlias = "Body | BinaryFile | Iterator[bytes]"
+AsyncUploadInput: TypeAlias = "UploadInput | AsyncIterator[bytes]"
+Parameters = ParamSpec("Parameters")
 ClientT = TypeVar("ClientT", bound="BaseClient")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
 ResultT = TypeVar("ResultT")
 OutputT = TypeVar("OutputT", bound=Output)
 
 
-def operation_method(
-    operation: Callable[P, OperationT], perform: Callable[[ClientT, OperationT], ResultT]
-) -> Callable[Concatenate[ClientT, P], ResultT]:
-    """Return a method of a client that makes `operation` of its keyword arguments and calls `perform` with it."""
+def takes_members(
+    operation: Callable[Parameters, OperationT],
+) -> Callable[
+    [Callable[[ClientT, OperationT], ResultT]], Callable[Concatenate[ClientT, Parameters], ResultT]
+]:
+    """Return a decorator: the method takes the members of `operation` as arguments."""
 
-    def method(client: ClientT, /, *args: P.args, **members: P.kwargs) -> ResultT:
-        try:
-            made = operation(*args, **members)
-        except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
-            raise without_internals(refusal)  # noqa: B904 - it is the same error
-        finally:
-            del args, members
-        return perform(client, made)
+    def decorate(
+        perform: Callable[[ClientT, OperationT], ResultT],
+    ) -> Callable[Concatenate[ClientT, Parameters], ResultT]:
+        @wraps(perform)
+        def method(
+            client: ClientT, /, *args: Parameters.args, **members: Parameters.kwargs
+        ) -> ResultT:
+            try:
+                made_operation = operation(*args, **members)
+            except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
+                fields = getattr(operation, "_fields")  # noqa: B009 - no member of a Callable
+                known_members = [member.name for member in fields]
+                unknown_member = min(set(members) - set(known_members), default=None)
+                if unknown_member is not None:
+                    refusal.args = (_unexpected_argument(unknown_member, known_members),)
+                raise without_internals(refusal)  # noqa: B904 - it is the same error
+            finally:
+                del args, members
+            return perform(client, made_operation)
 
-    method.__doc__ = operation.__doc__
-    method.__name__ = method.__qualname__ = re.sub("(?<!^)(?=[A-Z])", "_", operation.__name__).lower()
-    # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
-    method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
-    return method
+        method.__doc__ = operation.__doc__
+        # `inspect` shows the signature of this; mypy refuses a plain access of `__init__`
+        method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
+        return method
+
+    return decorate
 
 
-class BlockingIO(SyncIO, Configurable, Protocol):
+class ClientIO(SyncIO, ConfigurableIO, Protocol):
     """The methods of an IO that `Client` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> FileContents | None: ...
 
 
-class AwaitedIO(AsyncIO, Configurable, Protocol):
+class AsyncClientIO(AsyncIO, ConfigurableIO, Protocol):
     """The methods of an IO that `AsyncClient` itself calls."""
 
     def read_file(self, effect: ReadFile, /) -> Awaitable[FileContents | None]: ...
-    def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> Awaitable[None]: ...
+    def run_shielded(
+        self, work: Callable[[], Awaitable[None]], seconds: float
+    ) -> Awaitable[None]: ...
 
 
 class BaseClient:
     """What sync and async clients have in common.
 
-    A pickled client is made anew from its settings and options, with connections, retry quota and clock correction of its own.
-    Credentials are not pickled: let them be found by the environment or a profile.
+    Copies, deep ones too, share the connections. A pickled client is restored from its settings and
+    options, with its own connections, retry quota and clock correction. Credentials are not
+    pickled: the restored client finds its own, in the environment or a profile.
     """
 
     _settings_type: ClassVar[type] = WireClientSettings
     _settings_of_process: ClassVar[tuple[str, ...]] = ("io",)  # they cannot be pickled
+    _takes_io: ClassVar[bool] = True  # adapters have their own
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, takes_io: bool | None = None) -> None:
         super().__init_subclass__()
-        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{describe(cls._settings_type)}\n"
+        cls._takes_io = cls._takes_io if takes_io is None else takes_io
+        setting_meanings = describe(cls._settings_type, *["io"] * cls._takes_io)
+        cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{setting_meanings}\n"
 
     def __init__(self, settings: Settings, io: object = None) -> None:
-        unknown = set(settings) - set(self._settings_type.__annotations__)
-        if unknown:
-            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-        if io is not None and (misplaced := set(settings) & set(WireSettings.__annotations__)):
-            raise ConstructionError(min(misplaced), "left out: it configures connections of this library, and `io` brings its own")
+        known_settings = self._settings_type.__annotations__
+        unknown_setting = min(set(settings) - set(known_settings), default=None)
+        if unknown_setting is not None:
+            raise TypeError(_unexpected_argument(unknown_setting, known_settings))
+        if io is not None and not self._takes_io:
+            raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
+        misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
+        if io is not None and misplaced_setting is not None:
+            remedy = "left out: it configures connections of this library, and `io` brings its own"
+            raise ConstructionError(misplaced_setting, remedy)
         self._wire = self._make_wire(settings) if io is None else None
         self._settings = settings
         self._given_io = io
-        self._setup = Setup(settings)
+        self._client_setup = ClientSetup(settings)
         self._changes = OptionChanges()
         self._runtime: Runtime | None = None
 
@@ -118,66 +172,104 @@ class BaseClient:
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones. Never waits."""
-        owner = self._wire or self._given_io
-        close = getattr(owner, "close", None)
-        if callable(close):
-            close()
+        io_owner = self._wire or self._given_io
+        close_owner = getattr(io_owner, "close", None)
+        if callable(close_owner):
+            close_owner()
 
     def __copy__(self) -> Self:
-        made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        return made
+        duplicate = object.__new__(type(self))
+        duplicate.__dict__.update(self.__dict__)
+        return duplicate
+
+    def __deepcopy__(self, copied_objects: object) -> Self:
+        return copy.copy(self)
 
     def __reduce__(self) -> tuple[object, ...]:
-        for name, value in {"io": self._given_io, **self._settings}.items():
-            if value is not None and (name in self._settings_of_process or is_context(value)):
-                raise TypeError(f"a client whose {name!r} is a {type(value).__name__} cannot be pickled: that belongs to this process")
+        for setting_name, setting_value in {"io": self._given_io, **self._settings}.items():
+            if setting_value is not None and (
+                setting_name in self._settings_of_process or is_context(setting_value)
+            ):
+                client_text = f"a client with a {type(setting_value).__name__} as {setting_name!r}"
+                raise TypeError(f"{client_text} cannot be pickled: that belongs to this process")
         if holds_keys(make_provider(self._settings.get("credentials"))):
-            raise TypeError("credentials are not pickled, botocore's neither: have them found where the client is used")
-        return _restore, (type(self), self._settings, self._changes)
+            pickling_hint = "leave them out, and the restored client finds its own"
+            raise TypeError(f"credentials are not pickled, botocore's neither: {pickling_hint}")
+        return _restore_client, (type(self), self._settings, self._changes)
 
     @boundary
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return this client with other options for its calls; it shares connections and all else.
+        """Return a copy with other options for its calls; it shares connections and all else.
 
-            timeout             seconds for a whole call with its retries, None for no limit
+            timeout             seconds for a whole call with its retries, None for `timeouts.total`
             retries             `RetryPolicy`
-            idempotent          True if the model may run twice: then what may have been sent is sent again
+            idempotent          True if the model may run twice: a request that may have arrived is
+                                sent again, as after errors of an unavailable container
             wait_for_capacity   seconds to wait for a model or inference component that is starting
             extra_headers       further headers to sign and send
             progress            callable that receives the bytes sent and received so far
-            max_body            most bytes of an answer, None for no limit
+            max_body            most bytes of a response, None for no limit
 
         Raises `ConstructionError`.
         """
-        made = copy.copy(self)
-        made._changes = self._changes.copy()
-        made._changes.update(changes)
-        made._runtime = None
-        apply_changes(Options(), made._changes)
-        return made
+        changed_copy = copy.copy(self)
+        changed_copy._changes = self._changes.copy()
+        changed_copy._changes.update(changes)
+        changed_copy._runtime = None
+        apply_changes(Options(), changed_copy._changes)
+        return changed_copy
 
     def __repr__(self) -> str:
-        setup: Setup | None = self.__dict__.get("_setup")  # absent if a setting was refused
-        where = f" for {setup.config.url}" if setup and setup.config else ""
-        return f"<{type(self).__module__}.{type(self).__name__}{where}>"
+        # the setup is absent if a setting was refused
+        client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
+        config = client_setup.config if client_setup else None
+        endpoint_text = f" for {config.url}" if config else ""
+        return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
-    def _use(self, runtime: Runtime) -> Runtime:
-        self._setup.runtime = runtime
+    def _adopt_runtime(self, runtime: Runtime) -> Runtime:
+        """Share `runtime` with all copies of this client; return it with this copy's options."""
+        self._client_setup.runtime = runtime
         self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
         return self._runtime
 
 
-def _restore(kind: type[BaseClient], settings: Settings, changes: OptionChanges) -> BaseClient:
-    made = cast("Callable[..., BaseClient]", kind)(**settings)
-    return made.with_options(**changes) if changes else made
+def _restore_client(
+    client_class: type[BaseClient], settings: Settings, changes: OptionChanges
+) -> BaseClient:
+    restored_client = cast("Callable[..., BaseClient]", client_class)(**settings)
+    return restored_client.with_options(**changes) if changes else restored_client
+
+
+def _unexpected_argument(argument: str, known_arguments: Iterable[str]) -> str:
+    """Return the message about an unknown argument, with the one that was probably meant."""
+    from difflib import get_close_matches
+
+    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", argument).lower()
+    close_matches = get_close_matches(snake_case, known_arguments, 1)
+    suggestion = f"; did you mean {close_matches[0]}?" if close_matches else ""
+    return f"unexpected keyword argument {argument!r}{suggestion}"
+
+
+def _upload_flow(
+    runtime: Runtime, location: str, body: object, content_type: str | None
+) -> Flow[str]:
+    from smruntime_core.conversation import ObjectWriter  # 2 ms that few clients need
+
+    object_writer = ObjectWriter(runtime.config, time, runtime.skew)
+    deadline, retries = Deadline(time, _call_time_limit(runtime)), runtime.options.retries
+    return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
+
+
+def _call_time_limit(runtime: Runtime) -> float | None:
+    """Return the seconds that a whole call may take."""
+    timeout = runtime.options.timeout
+    return runtime.config.timeouts.total if timeout is None else timeout
 
 
 class Client(BaseClient):
-    """A client of SageMaker Runtime whose methods block; threads may share it.
+    """A sync client of SageMaker Runtime; threads may share it.
 
-    `io` does the work: any object with a method for each effect, see `smruntime_core.effects`. Without one, the client has connections of
-    its own. Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
+    Settings that cannot work raise `ConstructionError`; nothing is opened before the first call.
     """
 
     @boundary
@@ -185,16 +277,26 @@ class Client(BaseClient):
         super().__init__(settings, io)
         self._io = self._make_io()
 
-    def _make_io(self) -> BlockingIO:
+    def _make_io(self) -> ClientIO:
         if self._wire is not None:
-            return cast("BlockingIO", load_io("sockets", self._wire))
-        return cast("BlockingIO", CustomIO(self._given_io, BlockingSystem()))
+            return cast("ClientIO", load_io("sockets", self._wire))
+        return cast("ClientIO", CustomIO(self._given_io, BlockingSystem()))
 
     def _ready(self) -> Runtime:
+        """Return the runtime; the first call reads the settings in files."""
         if self._runtime is not None:
             return self._runtime
-        with self._setup.lock:
-            return self._use(self._setup.runtime or run(self._setup.prepare(self._io), self._io))
+        with self._client_setup.prepare_lock:
+            return self._adopt_runtime(
+                self._client_setup.runtime or run(self._client_setup.prepare(self._io), self._io)
+            )
+
+    def _with_time_limit(self, seconds: float) -> Self:
+        """Return a client with a limit of `seconds` for a call, itself if its limit is lower."""
+        time_limit = _call_time_limit(self._ready())
+        if time_limit is not None and time_limit <= seconds:
+            return self
+        return self.with_options(timeout=seconds)
 
     @boundary
     def credentials(self) -> Credentials:
@@ -204,30 +306,88 @@ class Client(BaseClient):
 
     @boundary
     def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
+        """Perform `operation` and return its output.
+
+        Raises `ServiceError`, `DispatchFailure` or `ResponseError`, with all attempts in
+        `metadata`.
+        """
         return run(self._ready().call(operation), self._io)
 
     @boundary
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
-        """Begin `operation` and return its answer, to be used in a `with` block; raises like `call` if no answer begins."""
-        return ResponseStream(run(self._ready().stream(operation), self._io), self._io)
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
+        """Begin `operation` and return its response, to be used in a `with` block.
+
+        Raises like `call` if no response begins.
+        """
+        opening_io = OpeningIO(self._io)
+        try:
+            return ResponseStream(run(self._ready().stream(operation), opening_io), self._io)
+        except BaseException:  # an interrupt may come when the stream is open already
+            opening_io.abort()
+            raise
 
     @boundary
     def submit(self, operation: InvokeEndpointAsync) -> Job:
-        """Submit an asynchronous invocation; raises like `call`."""
-        return Job(self.call(operation), self._io, self._ready())
+        """Submit an asynchronous invocation and return it; raises like `call`."""
+        return Job(self.call(operation), self)
 
-    invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
-    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
+    def job(
+        self,
+        output_location: str,
+        failure_location: str | None = None,
+        *,
+        inference_id: str | None = None,
+    ) -> Job:
+        """Return the job of an invocation that was submitted elsewhere, by its stored locations.
+
+        Raises `ConstructionError` for a location that is neither s3:// nor an http(s) URL.
+        """
+        return Job(stored_output(output_location, failure_location, inference_id), self)
+
+    @boundary
+    def upload_input(
+        self, location: str, body: UploadInput, *, content_type: str | None = None
+    ) -> str:
+        """Put `body` into S3 as the input of an asynchronous invocation, and return `location`.
+
+            location       s3://bucket/key, or the URL of an object in S3 of the client's region
+            body           bytes, a binary file, or an iterator of bytes
+            content_type   MIME type of the object
+
+        It is signed with the client's credentials and retried as its options say. Raises
+        `ConstructionError`, `ServiceError` with S3's code, or `DispatchFailure`.
+        """
+        runtime = self._ready()
+        return run(_upload_flow(runtime, location, body, content_type), self._io)
+
+    @takes_members(InvokeEndpoint)
+    def invoke_endpoint(self, operation: InvokeEndpoint) -> InvokeEndpointOutput:
+        return self.call(operation)
+
+    @takes_members(InvokeEndpointWithResponseStream)
+    def invoke_endpoint_with_response_stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
+        return self.stream(operation)
+
+    @takes_members(InvokeEndpointAsync)
+    def invoke_endpoint_async(self, operation: InvokeEndpointAsync) -> Job:
+        return self.submit(operation)
 
     def session(
-        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
+        self,
+        endpoint_name: str,
+        *,
+        opening: bytes = OPENING_BODY,
+        closing: bytes = CLOSING_BODY,
+        **members: Unpack[SessionMembers],
     ) -> Session:
-        """Return a stateful session with the container behind `endpoint_name`, open for the length of a `with` block.
+        """Return a stateful session with a container of an endpoint, for a `with` block.
 
-        `opening` and `closing` are the bodies that open and close it (by default those that AWS's container library reads);
-        `members` go into every call of the session.
+        `opening` and `closing` are the bodies that open and close it (by default those that AWS's
+        container library reads); `members` are added to every call of the session.
         """
         return Session(self, endpoint_name, opening, closing, members)
 
@@ -239,11 +399,10 @@ class Client(BaseClient):
 
 
 class AsyncClient(BaseClient):
-    """A client of SageMaker Runtime whose methods are awaited, on asyncio or trio.
+    """An async client of SageMaker Runtime, on asyncio or trio.
 
-    `io` does the work: any object with an async method for each effect, see `smruntime_core.effects`. Without one, the client has
-    connections of its own, on the event loop of its first call. Cancelling a call anywhere closes its connection and leaks nothing.
-    Settings that cannot work raise `ConstructionError`.
+    Without `io` it has connections on the event loop of its first call. Cancelling a call closes
+    its connection and leaks nothing. Settings that cannot work raise `ConstructionError`.
     """
 
     _adapter: ClassVar[str | None] = None  # the one for the running event loop
@@ -253,25 +412,27 @@ class AsyncClient(BaseClient):
         super().__init__(settings, io)
 
     @property
-    def _io(self) -> AwaitedIO:
-        """The IO, made at the first call of this client or a copy: only then an event loop runs."""
-        if self._setup.io is None:
-            self._setup.io = self._make_io()
-        return cast("AwaitedIO", self._setup.io)
+    def _io(self) -> AsyncClientIO:
+        """The IO, made at the first call of this client or a copy, when an event loop runs."""
+        if self._client_setup.io is None:
+            self._client_setup.io = self._make_io()
+        return cast("AsyncClientIO", self._client_setup.io)
 
-    def _make_io(self) -> AwaitedIO:
+    def _make_io(self) -> AsyncClientIO:
         adapter = self._adapter or running_adapter()
         if self._wire is not None:
-            return cast("AwaitedIO", load_io(adapter, self._wire))
-        return cast("AwaitedIO", CustomIO(self._given_io, load_system(adapter)))
+            return cast("AsyncClientIO", load_io(adapter, self._wire))
+        return cast("AsyncClientIO", CustomIO(self._given_io, load_system(adapter)))
 
     async def _ready(self) -> Runtime:
         if self._runtime is not None:
             return self._runtime
-        prepared = self._setup.runtime
-        if prepared is None:
-            prepared = await run_async(self._setup.prepare(self._io), self._io)
-        return self._use(self._setup.runtime or prepared)  # another task may have been faster
+        prepared_runtime = self._client_setup.runtime
+        if prepared_runtime is None:
+            prepared_runtime = await run_async(self._client_setup.prepare(self._io), self._io)
+        return self._adopt_runtime(
+            self._client_setup.runtime or prepared_runtime
+        )  # another task may have been faster
 
     @async_boundary
     async def credentials(self) -> Credentials:
@@ -281,34 +442,79 @@ class AsyncClient(BaseClient):
 
     @async_boundary
     async def call(self, operation: Operation[OutputT]) -> OutputT:
-        """Perform `operation`; raises `ServiceError`, `DispatchFailure` or `ResponseError`, each with every attempt in `metadata`."""
+        """Perform `operation` and return its output; raises like `Client.call`."""
         return await run_async((await self._ready()).call(operation), self._io)
 
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
-        """Return the answer of `operation`, which `async with` (or `await`) begins; raises like `call` if no answer begins."""
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
+        """Return the response of `operation`, which `async with` (or `await`) begins.
+
+        That raises like `call` if no response begins.
+        """
 
         @async_boundary
         async def begin() -> AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]:
-            flow = (await self._ready()).stream(operation)
-            return AsyncResponseStream(await run_async(flow, self._io), self._io)
+            stream_flow = (await self._ready()).stream(operation)
+            return AsyncResponseStream(await run_async(stream_flow, self._io), self._io)
 
         return OpeningStream(begin)
 
     @async_boundary
     async def submit(self, operation: InvokeEndpointAsync) -> AsyncJob:
-        """Submit an asynchronous invocation; raises like `call`."""
-        return AsyncJob(await self.call(operation), self._io, await self._ready())
+        """Submit an asynchronous invocation and return it; raises like `call`."""
+        return AsyncJob(await self.call(operation), self)
 
-    invoke_endpoint = operation_method(InvokeEndpoint, call)
-    invoke_endpoint_with_response_stream = operation_method(InvokeEndpointWithResponseStream, stream)
-    invoke_endpoint_async = operation_method(InvokeEndpointAsync, submit)
+    def job(
+        self,
+        output_location: str,
+        failure_location: str | None = None,
+        *,
+        inference_id: str | None = None,
+    ) -> AsyncJob:
+        """Return the job of an invocation that was submitted elsewhere; see `Client.job`."""
+        return AsyncJob(stored_output(output_location, failure_location, inference_id), self)
 
-    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    @async_boundary
+    async def upload_input(
+        self, location: str, body: AsyncUploadInput, *, content_type: str | None = None
+    ) -> str:
+        """Put `body` into S3 as the input of an asynchronous invocation; see `Client.upload_input`.
+
+        `body` may be an async iterator of bytes, too.
+        """
+        runtime = await self._ready()
+        return await run_async(_upload_flow(runtime, location, body, content_type), self._io)
+
+    @takes_members(InvokeEndpoint)
+    def invoke_endpoint(
+        self, operation: InvokeEndpoint
+    ) -> Coroutine[Any, Any, InvokeEndpointOutput]:
+        return self.call(operation)
+
+    @takes_members(InvokeEndpointWithResponseStream)
+    def invoke_endpoint_with_response_stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
+        return self.stream(operation)
+
+    @takes_members(InvokeEndpointAsync)
+    def invoke_endpoint_async(
+        self, operation: InvokeEndpointAsync
+    ) -> Coroutine[Any, Any, AsyncJob]:
+        return self.submit(operation)
+
+    async def _run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
         """Run `work` for at most `seconds`, even if the current task is being cancelled."""
         await self._io.run_shielded(work, seconds)
 
     def session(
-        self, endpoint_name: str, *, opening: bytes = OPENING_BODY, closing: bytes = CLOSING_BODY, **members: Unpack[SessionMembers]
+        self,
+        endpoint_name: str,
+        *,
+        opening: bytes = OPENING_BODY,
+        closing: bytes = CLOSING_BODY,
+        **members: Unpack[SessionMembers],
     ) -> AsyncSession:
         """Return a stateful session; see `Client.session`."""
         return AsyncSession(self, endpoint_name, opening, closing, members)

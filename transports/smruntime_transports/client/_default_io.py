@@ -1,59 +1,63 @@
-"""The IO of a client that was given none, or one that does not do everything.
+"""The IO of a client that was given none, or one that lacks some methods.
 
-`load_io` and `load_system` are the only places from which this package reaches up to the adapters: they import one by name.
+`load_io` and `load_system` are the only functions of this package that reach up to the adapters:
+they import one by name.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from ..wire._wire import Wire
 
+_CONNECTION_IOS: Final = {"sockets": "SocketIO", "asyncio": "AsyncioIO", "trio": "TrioIO"}
+_SYSTEM_IOS: Final = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
+
 
 class SystemIO(Protocol):
-    """An IO that answers all effects but those of connections; it runs flows on the IO that it completes."""
+    """An IO for all effects but those of connections; it runs flows on the IO that it completes."""
 
     completes: object
 
 
 class CustomIO:
-    """A user's IO, completed by the system's: each effect is answered by the user's method if there is one.
+    """A user's IO, completed by the system's: the user's method answers an effect if there is one.
 
-    A method that both lack is missing: the loop that asks for it says which one, and what for.
+    A method that both lack is missing: the loop that calls it names it and the feature.
     """
 
     def __init__(self, given: object, system: SystemIO) -> None:
         system.completes = self
-        self.given = given
-        self.system = system
+        self.given: object = given
+        self.system: SystemIO = system
 
-    def __getattr__(self, method: str) -> object:
-        own = getattr(self.given, method, None)
-        found = own if callable(own) else getattr(self.system, method)
-        self.__dict__[method] = found  # the next call finds it at once
-        return found
+    def __getattr__(self, method_name: str) -> object:
+        own_method = getattr(self.given, method_name, None)
+        chosen_method = own_method if callable(own_method) else getattr(self.system, method_name)
+        self.__dict__[method_name] = chosen_method  # so that `__getattr__` runs once per method
+        return chosen_method
 
 
-def load_io(adapter: str, wire: Wire) -> object:
+def load_io(adapter_name: str, wire: Wire) -> object:
     """Return the IO of an adapter, over the connections of `wire`."""
-    names = {"sockets": "SocketIO", "asyncio": "AsyncioIO", "trio": "TrioIO"}
-    return getattr(import_module(f"smruntime_transports.{adapter}"), names[adapter])(wire)
+    adapter_module = import_module(f"smruntime_transports.{adapter_name}")
+    return getattr(adapter_module, _CONNECTION_IOS[adapter_name])(wire)
 
 
-def load_system(adapter: str) -> SystemIO:
-    """Return what the adapter of an event loop offers without connections: sleeping, threads, tasks, files."""
-    names = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
-    return cast("SystemIO", getattr(import_module(f"smruntime_transports.{adapter}"), names[adapter])())
+def load_system(adapter_name: str) -> SystemIO:
+    """Return an adapter's IO without connections: sleeping, threads, tasks and files."""
+    adapter_module = import_module(f"smruntime_transports.{adapter_name}")
+    return cast("SystemIO", getattr(adapter_module, _SYSTEM_IOS[adapter_name])())
 
 
 def running_adapter() -> str:
     """Return the name of the adapter for the running event loop."""
-    trio = sys.modules.get("trio")
-    if trio is not None:
+    trio_module = sys.modules.get("trio")
+    if trio_module is not None:
         try:
-            trio.lowlevel.current_trio_token()
+            trio_module.lowlevel.current_trio_token()
         except RuntimeError:
             return "asyncio"
         return "trio"

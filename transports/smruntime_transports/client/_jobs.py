@@ -1,28 +1,68 @@
-"""An accepted asynchronous invocation, and waiting for what becomes of it."""
+"""An accepted asynchronous invocation, and waiting for its answer.
+
+A job is stored by its two locations, or pickled; either way the client is left out, and
+`client.job(output_location, failure_location)` makes a job of stored locations, in any process.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
-from smruntime_core import AsyncIO, InvokeEndpointAsyncOutput, Metadata, Runtime, SyncIO, run, run_async
-from smruntime_core.conversation import Deadline, ObjectReader, wait_for_result
+from smruntime_core import (
+    AsyncIO,
+    ConstructionError,
+    InvokeEndpointAsyncOutput,
+    Metadata,
+    Runtime,
+    SyncIO,
+    run,
+    run_async,
+)
+from smruntime_core.conversation import Deadline, is_done, wait_for_result
 from smruntime_core.effects import Fetch, Sleep
 
 from ._boundary import async_boundary, boundary
 
-PATIENCE = 22_500.0  # seconds: as long as a request may wait by default, and the model take
+if TYPE_CHECKING:
+    from smruntime_core.conversation import ObjectReader
+
+LONGEST_JOB_TIME: Final = (
+    22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
+)
+LOOK_TIMEOUT: Final = 30.0  # seconds for `done`
+URL_SCHEMES: Final = ("s3://", "https://", "http://")
+
+FetchedObject: TypeAlias = "bytes | None"
+ClientT = TypeVar("ClientT")
+
+
+class ConnectedClient(Protocol):
+    """A sync client, as far as a job uses it."""
+
+    @property
+    def _io(self) -> SyncIO: ...
+    def _ready(self) -> Runtime: ...
+
+
+class AsyncConnectedClient(Protocol):
+    """An async client, as far as a job uses it."""
+
+    @property
+    def _io(self) -> AsyncIO: ...
+    async def _ready(self) -> Runtime: ...
 
 
 class _Accepted:
-    """What the service said when it took the invocation."""
+    """What the service returned when it accepted the invocation."""
 
     def __init__(self, output: InvokeEndpointAsyncOutput) -> None:
-        self.output = output
+        self.output: InvokeEndpointAsyncOutput = output
 
     @property
     def inference_id(self) -> str | None:
-        """The invocation's name, ours or the service's."""
+        """The id of the invocation: the caller's, or one of the service."""
         return self.output.inference_id
 
     @property
@@ -43,67 +83,172 @@ class _Accepted:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.output!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.output,)
+
 
 class Job(_Accepted):
-    """An accepted invocation; `wait` blocks."""
+    """An accepted invocation; `wait` and `done` block.
 
-    def __init__(self, output: InvokeEndpointAsyncOutput, io: SyncIO, runtime: Runtime) -> None:
+    Jobs can be pickled, but without their client: call `client.job(job.output_location,
+    job.failure_location)` where they are restored.
+    """
+
+    def __init__(
+        self, output: InvokeEndpointAsyncOutput, client: ConnectedClient | None = None
+    ) -> None:
         super().__init__(output)
-        self._io = io
-        self._runtime = runtime
+        self._client = client
 
     @boundary
-    def wait(self, *, fetch: Callable[[str], bytes | None] | None = None, timeout: float | None = PATIENCE) -> bytes:
-        """The model's answer, read from S3 with the client's credentials; `fetch(location)` reads an object otherwise, or returns None
-        while there is none.
+    def wait(
+        self,
+        *,
+        fetch: Callable[[str], FetchedObject] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
+    ) -> bytes:
+        """Return the model's answer, as soon as it is there.
 
-        Looks at both locations, less and less often, for `timeout` seconds (None: for ever). Raises `ModelError` if the
-        model failed, a `DispatchFailure` of kind timeout if nothing is there in time, a `ServiceError` with S3's code if it
-        refuses, a `DispatchFailure` if it cannot be reached again and again, and what `fetch` raises.
+            fetch     `fetch(location)` returns the bytes of an object, None while there is none.
+                      Default: read from S3, with the client's credentials
+            timeout   seconds to wait, None for no limit; default 22,500
+
+        Both locations are looked at, less and less often. Raises `ModelError` if the model failed,
+        `DispatchFailure` of kind timeout if nothing is there in time, `ServiceError` with S3's code
+        if S3 refuses, `DispatchFailure` if it cannot be reached several times in a row,
+        `ConstructionError` for a location that must not be followed, and what `fetch` raises.
         """
-        deadline = Deadline(time, timeout)
-        if fetch is None:
-            return run(wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io)
-        return run(wait_for_result(self.output, deadline), _Fetching(self._io, fetch))
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
+        if fetch is not None:
+            waiting_flow = wait_for_result(self.output, deadline)
+            return run(waiting_flow, _FetchingIO(client._io, fetch))
+        object_reader = _make_reader(client._ready())
+        return run(wait_for_result(self.output, deadline, object_reader.get), client._io)
+
+    @boundary
+    def done(
+        self,
+        *,
+        fetch: Callable[[str], FetchedObject] | None = None,
+        timeout: float | None = LOOK_TIMEOUT,
+    ) -> bool:
+        """Return whether an answer or a failure is there, after one look.
+
+        `fetch` is as for `wait`; `timeout` is in seconds. Raises like `wait`, but no `ModelError`.
+        """
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
+        if fetch is not None:
+            locations = _known_locations(self.output)
+            return any(fetch(location) is not None for location in locations)
+        object_reader = _make_reader(client._ready())
+        return run(is_done(self.output, deadline, object_reader.exists), client._io)
 
 
 class AsyncJob(_Accepted):
-    """An accepted invocation; `wait` is awaited."""
+    """An accepted invocation; `wait` and `done` are awaited. Jobs can be pickled; see `Job`."""
 
-    def __init__(self, output: InvokeEndpointAsyncOutput, io: AsyncIO, runtime: Runtime) -> None:
+    def __init__(
+        self, output: InvokeEndpointAsyncOutput, client: AsyncConnectedClient | None = None
+    ) -> None:
         super().__init__(output)
-        self._io = io
-        self._runtime = runtime
+        self._client = client
 
     @async_boundary
-    async def wait(self, *, fetch: Callable[[str], Awaitable[bytes | None]] | None = None, timeout: float | None = PATIENCE) -> bytes:
-        """See `Job.wait`; `fetch` is awaited."""
-        deadline = Deadline(time, timeout)
-        if fetch is None:
-            return await run_async(wait_for_result(self.output, deadline, _reader(self._runtime).get), self._io)
-        return await run_async(wait_for_result(self.output, deadline), _AsyncFetching(self._io, fetch))
+    async def wait(
+        self,
+        *,
+        fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
+    ) -> bytes:
+        """Return the model's answer; see `Job.wait`. `fetch` is awaited."""
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
+        if fetch is not None:
+            waiting_flow = wait_for_result(self.output, deadline)
+            return await run_async(waiting_flow, _AsyncFetchingIO(client._io, fetch))
+        object_reader = _make_reader(await client._ready())
+        return await run_async(
+            wait_for_result(self.output, deadline, object_reader.get), client._io
+        )
+
+    @async_boundary
+    async def done(
+        self,
+        *,
+        fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
+        timeout: float | None = LOOK_TIMEOUT,
+    ) -> bool:
+        """Return whether an answer or a failure is there; see `Job.done`. `fetch` is awaited."""
+        client, deadline = _require_client(self._client), Deadline(time, timeout)
+        if fetch is not None:
+            for location in _known_locations(self.output):
+                if await fetch(location) is not None:
+                    return True
+            return False
+        object_reader = _make_reader(await client._ready())
+        return await run_async(is_done(self.output, deadline, object_reader.exists), client._io)
 
 
-def _reader(runtime: Runtime) -> ObjectReader:
+def stored_output(
+    output_location: str, failure_location: str | None, inference_id: str | None
+) -> InvokeEndpointAsyncOutput:
+    """Return the output of an invocation from its stored locations.
+
+    Raises `ConstructionError` for a location that is no URL; whether it is followed, `wait`
+    decides.
+    """
+    stored_locations = {"output_location": output_location, "failure_location": failure_location}
+    for member, location in stored_locations.items():
+        if location is None and member == "failure_location":
+            continue
+        if not isinstance(location, str) or not location.startswith(URL_SCHEMES):
+            raise ConstructionError(member, "s3://bucket/key, or an http(s) URL")
+    return InvokeEndpointAsyncOutput(
+        inference_id=inference_id,
+        output_location=output_location,
+        failure_location=failure_location,
+    )
+
+
+def _require_client(client: ClientT | None) -> ClientT:
+    if client is None:
+        raise ConstructionError(
+            "client",
+            "given: use client.job(job.output_location, job.failure_location)",
+            "this job was restored from a pickle and has none",
+        )
+    return client
+
+
+def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
+    return [location for location in (output.output_location, output.failure_location) if location]
+
+
+def _make_reader(runtime: Runtime) -> ObjectReader:
+    from smruntime_core.conversation import ObjectReader  # 2 ms that few clients need
+
     return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
 
 
-class _Fetching:
-    def __init__(self, io: SyncIO, fetch: Callable[[str], bytes | None]) -> None:
+class _FetchingIO:
+    """The effects of waiting with a caller's `fetch`."""
+
+    def __init__(self, io: SyncIO, fetch: Callable[[str], FetchedObject]) -> None:
         self.sleep = io.sleep
-        self._fetch = fetch
+        self._fetch_object = fetch
 
-    def fetch(self, effect: Fetch, /) -> bytes | None:
-        return self._fetch(effect.location)
+    def fetch(self, effect: Fetch, /) -> FetchedObject:
+        return self._fetch_object(effect.location)
 
 
-class _AsyncFetching:
-    def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[bytes | None]]) -> None:
+class _AsyncFetchingIO:
+    """The effects of waiting with a caller's `fetch`, which is awaited."""
+
+    def __init__(self, io: AsyncIO, fetch: Callable[[str], Awaitable[FetchedObject]]) -> None:
         self._io = io
-        self._fetch = fetch
+        self._fetch_object = fetch
 
     async def sleep(self, effect: Sleep, /) -> None:
         await self._io.sleep(effect)
 
-    async def fetch(self, effect: Fetch, /) -> bytes | None:
-        return await self._fetch(effect.location)
+    async def fetch(self, effect: Fetch, /) -> FetchedObject:
+        return await self._fetch_object(effect.location)

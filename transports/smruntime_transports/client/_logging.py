@@ -1,8 +1,9 @@
-"""What happens to calls, for the standard `logging`: logger `smruntime`, one INFO line an attempt, the rest at DEBUG.
+"""Notices as records of the standard library's logging, logger `smruntime`.
 
-Nothing is logged that could be a secret or a customer's: methods, paths, sizes, times, statuses, ids and error codes are all there is
-in a notice. `SMRUNTIME_LOG=info` (or `debug`) in the environment turns it on with a handler for standard error, for programs
-that set up no logging of their own.
+The end of each attempt is logged at INFO, all else at DEBUG. A notice holds methods, paths, sizes,
+times, statuses, ids and error codes, so no secret and no customer data is logged. For programs that
+do not configure logging, `SMRUNTIME_LOG=info` (or `debug`) in the environment adds a handler for
+standard error.
 """
 
 from __future__ import annotations
@@ -10,45 +11,54 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import Final
 
 from smruntime_core.errors import escape_unprintable
 from smruntime_core.notices import AttemptEnded, Notice
 
-VARIABLE = "SMRUNTIME_LOG"
+LOG_VARIABLE: Final = "SMRUNTIME_LOG"
+RECORD_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+MAX_VALUE_LENGTH: Final = 200  # characters
 
 
 def logging_observer() -> Callable[[Notice], None] | None:
-    """An observer that logs, if somebody listens to the logger `smruntime` or the environment asks for it; else None."""
-    wanted = os.environ.get(VARIABLE, "").strip().upper()
-    asked = wanted in ("INFO", "DEBUG")
-    if not asked and "logging" not in sys.modules:
-        return None  # a program that has not imported it listens to nothing, and need not pay the 8 ms
+    """Return an observer that logs, None if neither logging nor the environment asks for it."""
+    level_name = os.environ.get(LOG_VARIABLE, "").strip().upper()
+    requested = level_name in ("INFO", "DEBUG")
+    if not requested and "logging" not in sys.modules:
+        return None  # nothing can be listening, so save the 8 ms of the import
     import logging
 
-    logger = logging.getLogger("smruntime")
-    if asked:
-        if not logger.handlers:
-            handler = logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-            logger.addHandler(handler)
-        logger.setLevel(wanted)
-    if not logger.isEnabledFor(logging.INFO):
+    notice_logger = logging.getLogger("smruntime")
+    if requested:
+        if not notice_logger.handlers:
+            error_handler = logging.StreamHandler()
+            error_handler.setFormatter(logging.Formatter(RECORD_FORMAT))
+            notice_logger.addHandler(error_handler)
+        notice_logger.setLevel(level_name)
+    if not notice_logger.isEnabledFor(logging.INFO):
         return None
 
     def observe(notice: Notice) -> None:
-        level = logging.INFO if isinstance(notice, AttemptEnded) else logging.DEBUG
-        if logger.isEnabledFor(level):
-            logger.log(level, "%s", line(notice))
+        record_level = logging.INFO if isinstance(notice, AttemptEnded) else logging.DEBUG
+        if notice_logger.isEnabledFor(record_level):
+            notice_logger.log(record_level, "%s", format_notice(notice))
 
     return observe
 
 
-def line(notice: Notice) -> str:
-    """`notice` in one escape_unprintable line."""
-    told = vars(notice)
-    shown = (f"{name}={_short(value)}" for name, value in told.items() if name not in ("operation", "invocation") and value is not None)
-    return f"{type(notice).__name__} {notice.operation} {' '.join(shown)} [{notice.invocation}]"
+def format_notice(notice: Notice) -> str:
+    """Return `notice` as one printable line."""
+    shown_values = {
+        value_name: _format_value(value)
+        for value_name, value in vars(notice).items()
+        if value_name not in ("operation", "invocation") and value is not None
+    }
+    shown_text = " ".join(f"{value_name}={value}" for value_name, value in shown_values.items())
+    return f"{type(notice).__name__} {notice.operation} {shown_text} [{notice.invocation}]"
 
 
-def _short(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else escape_unprintable(str(value))[:200]
+def _format_value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return escape_unprintable(str(value))[:MAX_VALUE_LENGTH]

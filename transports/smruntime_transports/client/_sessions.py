@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     NEW_SESSION,
     ConstructionError,
+    DispatchFailure,
     InvokeEndpoint,
     InvokeEndpointOutput,
     InvokeEndpointWithResponseStream,
@@ -28,27 +30,31 @@ if TYPE_CHECKING:
 
 OutputT = TypeVar("OutputT", bound=Output)
 
+CLOSING_TIME: Final = 5.0  # seconds that leaving a `with` block waits for the session to be closed
 
-FAREWELL = 5.0  # seconds to close a session in, though the task that used it is being cancelled
 
-
-class Caller(Protocol):
-    """A blocking client, as far as a session needs one."""
+class SessionClient(Protocol):
+    """A sync client, as far as a session uses it."""
 
     def call(self, operation: Operation[OutputT]) -> OutputT: ...
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]: ...
+    def _with_time_limit(self, seconds: float) -> Self: ...
 
 
-class AsyncCaller(Protocol):
-    """The same, awaited."""
+class AsyncSessionClient(Protocol):
+    """An async client, as far as a session uses it."""
 
     def call(self, operation: Operation[OutputT]) -> Awaitable[OutputT]: ...
-    async def run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None: ...
-    def stream(self, operation: InvokeEndpointWithResponseStream) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]: ...
+    def stream(
+        self, operation: InvokeEndpointWithResponseStream
+    ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]: ...
+    async def _run_shielded(self, work: Callable[[], Awaitable[None]], seconds: float) -> None: ...
 
 
 class SessionMembers(TypedDict, total=False):
-    """The members of any call in a session: all but the endpoint, the session and the body."""
+    """The members of a call in a session: all but the endpoint, the session and the body."""
 
     content_type: str | None
     accept: str | None
@@ -60,61 +66,91 @@ class SessionMembers(TypedDict, total=False):
     prefix_aware_id: str | None
 
 
-class _Named:
-    """The calls of one session: `id` and `expires` (an aware time) are known while it is open."""
+class _SessionCalls:
+    """The operations of one session; `id` and `expires` are known while it is open."""
 
-    def __init__(self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    def __init__(
+        self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers
+    ) -> None:
         self._endpoint_name = endpoint_name
-        self._opening = opening
-        self._closing = closing
+        self._opening_body = opening
+        self._closing_body = closing
         self._members = members
-        self._named: SessionId | None = None
+        self._session_id: SessionId | None = None
 
     @property
     def id(self) -> str:
-        """What the service calls it; raises `ConstructionError` if it is not open."""
-        return self._open().id
+        """The service's id of the session; raises `ConstructionError` if it is not open."""
+        return self._require_open().id
 
     @property
     def expires(self) -> datetime | None:
-        """When the service will forget it; raises `ConstructionError` if it is not open."""
-        return self._open().expires
+        """When the session expires (aware); raises `ConstructionError` if it is not open."""
+        return self._require_open().expires
 
-    def _open(self) -> SessionId:
-        if self._named is None:
+    def _require_open(self) -> SessionId:
+        if self._session_id is None:
             raise ConstructionError("session", "open: use it in a `with` block")
-        return self._named
+        return self._session_id
 
-    def _not_open(self) -> None:
-        if self._named is not None:
-            raise ConstructionError("session", "opened once", f"{self._named.id} is open")
+    def _require_closed(self) -> None:
+        if self._session_id is not None:
+            raise ConstructionError("session", "opened once", f"{self._session_id.id} is open")
 
-    def _first(self) -> InvokeEndpoint:
-        return self._call(self._opening, NEW_SESSION, {"content_type": "application/json"})
+    def _opening_call(self) -> InvokeEndpoint:
+        return self._make_call(
+            self._opening_body, NEW_SESSION, {"content_type": "application/json"}
+        )
 
-    def _last(self) -> InvokeEndpoint:
-        return self._call(self._closing, self.id, {"content_type": "application/json"})
+    def _take_closing(self) -> InvokeEndpoint | None:
+        """Forget the session; return the operation that closes it, None if it was not open."""
+        if self._session_id is None:
+            return None
+        closing_call = self._make_call(
+            self._closing_body, self.id, {"content_type": "application/json"}
+        )
+        self._session_id = None
+        return closing_call
 
-    def _call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
-        given: SessionMembers = {**self._members, **members}
-        return InvokeEndpoint(endpoint_name=self._endpoint_name, body=body, session_id=session_id, **given)
+    def _make_call(self, body: bytes, session_id: str, members: SessionMembers) -> InvokeEndpoint:
+        all_members: SessionMembers = {**self._members, **members}
+        return InvokeEndpoint(
+            endpoint_name=self._endpoint_name, body=body, session_id=session_id, **all_members
+        )
 
-    def _streamed(self, body: bytes, members: SessionMembers) -> InvokeEndpointWithResponseStream:
-        given: SessionMembers = {**self._members, **members}
-        return InvokeEndpointWithResponseStream(endpoint_name=self._endpoint_name, body=body, session_id=self.id, **given)
+    def _streaming_call(
+        self, body: bytes, members: SessionMembers
+    ) -> InvokeEndpointWithResponseStream:
+        all_members: SessionMembers = {**self._members, **members}
+        return InvokeEndpointWithResponseStream(
+            endpoint_name=self._endpoint_name, body=body, session_id=self.id, **all_members
+        )
 
 
-class Session(_Named):
-    """A session whose calls block. Leaving the `with` block closes it."""
+class Session(_SessionCalls):
+    """A session of a sync client.
 
-    def __init__(self, client: Caller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    Leaving the `with` block closes it, within 5 s: a session that the server does not close by then
+    expires by itself.
+    """
+
+    def __init__(
+        self,
+        client: SessionClient,
+        endpoint_name: str,
+        opening: bytes,
+        closing: bytes,
+        members: SessionMembers,
+    ) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @boundary
-    def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
-        """Ask the container that keeps this session."""
-        return self._client.call(self._call(body, self.id, members))
+    def invoke_endpoint(
+        self, *, body: bytes, **members: Unpack[SessionMembers]
+    ) -> InvokeEndpointOutput:
+        """Invoke the container that holds this session; raises like `Client.call`."""
+        return self._client.call(self._make_call(body, self.id, members))
 
     invoke = invoke_endpoint
 
@@ -122,42 +158,69 @@ class Session(_Named):
     def invoke_endpoint_with_response_stream(
         self, *, body: bytes, **members: Unpack[SessionMembers]
     ) -> ResponseStream[InvokeEndpointWithResponseStreamOutput]:
-        """Ask it, and take the answer part by part."""
-        return self._client.stream(self._streamed(body, members))
+        """Invoke the container and return its streamed response; raises like `Client.stream`."""
+        return self._client.stream(self._streaming_call(body, members))
 
     @boundary
     def open(self) -> None:
-        """Open it; `with` does. Raises `ResponseError` if the container opens none."""
-        self._not_open()
-        self._named = SessionId.of(self._client.call(self._first()))
+        """Open the session, as `with` does; raises `ResponseError` if the container opens none."""
+        self._require_closed()
+        self._session_id = SessionId.of(self._client.call(self._opening_call()))
 
     @boundary
     def close(self) -> None:
-        """Close it, if it is open; `with` does."""
-        if self._named is not None:
-            last, self._named = self._last(), None
-            self._client.call(last)
+        """Close the session if it is open; raises like `Client.call`."""
+        self._close_with(self._client)
+
+    def _close_with(self, client: SessionClient) -> None:
+        closing_call = self._take_closing()
+        if closing_call is not None:
+            client.call(closing_call)
+
+    @boundary
+    def _close_in_time(self) -> None:
+        closing_began = time.monotonic()
+        try:
+            self._close_with(self._client._with_time_limit(CLOSING_TIME))
+        except DispatchFailure as failure:
+            if failure.kind != "timeout" or time.monotonic() - closing_began < CLOSING_TIME:
+                raise
 
     def __enter__(self) -> Self:
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
-            self.close()
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # the first failure is the one to raise
+        with suppress(*(() if error is None else (SmRuntimeError,))):
+            self._close_in_time()
 
 
-class AsyncSession(_Named):
-    """A session whose calls are awaited. Leaving the `async with` block closes it."""
+class AsyncSession(_SessionCalls):
+    """A session of an async client; leaving the `async with` block closes it, as `Session`."""
 
-    def __init__(self, client: AsyncCaller, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers) -> None:
+    def __init__(
+        self,
+        client: AsyncSessionClient,
+        endpoint_name: str,
+        opening: bytes,
+        closing: bytes,
+        members: SessionMembers,
+    ) -> None:
         super().__init__(endpoint_name, opening, closing, members)
         self._client = client
 
     @async_boundary
-    async def invoke_endpoint(self, *, body: bytes, **members: Unpack[SessionMembers]) -> InvokeEndpointOutput:
-        """Ask the container that keeps this session."""
-        return await self._client.call(self._call(body, self.id, members))
+    async def invoke_endpoint(
+        self, *, body: bytes, **members: Unpack[SessionMembers]
+    ) -> InvokeEndpointOutput:
+        """Invoke the container that holds this session; raises like `AsyncClient.call`."""
+        return await self._client.call(self._make_call(body, self.id, members))
 
     invoke = invoke_endpoint
 
@@ -165,26 +228,32 @@ class AsyncSession(_Named):
     def invoke_endpoint_with_response_stream(
         self, *, body: bytes, **members: Unpack[SessionMembers]
     ) -> OpeningStream[InvokeEndpointWithResponseStreamOutput]:
-        """Ask it, and take the answer part by part."""
-        return self._client.stream(self._streamed(body, members))
+        """Invoke the container and return its streamed response, which `async with` opens."""
+        return self._client.stream(self._streaming_call(body, members))
 
     @async_boundary
     async def open(self) -> None:
-        """Open it; `async with` does. Raises `ResponseError` if the container opens none."""
-        self._not_open()
-        self._named = SessionId.of(await self._client.call(self._first()))
+        """Open the session, as `async with` does; raises `ResponseError` if none is opened."""
+        self._require_closed()
+        self._session_id = SessionId.of(await self._client.call(self._opening_call()))
 
     @async_boundary
     async def close(self) -> None:
-        """Close it, if it is open; `async with` does."""
-        if self._named is not None:
-            last, self._named = self._last(), None
-            await self._client.call(last)
+        """Close the session if it is open; raises like `AsyncClient.call`."""
+        closing_call = self._take_closing()
+        if closing_call is not None:
+            await self._client.call(closing_call)
 
     async def __aenter__(self) -> Self:
         await self.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(*(() if error is None else (SmRuntimeError,))):  # the first failure is the one to tell
-            await self._client.run_shielded(self.close, FAREWELL)
+    async def __aexit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # the first failure is the one to raise
+        with suppress(*(() if error is None else (SmRuntimeError,))):
+            await self._client._run_shielded(self.close, CLOSING_TIME)

@@ -1,4 +1,4 @@
-"""From settings to a conversation: what a client and its copies share."""
+"""The conversation that a client and its copies share, made from the client's settings."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
 
 
-class Configurable(Protocol):
-    """An IO that learns at the first call where its credentials come from and which certificates it trusts."""
+class ConfigurableIO(Protocol):
+    """An IO that receives at the first call the source of credentials and the CA bundle."""
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> object: ...
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> object: ...
 
 
-class Setup:
+class ClientSetup:
     """The settings of a client and all its copies, and the runtime once it is made.
 
-    What was given is checked at once; what has to be read from files waits for the first call. Raises `ConstructionError`.
+    Given values are checked at once; what is read from files waits for the first call. Raises
+    `ConstructionError`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,45 +43,47 @@ class Setup:
         if credentials is not None:
             make_provider(credentials)
         if not (settings.get("observe") is None or callable(settings.get("observe"))):
-            raise ConstructionError("observe", "a callable of one notice")
+            raise ConstructionError("observe", "a callable that takes one notice")
         if not isinstance(settings.get("profile"), str | None):
             raise ConstructionError("profile", "the name of a profile")
         self._settings = settings
         self._credentials = credentials
-        self.retries = settings.get("retries") or RetryPolicy()
+        self.retries: RetryPolicy = settings.get("retries") or RetryPolicy()
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
-        self.io: object = None  # of an asynchronous client, once an event loop runs
-        self.lock = threading.Lock()
-        known = self._config(Configuration(profile="", region=settings.get("region") or "unknown"))
-        self.config = known if settings.get("region") is not None else None
+        self.io: object = None  # of an async client, once an event loop runs
+        # reentrant: a signal handler may make a call
+        self.prepare_lock: threading.RLock = threading.RLock()
+        region = settings.get("region")
+        checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
+        self.config: Config | None = None if region is None else checked_config
 
-    def prepare(self, io: Configurable) -> Flow[Runtime]:
+    def prepare(self, io: ConfigurableIO) -> Flow[Runtime]:
         """Return the runtime, after reading the shared files; raises `ConstructionError`."""
         settings = self._settings
-        world = this_process(settings.get("profile"))
-        found = yield from read_settings(world)
+        context = this_process(settings.get("profile"))
+        configuration = yield from read_settings(context)
         retries = self.retries
-        if found.max_attempts is not None and settings.get("retries") is None:
-            retries = retries.replace(max_attempts=found.max_attempts)
-        config = self._config(found)
-        world.region = config.region
-        io.configure(self._credentials, world, found.ca_bundle)
+        if configuration.max_attempts is not None and settings.get("retries") is None:
+            retries = retries.replace(max_attempts=configuration.max_attempts)
+        config = self._make_config(configuration)
+        context.region = config.region
+        io.configure(self._credentials, context, configuration.ca_bundle)
         self.config = config
         return Runtime(
             config,
             clock=time,
             random=random.random,
             retries=retries,
-            lock=threading.Lock(),
-            observe=both(settings.get("observe"), logging_observer()),
-            app_id=found.app_id,
+            lock=threading.RLock(),
+            observe=call_both(settings.get("observe"), logging_observer()),
+            app_id=configuration.app_id,
         )
 
-    def _config(self, found: Configuration) -> Config:
+    def _make_config(self, configuration: Configuration) -> Config:
         settings = self._settings
-        return make_config(
-            found,
+        config = make_config(
+            configuration,
             region=settings.get("region"),
             endpoint_url=settings.get("endpoint_url"),
             s3_endpoint_url=settings.get("s3_endpoint_url"),
@@ -86,26 +91,37 @@ class Setup:
             use_dualstack=settings.get("use_dualstack"),
             timeouts=settings.get("timeouts"),
         )
+        signing_host = settings.get("signing_host")
+        return config if signing_host is None else config.replace(signing_host=signing_host)
 
 
 def this_process(profile: str | None) -> ProviderContext:
-    """Return what the flows of credentials may know about this process."""
-    home, windows = os.path.expanduser("~"), sys.platform == "win32"
-    return ProviderContext(os.environ, home=home, windows=windows, clock=time, random=random.random, profile=profile)
+    """Return what credential providers may know of this process."""
+    home_folder, on_windows = os.path.expanduser("~"), sys.platform == "win32"
+    return ProviderContext(
+        os.environ,
+        home=home_folder,
+        windows=on_windows,
+        clock=time,
+        random=random.random,
+        profile=profile,
+    )
 
 
-def read_settings(world: ProviderContext) -> Flow[Configuration]:
+def read_settings(context: ProviderContext) -> Flow[Configuration]:
     """Return the flow that reads the settings of the environment and the shared files."""
-    return load_configuration(world.environ, profile=world.profile, home=world.home, windows=world.windows)
+    return load_configuration(
+        context.environ, profile=context.profile, home=context.home, windows=context.windows
+    )
 
 
-def both(one: Observer | None, other: Observer | None) -> Observer | None:
-    """Return an observer that calls two others, as far as they exist."""
-    if one is None or other is None:
-        return one or other
+def call_both(first_observer: Observer | None, second_observer: Observer | None) -> Observer | None:
+    """Return an observer that calls both, or the one that is not None."""
+    if first_observer is None or second_observer is None:
+        return first_observer or second_observer
 
     def observe(notice: Notice) -> None:
-        one(notice)
-        other(notice)
+        first_observer(notice)
+        second_observer(notice)
 
     return observe

@@ -1,11 +1,11 @@
-"""Making a connection: from a URL to a socket that is connected and, for https, secured.
+"""Opening a connection: from a URL to a socket that is connected and, for https, secured.
 
 _connector         the steps in order: resolve, connect, proxy, TLS
 _resolver          the addresses of a name, within the caller's time
 _happy_eyeballs    try several addresses, 250 ms apart (RFC 8305)
-_proxies           which proxy to use, and CONNECT through it
-_tls               TLS settings of a client
-_tls_handshake     TLS contexts and the handshake
+_proxies           the choice of a proxy, and CONNECT through it
+_tls               the TLS settings of a client, and the contexts made from them
+_tls_handshake     the TLS handshake
+_tls_in_tls        TLS over a connection that has TLS already, through an https proxy
 _unused_variables  proxy and certificate variables that other clients read, to explain a failure
-_tls_in_tls        TLS to an endpoint through a proxy that speaks TLS itself
 """

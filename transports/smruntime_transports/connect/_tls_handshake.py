@@ -1,4 +1,4 @@
-"""The TLS handshake. Imported with the first one, so that plain http is spared the 8 ms of `ssl`."""
+"""The TLS handshake. Imported with the first one, since importing `ssl` takes 8 ms."""
 
 from __future__ import annotations
 
@@ -10,39 +10,44 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import READ, Connection
-from ..nonblocking._retry import Left, not_sent, retry_until_ready
+from ..nonblocking._retry import Left, broken, not_sent, retry_until_ready
+from ..nonblocking._socket_errors import raise_if_interrupt
 from ._tls_in_tls import NestedTLS
 
 
 def handshake(
-    connection: Connection,
-    context: ssl.SSLContext,
-    host: str,
-    left: Left,
-    phase: Phase,
+    connection: Connection, tls_context: ssl.SSLContext, host: str, seconds_left: Left, phase: Phase
 ) -> Flow[None]:
     """Make `connection` go on through TLS with `host`; raises `DispatchFailure`."""
-    what = f"TLS handshake with {host}"
-    outer = connection.sock
-    assert not isinstance(outer, NestedTLS), "a proxy's TLS and the host's"  # noqa: S101 - no third
+    description = f"TLS handshake with {host}"
+    outer_socket = connection.sock
+    # no third
+    assert not isinstance(outer_socket, NestedTLS), "a proxy's TLS and the host's"  # noqa: S101
     try:
-        inner = _wrap(outer, context, host)
-    except OSError as error:  # the peer has left already
-        raise not_sent("reset", phase, f"{what} broke: {error.strerror or error}") from None
-    connection.secured(inner)
-    yield from retry_until_ready(connection, inner.do_handshake, READ, left, phase, what)
+        secured_socket = _wrap_socket(outer_socket, tls_context, host)
+    except OSError as error:  # the peer has closed the connection already
+        raise_if_interrupt(error)
+        raise broken(error, phase, description) from None
+    except ValueError:  # such as one that begins with a dot
+        raise not_sent("tls", phase, f"{description} failed: not a host name for TLS") from None
+    connection.secured(secured_socket)
+    handshake_step = secured_socket.do_handshake
+    yield from retry_until_ready(connection, handshake_step, READ, seconds_left, phase, description)
 
 
-def _wrap(outer: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket | NestedTLS:
-    if hasattr(outer, "pending") or type(context).__module__.startswith("truststore"):
-        return NestedTLS(outer, context, host)  # it has TLS already, or the context verifies late
-    outer.getpeername()  # if the peer has left, `wrap_socket` would lose the socket without closing it
-    name: str | bytes = host
-    if type(context).__module__ == "ssl":  # not gevent's or eventlet's, which take only text
-        name = host.encode("ascii")  # text costs an import of 2 ms (encodings.idna)
-    return context.wrap_socket(
-        outer,
-        server_hostname=cast("str", name),
+def _wrap_socket(
+    outer_socket: socket.socket, tls_context: ssl.SSLContext, host: str
+) -> ssl.SSLSocket | NestedTLS:
+    if hasattr(outer_socket, "pending") or type(tls_context).__module__.startswith("truststore"):
+        return NestedTLS(outer_socket, tls_context, host)  # over TLS, or the context verifies late
+    # If the peer has closed already, `wrap_socket` would lose the socket without closing it.
+    outer_socket.getpeername()
+    server_name: str | bytes = host
+    if type(tls_context).__module__ == "ssl":  # not gevent's or eventlet's, which take only text
+        server_name = host.encode("ascii")  # text costs an import of 2 ms (encodings.idna)
+    return tls_context.wrap_socket(
+        outer_socket,
+        server_hostname=cast("str", server_name),
         do_handshake_on_connect=False,
         suppress_ragged_eofs=False,  # an end without close_notify may be a cut
     )

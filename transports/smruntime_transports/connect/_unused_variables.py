@@ -9,53 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Final
 
 from smruntime_core import ConstructionError, DispatchFailure
+from smruntime_core.values import split_authority
 
 from ._proxies import Proxies
 
-BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-USE_BUNDLE = "set AWS_CA_BUNDLE, or pass tls=TLS(ca_bundle=...)"
-USE_PROXY = "pass proxy=, or trust_env=True"
-_UNREACHED = ("resolve", "connect")
+BUNDLE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+USE_BUNDLE: Final = "set AWS_CA_BUNDLE, or pass tls=TLS(ca_bundle=...)"
+USE_PROXY: Final = "pass proxy=, or trust_env=True"
 
 
-def unread(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables that are set and not read, each with what to do to have it used."""
-    names = [name for scheme in ("https", "http") for name in _proxy_names(scheme)]
-    proxies = [(name, USE_PROXY) for name in dict.fromkeys(names) if environ.get(name, "").strip()]
-    return proxies + [(name, USE_BUNDLE) for name in BUNDLES if environ.get(name, "").strip()]
+def unread(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the variables that are set and not read, each with the remedy."""
+    proxy_variable_names = (*_proxy_variables("https"), *_proxy_variables("http"))
+    remedies = {
+        **dict.fromkeys(proxy_variable_names, USE_PROXY),
+        **dict.fromkeys(BUNDLE_VARIABLES, USE_BUNDLE),
+    }
+    return [(name, remedy) for name, remedy in remedies.items() if _is_nonempty(name, environment)]
 
 
-def advise(failure: DispatchFailure, origin: tuple[str, str], environ: Mapping[str, str]) -> None:
+def advise(
+    failure: DispatchFailure, origin: tuple[str, str], environment: Mapping[str, str]
+) -> None:
     """Set the hint of a failed connection to `origin` if an unread variable may explain it.
 
     Variables are named, their values are not: a proxy's URL may hold a password.
     """
-    if failure.phase in _UNREACHED:
-        name = _proxy_for(origin, environ)
-        if name:
-            failure.hint = f"{name} is set but not used: {USE_PROXY}"
+    if failure.phase in ("resolve", "connect"):
+        unused_variable = _first_nonempty(_proxy_variables(origin[0]), environment)
+        if unused_variable and _leads_through_proxy(origin, environment):
+            failure.hint = f"{unused_variable} is set but not used: {USE_PROXY}"
     elif failure.phase == "tls" and failure.kind == "tls":
-        name = next((name for name in BUNDLES if environ.get(name, "").strip()), None)
-        if name:
-            failure.hint = f"{name} is set but not read: {USE_BUNDLE}"
+        unused_variable = _first_nonempty(BUNDLE_VARIABLES, environment)
+        if unused_variable:
+            failure.hint = f"{unused_variable} is set but not read: {USE_BUNDLE}"
 
 
-def _proxy_names(scheme: str) -> tuple[str, ...]:
-    """Return the variables that may name a proxy for `scheme`, the first that is set wins."""
+def _proxy_variables(scheme: str) -> tuple[str, ...]:
+    """Return the variables that may name a proxy for `scheme`; the first that is set counts."""
     return f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"
 
 
-def _proxy_for(origin: tuple[str, str], environ: Mapping[str, str]) -> str | None:
-    """Return the variable that names a proxy for `origin`, None if no client would use one."""
-    from urllib.parse import urlsplit  # only a failure costs it
+def _is_nonempty(variable_name: str, environment: Mapping[str, str]) -> bool:
+    return bool(environment.get(variable_name, "").strip())
 
-    scheme, authority = origin
-    name = next((name for name in _proxy_names(scheme) if environ.get(name, "").strip()), None)
-    parts = urlsplit(f"{scheme}://{authority}")
-    port = parts.port or (443 if scheme == "https" else 80)
-    with suppress(ConstructionError):  # a URL that is no proxy's
-        if name and Proxies(None, environ).to(scheme, parts.hostname or "", port):
-            return name
-    return None
+
+def _first_nonempty(variable_names: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
+    return next((name for name in variable_names if _is_nonempty(name, environment)), None)
+
+
+def _leads_through_proxy(origin: tuple[str, str], environment: Mapping[str, str]) -> bool:
+    """Return whether other clients would reach `origin` through a proxy of `environment`."""
+    with suppress(ConstructionError):  # a variable does not hold the URL of a proxy
+        proxies = Proxies(None, environment)
+        return proxies.proxy_for(origin[0], *split_authority(*origin)) is not None
+    return False

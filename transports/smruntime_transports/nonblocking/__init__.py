@@ -1,8 +1,8 @@
-"""One non-blocking socket, and what it means to wait for it.
+"""One non-blocking socket, and the effects that wait for it.
 
-_connection        a socket and what decides whether it may serve again
-_waiting           the effects that wait: for readiness, for a turn in a queue, for a task
+_connection        a socket, and the rules by which it may serve another request
+_waiting           effects that wait for readiness or in a queue, or that start a task
 _retry             retry a step until it no longer blocks
-_socket_errors     what an error of a socket means
-_time_limits       one deadline for an exchange and caps for its phases
+_socket_errors     the meaning of an error of a socket
+_time_limits       one deadline for an exchange, and a limit for each phase
 """

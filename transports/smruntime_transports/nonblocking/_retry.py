@@ -13,8 +13,8 @@ from ._connection import Connection
 from ._socket_errors import fault, wanted
 from ._waiting import Wait
 
-T = TypeVar("T")
-Left: TypeAlias = Callable[[], "float | None"]  # returns the seconds that are left, None: no limit
+ResultT = TypeVar("ResultT")
+Left: TypeAlias = "Callable[[], float | None]"  # returns the seconds that are left, None: no limit
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
@@ -22,30 +22,38 @@ def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
     return DispatchFailure(message, kind=kind, phase=phase, delivery="not_sent")
 
 
-def broken(error: OSError, phase: Phase, what: str) -> DispatchFailure:
-    """Return the failure of `what`, which a socket broke off with `error`."""
-    kind, reason = fault(error)
-    return not_sent(kind, phase, f"{what} {'failed' if kind == 'tls' else 'broke'}: {reason}")
+def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
+    """Return the failure of what `description` says, which ended with `error` of a socket."""
+    kind, error_text = fault(error)
+    outcome_verb = "failed" if kind == "tls" else "broke"
+    return not_sent(kind, phase, f"{description} {outcome_verb}: {error_text}")
 
 
 def retry_until_ready(
     connection: Connection,
-    step: Callable[[], T],
+    socket_operation: Callable[[], ResultT],
     mask: int,
-    left: Left,
+    seconds_left: Left,
     phase: Phase,
-    what: str,
-) -> Flow[T]:
-    """Retry `step` until it no longer blocks, and return its result.
+    description: str,
+) -> Flow[ResultT]:
+    """Retry `socket_operation` until it no longer blocks, and return its result.
 
-    Between tries it waits for `mask`, or for what TLS wants. Raises `DispatchFailure` about `what`.
+    Between tries it waits for `mask`, or for what TLS wants. Raises `DispatchFailure`, which says
+    what `description` does.
     """
     while True:
         try:
-            return step()
+            return socket_operation()
         except OSError as error:
-            want = wanted(error, mask)
-            if not want:
-                raise broken(error, phase, what) from None
-        if not (yield from Wait(connection, want, left())):
-            raise not_sent("timeout", phase, f"{what} took too long")
+            wanted_mask = wanted(error, mask)
+            if not wanted_mask:
+                raise broken(error, phase, description) from None
+        # a peer that is always ready must not outrun the deadline
+        remaining_seconds = seconds_left()
+        ready_mask = 0
+        if remaining_seconds != 0:
+            ready_mask = yield from Wait(connection, wanted_mask, remaining_seconds)
+        if not ready_mask:
+            late_message = f"{description} took longer than timeouts.connect allows"
+            raise not_sent("timeout", phase, late_message)

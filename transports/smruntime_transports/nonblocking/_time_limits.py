@@ -1,97 +1,114 @@
-"""How long an exchange may take: one deadline for the whole and a cap for each phase."""
+"""The time limits of an exchange: one deadline for the whole and a limit for each phase.
+
+| phase   | limit                                                                            |
+|---------|----------------------------------------------------------------------------------|
+| connect | `timeouts.connect`, for all steps of opening a connection together               |
+| send    | `timeouts.idle` between two moves; in total, that and 1 s for each byte          |
+| head    | `timeouts.response` from the last byte of the request                            |
+| body    | like send                                                                        |
+
+A move is a byte sent or received. A streamed response has no total limit, since a model may take
+its time between two tokens.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from smruntime_core import Timeouts
 from smruntime_core.errors import Phase
 from smruntime_core.http1 import Exchange
 
-LONGEST = 1e6  # seconds; `poll` counts milliseconds in 31 bits, so what is further off is no limit
-SLOWEST = 1.0  # bytes a second, over a body that has had its idle time for grace
+# seconds; `poll` counts milliseconds in 31 bits, so a later end is no limit
+LONGEST_LIMIT: Final = 1e6
+SLOWEST_RATE: Final = 1.0  # bytes a second, on average, after the first `timeouts.idle`
 
 
 class TimeLimits:
     """The deadlines of one exchange, on the transport's clock."""
 
-    last: float | None = None  # the end of the whole
-    _phase: Phase | None = None
-    _begun = 0.0
-    _moved = 0
-    _moved_before = 0
-    _end: float | None = None
-    _sent: float | None = None
+    last: float | None = None  # the deadline of the whole exchange
+    _current_phase: Phase | None = None
+    _phase_begun = 0.0
+    _moved_bytes = 0
+    _moved_before_phase = 0
+    _current_end: float | None = None
+    _request_sent_at: float | None = None
 
-    def __init__(self, clock: Callable[[], float], timeout: float | None, phases: Timeouts) -> None:
-        self._clock = clock
-        self.phases = phases
+    def __init__(
+        self, monotonic_clock: Callable[[], float], timeout: float | None, phases: Timeouts
+    ) -> None:
+        self._monotonic_clock = monotonic_clock
+        self.phases: Timeouts = phases
         if timeout is not None:
-            self.last = clock() + timeout
+            self.last = monotonic_clock() + timeout
 
-    def end(self, cap: float | None) -> float | None:
-        """Return the moment `cap` seconds from now, or the end of the whole if that is sooner."""
-        return self._end_of(cap, self._clock())
+    def end(self, phase_limit: float | None) -> float | None:
+        """Return the moment `phase_limit` seconds from now, or the deadline if that is sooner."""
+        return self._earlier_end(phase_limit, self._monotonic_clock())
 
     def left(self, end: float | None) -> float | None:
         """Return the seconds until `end`, 0 if it has passed, None without a limit."""
-        return _left(end, self._clock())
+        return _seconds_until(end, self._monotonic_clock())
 
-    def countdown(self, cap: float | None) -> Callable[[], float | None]:
-        """Return a function that returns the seconds left of `cap` from now, as `left` does."""
-        end = self.end(cap)
+    def countdown(self, phase_limit: float | None) -> Callable[[], float | None]:
+        """Return a function that returns the seconds left of `phase_limit` from now."""
+        end = self.end(phase_limit)
         return lambda: self.left(end)
 
     def over(self) -> bool:
         """Return whether the deadline of the whole has passed."""
-        return self.last is not None and self._clock() >= self.last
+        return self.last is not None and self._monotonic_clock() >= self.last
 
     @property
     def silence(self) -> float | None:
-        """Seconds since the request was sent whole, as far as this was seen; None if it was not."""
-        return None if self._sent is None else self._clock() - self._sent
+        """Seconds since a wait found the request sent whole; None before."""
+        sent_at = self._request_sent_at
+        return None if sent_at is None else self._monotonic_clock() - sent_at
 
     def patience(self, exchange: Exchange) -> float | None:
-        """Return the seconds to wait for `exchange` to move.
-
-        The head has to arrive within `timeouts.response`. A body may pause for `timeouts.idle`, and has
-        to arrive at one byte per second on average, or a drip would last for ever; a stream may come as
-        slowly as the model thinks.
-        """
-        phase, now = exchange.phase, self._clock()
+        """Return the seconds to wait for `exchange` to move, None without a limit."""
+        phase, current_time = exchange.phase, self._monotonic_clock()
         if phase != "head":
-            self._follow(exchange, phase, now)
-        elif self._sent is None:
-            self._sent, cap = now, self.phases.response
-            if self.last is None and cap is not None and cap <= LONGEST:  # as nearly always
-                self._end = now + cap
-                return cap
-            self._end = self._end_of(cap, now)
-        return _left(self._end, now)
+            self._follow_exchange(exchange, phase, current_time)
+        elif self._request_sent_at is None:
+            self._request_sent_at, phase_limit = current_time, self.phases.response
+            # the usual case
+            if self.last is None and phase_limit is not None and phase_limit <= LONGEST_LIMIT:
+                self._current_end = current_time + phase_limit
+                return phase_limit
+            self._current_end = self._earlier_end(phase_limit, current_time)
+        return _seconds_until(self._current_end, current_time)
 
-    def _follow(self, exchange: Exchange, phase: Phase, now: float) -> None:
+    def _follow_exchange(self, exchange: Exchange, phase: Phase, current_time: float) -> None:
         """Postpone the end if `exchange` has moved."""
-        moved = exchange.bytes_sent + exchange.bytes_received
-        if phase != self._phase:
-            self._phase, self._begun, self._moved_before = phase, now, moved
-        elif moved == self._moved:
+        moved_bytes = exchange.bytes_sent + exchange.bytes_received
+        if phase != self._current_phase:
+            self._current_phase, self._phase_begun = phase, current_time
+            self._moved_before_phase = moved_bytes
+        elif moved_bytes == self._moved_bytes:
             return
-        self._moved, cap = moved, self.phases.idle
-        self._end = self._end_of(cap, now)
-        if cap is not None and exchange.until == "end":
-            slowest = self._begun + cap + (moved - self._moved_before) / SLOWEST
-            self._end = slowest if self._end is None else min(self._end, slowest)
+        self._moved_bytes, phase_limit = moved_bytes, self.phases.idle
+        self._current_end = self._earlier_end(phase_limit, current_time)
+        if phase_limit is not None and exchange.until == "end":
+            moved_in_phase = moved_bytes - self._moved_before_phase
+            slowest_end = self._phase_begun + phase_limit + moved_in_phase / SLOWEST_RATE
+            current_end = self._current_end
+            self._current_end = (
+                slowest_end if current_end is None else min(current_end, slowest_end)
+            )
 
-    def _end_of(self, cap: float | None, now: float) -> float | None:
-        """Return the moment `cap` seconds from `now`, or the end of the whole if that is sooner."""
+    def _earlier_end(self, phase_limit: float | None, current_time: float) -> float | None:
+        """Return `current_time` plus `phase_limit`, or the deadline if that is sooner."""
         last = self.last
-        if cap is None:
+        if phase_limit is None:
             return last
-        return now + cap if last is None else min(now + cap, last)
+        return current_time + phase_limit if last is None else min(current_time + phase_limit, last)
 
 
-def _left(end: float | None, now: float) -> float | None:
-    """Return the seconds from `now` to `end`, 0 if it has passed, None without a limit."""
-    if end is None or (left := end - now) > LONGEST:
+def _seconds_until(end: float | None, current_time: float) -> float | None:
+    """Return the seconds from `current_time` to `end`, 0 if it has passed, None without a limit."""
+    if end is None or (remaining_seconds := end - current_time) > LONGEST_LIMIT:
         return None
-    return left if left > 0 else 0.0
+    return remaining_seconds if remaining_seconds > 0 else 0.0

@@ -1,12 +1,13 @@
-"""The effects of waiting: what a flow over a connection asks its IO to wait for.
+"""The effects that wait: for a socket, for a turn in a queue, or for nothing, to start a task.
 
-An IO answers them beside `credentials`, `send` and `sleep`, one method each. None of them raises:
-a wait that took too long is a reply like any other.
+An IO has one method for each, beside `credentials`, `send` and `sleep`. None of them raises: a wait
+that took too long is a reply like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from smruntime_core.effects import Effect, Flow
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Wait(Effect[int]):
-    """Wait until `connection` is ready for some of `mask`; the reply says for what, 0 if late."""
+    """A wait until `connection` is ready for some of `mask`; the reply is for what, 0 if late."""
 
     method = "wait"
 
@@ -26,7 +27,7 @@ class Wait(Effect[int]):
 
 
 class WaitAnyWritable(Effect["list[Connection]"]):
-    """Wait until some of `connections` are writable; the reply lists them, none after `seconds`."""
+    """A wait until some of `connections` are writable; the reply lists them, none if late."""
 
     method = "wait_any_writable"
 
@@ -40,46 +41,57 @@ class Ticket:
     connection: Connection | None = None
 
     def __init__(self) -> None:
-        self.called = False
-        self._wake: Callable[[], object] | None = None
+        self.called: bool = False
+        self._wake_callback: Callable[[], object] | None = None
 
     def call(self) -> None:
-        """Say that its turn has come; any thread may."""
+        """Wake the holder of the ticket, from any thread."""
         self.called = True
-        if self._wake is not None:
-            self._wake()
+        if self._wake_callback is not None:
+            self._wake_callback()
 
-    def when_called(self, wake: Callable[[], object]) -> None:
-        """Have `call` call `wake`, from any thread; at once if the ticket has been called."""
-        self._wake = wake
+    def when_called(self, wake_callback: Callable[[], object]) -> None:
+        """Make `call` call `wake_callback`, from any thread; at once if it was called before."""
+        self._wake_callback = wake_callback
         if self.called:  # perhaps twice, if another thread calls it now
-            wake()
+            wake_callback()
 
 
 class Latch:
     """An event for any number of tickets: it opens once, and later tickets are called at once."""
 
     def __init__(self) -> None:
-        self.opened = False
-        self._waiting: list[Ticket] = []
+        self.opened: bool = False
+        self._waiting_tickets: list[Ticket] = []
 
     def join(self) -> Ticket:
         """Return a ticket that is called when the latch opens."""
         ticket = Ticket()
-        self._waiting.append(ticket)
+        self._waiting_tickets.append(ticket)
         if self.opened:  # another thread may have opened it before the append
             ticket.call()
         return ticket
 
+    def wait_open(self, seconds: float | None) -> Flow[bool]:
+        """Wait until the latch opens; return whether it did so within `seconds`."""
+        ticket = self.join()
+        try:
+            yield from WaitTurn(ticket, seconds)
+        finally:
+            if not ticket.called:  # late or cancelled: a latch that never opens must not keep it
+                with suppress(ValueError):
+                    self._waiting_tickets.remove(ticket)
+        return ticket.called
+
     def open(self) -> None:
         """Call all tickets."""
         self.opened = True
-        for ticket in self._waiting:
+        for ticket in tuple(self._waiting_tickets):  # a copy, since another thread may remove one
             ticket.call()
 
 
 class WaitTurn(Effect[None]):
-    """Wait until `ticket` is called, or `seconds` have passed: `ticket.called` says which."""
+    """A wait until `ticket` is called, or `seconds` have passed: `ticket.called` is set or not."""
 
     method = "wait_turn"
 
@@ -88,12 +100,13 @@ class WaitTurn(Effect[None]):
 
 
 class Spawn(Effect[None]):
-    """Run `flow` in a thread or task that outlives the caller's, and pass its outcome to `over`.
+    """A start of `flow` in a thread or task of its own, which outlives the caller's.
 
-    The outcome is None if the flow was cut off. The reply comes at once.
+    At its end `finish_callback` gets the result or the error, or None if the flow was cut off. The
+    reply to this effect comes at once.
     """
 
     method = "spawn"
 
     flow: Flow[object]
-    over: Callable[[object], None]
+    finish_callback: Callable[[object], None]

@@ -1,7 +1,8 @@
-"""The effects that need no connection: credentials, files, programs, and threads or tasks beside the call.
+"""The effects that need no connection: credentials, files, programs, threads and tasks.
 
-`BlockingSystem` answers them by blocking. `AsyncSystem` awaits them; an adapter for an event loop adds how to sleep, wait for a turn,
-and start threads and tasks. The adapters over connections are built on these, and a user's IO is completed by them.
+`BlockingSystem` answers them by blocking, `AsyncSystem` by awaiting. An adapter for an event loop
+adds how to sleep, wait for a turn, and start threads and tasks. The adapters over connections are
+built on these, and a user's IO is completed by them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from smruntime_core.effects import (
 from ..nonblocking._waiting import Spawn, WaitTurn
 from ._credential_refresh import CredentialRefresher
 from ._files import read_file, write_file
-from ._uploads import measure, measure_awaited, supply
+from ._uploads import measure, measure_async_iterator, supply
 
 if TYPE_CHECKING:
     from smruntime_core.credentials import ProviderLike
@@ -41,25 +42,28 @@ T = TypeVar("T")
 
 
 class _System:
-    """The source of credentials, once the settings are known."""
+    """The credentials of a client, once its settings are known."""
 
-    renewals: CredentialRefresher | None = None
+    refresher: CredentialRefresher | None = None
     completes: object = None  # the user's IO that this one completes, if there is one
 
     @property
-    def whole(self) -> object:
+    def complete_io(self) -> object:
         """The IO that flows run on: it has `send` as well."""
         return self if self.completes is None else self.completes
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         """Take the settings; a second time, as when tasks begin together, changes nothing."""
         del ca_bundle  # for adapters with connections
-        self.renewals = self.renewals or CredentialRefresher(credentials, world)
+        self.refresher = self.refresher or CredentialRefresher(credentials, world)
 
-    def prepared(self) -> CredentialRefresher:
-        """Return the source of credentials."""
-        assert self.renewals is not None, "configure() comes first"  # noqa: S101 - a mistake of ours
-        return self.renewals
+    def configured_refresher(self) -> CredentialRefresher:
+        """Return what `configure` made."""
+        # a mistake of ours
+        assert self.refresher is not None, "configure() comes first"  # noqa: S101
+        return self.refresher
 
 
 class BlockingSystem(_System):
@@ -69,15 +73,16 @@ class BlockingSystem(_System):
         time.sleep(effect.seconds)
 
     def wait_turn(self, effect: WaitTurn, /) -> None:
-        called = threading.Event()
-        effect.ticket.when_called(called.set)
-        called.wait(effect.seconds)
+        ticket_called = threading.Event()
+        effect.ticket.when_called(ticket_called.set)
+        ticket_called.wait(effect.seconds)
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return run(renewals.fetch(effect, os.getpid()), self.whole)
+        refresher = self.configured_refresher()
+        cached_credentials = refresher.cache.at_hand()
+        if cached_credentials is not None and effect.rejected is None:
+            return cached_credentials
+        return run(refresher.fetch(effect, os.getpid()), self.complete_io)
 
     def spawn(self, effect: Spawn, /) -> None:
         try:
@@ -86,13 +91,13 @@ class BlockingSystem(_System):
             self._run_spawned(effect)
 
     def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
+        flow_outcome: object = None
         try:
-            outcome = run(effect.flow, self.whole)
+            flow_outcome = run(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
+            flow_outcome = error
         finally:
-            effect.over(outcome)
+            effect.finish_callback(flow_outcome)
 
     def measure(self, effect: Measure, /) -> Sendable:
         return measure(effect)
@@ -110,38 +115,40 @@ class BlockingSystem(_System):
         return run_process(effect)
 
     def ask(self, effect: Ask, /) -> object:
-        answer = _answer(effect)
-        if isinstance(answer, Awaitable):
-            if callable(close := getattr(cast("object", answer), "close", None)):
-                close()
-            raise ConstructionError("credentials", "a provider that blocks", "one that is awaited needs an asynchronous client")
-        return answer
+        provider_answer = _call_provider(effect)
+        if isinstance(provider_answer, Awaitable):
+            if callable(close_awaitable := getattr(cast("object", provider_answer), "close", None)):
+                close_awaitable()
+            problem = "one that is awaited needs an asynchronous client"
+            raise ConstructionError("credentials", "a provider that blocks", problem)
+        return provider_answer
 
 
 class AsyncSystem(_System):
     """The effects of the system, awaited on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
-        renewals = self.prepared()
-        if effect.rejected is None and (held := renewals.cache.at_hand()) is not None:
-            return held
-        return await run_async(renewals.fetch(effect, self.current_loop()), self.whole)
+        refresher = self.configured_refresher()
+        cached_credentials = refresher.cache.at_hand()
+        if cached_credentials is not None and effect.rejected is None:
+            return cached_credentials
+        return await run_async(refresher.fetch(effect, self.current_loop()), self.complete_io)
 
     async def spawn(self, effect: Spawn, /) -> None:
         self.start_task(lambda: self._run_spawned(effect))
 
     async def _run_spawned(self, effect: Spawn) -> None:
-        outcome: object = None
+        flow_outcome: object = None
         try:
-            outcome = await run_async(effect.flow, self.whole)
+            flow_outcome = await run_async(effect.flow, self.complete_io)
         except (Exception, SystemExit) as error:  # a provider's `sys.exit` must not end the program
-            outcome = error
+            flow_outcome = error
         finally:
-            effect.over(outcome)
+            effect.finish_callback(flow_outcome)
 
     async def measure(self, effect: Measure, /) -> Sendable:
         if effect.source.kind == "async iterator":
-            return await measure_awaited(effect.source)
+            return await measure_async_iterator(effect.source)
         return await self.in_thread(measure, effect)
 
     async def supply(self, effect: Supply, /) -> bytes:
@@ -158,21 +165,21 @@ class AsyncSystem(_System):
         try:
             return await self.in_thread(run_process, effect, cancelled)
         finally:
-            cancelled.set()  # the thread is not waited for, but it kills the program
+            cancelled.set()  # the thread goes on until it has killed the program
 
     async def ask(self, effect: Ask, /) -> object:
-        """Call it in a thread, since it may block; await what it returns if that is awaitable."""
-        answer = await self.in_thread(_answer, effect)
-        if not isinstance(answer, Awaitable):
-            return answer
+        """Call the provider in a thread, since it may block; await an awaitable that it returns."""
+        provider_answer = await self.in_thread(_call_provider, effect)
+        if not isinstance(provider_answer, Awaitable):
+            return provider_answer
         try:
-            return await cast("Awaitable[object]", answer)
+            return await cast("Awaitable[object]", provider_answer)
         except SmRuntimeError:
             raise
         except Exception as error:
             raise provider_error(effect.function, error) from error
 
-    # What an adapter for an event loop adds.
+    # an adapter for an event loop adds the following
 
     async def sleep(self, effect: Sleep, /) -> None:
         raise NotImplementedError
@@ -201,7 +208,7 @@ class AsyncSystem(_System):
         raise NotImplementedError
 
 
-def _answer(effect: Ask) -> object:
+def _call_provider(effect: Ask) -> object:
     try:
         return effect.function(*effect.arguments)
     except SmRuntimeError:
@@ -211,7 +218,7 @@ def _answer(effect: Ask) -> object:
 
 
 def run_process(effect: RunProcess, cancelled: threading.Event | None = None) -> ProcessResult:
-    """Run a process; the import of `subprocess` is paid by callers that need it."""
+    """Run a process; only callers that need it pay for the import of `subprocess`."""
     from ._processes import run_process
 
     return run_process(effect, cancelled)

@@ -2,8 +2,8 @@
 
 The program leads a session and process group of its own. On a timeout, too much output, an
 interrupt or a cancelled task the whole group is killed, its children included. When a program ends
-by itself, its children live on: one may be an agent for the next time. A session of its own has no terminal:
-a program that asks at /dev/tty fails at once. On Windows only the program itself is killed.
+by itself, its children live on: one may be an agent for the next time. The session has no terminal,
+so a program that asks at /dev/tty fails at once. On Windows only the program itself is killed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from smruntime_core.effects import ProcessResult, RunProcess
 
 PIECE = 8192
 INTERVAL = 0.05  # seconds between two looks at whether the run was cancelled
+START_SECONDS = 5.0  # after an interrupt; a fork takes milliseconds
 
 Remaining: TypeAlias = "Callable[[], float]"
 
@@ -34,9 +35,9 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
     cannot be started or takes longer than `effect.seconds`.
     """
     remaining = _countdown(effect.seconds, cancelled)
-    program: _Program | None = None
+    program = _Program(effect.arguments)
     try:
-        program = _Program(effect.arguments)
+        program.start()
         read = _read if hasattr(select, "poll") else _read_in_thread
         output = read(program.output, effect.most, remaining)
         status = program.exit_status(remaining) if len(output) <= effect.most else -1
@@ -44,32 +45,47 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
     except TimeoutError:
         late = f"credential_process did not end within {effect.seconds:g} s"
         raise CredentialsError(late) from None
-    except (OSError, ValueError) as error:  # ValueError: an argument with a NUL
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL, or no thread to start it
         refused = f"credential_process cannot be started ({type(error).__name__})"
         raise CredentialsError(refused) from None
     finally:
-        if program is not None:
-            program.end()
+        program.end()
 
 
 class _Program(subprocess.Popen[bytes]):
-    """A program in a session of its own, started at once."""
+    """A program in a session of its own; call `start`, and `end` in any case."""
 
     pid = 0
 
     def __init__(self, arguments: tuple[str, ...]) -> None:
+        self._arguments = arguments
+        self._settled = threading.Event()  # started, or failed to
+
+    def start(self) -> None:
+        """Start the program, in a thread.
+
+        An interrupt reaches the main thread only, so none comes between the fork and `pid`.
+        """
+        failures: list[BaseException] = []
+        threading.Thread(target=self._fork, args=(failures,)).start()
+        self._settled.wait()
+        if failures:
+            raise failures[0]
+
+    def _fork(self, failures: list[BaseException]) -> None:
         silent = subprocess.DEVNULL
         try:
             super().__init__(
-                arguments,
+                self._arguments,
                 stdin=silent,
                 stdout=subprocess.PIPE,
                 stderr=silent,
                 start_new_session=True,
             )
-        except BaseException:  # an interrupt here may come after the fork
-            self._kill()
-            raise
+        except BaseException as failure:
+            failures.append(failure)
+        finally:
+            self._settled.set()
 
     @property
     def output(self) -> IO[bytes]:
@@ -86,12 +102,14 @@ class _Program(subprocess.Popen[bytes]):
 
     def end(self) -> None:
         """Kill the program with its group, unless it has ended by itself, and close the pipe."""
-        self._kill()
-        self.output.close()
+        self._settled.wait(START_SECONDS)
+        if self.pid:
+            self._kill()
+            self.output.close()
 
     def _kill(self) -> None:
-        if not self.pid or self.returncode is not None:
-            return  # never started, or waited for: the id may belong to another process by now
+        if self.returncode is not None:
+            return  # waited for: the id may belong to another process by now
         if hasattr(os, "killpg"):
             # PermissionError: on macOS, if only zombies are left.
             with suppress(ProcessLookupError, PermissionError):

@@ -1,14 +1,13 @@
-"""h11 as the reader of responses, behind the gate: `engine="h11"`.
+"""h11 as the reader of response bodies: `engine="h11"`, for callers that want its grammar.
 
-For whoever wants that grammar in their stack. The gate has read the raw head already and refused what has two meanings; h11
-then parses head and body by its own rules. The request is written by us either way.
+Our own reader goes first and refuses every head and framing that has two meanings; then h11 parses
+head and body by its own rules. We write the request either way.
 """
 
 from __future__ import annotations
 
 try:
     import h11
-    from h11 import Data, EndOfMessage, Response
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
@@ -16,55 +15,59 @@ from smruntime_core.http1 import MAX_HEAD, Framing, Head, Looked, ProtocolViolat
 
 
 class H11Framing(Looked):
-    """One response body, read by `h11.Connection`; our own framing goes first, so nothing that it refuses gets by."""
+    """One response body, read by our own framing first and then by `h11.Connection`."""
 
-    def __init__(self, head: Head, strict: Framing) -> None:
-        self._strict = strict
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
-        self._ended = False
-        self._head = head.raw + b"\r\n\r\n"  # h11 reads it together with the first of the body: one visit less
-        if strict.complete:
-            self._read(b"")
+    def __init__(self, response_head: Head, strict_framing: Framing) -> None:
+        self._strict_framing = strict_framing
+        self._h11_connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
+        self._message_ended = False
+        # h11 reads it together with the beginning of the body, which saves a call
+        self._unread_head = response_head.raw + b"\r\n\r\n"
+        if strict_framing.complete:
+            self._read_body(b"")
 
     @property
     def complete(self) -> bool:
-        return self._ended and self._strict.complete
+        return self._message_ended and self._strict_framing.complete
 
     @property
     def excess(self) -> bool:
-        return self._strict.excess
+        return self._strict_framing.excess
 
     def receive_data(self, data: bytes) -> bytes:
-        self._strict.receive_data(data)
-        return b"" if self._ended else self._read(data)
+        self._strict_framing.receive_data(data)
+        return b"" if self._message_ended else self._read_body(data)
 
     def receive_eof(self) -> None:
-        self._strict.receive_eof()
-        if self._head:
-            self._read(b"")
-        if not self._ended:
-            self._read(b"")
+        self._strict_framing.receive_eof()
+        if self._unread_head:
+            self._read_body(b"")
+        if not self._message_ended:
+            self._read_body(b"")
 
-    def _read(self, data: bytes) -> bytes:
-        pieces: list[bytes] = []
-        next_event = self._connection.next_event
+    def _read_body(self, data: bytes) -> bytes:
+        body_pieces: list[bytes] = []
+        next_event = self._h11_connection.next_event
         try:
-            self._connection.receive_data(self._head + data)
-            self._head = b""
-            while not self._ended:
-                event = next_event()
-                if isinstance(event, Data):
-                    pieces.append(bytes(event.data))
-                elif isinstance(event, EndOfMessage):
-                    self._ended = True
-                elif not isinstance(event, Response):  # NEED_DATA, PAUSED, or the connection is closed
-                    break
+            self._h11_connection.receive_data(self._unread_head + data)
+            self._unread_head = b""
+            while not self._message_ended:
+                h11_event = next_event()
+                if isinstance(h11_event, h11.Data):
+                    body_pieces.append(bytes(h11_event.data))
+                elif isinstance(h11_event, h11.EndOfMessage):
+                    self._message_ended = True
+                elif not isinstance(h11_event, h11.Response):
+                    break  # NEED_DATA, PAUSED, or the connection is closed
         except h11.RemoteProtocolError as error:
             raise ProtocolViolation("protocol", f"h11: {error}") from None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return body_pieces[0] if len(body_pieces) == 1 else b"".join(body_pieces)
 
 
-def h11_engine(head: Head, bodiless: bool) -> Framing:
-    """The second engine (see `smruntime_core.http1`). h11 is not told the request, so a bodiless answer is framed by us."""
-    strict = frame(head, bodiless)
-    return strict if bodiless else H11Framing(head, strict)
+def h11_engine(response_head: Head, bodiless: bool) -> Framing:
+    """Return the framing of one response.
+
+    h11 does not know the request, so the end of a response without a body is ours to find.
+    """
+    strict_framing = frame(response_head, bodiless)
+    return strict_framing if bodiless else H11Framing(response_head, strict_framing)

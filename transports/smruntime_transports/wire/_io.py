@@ -1,4 +1,4 @@
-"""The effects of connections, for the adapters: each runs a flow of `Wire` on the adapter itself."""
+"""The effects of connections, for the adapters: each runs a flow of `Wire` on the adapter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from smruntime_core.credentials import ProviderContext
 from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 
 from ..system._io import AsyncSystem, BlockingSystem
+from ._pool import Slot
 from ._wire import Wire
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ class BlockingWireIO(BlockingSystem):
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()  # an adapter may have more to prepare
-        self.wire = wire
+        self.wire: Wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 
@@ -31,7 +34,12 @@ class BlockingWireIO(BlockingSystem):
         return run(self.wire.exchange(effect), self)
 
     def open(self, effect: Open, /) -> StreamingResponse:
-        return run(self.wire.open(effect), self)
+        slot = Slot()
+        try:
+            return run(self.wire.open(effect, slot), self)
+        except BaseException:  # an interrupt may come after the flow, or cut its release short
+            self.wire.release(slot)
+            raise
 
     def receive(self, effect: Receive, /) -> bytes:
         return run(self.wire.receive(effect), self)
@@ -46,9 +54,11 @@ class AsyncWireIO(AsyncSystem):
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()  # an adapter may have more to prepare
-        self.wire = wire
+        self.wire: Wire = wire
 
-    def configure(self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None) -> None:
+    def configure(
+        self, credentials: ProviderLike | None, world: ProviderContext, ca_bundle: str | None
+    ) -> None:
         super().configure(credentials, world, ca_bundle)
         self.wire.trust(ca_bundle)
 

@@ -1,44 +1,46 @@
-"""The connections of one client: which are in use, which are idle, and which calls wait for one.
+"""The connections of one client, in use or idle, and the calls that wait for one.
 
-At most `most` connections may exist for one route, so a call needs a slot before it uses or opens
-one. A call that finds no free slot waits, first in, first out. Idle connections are used in turn as
-well: the one that has been idle for longest serves next, if it still may.
+A route may have at most `max_connections` connections, so a call needs a slot before it uses or
+opens one. The slots of a route are in one queue, in the order of the calls, until they are
+released. The first `max_connections` in the queue are granted; the others wait:
 
-    acquire ──> waiting ──> in use ──> release ──> idle, or closed
-                   ^                      │
-                   └── the next one is ───┘ called
+    acquire ──> [ granted | granted | waiting | waiting ] ──> release ──> idle connection, or closed
+                          max_connections = 2                             │
+    take: an idle connection, or open one  <──────────────────────────────┘
 
-A signal handler may raise an exception between any two bytecodes of a caller, and no slot may be
-lost by it:
+Idle connections serve in turn as well: the one that has been idle for longest comes first, if it is
+still usable.
 
-- Nothing is counted. A slot is in use while it is in the set `in_use`, whose size is the limit.
-- `release` may be called at any time and any number of times: it finishes what an interrupted one
-  began. Callers make the slot before the `try`, acquire it inside, and release it in `finally`, twice:
+A signal handler may raise an exception in any caller at any time, and no slot may be lost by it.
+Nothing is counted, there is no lock to be left locked, and each change of a collection is one
+operation that Python carries out at once. `release` may be called at any time and any number of
+times; it finishes what an interrupted call of it began. So callers create the slot before the `try`
+and release it in `finally`, twice:
 
-      slot = Slot()
-      try:
-          try:
-              pool.acquire(slot, route)
-              ... wait until it is called, then pool.take(slot) or open slot.connection
-          finally:
-              pool.release(slot)
-      finally:
-          pool.release(slot)  # has nothing to do unless an interrupt cut the first one short
+    slot = Slot()
+    try:
+        try:
+            pool.acquire(slot, route)
+            ... wait until it is granted, then pool.take(slot) or open slot.connection
+        finally:
+            pool.release(slot)
+    finally:
+        pool.release(slot)  # does something only if an interrupt ended the first one
 
-- A connection is in one place at a time. An interrupt can lose it (then it is closed when it is
-  collected), but never hand it out twice.
+A connection is in one collection at a time. An interrupt can lose it (it is closed when it is
+collected), but it never serves two calls at once.
 
-No method waits, so sync and async callers use the same pool, from any thread. The lock is reentrant
-because the garbage collector may run the finalizer of a stream, which releases a slot, inside a
-critical section. A forked child begins with an empty pool: inherited connections are its parent's.
+No method waits, so sync and async callers use the same pool, from any thread; the garbage collector
+may release the slot of a forgotten stream anywhere. A forked child begins with an empty pool: the
+connections that it inherits are its parent's.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from weakref import WeakSet
 
 from smruntime_core import ConstructionError
@@ -46,7 +48,7 @@ from smruntime_core import ConstructionError
 from ..nonblocking._connection import Connection, Route
 from ..nonblocking._waiting import Ticket
 
-MOST = 100  # connections of one route
+DEFAULT_MAX_CONNECTIONS = 100  # of one route
 
 
 class Slot(Ticket):
@@ -56,143 +58,155 @@ class Slot(Ticket):
     """
 
     connection: Connection | None = None
-    reusable = False  # the connection may serve another call
-    shared: Connections | None = None  # the collections of its route
-    finalizer: object = None  # of the stream that it belongs to
+    reusable: bool = False  # the connection may serve another call
+    route_connections: RouteConnections | None = None  # until it is released
+    was_woken: bool = False  # if it had to wait
+    body_finalizer: object = None  # releases the slot of a stream that is forgotten
 
 
-class Connections:
+class RouteConnections:
     """The slots and idle connections of one route."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Slot, None] = {}  # in order
-        self.in_use: set[Slot] = set()
-        self.idle: deque[Connection] = deque()  # the one that has been idle for longest first
+        self.slot_queue: dict[Slot, None] = {}  # in order; the first of them are granted
+        self.idle_connections: deque[Connection] = deque()  # the longest idle one first
+
+    def first_slots(self, slot_count: int) -> tuple[Slot, ...]:
+        """Return the first `slot_count` slots of the queue, or all."""
+        while True:
+            try:
+                return tuple(islice(self.slot_queue, slot_count))
+            except RuntimeError:  # the garbage collector released a slot meanwhile
+                continue
 
 
 class Pool:
     """The connections of one client; `clock` returns seconds.
 
-    `most` is the limit of connections per route, `kept` of those that are idle.
+    `max_connections` limits the connections of a route, `max_idle_connections` those that are idle.
     """
 
     def __init__(
         self,
         clock: Callable[[], float],
-        most: int = MOST,
-        kept: int | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        max_idle_connections: int | None = None,
     ) -> None:
-        if type(most) is not int or most < 1:
-            rule = "a positive number: of connections to one host"
-            raise ConstructionError("max_connections", rule)
+        if type(max_connections) is not int or max_connections < 1:
+            requirement = "a positive number: of connections to one host"
+            raise ConstructionError("max_connections", requirement)
         self._clock = clock
-        self._most = most
-        self._kept = most if kept is None else kept
-        self._closed = False
-        self._begin()
-        _pools.add(self)
+        self._max_connections = max_connections
+        if max_idle_connections is None:
+            max_idle_connections = max_connections
+        self._max_idle_connections = max_idle_connections
+        self._is_closed = False
+        self._begin_empty()
+        _all_pools.add(self)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._lock = threading.RLock()
-        self._routes: defaultdict[Route, Connections] = defaultdict(Connections)
+    def _begin_empty(self) -> None:
+        self._process_id = os.getpid()
+        self._connections_by_route: dict[Route, RouteConnections] = {}
 
     def acquire(self, slot: Slot, route: Route) -> None:
         """Grant `slot` now, or in its turn."""
-        with self._lock:
-            shared = slot.shared = self._routes[route]
-            if shared.waiting or len(shared.in_use) >= self._most:
-                shared.waiting[slot] = None
-                self._grant(shared)  # another may have been released since, by the garbage collector
-            else:
-                shared.in_use.add(slot)
-                slot.called = True
+        connections = self._connections_by_route.get(route)
+        if connections is None:
+            connections = self._connections_by_route.setdefault(route, RouteConnections())
+        slot.route_connections = connections
+        connections.slot_queue[slot] = None
+        queue_length, max_connections = len(connections.slot_queue), self._max_connections
+        if queue_length <= max_connections or slot in connections.first_slots(max_connections):
+            slot.called = True
 
     def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
-        """Return an idle connection for a granted `slot`; if there is none that may serve, None.
+        """Return a usable idle connection for a granted `slot`, or None: then open one.
 
-        None means: open one. So does `fresh`, for which an idle one is closed if there would be too
-        many.
+        With `fresh` it is always None, and an idle one is closed if there would be too many.
         """
-        shared = slot.shared
-        assert shared is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
-        while shared.idle:
-            if fresh and len(shared.in_use) + len(shared.idle) <= self._most:
+        connections = slot.route_connections
+        assert connections is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
+        while connections.idle_connections:
+            in_use_count = min(len(connections.slot_queue), self._max_connections)
+            if fresh and in_use_count + len(connections.idle_connections) <= self._max_connections:
                 break
             try:
-                connection = slot.connection = shared.idle.popleft()
+                connection = slot.connection = connections.idle_connections.popleft()
             except IndexError:  # another thread took the last one
                 break
             if not fresh and connection.usable(self._clock()):
                 return connection
             connection.drop()
             slot.connection = None
-        self._closed = False  # the caller opens one: a client may be used after `close`
+        self._is_closed = False  # the caller opens one: a client may be used after `close`
         return None
 
     def release(self, slot: Slot) -> None:
-        """End the use of `slot`, granted or not. Keep its connection if it is reusable, else close it."""
-        shared = slot.shared
-        if shared is None:
+        """End the use of `slot`, granted or not; keep its connection if it is reusable."""
+        connections = slot.route_connections
+        if connections is None:
             return
-        with self._lock:
-            shared.waiting.pop(slot, None)
-            connection, slot.connection = slot.connection, None
-            if connection is not None:
-                connection.idle_since = self._clock()
-                keep = slot.reusable and not self._closed and connection.pid == self._pid
-                if keep and len(shared.idle) < self._kept:
-                    shared.idle.append(connection)
-                else:
-                    connection.drop()
-            shared.in_use.discard(slot)
-            if shared.waiting:
-                self._grant(shared)
-            slot.shared = None
+        connection, slot.connection = slot.connection, None
+        if connection is not None:
+            if slot.reusable and connection.pid == self._process_id:
+                self._keep_idle(connection, connections)
+            else:
+                connection.drop()
+        connections.slot_queue.pop(slot, None)  # after that, so that the next call finds it idle
+        if len(connections.slot_queue) >= self._max_connections:
+            self._grant_first(connections)
+        slot.route_connections = None
 
-    def _grant(self, shared: Connections) -> None:
-        """Call the slots whose turn it is.
+    def _keep_idle(self, connection: Connection, connections: RouteConnections) -> None:
+        connection.idle_since = self._clock()
+        connections.idle_connections.append(connection)
+        max_idle = 0 if self._is_closed else self._max_idle_connections
+        if len(connections.idle_connections) > max_idle:
+            _drop_idle(connections, max_idle)
 
-        A slot leaves the queue last, so that the next call completes an interrupted one.
-        """
-        while shared.waiting:
-            slot = next(iter(shared.waiting))
-            if slot not in shared.in_use:
-                if len(shared.in_use) >= self._most:
-                    return
-                shared.in_use.add(slot)
-            slot.call()
-            shared.waiting.pop(slot, None)
+    def _grant_first(self, connections: RouteConnections) -> None:
+        """Grant the first slots of the queue, unless that was done and not interrupted."""
+        for slot in connections.first_slots(self._max_connections):
+            if not slot.was_woken:
+                slot.call()
+                slot.was_woken = True
 
     @property
-    def idle(self) -> int:
+    def idle_connections(self) -> int:
         """The number of idle connections."""
-        return sum(len(shared.idle) for shared in self._routes.values())
+        all_routes = tuple(self._connections_by_route.values())
+        return sum(len(connections.idle_connections) for connections in all_routes)
 
     def close(self) -> None:
         """Close every idle connection; those in use are closed when they are released."""
-        with self._lock:
-            self._closed = True
-            for shared in self._routes.values():
-                while shared.idle:
-                    shared.idle.popleft().drop()
+        self._is_closed = True
+        for connections in tuple(self._connections_by_route.values()):
+            _drop_idle(connections)
 
-    def disown(self) -> None:
+    def begin_in_child(self) -> None:
         """Begin anew in a forked child."""
-        inherited = self._routes
-        self._begin()
-        for shared in inherited.values():
-            while shared.idle:
-                shared.idle.popleft().drop()
+        inherited_routes = self._connections_by_route
+        self._begin_empty()
+        for connections in inherited_routes.values():
+            _drop_idle(connections)
 
 
-_pools: WeakSet[Pool] = WeakSet()
+def _drop_idle(connections: RouteConnections, max_idle: int = 0) -> None:
+    """Close the connections that have been idle for longest until `max_idle` are left."""
+    while len(connections.idle_connections) > max_idle:
+        try:
+            connections.idle_connections.popleft().drop()
+        except IndexError:  # another thread took the last one
+            break
 
 
-def _forked() -> None:
-    for pool in _pools:
-        pool.disown()
+_all_pools: WeakSet[Pool] = WeakSet()
+
+
+def _begin_in_child() -> None:
+    for pool in _all_pools:
+        pool.begin_in_child()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_begin_in_child)

@@ -1,9 +1,10 @@
 """One exchange, from waiting for a connection to the last byte, for sync and async sockets alike.
 
-The methods of `Wire` are flows: they yield the small effects of `_waits`, which each IO answers in
-its own way.
+The methods of `Wire` are flows: they yield the small effects of `_waiting`, which each IO answers
+in its own way.
 
-    send(effect)  =  run(wire.exchange(effect), io)     or     await run_async(wire.exchange(effect), io)
+    send(effect)  =  run(wire.exchange(effect), io)
+                     or  await run_async(wire.exchange(effect), io)
 
     pool ──> connection, idle or new ──> pump <──> exchange ──> response
       ^                                                             │
@@ -16,51 +17,23 @@ leave through the same `finally`, which releases the slot; `_pool` explains why 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
-from weakref import ref
+from collections.abc import Callable
 
-from smruntime_core import ConstructionError, DispatchFailure, Response
+from smruntime_core import DispatchFailure, Response
 from smruntime_core.effects import Flow, Open, Receive, Send, StreamingResponse
-from smruntime_core.errors import Phase
-from smruntime_core.http1 import Engine, Exchange
-from smruntime_core.values import check_flag
+from smruntime_core.http1 import Exchange
 
 from ..connect._connector import Connector
-from ..connect._proxies import Proxies, Proxy
-from ..nonblocking._connection import READ, Connection, Option, Route, options_of
+from ..nonblocking._connection import READ, Connection, Route
 from ..nonblocking._retry import not_sent
 from ..nonblocking._time_limits import TimeLimits
 from ..nonblocking._waiting import Wait, WaitTurn
-from ._pool import MOST, Pool, Slot
+from ._pool import DEFAULT_MAX_CONNECTIONS, Pool, Slot
+from ._public_address import require_public_address
 from ._pump import AGAIN, pump
-from ._upload_progress import Beside, beside
-
-if TYPE_CHECKING:
-    import ssl
-
-    from ..connect._tls import TLS
-
-EngineName: TypeAlias = Literal["native", "h11"]
-
-
-class WireSettings(TypedDict, total=False):
-    """The settings of every client over a wire.
-
-    `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls`
-    is a `TLS` or an `ssl.SSLContext` (default: the system's certificates). `max_connections` limits
-    the connections to one host; further calls wait. `proxy` is the URL of a proxy; `trust_env` allows
-    to look for one in the environment, as `_proxy` says. `socket_options` are set on every socket
-    after ours (no delay, and TCP keep-alive after a minute of silence).
-    """
-
-    engine: EngineName
-    tls: ssl.SSLContext | TLS | None
-    max_connections: int
-    proxy: str | Proxy | None
-    trust_env: bool
-    socket_options: Sequence[Option]
+from ._streamed_body import StreamedBody
+from ._upload_progress import UploadProgress, upload_progress
+from ._wire_settings import WireSettings, conceal_proxy, load_engine, make_connector
 
 
 class Wire:
@@ -77,11 +50,12 @@ class Wire:
         pool: Pool | None = None,
     ) -> None:
         settings = settings or {}
-        conceal(settings)
+        conceal_proxy(settings)
         self._clock = clock
         self._engine = load_engine(settings.get("engine", "native"))
-        self._pool = pool or Pool(clock, settings.get("max_connections", MOST))
-        self._connector = connector or connector_of(clock, settings)
+        max_connections = settings.get("max_connections", DEFAULT_MAX_CONNECTIONS)
+        self._pool = pool or Pool(clock, max_connections)
+        self._connector = connector or make_connector(clock, settings)
 
     def exchange(self, effect: Send) -> Flow[Response]:
         """Send a request and receive the whole response.
@@ -89,142 +63,60 @@ class Wire:
         Raises `DispatchFailure`, or `ConstructionError` for a request that HTTP cannot carry.
         """
         exchange = Exchange(effect.request, self._engine, effect.max_body)
-        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
-        slot, route = Slot(), self._connector.route(exchange.origin, effect.direct)
+        slot = Slot()
         try:
             try:
-                self._pool.acquire(slot, route)
-                connection = self._pool.take(slot, effect.fresh) if slot.called else None
-                if connection is None:
-                    connection = yield from self._connection(slot, route, exchange, effect, limits)
-                else:
-                    exchange.reused = True
-                yield from self._converse(connection, exchange, limits, beside(exchange, effect), 0)
+                yield from self._converse(effect, exchange, slot, effect.direct, effect.public)
                 slot.reusable = exchange.reusable()
                 return exchange.response()
             finally:
                 self._pool.release(slot)
         finally:
-            if slot.shared is not None:
-                self._pool.release(slot)  # completes a release that an interrupt cut short
+            if slot.route_connections is not None:  # an interrupt ended the first release
+                self._pool.release(slot)
 
-    def open(self, effect: Open) -> Flow[StreamingResponse]:
-        """Send a request and receive the head of its response; raises like `exchange`."""
+    def open(self, effect: Open, slot: Slot | None = None) -> Flow[StreamingResponse]:
+        """Send a request and receive the head of its response; raises like `exchange`.
+
+        The body of the response releases the slot. A caller that passes its own `slot` can release
+        it too, if an interrupt comes after this has returned.
+        """
         exchange = Exchange(effect.request, self._engine)
         exchange.until = "head"
-        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
-        aside = beside(exchange, effect)
-        slot, route = Slot(), self._connector.route(exchange.origin, False)
+        slot = slot or Slot()
         try:
-            try:
-                self._pool.acquire(slot, route)
-                connection = self._pool.take(slot, effect.fresh) if slot.called else None
-                if connection is None:
-                    connection = yield from self._connection(slot, route, exchange, effect, limits)
-                else:
-                    exchange.reused = True
-                yield from self._converse(connection, exchange, limits, aside, 0)
-                head = exchange.head
-                assert head is not None, "the pump stopped early"  # noqa: S101 - our mistake, not a peer's
-                # the body of an error is read as a whole
-                exchange.until = "piece" if head.status < 300 else "end"
-                body = OpenBody(self._pool, slot, connection, exchange, aside)
-                return StreamingResponse(head.status, head.headers, body)  # the slot is now the body's
-            except BaseException:
-                self._pool.release(slot)
-                raise
+            connection, progress = yield from self._converse(effect, exchange, slot)
+            response_head = exchange.head
+            # a mistake of ours
+            assert response_head is not None, "the pump stopped early"  # noqa: S101
+            # the body of an error is read as a whole
+            exchange.until = "piece" if response_head.status < 300 else "end"
+            body = StreamedBody(self._pool, slot, connection, exchange, progress)
+            return StreamingResponse(response_head.status, response_head.headers, body)
         except BaseException:
-            self._pool.release(slot)  # completes a release that an interrupt cut short
+            self._pool.release(slot)
             raise
 
     def receive(self, effect: Receive) -> Flow[bytes]:
         """Return the next piece of an open body, b"" at its end; raises `DispatchFailure`."""
         body = effect.body
-        assert isinstance(body, OpenBody), "opened by this IO"  # noqa: S101 - a mistake of the caller's
+        # a caller's mistake
+        assert isinstance(body, StreamedBody), "opened by this IO"  # noqa: S101
         try:
             try:
-                if not body.begin():
+                if not body.begin_read():
                     return b""
-                data = yield from self._piece(body, effect)
-                body.more = bool(data)
-                return data
+                body_piece = yield from self._receive_piece(body, effect)
+                body.has_more = bool(body_piece)
+                return body_piece
             finally:
-                body.end()
+                body.end_read()
         finally:
-            body.end()  # completes an end that an interrupt cut short
+            body.end_read()  # does something only if an interrupt ended the first one
 
-    def _piece(self, body: OpenBody, effect: Receive) -> Flow[bytes]:
-        exchange = body.exchange
-        limits = TimeLimits(self._clock, effect.timeout, effect.phases)
-        if limits.over():
-            raise exchange.failure("timeout", "the time for the whole call is over")
-        if exchange.hungry():
-            aside = body.aside if exchange.owed else None
-            yield from self._converse(body.connection, exchange, limits, aside, READ)
-        data = exchange.take()
-        body.slot.reusable = not data and exchange.reusable()
-        return data
-
-    def _connection(
-        self,
-        slot: Slot,
-        route: Route,
-        exchange: Exchange,
-        effect: Send | Open,
-        limits: TimeLimits,
-    ) -> Flow[Connection]:
-        """Wait until `slot` is granted; return an idle connection or a new one."""
-        if not slot.called:
-            yield from self._turn(slot, limits)
-            if connection := self._pool.take(slot, effect.fresh):
-                exchange.reused = True
-                return connection
-        try:
-            slot.connection = yield from self._connector.connect(route, limits)
-        except DispatchFailure as failure:
-            direct = isinstance(effect, Send) and effect.direct
-            if not (direct or self._connector.proxies):
-                from ..connect._unused_variables import advise  # only a failure costs it
-
-                advise(failure, exchange.origin, os.environ)
-            raise
-        return slot.connection
-
-    def _turn(self, slot: Slot, limits: TimeLimits) -> Flow[None]:
-        longest = limits.phases.pool
-        yield from WaitTurn(slot, limits.left(limits.end(longest)))
-        if not slot.called:
-            waited = f"no connection became free in time (timeouts.pool={longest})"
-            remedy = "raise max_connections or make fewer calls at once"
-            raise not_sent("timeout", "pool", f"{waited}: {remedy}")
-
-    def _converse(
-        self,
-        connection: Connection,
-        exchange: Exchange,
-        limits: TimeLimits,
-        aside: Beside | None,
-        ready: int,
-    ) -> Flow[None]:
-        if limits.last is not None and limits.over() and not exchange.bytes_sent:
-            raise exchange.failure("timeout", "no time is left to send the request")
-        try:
-            while mask := pump(exchange, connection, ready):
-                if aside is not None:
-                    mask = yield from aside.between(mask)
-                again, seconds = mask & AGAIN, limits.patience(exchange)
-                ready = 0
-                if seconds != 0:  # no `yield from`: the reply is a number, never a failure to raise
-                    seconds = 0.0 if again else seconds
-                    ready = again | (yield Wait(connection, mask ^ again, seconds))  # type: ignore[operator]
-                if not ready:
-                    exchange.fail("timeout", _LATE[exchange.phase])
-                    break
-        except DispatchFailure as failure:
-            failure.silence = limits.silence
-            raise
-        if aside is not None:
-            aside.tell()
+    def release(self, slot: Slot) -> None:
+        """End the use of `slot` and of its connection; may be called again."""
+        self._pool.release(slot)
 
     def trust(self, ca_bundle: str | None) -> None:
         """Trust the certificates in `ca_bundle` from now on, unless the caller chose others."""
@@ -234,105 +126,113 @@ class Wire:
         """Close every idle connection; those in use are closed after their calls."""
         self._pool.close()
 
-
-class OpenBody:
-    """The body of a response that is being read, with its connection.
-
-    One task or thread reads; any may abort. While another one reads, `abort` only shuts the
-    connection down: the reader wakes up and releases the slot. (If `abort` closed the socket, the
-    reader could wait on another one that got the same number.) A forgotten body releases its slot.
-    """
-
-    more = False  # after a read: there may be more to read
-    _reading = _over = False
-
-    def __init__(
+    def _converse(
         self,
-        pool: Pool,
+        effect: Send | Open,
+        exchange: Exchange,
         slot: Slot,
+        direct: bool = False,
+        public: bool = False,
+    ) -> Flow[tuple[Connection, UploadProgress | None]]:
+        """Take a connection for `slot`, send the request and receive what `exchange` is to."""
+        time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
+        progress = upload_progress(exchange, effect)
+        route = self._connector.route(exchange.origin, direct)
+        self._pool.acquire(slot, route)
+        has_waited = not slot.called
+        if has_waited:
+            yield from self._wait_for_slot(slot, time_limits)
+        connection = self._pool.take(slot, effect.fresh)
+        exchange.reused = connection is not None
+        if connection is None:
+            connection = yield from self._connect(slot, route, exchange, direct, time_limits)
+        if effect.renew is not None and (has_waited or not exchange.reused):
+            exchange.renew(effect.renew())  # signatures are valid for five minutes only
+        if public and route[2] is None:
+            require_public_address(connection)
+        yield from self._transfer(connection, exchange, time_limits, progress, 0)
+        return connection, progress
+
+    def _wait_for_slot(self, slot: Slot, time_limits: TimeLimits) -> Flow[None]:
+        pool_limit = time_limits.phases.pool
+        yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
+        if not slot.called:
+            limit_text = _limit_text(time_limits, "pool", pool_limit)
+            remedy = "raise max_connections or make fewer calls at once"
+            raise not_sent("timeout", "pool", f"no connection became free {limit_text}: {remedy}")
+
+    def _connect(
+        self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
+    ) -> Flow[Connection]:
+        try:
+            slot.connection = yield from self._connector.connect(route, time_limits)
+        except DispatchFailure as failure:
+            if not (direct or self._connector.proxies):
+                from ..connect._unused_variables import advise  # only a failure costs it
+
+                advise(failure, exchange.origin, os.environ)
+            raise
+        return slot.connection
+
+    def _receive_piece(self, body: StreamedBody, effect: Receive) -> Flow[bytes]:
+        exchange = body.exchange
+        time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
+        if time_limits.over():
+            raise exchange.failure("timeout", f"the body was not read to its end {_CALL_TIMEOUT}")
+        if exchange.needs_data():
+            progress = body.upload_progress if exchange.bytes_to_supply else None
+            yield from self._transfer(body.connection, exchange, time_limits, progress, READ)
+        body_piece = exchange.take()
+        body.slot.reusable = not body_piece and exchange.reusable()
+        return body_piece
+
+    def _transfer(
+        self,
         connection: Connection,
         exchange: Exchange,
-        aside: Beside | None,
-    ) -> None:
-        self.slot = slot
-        self.connection = connection
-        self.exchange = exchange
-        self.aside = aside
-        self._pool = pool
-        self._lock = threading.RLock()  # reentrant: the garbage collector may close a flow that reads
-        # no `__del__`, which would run after every stream, and swallow an interrupt
-        slot.finalizer = ref(self, lambda _: pool.release(slot))
-
-    def begin(self) -> bool:
-        """Begin to read, until `end`; return False if the body is over."""
-        self.more = False
-        with self._lock:
-            self._reading = not self._over
-            return self._reading
-
-    def end(self) -> None:
-        """End the read; unless there is `more`, the body is over. May be called twice."""
-        with self._lock:
-            if self._over:  # aborted during the read
-                self.slot.reusable = False
-            self._over = self._over or not self.more
-            self._reading = False
-        if self._over:
-            self._release()
-
-    def abort(self) -> None:
-        """Read no more. The connection is closed unless the body was read to its end."""
-        with self._lock:
-            self._over = True
-            if self._reading:
-                self.connection.hang_up()
-                return
-        self._release()
-
-    def _release(self) -> None:
-        self._pool.release(self.slot)
-        self.slot.finalizer = None
+        time_limits: TimeLimits,
+        progress: UploadProgress | None,
+        ready_for: int,
+    ) -> Flow[None]:
+        """Send and receive until `exchange` has what it is to receive, or time is up."""
+        if time_limits.last is not None and time_limits.over() and not exchange.bytes_sent:
+            raise exchange.failure("timeout", f"the request was not sent {_CALL_TIMEOUT}")
+        try:
+            while waiting_for := pump(exchange, connection, ready_for):
+                if progress is not None:
+                    waiting_for = yield from progress.supply_next(waiting_for)
+                poll_only, seconds = waiting_for & AGAIN, time_limits.patience(exchange)
+                ready_for = 0
+                if seconds != 0:  # no `yield from`: the reply is a number, never a failure to raise
+                    wait = Wait(connection, waiting_for ^ poll_only, 0.0 if poll_only else seconds)
+                    ready_for = poll_only | (yield wait)  # type: ignore[operator]
+                if not ready_for:
+                    exchange.fail("timeout", _describe_timeout(exchange, time_limits))
+                    break
+        except DispatchFailure as failure:
+            failure.silence = time_limits.silence
+            raise
+        if progress is not None:
+            progress.report()
 
 
-_LATE: dict[Phase, str] = {
-    "send": "the server takes no more of the request (timeouts.idle)",
-    "head": "no response in time (timeouts.response); the model may have run",
-    "body": "the response stalled (timeouts.idle)",
-}
+_CALL_TIMEOUT = "before the timeout of the whole call"
 
 
-def conceal(settings: WireSettings) -> None:
-    """Replace the URL of a proxy, which may hold a password; raises `ConstructionError`."""
-    if settings.get("proxy") is not None:
-        settings["proxy"] = Proxy.of(settings.pop("proxy"))
+def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
+    """Return what did not happen in time."""
+    timeouts = time_limits.phases
+    if exchange.phase == "head":
+        limit_text = _limit_text(time_limits, "response", timeouts.response)
+        return f"no response {limit_text}; the model may have run"
+    limit_text = _limit_text(time_limits, "idle", timeouts.idle)
+    if exchange.phase == "send":
+        return f"the server accepted no more of the request {limit_text}"
+    return f"the response stalled: nothing more of its body came {limit_text}"
 
 
-def proxies_of(settings: WireSettings) -> Proxies:
-    """Return the proxies that `settings` allow, after `conceal`."""
-    proxy = settings.get("proxy")
-    trusting = check_flag("trust_env", settings.get("trust_env", False))
-    try:
-        return Proxies(None if proxy is None else Proxy.of(proxy), os.environ if trusting else None)
-    except ConstructionError as refusal:
-        raise refusal.with_traceback(None) from None  # there, locals hold the environment
-
-
-def connector_of(
-    clock: Callable[[], float],
-    settings: WireSettings,
-    make: Callable[..., Connector] = Connector,
-) -> Connector:
-    """Return the connector that `settings`, after `conceal`, describe."""
-    options = options_of(settings.get("socket_options", ()))
-    return make(clock, settings.get("tls"), proxies_of(settings), options=options)
-
-
-def load_engine(name: EngineName) -> Engine | None:
-    """Return the reader of bodies called `name`; None is our own."""
-    if name == "native":
-        return None
-    if name != "h11":
-        raise ConstructionError("engine", '"native" or "h11"')
-    from ._h11_engine import h11_engine
-
-    return h11_engine
+def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) -> str:
+    """Name the limit that was reached: `timeouts.<setting>`, or that of the whole call."""
+    if seconds is None or time_limits.over():
+        return _CALL_TIMEOUT
+    return f"within {seconds:g} s (timeouts.{setting})"

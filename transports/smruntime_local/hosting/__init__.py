@@ -1,0 +1,9 @@
+"""One request to the service, without sockets: from its bytes to the container and back.
+
+_request_handler    authentication, then the operation or the OpenAI path
+_received_body      a body that arrives before its signature is verified
+_model_host         the operations of SageMaker over containers
+_stream_behavior    how streamed parts are cut and delayed, and which fault ends them
+_openai_path        the path of OpenAI's clients, with bearer tokens
+_async_jobs         the queue, workers and object store of asynchronous invocations
+"""

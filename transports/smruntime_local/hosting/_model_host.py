@@ -1,0 +1,216 @@
+"""The operations of SageMaker over containers that know nothing of operations.
+
+    InvokeEndpoint                      the parts of the reply, joined
+    InvokeEndpointWithResponseStream    an event for each part, as the container makes it
+    InvokeEndpointAsync                 the parts joined later, by a worker (`_async_jobs`)
+
+In all three, a container that fails before its first part is answered with `ModelError`. One that
+fails later ends a stream with `ModelStreamError`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Final, NamedTuple, TypeAlias
+
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+    InvokeEndpointWithResponseStreamOutput,
+    ModelError,
+    Operation,
+    Output,
+    Response,
+    ServiceError,
+    ValidationError,
+    service,
+)
+
+from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
+from . import _openai_path
+from ._async_jobs import AsyncJobs, ObjectStore
+from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
+
+ACCOUNT_ID: Final = "000000000000"
+VARIANT_NAME: Final = "AllTraffic"
+MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024  # bytes that a container may return in one piece
+
+
+class StreamedResponse(NamedTuple):
+    """A response with a complete head and a body that is made chunk by chunk."""
+
+    head: Response
+    chunks: Generator[bytes]
+
+
+HostedResponse: TypeAlias = "Response | StreamedResponse"
+
+
+class ModelHost:
+    """The endpoints of one region by name, with the number of sessions their containers opened.
+
+    Outputs of asynchronous invocations are stored below `url`. `stream_behavior` applies to streams
+    unless a call sets its own; `sleep` waits for its delays.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        *,
+        region: str,
+        url: str,
+        stream_behavior: StreamBehavior,
+        sleep: Sleep,
+    ) -> None:
+        self.store: ObjectStore = ObjectStore()
+        self.sessions_opened: int = 0
+        self._models = models
+        self._region = region
+        self._stream_behavior = stream_behavior
+        self._sleep = sleep
+        self._sessions_lock = threading.Lock()
+        self._async_jobs = AsyncJobs(self._invoke_within, self.store, url)
+
+    def close(self) -> None:
+        """End the workers of asynchronous invocations."""
+        self._async_jobs.close()
+
+    def respond(self, operation: Operation[Output], *, request_id: str) -> HostedResponse:
+        """Return the response to `operation`; raises the `ServiceError` to answer with."""
+        if isinstance(operation, InvokeEndpointWithResponseStream):
+            return self._stream(operation, request_id)
+        if isinstance(operation, InvokeEndpointAsync):
+            self._find_model(operation.endpoint_name)
+            return service.answer(self._async_jobs.submit(operation), request_id=request_id)
+        if isinstance(operation, InvokeEndpoint):
+            return service.answer(self._invoke(operation), request_id=request_id)
+        message = f"The local endpoint does not support {type(operation).__name__}."
+        raise ServiceError(message, code="UnknownOperationException", status=404)
+
+    def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> HostedResponse:
+        """Return the container's own response to `call`, without SageMaker's headers.
+
+        Raises the `ServiceError` to answer with.
+        """
+        container_reply = self._call_container(call)
+        content_type = container_reply.content_type or "application/octet-stream"
+        header_fields = (("x-amzn-RequestId", request_id), ("Content-Type", content_type))
+        response_head = Response(200, header_fields)
+        if not streamed:
+            return response_head.replace(body=self._join_parts(container_reply, call))
+        parts = self._iterate_parts(container_reply, call)
+        nonempty_parts = (part for part in parts if part)
+        return StreamedResponse(response_head, _openai_path.append_error_event(nonempty_parts))
+
+    def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
+        container_reply = self._call_container(call)
+        members: dict[str, object] = {"body": self._join_parts(container_reply, call)}
+        members |= _output_headers(InvokeEndpointOutput, container_reply)
+        return service.make_unchecked(InvokeEndpointOutput, members)
+
+    def _invoke_within(self, call: InvokeEndpoint, seconds: float) -> bytes:
+        return self._join_parts(self._call_container(call), call, seconds)
+
+    def _stream(
+        self, operation: InvokeEndpointWithResponseStream, request_id: str
+    ) -> StreamedResponse:
+        behavior = parse_attributes(operation.custom_attributes, self._stream_behavior)
+        # All members of the streamed operation are members of InvokeEndpoint.
+        container_call = service.make_unchecked(InvokeEndpoint, vars(operation))
+        container_reply = self._call_container(container_call)
+        parts = self._iterate_parts(container_reply, container_call)
+        output_type = InvokeEndpointWithResponseStreamOutput
+        members = _output_headers(output_type, container_reply)
+        output = service.make_unchecked(output_type, members)
+        response_head = service.begin(output, request_id=request_id)
+        return StreamedResponse(response_head, encode_stream(parts, behavior, self._sleep))
+
+    def _find_model(self, endpoint_name: str) -> Model:
+        model = self._models.get(endpoint_name)
+        if model is None:
+            raise ValidationError(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
+        return model
+
+    def _call_container(self, call: InvokeEndpoint) -> ContainerReply:
+        with self._model_errors(call.endpoint_name):
+            container_reply = self._find_model(call.endpoint_name)(call)
+        if container_reply.new_session_id:
+            with self._sessions_lock:
+                self.sessions_opened += 1
+        return container_reply
+
+    def _join_parts(
+        self, container_reply: ContainerReply, call: InvokeEndpoint, seconds: float = math.inf
+    ) -> bytes:
+        """Return the whole body; raises `ModelError` if it is too large or takes too long."""
+        deadline, whole_body = time.monotonic() + seconds, bytearray()
+        with self._model_errors(call.endpoint_name):
+            for part in container_reply.parts:
+                whole_body += part
+                if len(whole_body) > MAX_RESPONSE_SIZE:
+                    message = f"The container's response has more than {MAX_RESPONSE_SIZE} bytes."
+                    raise Refusal(0, message)
+                if time.monotonic() > deadline:
+                    raise ContainerTimeout(seconds)
+        return bytes(whole_body)
+
+    def _iterate_parts(
+        self, container_reply: ContainerReply, call: InvokeEndpoint
+    ) -> Iterator[bytes]:
+        """Return the parts; the first is made now, because a container may fail before it."""
+        parts = self._generate_parts(container_reply, call)
+        first_part = next(parts, b"")
+        return chain((first_part,), parts)
+
+    def _generate_parts(
+        self, container_reply: ContainerReply, call: InvokeEndpoint
+    ) -> Iterator[bytes]:
+        with self._model_errors(call.endpoint_name):
+            yield from container_reply.parts
+
+    @contextmanager
+    def _model_errors(self, endpoint_name: str) -> Generator[None]:
+        """Raise failures of a container as `ModelError`; a `ServiceError` passes unchanged."""
+        try:
+            yield
+        except ServiceError:
+            raise
+        except Refusal as failure:
+            raise self._make_model_error(
+                endpoint_name, failure.status, failure.message
+            ) from failure
+        except ValueError as failure:
+            raise self._make_model_error(endpoint_name, 400, str(failure)) from failure
+        except Exception as failure:
+            message = f"{type(failure).__name__}: {failure}"
+            raise self._make_model_error(endpoint_name, 500, message) from failure
+
+    def _make_model_error(self, endpoint_name: str, status: int, message: str) -> ModelError:
+        side = "client" if 400 <= status < 500 else "server"
+        model_error = ModelError(
+            f'Received {side} error ({status}) from primary with message "{message}".'
+        )
+        model_error.original_status_code = status
+        model_error.original_message = message
+        log_group = f"/aws/sagemaker/Endpoints/{endpoint_name}"
+        model_error.log_stream_arn = (
+            f"arn:aws:logs:{self._region}:{ACCOUNT_ID}:log-group:{log_group}"
+        )
+        return model_error
+
+
+def _output_headers(
+    output_type: type[Output], container_reply: ContainerReply
+) -> dict[str, object]:
+    """Return the members of an output that travel as headers and have a value."""
+    member_values: dict[str, object] = container_reply._asdict()
+    member_values["invoked_production_variant"] = VARIANT_NAME
+    names = service.header_names(output_type)
+    return {name: member_values[name] for name in names if member_values[name] is not None}

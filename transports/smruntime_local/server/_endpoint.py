@@ -1,0 +1,250 @@
+"""The server: it accepts connections and gives each of them a slot and a thread.
+
+listen queue ──> slot ──> thread: TLS, HTTP ──> request handler ──> model
+                 _slots           _connection   hosting/            models/
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import ssl
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Final
+
+from smruntime_core import Credentials, InvokeEndpoint, Scope
+
+from ..hosting._model_host import ModelHost
+from ..hosting._request_handler import RequestHandler
+from ..hosting._stream_behavior import StreamBehavior, parse_cut
+from ..models import _echo, _iris, _ngram
+from ..models._backend import Backend
+from ..models._chat import Chat
+from ..models._container import Model
+from ..models._sessions import SESSION_LIFETIME, Sessions
+from ._connection import LINGER_SECONDS, ServerConnection
+from ._limits import DEFAULT_MAX_BODY, ServerLimits
+from ._slots import ConnectionSlots
+
+LISTEN_BACKLOG: Final = 1024  # connections that the system holds until there is a slot
+RETRY_SECONDS: Final = 0.05  # until the system may have descriptors or threads again
+KEY_ID_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+def serve(
+    *,
+    port: int = 0,
+    region: str = "us-east-1",
+    credentials: Credentials | None = None,
+    tls: ssl.SSLContext | None = None,
+    backends: Mapping[str, str] | None = None,
+    cut: str = "aligned",
+    session_seconds: float = SESSION_LIFETIME,
+    max_connections: int = 256,
+    max_body: int = DEFAULT_MAX_BODY,
+    head_seconds: float = 10.0,
+    body_seconds: float = 60.0,
+    idle_seconds: float = 300.0,
+    send_seconds: float = 60.0,
+) -> Endpoint:
+    """Start serving on loopback; `close()` or the end of a `with` block stops it.
+
+    `port` 0 is any free port. `backends` are further endpoints by name: URLs of containers that
+    implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
+    warning. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
+    `session_seconds` is the lifetime of a session of `chat`.
+
+    These limit what peers can cost:
+
+    max_connections    open at once. One more closes the connection that has waited longest for a
+                       request, but at least a second; while all serve requests, it waits.
+    max_body           bytes of a request's body; a larger one is refused (413).
+    head_seconds       from the connection, or the first byte of a further request, to the end of
+                       its head, the TLS handshake included (408, or closed if nothing arrived).
+    body_seconds       for the body of a request (408).
+    idle_seconds       between two requests of a connection.
+    send_seconds       for 256 KiB of a response, or what is left of it.
+
+    A body of more than 64 KiB, or of unknown size, is refused from its head (403) if the request
+    has no signature, or one of other credentials. Raises `ValueError` for an invalid argument and
+    `OSError` if the port cannot be used.
+    """
+    limit_seconds = head_seconds, body_seconds, idle_seconds, send_seconds
+    limits = ServerLimits(max_connections, max_body, *limit_seconds).validated()
+    behavior = parse_cut(cut, StreamBehavior())
+    models = _make_builtin_models(session_seconds)
+    for endpoint_name, container_url in (backends or {}).items():
+        models[endpoint_name] = _make_backend(endpoint_name, container_url)
+    signing_credentials = credentials or _generate_credentials()
+    return Endpoint(models, port, region, signing_credentials, tls, behavior, limits)
+
+
+def _make_builtin_models(session_seconds: float) -> dict[str, Model]:
+    _ngram.learn_continuations()  # now, or each of the first threads would train it
+    return {
+        "chat": Chat(Sessions(lifetime=session_seconds)).respond,
+        "echo": _echo.respond,
+        "flaky": _echo.Flaky().respond,
+        "iris": _iris.Classifier().respond,
+        "ngram": _ngram.respond,
+    }
+
+
+def _make_backend(endpoint_name: str, container_url: str) -> Model:
+    InvokeEndpoint(endpoint_name=endpoint_name, body=b"")  # raises for an invalid name
+    backend = Backend(container_url)
+    if problem := backend.find_problem():
+        message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+    return backend.respond
+
+
+def _generate_credentials() -> Credentials:
+    random_letters = "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(16))
+    secret_access_key, session_token = secrets.token_urlsafe(30), secrets.token_urlsafe(90)
+    return Credentials(f"ASIA{random_letters}", secret_access_key, session_token)
+
+
+class Endpoint:
+    """A running server, with its `url` and the `region` and `credentials` to sign with."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        port: int,
+        region: str,
+        credentials: Credentials,
+        tls: ssl.SSLContext | None,
+        stream_behavior: StreamBehavior,
+        limits: ServerLimits,
+    ) -> None:
+        self.region: str = region
+        self.credentials: Credentials = credentials
+        self.scope: Scope = Scope(region, "sagemaker")
+        self._tls_context = tls
+        self._limits = limits
+        self._slots = ConnectionSlots(limits.max_connections)
+        self._closing_event = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=LISTEN_BACKLOG)
+        self._address: tuple[str, int] = self._listener.getsockname()
+        actual_port = self._address[1]
+        self.url: str = (
+            f"https://localhost:{actual_port}" if tls else f"http://127.0.0.1:{actual_port}"
+        )
+        self._model_host = ModelHost(
+            models,
+            region=region,
+            url=self.url,
+            stream_behavior=stream_behavior,
+            sleep=self._closing_event.wait,
+        )
+        self._request_handler = RequestHandler(
+            self._model_host, credentials, self.scope, url=self.url
+        )
+        self._acceptor_thread = threading.Thread(
+            target=self._accept_connections, name="smruntime_local", daemon=True
+        )
+        self._acceptor_thread.start()
+
+    @property
+    def requests_seen(self) -> int:
+        """The number of requests, refused ones included, without those that need no signature."""
+        return self._request_handler.requests_seen
+
+    @property
+    def sessions_opened(self) -> int:
+        """The number of sessions that the containers have opened."""
+        return self._model_host.sessions_opened
+
+    def fetch(self, location: str) -> bytes | None:
+        """Return the object at `location`; None if there is none.
+
+        Objects are outputs and failures of `InvokeEndpointAsync`, and what `put` stored.
+        """
+        return self._model_host.store.get(location)
+
+    def put(self, location: str, data: bytes) -> None:
+        """Store an input of `InvokeEndpointAsync` at `location` ("s3://bucket/key")."""
+        self._model_host.store.put(location, data)
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening, close every connection and end the workers."""
+        if self._closing_event.is_set():
+            return
+        self._closing_event.set()
+        self._model_host.close()
+        serving_threads = self._slots.close()
+        # Only a connection wakes accept() on every platform.
+        with suppress(OSError), socket.create_connection(self._address, 1.0):
+            pass
+        self._acceptor_thread.join(LINGER_SECONDS)
+        self._listener.close()
+        for serving_thread in serving_threads:
+            serving_thread.join(LINGER_SECONDS)
+
+    def _accept_connections(self) -> None:
+        while not self._closing_event.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                time.sleep(RETRY_SECONDS)  # out of file descriptors, or the peer closed already
+                continue
+            if not self._start_serving(connection):
+                connection.close()
+
+    def _start_serving(self, accepted: socket.socket) -> bool:
+        """Serve a connection in a new thread; return False if the endpoint or the peer closed."""
+        try:
+            connection = self._wrap_tls(accepted)
+        except OSError:  # the peer closed the connection
+            return False
+        thread = threading.Thread(target=self._serve_connection, args=(connection,), daemon=True)
+        if not self._slots.acquire(connection, thread):
+            connection.close()
+            return False
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads
+            self._slots.release(connection)
+            connection.close()
+            time.sleep(RETRY_SECONDS)
+        return True
+
+    def _wrap_tls(self, connection: socket.socket) -> socket.socket:
+        if self._tls_context is None:
+            return connection
+        return self._tls_context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        )
+
+    def _serve_connection(self, connection: socket.socket) -> None:
+        try:
+            with suppress(OSError):  # the peer closed, sent no TLS or was too slow
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                scheme = "https" if self._tls_context else "http"
+                server_connection = ServerConnection(
+                    connection, scheme, self._request_handler, self._limits, self._slots
+                )
+                if isinstance(connection, ssl.SSLSocket):
+                    connection.settimeout(self._limits.head_seconds)
+                    connection.do_handshake()
+                server_connection.run()
+        finally:
+            self._slots.release(connection)
+            connection.close()
