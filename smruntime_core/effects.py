@@ -238,7 +238,7 @@ class FileContents(NeverPickled, bytes):
 class ReadFile(Effect["FileContents | None"]):
     """Return the contents of the file at `path`; None if there is no such file.
 
-    Of a file with more than `most` bytes, return the first `most` + 1, which tells the flow that the
+    Of a file with more than `most` bytes, return the first `most` + 1, so the flow notices that the
     file is too long. Raise `ConstructionError` if it cannot be read.
     """
 

@@ -97,7 +97,7 @@ class Recovery:
         )
 
     def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
-        """Repair a wrong clock or expired credentials, once each; return which, None for neither."""
+        """Repair a wrong clock or expired credentials, once each; return which, or None."""
         if not self._signed_again and self._skew.learn(
             failure, failed_attempt.sent, failed_attempt.received
         ):

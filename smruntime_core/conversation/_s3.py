@@ -115,7 +115,7 @@ class ObjectRequests:
         )
 
     def _repair_request(self, refusal: ServiceError, location: str, signed_at: float) -> str | None:
-        """Repair a wrong region, clock or expired credentials; return which, None for none of them."""
+        """Repair a wrong region, clock or expired credentials; return which, or None."""
         region = fields_by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
         named_by_url = not location.startswith("s3://")
         known_region = self._config.region
