@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_tran
 
 RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
-REQUIRED: object = object()  # the default of a member without one
+REQUIRED: object = object()  # marks a member that has no default
 _INIT = """
 def __init__({}):
  values = self.__dict__
