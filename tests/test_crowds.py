@@ -43,7 +43,7 @@ def asking(text: str) -> InvokeEndpoint:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_threads_never_get_each_others_answers(name: str) -> None:
+def test_threads_never_get_each_others_responses(name: str) -> None:
     with smruntime_local.serve() as endpoint:
         where = {
             "region": endpoint.region,
@@ -75,7 +75,7 @@ async def all_at_once(name: str, tasks: list[Callable[[], Awaitable[None]]]) -> 
 
 
 @pytest.mark.parametrize("name", [name for name in AWAITED if not name.endswith("-h11")])
-def test_tasks_never_get_each_others_answers(name: str) -> None:
+def test_tasks_never_get_each_others_responses(name: str) -> None:
     make, loop = AWAITED[name]
     good: list[bool] = []
 
@@ -151,7 +151,7 @@ if "uvloop" in AWAITED:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("name", FORKING)
-def test_a_forked_child_never_gets_its_parents_answers(name: str) -> None:
+def test_forked_child_never_gets_its_parents_responses(name: str) -> None:
     """Parent and child go on with the same client (on an event loop: each on one of its own)."""
     with smruntime_local.serve() as endpoint:
         keys = endpoint.credentials
@@ -231,7 +231,7 @@ def in_pieces(peer: Peer) -> None:
 @pytest.mark.parametrize("what", ["call", "stream"])
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("name", AWAITED)
-def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
+def test_random_cancellations_lose_no_connection(name: str, kept: bool, what: str) -> None:
     """At every point where the call is suspended, in turn; each time the next call comes off on the same client."""
     make, loop = AWAITED[name]
 
@@ -262,7 +262,7 @@ def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_streams_that_nobody_reads(name: str) -> None:
+def test_abandoned_streams_release_their_connections(name: str) -> None:
     """Each has its connection for as long as it is open; then it is closed, for there is more to come on it."""
     frame = service.event(PayloadPart(b"part"))
 
@@ -286,7 +286,7 @@ def test_streams_that_nobody_reads(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_connections_are_closed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After 45 s of idleness, and at the age of ten minutes however busy it was; the clock is set, not waited for."""
     now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
