@@ -32,7 +32,7 @@ from smruntime_core.effects import Sleep
 from .client._boundary import boundary
 from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
-from .nonblocking._connection import READ, WRITE, Connection, poll_any
+from .nonblocking._connection import READ, WRITE, Connection, poll_and_drop
 from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
 from .system._io import AsyncSystem, P, T
 from .wire._io import AsyncWireIO
@@ -143,8 +143,9 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
         self, mask: int, seconds: float | None, *connections: Connection
     ) -> int:
         """Poll in a thread, for loops that cannot watch sockets."""
+        duplicates = [connection.duplicate() for connection in connections]
         try:
-            return await self.in_thread(poll_any, connections, mask, seconds)
+            return await self.in_thread(poll_and_drop, duplicates, mask, seconds)
         except asyncio.CancelledError:
             for connection in connections:
                 connection.hang_up()  # so that the thread ends
