@@ -251,7 +251,9 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("loop", SWEEPS)
-def test_cancellation_at_every_suspension_loses_nothing(servers: Servers, loop: str, name: str) -> None:
+def test_cancellation_at_every_suspension_loses_nothing(
+    servers: Servers, loop: str, name: str
+) -> None:
     case = CASES[name]
     before = open_files()
     suspensions = SWEEPS[loop](case, settings(servers, case.where))

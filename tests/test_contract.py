@@ -129,7 +129,9 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_tls_calls_share_a_connection(call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
+def test_tls_calls_share_a_connection(
+    call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with scripted(OK, answer(b"y" * 300_000), tls=server_tls) as server:

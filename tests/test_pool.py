@@ -250,7 +250,9 @@ def test_connection_that_was_idle_for_longest_serves_next() -> None:
     ("idle_for", "age", "serves"),
     [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)],
 )
-def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(idle_for: float, age: float, serves: bool) -> None:
+def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(
+    idle_for: float, age: float, serves: bool
+) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)

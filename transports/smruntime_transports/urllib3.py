@@ -36,7 +36,7 @@ try:
     from urllib3.util import ssl_
 except ImportError as _error:
     _INSTALL_HINT: str = "needs urllib3: pip install 'smruntime-core[urllib3]'"
-    raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from error
+    raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from _error
 
 if hasattr(HTTPConnection, "is_multiplexed"):
     raise ImportError(
