@@ -274,7 +274,7 @@ class RunProcess(Effect[ProcessResult]):
 
     Its standard input is empty, its standard error is discarded. Kill it after `seconds` and raise
     `CredentialsError`, as for a program that cannot be started. Kill it when it prints more than
-    `most` bytes, and return the first `most` + 1, which tells the flow that there were too many.
+    `most` bytes, and return the first `most` + 1, so the flow notices that there were too many.
     """
 
     method = "run_process"

@@ -21,8 +21,9 @@ import pytest
 
 from smruntime_core import DispatchFailure, InvokeEndpoint, RetryPolicy, Timeouts
 from smruntime_core.effects import Sleep
+from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports.asyncio import AsyncClient, AsyncioIO
-from smruntime_transports.nonblocking._connection import READ, WRITE, Connection
+from smruntime_transports.nonblocking._connection import READ, WRITE, Connection, poll_and_drop
 from smruntime_transports.nonblocking._waiting import Ticket, Wait, WaitAnyWritable, WaitTurn
 from smruntime_transports.wire._wire import Wire
 
@@ -613,3 +614,36 @@ def test_closed_loop_leaves_no_descriptor(name: str) -> None:
             round_()
         time.sleep(0.05)
         assert descriptors() <= before + 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not reused in order there")
+def test_polling_thread_ends_though_another_socket_gets_the_descriptor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thread of a cancelled wait may begin to poll after the socket has been closed."""
+    may_poll = threading.Event()
+    threads_before = threading.active_count()
+
+    def poll_late(duplicates: list[Connection], mask: int, seconds: float | None) -> int:
+        may_poll.wait(5)
+        return poll_and_drop(duplicates, mask, seconds)
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(io().wait(Wait(connection, READ, 60.0)))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+    monkeypatch.setattr(on_asyncio, "poll_and_drop", poll_late)
+    with connected() as (connection, _):
+        on("without readers", main())
+        descriptor = connection.sock.fileno()
+        connection.drop()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            assert descriptor in (ours.fileno(), theirs.fileno()), "the number is not used again"
+            may_poll.set()
+            deadline = time.monotonic() + 2
+            while threading.active_count() > threads_before and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert threading.active_count() <= threads_before, "the thread polls another socket"

@@ -251,7 +251,9 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("loop", SWEEPS)
-def test_cancelled_at_every_suspension(servers: Servers, loop: str, name: str) -> None:
+def test_cancellation_at_every_suspension_loses_nothing(
+    servers: Servers, loop: str, name: str
+) -> None:
     case = CASES[name]
     before = open_files()
     suspensions = SWEEPS[loop](case, settings(servers, case.where))
@@ -267,7 +269,7 @@ def test_cancelled_at_every_suspension(servers: Servers, loop: str, name: str) -
     "name", ["a call over TLS", "a call through a proxy", "a stream", "a long body from a file"]
 )
 @pytest.mark.parametrize("loop", OTHER_LOOPS)
-def test_cancelled_at_every_suspension_on_other_loops(
+def test_cancellation_at_every_suspension_loses_nothing_on_other_loops(
     servers: Servers, loop: str, name: str
 ) -> None:
     case = CASES[name]
@@ -285,7 +287,7 @@ def test_cancelled_at_every_suspension_on_other_loops(
 
 
 @pytest.mark.parametrize("loop", SWEEPS)
-def test_cancelled_while_waiting_in_line(servers: Servers, loop: str) -> None:
+def test_cancellation_of_waiting_calls_loses_no_slot(servers: Servers, loop: str) -> None:
     given = settings(servers, "plain")
 
     async def in_asyncio() -> None:
@@ -399,7 +401,7 @@ def mute(peer: Peer) -> None:
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm clock")
 @pytest.mark.parametrize("body", [b"", LONG])
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_real_interrupt_while_the_server_says_nothing(name: str, body: bytes) -> None:
+def test_signal_interrupts_a_call_to_a_silent_server(name: str, body: bytes) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -424,7 +426,7 @@ def test_a_real_interrupt_while_the_server_says_nothing(name: str, body: bytes) 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no alarm clock")
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_real_interrupt_of_a_handshake_closes_its_socket(name: str) -> None:
+def test_signal_during_a_handshake_closes_the_socket(name: str) -> None:
     left = threading.Event()
 
     def interrupt(*_: object) -> None:
@@ -454,7 +456,7 @@ def test_a_real_interrupt_of_a_handshake_closes_its_socket(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_interrupted_while_waiting_in_line(servers: Servers, name: str) -> None:
+def test_signal_interrupts_a_call_that_waits_for_a_slot(servers: Servers, name: str) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -474,7 +476,7 @@ def test_interrupted_while_waiting_in_line(servers: Servers, name: str) -> None:
 
 
 @pytest.mark.parametrize("loop", SWEEPS)
-def test_cancelled_during_a_lookup(loop: str) -> None:
+def test_cancellation_does_not_wait_for_a_lookup(loop: str) -> None:
     released = threading.Event()
 
     def look(host: str, port: int) -> list[Any]:

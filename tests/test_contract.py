@@ -59,14 +59,14 @@ def failure(outcome: object) -> DispatchFailure:
     return outcome
 
 
-def test_connection_is_kept(call: Caller) -> None:
+def test_second_and_third_call_use_the_first_connection(call: Caller) -> None:
     with scripted(OK, OK, OK) as server:
         outcomes = call(server.url, IRIS, IRIS, IRIS)
         assert [o.body for o in outcomes if isinstance(o, InvokeEndpointOutput)] == [b"abc"] * 3
         assert server.connections == 1
 
 
-def test_sends_what_was_signed_and_only_frames_it(call: Caller) -> None:
+def test_only_content_length_is_added_after_signing(call: Caller) -> None:
     with scripted(OK) as server:
         call(server.url)
         head = server.requests[0].partition(b"\r\n\r\n")[0].decode()
@@ -102,7 +102,7 @@ def test_refused_connection_is_not_sent_and_retried(call: Caller) -> None:
     assert len(failed.metadata.attempts) == 3
 
 
-def test_unknown_host(call: Caller) -> None:
+def test_unknown_host_fails_in_phase_resolve(call: Caller) -> None:
     (outcome,) = call("http://no-such-host.invalid")
     failed = failure(outcome)
     assert (failed.phase, failed.delivery) == ("resolve", "not_sent")
@@ -129,7 +129,9 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_tls(call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
+def test_tls_calls_share_a_connection(
+    call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with scripted(OK, answer(b"y" * 300_000), tls=server_tls) as server:

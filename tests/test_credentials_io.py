@@ -709,6 +709,8 @@ def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None
     effect = RunProcess(
         (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
     )
+    # a shell starts its background jobs, and so these tests, with SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         written(ids, 2)
@@ -716,9 +718,12 @@ def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with on_sockets() as io, pytest.raises(KeyboardInterrupt):
-        io.run_process(effect)
-    thread.join()
+    try:
+        with on_sockets() as io, pytest.raises(KeyboardInterrupt):
+            io.run_process(effect)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     for process_id in written(ids, 2):
         assert ends(process_id), f"process {process_id} still runs after Ctrl-C"
 

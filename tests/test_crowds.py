@@ -43,7 +43,7 @@ def asking(text: str) -> InvokeEndpoint:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_threads_never_get_each_others_answers(name: str) -> None:
+def test_threads_never_get_each_others_responses(name: str) -> None:
     with smruntime_local.serve() as endpoint:
         where = {
             "region": endpoint.region,
@@ -75,7 +75,7 @@ async def all_at_once(name: str, tasks: list[Callable[[], Awaitable[None]]]) -> 
 
 
 @pytest.mark.parametrize("name", [name for name in AWAITED if not name.endswith("-h11")])
-def test_tasks_never_get_each_others_answers(name: str) -> None:
+def test_tasks_never_get_each_others_responses(name: str) -> None:
     make, loop = AWAITED[name]
     good: list[bool] = []
 
@@ -151,7 +151,7 @@ if "uvloop" in AWAITED:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.parametrize("name", FORKING)
-def test_a_forked_child_never_gets_its_parents_answers(name: str) -> None:
+def test_forked_child_never_gets_its_parents_responses(name: str) -> None:
     """Parent and child go on with the same client (on an event loop: each on one of its own)."""
     with smruntime_local.serve() as endpoint:
         keys = endpoint.credentials

@@ -90,7 +90,7 @@ def tasks(
 
 
 @pytest.mark.parametrize("colour", COLOURS)
-def test_tasks_stand_in_line(colour: str) -> None:
+def test_tasks_get_connections_in_the_order_of_their_calls(colour: str) -> None:
     with acting(slow) as stage:
         ended = tasks(colour, stage.url, 12, 2, warm=True)
         assert stage.connections == 2
@@ -101,7 +101,7 @@ def test_tasks_stand_in_line(colour: str) -> None:
 
 
 @pytest.mark.parametrize("make", [sockets.Client, on_urllib3.Client])
-def test_threads_stand_in_line(make: Any) -> None:
+def test_threads_share_two_connections(make: Any) -> None:
     with (
         acting(slow) as stage,
         make(
@@ -236,7 +236,7 @@ def closed(connection: Connection) -> bool:
     return connection.sock.fileno() == -1
 
 
-def test_the_connection_that_was_idle_for_longest_serves_next() -> None:
+def test_connection_that_was_idle_for_longest_serves_next() -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     (one, end), (two, other_end) = idle(pool, clock), idle(pool, clock)
@@ -250,7 +250,9 @@ def test_the_connection_that_was_idle_for_longest_serves_next() -> None:
     ("idle_for", "age", "serves"),
     [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)],
 )
-def test_idle_and_age(idle_for: float, age: float, serves: bool) -> None:
+def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(
+    idle_for: float, age: float, serves: bool
+) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)
@@ -275,7 +277,7 @@ def test_idle_connection_that_received_data_or_was_closed_is_not_reused(what: by
     end.close()
 
 
-def test_a_closed_pool_keeps_nothing_until_it_is_used_again() -> None:
+def test_closed_pool_keeps_no_connection_until_it_is_used_again() -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     kept, end = idle(pool, clock)
@@ -301,7 +303,7 @@ def connected() -> Iterator[Connection]:
         yield Connection(ours, time.monotonic())
 
 
-def test_a_connection_that_is_released_while_the_pool_closes_is_not_kept() -> None:
+def test_connection_released_while_the_pool_closes_is_not_kept() -> None:
     closing = False
 
     def clock() -> float:
@@ -343,7 +345,7 @@ def test_connections_that_take_different_routes_are_not_exchanged() -> None:
         assert acquired(pool, routes[0]).connection is connection
 
 
-def test_more_than_so_many_idle_connections_are_not_kept() -> None:
+def test_pool_keeps_at_most_max_idle_connections() -> None:
     """As a `PoolManager(maxsize=1)` that does not block: any number in use, one kept."""
     pool = Pool(time.monotonic, max_connections=1000, max_idle_connections=1)
     slots = [acquired(pool) for _ in range(3)]
@@ -360,7 +362,7 @@ def test_more_than_so_many_idle_connections_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_a_call_that_wants_a_new_connection_stays_within_the_limit(most: int) -> None:
+def test_fresh_connection_stays_within_max_connections(most: int) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0], most)
     kept, end = idle(pool, clock)
@@ -371,7 +373,7 @@ def test_a_call_that_wants_a_new_connection_stays_within_the_limit(most: int) ->
         pool.close()
 
 
-def test_releasing_a_slot_again_changes_nothing() -> None:
+def test_releasing_a_slot_twice_does_not_affect_the_next_call() -> None:
     """Its connection may serve another call by then."""
     pool = Pool(time.monotonic, 1)
     with connected() as connection:
@@ -391,7 +393,7 @@ class Interrupt(BaseException):
     """What a signal handler raises."""
 
 
-def test_a_release_that_fails_is_completed_by_the_next() -> None:
+def test_interrupted_release_is_completed_by_the_next() -> None:
     """Also on behalf of a slot that was about to be granted."""
 
     class Sensitive(Slot):
@@ -414,11 +416,11 @@ def test_a_release_that_fails_is_completed_by_the_next() -> None:
     acquired(pool)
 
 
-def test_a_slot_that_was_never_acquired_can_be_released() -> None:
+def test_slot_that_was_never_acquired_can_be_released() -> None:
     Pool(time.monotonic).release(Slot())
 
 
-def test_a_connection_from_before_a_fork_is_not_kept_after_it() -> None:
+def test_connection_from_before_a_fork_is_not_kept() -> None:
     pool = Pool(time.monotonic, 1)
     with connected() as connection:
         slot = acquired(pool)
@@ -447,7 +449,7 @@ def test_forked_child_begins_with_an_empty_pool() -> None:
         assert acquired(pool).connection is connection, "the parent lost its own connection"
 
 
-def test_a_slot_that_is_collected_while_it_is_granted_takes_no_connection_along() -> None:
+def test_slot_released_while_it_is_granted_leaves_the_idle_connection() -> None:
     """A generator may be collected after any call, by the very thread that is about to serve it."""
 
     class Collected(Slot):
@@ -467,7 +469,7 @@ def test_a_slot_that_is_collected_while_it_is_granted_takes_no_connection_along(
         assert pool.take(last) is connection
 
 
-def test_no_slot_is_forgotten_however_threads_are_switched() -> None:
+def test_no_slot_is_lost_when_threads_switch_often() -> None:
     pool, most = Pool(time.monotonic, 2), 2
     using: list[Connection] = []
     stuck: list[int] = []

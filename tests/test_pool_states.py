@@ -499,7 +499,7 @@ def interleavings() -> Iterator[tuple[int, ...]]:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("most", [1, 2])
-def test_every_interleaving_of_two(most: int, streamed: bool) -> None:
+def test_two_calls_in_every_interleaving(most: int, streamed: bool) -> None:
     count = 0
     for order in interleavings():
         with stage(most) as made:
@@ -547,7 +547,7 @@ def test_cancelled_at_every_step_while_another_waits(
 @pytest.mark.parametrize("how", sorted(set(ANSWERS)))
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("body", [b"x", LONG_BODY], ids=["short", "long"])
-def test_after_any_answer_the_next_one_is_right(how: str, streamed: bool, body: bytes) -> None:
+def test_call_after_any_response_gets_its_own(how: str, streamed: bool, body: bytes) -> None:
     """A long request is answered before it is through."""
     with stage() as made:
         first = made.call(streamed=streamed, body=body)

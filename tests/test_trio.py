@@ -56,7 +56,7 @@ def on_mock_time(main: Callable[[trio.testing.MockClock], Any]) -> None:
 
 
 @pytest.mark.parametrize("mask", [READ, WRITE, READ | WRITE])
-def test_given_up_at_its_moment_and_not_before(mask: int) -> None:
+def test_wait_ends_at_its_deadline_and_not_before(mask: int) -> None:
     async def main(clock: trio.testing.MockClock) -> None:
         replies: list[int] = []
 
@@ -104,7 +104,7 @@ def test_wait_whose_deadline_passes_before_its_task_runs_ends() -> None:
     trio.run(main)
 
 
-def test_a_glance_sees_nothing() -> None:
+def test_wait_of_zero_seconds_only_polls() -> None:
     async def main() -> None:
         with connected() as (connection, _):
             assert await io().wait(Wait(connection, READ, 0.0)) == 0
@@ -112,7 +112,7 @@ def test_a_glance_sees_nothing() -> None:
     trio.run(main)
 
 
-def test_many_are_given_up_in_the_order_of_their_moments() -> None:
+def test_many_waits_end_in_the_order_of_their_deadlines() -> None:
     async def main(clock: trio.testing.MockClock) -> None:
         clock.autojump_threshold = 0.0
         begun, late = trio.current_time(), []
@@ -210,7 +210,7 @@ def test_call_leaves_no_task_and_keeps_no_run_from_ending() -> None:
     assert time.monotonic() - begun < 5.0
 
 
-def test_a_silent_server_on_mock_time() -> None:
+def test_silent_server_times_out_on_mock_time() -> None:
     async def main(clock: trio.testing.MockClock) -> None:
         clock.autojump_threshold = 0.3
         begun = trio.current_time()
@@ -246,7 +246,7 @@ def test_one_client_in_several_runs_and_several_runs_at_once() -> None:
     assert len(done) == 7
 
 
-def test_deadlines_of_what_a_generator_does_when_the_run_is_over() -> None:
+def test_deadline_holds_in_a_generator_that_is_closed_after_the_run() -> None:
     left: list[Any] = []
     replies: list[int] = []
 
@@ -287,7 +287,7 @@ def test_deadline_in_a_shielded_scope_is_waited_out_at_the_end_of_a_run() -> Non
     assert 0.2 <= time.monotonic() - begun < 5.0
 
 
-def test_as_a_guest_of_another_loop() -> None:
+def test_client_works_in_guest_mode() -> None:
     async def guest(url: str) -> bytes:
         async with client(url) as made:
             with connected() as (connection, _):

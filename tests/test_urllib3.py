@@ -73,7 +73,7 @@ def test_urllib3_future_is_told_from_urllib3() -> None:
 # ── TLS ──
 
 
-def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alone(
+def test_certificates_of_a_manager_are_trusted_and_its_connections_not_used(
     server_tls: ssl.SSLContext, ca_certs: str
 ) -> None:
     manager = urllib3.PoolManager(ca_certs=ca_certs)
@@ -85,7 +85,7 @@ def test_the_certificates_of_a_manager_are_trusted_and_its_connections_left_alon
     assert manager.connection_pool_kw == {"ca_certs": ca_certs}
 
 
-def test_a_manager_that_says_nothing_of_tls_gets_the_clients(
+def test_manager_without_tls_settings_gets_the_clients_context(
     server_tls: ssl.SSLContext, ca_certs: str, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", ca_certs)
@@ -94,7 +94,7 @@ def test_a_manager_that_says_nothing_of_tls_gets_the_clients(
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
-def test_a_context_of_a_manager_is_used_as_it_is(server_tls: ssl.SSLContext, ca_certs: str) -> None:
+def test_ssl_context_of_a_manager_is_used(server_tls: ssl.SSLContext, ca_certs: str) -> None:
     context = ssl.create_default_context(cafile=ca_certs)
     with scripted(OK, tls=server_tls) as server:
         (outcome,) = perform(server.url, pools=urllib3.PoolManager(ssl_context=context))
@@ -103,7 +103,7 @@ def test_a_context_of_a_manager_is_used_as_it_is(server_tls: ssl.SSLContext, ca_
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_fingerprint_is_compared(
+def test_assert_fingerprint_of_a_manager_is_checked(
     server_tls: ssl.SSLContext, authority: trustme.CA, right: bool
 ) -> None:
     certificate = authority.issue_cert("localhost")
@@ -120,7 +120,7 @@ def test_a_fingerprint_is_compared(
         assert "ingerprint" in str(outcome)
 
 
-def test_a_certificate_that_is_not_verified_is_warned_of(server_tls: ssl.SSLContext) -> None:
+def test_unverified_certificate_warns(server_tls: ssl.SSLContext) -> None:
     with (
         scripted(OK, tls=server_tls) as server,
         pytest.warns(urllib3.exceptions.InsecureRequestWarning, match="localhost"),
@@ -129,7 +129,7 @@ def test_a_certificate_that_is_not_verified_is_warned_of(server_tls: ssl.SSLCont
     assert isinstance(outcome, InvokeEndpointOutput), outcome
 
 
-def test_a_warning_that_is_an_error_closes_the_connection(server_tls: ssl.SSLContext) -> None:
+def test_warning_raised_as_an_error_closes_the_connection(server_tls: ssl.SSLContext) -> None:
     with scripted(OK, tls=server_tls) as server:
         manager = urllib3.PoolManager(cert_reqs="CERT_NONE")
         where: Any = {"region": "us-east-1", "endpoint_url": server.url, "credentials": CREDENTIALS}
@@ -140,7 +140,7 @@ def test_a_warning_that_is_an_error_closes_the_connection(server_tls: ssl.SSLCon
         assert not server.requests
 
 
-def test_certificates_that_are_not_there_are_a_failure_of_tls(server_tls: ssl.SSLContext) -> None:
+def test_missing_ca_certs_are_a_tls_failure(server_tls: ssl.SSLContext) -> None:
     with scripted(OK, tls=server_tls) as server:
         (outcome,) = perform(
             server.url, pools=urllib3.PoolManager(ca_certs="/nowhere.pem"), retries=ONCE
@@ -163,7 +163,7 @@ def test_http2_is_refused(
     assert "HTTP/2" in str(outcome)
 
 
-def test_the_server_sees_the_end_of_a_handshake_that_takes_too_long() -> None:
+def test_server_sees_the_end_of_a_handshake_that_times_out() -> None:
     left = threading.Event()
 
     def act(peer: Peer) -> None:
@@ -197,7 +197,7 @@ def test_sockets_are_bound_to_the_source_address_of_a_manager() -> None:
     assert peers == ["127.0.0.9"]
 
 
-def test_a_source_address_that_cannot_be_bound_is_a_refusal() -> None:
+def test_unusable_source_address_is_a_refused_connection() -> None:
     with scripted(OK) as server:
         (outcome,) = perform(
             server.url, pools=urllib3.PoolManager(source_address=("192.0.2.1", 0)), retries=ONCE
@@ -245,11 +245,11 @@ def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
             return reached, client._wire._pool.idle_connections
 
 
-def test_a_manager_that_blocks_limits_connections() -> None:
+def test_blocking_manager_limits_connections() -> None:
     assert held_open(4, urllib3.PoolManager(maxsize=2, block=True)) == (2, 2)
 
 
-def test_a_manager_that_does_not_block_limits_what_is_kept() -> None:
+def test_manager_that_does_not_block_limits_idle_connections() -> None:
     assert held_open(4, urllib3.PoolManager(maxsize=2)) == (4, 2)
 
 
@@ -272,7 +272,7 @@ def test_headers_of_a_proxy_manager_go_to_the_proxy_only(
         assert b"X-Team" not in server.requests[0]
 
 
-def test_headers_that_would_begin_another_line_are_refused() -> None:
+def test_proxy_headers_with_line_ends_are_refused() -> None:
     manager = urllib3.ProxyManager(
         "http://proxy.test", proxy_headers={"X-Team": "blue\r\nX-Admin: yes"}
     )
@@ -314,7 +314,7 @@ def with_own_classes(manager: urllib3.PoolManager) -> urllib3.PoolManager:
 
 @pytest.mark.parametrize("proxied", [False, True])
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_connection_class_that_opens_sockets_itself_does_so(
+def test_connection_class_with_its_own_sockets_opens_them(
     server_tls: ssl.SSLContext, ca_certs: str, secure: bool, proxied: bool
 ) -> None:
     with tunnelling() as proxy, scripted(OK, OK, tls=server_tls if secure else None) as server:
@@ -340,6 +340,6 @@ def test_refused_connection_of_a_custom_class_is_a_connect_failure() -> None:
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("refused", "connect", "not_sent")
 
 
-def test_pools_are_given_without_settings_that_a_manager_has(tmp_path: Path) -> None:
+def test_pools_excludes_settings_that_a_manager_has(tmp_path: Path) -> None:
     with pytest.raises(ConstructionError, match="max_connections"):
         Client(region="us-east-1", pools=urllib3.PoolManager(), max_connections=5)

@@ -64,7 +64,7 @@ def endless(head: bytes, piece: bytes) -> Iterator[str]:
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 900000000000\r\n\r\n"
 
 
-def test_a_fast_peer_does_not_outrun_the_deadline(perform: Performer) -> None:
+def test_deadline_ends_an_endless_body_from_a_fast_server(perform: Performer) -> None:
     with endless(LENGTH, bytes(1 << 16)) as url:
         begun = time.monotonic()
         (outcome,) = perform(url, Step(options={"timeout": 0.3, "max_body": None}))
@@ -79,7 +79,7 @@ def test_body_is_bounded_by_default(perform: Performer) -> None:
     assert (outcome.kind, outcome.status) == ("too_large", 200)
 
 
-def test_a_fast_stream_does_not_outrun_the_deadline(perform: Performer) -> None:
+def test_deadline_ends_an_endless_stream_from_a_fast_server(perform: Performer) -> None:
     head = chunked().partition(b"0\r\n\r\n")[0]
     part = service.event(PayloadPart(bytes(1024)))
     with endless(head, (b"%x\r\n%b\r\n" % (len(part), part)) * 64) as url:
@@ -89,7 +89,7 @@ def test_a_fast_stream_does_not_outrun_the_deadline(perform: Performer) -> None:
     assert isinstance(outcome, TimeoutError), outcome
 
 
-def test_without_time_nothing_is_sent(perform: Performer) -> None:
+def test_request_is_not_sent_when_no_time_is_left(perform: Performer) -> None:
     with scripted(OK, OK, OK) as server:
         warm, late = perform(server.url, Step(), Step(options={"timeout": 1e-9}))
         assert warm.body == b"abc"
@@ -101,7 +101,7 @@ def test_without_time_nothing_is_sent(perform: Performer) -> None:
 
 # Python's wrap_socket loses the socket if the peer resets at the wrong moment: a warning then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
+def test_server_that_closes_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
     def act(peer: Peer) -> None:
         peer.reset()
 
@@ -114,7 +114,7 @@ def test_a_server_that_leaves_before_tls_is_a_dispatch_failure(perform: Performe
     gc.collect()
 
 
-def test_no_more_connections_are_kept_than_that() -> None:
+def test_client_keeps_at_most_the_default_number_of_connections() -> None:
     async def main(url: str) -> int:
         async with on_asyncio.AsyncClient(
             region="us-east-1", endpoint_url=url, credentials=CREDENTIALS
@@ -128,7 +128,7 @@ def test_no_more_connections_are_kept_than_that() -> None:
         assert drive_asyncio(lambda: main(server.url)) <= DEFAULT_MAX_CONNECTIONS
 
 
-def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
+def test_stream_that_ends_after_close_keeps_no_connection() -> None:
     with scripted(chunked(*FRAMES)) as server:
         client = sockets.Client(
             region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS
@@ -141,7 +141,7 @@ def test_a_stream_that_ends_after_the_client_was_closed_keeps_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
-def test_a_session_is_closed_though_its_task_is_cancelled(name: str) -> None:
+def test_session_is_closed_when_its_task_is_cancelled(name: str) -> None:
     where: dict[str, Any] = {"region": "us-east-1", "credentials": CREDENTIALS}
 
     async def talk(client: Any) -> None:
@@ -178,7 +178,7 @@ def test_a_session_is_closed_though_its_task_is_cancelled(name: str) -> None:
         assert [b"CLOSE" in request for request in stage.requests] == [False, False, True]
 
 
-def test_an_observer_that_fails_leaves_no_stream_open() -> None:
+def test_failing_observer_leaves_no_stream_open() -> None:
     def observe(notice: Notice) -> None:
         if isinstance(notice, AttemptEnded):
             raise ZeroDivisionError
@@ -194,7 +194,7 @@ def test_an_observer_that_fails_leaves_no_stream_open() -> None:
 
 
 @pytest.mark.parametrize("name", ["trio", "asyncio"])
-def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
+def test_session_that_cannot_be_closed_in_time_raises(name: str) -> None:
     where: dict[str, Any] = {
         "region": "us-east-1",
         "credentials": CREDENTIALS,
@@ -220,7 +220,7 @@ def test_a_session_that_cannot_be_closed_in_time_says_so(name: str) -> None:
             drive(lambda: talk(client))
 
 
-def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
+def test_very_long_time_limits_work(perform: Performer) -> None:
     """poll() cannot count so many milliseconds."""
     years = 9e8
     with scripted(OK) as server:
@@ -236,7 +236,7 @@ def test_a_limit_may_be_as_good_as_none(perform: Performer) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"tls": "ca.pem"}, {"tls": True}, {"trust_env": "no"}, {"pools": 3}], ids=str
 )
-def test_settings_that_cannot_work_are_refused_at_once(wrong: dict[str, Any]) -> None:
+def test_unusable_settings_are_refused_by_the_constructor(wrong: dict[str, Any]) -> None:
     clients = (
         [on_urllib3.Client]
         if "pools" in wrong

@@ -58,7 +58,7 @@ RECORDS: list[Any] = [
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
-def test_records_are_carried(record: Any) -> None:
+def test_records_can_be_pickled(record: Any) -> None:
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         again = pickle.loads(pickle.dumps(record, protocol))
         assert again == record
@@ -77,13 +77,13 @@ ERRORS: list[sm.SmRuntimeError] = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_errors_are_carried(error: sm.SmRuntimeError) -> None:
+def test_errors_can_be_pickled(error: sm.SmRuntimeError) -> None:
     again = pickle.loads(pickle.dumps(error.about(Metadata(status=5))))
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_arrives_with_its_settings_and_options_and_nothing_else(name: str) -> None:
+def test_unpickled_client_has_settings_and_options_but_no_connections(name: str) -> None:
     client = CLIENTS[name](
         region="eu-west-1",
         endpoint_url="http://h",
@@ -125,13 +125,13 @@ def test_client_with_a_setting_of_its_process_cannot_be_pickled(
     assert "hush" not in str(caught.value)
 
 
-def test_a_pool_manager_stays_where_it_is() -> None:
+def test_client_with_a_pool_manager_cannot_be_pickled() -> None:
     with pytest.raises(TypeError, match="pools"):
         pickle.dumps(on_urllib3.Client(region="eu-west-1", pools=urllib3.PoolManager()))
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_a_pool_of_processes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_works_in_a_pool_of_processes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with smruntime_local.serve() as endpoint:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoint.credentials.access_key_id)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoint.credentials.secret_access_key)
@@ -150,7 +150,7 @@ def test_a_pool_of_processes(name: str, monkeypatch: pytest.MonkeyPatch) -> None
                 workers.submit(client.invoke_endpoint, endpoint_name="nobody", body=b"").result(60)
 
 
-def test_a_copy_shares_its_connections() -> None:
+def test_copy_of_a_client_shares_its_connections() -> None:
     import copy
 
     client = sockets.Client(region="eu-west-1", credentials=CREDENTIALS)
@@ -160,7 +160,7 @@ def test_a_copy_shares_its_connections() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_leaves_its_parents_connection_alone() -> None:
+def test_forked_child_does_not_use_its_parents_connection() -> None:
     with scripted(OK, OK, OK) as server:
         client = sockets.Client(
             region="us-east-1", endpoint_url=server.url, credentials=CREDENTIALS
@@ -211,7 +211,7 @@ def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_threads_that_come_and_go(name: str) -> None:
+def test_many_short_threads_share_one_client(name: str) -> None:
     """Made and closed by one, used by many, its options changed by each."""
     with smruntime_local.serve() as endpoint:
         where = {

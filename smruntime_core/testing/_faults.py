@@ -22,10 +22,10 @@ class Fault(NamedTuple):
 
 _TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
     "17": ("tests/test_http1.py::test_early_answer_leaves_the_connection_unusable",),
-    "19": ("tests/test_crowds.py::test_a_forked_child_never_gets_its_parents_answers",),
+    "19": ("tests/test_crowds.py::test_forked_child_never_gets_its_parents_responses",),
     "20": (
-        "tests/test_crowds.py::test_threads_never_get_each_others_answers",
-        "tests/test_crowds.py::test_tasks_never_get_each_others_answers",
+        "tests/test_crowds.py::test_threads_never_get_each_others_responses",
+        "tests/test_crowds.py::test_tasks_never_get_each_others_responses",
     ),
     "21": ("tests/test_crowds.py::test_cancelled_anywhere",),
     "22": ("tests/test_pool.py::test_cancelled_waiting_call_does_not_block_the_queue",),

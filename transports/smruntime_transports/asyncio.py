@@ -6,8 +6,8 @@ socket set its result to what the socket is ready for, and awaits it.
 
 A deadline is a timer: `loop.call_later(seconds, ...)` sets the future's result to 0, and the flow
 raises a timeout error. When the wait ends the timer is cancelled. (uvloop rounds to milliseconds,
-so a deadline may be half of one early.) A cancellation is different: `CancelledError` leaves the
-await and closes the flow, which closes the connection.
+so a deadline may come half a millisecond early.) A cancellation is different: `CancelledError`
+leaves the await and closes the flow, which closes the connection.
 
 Adding and removing a reader for each wait makes a call 20 % slower (117 µs instead of 97), so a
 connection has a `_SocketWatcher`, which keeps its reader until the connection is closed. Writers
@@ -32,7 +32,7 @@ from smruntime_core.effects import Sleep
 from .client._boundary import boundary
 from .client._client import AsyncClient as BaseClient
 from .client._settings import WireClientSettings
-from .nonblocking._connection import READ, WRITE, Connection, poll_any
+from .nonblocking._connection import READ, WRITE, Connection, poll_and_drop
 from .nonblocking._waiting import Wait, WaitAnyWritable, WaitTurn
 from .system._io import AsyncSystem, P, T
 from .wire._io import AsyncWireIO
@@ -143,8 +143,9 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
         self, mask: int, seconds: float | None, *connections: Connection
     ) -> int:
         """Poll in a thread, for loops that cannot watch sockets."""
+        duplicates = [connection.duplicate() for connection in connections]
         try:
-            return await self.in_thread(poll_any, connections, mask, seconds)
+            return await self.in_thread(poll_and_drop, duplicates, mask, seconds)
         except asyncio.CancelledError:
             for connection in connections:
                 connection.hang_up()  # so that the thread ends

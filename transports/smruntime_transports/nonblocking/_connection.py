@@ -73,6 +73,14 @@ class Connection:
         self._poll_object.register(self.sock, mask)
         self._registered_mask = mask
 
+    def duplicate(self) -> Connection:
+        """Return another descriptor of the socket, to poll in a thread.
+
+        The original may be closed meanwhile, and the number of its descriptor used again.
+        """
+        family, kind = socket.AF_INET, socket.SOCK_STREAM  # which polling does not look at
+        return Connection(socket.fromfd(self.sock.fileno(), family, kind), self.opened_at)
+
     def hang_up(self) -> None:
         """End the connection for both sides; the task that waits on it wakes and drops it."""
         if self.pid == os.getpid():
@@ -155,6 +163,15 @@ def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None
     for connection in connections:
         poll_object.register(connection.sock, mask)
     return _ready_mask(poll_object, mask, seconds)
+
+
+def poll_and_drop(duplicates: Iterable[Connection], mask: int, seconds: float | None) -> int:
+    """Do the same with duplicates of connections, and close them."""
+    try:
+        return poll_any(duplicates, mask, seconds)
+    finally:
+        for duplicate in duplicates:
+            duplicate.drop()
 
 
 def _ready_mask(poll_object: _PollObject, mask: int, seconds: float | None) -> int:
