@@ -1,4 +1,8 @@
-"""Every scenario of the contract over every transport: those that mostly wait at once, in threads; those whose memory counts alone."""
+"""Every scenario of the contract over every transport.
+
+Most scenarios wait most of the time, so they run at once, in threads; those whose memory is
+measured run alone.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,16 @@ AT_ONCE = 24
 
 
 class Run(NamedTuple):
-    """What one scenario came to over one transport: what is wrong (nothing, one hopes), and what the server saw each time."""
+    """One scenario over one transport: what is wrong, if anything, and what the server saw."""
 
     wrong: str
     seen: tuple[Observation, ...]
 
 
 def run(transport: str, scenario: Scenario) -> Run:
-    """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
+    """Play `scenario` over `transport`; if the response is short, byte by byte too.
 
-    (Not for h11, which stands behind the same gate and reads the same pieces: `test_http1` cuts for both.)
+    (Not with h11, which reads the same pieces after our own reader: `test_http1` tests both.)
     """
     wrong: list[str] = []
     seen: list[Observation] = []
@@ -44,14 +48,14 @@ def run(transport: str, scenario: Scenario) -> Run:
 
 
 class Matrix(NamedTuple):
-    """All runs, by transport and the scenario's name; the sockets and threads that were left over."""
+    """All runs, by transport and name of the scenario; the sockets and threads that are left."""
 
     runs: dict[tuple[str, str], Run]
     left: set[str]
 
 
 def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
-    """Every scenario over its transport."""
+    """Run every scenario over its transport."""
     pairs = list(pairs)
     before = open_files() | threads()
     waiting = [pair for pair in pairs if pair[1].memory_limit is None]
@@ -59,7 +63,7 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(lambda pair: run(*pair), waiting))
     made += [run(*pair) for pair in counted]
-    gc.collect()  # what was forgotten complains of it now
+    gc.collect()  # forgotten sockets warn now
     runs = {
         (transport, str(scenario)): run
         for (transport, scenario), run in zip(waiting + counted, made, strict=True)
@@ -68,7 +72,7 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
 
 
 def threads() -> set[str]:
-    """Those that run, but for trio's, which keeps some at hand for a while."""
+    """Return the running threads but trio's, which keeps some for a while."""
     return {
         thread.name
         for thread in threading.enumerate()
@@ -77,7 +81,7 @@ def threads() -> set[str]:
 
 
 def open_files() -> set[str]:
-    """The descriptors of this process and what they are, where the system tells."""
+    """Return the descriptors of this process and what they are, where the system tells."""
     found: set[str] = set()
     for name in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
         with suppress(OSError):  # that of the listing itself

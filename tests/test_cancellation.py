@@ -1,6 +1,7 @@
-"""Cancelled anywhere: at each suspension of each operation, on trio and asyncio; KeyboardInterrupt wherever the blocking ones block.
+"""Cancellations at each suspension of each operation, and interrupts wherever a call blocks.
 
-The client has one connection. After every cut the next call has to work, at once, and what was opened is closed.
+The client has one connection. After each of them the next call must succeed at once, and what was
+opened must be closed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MOST = 400  # suspensions; no operation here comes near
 
 
 def serve(peer: Peer) -> None:
-    """Answers each request by its path, the long ones in the middle of their body with a pause."""
+    """Answer each request by its path; a stream pauses before its end."""
     while request := peer.read():
         if b"-response-stream" in request:
             answer = chunked(*FRAMES)
@@ -159,16 +160,9 @@ def settings(servers: Servers, where: str) -> dict[str, Any]:
     }
 
 
-class Cut(NamedTuple):
-    """How far an operation came before `cancel` was called, at the suspension `at`; None if it never came there."""
-
-    at: int
-    reached: bool
-
-
 @coroutine
 def cutting(
-    awaitable: Any, at: int, cancel: Callable[[], object], told: list[int]
+    awaitable: Any, at: int, cancel: Callable[[], object], suspensions: list[int]
 ) -> Generator[Any, Any, None]:
     """Await `awaitable`, and have `cancel` called just before its suspension number `at`."""
     steps = awaitable.__await__()
@@ -180,9 +174,9 @@ def cutting(
         except StopIteration:
             return
         sent, failure = None, None
-        if len(told) == at:
+        if len(suspensions) == at:
             cancel()
-        told.append(len(told))
+        suspensions.append(len(suspensions))
         try:
             sent = yield waiting
         except BaseException as error:
@@ -194,20 +188,22 @@ async def sweep_asyncio(case: Case, given: dict[str, Any]) -> int:
         async with on_asyncio.AsyncClient(**given) as client:
             if case.kept:
                 await client.call(IRIS)
-            told: list[int] = []
+            suspensions: list[int] = []
 
-            async def attempt(client: Any = client, at: int = at, told: list[int] = told) -> None:
+            async def attempt(
+                client: Any = client, at: int = at, suspensions: list[int] = suspensions
+            ) -> None:
                 task = asyncio.current_task()
                 assert task is not None
-                await cutting(case.do(client), at, task.cancel, told)
+                await cutting(case.do(client), at, task.cancel, suspensions)
 
             with suppress(asyncio.CancelledError):
                 await asyncio.ensure_future(attempt())
             healthy(client)
             await asyncio.wait_for(client.call(IRIS), 2.0)
-            if len(told) <= at:
+            if len(suspensions) <= at:
                 return at
-    raise AssertionError("it goes on and on")
+    raise AssertionError("the operation never ends")
 
 
 async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
@@ -215,15 +211,15 @@ async def sweep_trio(case: Case, given: dict[str, Any]) -> int:
         async with on_trio.AsyncClient(**given) as client:
             if case.kept:
                 await client.call(IRIS)
-            told: list[int] = []
+            suspensions: list[int] = []
             with trio.CancelScope() as scope:
-                await cutting(case.do(client), at, scope.cancel, told)
+                await cutting(case.do(client), at, scope.cancel, suspensions)
             healthy(client)
             with trio.fail_after(2.0):
                 await client.call(IRIS)
-            if len(told) <= at:
+            if len(suspensions) <= at:
                 return at
-    raise AssertionError("it goes on and on")
+    raise AssertionError("the operation never ends")
 
 
 def healthy(client: Any) -> None:
@@ -250,11 +246,13 @@ def open_files() -> int:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("loop", SWEEPS)
-def test_cancellation_at_every_suspension_loses_nothing(servers: Servers, loop: str, name: str) -> None:
+def test_cancellation_at_every_suspension_loses_nothing(
+    servers: Servers, loop: str, name: str
+) -> None:
     case = CASES[name]
     before = open_files()
-    suspensions = SWEEPS[loop](case, settings(servers, case.where))
-    assert suspensions >= 1
+    last = SWEEPS[loop](case, settings(servers, case.where))
+    assert last >= 1
     for _ in range(100):  # the server's ends of the last connections
         if open_files() <= before + 2:
             break
@@ -344,15 +342,17 @@ def do_upload(client: Any) -> None:
 
 
 @contextmanager
-def interrupting(monkeypatch: pytest.MonkeyPatch, at: int, told: list[str]) -> Iterator[None]:
+def interrupting(
+    monkeypatch: pytest.MonkeyPatch, at: int, suspensions: list[str]
+) -> Iterator[None]:
     """Ctrl-C comes in the wait number `at`."""
     with monkeypatch.context() as patch:
         for name in WAITS:
             method = getattr(sockets.SocketIO, name)
 
             def wait(self: Any, effect: Any, method: Any = method, name: str = name) -> Any:
-                told.append(name)
-                if len(told) == at + 1:
+                suspensions.append(name)
+                if len(suspensions) == at + 1:
                     raise KeyboardInterrupt
                 return method(self, effect)
 
@@ -372,16 +372,16 @@ def test_interrupt_of_every_wait_loses_nothing(
 ) -> None:
     before = open_files()
     for at in range(MOST):
-        told: list[str] = []
+        suspensions: list[str] = []
         with BLOCKING[name](**settings(servers, where)) as client:
-            with interrupting(monkeypatch, at, told), suppress(KeyboardInterrupt):
+            with interrupting(monkeypatch, at, suspensions), suppress(KeyboardInterrupt):
                 do(client)
             begun = time.monotonic()
             client.call(IRIS)
             assert time.monotonic() - begun < 1.5
-        if len(told) <= at:
+        if len(suspensions) <= at:
             break
-    assert told
+    assert suspensions
     for _ in range(100):
         if open_files() <= before + 2:
             break

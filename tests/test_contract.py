@@ -1,4 +1,4 @@
-"""The contract of every transport, on real sockets and real TLS: one table of scenarios, and what goes before and beside them."""
+"""The contract of every transport, over real sockets and TLS: a table of scenarios, and more."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_tls_calls_share_a_connection(call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
+def test_tls_calls_share_a_connection(
+    call: Caller, authority: trustme.CA, server_tls: ssl.SSLContext
+) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with scripted(OK, answer(b"y" * 300_000), tls=server_tls) as server:

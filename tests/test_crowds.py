@@ -1,4 +1,4 @@
-"""Many callers of one client, callers that leave, and time that passes: nobody gets another's answer, and nothing is kept too long."""
+"""Many callers of one client: each gets its own response, and no connection is kept too long."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .servers import OK, Peer, Stage, acting
 
 
 def all_left(stage: Stage) -> bool:
-    """The client has closed every connection, or does so within two seconds."""
+    """Return whether the client closes every connection within two seconds."""
     end = time.monotonic() + 2.0
     while stage.under_way and time.monotonic() < end:
         time.sleep(0.01)
@@ -34,7 +34,7 @@ def all_left(stage: Stage) -> bool:
 
 
 def own(output: Any, text: str) -> bool:
-    """The answer of the endpoint `echo` to `text`."""
+    """Return whether `output` is the response of the endpoint `echo` to `text`."""
     return b64decode(json.loads(output.body)["body"]) == text.encode()
 
 
@@ -80,7 +80,7 @@ def test_tasks_never_get_each_others_responses(name: str) -> None:
     good: list[bool] = []
 
     def act(peer: Peer) -> None:
-        """Says back what it was told, a little later, so that many are under way."""
+        """Echo each request a little later, so that many calls run at once."""
         while request := peer.read():
             body = request.partition(b"\r\n\r\n")[2]
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -197,7 +197,7 @@ class Counting:
 
 
 async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
-    """True if `coroutine` was still under way at its `nth` suspension, where it was cancelled."""
+    """Cancel `coroutine` at its `nth` suspension; return whether there was one."""
     if name.startswith("trio"):
         with trio.CancelScope() as scope:
             await Counting(coroutine, nth, scope.cancel)
@@ -212,11 +212,14 @@ async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
     return False
 
 
-STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 
 
 def in_pieces(peer: Peer) -> None:
-    """Whatever is asked is answered in pieces, each of which is waited for."""
+    """Answer each request in pieces, with a pause before each."""
     while request := peer.read():
         if b"-response-stream" in request:
             frame = service.event(PayloadPart(b"part"))
@@ -231,8 +234,10 @@ def in_pieces(peer: Peer) -> None:
 @pytest.mark.parametrize("what", ["call", "stream"])
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("name", AWAITED)
-def test_random_cancellations_lose_no_connection(name: str, kept: bool, what: str) -> None:
-    """At every point where the call is suspended, in turn; each time the next call comes off on the same client."""
+def test_next_call_succeeds_after_a_cancellation_at_every_suspension(
+    name: str, kept: bool, what: str
+) -> None:
+    """After a cancellation at each suspension in turn, the next call of the client succeeds."""
     make, loop = AWAITED[name]
 
     async def streaming(client: Any) -> None:
@@ -263,7 +268,7 @@ def test_random_cancellations_lose_no_connection(name: str, kept: bool, what: st
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_abandoned_streams_release_their_connections(name: str) -> None:
-    """Each has its connection for as long as it is open; then it is closed, for there is more to come on it."""
+    """A stream keeps its connection while it is open; then it is closed, since more would come."""
     frame = service.event(PayloadPart(b"part"))
 
     def act(peer: Peer) -> None:
@@ -287,7 +292,7 @@ def test_abandoned_streams_release_their_connections(name: str) -> None:
 
 @pytest.mark.parametrize("name", BLOCKING)
 def test_old_connections_are_closed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 45 s of idleness, and at the age of ten minutes however busy it was; the clock is set, not waited for."""
+    """After 45 s without a call, and ten minutes after it was opened, by a clock of the test."""
     now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
 

@@ -1,4 +1,4 @@
-"""The pool: calls wait in order and for no longer than allowed, on every transport; no slot is lost or counted twice."""
+"""The pool: calls wait in order and no longer than `timeouts.pool`, and no slot is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .callers import CREDENTIALS, drive_asyncio
 from .servers import OK, Peer, acting
 
 ROUTE: Route = ("http", "h:80", None)
-COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
+LOOPS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
     "trio": (on_trio.AsyncClient, trio.run, trio.sleep),
     "asyncio": (on_asyncio.AsyncClient, drive_asyncio, asyncio.sleep),
 }
@@ -45,17 +45,20 @@ def test_max_connections_must_be_a_positive_int(client: Any, number: object) -> 
 
 
 def slow(peer: Peer) -> None:
-    """Answers each request a little later."""
+    """Answer each request a little later."""
     while peer.read():
         time.sleep(0.02)
         peer.send(OK)
 
 
 def tasks(
-    colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
+    loop_name: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
 ) -> list[object]:
-    """What `count` calls made at once by one client come to, and in which order they end; if `warm`, it has made one before."""
-    client, drive, _ = COLOURS[colour]
+    """Make `count` calls at once with one client; return their results in the order of their ends.
+
+    With `warm`, the client has made a call before.
+    """
+    client, drive, _ = LOOPS[loop_name]
     ended: list[object] = []
 
     async def ask(made: Any, number: int) -> None:
@@ -75,7 +78,7 @@ def tasks(
         ) as made:
             if warm:
                 await made.invoke_endpoint(endpoint_name="e", body=b"")
-            if colour == "asyncio":
+            if loop_name == "asyncio":
                 await asyncio.gather(*(ask(made, number) for number in range(count)))
                 return
             async with trio.open_nursery() as nursery:
@@ -86,14 +89,14 @@ def tasks(
     return ended
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_tasks_get_connections_in_the_order_of_their_calls(colour: str) -> None:
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_tasks_get_connections_in_the_order_of_their_calls(loop_name: str) -> None:
     with acting(slow) as stage:
-        ended = tasks(colour, stage.url, 12, 2, warm=True)
+        ended = tasks(loop_name, stage.url, 12, 2, warm=True)
         assert stage.connections == 2
         asked = [int(request.rpartition(b"\r\n\r\n")[2]) for request in stage.requests[1:]]
     assert len(ended) == 12
-    if colour == "asyncio":  # trio begins tasks in any order
+    if loop_name == "asyncio":  # trio begins tasks in any order
         assert all(abs(place - number) <= 1 for place, number in enumerate(asked)), asked
 
 
@@ -119,7 +122,7 @@ def test_threads_share_two_connections(make: Any) -> None:
 
 @contextmanager
 def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
-    """A server that answers nobody until the block is left."""
+    """Yield a server that answers when the block is left."""
 
     def act(peer: Peer) -> None:
         peer.read()
@@ -132,13 +135,13 @@ def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
         peers.set()
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_task_that_waits_longer_than_timeouts_pool_fails_without_sending(colour: str) -> None:
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_task_that_waits_longer_than_timeouts_pool_fails_without_sending(loop_name: str) -> None:
     """The others had their time; the one in line had its own, and nothing of it was sent."""
     timeouts = sm.Timeouts(pool=0.1, response=0.5)
     retries = sm.RetryPolicy(max_attempts=1)
     with occupied(threading.Event()) as act, acting(act) as stage:
-        first, second = tasks(colour, stage.url, 2, 1, timeouts=timeouts, retries=retries)
+        first, second = tasks(loop_name, stage.url, 2, 1, timeouts=timeouts, retries=retries)
         assert len(stage.requests) == 1
     assert isinstance(first, sm.DispatchFailure), first
     assert isinstance(first, TimeoutError)
@@ -178,9 +181,9 @@ def test_thread_that_waits_longer_than_timeouts_pool_fails_without_sending(make:
         assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
 
 
-@pytest.mark.parametrize("colour", COLOURS)
-def test_waiting_task_that_is_cancelled_does_not_block_later_ones(colour: str) -> None:
-    client, drive, sleep = COLOURS[colour]
+@pytest.mark.parametrize("loop_name", LOOPS)
+def test_waiting_task_that_is_cancelled_does_not_block_later_ones(loop_name: str) -> None:
+    client, drive, sleep = LOOPS[loop_name]
     held = threading.Event()
 
     async def on_loop(url: str) -> bytes:
@@ -191,7 +194,7 @@ def test_waiting_task_that_is_cancelled_does_not_block_later_ones(colour: str) -
             async def ask() -> bytes:
                 return bytes((await made.invoke_endpoint(endpoint_name="e", body=b"")).body)
 
-            if colour == "asyncio":
+            if loop_name == "asyncio":
                 first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
                 await sleep(0.1)
                 second.cancel()
@@ -211,7 +214,7 @@ def test_waiting_task_that_is_cancelled_does_not_block_later_ones(colour: str) -
 
 
 def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
-    """A slot that was granted at once, with an idle connection if there is one."""
+    """Return a slot that was granted at once, with an idle connection if there is one."""
     slot = Slot()
     pool.acquire(slot, route)
     assert slot.called
@@ -220,7 +223,7 @@ def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
 
 
 def idle(pool: Pool, clock: list[float]) -> tuple[Connection, socket.socket]:
-    """A connection that is being kept, and its other end."""
+    """Return an idle connection of `pool`, and its other end."""
     ours, theirs = socket.socketpair()
     slot = acquired(pool, fresh=True)
     connection = slot.connection = Connection(ours, clock[0])
@@ -247,7 +250,9 @@ def test_connection_that_was_idle_for_longest_serves_next() -> None:
     ("idle_for", "age", "serves"),
     [(45.0, 0.0, True), (45.1, 0.0, False), (0.0, 600.0, True), (0.0, 600.1, False)],
 )
-def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(idle_for: float, age: float, serves: bool) -> None:
+def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(
+    idle_for: float, age: float, serves: bool
+) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)
@@ -317,7 +322,7 @@ def test_connection_released_while_the_pool_closes_is_not_kept() -> None:
 
 
 def test_connection_serves_only_calls_of_the_same_route() -> None:
-    """A call that may not be seen by a proxy does not use a connection through it, nor the reverse."""
+    """A direct call does not use a connection through a proxy, nor the reverse."""
     pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
     routes: list[Route] = [
         ("http", "h:80", None),
@@ -490,7 +495,7 @@ def test_no_slot_is_lost_when_threads_switch_often() -> None:
             with lock:
                 using.append(connection)
                 assert len(using) <= most
-                assert len(set(map(id, using))) == len(using), "one connection in two hands"
+                assert len(set(map(id, using))) == len(using), "two calls use one connection"
             with lock:
                 using.remove(connection)
             slot.reusable = (number + turn) % 50 != 0

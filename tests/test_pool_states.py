@@ -1,8 +1,10 @@
-"""The pool with its callers interleaved by hand: every effect is answered here, the clock is handed in, the sockets are real.
+"""The pool with every interleaving of its callers, over real sockets.
 
-A request bears a number and the server answers with it, so an answer that reaches another caller is seen. Of each connection
-the server knows whether it may serve again; a request that comes on one that may not is seen, too. Hypothesis drives three callers
-through whatever can happen; two callers go through every interleaving, and are cancelled at every step of it.
+The test answers every effect and sets the clock. A request has a number and the server answers with
+it, so a response that reaches another caller is found. The server knows of each connection whether
+it may serve again, so a request on one that may not is found, too. Hypothesis drives three callers
+through all kinds of events; two callers go through every interleaving, and are cancelled at every
+step of it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from smruntime_core.effects import Effect, Open, Receive, Send
 from smruntime_transports.wire._wire import Wire
 
 READ = 1
-PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
+LONG_TIMEOUTS = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
 LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
 _REQUEST = re.compile(
     rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n"
@@ -34,7 +36,10 @@ _REQUEST = re.compile(
 
 
 class Peer:
-    """The server's end of a connection, which never waits. `spent` says why no further request may come."""
+    """The server's end of a connection, which never waits.
+
+    `spent` says why no further request may come.
+    """
 
     def __init__(self, sock: socket.socket, stage: Stage) -> None:
         sock.setblocking(False)
@@ -82,7 +87,7 @@ class Peer:
             self.sock.sendall(data)
 
     def answer(self, how: str) -> None:
-        """The answer, in one of several ways; after most of them the connection may serve again."""
+        """Send the response, in one of several ways; after most the connection may serve again."""
         assert self.asked is not None
         body = b"%d" % self.asked
         length, chunk = (
@@ -118,7 +123,7 @@ class Peer:
         self.asked, self.owed, self.idle_since = None, b"", self._stage.now
 
     def close(self) -> None:
-        """A FIN, or a reset if something has not been read."""
+        """Send a FIN, or a reset if something has not been read."""
         self.closed = True
         self.sock.close()
 
@@ -146,7 +151,7 @@ class Caller:
     def finish(self, outcome: object) -> None:
         self.over, self.waits, self.outcome = True, None, outcome
         if not isinstance(outcome, DispatchFailure | None):
-            assert outcome == b"%d" % self.number, "another caller's answer"
+            assert outcome == b"%d" % self.number, "the response to another call"
 
     def go_on(self) -> bool:
         """Answer what it waits for if that has come about; whether it had."""
@@ -168,7 +173,7 @@ class Caller:
             self.step([] if effect.method == "wait_any_writable" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
-        """As asyncio, trio and Ctrl-C do it: the flow is closed, or something that is no error of ours is thrown in."""
+        """Close the flow, as asyncio and trio do, or throw `error` into it, as Ctrl-C does."""
         if self.over:
             return
         if error is None:
@@ -180,7 +185,7 @@ class Caller:
 
 
 class Stage:
-    """A wire, its callers, and a server whose every move is made from outside."""
+    """A wire, its callers, and a server; the test decides every step of them."""
 
     def __init__(self, most: int = 2) -> None:
         self.now = 1000.0
@@ -204,14 +209,16 @@ class Stage:
         return self.callers[-1]
 
     def _whole(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
-        response = yield from self.wire.exchange(Send(request, None, PATIENT, fresh))
+        response = yield from self.wire.exchange(Send(request, None, LONG_TIMEOUTS, fresh))
         return b"" if response.truncated else bytes(response.body)
 
     def _streamed(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
-        response = yield from self.wire.open(Open(request, None, PATIENT, fresh))
+        response = yield from self.wire.open(Open(request, None, LONG_TIMEOUTS, fresh))
         parts: list[bytes] = []
         try:
-            while part := (yield from self.wire.receive(Receive(response.body, None, PATIENT))):
+            while part := (
+                yield from self.wire.receive(Receive(response.body, None, LONG_TIMEOUTS))
+            ):
                 parts.append(part)
         except BaseException:
             response.body.abort()
@@ -219,7 +226,7 @@ class Stage:
         return b"".join(parts)
 
     def reply(self, effect: Any) -> tuple[object] | None:
-        """What an IO would say now; None if it would go on waiting."""
+        """Return the reply of an IO now, None if it would go on waiting."""
         if effect.method == "wait_any_writable":
             opened = [
                 connection
@@ -270,7 +277,7 @@ class Stage:
     # ── the end ──
 
     def settle(self) -> None:
-        """Everybody who still waits for an answer gets one, and nobody is stuck."""
+        """Answer all requests; every call must end."""
         for _ in range(20 * (1 + len(self.callers))):
             if all(caller.over for caller in self.callers):
                 break
@@ -283,7 +290,7 @@ class Stage:
         assert all(caller.over for caller in self.callers), f"stuck: {self}"
 
     def end(self) -> None:
-        """Nothing is left: a call goes through, the wire is closed, and the server sees the end of every connection."""
+        """Make a last call, close the wire, and check that every connection is closed."""
         try:
             self.settle()
             last = self.call()
@@ -301,7 +308,7 @@ class Stage:
 
 
 def _open_files() -> int | None:
-    """How many this process has, where the system tells."""
+    """Return the number of descriptors of this process, None where the system does not tell."""
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
 
 
@@ -330,9 +337,10 @@ ANSWERS = [
 
 
 class Pools(RuleBasedStateMachine):
-    """Callers come, go on, are cancelled or wait for too long; the server reads, answers in its ways, breaks off; time passes.
+    """Callers begin, go on, are cancelled or time out; the server answers or closes; time passes.
 
-    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the system moves bytes.
+    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the
+    system moves bytes.
     """
 
     def __init__(self) -> None:
@@ -357,7 +365,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
-        """A call from beginning to end while nobody else does anything, answered as soon as its head is there."""
+        """Make a call from beginning to end, answered as soon as its head has come."""
         caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
         for _ in range(20):
             caller.go_on()
@@ -368,7 +376,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def live_long(self) -> None:
-        """Calls at such intervals that a connection is never idle for too long, until it is too old."""
+        """Make calls so often that a connection is never idle for too long, until it is too old."""
         for _ in range(0 if self.in_use() else 15):
             self.call_through("length", False, False)
             self.stage.now += 44.0
@@ -399,7 +407,7 @@ class Pools(RuleBasedStateMachine):
             caller.time_out()
 
     def spoil(self, caller: Caller) -> None:
-        """Whatever happens to a caller whose request the server knows of, its connection does not serve again."""
+        """Note that the connection must not serve again if the server has its request."""
         self.stage.read()
         for peer in self.stage.peers:
             if peer.asked == caller.number:
@@ -430,7 +438,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 3))
     def speak_unasked(self, index: int) -> None:
-        """To a connection that nobody uses; on one in use it cannot be told from an answer (HTTP/1.1 has no way)."""
+        """Send on an idle connection; on one in use it cannot be told from a response."""
         self.stage.read()
         if idle := [
             peer
@@ -438,7 +446,7 @@ class Pools(RuleBasedStateMachine):
             if not peer.closed and peer.asked is None and not self.in_use()
         ]:
             peer = idle[index % len(idle)]
-            peer.spent = peer.spent or "it spoke unasked"
+            peer.spent = peer.spent or "it sent unasked bytes"
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
 
     def in_use(self) -> bool:
@@ -451,7 +459,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def close(self) -> None:
-        """A client that is closed and used again opens new connections."""
+        """Close the client; if it is used again, it opens new connections."""
         if not self.in_use():
             self.stage.wire.close()
             self.stage.read()
@@ -468,11 +476,13 @@ TestPools = Pools.TestCase
 
 # ── two callers, every interleaving ──
 
-STEPS = 6  # of two calls one after the other: resolve, connect, answer; then answer on what was kept, and more if something went wrong
+# of two calls in a row: resolve, connect, response; then the response on the kept connection, and
+# more if something went wrong
+STEPS = 6
 
 
 def twice(made: Stage, streamed: bool) -> Callable[[], bool]:
-    """A caller that calls twice; each time it is asked it takes one step. Whether it is done."""
+    """Return a function that takes one step of two calls in a row and returns if they ended."""
     calls = [made.call(streamed=streamed), made.call(streamed=streamed)]
 
     def step() -> bool:
@@ -501,8 +511,8 @@ def test_two_calls_in_every_interleaving(most: int, streamed: bool) -> None:
     for order in interleavings():
         with stage(most) as made:
             steps = [twice(made, streamed), twice(made, streamed)]
-            for who in order:
-                steps[who]()
+            for position in order:
+                steps[position]()
             made.settle()
             assert len(made.peers) <= 2 * most
             assert [caller.outcome for caller in made.callers] == [

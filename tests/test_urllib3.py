@@ -1,4 +1,4 @@
-"""The urllib3 transport alone: the settings of a manager are used. What all transports share is in `test_contract`."""
+"""The urllib3 transport uses the settings of a manager (`test_contract` has the rest)."""
 
 from __future__ import annotations
 
@@ -56,8 +56,11 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_urllib3_future_is_refused_at_import() -> None:
-    """It takes the other's place when niquests is installed, and opens connections in another way."""
-    as_if = "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; import smruntime_transports.urllib3"
+    """Installing niquests puts it in place of urllib3."""
+    as_if = (
+        "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; "
+        "import smruntime_transports.urllib3"
+    )
     ended = subprocess.run(
         [sys.executable, "-P", "-c", as_if], capture_output=True, text=True, timeout=60, check=False
     )
@@ -219,7 +222,7 @@ def test_socket_options_of_a_manager_are_set() -> None:
 
 
 def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
-    """How many of `count` calls at a time reach the server, and how many connections are kept afterwards."""
+    """Return how many of `count` calls reach the server at once, and the connections kept."""
     released, arrived = threading.Event(), threading.Semaphore(0)
 
     def act(peer: Peer) -> None:

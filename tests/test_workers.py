@@ -116,7 +116,9 @@ def test_unpickled_client_has_settings_and_options_but_no_connections(name: str)
         ({"proxy": "http://me:hush@h"}, "password"),
     ],
 )
-def test_client_with_unpicklable_settings_is_refused(name: str, setting: dict[str, Any], words: str) -> None:
+def test_client_with_unpicklable_settings_is_refused(
+    name: str, setting: dict[str, Any], words: str
+) -> None:
     client = CLIENTS[name](region="eu-west-1", **setting)
     with pytest.raises(TypeError, match=words) as caught:
         pickle.dumps(client)
@@ -183,7 +185,7 @@ def test_forked_child_does_not_use_its_parents_connection() -> None:
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("name", BLOCKING)
 def test_forked_child_does_not_wait_for_its_parents_slots(name: str) -> None:
-    """The one place of the parent is taken; the child has one of its own, and no second when it ends what it inherited."""
+    """The child has a slot of its own, and no second one when it ends an inherited call."""
     with smruntime_local.serve() as endpoint:
         where = {
             "region": endpoint.region,
