@@ -122,7 +122,8 @@ class Outgoing(Effect[ReplyT_co]):
     `timeout` and `phases` limit it as the table of `smruntime_core.effects` says. With `fresh`, use
     a new connection, not one from the pool. Call `notify()` when the first byte of the response
     arrives, and `progress(sent, received)` when bytes have moved, if they are given and the IO can
-    tell.
+    tell. `Send` and `Open` also have `renew`: if the request had to wait for a connection, send
+    what `renew()` returns instead, the same request with a new signature.
 
     Raise `DispatchFailure` with the kind, phase and delivery of what went wrong (`"timeout"` for a
     limit that was exceeded). Report `delivery="not_sent"` only if no byte can have left. An HTTP
@@ -184,7 +185,7 @@ class Receive(Effect[bytes]):
 
 
 class Measure(Effect[Sendable]):
-    """Find out the length and SHA-256 of a body that is a file or an iterator; return what to send.
+    """Measure a body that is a file or an iterator: return what to send, with length and SHA-256.
 
     Return an `Upload` of a file that can seek; read anything else and return its bytes. Operations
     with a body of bytes never yield this effect. Raise `ConstructionError` if the source cannot be
@@ -237,8 +238,8 @@ class FileContents(NeverPickled, bytes):
 class ReadFile(Effect["FileContents | None"]):
     """Return the contents of the file at `path`; None if there is no such file.
 
-    Return `most` + 1 bytes of a longer file, so that the flow can tell. Raise `ConstructionError`
-    if it cannot be read.
+    Of a file with more than `most` bytes, return the first `most` + 1, which tells the flow that
+    the file is too long. Raise `ConstructionError` if it cannot be read.
     """
 
     method = "read_file"
@@ -273,7 +274,7 @@ class RunProcess(Effect[ProcessResult]):
 
     Its standard input is empty, its standard error is discarded. Kill it after `seconds` and raise
     `CredentialsError`, as for a program that cannot be started. Kill it when it prints more than
-    `most` bytes, and return `most` + 1 of them, so that the flow can tell.
+    `most` bytes, and return the first `most` + 1, so the flow notices that there were too many.
     """
 
     method = "run_process"

@@ -132,7 +132,7 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
     if issubclass(operation_type, StreamingOperation):
         response_head = begin(result, request_id=request_id)
         return response_head.replace(body=event(PayloadPart(body)) if body else b"")
-    headers = _request_id_header(request_id) + _encoding.headers(result)
+    headers = _request_id_header(request_id) + _encoding.encode_headers(result)
     if result._table.document:
         member_values, members = vars(result), result._table.document
         present_members = [member for member in members if member.name in member_values]
@@ -144,7 +144,7 @@ def answer(result: Output | ServiceError, *, request_id: str) -> Response:
 
 def begin(result: Output, *, request_id: str) -> Response:
     """Return the head of a streamed response; `event` makes its body."""
-    headers = (("Content-Type", CONTENT_TYPE), *_encoding.headers(result))
+    headers = (("Content-Type", CONTENT_TYPE), *_encoding.encode_headers(result))
     return Response(200, _request_id_header(request_id) + headers)
 
 

@@ -1,7 +1,6 @@
-"""Every scenario of the contract over every transport.
+"""Run every scenario of the contract over every transport.
 
-Most scenarios wait most of the time, so they run at once, in threads; those whose memory is
-measured run alone.
+Scenarios that mostly wait run at the same time, in threads; those that measure memory run alone.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ AT_ONCE = 24
 
 
 class Run(NamedTuple):
-    """One scenario over one transport: what is wrong, if anything, and what the server saw."""
+    """The result of one scenario over one transport: the violations, and what the server saw."""
 
     wrong: str
     seen: tuple[Observation, ...]
 
 
 def run(transport: str, scenario: Scenario) -> Run:
-    """Play `scenario` over `transport`; if the response is short, byte by byte too.
+    """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
 
-    (Not with h11, which reads the same pieces after our own reader: `test_http1` tests both.)
+    (Not for h11, which reads the same pieces: `test_http1` splits them for both engines.)
     """
     wrong: list[str] = []
     seen: list[Observation] = []
@@ -48,14 +47,14 @@ def run(transport: str, scenario: Scenario) -> Run:
 
 
 class Matrix(NamedTuple):
-    """All runs, by transport and name of the scenario; the sockets and threads that are left."""
+    """All runs, by transport and name of the scenario; the sockets and threads left over."""
 
     runs: dict[tuple[str, str], Run]
     left: set[str]
 
 
 def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
-    """Run every scenario over its transport."""
+    """Every scenario over its transport."""
     pairs = list(pairs)
     before = open_files() | threads()
     waiting = [pair for pair in pairs if pair[1].memory_limit is None]
@@ -63,7 +62,7 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         made = list(pool.map(lambda pair: run(*pair), waiting))
     made += [run(*pair) for pair in counted]
-    gc.collect()  # forgotten sockets warn now
+    gc.collect()  # what was forgotten complains of it now
     runs = {
         (transport, str(scenario)): run
         for (transport, scenario), run in zip(waiting + counted, made, strict=True)
@@ -72,7 +71,7 @@ def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
 
 
 def threads() -> set[str]:
-    """Return the running threads but trio's, which keeps some for a while."""
+    """Those that run, but for trio's, which keeps some at hand for a while."""
     return {
         thread.name
         for thread in threading.enumerate()
@@ -81,7 +80,7 @@ def threads() -> set[str]:
 
 
 def open_files() -> set[str]:
-    """Return the descriptors of this process and what they are, where the system tells."""
+    """Return the open descriptors of this process and what they are, on Linux."""
     found: set[str] = set()
     for name in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
         with suppress(OSError):  # that of the listing itself

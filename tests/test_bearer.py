@@ -115,7 +115,7 @@ def test_token_is_replaced_before_it_ends() -> None:
     assert first not in repr(token)
 
 
-def test_token_ends_with_its_credentials() -> None:
+def test_token_expires_with_its_credentials() -> None:
     given = iter(
         [
             Credentials("A", "b", expires_at=NOW + 1000.0),

@@ -1,4 +1,4 @@
-"""The contract of every transport, over real sockets and TLS: a table of scenarios, and more."""
+"""The contract of every transport, on real sockets and real TLS."""
 
 from __future__ import annotations
 

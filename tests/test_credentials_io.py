@@ -217,7 +217,7 @@ def failing() -> Credentials:
     ("given", "says"),
     [
         (failing, "failing raised LookupError"),
-        (lambda: None, "found none"),
+        (lambda: None, "returned no credentials"),
         (lambda: "AKID", "must return Credentials, not str"),
         (Unfit(), "Unfit.provide must return Credentials, not str"),
         (NoFlow(), "NoFlow.provide must be a flow, that is a generator; it returns Credentials"),
@@ -225,7 +225,7 @@ def failing() -> Credentials:
             NoFlowEither(),
             "NoFlowEither.provide must be a flow, that is a generator; it returns coroutine",
         ),
-        (botocore.session.Session, "found none"),
+        (botocore.session.Session, "returned no credentials"),
         (
             lambda: botocore.credentials.ReadOnlyCredentials("A", "hush\n", None),
             "secret_access_key",
@@ -423,7 +423,7 @@ def test_failing_refresh_is_raised_only_after_expiry(caller_kind: CallerKind) ->
     assert len({id(error) for error in errors}) == 5, "each caller has an error of its own"
 
 
-def test_cancelled_caller_does_not_fail_those_who_wait_for_its_refresh(
+def test_cancelled_caller_does_not_fail_callers_that_wait_for_its_refresh(
     caller_kind: CallerKind,
 ) -> None:
     """A thread cannot be cancelled, but its call may time out."""
@@ -709,6 +709,8 @@ def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None
     effect = RunProcess(
         (program(tmp_path / "keys", FAMILY.format(ids=ids) + "sleep 60"),), seconds=50.0
     )
+    # a shell starts its background jobs, and so these tests, with SIGINT ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt() -> None:
         written(ids, 2)
@@ -716,9 +718,12 @@ def test_interrupted_program_is_killed_with_its_children(tmp_path: Path) -> None
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with on_sockets() as io, pytest.raises(KeyboardInterrupt):
-        io.run_process(effect)
-    thread.join()
+    try:
+        with on_sockets() as io, pytest.raises(KeyboardInterrupt):
+            io.run_process(effect)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     for process_id in written(ids, 2):
         assert ends(process_id), f"process {process_id} still runs after Ctrl-C"
 

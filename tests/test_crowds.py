@@ -1,4 +1,4 @@
-"""Many callers of one client: each gets its own response, and no connection is kept too long."""
+"""Many callers of one client: each gets its own answer, and nothing is kept too long."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def all_left(stage: Stage) -> bool:
 
 
 def own(output: Any, text: str) -> bool:
-    """Return whether `output` is the response of the endpoint `echo` to `text`."""
+    """Return whether `output` is the answer of the endpoint `echo` to `text`."""
     return b64decode(json.loads(output.body)["body"]) == text.encode()
 
 
@@ -80,7 +80,7 @@ def test_tasks_never_get_each_others_responses(name: str) -> None:
     good: list[bool] = []
 
     def act(peer: Peer) -> None:
-        """Echo each request a little later, so that many calls run at once."""
+        """Says back what it was told, a little later, so that many are under way."""
         while request := peer.read():
             body = request.partition(b"\r\n\r\n")[2]
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -197,7 +197,7 @@ class Counting:
 
 
 async def cancelled_at(name: str, nth: int, coroutine: Any) -> bool:
-    """Cancel `coroutine` at its `nth` suspension; return whether there was one."""
+    """Cancel `coroutine` at its `nth` suspension; return whether it came that far."""
     if name.startswith("trio"):
         with trio.CancelScope() as scope:
             await Counting(coroutine, nth, scope.cancel)
@@ -219,7 +219,7 @@ STREAM = (
 
 
 def in_pieces(peer: Peer) -> None:
-    """Answer each request in pieces, with a pause before each."""
+    """Whatever is asked is answered in pieces, each of which is waited for."""
     while request := peer.read():
         if b"-response-stream" in request:
             frame = service.event(PayloadPart(b"part"))
@@ -234,10 +234,8 @@ def in_pieces(peer: Peer) -> None:
 @pytest.mark.parametrize("what", ["call", "stream"])
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("name", AWAITED)
-def test_next_call_succeeds_after_a_cancellation_at_every_suspension(
-    name: str, kept: bool, what: str
-) -> None:
-    """After a cancellation at each suspension in turn, the next call of the client succeeds."""
+def test_cancelled_anywhere(name: str, kept: bool, what: str) -> None:
+    """Cancel a call at each of its suspensions; the next call of the client must work each time."""
     make, loop = AWAITED[name]
 
     async def streaming(client: Any) -> None:
@@ -267,8 +265,8 @@ def test_next_call_succeeds_after_a_cancellation_at_every_suspension(
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_abandoned_streams_release_their_connections(name: str) -> None:
-    """A stream keeps its connection while it is open; then it is closed, since more would come."""
+def test_unread_streams_are_closed(name: str) -> None:
+    """Each keeps its connection while it is open; closing it closes the connection."""
     frame = service.event(PayloadPart(b"part"))
 
     def act(peer: Peer) -> None:
@@ -291,8 +289,8 @@ def test_abandoned_streams_release_their_connections(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKING)
-def test_old_connections_are_closed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 45 s without a call, and ten minutes after it was opened, by a clock of the test."""
+def test_old_connections_are_let_go_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections close after 45 s of idleness, and at the age of ten minutes; the clock is set."""
     now = float(int(time.monotonic()))  # whole seconds, so that sums of them are exact
     monkeypatch.setattr(time, "monotonic", lambda: now)
 

@@ -1,4 +1,4 @@
-"""Examples in docstrings are true, and CONTRIBUTING.md's map names every module."""
+"""Examples in docstrings are true, and the documents name what there is: modules and tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import smruntime_core
 import smruntime_local
 import smruntime_transports
 
-MAP = Path(__file__).parents[1] / "CONTRIBUTING.md"
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+MAP = ROOT / "CONTRIBUTING.md"
 
 
 def is_package(name: str) -> bool:
@@ -98,3 +100,25 @@ def test_package_docstring_names_every_private_module(name: str) -> None:
     assert not missing or not name.endswith(GUIDED), (
         f"the docstring of {name} does not mention {missing}"
     )
+
+
+CITING_FILES = (
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "SECURITY.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "smruntime_core" / "testing" / "_faults.py",
+)
+
+
+@pytest.mark.parametrize("path", CITING_FILES, ids=lambda path: path.name)
+def test_cited_tests_exist(path: Path) -> None:
+    test_sources = {source.name: source.read_text("utf-8") for source in TESTS.glob("test_*.py")}
+    all_tests = "\n".join(test_sources.values())
+    for file_name, test in re.findall(
+        r"(?:(test_\w+\.py)(?:::)?)?(?:\b(test_\w+)\b(?!\.py))?", path.read_text("utf-8")
+    ):
+        if file_name:
+            assert file_name in test_sources, f"{path.name} cites {file_name}"
+        if test:
+            source = test_sources[file_name] if file_name else all_tests
+            assert re.search(rf"def {test}\b", source), f"{path.name} cites {file_name}::{test}"

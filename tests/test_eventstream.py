@@ -605,7 +605,7 @@ REFUSED: dict[str, tuple[dict[Any, Any], Any, str]] = {
     "long text": (
         {"a": "é" * 16_384},
         b"",
-        "header 'a': it has 32768; must be at most 32767 bytes",
+        "header 'a': it has 32768 bytes; must be at most 32767 bytes",
     ),
     "long bytes": ({"a": bytes(32_768)}, b"", "header 'a': it has 32768"),
     "a large number": ({"a": 2**63}, b"", "header 'a': must be a number of at most 64 bits"),
@@ -619,12 +619,12 @@ REFUSED: dict[str, tuple[dict[Any, Any], Any, str]] = {
     "headers of more than 128 KiB": (
         {str(i): bytes(32_767) for i in range(4)},
         b"",
-        "headers: they have 131088; must be at most 131072",
+        "headers: they have 131088 bytes; must be at most 131072",
     ),
     "a payload of more than 24 MiB": (
         {},
         bytes(MAX_PAYLOAD + 1),
-        "payload: it has 25165825; must be at most 25165824",
+        "payload: it has 25165825 bytes; must be at most 25165824",
     ),
     "a payload that is no bytes": ({}, "text", "payload: found str; must be bytes"),
 }

@@ -61,7 +61,7 @@ def test_changed_part_is_named_with_a_hint(arrived: Request, part: str, hint: st
         assert part in str(explain(SIGNED, text))
 
 
-def test_two_signatures_are_compared() -> None:
+def test_explain_lists_the_parts_in_which_two_signatures_differ() -> None:
     """Both texts are compared, so a part that is in one of them only is found too."""
     theirs = sign(REQUEST.replace(method="PUT"), KEYS, Scope("eu-west-2", "sagemaker"), now=NOW)
     assert [each.part for each in explain(SIGNED, theirs).differences] == ["method", "scope"]

@@ -324,7 +324,8 @@ CLIENTS = [
     BadInput("client(proxy='socks5://h')", "proxy"),
     BadInput("client(proxy='http://me:hush@h:x')", "proxy"),
     BadInput("client(regoin='eu-west-1')", "regoin"),
-    BadInput("Client(io=object(), tls=TLS())", "tls"),
+    BadInput("client(io=object())", "io"),
+    BadInput("Client(region='r-1', io=object(), tls=TLS())", "tls"),
     BadInput("sockets.Client(**LOCAL).with_options(time=3)", "time"),
     BadInput("sockets.Client(**LOCAL).session('e').id", "session"),
     BadInput(

@@ -1,4 +1,4 @@
-"""The pool: calls wait in order and no longer than `timeouts.pool`, and no slot is lost."""
+"""The pool: calls wait in order, within their limits; no slot is lost or used twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .callers import CREDENTIALS, drive_asyncio
 from .servers import OK, Peer, acting
 
 ROUTE: Route = ("http", "h:80", None)
-LOOPS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
+COLOURS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
     "trio": (on_trio.AsyncClient, trio.run, trio.sleep),
     "asyncio": (on_asyncio.AsyncClient, drive_asyncio, asyncio.sleep),
 }
@@ -39,26 +39,26 @@ LOOPS: dict[str, tuple[Any, Callable[..., Any], Callable[[float], Any]]] = {
 @pytest.mark.parametrize(
     "client", [sockets.Client, on_urllib3.Client, on_trio.AsyncClient, on_asyncio.AsyncClient]
 )
-def test_max_connections_must_be_a_positive_int(client: Any, number: object) -> None:
+def test_invalid_max_connections_is_refused(client: Any, number: object) -> None:
     with pytest.raises(sm.ConstructionError, match="max_connections"):
         client(region="eu-west-1", max_connections=number)
 
 
 def slow(peer: Peer) -> None:
-    """Answer each request a little later."""
+    """Answers each request a little later."""
     while peer.read():
         time.sleep(0.02)
         peer.send(OK)
 
 
 def tasks(
-    loop_name: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
+    colour: str, url: str, count: int, most: int, *, warm: bool = False, **settings: Any
 ) -> list[object]:
-    """Make `count` calls at once with one client; return their results in the order of their ends.
+    """Make `count` calls at once; return their outcomes and the order in which they ended.
 
-    With `warm`, the client has made a call before.
+    If `warm`, the client has made a call before.
     """
-    client, drive, _ = LOOPS[loop_name]
+    client, drive, _ = COLOURS[colour]
     ended: list[object] = []
 
     async def ask(made: Any, number: int) -> None:
@@ -78,7 +78,7 @@ def tasks(
         ) as made:
             if warm:
                 await made.invoke_endpoint(endpoint_name="e", body=b"")
-            if loop_name == "asyncio":
+            if colour == "asyncio":
                 await asyncio.gather(*(ask(made, number) for number in range(count)))
                 return
             async with trio.open_nursery() as nursery:
@@ -89,14 +89,14 @@ def tasks(
     return ended
 
 
-@pytest.mark.parametrize("loop_name", LOOPS)
-def test_tasks_get_connections_in_the_order_of_their_calls(loop_name: str) -> None:
+@pytest.mark.parametrize("colour", COLOURS)
+def test_tasks_get_connections_in_the_order_of_their_calls(colour: str) -> None:
     with acting(slow) as stage:
-        ended = tasks(loop_name, stage.url, 12, 2, warm=True)
+        ended = tasks(colour, stage.url, 12, 2, warm=True)
         assert stage.connections == 2
         asked = [int(request.rpartition(b"\r\n\r\n")[2]) for request in stage.requests[1:]]
     assert len(ended) == 12
-    if loop_name == "asyncio":  # trio begins tasks in any order
+    if colour == "asyncio":  # trio begins tasks in any order
         assert all(abs(place - number) <= 1 for place, number in enumerate(asked)), asked
 
 
@@ -122,7 +122,7 @@ def test_threads_share_two_connections(make: Any) -> None:
 
 @contextmanager
 def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
-    """Yield a server that answers when the block is left."""
+    """Run a server that does not answer until the block is left."""
 
     def act(peer: Peer) -> None:
         peer.read()
@@ -135,13 +135,13 @@ def occupied(peers: threading.Event) -> Iterator[Callable[[Peer], None]]:
         peers.set()
 
 
-@pytest.mark.parametrize("loop_name", LOOPS)
-def test_task_that_waits_longer_than_timeouts_pool_fails_without_sending(loop_name: str) -> None:
+@pytest.mark.parametrize("colour", COLOURS)
+def test_call_that_waits_too_long_for_a_connection_times_out(colour: str) -> None:
     """The others had their time; the one in line had its own, and nothing of it was sent."""
     timeouts = sm.Timeouts(pool=0.1, response=0.5)
     retries = sm.RetryPolicy(max_attempts=1)
     with occupied(threading.Event()) as act, acting(act) as stage:
-        first, second = tasks(loop_name, stage.url, 2, 1, timeouts=timeouts, retries=retries)
+        first, second = tasks(colour, stage.url, 2, 1, timeouts=timeouts, retries=retries)
         assert len(stage.requests) == 1
     assert isinstance(first, sm.DispatchFailure), first
     assert isinstance(first, TimeoutError)
@@ -151,7 +151,7 @@ def test_task_that_waits_longer_than_timeouts_pool_fails_without_sending(loop_na
 
 
 @pytest.mark.parametrize("make", [sockets.Client, on_urllib3.Client])
-def test_thread_that_waits_longer_than_timeouts_pool_fails_without_sending(make: Any) -> None:
+def test_thread_that_waits_too_long_for_a_connection_gets_a_timeout(make: Any) -> None:
     held = threading.Event()
     timeouts = sm.Timeouts(pool=0.1)
     settings = {
@@ -181,9 +181,9 @@ def test_thread_that_waits_longer_than_timeouts_pool_fails_without_sending(make:
         assert client.invoke_endpoint(endpoint_name="e", body=b"").body == b"abc"
 
 
-@pytest.mark.parametrize("loop_name", LOOPS)
-def test_waiting_task_that_is_cancelled_does_not_block_later_ones(loop_name: str) -> None:
-    client, drive, sleep = LOOPS[loop_name]
+@pytest.mark.parametrize("colour", COLOURS)
+def test_cancelled_waiting_call_does_not_block_the_queue(colour: str) -> None:
+    client, drive, sleep = COLOURS[colour]
     held = threading.Event()
 
     async def on_loop(url: str) -> bytes:
@@ -194,7 +194,7 @@ def test_waiting_task_that_is_cancelled_does_not_block_later_ones(loop_name: str
             async def ask() -> bytes:
                 return bytes((await made.invoke_endpoint(endpoint_name="e", body=b"")).body)
 
-            if loop_name == "asyncio":
+            if colour == "asyncio":
                 first, second = asyncio.create_task(ask()), asyncio.create_task(ask())
                 await sleep(0.1)
                 second.cancel()
@@ -223,7 +223,7 @@ def acquired(pool: Pool, route: Route = ROUTE, *, fresh: bool = False) -> Slot:
 
 
 def idle(pool: Pool, clock: list[float]) -> tuple[Connection, socket.socket]:
-    """Return an idle connection of `pool`, and its other end."""
+    """Return an idle connection, and its other end."""
     ours, theirs = socket.socketpair()
     slot = acquired(pool, fresh=True)
     connection = slot.connection = Connection(ours, clock[0])
@@ -265,7 +265,7 @@ def test_connection_is_closed_when_idle_for_45_s_or_600_s_old(
 
 
 @pytest.mark.parametrize("what", [b"HTTP/1.1 200 OK\r\n", b""])
-def test_idle_connection_that_sent_or_closed_is_not_used(what: bytes) -> None:
+def test_idle_connection_that_received_data_or_was_closed_is_not_reused(what: bytes) -> None:
     clock = [0.0]
     pool = Pool(lambda: clock[0])
     connection, end = idle(pool, clock)
@@ -321,8 +321,8 @@ def test_connection_released_while_the_pool_closes_is_not_kept() -> None:
         assert closed(connection)
 
 
-def test_connection_serves_only_calls_of_the_same_route() -> None:
-    """A direct call does not use a connection through a proxy, nor the reverse."""
+def test_connections_that_take_different_routes_are_not_exchanged() -> None:
+    """Direct calls use no connection through a proxy, and the reverse."""
     pool, proxy = Pool(time.monotonic), Proxy("http", "proxy.test", 3128)
     routes: list[Route] = [
         ("http", "h:80", None),
@@ -495,7 +495,7 @@ def test_no_slot_is_lost_when_threads_switch_often() -> None:
             with lock:
                 using.append(connection)
                 assert len(using) <= most
-                assert len(set(map(id, using))) == len(using), "two calls use one connection"
+                assert len(set(map(id, using))) == len(using), "one connection in two hands"
             with lock:
                 using.remove(connection)
             slot.reusable = (number + turn) % 50 != 0

@@ -1,10 +1,9 @@
-"""The pool with every interleaving of its callers, over real sockets.
+"""The pool with its callers interleaved by hand, on real sockets and a clock of the test's.
 
-The test answers every effect and sets the clock. A request has a number and the server answers with
-it, so a response that reaches another caller is found. The server knows of each connection whether
-it may serve again, so a request on one that may not is found, too. Hypothesis drives three callers
-through all kinds of events; two callers go through every interleaving, and are cancelled at every
-step of it.
+Each request carries a number that the server returns, so an answer to another caller is noticed.
+For each connection the server knows whether it may be used again, so a request on one that may not
+is noticed too. Hypothesis drives three callers through all events; two callers go through every
+interleaving, and are cancelled at every step.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from smruntime_core.effects import Effect, Open, Receive, Send
 from smruntime_transports.wire._wire import Wire
 
 READ = 1
-LONG_TIMEOUTS = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
+PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
 LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
 _REQUEST = re.compile(
     rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n"
@@ -36,10 +35,7 @@ _REQUEST = re.compile(
 
 
 class Peer:
-    """The server's end of a connection, which never waits.
-
-    `spent` says why no further request may come.
-    """
+    """The server's end of a connection; `spent` is the reason why no further request may come."""
 
     def __init__(self, sock: socket.socket, stage: Stage) -> None:
         sock.setblocking(False)
@@ -87,7 +83,7 @@ class Peer:
             self.sock.sendall(data)
 
     def answer(self, how: str) -> None:
-        """Send the response, in one of several ways; after most the connection may serve again."""
+        """Send the answer in one of several ways; after most the connection may be used again."""
         assert self.asked is not None
         body = b"%d" % self.asked
         length, chunk = (
@@ -123,7 +119,7 @@ class Peer:
         self.asked, self.owed, self.idle_since = None, b"", self._stage.now
 
     def close(self) -> None:
-        """Send a FIN, or a reset if something has not been read."""
+        """Close the connection: a FIN, or a reset if something has not been read."""
         self.closed = True
         self.sock.close()
 
@@ -151,7 +147,7 @@ class Caller:
     def finish(self, outcome: object) -> None:
         self.over, self.waits, self.outcome = True, None, outcome
         if not isinstance(outcome, DispatchFailure | None):
-            assert outcome == b"%d" % self.number, "the response to another call"
+            assert outcome == b"%d" % self.number, "another caller's answer"
 
     def go_on(self) -> bool:
         """Answer what it waits for if that has come about; whether it had."""
@@ -173,7 +169,7 @@ class Caller:
             self.step([] if effect.method == "wait_any_writable" else 0)
 
     def cancel(self, error: type[BaseException] | None = None) -> None:
-        """Close the flow, as asyncio and trio do, or throw `error` into it, as Ctrl-C does."""
+        """Cancel as asyncio, trio and Ctrl-C do: close the flow, or throw an exception into it."""
         if self.over:
             return
         if error is None:
@@ -185,7 +181,7 @@ class Caller:
 
 
 class Stage:
-    """A wire, its callers, and a server; the test decides every step of them."""
+    """A wire, its callers, and a server whose every move is made from outside."""
 
     def __init__(self, most: int = 2) -> None:
         self.now = 1000.0
@@ -209,16 +205,14 @@ class Stage:
         return self.callers[-1]
 
     def _whole(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
-        response = yield from self.wire.exchange(Send(request, None, LONG_TIMEOUTS, fresh))
+        response = yield from self.wire.exchange(Send(request, None, PATIENT, fresh))
         return b"" if response.truncated else bytes(response.body)
 
     def _streamed(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
-        response = yield from self.wire.open(Open(request, None, LONG_TIMEOUTS, fresh))
+        response = yield from self.wire.open(Open(request, None, PATIENT, fresh))
         parts: list[bytes] = []
         try:
-            while part := (
-                yield from self.wire.receive(Receive(response.body, None, LONG_TIMEOUTS))
-            ):
+            while part := (yield from self.wire.receive(Receive(response.body, None, PATIENT))):
                 parts.append(part)
         except BaseException:
             response.body.abort()
@@ -226,7 +220,7 @@ class Stage:
         return b"".join(parts)
 
     def reply(self, effect: Any) -> tuple[object] | None:
-        """Return the reply of an IO now, None if it would go on waiting."""
+        """Return the reply of an IO, None if it would go on waiting."""
         if effect.method == "wait_any_writable":
             opened = [
                 connection
@@ -277,7 +271,7 @@ class Stage:
     # ── the end ──
 
     def settle(self) -> None:
-        """Answer all requests; every call must end."""
+        """Everybody who still waits for an answer gets one, and nobody is stuck."""
         for _ in range(20 * (1 + len(self.callers))):
             if all(caller.over for caller in self.callers):
                 break
@@ -290,7 +284,7 @@ class Stage:
         assert all(caller.over for caller in self.callers), f"stuck: {self}"
 
     def end(self) -> None:
-        """Make a last call, close the wire, and check that every connection is closed."""
+        """Check that a call works, and that closing the wire ends every connection."""
         try:
             self.settle()
             last = self.call()
@@ -308,7 +302,7 @@ class Stage:
 
 
 def _open_files() -> int | None:
-    """Return the number of descriptors of this process, None where the system does not tell."""
+    """How many this process has, where the system tells."""
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
 
 
@@ -337,10 +331,10 @@ ANSWERS = [
 
 
 class Pools(RuleBasedStateMachine):
-    """Callers begin, go on, are cancelled or time out; the server answers or closes; time passes.
+    """Callers that call, are cancelled or time out; a server that answers or breaks off.
 
-    A rule that has nothing to act upon does nothing: what is drawn must not depend on how fast the
-    system moves bytes.
+    A rule that has nothing to act upon does nothing, since what is drawn must not depend on how
+    fast the system moves bytes.
     """
 
     def __init__(self) -> None:
@@ -365,7 +359,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(ANSWERS), streamed=st.booleans(), long=st.booleans())
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
-        """Make a call from beginning to end, answered as soon as its head has come."""
+        """Make a call from beginning to end while no other caller moves."""
         caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
         for _ in range(20):
             caller.go_on()
@@ -407,7 +401,7 @@ class Pools(RuleBasedStateMachine):
             caller.time_out()
 
     def spoil(self, caller: Caller) -> None:
-        """Note that the connection must not serve again if the server has its request."""
+        """Cancel a caller whose request has arrived: its connection must not be used again."""
         self.stage.read()
         for peer in self.stage.peers:
             if peer.asked == caller.number:
@@ -438,7 +432,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 3))
     def speak_unasked(self, index: int) -> None:
-        """Send on an idle connection; on one in use it cannot be told from a response."""
+        """Send bytes on an idle connection (on one in use they would look like an answer)."""
         self.stage.read()
         if idle := [
             peer
@@ -446,7 +440,7 @@ class Pools(RuleBasedStateMachine):
             if not peer.closed and peer.asked is None and not self.in_use()
         ]:
             peer = idle[index % len(idle)]
-            peer.spent = peer.spent or "it sent unasked bytes"
+            peer.spent = peer.spent or "it spoke unasked"
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
 
     def in_use(self) -> bool:
@@ -459,7 +453,7 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def close(self) -> None:
-        """Close the client; if it is used again, it opens new connections."""
+        """Close the client; when it is used again it opens new connections."""
         if not self.in_use():
             self.stage.wire.close()
             self.stage.read()
@@ -476,13 +470,12 @@ TestPools = Pools.TestCase
 
 # ── two callers, every interleaving ──
 
-# of two calls in a row: resolve, connect, response; then the response on the kept connection, and
-# more if something went wrong
+# two calls, one after the other: resolve, connect, answer; then answer on the kept connection
 STEPS = 6
 
 
 def twice(made: Stage, streamed: bool) -> Callable[[], bool]:
-    """Return a function that takes one step of two calls in a row and returns if they ended."""
+    """Return a caller of two calls that takes one step at a time and returns whether it is done."""
     calls = [made.call(streamed=streamed), made.call(streamed=streamed)]
 
     def step() -> bool:
@@ -511,8 +504,8 @@ def test_two_calls_in_every_interleaving(most: int, streamed: bool) -> None:
     for order in interleavings():
         with stage(most) as made:
             steps = [twice(made, streamed), twice(made, streamed)]
-            for position in order:
-                steps[position]()
+            for who in order:
+                steps[who]()
             made.settle()
             assert len(made.peers) <= 2 * most
             assert [caller.outcome for caller in made.callers] == [
@@ -572,7 +565,7 @@ def test_call_after_any_response_gets_its_own(how: str, streamed: bool, body: by
         )
 
 
-def test_waiting_calls_are_served_in_order() -> None:
+def test_waiting_calls_are_served_in_turn() -> None:
     with stage(most=1) as made:
         callers = [made.call() for _ in range(6)]
         for caller in callers:

@@ -213,7 +213,7 @@ RESET = sm.DispatchFailure("no", kind="reset", phase="head", delivery="maybe_sen
 @pytest.mark.parametrize(
     "failure", [RESET, s3_error(503, "SlowDown"), s3_error(500, "InternalError")]
 )
-def test_passing_failure_is_not_there_yet_until_several_in_a_row(failure: object) -> None:
+def test_transient_failure_counts_as_absent_until_several_in_a_row(failure: object) -> None:
     reader = make_reader()
     for _ in range(2):
         for _ in range(MAX_FAILURES - 1):

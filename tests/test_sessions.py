@@ -20,7 +20,7 @@ from smruntime_core import (
     ServiceError,
     Timeouts,
 )
-from smruntime_core.conversation._sessions import SessionId
+from smruntime_core.conversation._session_protocol import SessionId
 from smruntime_core.values._record import unchecked
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio

@@ -79,7 +79,7 @@ def test_wait_ends_at_its_deadline_and_not_before(mask: int) -> None:
 
 @pytest.mark.parametrize("mask", [READ, READ | WRITE])
 @pytest.mark.parametrize("seconds", [None, 10.0, 0.0])
-def test_wait_returns_what_the_socket_is_ready_for(mask: int, seconds: float | None) -> None:
+def test_wait_returns_what_is_ready_in_time(mask: int, seconds: float | None) -> None:
     async def main() -> None:
         with connected(full=True) as (connection, theirs):
             theirs.send(b"x")

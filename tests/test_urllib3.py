@@ -1,4 +1,4 @@
-"""The urllib3 transport uses the settings of a manager (`test_contract` has the rest)."""
+"""The settings of a `PoolManager` are used; `test_contract` has what all transports share."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def server_tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def test_urllib3_future_is_refused_at_import() -> None:
-    """Installing niquests puts it in place of urllib3."""
+def test_urllib3_future_is_told_from_urllib3() -> None:
+    """Niquests installs urllib3-future as urllib3, and its connections differ."""
     as_if = (
         "import urllib3.connection as c; c.HTTPConnection.is_multiplexed = False; "
         "import smruntime_transports.urllib3"
@@ -222,7 +222,7 @@ def test_socket_options_of_a_manager_are_set() -> None:
 
 
 def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
-    """Return how many of `count` calls reach the server at once, and the connections kept."""
+    """Return how many of `count` simultaneous calls reach the server, and how many stay idle."""
     released, arrived = threading.Event(), threading.Semaphore(0)
 
     def act(peer: Peer) -> None:
@@ -331,7 +331,7 @@ def test_connection_class_with_its_own_sockets_opens_them(
     assert len(opened) == 1
 
 
-def test_error_of_such_a_connection_class_is_a_dispatch_failure() -> None:
+def test_refused_connection_of_a_custom_class_is_a_connect_failure() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The wire: deadlines hold against fast servers too, and no connection is left open."""
+"""The wire: deadlines hold, connecting raises only our errors, nothing is left open."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .test_streams import FRAMES, chunked
 
 @contextmanager
 def endless(head: bytes, piece: bytes) -> Iterator[str]:
-    """Yield the URL of a server that sends `head` and then `piece` without end."""
+    """Answers with `head` and then `piece`, over and over, as fast as it can."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pour(connection: socket.socket) -> None:
@@ -72,7 +72,7 @@ def test_deadline_ends_an_endless_body_from_a_fast_server(perform: Performer) ->
     assert isinstance(outcome, TimeoutError), outcome
 
 
-def test_body_is_limited_by_default(perform: Performer) -> None:
+def test_body_is_bounded_by_default(perform: Performer) -> None:
     with endless(LENGTH, b"x") as url:
         (outcome,) = perform(url)
     assert isinstance(outcome, sm.DispatchFailure)
@@ -99,8 +99,7 @@ def test_request_is_not_sent_when_no_time_is_left(perform: Performer) -> None:
         assert len(server.requests) == 1
 
 
-# Python's own wrap_socket loses the socket if the peer resets between two of its lines; the
-# finalizer closes it and warns.
+# Python's wrap_socket loses the socket if the peer resets at the wrong moment: a warning then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_server_that_closes_before_tls_is_a_dispatch_failure(perform: Performer) -> None:
     def act(peer: Peer) -> None:
@@ -222,7 +221,7 @@ def test_session_that_cannot_be_closed_in_time_raises(name: str) -> None:
 
 
 def test_very_long_time_limits_work(perform: Performer) -> None:
-    """`poll` cannot count so many milliseconds."""
+    """poll() cannot count so many milliseconds."""
     years = 9e8
     with scripted(OK) as server:
         (outcome,) = perform(

@@ -116,7 +116,7 @@ def test_unpickled_client_has_settings_and_options_but_no_connections(name: str)
         ({"proxy": "http://me:hush@h"}, "password"),
     ],
 )
-def test_client_with_unpicklable_settings_is_refused(
+def test_client_with_a_setting_of_its_process_cannot_be_pickled(
     name: str, setting: dict[str, Any], words: str
 ) -> None:
     client = CLIENTS[name](region="eu-west-1", **setting)
@@ -184,8 +184,8 @@ def test_forked_child_does_not_use_its_parents_connection() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("name", BLOCKING)
-def test_forked_child_does_not_wait_for_its_parents_slots(name: str) -> None:
-    """The child has a slot of its own, and no second one when it ends an inherited call."""
+def test_a_forked_child_does_not_wait_for_what_its_parent_uses(name: str) -> None:
+    """The parent's slot is taken; the child has its own, also after it ends the inherited."""
     with smruntime_local.serve() as endpoint:
         where = {
             "region": endpoint.region,

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from ..errors import ConstructionError
-from ..protocol._encoding import endpoint
+from ..protocol._encoding import check_endpoint
 from ..values._credentials import Scope
 from ..values._record import Record, field
 from ..values._rules import NAME, REGION, Rule, check_flag
@@ -40,7 +40,7 @@ PARTITIONS: Final = (
 
 
 def _check_endpoint_url(member: str, value: object) -> Endpoint | None:
-    return None if value is None else endpoint(member, value)
+    return None if value is None else check_endpoint(member, value)
 
 
 def _check_signing_host(member: str, value: object) -> str | None:
@@ -89,7 +89,7 @@ class Config(Record, kw_only=True):
                 message="endpoint_url: leave it out, or turn use_fips and use_dualstack off: "
                 "they choose the host themselves",
             )
-        return endpoint("endpoint_url", self.endpoint_url)
+        return check_endpoint("endpoint_url", self.endpoint_url)
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
         """Return the URL of the OpenAI-compatible chat completions API of a SageMaker endpoint.

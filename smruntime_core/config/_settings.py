@@ -1,4 +1,4 @@
-"""The settings that `Client()` finds without arguments: the flow that reads files and variables.
+"""The settings that `Client()` finds in the environment and in the shared files.
 
     setting          argument  environment                          profile
     profile          profile   AWS_PROFILE                          (else "default")
@@ -15,10 +15,10 @@
     certificates     tls       AWS_CA_BUNDLE                        ca_bundle
     application      app_id    AWS_SDK_UA_APP_ID                    sdk_ua_app_id
 
-A column further left wins. This is boto3's order, except where boto3 and the newer SDKs differ:
-`AWS_REGION` is read, and before `AWS_DEFAULT_REGION`. A profile that is named must exist. Every
-setting keeps its origin, so that `doctor` can show it and an error can name it. (Credentials are
-found by `smruntime_core.credentials`.)
+A column further left wins. This is boto3's order with one difference, taken from the newer SDKs:
+`AWS_REGION` is read too, and it wins over `AWS_DEFAULT_REGION`. If the caller or AWS_PROFILE names
+a profile, that profile must exist. Every setting keeps its origin, so that `doctor` can show it and
+an error can name it. (Credentials are found by `smruntime_core.credentials`.)
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def read_shared_files(
 
 
 class SettingSources:
-    """The environment and one profile, which settings are looked up in."""
+    """The sources that settings are looked up in: the environment and one profile."""
 
     def __init__(
         self, environ: Mapping[str, str], profiles: Profiles, profile_argument: str | None
@@ -238,7 +238,7 @@ def make_config(
     use_dualstack: bool | None = None,
     timeouts: Timeouts | None = None,
 ) -> Config:
-    """Return the `Config` for what was found, in which arguments that are not None win.
+    """Return the `Config` for `configuration`; an argument that is not None wins over it.
 
     Raises `ConstructionError` if there is no region.
     """

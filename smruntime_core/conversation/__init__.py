@@ -5,9 +5,9 @@
     _retries          when to try again, after how long    _deadline     the time that is left
     _recovery         what follows each kind of failure    _options      what one call may change
     _call_tracker     attempts and notices of a call       _user_agent   the User-Agent header
-    _stream           the rest of a streamed response      _sessions     opening a session
-    _async_jobs       waiting for an asynchronous answer   _locations    which locations to trust
-    _s3               reading and writing objects of S3
+    _stream           the rest of a streamed response      _locations    which locations to trust
+    _async_jobs       waiting for an asynchronous answer   _s3           objects of S3
+    _session_protocol   opening and closing a stateful session (`client._sessions` keeps the id)
 
 Authors of clients use the names in `__all__`; applications find `Runtime`, `RetryPolicy` and
 `Options` in `smruntime_core`.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._deadline import Clock, Deadline
     from ._options import MAX_BODY, OptionChanges, Options, apply_changes
     from ._s3 import ObjectReader, ObjectWriter
-    from ._sessions import CLOSING_BODY, OPENING_BODY, SessionId
+    from ._session_protocol import CLOSING_BODY, OPENING_BODY, SessionId
 
 __all__ = [
     "CLOSING_BODY",
@@ -52,6 +52,6 @@ __getattr__, __dir__ = lazy_attributes(
         "_deadline": ("Clock", "Deadline"),
         "_options": ("MAX_BODY", "OptionChanges", "Options", "apply_changes"),
         "_s3": ("ObjectReader", "ObjectWriter"),
-        "_sessions": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
+        "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
     },
 )

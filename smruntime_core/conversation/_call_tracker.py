@@ -94,12 +94,12 @@ class CallTracker(Deadline):
             )
 
     def receive_piece(self, byte_count: int) -> None:
-        """Note that `size` bytes of a streamed response have arrived."""
+        """Note that `byte_count` bytes of a streamed response have arrived."""
         if self._observe is not None:
             self._observe(PieceReceived(self._operation_name, self.invocation, byte_count))
 
-    def answered(self, response: Response) -> tuple[Attempt, ...]:
-        """Return all attempts, the last answered by `response`, which has not been parsed yet."""
+    def attempts_with(self, response: Response) -> tuple[Attempt, ...]:
+        """Return all attempts, the current one included, which `response` answers."""
         return self._with_attempt("ok", response.status, request_id_of(response.headers))
 
     def _with_attempt(
@@ -108,13 +108,13 @@ class CallTracker(Deadline):
         seconds = self._clock.monotonic() - self._attempt_began
         return (*self.attempts, Attempt(outcome, seconds, self.waited, status, request_id))
 
-    def succeeded(self, attempts: tuple[Attempt, ...]) -> None:
+    def note_success(self, attempts: tuple[Attempt, ...]) -> None:
         """Note that the last of `attempts` succeeded."""
         self._end_attempt(attempts)
         if self._observe is not None:
             self.end()
 
-    def failed(self, failure: SmRuntimeError) -> None:
+    def note_failure(self, failure: SmRuntimeError) -> None:
         """Note that an attempt ended in `failure`; its metadata lists all attempts afterwards."""
         metadata = failure.metadata
         attempts = self._with_attempt(outcome(failure), metadata.status, metadata.request_id)
@@ -138,7 +138,7 @@ class CallTracker(Deadline):
                 )
             )
 
-    def wait(self, decision: RetryDecision) -> None:
+    def note_pause(self, decision: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
         self.waited = decision.delay or 0.0
         if self._observe is not None and decision.delay is not None:

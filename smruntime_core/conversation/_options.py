@@ -62,7 +62,9 @@ def _check_byte_count(member: str, value: object) -> int | None:
 def _check_callable(member: str, value: object) -> Callable[[int, int], object]:
     if callable(value):
         return cast("Callable[[int, int], object]", value)
-    raise ConstructionError(member, "a callable of two numbers")
+    raise ConstructionError(
+        member, "a callable that takes two numbers: bytes sent and bytes received"
+    )
 
 
 def _is_header_pair(value: object) -> bool:
@@ -86,13 +88,15 @@ def _check_headers(member: str, value: object) -> Headers:
             raise ConstructionError(
                 member, "names that are tokens: letters, digits and !#$%&'*+.^_`|~-"
             )
-        if header_name.lower() in RESERVED or header_name.lower() in checked_headers:
+        lower_name = header_name.lower()
+        if lower_name in RESERVED or lower_name in checked_headers:
+            fault = "is written by this library" if lower_name in RESERVED else "is given twice"
             raise ConstructionError(
                 member,
-                "each name once, and none that this library writes (such as host or authorization)",
-                f"{header_name} is not allowed",
+                "headers that this library does not write itself, each name once",
+                f"{header_name} {fault}",
             )
-        checked_headers[header_name.lower()] = (
+        checked_headers[lower_name] = (
             header_name,
             _header_value_rule.check(f"{member}[{header_name!r}]", header_value),
         )

@@ -2,8 +2,8 @@
 
 the clock is off                     sign again, once                        free
 the credentials have expired         fetch others, once                      free
-it opens a session                   give up, if it may have arrived
-a kept connection was closed         on a new one, once, at once             free
+the request opens a session          give up, if it may have arrived
+a kept connection was closed         send on a new one, once, at once        free
 the model is starting                wait, as long as the caller allows      free
 anything else                        as the retry policy says                tokens
 """
@@ -64,7 +64,7 @@ class Recovery:
     def decide_after(
         self, failed_attempt: FailedAttempt, tokens: float, draw: float
     ) -> RetryDecision | None:
-        """Return the next attempt after the one that `failed`, None to give up.
+        """Return how to go on after `failed_attempt`, None to give up.
 
         `tokens` are left in the bucket; `draw` is a random number in [0, 1).
         """
@@ -97,7 +97,7 @@ class Recovery:
         )
 
     def _repair_signature(self, failure: ServiceError, failed_attempt: FailedAttempt) -> str | None:
-        """Return what was wrong with the signature and is right now; each is repaired once."""
+        """Repair a wrong clock or expired credentials, once each; return which, or None."""
         if not failed_attempt.credentials.access_key_id:
             return None  # an anonymous request has no signature, and its refusal proves nothing
         if not self._signed_again and self._skew.learn(

@@ -1,4 +1,6 @@
-"""When to try again, and after how long: numbers in, a delay out. Nothing here waits or draws.
+"""When to try again, and after how long.
+
+The functions take numbers and return a delay; the caller waits and draws the random numbers.
 
 The rules are the SDKs' standard mode of 2026, with one difference. An invocation costs money and
 may have effects, so a request that *may* have reached the model is not sent again unless the caller
@@ -14,9 +16,9 @@ says that the model may run twice. SDKs run a slow model three to five times for
                                                          some, see below)
 
 `Options.idempotent` sets both `resend` and `retry_model_errors`. Of model errors, those of an
-unavailable container are retried: the status that it gave the service is 0 (it died, or was too
-slow), 429, 502, 503 or 504. Its 500 and its 4xx are what the model says of this input, so it would
-say them again.
+unavailable container are retried: the container's status is 0 (it died, or was too slow), 429, 502,
+503 or 504. Any other 4xx and a 500 are the model's answer to this input, and a retry would get the
+same answer.
 
 Each retry takes tokens from a bucket that a client's calls share, and each success returns some:
 when everything fails, a client soon stops adding load. Repairs (`_recovery`) are free, and so is
@@ -126,7 +128,10 @@ def _container_was_unavailable(failure: ServiceError) -> bool:
 
 
 def _requested_delay(failure: SmRuntimeError, delay: float) -> float:
-    """Return `delay`, or what the server asks for: no less than that, and not much more."""
+    """Return the delay that the server asks for, at least `delay`; `delay` if it asks for none.
+
+    The server can add `MAX_EXTRA_DELAY` seconds at most.
+    """
     for header_name, header_value in failure.metadata.headers:
         if header_name.lower() in ("x-amz-retry-after", "retry-after") and _match_whole_number(
             header_value
@@ -152,7 +157,7 @@ def was_closed_while_idle(failure: SmRuntimeError, seconds: float) -> bool:
 
 
 def is_starting(failure: SmRuntimeError) -> bool:
-    """Return whether the model is loading, or scaled to zero (which this very call ends)."""
+    """Return whether the model is loading, or was scaled to zero and is started by this call."""
     return isinstance(failure, ServiceError) and (
         failure.code == "ModelNotReadyException"
         or (failure.status == 400 and "has no capacity" in failure.message_raw)
@@ -160,7 +165,7 @@ def is_starting(failure: SmRuntimeError) -> bool:
 
 
 def capacity_delay(finished_waits: int, draw: float) -> float:
-    """Return seconds to wait for a starting model after `waits` waits, with some jitter."""
+    """Return the seconds of the next wait for a starting model, with jitter."""
     longest_wait = min(CAPACITY_FIRST_WAIT * 2.0 ** min(finished_waits, 8), CAPACITY_LONGEST_WAIT)
     return longest_wait * (0.75 + draw / 4)
 
@@ -197,7 +202,7 @@ class RetryQuota:
             return True
 
     def give(self, token_count: float) -> None:
-        """Return `amount` tokens after a success, up to the capacity."""
+        """Put back `token_count` tokens after a success, up to the capacity."""
         if self._tokens < self._capacity:
             with self._lock:
                 self._tokens = min(self._capacity, self._tokens + token_count)

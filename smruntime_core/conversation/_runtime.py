@@ -1,7 +1,7 @@
 """The conversation of one call, written once for every kind of I/O: build, sign, send, retry.
 
-Its state is the program counter, so an illegal order cannot be written, and a test reads like the
-protocol:
+A call is a generator: it yields what it needs and continues with the reply. The order of the steps
+is the order of the statements, and a test reads like the protocol:
 
     >>> import smruntime_core as sm
     >>> class Noon: time = monotonic = staticmethod(lambda: 1.8e9)
@@ -23,7 +23,7 @@ What outlasts a call:
     retry quota         `Runtime.tokens`                  each retry and each success
     clock correction    `Runtime.skew`                    a refusal that a wrong clock explains
     credentials         the IO (`credentials.Cache`)      a refresh
-    signing keys        a slot of their `Credentials`     `signing`: some days' keys, one timestamp
+    signing keys        `Credentials.signing_keys`        the first signature for a day and scope
     bucket region       `ObjectReader` of one job         a refusal by S3 of a signed request
     idle connections    the IO (its pool)                 each exchange
 """
@@ -65,7 +65,8 @@ ResultT = TypeVar("ResultT", bound="Output | Stream[Output]")
 OperationT = TypeVar("OperationT", bound=Operation[Output])
 Exchange: TypeAlias = Callable[[OperationT, SignedRequest, CallTracker, bool], Flow[ResultT]]
 
-FIRST_TRY_REWARD: Final = 1  # token
+# Tokens that a success returns if its last attempt cost none; otherwise it returns that cost.
+FIRST_TRY_REWARD: Final = 1
 
 
 class Runtime:
@@ -124,7 +125,7 @@ class Runtime:
     def _run_attempts(
         self, operation: OperationT, exchange: Exchange[OperationT, ResultT]
     ) -> Flow[ResultT]:
-        """Build, then sign and exchange until that succeeds or the failure is final."""
+        """Build a request, then sign and `exchange` it until success or a final failure."""
         request = self._build_request(operation)
         body: object = request.body
         if isinstance(body, Source):
@@ -142,7 +143,7 @@ class Runtime:
                 raise
             if failure is not None and credentials == recovery.rejected:
                 tracker.end()
-                raise failure  # there are no other credentials
+                raise failure  # the IO has no other credentials than those that were refused
             signed_request = self._sign_attempt(request, credentials, payload_hash, tracker)
             try:
                 call_result = yield from exchange(
@@ -158,9 +159,8 @@ class Runtime:
             failed_attempt = FailedAttempt(
                 failure, credentials, signed_request.signed_at, received, tracker.seconds
             )
-            token_reward = (
-                yield from self._wait_for_retry(failed_attempt, recovery, tracker)
-            ) or FIRST_TRY_REWARD
+            cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
+            token_reward = cost or FIRST_TRY_REWARD
 
     def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
@@ -179,7 +179,8 @@ class Runtime:
     ) -> SignedRequest:
         """Return the request of one attempt.
 
-        The headers that number the attempt are not signed, since a proxy may change them.
+        The headers that number the attempt are not signed, since a proxy may change them. A
+        `signing_host` is signed but not sent: the proxy writes it into the request.
         """
         signing_host = self.config.signing_host
         unsigned_request = request
@@ -224,7 +225,7 @@ class Runtime:
         tracker: CallTracker,
         fresh: bool,
     ) -> Flow[OutputT]:
-        """Send, and parse the whole response."""
+        """Send the request and return the output in the whole response."""
         options = self.options
         response = yield from Send(
             signed_request.request,
@@ -236,7 +237,7 @@ class Runtime:
             options.max_body,
             renew=signed_request.renew,
         )
-        return operation.parse(response, attempts=tracker.answered(response))
+        return operation.parse(response, attempts=tracker.attempts_with(response))
 
     def _open_stream(
         self,
@@ -245,7 +246,7 @@ class Runtime:
         tracker: CallTracker,
         fresh: bool,
     ) -> Flow[Stream[OutputT]]:
-        """Send, and parse the head of the response."""
+        """Send the request and return the stream that the head of the response begins."""
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
         from ._stream import Stream, first_event
 
@@ -264,7 +265,7 @@ class Runtime:
             Response(opened_response.status, opened_response.headers),
         )
         try:
-            parser.receive_head(response_head, attempts=tracker.answered(response_head))
+            parser.receive_head(response_head, attempts=tracker.attempts_with(response_head))
             if not 200 <= opened_response.status < 300:
                 yield from _receive_error_body(parser, opened_response.body, tracker, timeouts)
             output = cast("OutputT", first_event(parser).output)
@@ -280,12 +281,12 @@ class Runtime:
     ) -> Flow[float]:
         """Wait until the next attempt and return the retry tokens that it costs.
 
-        Raises the failure if there is no other attempt.
+        Raises the failure of `failed_attempt` if there is no other attempt.
         """
         failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
-        tracker.failed(failure)
+        tracker.note_failure(failure)
         decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
         if (
             decision is None
@@ -294,7 +295,7 @@ class Runtime:
         ):
             tracker.end()
             raise failure
-        tracker.wait(decision)
+        tracker.note_pause(decision)
         if decision.delay is not None:
             yield from Sleep(decision.delay)
         return decision.cost
@@ -303,7 +304,7 @@ class Runtime:
 def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:
     """Notify the observer; if that raises, close the stream, which is not returned."""
     try:
-        tracker.succeeded(call_result.metadata.attempts)
+        tracker.note_success(call_result.metadata.attempts)
     except BaseException:
         if not isinstance(call_result, Output):
             call_result.close()

@@ -3,9 +3,9 @@
 `_locations` decides which URL a location means and whether the request is signed.
 
 S3 answers 404 NoSuchKey while an object does not exist, but 403 AccessDenied to callers that may
-not list the bucket. It names the region of a bucket when asked in another. Three faults are
-repaired once and at once: the region, the clock, and expired credentials; what repairs them is
-learned from responses to signed requests only. Failures that may pass (no connection, 5xx,
+not list the bucket. It answers a request in the wrong region with the region of the bucket. Three
+faults are repaired once each, without a pause: the region, the clock, and expired credentials. The
+repairs rely on responses to signed requests only. Failures that may pass (no connection, 5xx,
 SlowDown) count as "not there yet" until `MAX_FAILURES` of them happen in a row.
 """
 
@@ -55,7 +55,10 @@ class ObjectRequests:
         deadline: Deadline,
         accepted_statuses: tuple[int, ...],
     ) -> Flow[Response]:
-        """Send a request for the object at `location`; raise `ServiceError` for another status."""
+        """Return the response about the object at `location`, after repairs if need be.
+
+        Raises `ServiceError` for a status that is not one of `accepted_statuses`.
+        """
         credentials: Credentials | None = None
         repaired: set[str] = set()
         while True:
@@ -112,7 +115,7 @@ class ObjectRequests:
         )
 
     def _repair_request(self, refusal: ServiceError, location: str, signed_at: float) -> str | None:
-        """Return what was wrong with a signed request and is right for the next one."""
+        """Repair a wrong region or clock, or expired credentials; return which, or None."""
         region = fields_by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
         named_by_url = not location.startswith("s3://")
         known_region = self._config.region
@@ -180,9 +183,9 @@ class ObjectWriter(ObjectRequests):
         content_type: str | None = None,
         retries: RetryPolicy = RetryPolicy(),
     ) -> Flow[str]:
-        """Put `body` (bytes, a file or an iterator of bytes) at `location`, and return that.
+        """Put `body` (bytes, a file or an iterator of bytes) at `location`, and return `location`.
 
-        The location must be one that requests are signed for. Sending it again is harmless, so any
+        The location must be one that requests are signed for. A second put does no harm, so any
         failure that may pass is retried as `retries` says. Raises like `ObjectReader.get`.
         """
         if locate(location, self._config, self._region).access != "signed":

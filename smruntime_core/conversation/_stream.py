@@ -64,10 +64,10 @@ class Stream(Generic[OutputT_co]):
         self._notify = notify
         self._failure: SmRuntimeError | None = None
         self._is_receiving = False
-        self._current_part = b""  # being decoded, from `_offset` on
+        self._current_part = b""  # being decoded, from `_part_offset` on
         self._part_offset = 0
         self._last_part_arrived = False
-        self._is_paused = False  # an iterator stopped although there was more
+        self._is_paused = False  # an iterator stopped before the last event that had arrived
 
     @property
     def metadata(self) -> Metadata:
@@ -75,7 +75,9 @@ class Stream(Generic[OutputT_co]):
         return self.output.metadata
 
     def more(self) -> Flow[None]:
-        """Receive some bytes, or let other tasks run if an iterator stopped early.
+        """Receive some bytes; the caller then iterates over the events in them.
+
+        If an iterator stopped before the last event, only let other tasks run.
 
         Raises `DispatchFailure` if the response breaks off or the call's deadline passes,
         `TruncatedStream` if it was closed before its end.

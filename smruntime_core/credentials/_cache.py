@@ -42,7 +42,7 @@ class Cache:
 
     def __init__(self, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self.held: Credentials | None = None
-        self.quiet_until: float = -1.0  # until then, the credentials are used without a decision
+        self.quiet_until: float = -1.0  # until then, no call has to ask `advise`
         self.renewing: bool = False
         self._clock = clock
         self._random = random
@@ -51,11 +51,14 @@ class Cache:
         self._is_rejected = False
 
     def at_hand(self) -> Credentials | None:
-        """Return the credentials if no decision is due; this serves nearly every call."""
+        """Return the credentials while they need no refresh, else None: then ask `advise`.
+
+        Nearly every call ends here.
+        """
         return self.held if self._clock() < self.quiet_until else None
 
     def advise(self, rejected: Credentials | None) -> Advice:
-        """Say what a caller should do; `rejected` are credentials that the service refused."""
+        """Return what the caller should do; `rejected` are credentials that the service refused."""
         now = self._clock()
         if self.held is None or now >= self._expires_at:
             return "wait"
@@ -70,7 +73,7 @@ class Cache:
         return "use" if now < self.quiet_until else "use and renew"
 
     def begin(self) -> bool:
-        """Return whether the caller is to run a refresh: only one runs at a time."""
+        """Begin a refresh, unless one is running: return True if the caller has to run it."""
         if self.renewing:
             return False
         self.renewing = True

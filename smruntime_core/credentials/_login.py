@@ -40,7 +40,7 @@ REMEDY: Final = "sign in with `aws login`"
 
 
 class Login(Source):
-    """The credentials of the sign-in with the ARN `session`."""
+    """The provider of the credentials that `aws login` stored for the ARN `session`."""
 
     name = "aws login"
 

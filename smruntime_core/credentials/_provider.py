@@ -110,7 +110,9 @@ class CallableProvider:
             if isinstance(answer, Generator):
                 answer = yield from cast("Generator[Effect[object], object, object]", answer)
             if answer is None:
-                raise CredentialsError(f"the credentials provider {function_name} found none")
+                raise CredentialsError(
+                    f"the credentials provider {function_name} returned no credentials"
+                )
             provider = _adapt_answer(answer, function_name)
         except SmRuntimeError:
             raise

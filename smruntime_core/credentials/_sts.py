@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..effects import Ask, Flow
 from ..errors import CredentialsError
-from ..protocol._decoding import _quoted_token as redact_token
+from ..protocol._decoding import redact_token
 from ..signing import sign
 from ..signing._canonical import percent_encode
 from ..values._credentials import Credentials, Scope

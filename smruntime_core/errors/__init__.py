@@ -317,7 +317,7 @@ class ModelError(ServiceError):
     container: str | None = None
 
     def read_message(self) -> None:
-        """Fill in the members that the answer has only inside the service's message."""
+        """Set the members that are missing in the JSON from the text of the service's message."""
         from ._hints import parse_relayed_error
 
         relayed_error = parse_relayed_error(self.message_raw[: 64 * 1024])

@@ -1,7 +1,7 @@
 """Decoding of an event stream that arrives in pieces cut anywhere.
 
-A frame that lies whole in a part is decoded where it is. Only a frame that does not is held back,
-and each of its bytes is copied into a buffer once. Less than a prelude is held as it is. A complete
+A frame that lies whole in a part is decoded in place. Any other frame is held back, and each of its
+bytes is copied into a buffer once. Less than a prelude is held as it is. A complete
 prelude is checked first; then the sizes are known, so pieces are only counted and appended until
 none is missing.
 
@@ -91,9 +91,10 @@ class EventStreamDecoder(PartQueue):
                 return event
 
     def _next_unknown(self) -> Message | NeedData | None:
-        """Do the same for a frame with an unknown head, or one that is incomplete or invalid.
+        """Decode a frame that has an unknown head, or that is incomplete or invalid.
 
-        Return None after beginning another part.
+        Return its message, `NEED_DATA` if bytes are missing, or None after beginning another part.
+        Raises `StreamError`.
         """
         try:
             has_bytes = self._part_offset < len(self._current_part)
@@ -104,7 +105,7 @@ class EventStreamDecoder(PartQueue):
         except StreamError as error:
             position = self._stream_position + self._part_offset
             self._fail(StreamError(f"the frame at byte {position}: {error}"))
-        except BaseException:  # a signal handler's, or MemoryError: a part may be lost
+        except BaseException:  # from a signal handler, or MemoryError: bytes may have been lost
             self._fail(interrupted())
             raise
         if not self._ended:

@@ -67,7 +67,9 @@ def encode(message: Message) -> bytes:
     if not isinstance(payload, bytes):
         raise ConstructionError("payload", "bytes", f"found {type(payload).__name__}")
     if len(payload) > MAX_PAYLOAD:
-        raise ConstructionError("payload", f"at most {MAX_PAYLOAD} bytes", f"it has {len(payload)}")
+        raise ConstructionError(
+            "payload", f"at most {MAX_PAYLOAD} bytes", f"it has {len(payload)} bytes"
+        )
     packed_sizes = _pack_sizes(MIN_FRAME_SIZE + len(header_block) + len(payload), len(header_block))
     head = b"%b%b%b" % (packed_sizes, _pack_checksum(crc32(packed_sizes)), header_block)
     return b"".join((head, payload, _pack_checksum(crc32(payload, crc32(head)))))

@@ -193,7 +193,9 @@ def encode_headers(headers: Mapping[str, HeaderValue]) -> bytes:
     header_block = b"".join([_encode_header(name, value) for name, value in headers.items()])
     if len(header_block) > MAX_HEADERS:
         raise ConstructionError(
-            "headers", f"at most {MAX_HEADERS} bytes when encoded", f"they have {len(header_block)}"
+            "headers",
+            f"at most {MAX_HEADERS} bytes when encoded",
+            f"they have {len(header_block)} bytes",
         )
     return header_block
 
@@ -215,7 +217,7 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
     value_size = len(encoded_value)
     if value_size > MAX_VALUE_SIZE:
         raise ConstructionError(
-            f"header {name!r}", f"at most {MAX_VALUE_SIZE} bytes", f"it has {value_size}"
+            f"header {name!r}", f"at most {MAX_VALUE_SIZE} bytes", f"it has {value_size} bytes"
         )
     size_field = value_size.to_bytes(2, "big")
     return b"%c%b%c%b%b" % (len(encoded_name), encoded_name, type_code, size_field, encoded_value)

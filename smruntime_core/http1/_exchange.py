@@ -49,9 +49,9 @@ Until: TypeAlias = Literal["head", "piece", "end"]
 class Exchange:
     """One request and its response.
 
-    Set `reused` if the connection has served before; failures report it. `until` says how far to
-    receive: to the end of the response, or for a caller that reads while it arrives, to its `head`
-    and then to the next `piece` of its body, which `take` returns. A successful body of more than
+    Set `reused` if the connection has served before; failures report it. `until` says how much to
+    receive before the transport stops: all of the response (`end`), its `head`, or the next `piece`
+    of its body, which `take` returns. A successful body of more than
     `max_body` bytes is an error. Raises `ConstructionError` if HTTP/1.1 cannot carry the request.
     """
 
@@ -87,8 +87,8 @@ class Exchange:
     # ── sending ──
 
     def renew(self, request: Request) -> None:
-        """Send `request` instead: the same with another signature. Nothing has been sent yet."""
-        self.origin, self._unsent = write(request)
+        """Send `request` instead, which differs in its signature only; nothing has been sent."""
+        self.origin, self._unsent_buffers = write(request)
 
     def data_to_send(self) -> memoryview | None:
         """Return what to send next, None if there is nothing (more)."""
@@ -157,7 +157,7 @@ class Exchange:
         self.done = self._framing.complete
 
     def receive_eof(self) -> None:
-        """Note that the peer closed; raise `DispatchFailure` unless the response ends so."""
+        """Note that the peer closed; raise `DispatchFailure` unless the response may end here."""
         try:
             if self.head is None:
                 raise self._closed_before_head()
@@ -325,6 +325,7 @@ class Exchange:
         if self._body_size > self._body_limit:
             if not self._is_error:
                 raise self._too_large()
+            # a negative index: without the bytes beyond the limit
             self._body_pieces[-1] = piece[: MAX_ERROR_BODY - self._body_size]
             self.done = self._body_truncated = self._must_close = True
 

@@ -10,7 +10,7 @@ from ..values._bodies import Body, Source, Upload
 from ..values._http import Headers, Request
 from ..values._url import split_url
 
-MAX_SINGLE_WRITE = 64 * 1024  # a body of up to so many bytes is sent together with the head
+MAX_SINGLE_WRITE = 64 * 1024  # bytes: a body of at most this size is sent together with the head
 
 _FRAMING_NAMES = frozenset(("content-length", "host", "transfer-encoding"))
 _PRINTABLE = bytes(range(0x20, 0x7F))

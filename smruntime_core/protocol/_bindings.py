@@ -1,4 +1,4 @@
-"""What a line of the binding table says: where a member travels, by which name and which rule.
+"""The binding table: where each member travels, under which name and by which rule.
 
 The table is the class bodies of `_operations`: each line there is the Python name and type of a
 member with one of the bindings below. Serializer, parser, service side, documentation and property
@@ -25,7 +25,7 @@ class Location(Enum):
     LABEL = "label"
     HEADER = "header"
     PAYLOAD = "payload"
-    DOCUMENT = "body"  # a member of the JSON object that is the HTTP body
+    DOCUMENT = "body"  # a field of the JSON object that is the HTTP body
 
 
 class Binding(Field):
@@ -66,14 +66,14 @@ def payload(wire_name: str, rule: Blob = ANY_BYTES, *, default: Any = REQUIRED) 
 
 
 def stream(wire_name: str, *, default: bytes) -> Any:
-    """Bind a member to the HTTP body that arrives in events; the first record is without it."""
+    """Bind a member to an HTTP body that arrives in events, after the record has been returned."""
     binding = Binding(Location.PAYLOAD, wire_name, ANY_BYTES, default, True)
     binding.required = True
     return binding
 
 
 def document(wire_name: str, rule: Rule, *, default: Any = REQUIRED) -> Any:
-    """Bind a member to one of the JSON object in the HTTP body."""
+    """Bind a member to a field of the JSON object in the HTTP body."""
     return Binding(Location.DOCUMENT, wire_name, rule, default)
 
 

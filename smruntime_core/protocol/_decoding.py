@@ -21,9 +21,11 @@ OutputT = TypeVar("OutputT", bound=Output)
 REQUEST_ID = "x-amzn-requestid"
 
 
-def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...]) -> OutputT:
-    """Return the record of `kind` in a successful response."""
-    table = kind._table
+def parse_output(
+    output_type: type[OutputT], response: Response, attempts: tuple[Attempt, ...]
+) -> OutputT:
+    """Return the record of `output_type` in a successful response."""
+    table = output_type._table
     values: dict[str, object] = {} if table.document else {"body": response.body}
     request_id, members = None, table.members_by_header
     for name, value in response.headers:
@@ -38,34 +40,34 @@ def output(kind: type[OutputT], response: Response, attempts: tuple[Attempt, ...
         error = ResponseError("the body of a successful answer was cut short")
         raise error.about(response_metadata)
     if table.document:
-        document_values = document(response.body)
+        document_values = parse_json_object(response.body)
         for binding in table.document:
             value_in_document = document_values.get(binding.wire_name)
             if isinstance(value_in_document, str):
                 values[binding.name] = value_in_document
     values["metadata"] = response_metadata
-    return unchecked(kind, values)
+    return unchecked(output_type, values)
 
 
-def error(
+def parse_error(
     modelled: Iterable[type[ServiceError]], response: Response, attempts: tuple[Attempt, ...]
 ) -> ServiceError:
     """Return the error in a response, of the `modelled` class with its code if there is one."""
     # AWS quotes what was signed when signatures differ, and the token in it is a secret.
     if b"x-amz-security-token" in response.body.lower():
-        response = response.replace(body=_quoted_token(b"<redacted>", response.body))
-    error_details = document(response.body)
-    code = _error_code(response, error_details)
-    kind = next((known for known in modelled if known.default_code == code), ServiceError)
-    service_error = kind(
-        _error_message(error_details),
+        response = response.replace(body=redact_token(b"<redacted>", response.body))
+    details = parse_json_object(response.body)
+    code = _error_code(response, details)
+    error_type = next((known for known in modelled if known.default_code == code), ServiceError)
+    service_error = error_type(
+        _error_message(details),
         code=code,
         status=response.status,
         body=response.body,
         truncated=response.truncated,
-        metadata=metadata(response, attempts),
+        metadata=make_metadata(response, attempts),
     )
-    set_members(service_error, error_details)
+    set_members(service_error, details)
     return service_error
 
 
@@ -82,10 +84,10 @@ def _error_message(details: Mapping[str, object]) -> str:
     return next((message for message in messages if isinstance(message, str)), "")
 
 
-def _quoted_token(replacement: bytes, body: bytes) -> bytes:
-    """Return `body` with `replacement` in place of a session token that it quotes."""
+def redact_token(replacement: bytes, body: bytes) -> bytes:
+    """Return `body` with `replacement` for each session token that it quotes."""
     return re.sub(
-        rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", lambda name: name[1] + replacement, body
+        rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", lambda token: token[1] + replacement, body
     )
 
 
@@ -98,7 +100,7 @@ def set_members(error: ServiceError, details: Mapping[str, object]) -> None:
         error.read_message()
 
 
-def metadata(response: Response, attempts: tuple[Attempt, ...]) -> Metadata:
+def make_metadata(response: Response, attempts: tuple[Attempt, ...]) -> Metadata:
     """Return the metadata of a response."""
     return Metadata(request_id_of(response.headers), response.status, response.headers, attempts)
 
@@ -118,7 +120,7 @@ def _shape_name(text: object) -> str | None:
     return text.partition(":")[0].rpartition("#")[2].strip() or None
 
 
-def document(body: bytes) -> dict[str, object]:
+def parse_json_object(body: bytes) -> dict[str, object]:
     """Return the JSON object in a body, an empty one for anything else."""
     import json  # 5 ms, which only a failed call has to pay
 

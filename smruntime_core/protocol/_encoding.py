@@ -8,7 +8,7 @@ from ..values._url import Endpoint
 from ._bindings import MessageRecord, RequestRecord
 
 
-def endpoint(member: str, value: object) -> Endpoint:
+def check_endpoint(member: str, value: object) -> Endpoint:
     """Return the URL of a service: scheme, host, and perhaps port and path.
 
     Raises `ConstructionError` for anything else.
@@ -16,16 +16,16 @@ def endpoint(member: str, value: object) -> Endpoint:
     return value if isinstance(value, Endpoint) else Endpoint(ENDPOINT_URL.check(member, value))
 
 
-def request(operation: RequestRecord, base_url: Endpoint) -> Request:
+def build_request(operation: RequestRecord, base_url: Endpoint) -> Request:
     """Return the unsigned request of `operation` to the service at `base_url`."""
     members, path = vars(operation), operation.path
     for label in operation._table.labels:
         path = path.replace(label.placeholder, members[label.name])
     body = members.get("body", b"")
-    return Request(operation.method, base_url + path, headers(operation), body)
+    return Request(operation.method, base_url + path, encode_headers(operation), body)
 
 
-def headers(record: MessageRecord) -> Headers:
+def encode_headers(record: MessageRecord) -> Headers:
     """Return the header fields of the members that were given, in the order of the table."""
     names = record._table.header_names
     return tuple(

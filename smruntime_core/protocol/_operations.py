@@ -38,8 +38,7 @@ from ..values._rules import (
     resource_name,
 )
 from ..values._url import Endpoint
-from . import _decoding as _decode
-from . import _encoding as _encode
+from . import _decoding, _encoding
 from ._bindings import Output, RequestRecord, document, header, label, payload, stream
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
@@ -67,8 +66,11 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is not scheme, host, and perhaps port and path.
         """
-        return _encode.request(
-            self, endpoint if type(endpoint) is Endpoint else _encode.endpoint("endpoint", endpoint)
+        return _encoding.build_request(
+            self,
+            endpoint
+            if type(endpoint) is Endpoint
+            else _encoding.check_endpoint("endpoint", endpoint),
         )
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
@@ -78,8 +80,8 @@ class Operation(RequestRecord, Generic[OutputT_co]):
         the response contains. `attempts` becomes part of the metadata.
         """
         if 200 <= response.status < 300:
-            return cast("OutputT_co", _decode.output(self.output, response, attempts))
-        raise _decode.error(self.errors, response, attempts)
+            return cast("OutputT_co", _decoding.parse_output(self.output, response, attempts))
+        raise _decoding.parse_error(self.errors, response, attempts)
 
 
 class StreamingOperation(Operation[OutputT_co]):
@@ -90,7 +92,7 @@ class StreamingOperation(Operation[OutputT_co]):
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """Return the output of a whole stream, its parts joined in `body`.
 
-        Raises like `Operation.parse`, and the error that ended the stream, or `StreamError`.
+        Raises like `Operation.parse`, also the error that ended the stream, and `StreamError`.
         """
         from ._response_parser import whole  # imports the event stream, which only streams need
 

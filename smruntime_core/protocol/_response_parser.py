@@ -89,7 +89,7 @@ class ResponseParser:
         `attempts` becomes part of the metadata.
         """
         self._head = head
-        self._metadata = _decoding.metadata(head, attempts)
+        self._metadata = _decoding.make_metadata(head, attempts)
         if not _is_success(head):
             return
         content_type = head.named.get("content-type", "")
@@ -99,7 +99,7 @@ class ResponseParser:
             return
         head_only = Response(head.status, head.headers)
         self._started = ResponseStarted(
-            _decoding.output(self._operation.output, head_only, attempts)
+            _decoding.parse_output(self._operation.output, head_only, attempts)
         )
 
     def receive_data(self, data: bytes) -> None:
@@ -125,7 +125,7 @@ class ResponseParser:
             incomplete = truncated or len(self._error_body) > MAX_ERROR_BODY
             response = Response(head.status, head.headers, body, incomplete)
             errors = self._operation.errors
-            self._failure = _decoding.error(errors, response, self._metadata.attempts)
+            self._failure = _decoding.parse_error(errors, response, self._metadata.attempts)
 
     def next_event(self) -> ResponseEvent | NeedData:
         """Return the next event, or `NEED_DATA`; raise the error that ended the response."""
@@ -172,7 +172,7 @@ class ResponseParser:
     def _modelled_error(self, code: str, message: Message) -> ServiceError:
         errors = self._operation.stream_errors
         kind = next((known for known in errors if known.default_code == code), ServiceError)
-        details = _decoding.document(message.payload)
+        details = _decoding.parse_json_object(message.payload)
         text = details.get("Message", details.get("message"))
         error = self._error(kind, code, text, message)
         _decoding.set_members(error, details)

@@ -72,7 +72,7 @@ class ChunkSigner:
     ) -> None:
         if type(length) is not int or length < 0:
             raise ConstructionError(
-                "length", "the whole number of bytes of the body", f"found {length!r}"
+                "length", "the size of the body in bytes, an int", f"found {length!r}"
             )
         if not (sign_chunks or trailers):
             raise ConstructionError("trailers", "given, since the chunks are not signed")
@@ -106,7 +106,7 @@ class ChunkSigner:
         self._bytes_left -= len(data)
         if self._bytes_left < 0:
             raise ConstructionError(
-                "data", "no longer in all than length", f"{-self._bytes_left} bytes too many"
+                "data", "at most `length` bytes in total", f"{-self._bytes_left} bytes too many"
             )
         return self._encode_chunk(data) if data else b""
 

@@ -33,7 +33,9 @@ _sha256 = hashlib.sha256
 
 
 class Signature(NamedTuple):
-    """`headers` are the pairs to add to the request; the other members are what was signed.
+    """The signature of a request.
+
+    `headers` are the pairs to add to the request; the other members show what was signed.
 
     The repr shows the signature only: headers and canonical request may hold a session token.
     """
@@ -62,15 +64,16 @@ def sign(
 ) -> Signature:
     """Sign `request` at `now`, in seconds since the epoch, and return the header fields to add.
 
-    Signed are `host` (taken from the URL if no field says it) and all fields of the request but
-    those that a proxy may change (`UNSIGNED`). `signed_headers` are the names to sign instead,
-    with `host` and every `x-amz-*`. The returned fields `x-amz-date`, `x-amz-security-token`,
-    `x-amz-content-sha256` and `x-amz-region-set` replace fields of the request with these names.
+    All fields of the request are signed except those that a proxy may change (`UNSIGNED`);
+    `host` is signed too, taken from the URL if the request has none. `signed_headers` are the names
+    to sign instead, besides `host` and every `x-amz-*`. The returned fields `x-amz-date`,
+    `x-amz-security-token`, `x-amz-content-sha256` and `x-amz-region-set` replace fields of the
+    request with these names.
 
     `payload_hash` (SHA-256 of the body in hexadecimal, or `UNSIGNED_PAYLOAD`) saves hashing
-    `request.body`. `dialect` is what the service does differently, for instance `S3`. A `RegionSet`
-    as `scope` selects SigV4a. Without `credentials` (None, or `credentials.ANONYMOUS`) there is
-    nothing to add. Raises `ConstructionError` if the URL is not absolute http(s).
+    `request.body`. `dialect` selects the rules of a service that differ, for instance `S3`. A
+    `RegionSet` as `scope` selects SigV4a. Without `credentials` (None, or `credentials.ANONYMOUS`)
+    there is nothing to add. Raises `ConstructionError` if the URL is not absolute http(s).
     """
     if credentials is None or not credentials.access_key_id:
         return ANONYMOUS
@@ -108,7 +111,10 @@ def sign(
 
 
 class _SigningKeys:
-    """The keys of some credentials, and the key used last with its second as text."""
+    """The signing keys of one `Credentials`.
+
+    `last_used` is a cache of one entry: second and scope, then the key and the second as text.
+    """
 
     def __init__(self) -> None:
         self.by_scope: dict[object, Key] = {}

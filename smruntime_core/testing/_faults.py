@@ -22,14 +22,14 @@ class Fault(NamedTuple):
 
 _TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
     "17": ("tests/test_http1.py::test_early_answer_leaves_the_connection_unusable",),
-    "19": ("tests/test_crowds.py::test_a_forked_child_never_gets_its_parents_answers",),
+    "19": ("tests/test_crowds.py::test_forked_child_never_gets_its_parents_responses",),
     "20": (
-        "tests/test_crowds.py::test_threads_never_get_each_others_answers",
-        "tests/test_crowds.py::test_tasks_never_get_each_others_answers",
+        "tests/test_crowds.py::test_threads_never_get_each_others_responses",
+        "tests/test_crowds.py::test_tasks_never_get_each_others_responses",
     ),
     "21": ("tests/test_crowds.py::test_cancelled_anywhere",),
-    "22": ("tests/test_pool.py::test_who_is_cancelled_in_line_leaves_no_gap",),
-    "23": ("tests/test_crowds.py::test_streams_that_nobody_reads",),
+    "22": ("tests/test_pool.py::test_cancelled_waiting_call_does_not_block_the_queue",),
+    "23": ("tests/test_crowds.py::test_unread_streams_are_closed",),
     "24": ("tests/test_streams.py::test_leaving_early_closes_the_connection",),
     "25": ("tests/test_crowds.py::test_old_connections_are_let_go_of",),
     "58": ("tests/test_faults.py::test_slow_reader_causes_no_timeout",),

@@ -96,8 +96,8 @@ def format_http_date(seconds: float) -> str:
 def parse_rfc3339(text: str) -> float | None:
     """Return `2026-01-31T23:59:59Z` (RFC 3339, 5.6) as seconds since the epoch.
 
-    A fraction, an offset like `+02:00`, and `UTC` in place of `Z`, which some SDKs write in files,
-    are understood too. Return None if `text` is no such time.
+    Accept a fraction, an offset like `+02:00`, and `UTC` in place of `Z`, as some SDKs write it in
+    files. Return None if `text` is no such time.
     """
     matched = re.fullmatch(_RFC3339_PATTERN, text)
     if matched is None:

@@ -16,9 +16,9 @@ MAX_ERROR_BODY = 1024 * 1024  # bytes read of an error's body; a longer one is `
 class Request(Record):
     """An HTTP request: an absolute URL, and header fields in the order they are sent.
 
-    Its members are not checked here; what HTTP/1.1 cannot carry is refused when the request is
-    written. If an operation was given a file or an iterator, its request has a `Source` as
-    `body`, until the IO has measured it.
+    Its members are not checked here: `_rules` checks the members of operations, and what HTTP/1.1
+    cannot carry is refused by `http1._request_writer`. If an operation was given a file or an
+    iterator, its request has a `Source` as `body`, until the IO has measured it.
     """
 
     method: str

@@ -51,7 +51,7 @@ class Rule:
     def _describe_fault(self, text: str) -> str:
         """Describe what is wrong with `text` without quoting it."""
         if not text:
-            return "it is empty (leave the member out instead)"
+            return "it is empty (an optional member can be left out)"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"
         for position, character in enumerate(text):
@@ -98,7 +98,7 @@ class Blob:
         self.maximum: int | None = maximum
 
     def check(self, member: str, value: object) -> bytes | bytearray | memoryview:
-        """Return `value`, a memoryview as one of bytes; raise `ConstructionError` for others."""
+        """Return `value`, a memoryview as bytes; raise `ConstructionError` for other types."""
         data = check_bytes(member, value)
         if self.maximum is not None and len(data) > self.maximum:
             raise ConstructionError(member, self.description, f"found {len(data)} bytes")
@@ -149,7 +149,7 @@ SECRET_TEXT = Rule(
     "[!-~](?:[ -~]*[!-~])?",
     1024,
 )
-REGION = Rule("a region: one host label of letters, digits and inner hyphens", _NAME_PATTERN, 63)
+REGION = Rule("a name like eu-west-1: 1 to 63 letters, digits and inner hyphens", _NAME_PATTERN, 63)
 SCOPE_PART = Rule("letters, digits, '.', '_' and '-'", "[a-zA-Z0-9._-]+", 128)
 ENDPOINT_URL = Rule(
     "an http:// or https:// URL with a host, and without user, query or fragment",

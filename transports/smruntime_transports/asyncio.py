@@ -6,8 +6,8 @@ socket set its result to what the socket is ready for, and awaits it.
 
 A deadline is a timer: `loop.call_later(seconds, ...)` sets the future's result to 0, and the flow
 raises a timeout error. When the wait ends the timer is cancelled. (uvloop rounds to milliseconds,
-so a deadline may be half of one early.) A cancellation is different: `CancelledError` leaves the
-await and closes the flow, which closes the connection.
+so a deadline may come half a millisecond early.) A cancellation is different: `CancelledError`
+leaves the await and closes the flow, which closes the connection.
 
 Adding and removing a reader for each wait makes a call 20 % slower (117 µs instead of 97), so a
 connection has a `_SocketWatcher`, which keeps its reader until the connection is closed. Writers

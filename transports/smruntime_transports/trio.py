@@ -21,9 +21,9 @@ from typing import Unpack
 
 try:
     import trio
-except ImportError as error:
+except ImportError as _error:
     _INSTALL_HINT: str = "smruntime_transports.trio needs trio: pip install 'smruntime-core[trio]'"
-    raise ImportError(_INSTALL_HINT) from error
+    raise ImportError(_INSTALL_HINT) from _error
 
 from smruntime_core.effects import Sleep
 

@@ -34,9 +34,9 @@ try:
     from urllib3.connectionpool import HTTPConnectionPool
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
     from urllib3.util import ssl_
-except ImportError as error:
+except ImportError as _error:
     _INSTALL_HINT: str = "needs urllib3: pip install 'smruntime-core[urllib3]'"
-    raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from error
+    raise ImportError(f"smruntime_transports.urllib3 {_INSTALL_HINT}") from _error
 
 if hasattr(HTTPConnection, "is_multiplexed"):
     raise ImportError(

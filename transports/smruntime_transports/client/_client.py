@@ -98,13 +98,18 @@ def takes_members(
             try:
                 made_operation = operation(*args, **members)
             except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
+                fields = getattr(operation, "_fields")  # noqa: B009 - no member of a Callable
+                known_members = [member.name for member in fields]
+                unknown_member = min(set(members) - set(known_members), default=None)
+                if unknown_member is not None:
+                    refusal.args = (_unexpected_argument(unknown_member, known_members),)
                 raise without_internals(refusal)  # noqa: B904 - it is the same error
             finally:
                 del args, members
             return perform(client, made_operation)
 
         method.__doc__ = operation.__doc__
-        # `inspect` follows this to the signature; a plain access of `__init__` is an error to mypy
+        # `inspect` shows the signature of this; mypy refuses a plain access of `__init__`
         method.__dict__["__wrapped__"] = getattr(operation, "__init__")  # noqa: B009
         return method
 
@@ -129,8 +134,8 @@ class AsyncClientIO(AsyncIO, ConfigurableIO, Protocol):
 class BaseClient:
     """What sync and async clients have in common.
 
-    Copies, deep ones too, share the connections. A pickled client is made anew from its settings
-    and options, with connections, retry quota and clock correction of its own. Credentials are not
+    Copies, deep ones too, share the connections. A pickled client is restored from its settings and
+    options, with its own connections, retry quota and clock correction. Credentials are not
     pickled: the restored client finds its own, in the environment or a profile.
     """
 
@@ -148,7 +153,7 @@ class BaseClient:
         known_settings = self._settings_type.__annotations__
         unknown_setting = min(set(settings) - set(known_settings), default=None)
         if unknown_setting is not None:
-            raise TypeError(_unexpected_setting(unknown_setting, known_settings))
+            raise TypeError(_unexpected_argument(unknown_setting, known_settings))
         if io is not None and not self._takes_io:
             raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
         misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
@@ -194,7 +199,7 @@ class BaseClient:
 
     @boundary
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
-        """Return a copy with other options for its calls, which shares connections and all else.
+        """Return a copy with other options for its calls; it shares connections and all else.
 
             timeout             seconds for a whole call with its retries, None for `timeouts.total`
             retries             `RetryPolicy`
@@ -222,6 +227,7 @@ class BaseClient:
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
+        """Share `runtime` with all copies of this client; return it with this copy's options."""
         self._client_setup.runtime = runtime
         self._runtime = runtime.with_options(**self._changes) if self._changes else runtime
         return self._runtime
@@ -234,14 +240,14 @@ def _restore_client(
     return restored_client.with_options(**changes) if changes else restored_client
 
 
-def _unexpected_setting(setting_name: str, known_settings: Iterable[str]) -> str:
-    """Return the message about an unknown setting, with the one that was probably meant."""
+def _unexpected_argument(argument: str, known_arguments: Iterable[str]) -> str:
+    """Return the message about an unknown argument, with the one that was probably meant."""
     from difflib import get_close_matches
 
-    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", setting_name).lower()
-    close_matches = get_close_matches(snake_case, known_settings, 1)
+    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", argument).lower()
+    close_matches = get_close_matches(snake_case, known_arguments, 1)
     suggestion = f"; did you mean {close_matches[0]}?" if close_matches else ""
-    return f"unexpected keyword argument {setting_name!r}{suggestion}"
+    return f"unexpected keyword argument {argument!r}{suggestion}"
 
 
 def _upload_flow(
@@ -277,6 +283,7 @@ class Client(BaseClient):
         return cast("ClientIO", CustomIO(self._given_io, BlockingSystem()))
 
     def _ready(self) -> Runtime:
+        """Return the runtime; the first call reads the settings in files."""
         if self._runtime is not None:
             return self._runtime
         with self._client_setup.prepare_lock:

@@ -43,7 +43,7 @@ class ClientSetup:
         if credentials is not None:
             make_provider(credentials)
         if not (settings.get("observe") is None or callable(settings.get("observe"))):
-            raise ConstructionError("observe", "a callable of one notice")
+            raise ConstructionError("observe", "a callable that takes one notice")
         if not isinstance(settings.get("profile"), str | None):
             raise ConstructionError("profile", "the name of a profile")
         self._settings = settings

@@ -117,7 +117,7 @@ class TLS(Record, kw_only=True):
 
 
 def is_context(value: object) -> TypeGuard[ssl.SSLContext]:
-    """Return whether it is an `ssl.SSLContext`; if there is one, `ssl` has been imported."""
+    """Return whether `value` is an `ssl.SSLContext`, without importing `ssl`."""
     return "ssl" in sys.modules and isinstance(value, sys.modules["ssl"].SSLContext)
 
 

@@ -3,11 +3,12 @@
 | phase   | limit                                                                            |
 |---------|----------------------------------------------------------------------------------|
 | connect | `timeouts.connect`, for all steps of opening a connection together               |
-| send    | `timeouts.idle` between two moves                                                |
+| send    | `timeouts.idle` between two moves; in total, that and 1 s for each byte          |
 | head    | `timeouts.response` from the last byte of the request                            |
-| body    | `timeouts.idle` between two moves, and then 1 byte a second on average           |
+| body    | like send                                                                        |
 
-A stream has no average to keep, since a model may take its time between two tokens.
+A move is a byte sent or received. A streamed response has no total limit, since a model may take
+its time between two tokens.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from smruntime_core.http1 import Exchange
 
 # seconds; `poll` counts milliseconds in 31 bits, so a later end is no limit
 LONGEST_LIMIT: Final = 1e6
-SLOWEST_RATE: Final = 1.0  # bytes a second, over a body that has had its idle time
+SLOWEST_RATE: Final = 1.0  # bytes a second, on average, after the first `timeouts.idle`
 
 
 class TimeLimits:
     """The deadlines of one exchange, on the transport's clock."""
 
-    last: float | None = None  # the deadline of the whole
+    last: float | None = None  # the deadline of the whole exchange
     _current_phase: Phase | None = None
     _phase_begun = 0.0
     _moved_bytes = 0

@@ -1,4 +1,4 @@
-"""Stateful sessions: how one is opened, named and closed.
+"""The protocol of stateful sessions: how one is opened, named and closed.
 
     NEW_SESSION in the session header  ──>  the response's header: <id>; Expires=<time>
     <id> in the session header         ──>  the same container, with what it remembers
