@@ -327,7 +327,9 @@ def test_cancelled_waits_leave_neither_timer_nor_thread(name: str) -> None:
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(wait, 0.01)
             assert timers() == 0
-            await asyncio.sleep(0.05)
+            deadline = time.monotonic() + 2.0  # the thread of a wait would last 10 s
+            while threading.active_count() > threads and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
             assert threading.active_count() == threads
 
     on(name, main())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
 import ssl
 import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -34,6 +36,12 @@ SAMPLE = 300  # random interrupts of each kind; `make test-all` makes 2,000
 UNPROTECTED = "ResponseStream.__exit__, bytecode"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def logger_is_known() -> None:
+    """Let no interrupt hit the first use of a logger: Python 3.11 would keep logging's lock."""
+    logging.getLogger("smruntime").isEnabledFor(logging.INFO)
+
+
 @pytest.fixture(autouse=True)
 def keys_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS.access_key_id)
@@ -41,7 +49,7 @@ def keys_in_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+def unraisable(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """Return what else was raised in finalizers, where only interrupts may be lost."""
     found: list[object] = []
 
@@ -50,7 +58,8 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> list[object]:
             found.append(caught.exc_value)
 
     monkeypatch.setattr(sys, "unraisablehook", hook)
-    return found
+    yield found
+    gc.collect()  # a socket that was interrupted before it had a name, while the hook is ours
 
 
 def open_files() -> int:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from smruntime_core.errors import escape_unprintable
 from smruntime_core.notices import AttemptEnded, Notice
+
+if TYPE_CHECKING:
+    import logging
 
 LOG_VARIABLE: Final = "SMRUNTIME_LOG"
 RECORD_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -29,7 +33,7 @@ def logging_observer() -> Callable[[Notice], None] | None:
         return None  # nothing can be listening, so save the 8 ms of the import
     import logging
 
-    notice_logger = logging.getLogger("smruntime")
+    notice_logger = _notice_logger()
     if requested:
         if not notice_logger.handlers:
             error_handler = logging.StreamHandler()
@@ -45,6 +49,18 @@ def logging_observer() -> Callable[[Notice], None] | None:
             notice_logger.log(record_level, "%s", format_notice(notice))
 
     return observe
+
+
+@cache
+def _notice_logger() -> logging.Logger:
+    """Return the logger; only the first call takes the lock of logging.
+
+    Up to Python 3.12 an exception of a signal handler just after logging has taken its lock leaves
+    it locked, so it is taken once in a process.
+    """
+    import logging
+
+    return logging.getLogger("smruntime")
 
 
 def format_notice(notice: Notice) -> str:

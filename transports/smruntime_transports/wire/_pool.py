@@ -127,8 +127,7 @@ class Pool:
         connections = slot.route_connections
         assert connections is not None, "not acquired yet"  # noqa: S101 - a mistake of ours
         while connections.idle_connections:
-            in_use_count = min(len(connections.slot_queue), self._max_connections)
-            if fresh and in_use_count + len(connections.idle_connections) <= self._max_connections:
+            if fresh and self._has_room(connections):
                 break
             try:
                 connection = slot.connection = connections.idle_connections.popleft()
@@ -140,6 +139,11 @@ class Pool:
             slot.connection = None
         self._is_closed = False  # the caller opens one: a client may be used after `close`
         return None
+
+    def _has_room(self, connections: RouteConnections) -> bool:
+        """Return whether the granted slots may have new connections beside the idle ones."""
+        granted_count = min(len(connections.slot_queue), self._max_connections)
+        return granted_count + len(connections.idle_connections) <= self._max_connections
 
     def release(self, slot: Slot) -> None:
         """End the use of `slot`, granted or not; keep its connection if it is reusable."""
