@@ -69,7 +69,8 @@ class LoopWithoutReaders(asyncio.SelectorEventLoop):
     def add_reader(self, *_: object) -> None:
         raise NotImplementedError
 
-    add_writer = remove_reader = remove_writer = add_reader  # type: ignore[assignment]  # some return bool
+    # some return bool
+    add_writer = remove_reader = remove_writer = add_reader  # type: ignore[assignment]
 
 
 def drive_without_readers(main: Callable[[], Any]) -> Any:

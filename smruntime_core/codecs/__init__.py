@@ -42,7 +42,9 @@ from ._csv import as_csv, read_csv
 from ._encoded import EncodedBody
 from ._json import as_json, read_json
 from ._jsonl import as_jsonl, read_jsonl
-from ._numpy import as_npy, read_numpy  # pyright: ignore[reportUnknownVariableType]  # see there
+
+# their results are of libraries that need not be installed where types are checked
+from ._numpy import as_npy, read_numpy  # pyright: ignore[reportUnknownVariableType]
 from ._pandas import as_parquet, read_pandas  # pyright: ignore[reportUnknownVariableType]
 from ._text import as_text, read_text
 

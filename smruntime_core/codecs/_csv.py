@@ -89,6 +89,7 @@ def parse_csv_rows(
     csv_lines = StringIO(text.removeprefix("\ufeff"), newline="")
     csv_options = _format_options(delimiter, dialect)
     try:
+        # csv checks the options itself; its types list them one by one
         csv_reader = csv.reader(csv_lines, **csv_options, strict=True)  # type: ignore[arg-type]
     except (csv.Error, TypeError, ValueError) as error:
         raise _unknown_dialect(dialect) from error
@@ -110,6 +111,7 @@ def _rows_text(rows: Iterable[list[object]], delimiter: str, dialect: DialectLik
     csv_lines: list[str] = []
     csv_options = _format_options(None if delimiter == "," else delimiter, dialect)
     try:
+        # as above
         csv_writer = csv.writer(_LineCollector(csv_lines), **csv_options)  # type: ignore[arg-type]
     except (csv.Error, TypeError, ValueError) as error:
         raise _unknown_dialect(dialect) from error

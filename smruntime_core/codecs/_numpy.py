@@ -81,6 +81,7 @@ def read_numpy(  # pyright: ignore[reportUnknownParameterType]  # where numpy is
         raise
     except Exception as error:  # numpy parses a header with ast and tokenize, which raise anything
         raise ResponseError(f"numpy(): the body is not an array: {describe_error(error)}") from None
+    # numpy need not be installed where types are checked
     return cast("ndarray", array)  # pyright: ignore[reportUnknownVariableType]
 
 

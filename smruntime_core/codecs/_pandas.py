@@ -104,6 +104,7 @@ def read_pandas(  # pyright: ignore[reportUnknownParameterType]  # where pandas 
         if stated_format == "parquet"
         else _from_text(pandas, body, content_type, stated_format, header)
     )
+    # pandas need not be installed where types are checked
     return cast("DataFrame", frame)  # pyright: ignore[reportUnknownVariableType]
 
 

@@ -53,10 +53,10 @@ def logging_observer() -> Callable[[Notice], None] | None:
 
 @cache
 def _notice_logger() -> logging.Logger:
-    """Return the logger; only the first call takes the lock of logging.
+    """Return the logger, without the lock of logging after the first call.
 
     Up to Python 3.12 an exception of a signal handler just after logging has taken its lock leaves
-    it locked, so it is taken once in a process.
+    it locked, and other threads then wait for ever.
     """
     import logging
 
