@@ -1,6 +1,7 @@
 """The typed clients, what they hand out, and the settings they take.
 
 _client        Client and AsyncClient: the operations as methods
+_base_client   what both share: settings, options, copies, pickles
 _setup         from settings to a conversation
 _default_io    the IO of a client that was given none, or one that lacks methods
 _boundary      tracebacks end at the public methods
