@@ -110,17 +110,6 @@ def sign(
     return Signature(tuple(added_headers.items()), signature, canonical_text, text_to_sign)
 
 
-class _SigningKeys:
-    """The signing keys of one `Credentials`.
-
-    `last_used` is a cache of one entry: second and scope, then the key and the second as text.
-    """
-
-    def __init__(self) -> None:
-        self.by_scope: dict[object, Key] = {}
-        self.last_used: tuple[int, AnyScope | None, tuple[Key, str]] = -1, None, (Key("", ""), "")
-
-
 def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[Key, str]:
     """Return the key for the day of `now`, kept on `credentials`, and `now` as `YYYYMMDDThhmmssZ`.
 
@@ -129,26 +118,18 @@ def signing_key(credentials: Credentials, scope: AnyScope, now: float) -> tuple[
     """
     try:
         # a slot and not a member of the record, so type checkers do not know it
-        kept_keys: _SigningKeys = getattr(credentials, "signing_keys")  # noqa: B009
+        kept_keys: dict[object, Key] = getattr(credentials, "signing_keys")  # noqa: B009
     except AttributeError:
-        kept_keys = _SigningKeys()
+        kept_keys = {}
         object.__setattr__(credentials, "signing_keys", kept_keys)
-    whole_second = int(now)
-    last_second, last_scope, key_and_timestamp = kept_keys.last_used
-    if whole_second == last_second and scope is last_scope:
-        return key_and_timestamp
-    day_of_epoch, second_of_day = divmod(whole_second, 86400)
+    day_of_epoch, second_of_day = divmod(int(now), 86400)
     key_identity = day_of_epoch, scope.region, scope.service, type(scope)
-    key = kept_keys.by_scope.get(key_identity)
+    key = kept_keys.get(key_identity)
     if key is None:
-        if len(kept_keys.by_scope) >= MAX_KEYS:
-            kept_keys.by_scope.clear()
-        key = kept_keys.by_scope[key_identity] = _derive_key(
-            credentials, format_date(day_of_epoch), scope
-        )
-    key_and_timestamp = key, key.date + format_time(second_of_day)
-    kept_keys.last_used = whole_second, scope, key_and_timestamp
-    return key_and_timestamp
+        if len(kept_keys) >= MAX_KEYS:
+            kept_keys.clear()
+        key = kept_keys[key_identity] = _derive_key(credentials, format_date(day_of_epoch), scope)
+    return key, key.date + format_time(second_of_day)
 
 
 def _derive_key(credentials: Credentials, date: str, scope: AnyScope) -> Key:
