@@ -21,6 +21,7 @@ from smruntime_core.notices import (
     Waiting,
 )
 from smruntime_core.streaming import PayloadPart
+from smruntime_core.testing import FrozenClock, script
 
 from .callers import IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
@@ -109,6 +110,21 @@ def test_notices_of_a_call_that_fails(perform: Performer) -> None:
     assert (
         one(notices, AttemptEnded).outcome == one(notices, CallEnded).outcome == "ValidationError"
     )
+
+
+def test_call_that_ends_with_any_other_error_has_its_notices() -> None:
+    notices: list[Notice] = []
+    runtime = sm.Runtime(
+        sm.Config(region="eu-west-1"),
+        clock=FrozenClock(),
+        random=lambda: 0.5,
+        observe=notices.append,
+    )
+    shorter = sm.ConstructionError("body", "as many bytes as at first", "it has become shorter")
+    flow = script(runtime.call(DETAIL)).replies(sm.Credentials("AKID", "secret")).replies(shorter)
+    assert flow.raises(sm.ConstructionError) is shorter
+    assert kinds(notices) == [RequestBuilt, AttemptStarted, AttemptEnded, CallEnded]
+    assert one(notices, CallEnded).outcome == "ConstructionError"
 
 
 def test_notices_of_a_call_without_a_response(perform: Performer) -> None:

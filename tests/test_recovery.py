@@ -75,6 +75,18 @@ def test_wrong_clock_is_corrected_for_all_later_calls(code: str, off: float) -> 
     assert runtime.tokens.tokens == 500, "correcting the clock is free"
 
 
+@pytest.mark.parametrize("off", [990.0, -990.0])
+def test_wrong_clock_is_repaired_for_calls_at_the_same_time(off: float) -> None:
+    clock = FrozenClock()
+    runtime = make_runtime(clock)
+    refusal = refused("InvalidSignatureException", ("Date", format_http_date(clock.now + off)))
+    flows = [script(runtime.call(OPERATION)).replies(CREDENTIALS) for _ in range(3)]
+    for flow in flows:
+        flow.replies(refusal).expects(GET).replies(CREDENTIALS)
+        assert signed_at(flow) == format_timestamp(clock.now + off)
+        assert flow.replies(OK).returns().body == b"0.5"
+
+
 def test_clock_is_corrected_by_the_middle_of_sending_and_receiving() -> None:
     clock = FrozenClock()
     runtime = make_runtime(clock)

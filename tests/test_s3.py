@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -225,6 +225,13 @@ def test_transient_failure_counts_as_absent_until_several_in_a_row(failure: obje
     assert read(reader, LOCATION, [CREDENTIALS, failure]).raises(sm.SmRuntimeError)
     late = read(make_reader(), LOCATION, [CREDENTIALS, failure], seconds=0.0)
     assert late.raises(sm.SmRuntimeError)
+
+
+@pytest.mark.parametrize("kind", ["protocol", "too_large"])
+def test_response_that_cannot_be_used_is_raised_at_once(kind: Any) -> None:
+    unusable = sm.DispatchFailure("no", kind=kind, phase="body", delivery="answered")
+    flow = read(make_reader(), LOCATION, [CREDENTIALS, unusable])
+    assert flow.raises(sm.DispatchFailure) is unusable
 
 
 def test_bad_certificate_and_missing_credentials_are_raised_at_once() -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from ..errors import ServiceError
 from ..values._dates import parse_http_date
+from ..values._http import fields_by_name
 
 MIN_CORRECTION: Final = 240.0
 MAX_EXCHANGE: Final = 900.0
@@ -43,19 +44,22 @@ class ClockSkew:
     def __init__(self) -> None:
         self.seconds: float = 0.0
 
-    def learn(self, refusal: ServiceError, signed_at: float, received_at: float) -> bool:
+    def learn(
+        self, refusal: ServiceError, signed_at: float, received_at: float, correction: float
+    ) -> bool:
         """Correct the clock if `refusal` shows that it is off; return whether to sign once more.
 
-        `signed_at` and `received_at` are readings of the uncorrected clock.
+        `signed_at` and `received_at` are readings of the uncorrected clock; `correction` is the one
+        of the refused signature, since another call may have learned a better one meanwhile.
         """
         if refusal.code not in SKEW_CODES:
             return False
-        header_fields = {name.lower(): value for name, value in refusal.metadata.headers}
+        header_fields = fields_by_name(refusal.metadata.headers)
         server_date = parse_http_date(header_fields.get("date", ""))
         if server_date is None or "age" in header_fields or received_at < signed_at:
             return False
-        seconds_late = server_date - (received_at + self.seconds)
-        seconds_early = (signed_at + self.seconds) - server_date
+        seconds_late = server_date - (received_at + correction)
+        seconds_early = (signed_at + correction) - server_date
         if seconds_late <= 1 and seconds_early <= 1:
             return received_at - signed_at > MIN_CORRECTION
         if (
@@ -63,8 +67,8 @@ class ClockSkew:
             or received_at - signed_at > MAX_EXCHANGE
         ):
             return False
-        correction = server_date - (signed_at + received_at) / 2
-        if abs(correction) > MAX_CORRECTION:
+        better_correction = server_date - (signed_at + received_at) / 2
+        if abs(better_correction) > MAX_CORRECTION:
             return False
-        self.seconds = 0.0 if abs(correction) <= MIN_CORRECTION else correction
+        self.seconds = 0.0 if abs(better_correction) <= MIN_CORRECTION else better_correction
         return True

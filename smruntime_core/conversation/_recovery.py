@@ -33,14 +33,15 @@ class RetryDecision(Record):
 class FailedAttempt(Record):
     """How an attempt failed.
 
-    `sent` (when it was signed) and `received` are readings of the uncorrected clock, `seconds` is
-    the time since the call began.
+    `sent` (when it was signed) and `received` are readings of the uncorrected clock, `correction`
+    is what was added to it for the signature, `seconds` is the time since the call began.
     """
 
     failure: SmRuntimeError
     credentials: Credentials
     sent: float
     received: float
+    correction: float
     seconds: float
 
 
@@ -101,7 +102,7 @@ class Recovery:
         if not failed_attempt.credentials.access_key_id:
             return None  # an anonymous request has no signature, and its refusal proves nothing
         if not self._signed_again and self._skew.learn(
-            failure, failed_attempt.sent, failed_attempt.received
+            failure, failed_attempt.sent, failed_attempt.received, failed_attempt.correction
         ):
             self._signed_again = True
             return "the time of the signature was wrong"

@@ -151,13 +151,22 @@ class Runtime:
                 )
             except (DispatchFailure, ServiceError, ResponseError) as error:
                 failure = error
+            except SmRuntimeError as error:  # of the request, such as a file that became shorter
+                tracker.note_failure(error)
+                tracker.end()
+                raise
             else:
                 self.tokens.give(token_reward)
                 _notify_success(tracker, call_result)
                 return call_result
             received = self._clock.time()
             failed_attempt = FailedAttempt(
-                failure, credentials, signed_request.signed_at, received, tracker.seconds
+                failure,
+                credentials,
+                signed_request.signed_at,
+                received,
+                signed_request.correction,
+                tracker.seconds,
             )
             cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
             token_reward = cost or FIRST_TRY_REWARD
@@ -188,8 +197,8 @@ class Runtime:
             unsigned_request = request.replace(headers=(*request.headers, ("host", signing_host)))
         attempt_number, attempt_limit = tracker.start_attempt(self.options.retries.max_attempts)
 
-        def sign_at(signing_moment: float) -> Request:
-            signing_time, seconds_left = signing_moment + self.skew.seconds, tracker.left()
+        def sign_at(signing_time: float) -> Request:
+            seconds_left = tracker.left()
             signature = sign(
                 unsigned_request,
                 credentials,
@@ -216,7 +225,7 @@ class Runtime:
             )
             return Request(request.method, request.url, headers, request.body)
 
-        return SignedRequest(self._clock, sign_at)
+        return SignedRequest(self._clock, self.skew, sign_at)
 
     def _exchange_whole(
         self,

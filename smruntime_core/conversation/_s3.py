@@ -74,7 +74,7 @@ class ObjectRequests:
                 return response
             refusal, repair_cause = _service_error(response), None
             if is_signed:
-                repair_cause = self._repair_request(refusal, location, signed_request.signed_at)
+                repair_cause = self._repair_request(refusal, location, signed_request)
             if repair_cause is None or repair_cause in repaired:
                 raise refusal
             repaired.add(repair_cause)
@@ -86,8 +86,7 @@ class ObjectRequests:
     ) -> SignedRequest:
         payload_hash, signing_scope = hash_payload(unsigned_request.body), Scope(self._region, "s3")
 
-        def sign_at(signing_moment: float) -> Request:
-            signing_time = signing_moment + self._skew.seconds
+        def sign_at(signing_time: float) -> Request:
             signature = sign(
                 unsigned_request,
                 credentials,
@@ -98,7 +97,7 @@ class ObjectRequests:
             )
             return unsigned_request.replace(headers=(*unsigned_request.headers, *signature.headers))
 
-        return SignedRequest(self._clock, sign_at)
+        return SignedRequest(self._clock, self._skew, sign_at)
 
     def _send_signed(
         self, signed_request: SignedRequest, found_location: Location, deadline: Deadline
@@ -114,7 +113,9 @@ class ObjectRequests:
             )
         )
 
-    def _repair_request(self, refusal: ServiceError, location: str, signed_at: float) -> str | None:
+    def _repair_request(
+        self, refusal: ServiceError, location: str, signed_request: SignedRequest
+    ) -> str | None:
         """Repair a wrong region or clock, or expired credentials; return which, or None."""
         region = fields_by_name(refusal.metadata.headers).get("x-amz-bucket-region", self._region)
         named_by_url = not location.startswith("s3://")
@@ -122,7 +123,9 @@ class ObjectRequests:
         if region != self._region and not named_by_url and _in_same_partition(region, known_region):
             self._region = region
             return "region"
-        if self._skew.learn(refusal, signed_at, self._clock.time()):
+        if self._skew.learn(
+            refusal, signed_request.signed_at, self._clock.time(), signed_request.correction
+        ):
             return "clock"
         return "credentials" if refusal.code in _EXPIRED_CODES else None
 
@@ -202,7 +205,10 @@ class ObjectWriter(ObjectRequests):
                 yield from self._exchange_object(location, unsigned_request, deadline, (200,))
             except (DispatchFailure, ServiceError) as failure:
                 planned_retry = retry_policy.plan(
-                    attempt_number, failure, retry_policy.capacity, 1.0
+                    attempt_number,
+                    failure,
+                    retry_policy.capacity,
+                    1.0,  # no jitter: there is one writer
                 )
                 if planned_retry is None or deadline.passed_in(planned_retry.delay):
                     raise
@@ -227,23 +233,17 @@ def _is_absent_object(failure: DispatchFailure | ServiceError) -> bool:
 
 
 def _is_transient(failure: DispatchFailure | ServiceError) -> bool:
-    return failure.retryable if isinstance(failure, ServiceError) else failure.kind != "tls"
+    if isinstance(failure, ServiceError):
+        return failure.retryable
+    return failure.kind not in ("tls", "protocol", "too_large")
 
 
 def _service_error(response: Response) -> ServiceError:
     """Return the error in a response of S3: an XML document, or the status alone."""
     error_document = response.body[: 64 * 1024].decode("utf-8", "replace")
     error_code, error_message = (
-        re.search(rf"<{header_name}>([^<]*)</{header_name}>", error_document)
-        for header_name in ("Code", "Message")
-    )
-    request_id = next(
-        (
-            header_value
-            for header_name, header_value in response.headers
-            if header_name.lower() == "x-amz-request-id"
-        ),
-        None,
+        re.search(rf"<{element_name}>([^<]*)</{element_name}>", error_document)
+        for element_name in ("Code", "Message")
     )
     return ServiceError(
         error_message[1][:MAX_MESSAGE] if error_message else "",
@@ -251,5 +251,7 @@ def _service_error(response: Response) -> ServiceError:
         status=response.status,
         body=response.body,
         truncated=response.truncated,
-        metadata=Metadata(request_id, response.status, response.headers),
+        metadata=Metadata(
+            response.named.get("x-amz-request-id"), response.status, response.headers
+        ),
     )

@@ -11,24 +11,32 @@ from collections.abc import Callable
 from typing import Final
 
 from ..values._http import Request
+from ._clock_skew import ClockSkew
 from ._deadline import Clock
 
 MAX_SIGNATURE_AGE: Final = 1.0  # seconds: a signature has whole seconds
 
 
 class SignedRequest:
-    """The request of one attempt; `signed_at` is when, by this machine's uncorrected clock."""
+    """The request of one attempt, as `sign_at` makes it for the corrected time.
 
-    def __init__(self, clock: Clock, sign_at: Callable[[float], Request]) -> None:
+    It was signed at `signed_at`, by this machine's clock, with the `correction` known then.
+    """
+
+    def __init__(self, clock: Clock, skew: ClockSkew, sign_at: Callable[[float], Request]) -> None:
         self._clock = clock
+        self._skew = skew
         self._sign_at = sign_at
-        self.signed_at: float = clock.time()
-        self.request: Request = sign_at(self.signed_at)
+        self._sign(clock.time())
+
+    def _sign(self, current_time: float) -> None:
+        self.signed_at: float = current_time
+        self.correction: float = self._skew.seconds
+        self.request: Request = self._sign_at(current_time + self.correction)
 
     def renew(self) -> Request:
         """Return the request, signed again if its signature is older than a second."""
         current_time = self._clock.time()
         if not 0 <= current_time - self.signed_at < MAX_SIGNATURE_AGE:
-            self.signed_at = current_time
-            self.request = self._sign_at(current_time)
+            self._sign(current_time)
         return self.request
