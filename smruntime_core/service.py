@@ -163,7 +163,11 @@ def event(part_or_error: PayloadPart | ServiceError) -> bytes:
             ":message-type": "exception",
         }
         return encode(Message(headers, _encode_error(error)))
-    headers = {":error-code": error.code, ":error-message": error.message, ":message-type": "error"}
+    headers = {
+        ":error-code": error.code,
+        ":error-message": error.message_raw,
+        ":message-type": "error",
+    }
     return encode(Message(headers, b""))
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from smruntime_core import (
     InvokeEndpoint,
     InvokeEndpointAsync,
+    InvokeEndpointWithResponseStream,
+    InvokeEndpointWithResponseStreamOutput,
     ModelError,
     Operation,
     Output,
@@ -123,6 +125,16 @@ def test_parse_raises_the_error_that_was_answered(error: ServiceError) -> None:
         getattr(error, name) for name, _, _ in error.members
     ]
     assert parsed.metadata.request_id == "r-2"
+
+
+@given(message=st.text(st.characters(codec="utf-8")))
+def test_stream_error_without_a_model_keeps_its_message(message: str) -> None:
+    head = service.begin(InvokeEndpointWithResponseStreamOutput(), request_id="r-3")
+    body = service.event(ServiceError(message, code="Unheard"))
+    operation = InvokeEndpointWithResponseStream(endpoint_name="e", body=b"")
+    with pytest.raises(ServiceError) as caught:
+        operation.parse(Response(head.status, head.headers, body))
+    assert (caught.value.code, caught.value.message_raw) == ("Unheard", message)
 
 
 def request(

@@ -34,11 +34,12 @@ def wait_for_result(
     deadline: Deadline,
     read_object: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
 ) -> Flow[bytes]:
-    """Return the model's answer to an accepted invocation; `look` reads an object, None if absent.
+    """Return the model's answer to an accepted invocation.
 
-    Raises what `look` raises, `ModelError` if the model failed, `ResponseError` if the service
-    named no location, and a `DispatchFailure` of kind timeout if nothing is there by the deadline.
-    Every `DispatchFailure` says `answered`, since the invocation was accepted.
+    `read_object` returns an object, or None if there is none yet. Raises what `read_object` raises,
+    `ModelError` if the model failed, `ResponseError` if the service named no location, and a
+    `DispatchFailure` of kind timeout if nothing is there by the deadline. Every `DispatchFailure`
+    says `answered`, since the invocation was accepted.
     """
     output_location = _output_location(accepted)
     next_wait = FIRST_WAIT
