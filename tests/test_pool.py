@@ -417,7 +417,11 @@ def test_interrupted_release_is_completed_by_the_next() -> None:
 
 
 def test_slot_that_was_never_acquired_can_be_released() -> None:
-    Pool(time.monotonic).release(Slot())
+    pool, waiting = Pool(time.monotonic, 1), Slot()
+    pool.release(Slot())
+    acquired(pool)
+    pool.acquire(waiting, ROUTE)
+    assert not waiting.called
 
 
 def test_connection_from_before_a_fork_is_not_kept() -> None:
@@ -467,6 +471,34 @@ def test_slot_released_while_it_is_granted_leaves_the_idle_connection() -> None:
         assert pool.idle_connections == 1
         assert last.called
         assert pool.take(last) is connection
+
+
+class ReleasingQueue(dict[Slot, None]):
+    """A queue of slots that loses `interposed` just after another: a second thread releases it."""
+
+    pool: Pool
+    interposed: Slot | None
+
+    # a pool uses this one form
+    def pop(self, slot: Slot, default: None = None) -> None:  # type: ignore[override]
+        super().pop(slot, default)
+        interposed, self.interposed = self.interposed, None
+        if interposed is not None:
+            self.pool.release(interposed)
+
+
+def test_waiting_call_is_granted_when_two_slots_are_released_at_once() -> None:
+    pool = Pool(time.monotonic, 2)
+    first, second, waiting = acquired(pool), acquired(pool), Slot()
+    pool.acquire(waiting, ROUTE)
+    assert not waiting.called
+    connections = first.route_connections
+    assert connections is not None
+    queue = ReleasingQueue(connections.slot_queue)
+    queue.pool, queue.interposed = pool, second
+    connections.slot_queue = queue
+    pool.release(first)
+    assert waiting.called
 
 
 def test_no_slot_is_lost_when_threads_switch_often() -> None:

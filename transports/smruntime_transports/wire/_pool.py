@@ -70,6 +70,7 @@ class RouteConnections:
     def __init__(self) -> None:
         self.slot_queue: dict[Slot, None] = {}  # in order; the first of them are granted
         self.idle_connections: deque[Connection] = deque()  # the longest idle one first
+        self.was_full: bool = False  # a slot has had to wait
 
     def first_slots(self, slot_count: int) -> tuple[Slot, ...]:
         """Return the first `slot_count` slots of the queue, or all."""
@@ -115,9 +116,11 @@ class Pool:
             connections = self._connections_by_route.setdefault(route, RouteConnections())
         slot.route_connections = connections
         connections.slot_queue[slot] = None
-        queue_length, max_connections = len(connections.slot_queue), self._max_connections
-        if queue_length <= max_connections or slot in connections.first_slots(max_connections):
-            slot.called = True
+        if len(connections.slot_queue) > self._max_connections:
+            connections.was_full = True  # before looking: a later release grants what is missed
+            if slot not in connections.first_slots(self._max_connections):
+                return
+        slot.called = True
 
     def take(self, slot: Slot, fresh: bool = False) -> Connection | None:
         """Return a usable idle connection for a granted `slot`, or None: then open one.
@@ -157,7 +160,7 @@ class Pool:
             else:
                 connection.drop()
         connections.slot_queue.pop(slot, None)  # after that, so that the next call finds it idle
-        if len(connections.slot_queue) >= self._max_connections:
+        if connections.was_full:  # not the queue's length: two releases at once find it too short
             self._grant_first(connections)
         slot.route_connections = None
 
