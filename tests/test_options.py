@@ -73,6 +73,12 @@ def test_timeout_overrides_the_total_of_the_client(perform: Performer) -> None:
         assert isinstance(outcome, TimeoutError)
 
 
+def test_number_instead_of_a_retry_policy_is_refused() -> None:
+    refused: Any = 0
+    with pytest.raises(sm.ConstructionError, match="retries: must be a RetryPolicy"):
+        sockets.Client(region="r-1", retries=refused)
+
+
 def test_retries_option_overrides_the_client(perform: Performer) -> None:
     with scripted(*[BUSY] * 5, OK) as server:
         once, often = perform(

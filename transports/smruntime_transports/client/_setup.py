@@ -48,7 +48,8 @@ class ClientSetup:
             raise ConstructionError("profile", "the name of a profile")
         self._settings = settings
         self._credentials = credentials
-        self.retries: RetryPolicy = settings.get("retries") or RetryPolicy()
+        retries = settings.get("retries")
+        self.retries: RetryPolicy = RetryPolicy() if retries is None else retries
         Options(retries=self.retries)
         self.runtime: Runtime | None = None
         self.io: object = None  # of an async client, once an event loop runs
