@@ -67,7 +67,11 @@ class _Program(subprocess.Popen[bytes]):
         An interrupt reaches the main thread only, so none comes between the fork and `pid`.
         """
         failures: list[BaseException] = []
-        threading.Thread(target=self._fork, args=(failures,)).start()
+        try:
+            threading.Thread(target=self._fork, args=(failures,)).start()
+        except RuntimeError:  # there are too many threads
+            self._settled.set()
+            raise
         self._settled.wait()
         if failures:
             raise failures[0]
