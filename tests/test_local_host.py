@@ -97,6 +97,13 @@ def test_failure_of_a_container_is_a_model_error(
     )
 
 
+def test_response_that_takes_too_long_in_all_is_reported_as_such() -> None:
+    host = host_of(lambda: iter([b"a", b"b"]))
+    reply = host._call_container(CALL)
+    with pytest.raises(ModelError, match="the response was not complete after -1 seconds"):
+        host._join_parts(reply, CALL, -1.0)
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

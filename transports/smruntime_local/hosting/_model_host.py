@@ -158,7 +158,7 @@ class ModelHost:
                     message = f"The container's response has more than {MAX_RESPONSE_SIZE} bytes."
                     raise Refusal(0, message)
                 if time.monotonic() > deadline:
-                    raise ContainerTimeout(seconds)
+                    raise ContainerTimeout(seconds, "the response was not complete after")
         return bytes(whole_body)
 
     def _iterate_parts(

@@ -47,9 +47,8 @@ class Refusal(Exception):
 class ContainerTimeout(Refusal):
     """The container did not answer in time."""
 
-    def __init__(self, seconds: float) -> None:
-        silence = f"the container said nothing for {seconds:g} seconds"
-        super().__init__(0, f"Your invocation timed out: {silence}.")
+    def __init__(self, seconds: float, problem: str = "the container said nothing for") -> None:
+        super().__init__(0, f"Your invocation timed out: {problem} {seconds:g} seconds.")
 
 
 def make_reply(call: InvokeEndpoint, content_type: str, parts: Iterable[bytes]) -> ContainerReply:
