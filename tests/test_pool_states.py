@@ -4,6 +4,9 @@ Each request carries a number that the server returns, so an answer to another c
 For each connection the server knows whether it may be used again, so a request on one that may not
 is noticed too. Hypothesis drives three callers through all events; two callers go through every
 interleaving, and are cancelled at every step.
+
+A busy machine may deliver bytes late. So what the server sends is waited for at the client's end of
+the connection, and a request's age is reckoned from when the caller made it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import os
 import re
 import select
 import socket
+import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import combinations
@@ -28,23 +33,29 @@ from smruntime_transports.wire._wire import Wire
 
 READ = 1
 PATIENT = Timeouts(connect=30.0, response=30.0, idle=30.0, pool=30.0)
+DELIVERY = 10.0  # seconds that bytes may take on a busy machine
+HUNG_UP = getattr(select, "POLLRDHUP", select.POLLIN)
 LONG_BODY = bytes(24 << 20)  # more than the buffers of a connection take
+_FIRST_NUMBER = 10
 _REQUEST = re.compile(
     rb"POST /(\d+) [^\r]*\r\n(?:[^\r]+\r\n)*?Content-Length: (\d+)\r\n(?:[^\r]+\r\n)*\r\n"
 )
 
 
 class Peer:
-    """The server's end of a connection; `spent` is the reason why no further request may come."""
+    """The server's end of a connection."""
 
     def __init__(self, sock: socket.socket, stage: Stage) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is sent is there
         self.sock, self._stage = sock, stage
-        self.asked: int | None = None  # the number of the request that has no answer yet
+        self.client_port: int = sock.getpeername()[1]
+        self.last_asked: int | None = None  # the number of the last request
+        self.asked: int | None = None  # the same, until its answer is sent
         self.missing = 0  # bytes of its body that have not been read
         self.owed = b""  # what of the answer has not been sent
-        self.spent: str | None = None
+        self.spent: str | None = None  # why no further request may be made
+        self._spent_at = 0  # the number of moves at that time
         self.closed = False
         self.idle_since = self.born = stage.now
         self._held = b""
@@ -68,12 +79,15 @@ class Peer:
         found = _REQUEST.match(self._held)
         if found is None:
             return
-        assert self.spent is None, f"a request on a connection that is spent: {self.spent}"
         assert self.asked is None, "a request before the answer to the one before"
-        assert self._stage.now - self.idle_since <= 45 and self._stage.now - self.born <= 600, (
-            "a request on a connection that is too old"
+        caller = self._stage.caller(int(found[1]))
+        assert self.spent is None or caller.last_move < self._spent_at, (
+            f"a request on a connection that is spent: {self.spent}"
         )
-        self.asked = int(found[1])
+        if self.last_asked is not None:
+            idle_seconds, age = caller.last_time - self.idle_since, caller.last_time - self.born
+            assert idle_seconds <= 45 and age <= 600, "a request on a connection that is too old"
+        self.asked = self.last_asked = caller.number
         self.missing = max(0, int(found[2]) - (len(self._held) - found.end()))
         assert len(self._held) <= found.end() + int(found[2]), "bytes that belong to no request"
         self._held = b""
@@ -81,6 +95,12 @@ class Peer:
     def send(self, data: bytes) -> None:
         with suppress(OSError):
             self.sock.sendall(data)
+        self._stage.wait_for_delivery(self.client_port, select.POLLIN)
+
+    def spend(self, reason: str) -> None:
+        """Let no request come that is made from now on."""
+        if self.spent is None:
+            self.spent, self._spent_at = reason, self._stage.next_move()
 
     def answer(self, how: str) -> None:
         """Send the answer in one of several ways; after most the connection may be used again."""
@@ -102,8 +122,8 @@ class Peer:
             "cut": head + b"Content-Length: 9\r\n\r\n" + body,
         }[how]
         if how in ("close", "left over", "to the end", "cut"):
-            self.spent = how
-        self.asked, self.idle_since = None, self._stage.now
+            self.spend(how)
+        self.asked = None
         self.send(wire)
         if how in ("to the end", "cut"):
             self.close()
@@ -116,12 +136,13 @@ class Peer:
 
     def end_answer(self) -> None:
         self.send(self.owed)
-        self.asked, self.owed, self.idle_since = None, b"", self._stage.now
+        self.asked, self.owed = None, b""
 
     def close(self) -> None:
         """Close the connection: a FIN, or a reset if something has not been read."""
         self.closed = True
         self.sock.close()
+        self._stage.wait_for_delivery(self.client_port, HUNG_UP)
 
 
 class Caller:
@@ -134,11 +155,14 @@ class Caller:
         self.waits: Effect[object] | None = None
         self.over = False
         self.outcome: object = None
+        self.last_time = stage.now  # of the step that may have made a request
+        self.last_move = 0
 
     def step(self, reply: object = None) -> None:
         """Answer what it waits for."""
         try:
             self.waits = self._flow.send(reply)
+            self._stage.note_socket(self.waits)
         except StopIteration as end:
             self.finish(end.value)
         except DispatchFailure as failure:
@@ -146,20 +170,24 @@ class Caller:
 
     def finish(self, outcome: object) -> None:
         self.over, self.waits, self.outcome = True, None, outcome
+        self._stage.note_end(self)
         if not isinstance(outcome, DispatchFailure | None):
             assert outcome == b"%d" % self.number, "another caller's answer"
 
     def go_on(self) -> bool:
         """Answer what it waits for if that has come about; whether it had."""
-        effect = self.waits
-        if effect is None:
-            if not self.over:
-                self.step()
-            return not self.over
-        reply = self._stage.reply(effect)
-        if reply is not None:
-            self.step(reply[0])
-        return reply is not None
+        if self.over:
+            return False
+        reply = (None,) if self.waits is None else self._stage.reply(self.waits)
+        if reply is None:
+            return False
+        self.last_time, self.last_move = self._stage.now, self._stage.next_move()
+        self.step(reply[0])
+        return True
+
+    def waits_for_slot(self) -> bool:
+        effect: Any = self.waits
+        return effect is not None and effect.method == "wait_turn"
 
     def time_out(self) -> None:
         effect: Any = self.waits
@@ -185,7 +213,7 @@ class Stage:
 
     def __init__(self, most: int = 2) -> None:
         self.now = 1000.0
-        self._open_before = _open_files()
+        self._open_before = _open_sockets()
         self.wire = Wire(lambda: self.now, {"max_connections": most})
         self.most = most
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -193,16 +221,45 @@ class Stage:
         self._listener.setblocking(False)
         self._address = self._listener.getsockname()
         self.callers: list[Caller] = []
+        self._moves = 0  # of callers, and of the server when a connection is spent
+        self._client_sockets: dict[int, socket.socket] = {}  # by port
         self.peers: list[Peer] = []
 
     # ── callers ──
 
     def call(self, *, streamed: bool = False, body: bytes = b"", fresh: bool = False) -> Caller:
-        number = 10 + len(self.callers)
+        number = _FIRST_NUMBER + len(self.callers)
         request = Request("POST", f"http://127.0.0.1:{self._address[1]}/{number}", (), body)
         flow = self._streamed(request, fresh) if streamed else self._whole(request, fresh)
         self.callers.append(Caller(self, number, flow))
         return self.callers[-1]
+
+    def caller(self, number: int) -> Caller:
+        return self.callers[number - _FIRST_NUMBER]
+
+    def next_move(self) -> int:
+        self._moves += 1
+        return self._moves
+
+    def note_socket(self, effect: Any) -> None:
+        """Remember the client's socket that an effect waits for."""
+        if effect.method == "wait":
+            sock = effect.connection.sock
+            self._client_sockets[sock.getsockname()[1]] = sock
+
+    def note_end(self, caller: Caller) -> None:
+        """Let the connection of a caller that is over be idle from now on."""
+        for peer in self.peers:
+            if peer.last_asked == caller.number:
+                peer.idle_since = self.now
+
+    def wait_for_delivery(self, client_port: int, mask: int) -> None:
+        """Wait until the client's end of a connection, if it is open, can read what was sent."""
+        sock = self._client_sockets.get(client_port)
+        if sock is not None and sock.fileno() >= 0:
+            poll = select.poll()
+            poll.register(sock, mask)
+            assert poll.poll(DELIVERY * 1000), "what the server sent did not arrive"
 
     def _whole(self, request: Request, fresh: bool) -> Generator[Effect[object], object, bytes]:
         response = yield from self.wire.exchange(Send(request, None, PATIENT, fresh))
@@ -271,10 +328,9 @@ class Stage:
     # ── the end ──
 
     def settle(self) -> None:
-        """Everybody who still waits for an answer gets one, and nobody is stuck."""
-        for _ in range(20 * (1 + len(self.callers))):
-            if all(caller.over for caller in self.callers):
-                break
+        """Answer every caller that waits for it; check that none is stuck."""
+        give_up = time.monotonic() + DELIVERY
+        while not all(caller.over for caller in self.callers) and time.monotonic() < give_up:
             self.read()
             for peer in self.asked():
                 if not peer.missing:
@@ -283,6 +339,9 @@ class Stage:
                 caller.go_on()
         assert all(caller.over for caller in self.callers), f"stuck: {self}"
 
+    def kept_connections(self) -> int:
+        return sum(not peer.closed and peer.spent is None for peer in self.peers)
+
     def end(self) -> None:
         """Check that a call works, and that closing the wire ends every connection."""
         try:
@@ -290,20 +349,25 @@ class Stage:
             last = self.call()
             self.settle()
             assert last.outcome == b"%d" % last.number, "the pool is broken"
-            self.read()
-            kept = [peer for peer in self.peers if not peer.closed and peer.spent is None]
-            assert len(kept) <= self.most
+            give_up = time.monotonic() + DELIVERY
+            while self.kept_connections() > self.most and time.monotonic() < give_up:
+                self.read()
+            assert self.kept_connections() <= self.most
         finally:
             self.wire.close()
             for peer in self.peers:
                 peer.sock.close()
             self._listener.close()
-        assert _open_files() == self._open_before, "a connection was left open"
+        assert not _open_sockets() - self._open_before, "a connection was left open"
 
 
-def _open_files() -> int | None:
-    """How many this process has, where the system tells."""
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+def _open_sockets() -> set[str]:
+    """Return the sockets of this process, where the system tells."""
+    found: set[str] = set()
+    for name in os.listdir("/proc/self/fd") if sys.platform == "linux" else ():
+        with suppress(OSError):  # closed meanwhile
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return {link for link in found if link.startswith("socket:")}
 
 
 @contextmanager
@@ -361,7 +425,8 @@ class Pools(RuleBasedStateMachine):
     def call_through(self, how: str, streamed: bool, long: bool) -> None:
         """Make a call from beginning to end while no other caller moves."""
         caller = self.stage.call(streamed=streamed, body=LONG_BODY if long else b"x")
-        for _ in range(20):
+        give_up = time.monotonic() + DELIVERY
+        while not (caller.over or caller.waits_for_slot()) and time.monotonic() < give_up:
             caller.go_on()
             self.stage.read()
             for peer in self.stage.asked():
@@ -405,7 +470,7 @@ class Pools(RuleBasedStateMachine):
         self.stage.read()
         for peer in self.stage.peers:
             if peer.asked == caller.number:
-                peer.spent = "given up"
+                peer.spend("given up")
 
     @rule()
     def read(self) -> None:
@@ -440,7 +505,7 @@ class Pools(RuleBasedStateMachine):
             if not peer.closed and peer.asked is None and not self.in_use()
         ]:
             peer = idle[index % len(idle)]
-            peer.spent = peer.spent or "it spoke unasked"
+            peer.spend("it spoke unasked")
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n9999")
 
     def in_use(self) -> bool:
@@ -458,7 +523,7 @@ class Pools(RuleBasedStateMachine):
             self.stage.wire.close()
             self.stage.read()
             for peer in self.stage.peers:
-                peer.spent = "the client was closed"
+                peer.spend("the client was closed")
 
     def teardown(self) -> None:
         self.stage.end()
@@ -539,7 +604,7 @@ def test_cancelled_at_every_step_while_another_waits(
                     made.read()
                     for peer in made.peers:
                         if peer.asked == first.number:
-                            peer.spent = "given up"
+                            peer.spend("given up")
                     made.settle()
                     assert second.outcome == b"%d" % second.number
 
