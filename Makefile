@@ -2,17 +2,22 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test test-all soak lint bench bench-page docs fuzz drift clean
+.PHONY: demo test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
 
+# a test waits half of its time: two processes share the files of tests, and the other environments
+# are tested side by side
 test: lint
-	$(PYTHON) -P -m pytest
-	tools/test-contract-on 3.12 3.13
-	tools/test-lowest
-	tools/test-apart
-	tools/test-green
+	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
+	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
+
+test-on-%: dist/stamp
+	tools/test-contract-on $*
+
+test-lowest test-apart test-green: dist/stamp
+	tools/$@
 
 # what takes too long for CI; writes docs/test-all.md, which is committed
 test-all: .venv/wheel .venv/dev

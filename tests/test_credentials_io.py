@@ -524,10 +524,10 @@ def test_cached_credentials_cost_less_than_20_microseconds() -> None:
     caller_kind.source.seconds = 0.0
     effect = GetCredentials()
     caller_kind.io.credentials(effect)
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(10_000):
         caller_kind.io.credentials(effect)
-    assert (time.perf_counter() - begun) / 10_000 < 20e-6
+    assert (time.process_time() - begun) / 10_000 < 20e-6
 
 
 # ── programs and files ──

@@ -241,12 +241,12 @@ WORST = {
 
 
 @pytest.mark.parametrize("data", WORST.values(), ids=WORST)
-def test_hostile_mebibyte_is_parsed_or_refused_within_a_second(data: bytes) -> None:
+def test_hostile_mebibyte_is_parsed_or_refused_in_linear_time(data: bytes) -> None:
     assert len(data) <= MAX_SIZE
     start = time.process_time()
     outcome(data)
-    # It takes 0.25 s at most; quadratic parsing would take minutes.
-    assert time.process_time() - start < 1.0
+    # It takes 0.25 s at most on an idle machine; quadratic parsing would take minutes.
+    assert time.process_time() - start < 10.0
 
 
 def outcome(config: bytes, credentials: bytes = b"") -> Profiles | str:
