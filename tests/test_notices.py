@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ from smruntime_core.notices import (
 )
 from smruntime_core.streaming import PayloadPart
 from smruntime_core.testing import FrozenClock, script
+from smruntime_transports import sockets
 
-from .callers import IRIS, STREAMED, Performer, Step
+from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 BUSY = (
@@ -190,6 +192,34 @@ def test_notices_of_a_stream(perform: Performer) -> None:
     assert sum(piece.size for piece in pieces) == len(answer.partition(b"\r\n\r\n")[2])
     assert {notice.operation for notice in notices} == {"InvokeEndpointWithResponseStream"}
     assert {piece.invocation for piece in pieces} == {notices[0].invocation}
+
+
+@pytest.mark.parametrize(
+    ("wire", "outcome"),
+    [
+        (streamed(b"a", b"b")[:-5], "truncated"),
+        (streamed(b"a", b"b") + b"", "closed"),
+        (streamed(b"a", b"\xff"), "StreamError"),
+    ],
+)
+def test_end_of_a_stream_says_how_it_ended(wire: bytes, outcome: str) -> None:
+    notices: list[Notice] = []
+    with (
+        scripted(wire) as server,
+        sockets.Client(
+            region="us-east-1",
+            endpoint_url=server.url,
+            credentials=CREDENTIALS,
+            observe=notices.append,
+        ) as client,
+        client.stream(STREAMED) as stream,
+        suppress(sm.SmRuntimeError),
+    ):
+        for _ in stream.text():
+            if outcome == "closed":
+                break
+    ends = [notice for notice in notices if isinstance(notice, StreamEnded)]
+    assert [(end.outcome, end.size) for end in ends] == [(outcome, 1 + (outcome == "StreamError"))]
 
 
 def test_first_byte_is_reported_when_it_arrives(perform: Performer) -> None:
