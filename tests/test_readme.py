@@ -5,19 +5,62 @@ The Python of a page runs from top to bottom in one namespace, as a reader would
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import smruntime_core
+import smruntime_local
+from smruntime_local.__main__ import format_exports
+
 ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TEST_NAME = re.compile(r"`(tests/\w+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PACKAGE_FOLDERS = os.pathsep.join(
+    {str(Path(package.__file__ or "").parents[1]) for package in (smruntime_core, smruntime_local)}
+)
+PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+
+
+def test_python_of_the_readme_runs_in_an_empty_folder_and_prints_what_it_says(
+    tmp_path: Path,
+) -> None:
+    """With the variables of `smruntime serve -- python`, as the page says."""
+    blocks = PYTHON_BLOCK.findall(README.read_text("utf-8"))
+    program = tmp_path / "page.py"
+    program.write_text("\n".join(blocks), "utf-8")
+    with smruntime_local.serve() as endpoint:
+        variables = dict(
+            re.findall(r"^export (\w+)='?(.*?)'?$", format_exports(endpoint), re.MULTILINE)
+        )
+        completed = subprocess.run(
+            [sys.executable, "-P", program.name],
+            cwd=tmp_path,
+            env={**os.environ, **variables, "PYTHONPATH": PACKAGE_FOLDERS},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (completed.returncode, completed.stderr) == (0, "")
+    printed = completed.stdout.splitlines()
+    expected = [line for block in blocks for line in PRINTED.findall(block)]
+    assert len(expected) >= 10
+    assert [line for line in printed if line in expected] == expected, completed.stdout
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != README], ids=lambda page: page.name
+)
 def test_python_of_a_page_runs(page: Path) -> None:
     text = page.read_text("utf-8")
     namespace: dict[str, object] = {"__name__": page.stem}
