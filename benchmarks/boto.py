@@ -9,7 +9,7 @@ from typing import Any
 
 from counting import Files, Frames
 from measuring import Members, MemoryGrowth, Subject
-from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT, STREAM_PART
+from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT, EVENT_STREAM
 from work import (
     CREDENTIAL_MEMBERS,
     REGION,
@@ -119,8 +119,7 @@ def decode() -> Subject:
             event_count += sum(1 for _ in decoder)
         assert event_count == EVENT_COUNT
 
-    stream = STREAM_PART * EVENT_COUNT
-    return Subject(call, lambda: stream)
+    return Subject(call, lambda: EVENT_STREAM)
 
 
 def stream(url: str) -> Subject:

@@ -31,6 +31,7 @@ from work import repeated_members
 
 FigureValues = dict[str, Value]
 NamedSubjects = dict[str, Measurable | Missing]
+CROWD_CALLS = 4 * TASK_COUNT
 
 
 def sign(bench: Bench) -> FigureValues:
@@ -113,11 +114,11 @@ def crowd(bench: Bench) -> FigureValues:
         our_walls: list[float] = []
         peer_walls: list[float] = []
         for _ in range(max(3, bench.effort.rounds // 6)):
-            our_walls.append(our_crowd.measure(10 * TASK_COUNT))
+            our_walls.append(our_crowd.measure(CROWD_CALLS))
             p99, p50 = our_crowd.percentile(99), our_crowd.percentile(50)
             latency_turns.append((p99 / p50, p99, p50))
             if not isinstance(peer_crowd, Missing):
-                peer_walls.append(peer_crowd.measure(2 * TASK_COUNT))
+                peer_walls.append(peer_crowd.measure(CROWD_CALLS))
     middle_turn = len(our_walls) // 2
     _, p99, p50 = sorted(latency_turns)[middle_turn]
     peer_wall = peer_crowd if isinstance(peer_crowd, Missing) else sorted(peer_walls)[middle_turn]
@@ -165,7 +166,7 @@ def bulk_memory(bench: Bench) -> FigureValues:
 
 
 def decode(bench: Bench) -> FigureValues:
-    """Decode events of 64 bytes that are in memory."""
+    """Decode events of 48 to 80 bytes that are in memory."""
     subjects: NamedSubjects = {
         "one event decoded, 64 B": ours.decode(),
         "botocore EventStreamBuffer": bench.peer("boto3", "boto:decode"),
@@ -174,7 +175,7 @@ def decode(bench: Bench) -> FigureValues:
 
 
 def stream(bench: Bench) -> FigureValues:
-    """Receive events of 64 bytes over loopback, each in a chunk of its own."""
+    """Receive events of 48 to 80 bytes over loopback, each in a chunk of its own."""
     with run_server() as ports:
         subjects: NamedSubjects = {
             "one event over loopback, 64 B, a chunk each": ours.stream(ports.url),

@@ -60,10 +60,16 @@ def encode_event(payload: bytes) -> bytes:
     return unfinished_frame + zlib.crc32(unfinished_frame).to_bytes(4, "big")
 
 
-STREAM_PART = encode_event(b"x" * 64)
-STREAM_CHUNK = b"%x\r\n%b\r\n" % (len(STREAM_PART), STREAM_PART)
+def make_payload(number: int) -> bytes:
+    """Return a part of 48 to 80 bytes, 64 on average, unlike all others."""
+    return (b'{"index": %04d, "token": "' % number).ljust(48 + number * 7 % 33, b"x")
+
+
+EVENTS = [encode_event(make_payload(number)) for number in range(EVENT_COUNT)]
+EVENT_STREAM = b"".join(EVENTS)
 SHORT_ANSWER = format_head(ANSWER_HEADERS) + ANSWER_BODY
-STREAM_ANSWER = format_head(STREAM_HEADERS) + STREAM_CHUNK * EVENT_COUNT + b"0\r\n\r\n"
+EVENT_CHUNKS = [b"%x\r\n%b\r\n" % (len(event), event) for event in EVENTS]
+STREAM_ANSWER = format_head(STREAM_HEADERS) + b"".join(EVENT_CHUNKS) + b"0\r\n\r\n"
 
 _content_length = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE).search
 _discarded = bytearray(1 << 18)
