@@ -129,9 +129,11 @@ class Config(Record, kw_only=True):
         try:
             return check_endpoint("endpoint_resolver", resolved_url)
         except ConstructionError as refusal:
-            resolver_name = function_name(self.endpoint_resolver)
+            name = function_name(self.endpoint_resolver)
+            is_text = isinstance(resolved_url, str)
+            found = "another text" if is_text else type(resolved_url).__name__
             raise ConstructionError(
-                "endpoint_resolver", refusal.rule, f"{resolver_name} returned something else"
+                "endpoint_resolver", refusal.rule, f"{name} returned {found}"
             ) from None
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
