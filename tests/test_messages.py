@@ -167,6 +167,13 @@ VALUES = [
     BadInput("Options(extra_headers={'a b': 'hush'})", "extra_headers"),
     BadInput("Options(extra_headers={'Host': 'hush'})", "extra_headers"),
     BadInput("Options(extra_headers={'x-a': 'hush\\n'})", "extra_headers"),
+    BadInput("Options(before_signing='sign')", "before_signing"),
+    BadInput("RetryPolicy(classify=True)", "classify"),
+    BadInput("Config(region='r-1', endpoint_resolver='http://h')", "endpoint_resolver"),
+    BadInput(
+        "Config(region='r-1', endpoint_resolver=lambda _: 'localhost').url_for('I', 'e')",
+        "endpoint_resolver",
+    ),
 ]
 CONFIGURATION = [
     BadInput("Config(region='eu-west-1/')", "region"),

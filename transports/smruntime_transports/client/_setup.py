@@ -109,9 +109,9 @@ class ClientSetup:
             timeouts=self._timeouts,
         )
         further_members = {
-            name: settings[name]
+            name: value
             for name in ("signing_host", "endpoint_resolver")
-            if settings.get(name) is not None
+            if (value := settings.get(name)) is not None
         }
         return config.replace(**further_members) if further_members else config
 
