@@ -116,6 +116,7 @@ def test_client_says_its_region_and_url_once_they_are_known(
     for client in (found, copied):
         assert (client.region, client.endpoint_url) == tuple(FOUND.values())
     assert (resolved.region, resolved.endpoint_url) == ("eu-west-1", None)
+    assert "eu-west-1" not in repr(resolved), "it does not call the region's host"
     for attribute in ("region", "endpoint_url"):
         with pytest.raises(AttributeError):
             setattr(given, attribute, "x")

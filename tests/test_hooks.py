@@ -27,6 +27,7 @@ from smruntime_transports import sockets
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 from .test_options import BUSY, headers_of, send_parts, signed_names
+from .test_service import records
 
 EAGER = sm.RetryPolicy(base_delay=0.0, throttling_delay=0.0)
 MODEL_ERROR = (
@@ -415,6 +416,24 @@ def test_any_changed_request_is_refused_or_arrives_signed(change: Change, operat
         unsigned = {"user-agent", "amz-sdk-invocation-id", "amz-sdk-request", "content-length"}
         signed = set(named["authorization"].partition("SignedHeaders=")[2].split(",")[0].split(";"))
         assert named.keys() - signed <= unsigned | {"authorization"}
+
+
+@given(
+    operation=st.one_of(
+        *[records(kind) for kind in (sm.InvokeEndpoint, sm.InvokeEndpointAsync)],
+        records(sm.InvokeEndpointWithResponseStream),
+    )
+)
+def test_copy_of_any_request_is_accepted(operation: Any) -> None:
+    """The rules for changed requests refuse nothing that the rules for members allow."""
+
+    def copy(request: sm.Request) -> sm.Request:
+        return sm.Request(request.method, request.url, request.headers, bytes(request.body))
+
+    request = effect_of(make_runtime(before_signing=copy), operation).request
+    original = operation.request("https://runtime.sagemaker.eu-west-1.amazonaws.com")
+    assert request.headers[: len(original.headers)] == original.headers
+    assert (request.url, bytes(request.body)) == (original.url, bytes(original.body))
 
 
 def read_on_a_server(request: sm.Request) -> sm.Request:

@@ -122,6 +122,25 @@ def test_read_limit_of_a_call_does_not_cut_a_stream_that_goes_on(perform: Perfor
     assert isinstance(outcome, TimeoutError)
 
 
+@pytest.mark.parametrize("limits", [{"timeouts": sm.Timeouts(response=0.2)}, {"timeout": 0.2}])
+def test_limits_of_a_call_apply_to_s3(limits: Any) -> None:
+    """The client's own limits would wait for more than a minute."""
+    once = {"retries": sm.RetryPolicy(max_attempts=1), **limits}
+    with (
+        scripted(*[5.0] * 9) as server,
+        sockets.Client(
+            region="us-east-1", s3_endpoint_url=server.url, credentials=CREDENTIALS
+        ) as client,
+    ):
+        limited, began = client.with_options(**once), time.monotonic()
+        with pytest.raises(TimeoutError):
+            limited.upload_input("s3://bucket/key", b"1")
+        job = client.with_options(timeouts=sm.Timeouts(response=0.2)).job("s3://bucket/out")
+        with pytest.raises(TimeoutError):
+            job.done(timeout=60.0)
+    assert time.monotonic() - began < 10.0
+
+
 def test_last_given_of_timeout_and_timeouts_holds() -> None:
     """A client's copies and a runtime's give the same, for every order of the options."""
     limits = sm.Timeouts(idle=3.0, total=9.0)

@@ -136,7 +136,8 @@ class BaseClient:
         # the setup is absent if a setting was refused
         client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
         config = client_setup.config if client_setup else None
-        endpoint_text = f" for {config.url}" if config else ""
+        has_one_url = config is not None and config.endpoint_resolver is None
+        endpoint_text = f" for {config.url}" if config and has_one_url else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
