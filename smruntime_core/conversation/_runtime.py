@@ -185,8 +185,15 @@ class Runtime:
 
     def _track_call(self, operation: Operation[Output], request: Request) -> CallTracker:
         invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"
-        time_limit = self.options.timeouts.total
-        return CallTracker(self._observe, operation, request, invocation, self._clock, time_limit)
+        return CallTracker(
+            self._observe,
+            operation,
+            request,
+            invocation,
+            self._clock,
+            self.options.timeouts.total,
+            self._signing_scope.region,
+        )
 
     def _sign_attempt(
         self,
@@ -303,9 +310,8 @@ class Runtime:
         except BaseException:
             opened_response.body.abort()
             raise
-        return Stream(
-            output, opened_response.body, parser, tracker, timeouts, tracker.receive_piece
-        )
+        max_body = self.options.max_body
+        return Stream(output, opened_response.body, parser, tracker, timeouts, max_body)
 
     def _wait_for_retry(
         self, failed_attempt: FailedAttempt, recovery: Recovery, tracker: CallTracker

@@ -29,7 +29,7 @@ class Field:
     """One member; `check(name, value)` returns what to store, or raises `ConstructionError`."""
 
     def __init__(self, default: object, check: Check | None, secret: bool, compare: bool) -> None:
-        self.name, self.annotation = "", ""
+        self.name, self.annotation, self.kw_only = "", "", True
         self.default, self.check, self.secret, self.compare = default, check, secret, compare
 
     def show(self, value: object) -> str:
@@ -115,20 +115,20 @@ class _Constructor:
         self._cls, self._kw_only = cls, kw_only
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        scope, parameters, body = dict[str, Any](), ["self", *["*"] * self._kw_only], list[str]()
+        scope, parameters, body = dict[str, Any](), ["self"], list[str]()
         for f in self._cls._fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
             checked = f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
             store = f"values[{f.name!r}] = {checked}"
             required = f.default is REQUIRED
             default = "None" if f.default is None else f"default_{f.name}"
+            parameters += ["*"] * (self._kw_only and f.kw_only and "*" not in parameters)
             parameters.append(f.name if required else f"{f.name}={default}")
             body.append(store if required else f"if {f.name} is not {default}: {store}")
         types = {f.name: f.annotation for f in self._cls._fields}
-        code = _INIT_TEMPLATE.format(", ".join(parameters), "\n  ".join(body), ", ".join(types))
-        exec(code, scope)  # noqa: S102 - our own names
-        function = scope["__init__"]
-        function.__qualname__ = f"{self._cls.__qualname__}.__init__"
-        function.__annotations__ = types
+        parts = ", ".join(parameters), "\n  ".join(body), ", ".join(types)
+        exec(_INIT_TEMPLATE.format(*parts), scope)  # noqa: S102 - our own names
+        function, name = scope["__init__"], f"{self._cls.__qualname__}.__init__"
+        function.__qualname__, function.__annotations__ = name, types
         setattr(self._cls, "__init__", function)  # noqa: B010 - as above
         return function.__get__(instance, owner)
