@@ -191,13 +191,15 @@ def _performer(make: Callable[..., Any]) -> Performer:
                 time.sleep(step.pause)
         return parts
 
-    def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
+    def perform(
+        url: str, *steps: Step, caught: type[BaseException] = SmRuntimeError, **settings: Any
+    ) -> list[Any]:
         outcomes_found: list[Any] = []
         with make(**_settings(url, settings)) as client:
             for step in steps or (Step(),):
                 try:
                     outcomes_found.append(perform_step(client, step))
-                except SmRuntimeError as error:
+                except caught as error:
                     outcomes_found.append(error)
         return outcomes_found
 
@@ -216,14 +218,16 @@ def _awaited_performer(make: Callable[..., Any], loop: Loop) -> Performer:
                 await loop.sleep(step.pause)
         return parts
 
-    def perform(url: str, *steps: Step, **settings: Any) -> list[Any]:
+    def perform(
+        url: str, *steps: Step, caught: type[BaseException] = SmRuntimeError, **settings: Any
+    ) -> list[Any]:
         async def main() -> list[Any]:
             outcomes_found: list[Any] = []
             async with make(**_settings(url, settings)) as client:
                 for step in steps or (Step(),):
                     try:
                         outcomes_found.append(await perform_step(client, step))
-                    except SmRuntimeError as error:
+                    except caught as error:
                         outcomes_found.append(error)
             return outcomes_found
 

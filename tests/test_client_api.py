@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import os
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import trio
 
 import smruntime_core as sm
 import smruntime_transports
@@ -48,7 +50,9 @@ METHODS = {
     "call",
     "close",
     "credentials",
+    "endpoint_url",
     "job",
+    "region",
     "session",
     "stream",
     "submit",
@@ -87,8 +91,49 @@ def test_help_of_an_operation_explains_every_member(name: str, method: str) -> N
         assert f"{member} " in shown.partition("\n\n")[2], f"{method} does not explain {member}"
 
 
+KEYS = sm.Credentials("AKID", "secret")
+FOUND = {"AWS_REGION": "eu-west-3", "AWS_ENDPOINT_URL": "http://127.0.0.1:9/found"}
+
+
 @pytest.mark.parametrize("name", CLIENTS)
-def test_dir_of_a_client_shows_its_methods_only(name: str) -> None:
+def test_client_says_its_region_and_url_once_they_are_known(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is read at the first call, so its values are not known before."""
+    for variable, value in FOUND.items():
+        monkeypatch.setenv(variable, value)
+    given = CLIENTS[name](region="eu-west-1", endpoint_url="https://proxy.example:8443/sm/")
+    found = CLIENTS[name](credentials=KEYS)
+    resolved = CLIENTS[name](
+        region="eu-west-1", credentials=KEYS, endpoint_resolver=lambda parameters: "http://h"
+    )
+    copied = found.with_options(timeout=1.0)
+    assert (given.region, given.endpoint_url) == ("eu-west-1", "https://proxy.example:8443/sm")
+    assert (found.region, found.endpoint_url) == (None, None)
+    assert (resolved.region, resolved.endpoint_url) == ("eu-west-1", None)
+    prepare(found)
+    prepare(resolved)
+    for client in (found, copied):
+        assert (client.region, client.endpoint_url) == tuple(FOUND.values())
+    assert (resolved.region, resolved.endpoint_url) == ("eu-west-1", None)
+    assert "eu-west-1" not in repr(resolved), "it does not call the region's host"
+    for attribute in ("region", "endpoint_url"):
+        with pytest.raises(AttributeError):
+            setattr(given, attribute, "x")
+
+
+def prepare(client: Any) -> None:
+    """Read the settings, as the first call does."""
+    if isinstance(client, on_trio.AsyncClient):
+        trio.run(client.credentials)
+    elif isinstance(client, smruntime_transports.AsyncClient):
+        asyncio.run(client.credentials())
+    else:
+        client.credentials()
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_dir_of_a_client_shows_its_public_methods_and_properties_only(name: str) -> None:
     client = CLIENTS[name](region="eu-west-1")
     assert {found for found in dir(client) if not found.startswith("_")} == METHODS
 

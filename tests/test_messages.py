@@ -157,7 +157,7 @@ VALUES = [
     BadInput("RetryPolicy(max_attempts=0)", "max_attempts"),
     BadInput("RetryPolicy(max_attempts=1.5)", "max_attempts"),
     BadInput("RetryPolicy(max_delay=-1)", "max_delay"),
-    BadInput("Options(timeout=0)", "timeout"),
+    BadInput("Options(timeouts=0)", "timeouts"),
     BadInput("Options(retries=3)", "retries"),
     BadInput("Options(idempotent='false')", "idempotent"),
     BadInput("Options(wait_for_capacity=-1)", "wait_for_capacity"),
@@ -167,6 +167,13 @@ VALUES = [
     BadInput("Options(extra_headers={'a b': 'hush'})", "extra_headers"),
     BadInput("Options(extra_headers={'Host': 'hush'})", "extra_headers"),
     BadInput("Options(extra_headers={'x-a': 'hush\\n'})", "extra_headers"),
+    BadInput("Options(before_signing='sign')", "before_signing"),
+    BadInput("RetryPolicy(classify=True)", "classify"),
+    BadInput("Config(region='r-1', endpoint_resolver='http://h')", "endpoint_resolver"),
+    BadInput(
+        "Config(region='r-1', endpoint_resolver=lambda _: 'localhost').url_for('I', 'e')",
+        "endpoint_resolver",
+    ),
 ]
 CONFIGURATION = [
     BadInput("Config(region='eu-west-1/')", "region"),

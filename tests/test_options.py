@@ -10,6 +10,7 @@ import pytest
 
 import smruntime_core as sm
 from smruntime_core.conversation._options import RESERVED
+from smruntime_core.eventstream import Message, encode
 from smruntime_transports import sockets
 
 from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step
@@ -67,10 +68,118 @@ def test_timeout_overrides_the_total_of_the_client(perform: Performer) -> None:
         )
         assert output.body == b"abc"
     with scripted(5.0) as server:
-        (outcome,) = perform(
+        (outcome,) = perform(server.url, Step(), timeouts=sm.Timeouts(total=0.2))
+        assert isinstance(outcome, TimeoutError)
+    with scripted(0.4, OK) as server:
+        (output,) = perform(
             server.url, Step(options={"timeout": None}), timeouts=sm.Timeouts(total=0.2)
         )
+        assert output.body == b"abc"
+
+
+def test_timeout_of_the_client_bounds_each_call(perform: Performer) -> None:
+    with scripted(5.0) as server:
+        (outcome,) = perform(server.url, Step(), timeout=0.2, timeouts=sm.Timeouts(total=60.0))
+    assert isinstance(outcome, TimeoutError)
+
+
+def test_timeouts_of_a_call_replace_those_of_the_client(perform: Performer) -> None:
+    strict, generous = sm.Timeouts(response=0.2), sm.Timeouts(response=20.0)
+    with scripted(5.0) as server:
+        (outcome,) = perform(server.url, Step(options={"timeouts": strict}), timeouts=generous)
         assert isinstance(outcome, TimeoutError)
+        assert outcome.phase == "head"  # type: ignore[attr-defined]
+    with scripted(0.4, OK) as server:
+        (output,) = perform(server.url, Step(options={"timeouts": generous}), timeouts=strict)
+        assert output.body == b"abc"
+
+
+PART_HEADERS = {":message-type": "event", ":event-type": "PayloadPart"}
+
+
+def send_parts(peer: Peer, part_count: int, pause: float) -> None:
+    """Answer one request with a stream of parts, each after a pause."""
+    peer.read()
+    peer.send(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    for number in range(part_count):
+        peer.idle(pause)
+        frame = encode(Message(PART_HEADERS, b"part %d" % number))
+        peer.send(b"%x\r\n%b\r\n" % (len(frame), frame))
+    peer.send(b"0\r\n\r\n")
+
+
+def test_read_limit_of_a_call_does_not_cut_a_stream_that_goes_on(perform: Performer) -> None:
+    """The stream takes 1.5 s in all, but no pause in it is as long as the limit."""
+    step = Step(STREAMED, {"timeouts": sm.Timeouts(response=0.8, idle=0.8)})
+    with acting(lambda peer: send_parts(peer, 6, 0.25)) as stage:
+        (parts,) = perform(stage.url, step)
+    assert parts == [b"part %d" % number for number in range(6)]
+    with acting(lambda peer: send_parts(peer, 1, 5.0)) as stage:
+        (outcome,) = perform(stage.url, step)
+    assert isinstance(outcome, TimeoutError)
+
+
+@pytest.mark.parametrize("limits", [{"timeouts": sm.Timeouts(response=0.2)}, {"timeout": 0.2}])
+def test_limits_of_a_call_apply_to_s3(limits: Any) -> None:
+    """The client's own limits would wait for more than a minute."""
+    once = {"retries": sm.RetryPolicy(max_attempts=1), **limits}
+    with (
+        scripted(*[5.0] * 9) as server,
+        sockets.Client(
+            region="us-east-1", s3_endpoint_url=server.url, credentials=CREDENTIALS
+        ) as client,
+    ):
+        limited, began = client.with_options(**once), time.monotonic()
+        with pytest.raises(TimeoutError):
+            limited.upload_input("s3://bucket/key", b"1")
+        job = client.with_options(timeouts=sm.Timeouts(response=0.2)).job("s3://bucket/out")
+        with pytest.raises(TimeoutError):
+            job.done(timeout=60.0)
+    assert time.monotonic() - began < 10.0
+
+
+def test_last_given_of_timeout_and_timeouts_holds() -> None:
+    """A client's copies and a runtime's give the same, for every order of the options."""
+    limits = sm.Timeouts(idle=3.0, total=9.0)
+    expected: list[tuple[list[Any], sm.Timeouts]] = [
+        ([{"timeout": 5.0}], sm.Timeouts(total=5.0)),
+        ([{"timeouts": limits}], limits),
+        ([{"timeouts": limits}, {"timeout": 5.0}], limits.replace(total=5.0)),
+        ([{"timeouts": limits}, {"timeout": None}], limits.replace(total=None)),
+        ([{"timeout": 5.0}, {"timeouts": limits}], limits),
+        ([{"timeout": 5.0, "timeouts": limits}], limits.replace(total=5.0)),
+        ([{"timeout": 5.0}, {"max_body": 1}], sm.Timeouts(total=5.0)),
+    ]
+    for steps, timeouts in expected:
+        runtime = sm.Runtime(sm.Config(region="r-1"), clock=time, random=lambda: 0.5)
+        client = sockets.Client(region="r-1", credentials=CREDENTIALS)
+        for step in steps:
+            runtime, client = runtime.with_options(**step), client.with_options(**step)
+        assert runtime.options.timeouts == timeouts
+        assert client._ready().options.timeouts == timeouts
+        assert pickle_free_copy(client)._ready().options.timeouts == timeouts
+
+
+def pickle_free_copy(client: Any) -> Any:
+    """Return the client as a pickle would restore it, credentials included."""
+    restored = type(client)(**client._settings)
+    return restored.with_options(**client._changes)
+
+
+def test_unfit_time_limit_is_refused_by_the_name_it_was_given_under() -> None:
+    for setting in ({"timeout": 0}, {"timeout": "3"}, {"timeouts": 3}, {"timeouts": None}):
+        refused: dict[str, Any] = {**setting}
+        with pytest.raises(sm.ConstructionError) as refusal:
+            sockets.Client(region="r-1", credentials=CREDENTIALS).with_options(**refused)
+        assert refusal.value.member == next(iter(setting))
+    for setting in ({"timeout": 0}, {"timeouts": 3}, {"max_body": -1}):
+        refused = {**setting}
+        with pytest.raises(sm.ConstructionError) as refusal:
+            sockets.Client(region="r-1", **refused)
+        assert refusal.value.member == next(iter(setting))
 
 
 def test_number_instead_of_a_retry_policy_is_refused() -> None:
@@ -338,6 +447,9 @@ def test_response_longer_than_max_body_is_not_received(perform: Performer) -> No
             (outcome,) = perform(server.url, limited)
         assert isinstance(outcome, sm.DispatchFailure)
         assert (outcome.kind, outcome.delivery, outcome.status) == ("too_large", "answered", 200)
+    with scripted(OK, OK) as server:
+        too_long, fits = perform(server.url, Step(), Step(options={"max_body": None}), max_body=2)
+    assert (too_long.kind, fits.body) == ("too_large", b"abc")
     with scripted(OK, BUSY) as server:
         fits, busy = perform(
             server.url,

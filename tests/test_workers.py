@@ -47,7 +47,7 @@ RECORDS: list[Any] = [
     sm.Config(region="eu-west-1"),
     sm.Timeouts(connect=1.0),
     sm.RetryPolicy(max_attempts=1),
-    sm.Options(timeout=1.0),
+    sm.Options(timeouts=sm.Timeouts(total=1.0)),
     sm.Scope("eu-west-1", "sagemaker"),
     Metadata(status=200),
     Attempt("ok", 0.1, 0.0, 200, "r"),

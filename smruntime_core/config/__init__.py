@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING
 from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
+    from ._endpoints import EndpointParameters
     from ._settings import Configuration, load_configuration, make_config
 
-__all__ = ["Configuration", "load_configuration", "make_config"]
+__all__ = ["Configuration", "EndpointParameters", "load_configuration", "make_config"]
 
 __getattr__: AttributeGetter
 __dir__: NameLister
 __getattr__, __dir__ = lazy_attributes(
-    __name__, globals(), {"_settings": ("Configuration", "make_config", "load_configuration")}
+    __name__,
+    globals(),
+    {
+        "_endpoints": ("EndpointParameters",),
+        "_settings": ("Configuration", "make_config", "load_configuration"),
+    },
 )

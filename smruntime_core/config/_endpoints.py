@@ -9,15 +9,19 @@ has no separate FIPS host.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from ..errors import ConstructionError
 from ..protocol._encoding import check_endpoint
 from ..values._credentials import Scope
+from ..values._hooks import function_name, hook
 from ..values._record import Record, field
 from ..values._rules import NAME, REGION, Rule, check_flag
-from ..values._timeouts import Timeouts
+from ..values._timeouts import Timeouts, check_timeouts
 from ..values._url import Endpoint
+
+EndpointResolver: TypeAlias = "Callable[[EndpointParameters], str]"
 
 SIGNING_NAME: Final = "sagemaker"
 AUTHORITY: Final = Rule(
@@ -43,14 +47,26 @@ def _check_endpoint_url(member: str, value: object) -> Endpoint | None:
     return None if value is None else check_endpoint(member, value)
 
 
+_check_resolver = hook("a function from EndpointParameters to a URL")
+
+
 def _check_signing_host(member: str, value: object) -> str | None:
     return None if value is None else AUTHORITY.check(member, value)
 
 
-def _check_timeouts(member: str, value: object) -> Timeouts:
-    if isinstance(value, Timeouts):
-        return value
-    raise ConstructionError(member, "smruntime_core.Timeouts", f"found {type(value).__name__}")
+class EndpointParameters(Record, kw_only=True):
+    """What an endpoint resolver may know of a call.
+
+    region          the region that the request is signed for
+    operation       the name of the operation, such as "InvokeEndpoint"
+    endpoint_name   the SageMaker endpoint that is called
+    endpoint_url    where the request goes without the resolver
+    """
+
+    region: str
+    operation: str
+    endpoint_name: str
+    endpoint_url: str
 
 
 class Config(Record, kw_only=True):
@@ -59,6 +75,9 @@ class Config(Record, kw_only=True):
     Results of asynchronous invocations are read from S3 in `region`, or from `s3_endpoint_url`.
     `signing_host` is the host (and port, if any) to sign for where a tunnel or reverse proxy at
     `endpoint_url` replaces the Host field; the proxy itself is sent its own host.
+    `endpoint_resolver` is a function from `config.EndpointParameters` to the URL of one call,
+    checked like `endpoint_url`. It changes neither the region that is signed for nor which
+    locations of asynchronous results are trusted.
     Raises `ConstructionError` for a region that is not a host label and for a URL that is not plain
     http(s); `url` raises it for FIPS or dual stack together with a URL, which already says where
     to go.
@@ -70,7 +89,8 @@ class Config(Record, kw_only=True):
     signing_host: str | None = field(default=None, check=_check_signing_host)
     use_fips: bool = field(default=False, check=check_flag)
     use_dualstack: bool = field(default=False, check=check_flag)
-    timeouts: Timeouts = field(default=Timeouts(), check=_check_timeouts)
+    timeouts: Timeouts = field(default=Timeouts(), check=check_timeouts)
+    endpoint_resolver: EndpointResolver | None = field(default=None, check=_check_resolver)
 
     @property
     def scope(self) -> Scope:
@@ -90,6 +110,31 @@ class Config(Record, kw_only=True):
                 "they choose the host themselves",
             )
         return check_endpoint("endpoint_url", self.endpoint_url)
+
+    def url_for(self, operation: str, endpoint_name: str) -> Endpoint:
+        """Return the URL that a call goes to: the resolver's, or `url` if there is none.
+
+        Raises `ConstructionError` for a result that is not a plain URL, and what the resolver
+        raises.
+        """
+        if self.endpoint_resolver is None:
+            return self.url
+        parameters = EndpointParameters(
+            region=self.region,
+            operation=operation,
+            endpoint_name=endpoint_name,
+            endpoint_url=self.url,
+        )
+        resolved_url: object = self.endpoint_resolver(parameters)
+        try:
+            return check_endpoint("endpoint_resolver", resolved_url)
+        except ConstructionError as refusal:
+            name = function_name(self.endpoint_resolver)
+            is_text = isinstance(resolved_url, str)
+            found = "another text" if is_text else type(resolved_url).__name__
+            raise ConstructionError(
+                "endpoint_resolver", refusal.rule, f"{name} returned {found}"
+            ) from None
 
     def openai_url(self, endpoint_name: str, inference_component_name: str | None = None) -> str:
         """Return the URL of the OpenAI-compatible chat completions API of a SageMaker endpoint.

@@ -2,6 +2,7 @@
 
     _runtime          one call, from members to output     _driver       the loops that drive flows
     _signed_request   signing again after a wait           _clock_skew   correcting a wrong clock
+    _hooks            what callers change before signing
     _retries          when to try again, after how long    _deadline     the time that is left
     _recovery         what follows each kind of failure    _options      what one call may change
     _call_tracker     attempts and notices of a call       _user_agent   the User-Agent header
@@ -22,7 +23,7 @@ from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 if TYPE_CHECKING:
     from ._async_jobs import StoredObject, is_done, wait_for_result
     from ._deadline import Clock, Deadline
-    from ._options import MAX_BODY, OptionChanges, Options, apply_changes
+    from ._options import MAX_BODY, OptionChanges, Options, add_changes, apply_changes
     from ._s3 import ObjectReader, ObjectWriter
     from ._session_protocol import CLOSING_BODY, OPENING_BODY, SessionId
 
@@ -38,6 +39,7 @@ __all__ = [
     "Options",
     "SessionId",
     "StoredObject",
+    "add_changes",
     "apply_changes",
     "is_done",
     "wait_for_result",
@@ -51,7 +53,7 @@ __getattr__, __dir__ = lazy_attributes(
     {
         "_async_jobs": ("StoredObject", "is_done", "wait_for_result"),
         "_deadline": ("Clock", "Deadline"),
-        "_options": ("MAX_BODY", "OptionChanges", "Options", "apply_changes"),
+        "_options": ("MAX_BODY", "OptionChanges", "Options", "add_changes", "apply_changes"),
         "_s3": ("ObjectReader", "ObjectWriter"),
         "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
     },

@@ -168,7 +168,7 @@ class CallTracker(Deadline):
                 Waiting(self._operation_name, self.invocation, decision.delay, decision.reason)
             )
 
-    def end(self, failure: SmRuntimeError | None = None) -> None:
+    def end(self, failure: BaseException | None = None) -> None:
         """Note that the call is over; `failure` is the reason if there was no attempt."""
         if self._observe is not None:
             last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TypedDict, cast
+from typing import Final, TypeAlias, TypedDict, cast
 
 from ..effects import Progress
 from ..errors import ConstructionError
-from ..values._http import Headers
+from ..values._hooks import hook
+from ..values._http import Headers, Request
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
-from ..values._timeouts import check_seconds
+from ..values._timeouts import Timeouts, check_seconds, check_timeouts
 from ._retries import RetryPolicy
+
+BeforeSigning: TypeAlias = Callable[[Request], Request]
 
 MAX_BODY: Final = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory
 
@@ -67,11 +70,14 @@ def _check_callable(member: str, value: object) -> Callable[[int, int], object]:
     )
 
 
+_check_before_signing = hook("a function from Request to Request")
+
+
 def _is_header_pair(value: object) -> bool:
     return isinstance(value, tuple) and len(cast("tuple[object, ...]", value)) == 2
 
 
-def _check_headers(member: str, value: object) -> Headers:
+def check_headers(member: str, value: object) -> Headers:
     """Return header fields as pairs, checked by the rules for members."""
     given_headers = (
         list(cast("Mapping[object, object]", value).items())
@@ -106,7 +112,7 @@ def _check_headers(member: str, value: object) -> Headers:
 class Options(Record, kw_only=True):
     """The options of one call; times are in seconds.
 
-    timeout             limit of the whole call with its retries, None for `Timeouts.total`
+    timeouts            `Timeouts`: the limits of each step, and `total` for the whole call
     retries             `RetryPolicy`
     idempotent          True if the model may run twice for one call: a request that may have
                         arrived is sent again, and model errors of an unavailable container are
@@ -117,15 +123,19 @@ class Options(Record, kw_only=True):
                         waits; it must not block
     max_body            most bytes of a response (256 MiB; None for no limit); a longer one is a
                         `DispatchFailure` of kind `too_large`. Streams have no such limit
+    before_signing      function from `Request` to `Request`, called before each attempt is signed.
+                        It may add header fields, change or remove those of `extra_headers`, and
+                        replace the body; method, URL and the operation's own header fields stay
     """
 
-    timeout: float | None = field(default=None, check=check_seconds)
+    timeouts: Timeouts = field(default=Timeouts(), check=check_timeouts)
     retries: RetryPolicy = field(default=RetryPolicy(), check=_check_policy)
     idempotent: bool = field(default=False, check=check_flag)
     wait_for_capacity: float = field(default=0.0, check=_check_seconds)
-    extra_headers: Headers = field(default=(), check=_check_headers, secret=True)
+    extra_headers: Headers = field(default=(), check=check_headers, secret=True)
     progress: Progress | None = field(default=None, check=_check_callable)
     max_body: int | None = field(default=MAX_BODY, check=_check_byte_count)
+    before_signing: BeforeSigning | None = field(default=None, check=_check_before_signing)
 
     @property
     def policy(self) -> RetryPolicy:
@@ -136,15 +146,20 @@ class Options(Record, kw_only=True):
 
 
 class OptionChanges(TypedDict, total=False):
-    """The options that a call may change."""
+    """The options that a call may change.
+
+    `timeout` is short for `timeouts` with that `total` (None for no limit).
+    """
 
     timeout: float | None
+    timeouts: Timeouts
     retries: RetryPolicy
     idempotent: bool
     wait_for_capacity: float
     extra_headers: Mapping[str, str]
     progress: Progress
     max_body: int | None
+    before_signing: BeforeSigning | None
 
 
 def apply_changes(options: Options, changes: OptionChanges) -> Options:
@@ -156,4 +171,18 @@ def apply_changes(options: Options, changes: OptionChanges) -> Options:
         if option_name not in OptionChanges.__annotations__:
             known_options = ", ".join(OptionChanges.__annotations__)
             raise TypeError(f"there is no option {option_name!r}; there are {known_options}")
-    return options.replace(**changes)
+    option_values: dict[str, object] = {**changes}
+    if "timeout" in option_values:
+        total = check_seconds("timeout", option_values.pop("timeout"))
+        timeouts = check_timeouts("timeouts", option_values.get("timeouts", options.timeouts))
+        option_values["timeouts"] = timeouts.replace(total=total)
+    return options.replace(**option_values)
+
+
+def add_changes(earlier: OptionChanges, later: OptionChanges) -> OptionChanges:
+    """Return both changes as one; the later ones win, and new `timeouts` end an older `timeout`."""
+    changes = earlier.copy()
+    if "timeouts" in later:
+        changes.pop("timeout", None)
+    changes.update(later)
+    return changes

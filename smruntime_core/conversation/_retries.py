@@ -23,13 +23,17 @@ same answer.
 Each retry takes tokens from a bucket that a client's calls share, and each success returns some:
 when everything fails, a client soon stops adding load. Repairs (`_recovery`) are free, and so is
 waiting for a model that is starting (`wait_for_capacity`).
+
+`RetryPolicy.classify` is asked before a retry that costs tokens. It decides only what the policy
+may decide: a request that may have arrived stays unrepeatable without `resend`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from ..errors import (
     ConstructionError,
@@ -39,6 +43,7 @@ from ..errors import (
     ServiceError,
     SmRuntimeError,
 )
+from ..values._hooks import function_name, hook
 from ..values._record import Record, field
 from ..values._rules import check_flag
 
@@ -63,6 +68,10 @@ def _check_number(member: str, value: object) -> float:
     raise ConstructionError(member, "a number of 0 or more")
 
 
+Classifier: TypeAlias = Callable[[SmRuntimeError], "bool | None"]
+_check_classifier = hook("a function from SmRuntimeError to True, False or None")
+
+
 class Retry(NamedTuple):
     """A retry after `delay` seconds, for `cost` tokens."""
 
@@ -76,6 +85,12 @@ class RetryPolicy(Record):
     Delays are in seconds, costs in tokens of a bucket that holds `capacity`. With `resend`, a
     request that may have arrived is sent again, so the model may run more than once for one call.
     With `retry_model_errors`, a `ModelError` of an unavailable container is retried too.
+
+    `classify` is a function that is given a failure and returns True to retry it, False not to, or
+    None for the rules above. It is asked about answers (`ServiceError`, so True lets the model run
+    again after an error of its own) and about requests that were not sent. With `resend` it is
+    asked about requests that may have arrived, too; without, those are never sent again. Attempts,
+    tokens and the time limit of the call hold in any case.
     """
 
     max_attempts: int = field(default=3, check=_check_attempts)
@@ -87,6 +102,7 @@ class RetryPolicy(Record):
     capacity: float = field(default=500, check=_check_number)
     resend: bool = field(default=False, check=check_flag)
     retry_model_errors: bool = field(default=False, check=check_flag)
+    classify: Classifier | None = field(default=None, check=_check_classifier)
 
     @classmethod
     def aws_standard(cls, max_attempts: int = 3) -> RetryPolicy:
@@ -111,16 +127,46 @@ class RetryPolicy(Record):
         return Retry(_requested_delay(failure, delay), cost)
 
     def retryable(self, failure: SmRuntimeError) -> bool:
-        """Return whether a retry cannot run the model twice, or may under this policy."""
+        """Return whether a retry cannot run the model twice, or may under this policy.
+
+        Raises `ConstructionError` if `classify` returns anything but a bool or None, and what it
+        raises.
+        """
+        may_repeat = self._may_repeat(failure)
+        is_transient = may_repeat and self._is_transient(failure)
+        if self.classify is None or not may_repeat:
+            return is_transient
+        verdict: object = self.classify(failure)
+        if verdict is None:
+            return is_transient
+        if isinstance(verdict, bool):
+            return verdict
+        classifier_name = function_name(self.classify)
+        raise ConstructionError(
+            "retries.classify",
+            "a function that returns True, False or None",
+            f"{classifier_name} returned {type(verdict).__name__}",
+        )
+
+    def _may_repeat(self, failure: SmRuntimeError) -> bool:
+        """Return whether the request did not arrive, was answered, or may run twice."""
+        if isinstance(failure, DispatchFailure):
+            return self.resend or failure.delivery == "not_sent"
+        return isinstance(failure, ServiceError) or (
+            self.resend and isinstance(failure, ResponseError)
+        )
+
+    def _is_transient(self, failure: SmRuntimeError) -> bool:
+        """Return whether another attempt may end otherwise."""
         if isinstance(failure, DispatchFailure):
             if failure.delivery == "not_sent":
                 return failure.kind not in ("tls", "protocol")
-            return self.resend and failure.kind in ("timeout", "reset", "closed", "truncated")
+            return failure.kind in ("timeout", "reset", "closed", "truncated")
         if isinstance(failure, ServiceError):
             return failure.retryable or (
                 self.retry_model_errors and _container_was_unavailable(failure)
             )
-        return self.resend and isinstance(failure, ResponseError)
+        return True
 
 
 def _container_was_unavailable(failure: ServiceError) -> bool:

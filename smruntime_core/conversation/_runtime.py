@@ -90,7 +90,7 @@ class Runtime:
         app_id: str | None = None,
     ) -> None:
         self.config: Config = config
-        self.options: Options = Options(retries=retries)
+        self.options: Options = Options(retries=retries, timeouts=config.timeouts)
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
         self._endpoint_url = config.url
@@ -144,7 +144,9 @@ class Runtime:
             if failure is not None and credentials == recovery.rejected:
                 tracker.end()
                 raise failure  # the IO has no other credentials than those that were refused
-            signed_request = self._sign_attempt(request, credentials, payload_hash, tracker)
+            signed_request = self._sign_attempt(
+                operation, request, credentials, payload_hash, tracker
+            )
             try:
                 call_result = yield from exchange(
                     operation, signed_request, tracker, recovery.fresh
@@ -173,32 +175,51 @@ class Runtime:
 
     def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
-        request = operation.request(self._endpoint_url)
+        endpoint_url = self._endpoint_url
+        if self.config.endpoint_resolver is not None:
+            endpoint_name: str = getattr(operation, "endpoint_name", "")
+            endpoint_url = self.config.url_for(type(operation).__name__, endpoint_name)
+        request = operation.request(endpoint_url)
         extra_headers = self.options.extra_headers
         return _with_headers(request, extra_headers, operation) if extra_headers else request
 
     def _track_call(self, operation: Operation[Output], request: Request) -> CallTracker:
         invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"
-        timeout = self.options.timeout
-        time_limit = self.config.timeouts.total if timeout is None else timeout
         return CallTracker(
             self._observe,
             operation,
             request,
             invocation,
             self._clock,
-            time_limit,
+            self.options.timeouts.total,
             self._signing_scope.region,
         )
 
     def _sign_attempt(
-        self, request: Request, credentials: Credentials, payload_hash: str, tracker: CallTracker
+        self,
+        operation: Operation[Output],
+        request: Request,
+        credentials: Credentials,
+        payload_hash: str,
+        tracker: CallTracker,
     ) -> SignedRequest:
         """Return the request of one attempt.
 
         The headers that number the attempt are not signed, since a proxy may change them. A
         `signing_host` is signed but not sent: the proxy writes it into the request.
         """
+        before_signing = self.options.before_signing
+        if before_signing is not None:
+            from ._hooks import change_request  # few calls have a hook
+
+            try:
+                changed_request = change_request(before_signing, request, operation)
+                if changed_request.body is not request.body:
+                    payload_hash = hash_payload(changed_request.body)
+            except BaseException as error:
+                tracker.end(error)
+                raise
+            request = changed_request
         signing_host = self.config.signing_host
         unsigned_request = request
         if signing_host is not None:
@@ -247,7 +268,7 @@ class Runtime:
         response = yield from Send(
             signed_request.request,
             tracker.left(),
-            self.config.timeouts,
+            options.timeouts,
             fresh,
             tracker.notify,
             options.progress,
@@ -267,7 +288,7 @@ class Runtime:
         from ..protocol._response_parser import ResponseParser  # only streams pay for these two
         from ._stream import Stream, first_event
 
-        timeouts = self.config.timeouts
+        timeouts = self.options.timeouts
         opened_response = yield from Open(
             signed_request.request,
             tracker.left(),
@@ -303,7 +324,11 @@ class Runtime:
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
         tracker.note_failure(failure)
-        decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
+        try:
+            decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
+        except BaseException:  # of `RetryPolicy.classify`
+            tracker.end()
+            raise
         if (
             decision is None
             or tracker.passed_in(decision.delay or 0.0)
@@ -331,9 +356,7 @@ def _with_headers(
     request: Request, extra_headers: Headers, operation: Operation[Output]
 ) -> Request:
     """Return `request` with extra headers; raise `ConstructionError` for one that is a member."""
-    member_names = {
-        wire_name.lower(): name for name, wire_name in operation._table.header_names.items()
-    }
+    member_names = operation._table.members_by_header
     conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
     if conflicting_names:
         header_name = conflicting_names[0]

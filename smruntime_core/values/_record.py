@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_transform
 
+from ._hooks import function_name
+
 RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
 REQUIRED: object = object()  # the default of a member without one
@@ -34,7 +36,9 @@ class Field:
         """Return what a repr shows of `value`: never a body, never a secret."""
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(cast('bytes', value))} bytes>"
-        return "<redacted>" if self.secret and value is not None else repr(value)
+        if self.secret and value is not None:
+            return "<redacted>"
+        return function_name(value) if callable(value) else repr(value)
 
 
 def field(

@@ -22,7 +22,10 @@ def check_seconds(member: str, value: object) -> float | None:
 
 
 class Timeouts(Record):
-    """Time limits in seconds; None means no limit.
+    """Time limits of a call in seconds; None means no limit.
+
+    A client has one set of them (`timeouts=`), and `with_options(timeouts=...)` replaces all of
+    them for some calls. `timeout=` is short for the same limits with another `total`.
 
     connect     name resolution, TCP, a proxy's CONNECT and TLS together
     response    from the last byte of the request to the last byte of the response's head
@@ -37,3 +40,10 @@ class Timeouts(Record):
     idle: float | None = field(default=20.0, check=check_seconds)
     total: float | None = field(default=None, check=check_seconds)
     pool: float | None = field(default=70.0, check=check_seconds)
+
+
+def check_timeouts(member: str, value: object) -> Timeouts:
+    """Return `Timeouts`; raise `ConstructionError` for anything else."""
+    if isinstance(value, Timeouts):
+        return value
+    raise ConstructionError(member, "smruntime_core.Timeouts", f"found {type(value).__name__}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Self, Unpack, cast
 
 from smruntime_core import ConstructionError, Runtime
-from smruntime_core.conversation import OptionChanges, Options, apply_changes
+from smruntime_core.conversation import OptionChanges, Options, add_changes, apply_changes
 from smruntime_core.credentials import holds_keys, make_provider
 
 from ..connect._tls import is_context
@@ -59,6 +59,26 @@ class BaseClient:
     def _make_wire(self, settings: Settings) -> Wire:
         return Wire(time.monotonic, cast("WireSettings", settings))
 
+    @property
+    def region(self) -> str | None:
+        """The region that calls are signed for.
+
+        None if it was not given as `region` and no call has read the environment and the files
+        under ~/.aws yet.
+        """
+        config = self._client_setup.config
+        return None if config is None else config.region
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The URL that calls go to, without a slash at its end.
+
+        It is the setting `endpoint_url`. If that was not given, it is None until the first call,
+        which reads the environment and the files under ~/.aws. It stays None with an
+        `endpoint_resolver`, which chooses a URL for each call.
+        """
+        return self._client_setup.endpoint_url
+
     def close(self) -> None:
         """Close all connections; a later call opens new ones. Never waits."""
         io_owner = self._wire or self._given_io
@@ -90,7 +110,9 @@ class BaseClient:
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a copy with other options for its calls; it shares connections and all else.
 
-            timeout             seconds for a whole call with its retries, None for `timeouts.total`
+            timeout             seconds for a whole call with its retries, None for no limit; short
+                                for the current `timeouts` with that `total`
+            timeouts            `Timeouts`, which replace all five limits of the client
             retries             `RetryPolicy`
             idempotent          True if the model may run twice: a request that may have arrived is
                                 sent again, as after errors of an unavailable container
@@ -98,12 +120,14 @@ class BaseClient:
             extra_headers       further headers to sign and send
             progress            callable that receives the bytes sent and received so far
             max_body            most bytes of a response, None for no limit
+            before_signing      function from `Request` to `Request`, called before each attempt is
+                                signed; it may add header fields and replace the body
 
-        Raises `ConstructionError`.
+        Raises `ConstructionError`. An option of an earlier `with_options` stays unless it is given
+        again; after `timeouts`, an earlier `timeout` no longer holds.
         """
         changed_copy = copy.copy(self)
-        changed_copy._changes = self._changes.copy()
-        changed_copy._changes.update(changes)
+        changed_copy._changes = add_changes(self._changes, changes)
         changed_copy._runtime = None
         apply_changes(Options(), changed_copy._changes)
         return changed_copy
@@ -112,7 +136,8 @@ class BaseClient:
         # the setup is absent if a setting was refused
         client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
         config = client_setup.config if client_setup else None
-        endpoint_text = f" for {config.url}" if config else ""
+        has_one_url = config is not None and config.endpoint_resolver is None
+        endpoint_text = f" for {config.url}" if config and has_one_url else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:

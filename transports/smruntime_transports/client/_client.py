@@ -124,15 +124,10 @@ def _upload_flow(
 ) -> Flow[str]:
     from smruntime_core.conversation import ObjectWriter  # 2 ms that few clients need
 
-    object_writer = ObjectWriter(runtime.config, time, runtime.skew)
-    deadline, retries = Deadline(time, _call_time_limit(runtime)), runtime.options.retries
+    timeouts, retries = runtime.options.timeouts, runtime.options.retries
+    object_writer = ObjectWriter(runtime.config.replace(timeouts=timeouts), time, runtime.skew)
+    deadline = Deadline(time, timeouts.total)
     return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
-
-
-def _call_time_limit(runtime: Runtime) -> float | None:
-    """Return the seconds that a whole call may take."""
-    timeout = runtime.options.timeout
-    return runtime.config.timeouts.total if timeout is None else timeout
 
 
 class Client(BaseClient):
@@ -162,7 +157,7 @@ class Client(BaseClient):
 
     def _with_time_limit(self, seconds: float) -> Self:
         """Return a client with a limit of `seconds` for a call, itself if its limit is lower."""
-        time_limit = _call_time_limit(self._ready())
+        time_limit = self._ready().options.timeouts.total
         if time_limit is not None and time_limit <= seconds:
             return self
         return self.with_options(timeout=seconds)

@@ -246,7 +246,9 @@ def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
 def _make_reader(runtime: Runtime) -> ObjectReader:
     from smruntime_core.conversation import ObjectReader  # 2 ms that few clients need
 
-    return ObjectReader(runtime.config, time, runtime.skew, max_body=runtime.options.max_body)
+    options = runtime.options
+    config = runtime.config.replace(timeouts=options.timeouts)
+    return ObjectReader(config, time, runtime.skew, max_body=options.max_body)
 
 
 class _FetchingIO:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
 
 from smruntime_core import RetryPolicy, Timeouts
+from smruntime_core.config import EndpointParameters
 from smruntime_core.notices import Notice
 
 from ..wire._wire_settings import EngineName, WireSettings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..nonblocking._connection import Option
 
 Observer: TypeAlias = Callable[[Notice], object]
+EndpointResolver: TypeAlias = Callable[[EndpointParameters], str]
 
 
 class Settings(TypedDict, total=False):
@@ -34,12 +36,15 @@ class Settings(TypedDict, total=False):
     region: str | None
     endpoint_url: str | None
     s3_endpoint_url: str | None
+    endpoint_resolver: EndpointResolver | None
     signing_host: str | None
     use_fips: bool | None
     use_dualstack: bool | None
     credentials: ProviderLike | None
     profile: str | None
+    timeout: float | None
     timeouts: Timeouts | None
+    max_body: int | None
     retries: RetryPolicy | None
     observe: Observer | None
 
@@ -71,6 +76,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Default: AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME, AWS_ENDPOINT_URL, or the profile.",
     "s3_endpoint_url": "URL of S3, for the inputs and answers of asynchronous invocations. "
     "Default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or the profile.",
+    "endpoint_resolver": "Function from `smruntime_core.config.EndpointParameters` (region, "
+    "operation, endpoint name, usual URL) to the URL of one call. Default: none.",
     "signing_host": "Host (and :port, if any) to sign for, where a tunnel or reverse proxy at "
     "`endpoint_url` replaces the Host field by the real one. Default: the host of the URL.",
     "use_fips": "True to call the region's FIPS host. "
@@ -81,8 +88,12 @@ MEANINGS: Final[Mapping[str, str]] = {
     "a callable that returns credentials, or a session or credentials object of boto3. "
     "Default: the AWS chain (environment, profile, web identity, container, instance).",
     "profile": 'Name of a profile in the files under ~/.aws. Default: AWS_PROFILE, or "default".',
-    "timeouts": "`Timeouts`, all in seconds. "
+    "timeout": "Seconds for a whole call with its retries, None for no limit; short for "
+    "`timeouts` with that `total`. Default: `timeouts.total`.",
+    "timeouts": "`Timeouts` of every call, all in seconds; `with_options` changes them for some. "
     "Default: connect 3.1, response 70, idle 20, pool 70, total without limit.",
+    "max_body": "Most bytes of a response that is not streamed, None for no limit. "
+    "Default: 256 MiB.",
     "retries": "`RetryPolicy`; with `resend` or `retry_model_errors` the model may run twice. "
     "Default: at most 3 attempts, or AWS_MAX_ATTEMPTS, or the profile.",
     "observe": "Callable that receives a notice of every step of a call; it must not block. "

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from smruntime_core import Config, ConstructionError, RetryPolicy, Runtime
+from smruntime_core import Config, ConstructionError, RetryPolicy, Runtime, Timeouts
 from smruntime_core.config import Configuration, load_configuration, make_config
-from smruntime_core.conversation import Options
+from smruntime_core.conversation import OptionChanges, Options, apply_changes
 from smruntime_core.credentials import ProviderContext, make_provider
 from smruntime_core.effects import Flow
 from smruntime_core.notices import Notice
@@ -50,14 +50,20 @@ class ClientSetup:
         self._credentials = credentials
         retries = settings.get("retries")
         self.retries: RetryPolicy = RetryPolicy() if retries is None else retries
-        Options(retries=self.retries)
+        self._changes = OptionChanges()
+        if "max_body" in settings:
+            self._changes["max_body"] = settings["max_body"]
+        apply_changes(Options(retries=self.retries), self._changes)
         self.runtime: Runtime | None = None
         self.io: object = None  # of an async client, once an event loop runs
         # reentrant: a signal handler may make a call
         self.prepare_lock: threading.RLock = threading.RLock()
+        self._timeouts = _find_timeouts(settings)
         region = settings.get("region")
         checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
         self.config: Config | None = None if region is None else checked_config
+        has_url = settings.get("endpoint_url") is not None
+        self._given_url: str | None = str(checked_config.url) if has_url else None
 
     def prepare(self, io: ConfigurableIO) -> Flow[Runtime]:
         """Return the runtime, after reading the shared files; raises `ConstructionError`."""
@@ -71,7 +77,7 @@ class ClientSetup:
         context.region = config.region
         io.configure(self._credentials, context, configuration.ca_bundle)
         self.config = config
-        return Runtime(
+        runtime = Runtime(
             config,
             clock=time,
             random=random.random,
@@ -80,6 +86,16 @@ class ClientSetup:
             observe=call_both(settings.get("observe"), logging_observer()),
             app_id=configuration.app_id,
         )
+        return runtime.with_options(**self._changes)
+
+    @property
+    def endpoint_url(self) -> str | None:
+        """The URL of every call; None while it is unknown, and if a function chooses it."""
+        if self._settings.get("endpoint_resolver") is not None:
+            return None
+        if self.runtime is not None:
+            return str(self.runtime.config.url)
+        return self._given_url
 
     def _make_config(self, configuration: Configuration) -> Config:
         settings = self._settings
@@ -90,10 +106,25 @@ class ClientSetup:
             s3_endpoint_url=settings.get("s3_endpoint_url"),
             use_fips=settings.get("use_fips"),
             use_dualstack=settings.get("use_dualstack"),
-            timeouts=settings.get("timeouts"),
+            timeouts=self._timeouts,
         )
-        signing_host = settings.get("signing_host")
-        return config if signing_host is None else config.replace(signing_host=signing_host)
+        further_members = {
+            name: value
+            for name in ("signing_host", "endpoint_resolver")
+            if (value := settings.get(name)) is not None
+        }
+        return config.replace(**further_members) if further_members else config
+
+
+def _find_timeouts(settings: Settings) -> Timeouts:
+    """Return the time limits that `timeouts` and `timeout` set together."""
+    changes = OptionChanges()
+    timeouts = settings.get("timeouts")
+    if timeouts is not None:
+        changes["timeouts"] = timeouts
+    if "timeout" in settings:
+        changes["timeout"] = settings["timeout"]
+    return apply_changes(Options(), changes).timeouts
 
 
 def this_process(profile: str | None) -> ProviderContext:
