@@ -39,7 +39,7 @@ from ..errors import (
     ServiceError,
     SmRuntimeError,
 )
-from ..values._record import Record, field
+from ..values._record import Record, Suggesting, field
 from ..values._rules import check_flag
 
 MAX_EXTRA_DELAY: Final = 5.0  # seconds that a server may ask for beyond our own delay
@@ -70,7 +70,7 @@ class Retry(NamedTuple):
     cost: float
 
 
-class RetryPolicy(Record):
+class RetryPolicy(Record, metaclass=Suggesting):
     """How often and how soon to retry.
 
     Delays are in seconds, costs in tokens of a bucket that holds `capacity`. With `resend`, a

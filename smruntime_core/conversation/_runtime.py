@@ -295,6 +295,8 @@ class Runtime:
         failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
+            if failure.kind == "timeout" and tracker.left() == 0:
+                failure.add_hint(tracker.describe_limit())
         tracker.note_failure(failure)
         decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
         if (

@@ -94,6 +94,8 @@ class Stream(Generic[OutputT_co]):
                 self._response_body, self._deadline.left(), self._timeouts
             )
         except DispatchFailure as failure:
+            if failure.kind == "timeout" and self._deadline.left() == 0:
+                failure.add_hint(self._deadline.describe_limit())
             raise self._record_failure(failure) from None
         finally:
             self._is_receiving = False
@@ -106,14 +108,15 @@ class Stream(Generic[OutputT_co]):
     def _let_others_run(self) -> Flow[None]:
         self._is_paused = False
         if self._deadline.passed_in(0.0):
-            raise DispatchFailure(
-                "the deadline of the call (timeout=, or timeouts.total) passed before all of its "
-                "response was read",
+            late = DispatchFailure(
+                "the call's time was over before all of its response was read",
                 kind="timeout",
                 phase="body",
                 delivery="answered",
                 status=self.metadata.status,
             )
+            late.add_hint(self._deadline.describe_limit())
+            raise late
         yield from Sleep(0.0)
 
     def events(self) -> Iterator[ResponseEvent]:

@@ -27,6 +27,7 @@ pickled, and none holds a secret of the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
@@ -53,6 +54,7 @@ __all__ = [
     "StreamError",
     "TruncatedStream",
     "ValidationError",
+    "describe_unexpected",
     "escape_unprintable",
 ]
 
@@ -93,6 +95,19 @@ def escape_unprintable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def describe_unexpected(given: Iterable[str], known: Collection[str]) -> str | None:
+    """Return the message about those arguments of `given` that are not `known`, None if all are.
+
+    It names the arguments that were probably meant, or the remedy.
+    """
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return None
+    from ._suggestions import suggest  # needed only for a refusal
+
+    return suggest(unknown, known)
 
 
 class SmRuntimeError(Exception):
@@ -192,6 +207,10 @@ class DispatchFailure(SmRuntimeError):
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
         self.status = status
+
+    def add_hint(self, remedy: str) -> None:
+        """Add a remedy to those that `hint` has."""
+        self.hint = f"{self.hint}; {remedy}" if self.hint else remedy
 
     def __str__(self) -> str:
         message = Exception.__str__(self)  # a timeout's OSError.__str__ would show an errno

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, ClassVar, dataclass_transform
 
 from ..metadata import NO_METADATA, Metadata
-from ..values._record import REQUIRED, Field, Record, field
+from ..values._record import REQUIRED, Field, Record, Suggesting, field
 from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
 
 
@@ -110,7 +110,7 @@ class MessageRecord(Record):
         cls._table = Table(tuple(member for member in cls._fields if isinstance(member, Binding)))
 
 
-class RequestRecord(MessageRecord):
+class RequestRecord(MessageRecord, metaclass=Suggesting):
     """A record that becomes a request; `path` has a `{wire name}` for each label."""
 
     method: ClassVar[str] = "POST"

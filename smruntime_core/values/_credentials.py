@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn, Self
 
 from ..errors import ConstructionError
-from ._record import Record, field
+from ._record import Record, Suggesting, field
 from ._rules import KEY_TEXT, SCOPE_PART, SECRET_TEXT
 
 LATEST_TIME = 1e12  # seconds since the epoch; a larger number is milliseconds by mistake
@@ -27,7 +27,7 @@ def _check_expiry(member: str, value: object) -> float | None:
     )
 
 
-class Credentials(Record):
+class Credentials(Record, metaclass=Suggesting):
     """AWS credentials; `expires_at` is in seconds since the epoch, None if they do not expire.
 
     They refuse to be pickled, and their repr shows no secret. Signing keeps the keys that it

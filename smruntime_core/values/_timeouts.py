@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ConstructionError
-from ._record import Record, field
+from ._record import Record, Suggesting, field
 
 LONGEST_TIMEOUT = 1e9  # seconds
 
@@ -21,7 +21,7 @@ def check_seconds(member: str, value: object) -> float | None:
     raise ConstructionError(member, "a positive number of seconds, or None for no limit")
 
 
-class Timeouts(Record):
+class Timeouts(Record, metaclass=Suggesting):
     """Time limits in seconds; None means no limit.
 
     connect     name resolution, TCP, a proxy's CONNECT and TLS together

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -45,9 +45,10 @@ from smruntime_core import (
 )
 from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, Deadline
 from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
+from smruntime_core.errors import describe_unexpected
 
 from ..system._io import BlockingSystem
-from ._base_client import BaseClient, unexpected_argument
+from ._base_client import BaseClient
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job, stored_output
@@ -79,18 +80,22 @@ def takes_members(
     def decorate(
         perform: Callable[[ClientT, OperationT], ResultT],
     ) -> Callable[Concatenate[ClientT, Parameters], ResultT]:
+        # without the call of the metaclass, whose work is done below
+        construct: Callable[Parameters, OperationT] = partial(
+            type.__call__, cast("type[OperationT]", operation)
+        )
+
         @wraps(perform)
         def method(
             client: ClientT, /, *args: Parameters.args, **members: Parameters.kwargs
         ) -> ResultT:
             try:
-                made_operation = operation(*args, **members)
+                made_operation = construct(*args, **members)
             except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
                 fields = getattr(operation, "_fields")  # noqa: B009 - no member of a Callable
-                known_members = [member.name for member in fields]
-                unknown_member = min(set(members) - set(known_members), default=None)
-                if unknown_member is not None:
-                    refusal.args = (unexpected_argument(unknown_member, known_members),)
+                message = describe_unexpected(members, [member.name for member in fields])
+                if message is not None:
+                    refusal.args = (message,)
                 raise without_internals(refusal)  # noqa: B904 - it is the same error
             finally:
                 del args, members

@@ -158,8 +158,8 @@ class Wire:
         yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
         if not slot.called:
             limit_text = _limit_text(time_limits, "pool", pool_limit)
-            remedy = "raise max_connections or make fewer calls at once"
-            raise not_sent("timeout", "pool", f"no connection became free {limit_text}: {remedy}")
+            remedy = "or raise max_connections=, or make fewer calls at once"
+            raise not_sent("timeout", "pool", f"no connection became free {limit_text}, {remedy}")
 
     def _connect(
         self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
@@ -171,6 +171,11 @@ class Wire:
                 from ..connect._unused_variables import advise  # only a failure costs it
 
                 advise(failure, exchange.origin, os.environ)
+            seconds = time_limits.phases.connect
+            if failure.kind == "timeout" and seconds is not None and not time_limits.over():
+                failure.add_hint(
+                    f"connecting may take {seconds:g} s: the setting is Timeouts(connect=…)"
+                )
             raise
         return slot.connection
 
@@ -216,7 +221,7 @@ class Wire:
             progress.report()
 
 
-_CALL_TIMEOUT = "before the timeout of the whole call"
+_CALL_TIMEOUT = "before the time of the whole call was over"
 
 
 def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
@@ -224,7 +229,8 @@ def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
     timeouts = time_limits.phases
     if exchange.phase == "head":
         limit_text = _limit_text(time_limits, "response", timeouts.response)
-        return f"no response {limit_text}; the model may have run"
+        came = "no byte of the response" if not exchange.bytes_received else "no whole head"
+        return f"{came} {limit_text}; the model may have run"
     limit_text = _limit_text(time_limits, "idle", timeouts.idle)
     if exchange.phase == "send":
         return f"the server accepted no more of the request {limit_text}"
@@ -232,7 +238,7 @@ def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
 
 
 def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) -> str:
-    """Name the limit that was reached: `timeouts.<setting>`, or that of the whole call."""
+    """Name the limit that was reached, its setting, or that of the whole call."""
     if seconds is None or time_limits.over():
         return _CALL_TIMEOUT
-    return f"within {seconds:g} s (timeouts.{setting})"
+    return f"within {seconds:g} s: the setting is Timeouts({setting}=…)"
