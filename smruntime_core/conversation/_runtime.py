@@ -168,6 +168,8 @@ class Runtime:
                 signed_request.correction,
                 tracker.seconds,
             )
+            if isinstance(failure, ServiceError) and failure.status == 403:
+                self._explain_refusal(failure, signed_request, credentials)
             cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
             token_reward = cost or FIRST_TRY_REWARD
 
@@ -226,6 +228,22 @@ class Runtime:
             return Request(request.method, request.url, headers, request.body)
 
         return SignedRequest(self._clock, self.skew, sign_at)
+
+    def _explain_refusal(
+        self, refusal: ServiceError, signed_request: SignedRequest, credentials: Credentials
+    ) -> None:
+        """Compare what was signed with what `refusal` quotes."""
+        from ._refusals import explain_refusal  # only a refusal pays for it
+
+        explain_refusal(
+            refusal,
+            signed_request.request,
+            credentials,
+            self._signing_scope,
+            now=signed_request.signed_at + signed_request.correction,
+            signing_host=self.config.signing_host,
+            extra_headers=self.options.extra_headers,
+        )
 
     def _exchange_whole(
         self,

@@ -21,16 +21,20 @@
                                            (any other code is a plain `ServiceError`)
 
 `metadata` holds the request id, status, headers and attempts, as that of an output does. `str()`
-returns one printable line: control characters and lone surrogates are escaped. Every error can be
-pickled, and none holds a secret of the caller's.
+returns one printable line: control characters and lone surrogates are escaped. Only a refused
+signature (403) has further lines, which are indented. Every error can be pickled, and none holds a
+secret of the caller's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import ClassVar, Final, Literal, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
+
+if TYPE_CHECKING:
+    from ..signing import Explanation
 
 __all__ = [
     "ConstructionError",
@@ -245,7 +249,8 @@ class ServiceError(SmRuntimeError):
     - `body`: the raw answer, cut at 1 MiB if `truncated`.
     - `error_code`: a finer code that some errors have in their body.
 
-    If a proxy answered with an HTML page, `str()` shows the page's title.
+    If a proxy answered with an HTML page, `str()` shows the page's title. If the service refused
+    the signature, further lines, each indented, show what differs; see `explain`.
     """
 
     default_code: ClassVar[str] = ""
@@ -253,6 +258,7 @@ class ServiceError(SmRuntimeError):
     # Further members of this error's JSON body: attribute, wire name, type.
     members: ClassVar[tuple[tuple[str, str, type], ...]] = ()
     error_code: str | None = None
+    explanation: Explanation | None = None
 
     def __init__(
         self,
@@ -295,6 +301,26 @@ class ServiceError(SmRuntimeError):
         explanation = self.message_raw[:2048] or self._page_summary or ""
         return hint_for(f"{self.code} {self.status} {self.error_code or ''} {explanation}")
 
+    def explain(self) -> Explanation | None:
+        """Return what was signed, compared with what the service quotes in a refused signature.
+
+        None if the error is another one, or was not raised by a call of `Runtime` or a client.
+        """
+        return self.explanation
+
+    def __repr__(self) -> str:
+        """Show everything but the texts, which may quote a body."""
+        named = {name.lower(): value for name, value in self.metadata.headers}
+        shown = {
+            "code": self.code,
+            "variant": named.get("x-amzn-invoked-production-variant"),
+            "content_type": named.get("content-type"),
+            "request_id": self.metadata.request_id,
+        }
+        members = "".join(f", {name}={value!r}" for name, value in shown.items() if value)
+        sizes = f"message=<{len(self.message_raw)} characters>, body=<{len(self.body)} bytes>"
+        return f"{type(self).__name__}({self.status}{members}, {sizes})"
+
     @property
     def _page_summary(self) -> str | None:
         """The summary of a body that is an HTML page, None for other bodies."""
@@ -310,7 +336,15 @@ class ServiceError(SmRuntimeError):
         identity = f" [request id {escape_unprintable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
         message = self.message or escape_unprintable(self._page_summary or "no message")
-        return f"{escape_unprintable(self.code)} ({self.status}): {message}{advice}{identity}"
+        details = ""
+        if self.status == 403 and "\n" in self.message_raw:
+            from ._hints import refusal_lines
+
+            verdict = self.explanation.verdict if self.explanation else ""
+            message, *lines = refusal_lines(self.message_raw, verdict)
+            details = "".join(f"\n    {line}" for line in lines)
+        code = escape_unprintable(self.code)
+        return f"{code} ({self.status}): {message}{advice}{identity}{details}"
 
 
 class ModelError(ServiceError):
