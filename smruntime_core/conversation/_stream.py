@@ -16,7 +16,7 @@ passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
@@ -57,6 +57,7 @@ class Stream(Generic[OutputT_co]):
     ) -> None:
         self.output: OutputT_co = output
         self.ended: bool = False
+        self.received_bytes: int = 0
         self._response_body = body
         self._parser = parser
         self._deadline = deadline
@@ -73,6 +74,11 @@ class Stream(Generic[OutputT_co]):
     def metadata(self) -> Metadata:
         """Request id, status, headers and attempts."""
         return self.output.metadata
+
+    @property
+    def state(self) -> Literal["open", "ended", "closed"]:
+        """Whether more can be read; "closed" is an end that came too early."""
+        return "ended" if self.ended else "closed" if self._failure else "open"
 
     def more(self) -> Flow[None]:
         """Receive some bytes; the caller then iterates over the events in them.
@@ -100,6 +106,7 @@ class Stream(Generic[OutputT_co]):
         finally:
             self._is_receiving = False
         if received_data:
+            self.received_bytes += len(received_data)
             self._notify(len(received_data))
             self._parser.receive_data(received_data)
         else:

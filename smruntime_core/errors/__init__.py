@@ -28,7 +28,7 @@ secret of the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
@@ -60,6 +60,7 @@ __all__ = [
     "ValidationError",
     "describe_unexpected",
     "escape_unprintable",
+    "html_table",
 ]
 
 Kind: TypeAlias = Literal[
@@ -114,6 +115,23 @@ def describe_unexpected(given: Iterable[str], known: Collection[str]) -> str | N
     return suggest(unknown, known)
 
 
+def html_table(title: str, rows: Mapping[str, object]) -> str:
+    """Return a table for `_repr_html_`: all text is escaped, values of None are left out."""
+    from ._html import render_table
+
+    return render_table(title, rows)
+
+
+def metadata_rows(metadata: Metadata) -> dict[str, object]:
+    """Return what a table shows of a call."""
+    attempts = metadata.attempts
+    seconds = sum(attempt.seconds + attempt.waited for attempt in attempts)
+    return {
+        "request id": metadata.request_id,
+        "attempts": f"{len(attempts)}, {seconds:.3f} s" if attempts else None,
+    }
+
+
 class SmRuntimeError(Exception):
     """The root of every error that this package raises on purpose."""
 
@@ -123,6 +141,13 @@ class SmRuntimeError(Exception):
         """Set the metadata of the call that failed, and return this error."""
         self.metadata = metadata
         return self
+
+    def _rows(self) -> dict[str, object]:
+        """Return what a table shows of the error itself."""
+        return {"message": str(self)}
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, {**self._rows(), **metadata_rows(self.metadata)})
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self.args), self.__dict__
@@ -211,6 +236,15 @@ class DispatchFailure(SmRuntimeError):
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
         self.status = status
+
+    def _rows(self) -> dict[str, object]:
+        return {
+            "message": Exception.__str__(self),
+            "hint": self.hint,
+            "status": self.status,
+            "sent": f"{self.bytes_sent} bytes",
+            "received": f"{self.bytes_received} bytes",
+        }
 
     def add_hint(self, remedy: str) -> None:
         """Add a remedy to those that `hint` has."""
@@ -310,16 +344,34 @@ class ServiceError(SmRuntimeError):
 
     def __repr__(self) -> str:
         """Show everything but the texts, which may quote a body."""
-        named = {name.lower(): value for name, value in self.metadata.headers}
+        variant, content_type = self._origin()
         shown = {
             "code": self.code,
-            "variant": named.get("x-amzn-invoked-production-variant"),
-            "content_type": named.get("content-type"),
+            "variant": variant,
+            "content_type": content_type,
             "request_id": self.metadata.request_id,
         }
         members = "".join(f", {name}={value!r}" for name, value in shown.items() if value)
         sizes = f"message=<{len(self.message_raw)} characters>, body=<{len(self.body)} bytes>"
         return f"{type(self).__name__}({self.status}{members}, {sizes})"
+
+    def _origin(self) -> tuple[str | None, str | None]:
+        """Return the variant that answered and the content type."""
+        named = {name.lower(): value for name, value in self.metadata.headers}
+        return named.get("x-amzn-invoked-production-variant"), named.get("content-type")
+
+    def _rows(self) -> dict[str, object]:
+        variant, content_type = self._origin()
+        return {
+            "status": self.status,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "signature": self.explanation and self.explanation.verdict,
+            "variant": variant,
+            "content type": content_type,
+            "body": f"{len(self.body)} bytes",
+        }
 
     @property
     def _page_summary(self) -> str | None:

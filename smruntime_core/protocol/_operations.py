@@ -126,6 +126,16 @@ class InvokeEndpointOutput(Output):
         "X-Amzn-SageMaker-Closed-Session-Id", resource_name(256), default=None
     )
 
+    def preview(self, *, bytes: int = 200) -> str:
+        """Return the beginning of `body` for people: text, or hexadecimal digits.
+
+        What is not printable is escaped, except line ends. Raises `ConstructionError` unless
+        `bytes` is from 1 to 1,048,576.
+        """
+        from ..values._preview import preview
+
+        return preview(self.body, bytes)
+
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
     """A request for an inference; the answer comes as a whole.

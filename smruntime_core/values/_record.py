@@ -82,10 +82,14 @@ class Record:
     def __hash__(self) -> int:
         return hash((type(self), self._values()))
 
-    def __repr__(self) -> str:
+    def _shown(self) -> dict[str, str]:
+        """Return what a repr shows: the members that are not their defaults."""
         given = [(f, self.__dict__.get(f.name, f.default)) for f in self._fields if f.compare]
-        shown = [f"{f.name}={f.show(value)}" for f, value in given if value is not f.default]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return {f.name: f.show(value) for f, value in given if value is not f.default}
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={text}" for name, text in self._shown().items())
+        return f"{type(self).__name__}({shown})"
 
 
 class Suggesting(type):

@@ -175,12 +175,17 @@ def check_bytes(member: str, value: object) -> bytes | bytearray | memoryview:
             raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
         byte_view = cast("memoryview[int]", value)
         return byte_view if byte_view.format == "B" and byte_view.ndim == 1 else byte_view.cast("B")
-    encode_remedy = (
-        "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
-    )
-    raise ConstructionError(
-        member, f"bytes, bytearray or memoryview{encode_remedy}", f"found {type(value).__name__}"
-    )
+    rule = f"bytes, bytearray or memoryview{bytes_remedy(value)}"
+    raise ConstructionError(member, rule, f"found {type(value).__name__}")
+
+
+def bytes_remedy(value: object) -> str:
+    """Return how bytes are made of `value`, to end a rule; empty if that is not known."""
+    if isinstance(value, str):
+        return "; encode the text first, for instance .encode()"
+    if isinstance(value, dict | list | tuple):
+        return "; encode it first: **as_json(...) of smruntime_core.codecs is body and content type"
+    return "; await it first" if hasattr(value, "__await__") else ""
 
 
 ANY_BYTES = Blob()

@@ -10,7 +10,7 @@ from typing import ClassVar, Self, Unpack, cast
 from smruntime_core import ConstructionError, Runtime
 from smruntime_core.conversation import OptionChanges, Options, apply_changes
 from smruntime_core.credentials import holds_keys, make_provider
-from smruntime_core.errors import describe_unexpected
+from smruntime_core.errors import describe_unexpected, html_table
 
 from ..connect._tls import is_context
 from ..wire._wire import Wire
@@ -113,6 +113,15 @@ class BaseClient:
         config = client_setup.config if client_setup else None
         endpoint_text = f" for {config.url}" if config else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
+
+    def _repr_html_(self) -> str:
+        client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
+        config = client_setup.config if client_setup else None
+        rows: dict[str, object] = {"endpoint": "found at the first call"}
+        if config is not None:
+            rows = {"endpoint": config.url, "region": config.region, "timeouts": config.timeouts}
+        rows["options"] = apply_changes(Options(), self._changes)
+        return html_table(f"{type(self).__module__}.{type(self).__name__}", rows)
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
         """Share `runtime` with all copies of this client; return it with this copy's options."""

@@ -55,7 +55,7 @@ from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import WireClientSettings
 from ._setup import ConfigurableIO
-from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
+from ._streams import AsyncOnly, AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
 if TYPE_CHECKING:
     from smruntime_core.effects import BinaryFile
@@ -272,7 +272,7 @@ class Client(BaseClient):
         self.close()
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncOnly, BaseClient):
     """An async client of SageMaker Runtime, on asyncio or trio.
 
     Without `io` it has connections on the event loop of its first call. Cancelling a call closes

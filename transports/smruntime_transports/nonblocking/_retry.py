@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeAlias, TypeVar
 
@@ -36,7 +37,7 @@ def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
     failure = not_sent(kind, phase, f"{description} {outcome_verb}: {error_text}")
     if "certificate is not valid for" in error_text:
         failure.hint = "write the name that the certificate is for into endpoint_url="
-    elif "issuer" in error_text or "self-signed" in error_text:
+    elif re.search("issuer|self.signed", error_text):
         failure.hint = TRUST
     return failure
 
