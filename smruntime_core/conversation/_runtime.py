@@ -350,7 +350,9 @@ def _with_headers(
     conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
     if conflicting_names:
         header_name = conflicting_names[0]
-        member_hint = f"pass {member_names[header_name.lower()]}= instead of {header_name}"
+        member_hint = (
+            f"pass {member_names[header_name.lower()]}= instead of the header {header_name}"
+        )
         raise ConstructionError("extra_headers", f"headers that no member sets: {member_hint}")
     return request.replace(headers=request.headers + extra_headers)
 

@@ -229,7 +229,8 @@ class Stream(Generic[OutputT_co]):
         """Close the connection unless all of the response was read; never waits."""
         try:
             if self._failure is None:
-                self._record_failure(TruncatedStream("the stream was closed before its end"))
+                message = "the stream was closed before its end: read it inside its `with` block"
+                self._record_failure(TruncatedStream(message))
         finally:
             self._response_body.abort()  # again: an interrupt may have ended an earlier one
 

@@ -47,7 +47,7 @@ _ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "variant": ("target_variant",),
 }
 
-_USE_OPTIONS: Final = "it is an option of the client: client.with_options({}=...).invoke_…(...)"
+_USE_OPTIONS: Final = "it is an option of the client: client.with_options({}=...)"
 _INVOKE_ONLY: Final = "leave it out: the API has it for invoke_endpoint only"
 _KEYS: Final = "pass credentials=Credentials(access_key_id, secret_access_key, session_token)"
 _ATTEMPTS: Final = "pass retries=RetryPolicy(max_attempts=...)"

@@ -335,7 +335,7 @@ class Exchange:
 
     def _too_large(self) -> ProtocolViolation:
         return ProtocolViolation(
-            "too_large", f"the body has more than the {self.max_body} bytes allowed by max_body"
+            "too_large", f"the body has more than {self.max_body} bytes: the setting is max_body="
         )
 
     @property

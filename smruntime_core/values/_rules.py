@@ -52,6 +52,8 @@ class Rule:
         """Describe what is wrong with `text` without quoting it."""
         if not text:
             return "it is empty (an optional member can be left out)"
+        if text.startswith("arn:"):
+            return "it is an ARN, not a name"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"
         for position, character in enumerate(text):
@@ -59,7 +61,7 @@ class Rule:
                 return f"character U+{ord(character):04X} at index {position} is not allowed"
         if text != text.strip(" "):
             return "it begins or ends with a blank"
-        return ""
+        return "blanks are not allowed" if " " in text and "[ -" not in self.pattern else ""
 
 
 class WholeNumber:
@@ -184,7 +186,7 @@ def bytes_remedy(value: object) -> str:
     if isinstance(value, str):
         return "; encode the text first, for instance .encode()"
     if isinstance(value, dict | list | tuple):
-        return "; encode it first: **as_json(...) of smruntime_core.codecs is body and content type"
+        return "; pass **as_json(...) of smruntime_core.codecs: that is body and content type"
     return "; await it first" if hasattr(value, "__await__") else ""
 
 

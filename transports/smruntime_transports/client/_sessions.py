@@ -95,8 +95,8 @@ class _SessionCalls:
 
     def _require_open(self) -> SessionId:
         if self._session_id is None:
-            keyword = "async with" if isinstance(self, AsyncOnly) else "with"
-            raise ConstructionError("session", f"open: use it in a `{keyword}` block")
+            block = "an `async with` block" if isinstance(self, AsyncOnly) else "a `with` block"
+            raise ConstructionError("session", f"open: use it in {block}")
         return self._session_id
 
     def _require_closed(self) -> None:

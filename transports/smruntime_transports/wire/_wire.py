@@ -171,6 +171,10 @@ class Wire:
                 from ..connect._unused_variables import advise  # only a failure costs it
 
                 advise(failure, exchange.origin, os.environ)
+            if failure.kind == "refused" and failure.hint is None:
+                failure.hint = (
+                    "check proxy=" if failure.phase == "proxy" else "check endpoint_url= or region="
+                )
             seconds = time_limits.phases.connect
             if failure.kind == "timeout" and seconds is not None and not time_limits.over():
                 failure.add_hint(
