@@ -199,7 +199,7 @@ ARGUMENTS = [
         'client.invoke_endpoint(endpoint_name="churn", body=b"", timeout=5)',
         ("with_options(timeout=",),
     ),
-    Mistake('client.invoke_endpoint(endpoint_name="churn")', ("'body'",), "Python's own message."),
+    Mistake('client.invoke_endpoint(endpoint_name="churn")', ("pass body=",)),
     Mistake('client.invoke_endpoint(endpoint_name="my endpoint", body=b"")', ("endpoint_name",)),
     Mistake(
         'name = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/churn"\n'

@@ -14,7 +14,7 @@ from typing import Final
 from ..errors import ConstructionError
 from ..protocol._encoding import check_endpoint
 from ..values._credentials import Scope
-from ..values._record import Record, Suggesting, field
+from ..values._record import Record, field
 from ..values._rules import NAME, REGION, Rule, check_flag
 from ..values._timeouts import Timeouts
 from ..values._url import Endpoint
@@ -53,7 +53,7 @@ def _check_timeouts(member: str, value: object) -> Timeouts:
     raise ConstructionError(member, "smruntime_core.Timeouts", f"found {type(value).__name__}")
 
 
-class Config(Record, kw_only=True, metaclass=Suggesting):
+class Config(Record, kw_only=True):
     """The service to call: a region, optionally a custom URL, and the time limits of a call.
 
     Results of asynchronous invocations are read from S3 in `region`, or from `s3_endpoint_url`.
@@ -64,6 +64,7 @@ class Config(Record, kw_only=True, metaclass=Suggesting):
     to go.
     """
 
+    _suggests = True
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
     s3_endpoint_url: str | None = field(default=None, check=_check_endpoint_url)

@@ -39,7 +39,7 @@ from ..errors import (
     ServiceError,
     SmRuntimeError,
 )
-from ..values._record import Record, Suggesting, field
+from ..values._record import Record, field
 from ..values._rules import check_flag
 
 MAX_EXTRA_DELAY: Final = 5.0  # seconds that a server may ask for beyond our own delay
@@ -70,7 +70,7 @@ class Retry(NamedTuple):
     cost: float
 
 
-class RetryPolicy(Record, metaclass=Suggesting):
+class RetryPolicy(Record):
     """How often and how soon to retry.
 
     Delays are in seconds, costs in tokens of a bucket that holds `capacity`. With `resend`, a
@@ -78,6 +78,7 @@ class RetryPolicy(Record, metaclass=Suggesting):
     With `retry_model_errors`, a `ModelError` of an unavailable container is retried too.
     """
 
+    _suggests = True
     max_attempts: int = field(default=3, check=_check_attempts)
     base_delay: float = field(default=0.05, check=_check_number)
     throttling_delay: float = field(default=1.0, check=_check_number)

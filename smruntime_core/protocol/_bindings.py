@@ -16,7 +16,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from ..errors import html_table, metadata_rows
 from ..metadata import NO_METADATA, Metadata
-from ..values._record import REQUIRED, Field, Record, Suggesting, field
+from ..values._record import REQUIRED, Field, Record, field
 from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
 
 
@@ -111,9 +111,10 @@ class MessageRecord(Record):
         cls._table = Table(tuple(member for member in cls._fields if isinstance(member, Binding)))
 
 
-class RequestRecord(MessageRecord, metaclass=Suggesting):
+class RequestRecord(MessageRecord):
     """A record that becomes a request; `path` has a `{wire name}` for each label."""
 
+    _suggests = True
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
 

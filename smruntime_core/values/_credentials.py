@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn, Self
 
 from ..errors import ConstructionError
-from ._record import Record, Suggesting, field
+from ._record import Record, field
 from ._rules import KEY_TEXT, SCOPE_PART, SECRET_TEXT
 
 LATEST_TIME = 1e12  # seconds since the epoch; a larger number is milliseconds by mistake
@@ -27,13 +27,14 @@ def _check_expiry(member: str, value: object) -> float | None:
     )
 
 
-class Credentials(Record, metaclass=Suggesting):
+class Credentials(Record):
     """AWS credentials; `expires_at` is in seconds since the epoch, None if they do not expire.
 
     They refuse to be pickled, and their repr shows no secret. Signing keeps the keys that it
     derives in a slot of the credentials that they belong to (`signing._sigv4`).
     """
 
+    _suggests = True
     __slots__ = ("signing_keys",)
 
     access_key_id: str = field(check=KEY_TEXT.check)

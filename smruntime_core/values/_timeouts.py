@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ConstructionError
-from ._record import Record, Suggesting, field
+from ._record import Record, field
 
 LONGEST_TIMEOUT = 1e9  # seconds
 
@@ -23,7 +23,7 @@ def check_seconds(member: str, value: object) -> float | None:
     raise ConstructionError(member, rule, f"found {found}")
 
 
-class Timeouts(Record, metaclass=Suggesting):
+class Timeouts(Record):
     """Time limits in seconds; None means no limit.
 
     connect     name resolution, TCP, a proxy's CONNECT and TLS together
@@ -34,6 +34,7 @@ class Timeouts(Record, metaclass=Suggesting):
     pool        waiting for a connection while all are in use
     """
 
+    _suggests = True
     connect: float | None = field(default=3.1, check=check_seconds)
     response: float | None = field(default=70.0, check=check_seconds)
     idle: float | None = field(default=20.0, check=check_seconds)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from functools import partial, wraps
+from functools import wraps
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -45,7 +45,6 @@ from smruntime_core import (
 )
 from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, Deadline
 from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
-from smruntime_core.errors import describe_unexpected
 
 from ..system._io import BlockingSystem
 from ._base_client import BaseClient
@@ -80,22 +79,13 @@ def takes_members(
     def decorate(
         perform: Callable[[ClientT, OperationT], ResultT],
     ) -> Callable[Concatenate[ClientT, Parameters], ResultT]:
-        # without the call of the metaclass, whose work is done below
-        construct: Callable[Parameters, OperationT] = partial(
-            type.__call__, cast("type[OperationT]", operation)
-        )
-
         @wraps(perform)
         def method(
             client: ClientT, /, *args: Parameters.args, **members: Parameters.kwargs
         ) -> ResultT:
             try:
-                made_operation = construct(*args, **members)
+                made_operation = operation(*args, **members)
             except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
-                fields = getattr(operation, "_fields")  # noqa: B009 - no member of a Callable
-                message = describe_unexpected(members, [member.name for member in fields])
-                if message is not None:
-                    refusal.args = (message,)
                 raise without_internals(refusal)  # noqa: B904 - it is the same error
             finally:
                 del args, members
