@@ -11,7 +11,7 @@ demo: .venv/wheel
 # are tested side by side
 test: lint
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
-	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
+	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*

@@ -7,7 +7,9 @@ order for a call of several attempts:
     RequestBuilt
       └─> AttemptStarted ─> FirstByte ─> (PieceReceived …) ─> AttemptEnded
             └─> Waiting ─> AttemptStarted …
-                  └─> CallEnded
+                  └─> CallEnded ─> (PieceReceived …) ─> StreamEnded
+
+`StreamEnded` and what comes before it follow only if the call opened a stream.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ __all__ = [
     "Notice",
     "PieceReceived",
     "RequestBuilt",
+    "StreamEnded",
     "Waiting",
 ]
 
@@ -34,11 +37,18 @@ class Notice(Record):
 
 
 class RequestBuilt(Notice):
-    """The request was built; `path` and `size` (bytes of body) are what will be signed."""
+    """The request was built; `path` and `size` (bytes of body) are what will be signed.
+
+    `host` may contain a port, and `region` is the one of the signature.
+    """
 
     method: str
     path: str
     size: int
+    endpoint_name: str
+    region: str
+    host: str
+    inference_component_name: str | None = None
 
 
 class AttemptStarted(Notice):
@@ -90,3 +100,17 @@ class CallEnded(Notice):
     outcome: str
     attempts: int
     seconds: float
+
+
+class StreamEnded(Notice):
+    """A stream ended, `seconds` after its call began.
+
+    `outcome` is "ok" for one that was read to its end, "closed" for one that was closed before, and
+    otherwise that of the error, as in `Attempt`. `events` and `size` (bytes) count the parts that
+    were decoded.
+    """
+
+    outcome: str
+    seconds: float
+    events: int
+    size: int

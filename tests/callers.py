@@ -316,7 +316,7 @@ def _stream_results(
             try:
                 with client.stream(STREAMED) as stream:
                     result.heads.append(stream.output)
-                    for item in getattr(stream, how)():
+                    for item in stream if how == "iteration" else getattr(stream, how)():
                         result.items.append(item)
                         if len(result.items) == leave_after:
                             break
@@ -343,7 +343,8 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
                     try:
                         async with client.stream(STREAMED) as stream:
                             result.heads.append(stream.output)
-                            async for item in getattr(stream, how)():
+                            items = stream if how == "iteration" else getattr(stream, how)()
+                            async for item in items:
                                 result.items.append(item)
                                 if len(result.items) == leave_after:
                                     break

@@ -108,7 +108,7 @@ def test_dir_of_outputs_streams_jobs_and_sessions_shows_no_machinery() -> None:
     machinery = {"bindings", "labels", "wire_names", "path", "method", "headers", "rules"}
     assert not visible["InvokeEndpointOutput"] & machinery
     locations = {"output_location", "failure_location"}
-    held = {"done", "inference_id", "metadata", "output", "wait"}
+    held = {"done", "inference_id", "metadata", "output", "result", "wait"}
     assert visible["Job"] == locations | held
     calls = {"invoke", "invoke_endpoint", "invoke_endpoint_with_response_stream"}
     assert visible["Session"] == calls | {"close", "expires", "id", "open"}

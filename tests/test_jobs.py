@@ -368,3 +368,36 @@ def test_upload_outside_s3_is_refused() -> None:
     for location in ("https://files.example/in.csv", "http://127.0.0.1:9/in.csv"):
         with pytest.raises(sm.ConstructionError, match="S3"):
             client.upload_input(location, b"1")
+
+
+def test_result_of_a_job_is_an_output_with_the_type_of_the_object() -> None:
+    stored = (
+        b'HTTP/1.1 200 x\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{"a": 1}'
+    )
+    with (
+        scripted(ANSWER, stored, stored) as server,
+        sockets.Client(**s3_settings(server.url)) as client,
+    ):
+        job = client.invoke_endpoint_async("slow", input_location="s3://bucket/in")
+        output = job.result()
+        assert output.json() == {"a": 1}
+        assert output.content_type == "application/json"
+        assert output.metadata == job.metadata
+        assert job.wait() == b'{"a": 1}'
+
+
+def test_result_that_the_caller_fetches_has_no_content_type() -> None:
+    with scripted(ANSWER) as server, sockets.Client(**settings(server.url)) as client:
+        job = client.invoke_endpoint_async("slow", input_location="s3://bucket/in")
+    output = job.result(fetch=lambda location: b"[1]")
+    assert (output.content_type, output.json()) == (None, [1])
+
+
+def test_result_of_an_async_job_is_an_output() -> None:
+    async def main(url: str) -> sm.InvokeEndpointOutput:
+        async with on_asyncio.AsyncClient(**s3_settings(url)) as client:
+            job = await client.invoke_endpoint_async("slow", input_location="s3://bucket/in")
+            return await job.result()
+
+    with scripted(ANSWER, DONE) as server:
+        assert asyncio.run(main(server.url)).text() == "done"

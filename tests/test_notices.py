@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,12 +19,14 @@ from smruntime_core.notices import (
     Notice,
     PieceReceived,
     RequestBuilt,
+    StreamEnded,
     Waiting,
 )
 from smruntime_core.streaming import PayloadPart
 from smruntime_core.testing import FrozenClock, script
+from smruntime_transports import sockets
 
-from .callers import IRIS, STREAMED, Performer, Step
+from .callers import CREDENTIALS, IRIS, STREAMED, Performer, Step
 from .servers import OK, Peer, acting, scripted
 
 BUSY = (
@@ -73,6 +76,8 @@ def test_notices_of_a_call_that_succeeds(perform: Performer) -> None:
         "/endpoints/iris/invocations",
         len(IRIS.body),
     )
+    assert (built["endpoint_name"], built["region"]) == ("iris", "us-east-1")
+    assert built["host"] == server.url.removeprefix("http://")
     assert (started["number"], started["most"]) == (1, 3)
     assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (
         1,
@@ -171,18 +176,50 @@ def test_replacing_a_closed_connection_is_no_wait(perform: Performer) -> None:
 
 
 def test_notices_of_a_stream(perform: Performer) -> None:
-    """The call ends when the head arrives; each piece follows until all bytes are reported."""
+    """The call ends when the head arrives; each piece follows, and the end of the stream."""
     notices: list[Notice] = []
     answer = streamed(b"a" * 100_000, b"b" * 100_000)
     with scripted(answer) as server:
         ((first, second),) = perform(server.url, Step(STREAMED), observe=notices.append)
     assert (len(first), len(second)) == (100_000, 100_000)
     assert kinds(notices)[:5] == [RequestBuilt, AttemptStarted, FirstByte, AttemptEnded, CallEnded]
-    pieces = [notice for notice in notices[5:] if isinstance(notice, PieceReceived)]
-    assert len(pieces) == len(notices) - 5
+    pieces = [notice for notice in notices[5:-1] if isinstance(notice, PieceReceived)]
+    assert len(pieces) == len(notices) - 6
+    end = notices[-1]
+    assert isinstance(end, StreamEnded)
+    assert (end.outcome, end.events, end.size) == ("ok", 2, 200_000)
+    assert end.seconds >= one(notices, CallEnded).seconds
     assert sum(piece.size for piece in pieces) == len(answer.partition(b"\r\n\r\n")[2])
     assert {notice.operation for notice in notices} == {"InvokeEndpointWithResponseStream"}
     assert {piece.invocation for piece in pieces} == {notices[0].invocation}
+
+
+@pytest.mark.parametrize(
+    ("wire", "outcome"),
+    [
+        (streamed(b"a", b"b")[:-5], "truncated"),
+        (streamed(b"a", b"b") + b"", "closed"),
+        (streamed(b"a", b"\xff"), "StreamError"),
+    ],
+)
+def test_end_of_a_stream_says_how_it_ended(wire: bytes, outcome: str) -> None:
+    notices: list[Notice] = []
+    with (
+        scripted(wire) as server,
+        sockets.Client(
+            region="us-east-1",
+            endpoint_url=server.url,
+            credentials=CREDENTIALS,
+            observe=notices.append,
+        ) as client,
+        client.stream(STREAMED) as stream,
+        suppress(sm.SmRuntimeError),
+    ):
+        for _ in stream.text():
+            if outcome == "closed":
+                break
+    ends = [notice for notice in notices if isinstance(notice, StreamEnded)]
+    assert [(end.outcome, end.size) for end in ends] == [(outcome, 1 + (outcome == "StreamError"))]
 
 
 def test_first_byte_is_reported_when_it_arrives(perform: Performer) -> None:
@@ -225,7 +262,7 @@ def test_notices_hold_nothing_of_caller_or_model(perform: Performer) -> None:
         )
     for notice in notices:
         for name, value in vars(notice).items():
-            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.-]+", value), (
+            assert isinstance(value, int | float | None) or re.fullmatch(r"[\w/.:-]+", value), (
                 name,
                 value,
             )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smruntime_core import StreamError, TruncatedStream
-from smruntime_core.payload import ServerSentEvent, SSEDecoder
+from smruntime_core import ConstructionError, StreamError, TruncatedStream
+from smruntime_core.payload import ServerSentEvent, SSEDecoder, encode_sse
 
 from .test_payload import cut, decode, places
 
@@ -41,6 +41,33 @@ def test_written_events_are_decoded(
 ) -> None:
     data = b"".join(encode(event, end) for event in expected)
     assert decode(SSEDecoder(), cut(data, at)) == (expected, None)
+
+
+text = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@given(event=events, at=places)
+def test_encoded_event_is_decoded(event: ServerSentEvent, at: list[int]) -> None:
+    assert decode(SSEDecoder(), cut(encode_sse(event), at)) == ([event], None)
+
+
+@given(data=text, name=text, number=text, retry=st.none() | st.integers())
+def test_any_event_is_encoded_so_that_it_is_decoded_or_refused(
+    data: str, name: str, number: str, retry: int | None
+) -> None:
+    event = ServerSentEvent(data, name, number, retry)
+    lines = data.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        encoded = encode_sse(event)
+    except ConstructionError:
+        assert not name or set(name + number) & set("\r\n\0") or not 0 <= (retry or 0) < 10**18
+    else:
+        assert decode(SSEDecoder(), [encoded]) == ([event.replace(data=lines)], None)
+
+
+def test_event_with_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(ConstructionError, match="surrogates"):
+        encode_sse(ServerSentEvent("\ud800"))
 
 
 @given(expected=st.lists(events, min_size=1, max_size=3))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 import smruntime_core as sm
+from smruntime_core.conversation._async_jobs import StoredObject
 from smruntime_core.conversation._clock_skew import MAX_CORRECTION, ClockSkew
 from smruntime_core.conversation._deadline import Deadline
 from smruntime_core.conversation._s3 import MAX_FAILURES, ObjectReader, ObjectWriter
@@ -46,7 +47,7 @@ def read(
     location: str = LOCATION,
     replies: Sequence[object] = (),
     seconds: float | None = 60.0,
-) -> ScriptedIO[bytes | None]:
+) -> ScriptedIO[StoredObject | None]:
     return play(reader.get(location, Deadline(FrozenClock(), seconds)), replies)
 
 
@@ -89,7 +90,7 @@ def test_object_is_read_at_its_url(
         received = request.replace(headers=(("Host", url.split("/")[2]), *request.headers))
         scope, known = sm.Scope(config.region, "s3"), {"AKID": CREDENTIALS}
         assert sm.verify(received, known, scope, now=1.8e9, dialect=S3) is CREDENTIALS
-    assert flow.replies(sm.Response(200, (), b"done")).returns() == b"done"
+    assert flow.replies(sm.Response(200, (), b"done")).returns() == StoredObject(b"done")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_region_of_the_bucket_is_learned_once_and_remembered() -> None:
     reader = make_reader()
     elsewhere = s3_error(301, "PermanentRedirect", ("x-amz-bucket-region", "us-west-2"))
     flow = read(reader, LOCATION, [CREDENTIALS, elsewhere, sm.Response(200, (), b"x")])
-    assert flow.returns() == b"x"
+    assert flow.returns() == StoredObject(b"x")
     sent = requests(flow.effects)
     assert [request.url.split("/")[2] for request in sent] == [
         f"bucket.s3.{region}.amazonaws.com" for region in ("eu-west-1", "us-west-2")
@@ -182,7 +183,7 @@ def test_wrong_clock_is_corrected() -> None:
     skewed = s3_error(403, "RequestTimeTooSkewed", ("Date", DATE_1994))
     reader = make_reader(CONFIG, clock, skew)
     flow = read(reader, LOCATION, [CREDENTIALS, skewed, sm.Response(200, (), b"x")])
-    assert flow.returns() == b"x"
+    assert flow.returns() == StoredObject(b"x")
     assert dict(requests(flow.effects)[1].headers)["x-amz-date"] == "19941106T084937Z"
 
 

@@ -23,7 +23,7 @@ from smruntime_core import (
     run,
     service,
 )
-from smruntime_core.conversation._deadline import Deadline
+from smruntime_core.conversation._call_tracker import CallTracker
 from smruntime_core.conversation._stream import MAX_BYTES, MAX_EVENTS
 from smruntime_core.effects import Receive, Sleep
 from smruntime_core.eventstream import EventStreamDecoder, Message, encode
@@ -202,18 +202,16 @@ class ScriptedIO:
 def opened(
     *pieces: bytes, timeout: float | None = None
 ) -> tuple[Stream[InvokeEndpointWithResponseStreamOutput], Body, Clock]:
-    parser = ResponseParser(InvokeEndpointWithResponseStream(endpoint_name="e", body=b""))
+    operation = InvokeEndpointWithResponseStream(endpoint_name="e", body=b"")
+    parser = ResponseParser(operation)
     parser.receive_head(Response(200, (("Content-Type", "application/vnd.amazon.eventstream"),)))
     head = parser.next_event()
     assert isinstance(head, ResponseStarted) and isinstance(
         head.output, InvokeEndpointWithResponseStreamOutput
     )
     body, clock = Body(*pieces), Clock()
-    return (
-        Stream(head.output, body, parser, Deadline(clock, timeout), Timeouts(), lambda size: None),
-        body,
-        clock,
-    )
+    tracker = CallTracker(None, operation, operation.request("http://h"), "id", clock, timeout)
+    return Stream(head.output, body, parser, tracker, Timeouts()), body, clock
 
 
 def batches(

@@ -97,9 +97,12 @@ def test_every_method_reads_the_same_response(stream: Streamer) -> None:
         ("lines", TEXT.encode(), ["Once — upon", "a time. "]),
         ("sse", sse, [ServerSentEvent(data='{"a":1}'), ServerSentEvent(data="[DONE]")]),
         ("json", b'{"a":[1,2]}\n{"b":"\xe2\x80\x94"}3', [{"a": [1, 2]}, {"b": "—"}, 3]),
+        ("jsonl", b'{"a":[1,2]}\n\n{"b":"\xe2\x80\x94"}\n3', [{"a": [1, 2]}, {"b": "—"}, 3]),
         ("events", b"abc", [PayloadPart(b"abc"), ResponseEnded()]),
+        ("iteration", b"abc", [PayloadPart(b"abc"), ResponseEnded()]),
     ):
-        cut = [body] if how == "events" else [body[i : i + 4] for i in range(0, len(body), 4)]
+        size = len(body) if how in ("events", "iteration") else 4
+        cut = [body[i : i + size] for i in range(0, len(body), size)]
         with scripted(chunked(*(service.event(PayloadPart(piece)) for piece in cut))) as server:
             (told,) = stream(server.url, how=how)
         assert told.error is None
@@ -410,3 +413,55 @@ def test_stream_may_be_closed_by_another_task(name: str) -> None:
 
     with scripted(BEGUN, 20.0, OK) as server:
         loop.run(main)
+
+
+@pytest.mark.parametrize("name", BLOCKING)
+def test_rest_of_a_stream_is_read_as_an_output(name: str) -> None:
+    body = service.event(PayloadPart(b'{"a":')), service.event(PayloadPart(b"[1, 2]}"))
+    with (
+        scripted(chunked(*body)) as server,
+        BLOCKING[name](**_one_connection(server.url)) as client,
+    ):
+        with client.stream(STREAMED) as stream:
+            assert not stream.ended
+            output = stream.read()
+            assert stream.ended
+        assert output.body == b'{"a":[1, 2]}'
+        assert output.content_type == "text/plain"
+        assert output.json() == {"a": [1, 2]}
+        assert output.metadata.request_id == "q-1"
+        assert output.replace(body=b"") == stream.output
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_rest_of_an_async_stream_is_read_as_an_output(name: str) -> None:
+    make, loop = AWAITED[name]
+
+    async def main() -> None:
+        async with make(**_one_connection(server.url)) as client, client.stream(STREAMED) as stream:
+            first = await anext(stream.bytes())
+            assert (await stream.read()).body == b"".join(PARTS).removeprefix(first)
+            assert stream.ended
+
+    with scripted(chunked(*FRAMES)) as server:
+        loop.run(main)
+
+
+def test_stream_longer_than_max_body_is_not_read_as_an_output() -> None:
+    too_large = pytest.raises(DispatchFailure, match="10 bytes allowed by max_body")
+    with (
+        scripted(chunked(*FRAMES), OK) as server,
+        sockets.Client(**_one_connection(server.url)) as client,
+    ):
+        with client.with_options(max_body=10).stream(STREAMED) as stream, too_large as caught:
+            stream.read()
+        assert (caught.value.kind, caught.value.delivery) == ("too_large", "answered")
+        assert client.call(IRIS).body
+
+
+def test_stream_that_breaks_off_is_not_read_as_an_output() -> None:
+    whole = chunked(*FRAMES)
+    with scripted(whole[:-20]) as server, sockets.Client(**_one_connection(server.url)) as client:
+        with client.stream(STREAMED) as stream, pytest.raises((TruncatedStream, DispatchFailure)):
+            stream.read()
+        assert not stream.ended

@@ -95,7 +95,9 @@ def read(url: str, credentials: sm.Credentials, location: str) -> bytes | None:
     config = sm.Config(region="us-east-1", s3_endpoint_url=url)
     io = sockets.SocketIO.reading()
     io.configure(credentials, ProviderContext({}, home="/", clock=time, random=lambda: 0.0), None)
-    return sm.run(ObjectReader(config, time, ClockSkew()).get(location, Deadline(time, 10.0)), io)
+    reader = ObjectReader(config, time, ClockSkew())
+    found = sm.run(reader.get(location, Deadline(time, 10.0)), io)
+    return None if found is None else found.body
 
 
 @pytest.mark.parametrize("key", KEYS_IN_S3)

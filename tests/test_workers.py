@@ -52,7 +52,7 @@ RECORDS: list[Any] = [
     Metadata(status=200),
     Attempt("ok", 0.1, 0.0, 200, "r"),
     PayloadPart(b"x"),
-    RequestBuilt("InvokeEndpoint", "i", "POST", "/p", 1),
+    RequestBuilt("InvokeEndpoint", "i", "POST", "/p", 1, "e", "eu-west-1", "h"),
     TLS(ca_bundle="b", certificate="c"),
 ]
 

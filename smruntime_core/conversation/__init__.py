@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
-    from ._async_jobs import is_done, wait_for_result
+    from ._async_jobs import StoredObject, is_done, wait_for_result
     from ._deadline import Clock, Deadline
     from ._options import MAX_BODY, OptionChanges, Options, apply_changes
     from ._s3 import ObjectReader, ObjectWriter
@@ -38,6 +38,7 @@ __all__ = [
     "OptionChanges",
     "Options",
     "SessionId",
+    "StoredObject",
     "apply_changes",
     "is_done",
     "wait_for_result",
@@ -49,7 +50,7 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     globals(),
     {
-        "_async_jobs": ("is_done", "wait_for_result"),
+        "_async_jobs": ("StoredObject", "is_done", "wait_for_result"),
         "_deadline": ("Clock", "Deadline"),
         "_options": ("MAX_BODY", "OptionChanges", "Options", "apply_changes"),
         "_s3": ("ObjectReader", "ObjectWriter"),

@@ -8,12 +8,13 @@ or by a function of the caller's, which is the effect `Fetch`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ..effects import Fetch, Flow, Sleep
 from ..errors import DispatchFailure, ModelError, ResponseError
-from ..protocol._operations import InvokeEndpointAsyncOutput
+from ..protocol._operations import InvokeEndpointAsyncOutput, InvokeEndpointOutput
 from ..values._http import MAX_ERROR_BODY
+from ..values._record import unchecked
 from ._deadline import Deadline
 
 FIRST_WAIT: Final = 0.5
@@ -24,17 +25,25 @@ MAX_MESSAGE: Final = 64 * 1024  # characters of a failure that become the error'
 ObjectT = TypeVar("ObjectT")
 
 
-def fetch_object(location: str, deadline: Deadline) -> Flow[bytes | None]:
+class StoredObject(NamedTuple):
+    """An object of S3: its bytes, and its MIME type if that is known."""
+
+    body: bytes
+    content_type: str | None = None
+
+
+def fetch_object(location: str, deadline: Deadline) -> Flow[StoredObject | None]:
     """Have the caller's function read the object; it has a deadline of its own."""
-    return (yield from Fetch(location))
+    found_body = yield from Fetch(location)
+    return None if found_body is None else StoredObject(found_body)
 
 
 def wait_for_result(
     accepted: InvokeEndpointAsyncOutput,
     deadline: Deadline,
-    read_object: Callable[[str, Deadline], Flow[bytes | None]] = fetch_object,
-) -> Flow[bytes]:
-    """Return the model's answer to an accepted invocation.
+    read_object: Callable[[str, Deadline], Flow[StoredObject | None]] = fetch_object,
+) -> Flow[InvokeEndpointOutput]:
+    """Return the model's answer to an accepted invocation as a synchronous call would.
 
     `read_object` returns an object, or None if there is none yet. Raises what `read_object` raises,
     `ModelError` if the model failed, `ResponseError` if the service named no location, and a
@@ -44,17 +53,18 @@ def wait_for_result(
     output_location = _output_location(accepted)
     next_wait = FIRST_WAIT
     while True:
-        answer_body = yield from _look_once(
-            read_object(output_location, deadline), accepted, deadline
-        )
-        if answer_body is not None:
-            return answer_body
-        failure_body = None
+        answer = yield from _look_once(read_object(output_location, deadline), accepted, deadline)
+        if answer is not None:
+            members: dict[str, object] = {"body": answer.body, "metadata": accepted.metadata}
+            if answer.content_type is not None:
+                members["content_type"] = answer.content_type
+            return unchecked(InvokeEndpointOutput, members)
+        failure = None
         if accepted.failure_location is not None:
             object_flow = read_object(accepted.failure_location, deadline)
-            failure_body = yield from _look_once(object_flow, accepted, deadline)
-        if failure_body is not None:
-            raise _model_error(accepted, failure_body)
+            failure = yield from _look_once(object_flow, accepted, deadline)
+        if failure is not None:
+            raise _model_error(accepted, failure.body)
         if deadline.passed_in(0.0):
             raise _not_there_yet(accepted)
         seconds_left = deadline.left()

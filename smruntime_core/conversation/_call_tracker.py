@@ -15,6 +15,7 @@ from ..notices import (
     Notice,
     PieceReceived,
     RequestBuilt,
+    StreamEnded,
     Waiting,
 )
 from ..protocol._bindings import Output
@@ -47,6 +48,7 @@ class CallTracker(Deadline):
         invocation: str,
         clock: Clock,
         seconds: float | None,
+        region: str = "",
     ) -> None:
         super().__init__(clock, seconds)
         self.invocation: str = invocation
@@ -54,16 +56,22 @@ class CallTracker(Deadline):
         self._operation = operation
         self._call_began = clock.monotonic()
         if observe is not None:
-            request_path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-            observe(
-                RequestBuilt(
-                    self._operation_name,
-                    invocation,
-                    request.method,
-                    f"/{request_path}",
-                    len(request.body),
-                )
-            )
+            observe(self._describe_request(request, region))
+
+    def _describe_request(self, request: Request, region: str) -> RequestBuilt:
+        host, _, path = request.url.partition("://")[2].partition("/")
+        members = vars(self._operation)
+        return RequestBuilt(
+            self._operation_name,
+            self.invocation,
+            request.method,
+            "/" + path.partition("?")[0],
+            len(request.body),
+            members["endpoint_name"],
+            region,
+            host,
+            members.get("inference_component_name"),
+        )
 
     @property
     def _operation_name(self) -> str:
@@ -97,6 +105,20 @@ class CallTracker(Deadline):
         """Note that `byte_count` bytes of a streamed response have arrived."""
         if self._observe is not None:
             self._observe(PieceReceived(self._operation_name, self.invocation, byte_count))
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether notices reach an observer."""
+        return self._observe is not None
+
+    def end_stream(self, outcome: str, events: int, size: int) -> None:
+        """Note that a stream is over, after `events` parts with `size` bytes."""
+        if self._observe is not None:
+            self._observe(
+                StreamEnded(
+                    self._operation_name, self.invocation, outcome, self.seconds, events, size
+                )
+            )
 
     def attempts_with(self, response: Response) -> tuple[Attempt, ...]:
         """Return all attempts, the current one included, which `response` answers."""

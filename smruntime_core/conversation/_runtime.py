@@ -183,7 +183,15 @@ class Runtime:
         invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"
         timeout = self.options.timeout
         time_limit = self.config.timeouts.total if timeout is None else timeout
-        return CallTracker(self._observe, operation, request, invocation, self._clock, time_limit)
+        return CallTracker(
+            self._observe,
+            operation,
+            request,
+            invocation,
+            self._clock,
+            time_limit,
+            self._signing_scope.region,
+        )
 
     def _sign_attempt(
         self, request: Request, credentials: Credentials, payload_hash: str, tracker: CallTracker
@@ -299,9 +307,8 @@ class Runtime:
         except BaseException:
             opened_response.body.abort()
             raise
-        return Stream(
-            output, opened_response.body, parser, tracker, timeouts, tracker.receive_piece
-        )
+        max_body = self.options.max_body
+        return Stream(output, opened_response.body, parser, tracker, timeouts, max_body)
 
     def _wait_for_retry(
         self, failed_attempt: FailedAttempt, recovery: Recovery, tracker: CallTracker

@@ -22,6 +22,7 @@ from ..signing import S3, hash_payload, sign
 from ..values._bodies import STREAMED, Source
 from ..values._credentials import Credentials, Scope
 from ..values._http import Headers, Request, Response, fields_by_name
+from ._async_jobs import StoredObject
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._locations import Location, locate
@@ -135,7 +136,7 @@ class ObjectReader(ObjectRequests):
 
     _failure_count = 0
 
-    def get(self, location: str, deadline: Deadline) -> Flow[bytes | None]:
+    def get(self, location: str, deadline: Deadline) -> Flow[StoredObject | None]:
         """Return the object at `location` (an s3:// or http(s) URL), None if there is none yet.
 
         Raises `ConstructionError` for a location that must not be followed, `ServiceError` with
@@ -155,7 +156,7 @@ class ObjectReader(ObjectRequests):
             self._failure_count = 0
             return None
         self._failure_count = 0
-        return response.body
+        return StoredObject(response.body, response.named.get("content-type"))
 
     def exists(self, location: str, deadline: Deadline) -> Flow[bool]:
         """Return whether there is an object at `location`; at most its first byte is received.

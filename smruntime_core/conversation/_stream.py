@@ -15,7 +15,7 @@ passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, Generic, Literal, TypeVar
 
 from ..effects import Flow, Receive, Sleep
@@ -29,10 +29,13 @@ from ..protocol._response_parser import (
     ResponseParser,
     ResponseStarted,
 )
-from ..values._decoder import NEED_DATA, Decoder
+from ..values._decoder import NEED_DATA, Decoder, NeedData
 from ..values._http import ResponseBody
+from ..values._record import unchecked
 from ..values._timeouts import Timeouts
+from ._call_tracker import CallTracker
 from ._deadline import Deadline
+from ._recovery import outcome
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
 # milliseconds of decoding at most.
@@ -51,24 +54,28 @@ class Stream(Generic[OutputT_co]):
         output: OutputT_co,
         body: ResponseBody,
         parser: ResponseParser,
-        deadline: Deadline,
+        tracker: CallTracker,
         timeouts: Timeouts,
-        notify: Callable[[int], None],
+        max_body: int | None = None,
     ) -> None:
         self.output: OutputT_co = output
         self.ended: bool = False
         self.received_bytes: int = 0
         self._response_body = body
         self._parser = parser
-        self._deadline = deadline
+        self._next_event = self._count_event if tracker.is_observed else parser.next_event
+        self._tracker = tracker
         self._timeouts = timeouts
-        self._notify = notify
+        self._max_body = max_body
         self._failure: SmRuntimeError | None = None
         self._is_receiving = False
         self._current_part = b""  # being decoded, from `_part_offset` on
         self._part_offset = 0
         self._last_part_arrived = False
         self._is_paused = False  # an iterator stopped before the last event that had arrived
+        self._part_count = 0  # parts and their bytes, if there is an observer
+        self._byte_count = 0
+        self._end_noted = False
 
     @property
     def metadata(self) -> Metadata:
@@ -97,24 +104,24 @@ class Stream(Generic[OutputT_co]):
                 yield from self._let_others_run()
                 return
             received_data = yield from Receive(
-                self._response_body, self._deadline.left(), self._timeouts
+                self._response_body, self._tracker.left(), self._timeouts
             )
         except DispatchFailure as failure:
-            if failure.kind == "timeout" and self._deadline.left() == 0:
-                failure.add_hint(self._deadline.describe_limit())
+            if failure.kind == "timeout" and self._tracker.left() == 0:
+                failure.add_hint(self._tracker.describe_limit())
             raise self._record_failure(failure) from None
         finally:
             self._is_receiving = False
         if received_data:
             self.received_bytes += len(received_data)
-            self._notify(len(received_data))
+            self._tracker.receive_piece(len(received_data))
             self._parser.receive_data(received_data)
         else:
             self._parser.receive_eof()
 
     def _let_others_run(self) -> Flow[None]:
         self._is_paused = False
-        if self._deadline.passed_in(0.0):
+        if self._tracker.passed_in(0.0):
             late = DispatchFailure(
                 "the call's time was over before all of its response was read",
                 kind="timeout",
@@ -122,7 +129,7 @@ class Stream(Generic[OutputT_co]):
                 delivery="answered",
                 status=self.metadata.status,
             )
-            late.add_hint(self._deadline.describe_limit())
+            late.add_hint(self._tracker.describe_limit())
             raise late
         yield from Sleep(0.0)
 
@@ -132,7 +139,7 @@ class Stream(Generic[OutputT_co]):
         Raises the error that ended the response.
         """
         self._raise_failure()
-        next_event, call_deadline = self._parser.next_event, self._active_deadline()
+        next_event, call_deadline = self._next_event, self._active_deadline()
         if self._current_part:
             remaining_part = PayloadPart(self._current_part[self._part_offset :])
             self._current_part, self._part_offset = b"", 0
@@ -143,7 +150,7 @@ class Stream(Generic[OutputT_co]):
                 if next_item is NEED_DATA:
                     return
                 if type(next_item) is ResponseEnded:
-                    self.ended = True
+                    self._end()
                 yield next_item
                 if call_deadline is not None and call_deadline.passed_in(0.0):
                     break
@@ -153,7 +160,7 @@ class Stream(Generic[OutputT_co]):
 
     def _active_deadline(self) -> Deadline | None:
         """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
-        return None if self._deadline.left() is None else self._deadline
+        return None if self._tracker.left() is None else self._tracker
 
     def _raise_failure(self) -> None:
         if self._failure is not None and not self.ended:
@@ -163,13 +170,57 @@ class Stream(Generic[OutputT_co]):
         """Close the stream; return its first failure: closing it breaks a read in progress."""
         self._failure = self._failure or failure.about(self.metadata)
         self._response_body.abort()
+        self._note_end(outcome(self._failure))
         return self._failure
+
+    def _end(self) -> None:
+        self.ended = True
+        self._note_end("ok")
+
+    def _note_end(self, ended_as: str) -> None:
+        if not self._end_noted:
+            self._end_noted = True
+            self._tracker.end_stream(ended_as, self._part_count, self._byte_count)
+
+    def _count_event(self) -> ResponseEvent | NeedData:
+        next_item = self._parser.next_event()
+        if type(next_item) is PayloadPart:
+            self._part_count += 1
+            self._byte_count += len(next_item.bytes)
+        return next_item
 
     def parts(self) -> Iterator[bytes]:
         """Yield the bytes of parts that have arrived."""
         for next_item in self.events():
             if type(next_item) is PayloadPart:
                 yield next_item.bytes
+
+    def whole(self) -> Flow[OutputT_co]:
+        """Receive the rest of the response; return the output with these bytes as its body.
+
+        Raises like `more` and `events`, and a `DispatchFailure` of kind too_large for more bytes
+        than the option `max_body` allows.
+        """
+        body_parts, byte_count = list[bytes](), 0
+        while True:
+            for part in self.parts():
+                body_parts.append(part)
+                byte_count += len(part)
+                if self._max_body is not None and byte_count > self._max_body:
+                    raise self._record_failure(self._too_large(self._max_body))
+            if self.ended:
+                values = {**vars(self.output), "body": b"".join(body_parts)}
+                return unchecked(type(self.output), values)
+            yield from self.more()
+
+    def _too_large(self, max_body: int) -> DispatchFailure:
+        return DispatchFailure(
+            f"the body has more than the {max_body} bytes allowed by max_body",
+            kind="too_large",
+            phase="body",
+            delivery="answered",
+            status=self.metadata.status,
+        )
 
     def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
         """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
@@ -187,7 +238,7 @@ class Stream(Generic[OutputT_co]):
                         self._is_paused = True
                         return
                 if decoder_ended:
-                    self.ended = True
+                    self._end()
                     return
                 if bytes_read >= MAX_BYTES:
                     self._is_paused = True
@@ -207,14 +258,14 @@ class Stream(Generic[OutputT_co]):
     def _next_piece(self, size: int) -> bytes | None:
         """Return the next bytes that have arrived, at most `size`; None if there are none."""
         if not self._current_part:
-            next_item = self._parser.next_event()
+            next_item = self._next_event()
             while type(next_item) is not PayloadPart:
                 if next_item is NEED_DATA:
                     return None
                 self._last_part_arrived = (
                     self._last_part_arrived or type(next_item) is ResponseEnded
                 )
-                next_item = self._parser.next_event()
+                next_item = self._next_event()
             if len(next_item.bytes) <= size:
                 return next_item.bytes
             self._current_part = next_item.bytes
@@ -230,7 +281,9 @@ class Stream(Generic[OutputT_co]):
         try:
             if self._failure is None:
                 message = "the stream was closed before its end: read it inside its `with` block"
-                self._record_failure(TruncatedStream(message))
+                self._failure = TruncatedStream(message).about(self.metadata)
+                self._response_body.abort()
+                self._note_end("closed")
         finally:
             self._response_body.abort()  # again: an interrupt may have ended an earlier one
 

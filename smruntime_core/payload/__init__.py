@@ -1,5 +1,7 @@
 """Decoders of text, lines, server-sent events and JSON from bytes in any pieces, of any source.
 
+`encode_sse` writes server-sent events, for a service that passes a stream on.
+
 | decoder             | events                                                                |
 |---------------------|-----------------------------------------------------------------------|
 | `TextDecoder`       | pieces of text                                                        |
@@ -33,7 +35,7 @@ from __future__ import annotations
 from ..values._decoder import NEED_DATA
 from ._json import JSON, JSONLinesDecoder, JSONRecordDecoder
 from ._lines import LineDecoder
-from ._sse import ServerSentEvent, SSEDecoder
+from ._sse import ServerSentEvent, SSEDecoder, encode_sse
 from ._text import TextDecoder
 
 __all__ = [
@@ -45,4 +47,5 @@ __all__ = [
     "SSEDecoder",
     "ServerSentEvent",
     "TextDecoder",
+    "encode_sse",
 ]

@@ -1,4 +1,4 @@
-"""Decoding of server-sent events (WHATWG HTML, section 9.2.6, "Interpreting an event stream").
+"""Server-sent events (WHATWG HTML, section 9.2.6, "Interpreting an event stream").
 
 An event is some lines `name: value` and a blank line. Several `data` lines are joined by LF, one
 blank after the colon is not part of the value, a line that begins with a colon is a comment,
@@ -21,12 +21,13 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import Final
 
-from ..errors import StreamError, TruncatedStream
+from ..errors import ConstructionError, StreamError, TruncatedStream
 from ..values._incremental import MAX_SIZE, IncrementalDecoder, checked_limit
 from ..values._record import Record
 from ._lines import LineDecoder
 from ._text import Errors
 
+_LINE_ENDS: Final = "\r\n"
 MAX_RETRY_DIGITS: Final = 18  # a longer delay would be over 30 million years
 
 
@@ -136,6 +137,38 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
 
 class _EventLineDecoder(LineDecoder):
     _limit_name = "max_event"
+
+
+def encode_sse(event: ServerSentEvent) -> bytes:
+    r"""Return the bytes of one event, with the blank line that ends it.
+
+    `data` may have several lines; each kind of line end becomes LF. An empty `id` writes none, so
+    a reader keeps the last one. Raises `ConstructionError` for a value that the format cannot hold.
+
+    >>> encode_sse(ServerSentEvent("one\ntwo", event="delta"))
+    b'event: delta\ndata: one\ndata: two\n\n'
+    """
+    lines: list[str] = []
+    if event.event != "message":
+        lines.append(f"event: {_checked_line('event', event.event, _LINE_ENDS)}")
+    if event.id:
+        lines.append(f"id: {_checked_line('id', event.id, _LINE_ENDS + chr(0))}")
+    if event.retry is not None:
+        if type(event.retry) is not int or not _is_delay(str(event.retry)):
+            raise ConstructionError("retry", f"a whole number of at most {MAX_RETRY_DIGITS} digits")
+        lines.append(f"retry: {event.retry}")
+    data = event.data.replace("\r\n", "\n").replace("\r", "\n")
+    lines += [f"data: {line}" for line in data.split("\n")]
+    try:
+        return "".join(f"{line}\n" for line in (*lines, "")).encode()
+    except UnicodeEncodeError:
+        raise ConstructionError("event", "text without lone surrogates") from None
+
+
+def _checked_line(member: str, value: str, forbidden: str) -> str:
+    if any(character in value for character in forbidden) or not value:
+        raise ConstructionError(member, "one line of text, without NUL in an id")
+    return value
 
 
 def _is_delay(value: str) -> bool:

@@ -49,9 +49,14 @@ class Binding(Field):
 
 
 # They return `Any`, like a dataclass field: each stands in for the type of the member.
-def label(wire_name: str, rule: Rule) -> Any:
-    """Bind a member to a segment of the path; its rule allows nothing that must be escaped."""
-    return Binding(Location.LABEL, wire_name, rule)
+def label(wire_name: str, rule: Rule, *, kw_only: bool = True) -> Any:
+    """Bind a member to a segment of the path; its rule allows nothing that must be escaped.
+
+    Unless `kw_only`, it may be passed by position; such members come first.
+    """
+    binding = Binding(Location.LABEL, wire_name, rule)
+    binding.kw_only = kw_only
+    return binding
 
 
 def header(

@@ -40,6 +40,7 @@ from ..values._rules import (
 from ..values._url import Endpoint
 from . import _decoding, _encoding
 from ._bindings import Output, RequestRecord, document, header, label, payload, stream
+from ._body_readers import BodyReaders
 
 OutputT_co = TypeVar("OutputT_co", bound=Output, covariant=True)
 
@@ -99,7 +100,7 @@ class StreamingOperation(Operation[OutputT_co]):
         return cast("OutputT_co", whole(self, response, attempts))
 
 
-class InvokeEndpointOutput(Output):
+class InvokeEndpointOutput(BodyReaders, Output):
     """The answer of a model.
 
     body                         the answer, byte for byte as the container sent it
@@ -125,16 +126,6 @@ class InvokeEndpointOutput(Output):
     closed_session_id: str | None = header(
         "X-Amzn-SageMaker-Closed-Session-Id", resource_name(256), default=None
     )
-
-    def preview(self, *, bytes: int = 200) -> str:
-        """Return the beginning of `body` for people: text, or hexadecimal digits.
-
-        What is not printable is escaped, except line ends. Raises `ConstructionError` unless
-        `bytes` is from 1 to 1,048,576.
-        """
-        from ..values._preview import preview
-
-        return preview(self.body, bytes)
 
 
 class InvokeEndpoint(Operation[InvokeEndpointOutput]):
@@ -179,7 +170,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
         ValidationError,
     )
 
-    endpoint_name: str = label("EndpointName", NAME)
+    endpoint_name: str = label("EndpointName", NAME, kw_only=False)
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("Accept", TEXT, default=None)
@@ -209,7 +200,7 @@ class InvokeEndpoint(Operation[InvokeEndpointOutput]):
         return self.session_id == NEW_SESSION
 
 
-class InvokeEndpointWithResponseStreamOutput(Output):
+class InvokeEndpointWithResponseStreamOutput(BodyReaders, Output):
     """The head of a streamed answer.
 
     body                         empty, unless the stream was received whole before it was parsed
@@ -266,7 +257,7 @@ class InvokeEndpointWithResponseStream(StreamingOperation[InvokeEndpointWithResp
         InternalStreamFailure,
     )
 
-    endpoint_name: str = label("EndpointName", NAME)
+    endpoint_name: str = label("EndpointName", NAME, kw_only=False)
     body: BodyMember = payload("Body", STREAMED)
     content_type: str | None = header("Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)
@@ -334,7 +325,7 @@ class InvokeEndpointAsync(Operation[InvokeEndpointAsyncOutput]):
         ValidationError,
     )
 
-    endpoint_name: str = label("EndpointName", NAME)
+    endpoint_name: str = label("EndpointName", NAME, kw_only=False)
     body: Body | None = payload("Body", Blob(128_000), default=None)
     content_type: str | None = header("X-Amzn-SageMaker-Content-Type", TEXT, default=None)
     accept: str | None = header("X-Amzn-SageMaker-Accept", TEXT, default=None)

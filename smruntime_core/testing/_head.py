@@ -39,9 +39,9 @@ def _flood_head(fault: str, name: str, pieces: Iterable[bytes], kind: str) -> Sc
 def _drip_interim(status: str, response: bytes) -> Scenario:
     """Return a scenario of endless interim responses without a long pause between them."""
     script = stream_pieces(repeat(response), interval=0.1)
-    timeouts = Timeouts(response=0.3, idle=0.3)
+    timeouts = Timeouts(response=0.8, idle=0.8)
     name = f"{status} every 0.1 s"
-    return then_recover("51", name, script, HEAD_TIMEOUT, duration=0.3, timeouts=timeouts)
+    return then_recover("51", name, script, HEAD_TIMEOUT, duration=0.8, timeouts=timeouts)
 
 
 def _with_status(line: bytes) -> bytes:

@@ -206,11 +206,11 @@ def _cut_bodies() -> list[Scenario]:
         "before the last chunk's size": chunked + b"\r\n",
         "before the final CRLF": chunked + b"\r\n0\r\n",
     }
-    timeouts = Timeouts(connect=5.0, response=5.0, idle=0.3)
+    timeouts = Timeouts(connect=5.0, response=5.0, idle=0.8)
     endings: dict[str, dict[str, Any]] = {
         "FIN": {"ending": close_connection},
         "RST": {"ending": reset_later},
-        "silence": {"timeouts": timeouts, "duration": 0.3},
+        "silence": {"timeouts": timeouts, "duration": 0.8},
     }
     return [
         accept("73", f"{name}, {ending_name}", response, _TRUNCATED, reusable=False, **settings)
@@ -227,7 +227,7 @@ def _huge_error(
     script = stream_pieces(pieces, head=head, interval=interval, ending=close_connection)
     settings: dict[str, Any] = {"memory_limit": SPARE_MEMORY + 2 * MAX_ERROR_BODY}
     if interval:
-        settings |= {"timeouts": Timeouts(total=0.6), "duration": 0.6}
+        settings |= {"timeouts": Timeouts(total=1.0), "duration": 1.0}
     return then_recover(fault, name, script, _TRUNCATED, **settings)
 
 

@@ -44,7 +44,7 @@ class Field:
     """One member; `check(name, value)` returns what to store, or raises `ConstructionError`."""
 
     def __init__(self, default: object, check: Check | None, secret: bool, compare: bool) -> None:
-        self.name, self.annotation = "", ""
+        self.name, self.annotation, self.kw_only = "", "", True
         self.default, self.check, self.secret, self.compare = default, check, secret, compare
 
     def show(self, value: object) -> str:
@@ -136,13 +136,14 @@ class _Constructor:
         fields, suggests = self._cls._fields, self._cls._suggests
         scope: dict[str, Any] = {"required": REQUIRED, "members": [f.name for f in fields]}
         scope |= {"refuse_unknown": _refuse_unknown, "name_missing": _name_missing}
-        parameters, body = ["self", *["*"] * self._kw_only], list[str]()
+        parameters, body = ["self"], list[str]()
         for f in fields:
             scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
             checked = f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
             store = f"values[{f.name!r}] = {checked}"
             required = f.default is REQUIRED
             default = "None" if f.default is None else f"default_{f.name}"
+            parameters += ["*"] * (self._kw_only and f.kw_only and "*" not in parameters)
             parameters.append(f.name if required else f"{f.name}={default}")
             body.append(store if required else f"if {f.name} is not {default}: {store}")
         types = {f.name: f.annotation for f in fields}

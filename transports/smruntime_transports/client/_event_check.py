@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 # What the other formats begin with, and the method that reads each. A line of server-sent events
 # that begins so has an unknown name, and would be ignored without a word.
 _READERS = {
-    b"{": "read JSON with .json() or .lines()",
-    b"[": "read JSON with .json() or .lines()",
+    b"{": "read JSON with .json() or .jsonl()",
+    b"[": "read JSON with .json() or .jsonl()",
     b"<": "read the page with .text(): it may come from a proxy instead of the model",
 }
 

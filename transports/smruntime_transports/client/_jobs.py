@@ -14,6 +14,7 @@ from smruntime_core import (
     AsyncIO,
     ConstructionError,
     InvokeEndpointAsyncOutput,
+    InvokeEndpointOutput,
     Metadata,
     Runtime,
     SyncIO,
@@ -88,7 +89,7 @@ class _Accepted:
 
 
 class Job(_Accepted):
-    """An accepted invocation; `wait` and `done` block.
+    """An accepted invocation; `result`, `wait` and `done` block.
 
     Jobs can be pickled, but without their client: call `client.job(job.output_location,
     job.failure_location)` where they are restored.
@@ -100,13 +101,22 @@ class Job(_Accepted):
         super().__init__(output)
         self._client = client
 
-    @boundary
     def wait(
         self,
         *,
         fetch: Callable[[str], FetchedObject] | None = None,
         timeout: float | None = LONGEST_JOB_TIME,
     ) -> bytes:
+        """Return the bytes of the model's answer, as soon as it is there; see `result`."""
+        return self.result(fetch=fetch, timeout=timeout).body
+
+    @boundary
+    def result(
+        self,
+        *,
+        fetch: Callable[[str], FetchedObject] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
+    ) -> InvokeEndpointOutput:
         """Return the model's answer, as soon as it is there.
 
             fetch     `fetch(location)` returns the bytes of an object, None while there is none.
@@ -134,7 +144,8 @@ class Job(_Accepted):
     ) -> bool:
         """Return whether an answer or a failure is there, after one look.
 
-        `fetch` is as for `wait`; `timeout` is in seconds. Raises like `wait`, but no `ModelError`.
+        `fetch` is as for `result`; `timeout` is in seconds. Raises like `result`, but no
+        `ModelError`.
         """
         client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
@@ -145,7 +156,7 @@ class Job(_Accepted):
 
 
 class AsyncJob(_Accepted):
-    """An accepted invocation; `wait` and `done` are awaited. Jobs can be pickled; see `Job`."""
+    """An accepted invocation whose methods are awaited. Jobs can be pickled; see `Job`."""
 
     def __init__(
         self, output: InvokeEndpointAsyncOutput, client: AsyncConnectedClient | None = None
@@ -153,14 +164,23 @@ class AsyncJob(_Accepted):
         super().__init__(output)
         self._client = client
 
-    @async_boundary
     async def wait(
         self,
         *,
         fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
         timeout: float | None = LONGEST_JOB_TIME,
     ) -> bytes:
-        """Return the model's answer; see `Job.wait`. `fetch` is awaited."""
+        """Return the bytes of the model's answer; see `Job.result`. `fetch` is awaited."""
+        return (await self.result(fetch=fetch, timeout=timeout)).body
+
+    @async_boundary
+    async def result(
+        self,
+        *,
+        fetch: Callable[[str], Awaitable[FetchedObject]] | None = None,
+        timeout: float | None = LONGEST_JOB_TIME,
+    ) -> InvokeEndpointOutput:
+        """Return the model's answer; see `Job.result`. `fetch` is awaited."""
         client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
             waiting_flow = wait_for_result(self.output, deadline)
@@ -193,7 +213,7 @@ def stored_output(
 ) -> InvokeEndpointAsyncOutput:
     """Return the output of an invocation from its stored locations.
 
-    Raises `ConstructionError` for a location that is no URL; whether it is followed, `wait`
+    Raises `ConstructionError` for a location that is no URL; whether it is followed, `result`
     decides.
     """
     stored_locations = {"output_location": output_location, "failure_location": failure_location}

@@ -1,4 +1,4 @@
-"""A streamed response: what its head says, and the rest as events, bytes, text, lines, SSE or JSON.
+"""A streamed response: what its head says, and the rest as events, bytes, text, SSE or JSON.
 
 The logic is `smruntime_core.streaming.Stream`; these classes drive it, one by blocking and one by
 awaiting. Leaving the `with` block early closes the connection; after the end it is kept for other
@@ -24,7 +24,7 @@ from smruntime_core import (
 )
 from smruntime_core.errors import html_table
 
-from ._boundary import without_internals
+from ._boundary import async_boundary, boundary, without_internals
 
 if TYPE_CHECKING:
     from smruntime_core.effects import Open, StreamingResponse
@@ -67,6 +67,11 @@ class _StreamHead(Generic[OutputT]):
     def custom_attributes(self) -> str | None:
         """The container's own attributes."""
         return self.output.custom_attributes
+
+    @property
+    def ended(self) -> bool:
+        """Whether the response was read to its end."""
+        return self._stream.ended
 
     def close(self) -> None:
         """Close the connection unless the response was read to its end; never waits."""
@@ -113,11 +118,17 @@ class _StreamHead(Generic[OutputT]):
 
         return partial(self._stream.decoded, JSONRecordDecoder())
 
+    def _json_line_reader(self) -> ReadArrived[JSON]:
+        from smruntime_core.payload import JSONLinesDecoder
+
+        return partial(self._stream.decoded, JSONLinesDecoder())
+
 
 class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStream[OutputT]"]):
     """A streamed response that blocks while it is read.
 
-    Each method continues where the last one stopped; use one of them. All raise the `ServiceError`
+    Iterating over it yields its events, as `events` does. Each method continues where the last one
+    stopped; use one of them. All raise the `ServiceError`
     that ends the response, `StreamError` for bytes that are no event stream, and `TruncatedStream`
     or `DispatchFailure` if it breaks off, after what came before.
     """
@@ -149,6 +160,21 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
     def json(self) -> Iterator[JSON]:
         """Yield JSON values, which may have white space between them or none."""
         return self._iterate(self._json_reader())
+
+    def jsonl(self) -> Iterator[JSON]:
+        """Yield the JSON value of each line."""
+        return self._iterate(self._json_line_reader())
+
+    @boundary
+    def read(self) -> OutputT:
+        """Return the output with the rest of the response as its body, at most `max_body` bytes.
+
+        So `stream.read().json()` is the JSON value of a whole response.
+        """
+        return run(self._stream.whole(), self._io)
+
+    def __iter__(self) -> Iterator[ResponseEvent]:
+        return self.events()
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> Iterator[ItemT]:
         try:
@@ -226,6 +252,18 @@ class AsyncResponseStream(_StreamHead[OutputT]):
     def json(self) -> AsyncIterator[JSON]:
         """Yield JSON values, which may have white space between them or none."""
         return self._iterate(self._json_reader())
+
+    def jsonl(self) -> AsyncIterator[JSON]:
+        """Yield the JSON value of each line."""
+        return self._iterate(self._json_line_reader())
+
+    @async_boundary
+    async def read(self) -> OutputT:
+        """Return the output with the rest of the response as body; see `ResponseStream.read`."""
+        return await run_async(self._stream.whole(), self._io)
+
+    def __aiter__(self) -> AsyncIterator[ResponseEvent]:
+        return self.events()
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> AsyncIterator[ItemT]:
         return _AsyncItems(self._stream, self._io, read_arrived)
