@@ -285,32 +285,32 @@ CONNECTIONS = [
     Mistake(INVOKE, ("refused", "endpoint_url="), "Nothing listens at `endpoint_url=`."),
     Mistake(
         "client = Client(**settings, timeouts=Timeouts(connect=0.05, response=9.0))\n" + INVOKE,
-        ("0.05 s", "Timeouts(connect="),
+        ("Timeouts(connect=0.05)",),
         "A server that does not answer the TLS handshake.",
         where=partial(silence, "https"),
     ),
     Mistake(
         f"client = Client(**settings, timeouts=Timeouts(response=0.05))\n{INVOKE}",
-        ("0.05 s", "Timeouts(response=", "may have run"),
+        ("Timeouts(response=0.05)", "may have run"),
         "A model that takes longer.",
         where=silence,
     ),
     Mistake(
         f"client = client.with_options(timeout=0.05)\n{INVOKE}",
-        ("0.05 s", "timeout="),
+        ("timeout=0.05", "Timeouts(total=0.05)"),
         "The limit of the whole call.",
         where=silence,
     ),
     Mistake(
         f"client = Client(**settings, timeouts=Timeouts(idle=0.05))\n{INVOKE}",
-        ("0.05 s", "Timeouts(idle="),
+        ("Timeouts(idle=0.05)",),
         "An answer that stops half way.",
         where=answers(HALF, 5.0),
     ),
     Mistake(
         "client = Client(**settings, max_connections=1, timeouts=Timeouts(pool=0.05))\n"
         f"with {STREAM} as stream:\n    {INVOKE}",
-        ("0.05 s", "Timeouts(pool=", "max_connections="),
+        ("Timeouts(pool=0.05)", "max_connections="),
         "More calls at once than connections.",
         where=answers(JSON_STREAM),
     ),

@@ -58,7 +58,7 @@ def test_refused_connection_names_the_variable_of_its_scheme(
     with closed_port() as url:
         failure = str(call_and_fail(perform, url))
         assert "HTTPS_PROXY" not in failure, "HTTPS_PROXY says nothing of http"
-        assert failure.endswith("; check endpoint_url= or region=")
+        assert failure.endswith("; check endpoint_url= and region=")
         monkeypatch.setenv("all_proxy", PROXY)
         assert "all_proxy is set but not used" in str(call_and_fail(perform, url))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")

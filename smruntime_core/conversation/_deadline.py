@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-SETTING = "timeout=, else Timeouts(total=…)"
-
 
 class Clock(Protocol):
     """Two readings in seconds; the module `time` is a clock."""
@@ -36,7 +34,7 @@ class Deadline:
 
     def describe_limit(self) -> str:
         """Return the limit of the whole call with its setting, for a message."""
-        return f"the whole call may take {self._limit:g} s: the setting is {SETTING}"
+        return f"the setting is timeout={self._limit:g}, or Timeouts(total={self._limit:g})"
 
     def passed_in(self, seconds: float) -> bool:
         """Return whether the deadline will have passed after that many more seconds."""

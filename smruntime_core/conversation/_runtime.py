@@ -320,8 +320,9 @@ class Runtime:
         failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
-            if failure.kind == "timeout" and tracker.left() == 0:
-                failure.add_hint(tracker.describe_limit())
+            from ._failure_hints import add_setting  # only a failure pays for it
+
+            add_setting(failure, tracker, self.config.timeouts)
         tracker.note_failure(failure)
         decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
         if (

@@ -107,8 +107,9 @@ class Stream(Generic[OutputT_co]):
                 self._response_body, self._tracker.left(), self._timeouts
             )
         except DispatchFailure as failure:
-            if failure.kind == "timeout" and self._tracker.left() == 0:
-                failure.add_hint(self._tracker.describe_limit())
+            from ._failure_hints import add_setting  # only a failure pays for it
+
+            add_setting(failure, self._tracker, self._timeouts)
             raise self._record_failure(failure) from None
         finally:
             self._is_receiving = False
@@ -122,15 +123,13 @@ class Stream(Generic[OutputT_co]):
     def _let_others_run(self) -> Flow[None]:
         self._is_paused = False
         if self._tracker.passed_in(0.0):
-            late = DispatchFailure(
+            raise DispatchFailure(
                 "the call's time was over before all of its response was read",
                 kind="timeout",
                 phase="body",
                 delivery="answered",
                 status=self.metadata.status,
             )
-            late.add_hint(self._tracker.describe_limit())
-            raise late
         yield from Sleep(0.0)
 
     def events(self) -> Iterator[ResponseEvent]:

@@ -65,7 +65,7 @@ _REMEDIES: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "verify cafile cabundle",
         "tls",
-        "certificates are always verified: pass tls=TLS(ca_bundle=...) to trust others",
+        "certificates are always verified: pass tls=TLS(ca_bundle=...) to trust another authority",
     ),
     ("cert clientcert", "tls", "pass tls=TLS(certificate=..., key=...)"),
     ("usessl", "endpoint_url", "write http:// or https:// in endpoint_url="),

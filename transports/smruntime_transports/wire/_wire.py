@@ -157,9 +157,9 @@ class Wire:
         pool_limit = time_limits.phases.pool
         yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
         if not slot.called:
-            limit_text = _limit_text(time_limits, "pool", pool_limit)
-            remedy = "or raise max_connections=, or make fewer calls at once"
-            raise not_sent("timeout", "pool", f"no connection became free {limit_text}, {remedy}")
+            limit_text = _limit_text(time_limits, pool_limit)
+            remedy = "raise max_connections= or make fewer calls at once"
+            raise not_sent("timeout", "pool", f"no connection became free {limit_text}: {remedy}")
 
     def _connect(
         self, slot: Slot, route: Route, exchange: Exchange, direct: bool, time_limits: TimeLimits
@@ -171,15 +171,6 @@ class Wire:
                 from ..connect._unused_variables import advise  # only a failure costs it
 
                 advise(failure, exchange.origin, os.environ)
-            if failure.kind == "refused" and failure.hint is None:
-                failure.hint = (
-                    "check proxy=" if failure.phase == "proxy" else "check endpoint_url= or region="
-                )
-            seconds = time_limits.phases.connect
-            if failure.kind == "timeout" and seconds is not None and not time_limits.over():
-                failure.add_hint(
-                    f"connecting may take {seconds:g} s: the setting is Timeouts(connect=…)"
-                )
             raise
         return slot.connection
 
@@ -232,17 +223,17 @@ def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
     """Return what did not happen in time."""
     timeouts = time_limits.phases
     if exchange.phase == "head":
-        limit_text = _limit_text(time_limits, "response", timeouts.response)
+        limit_text = _limit_text(time_limits, timeouts.response)
         came = "no byte of the response" if not exchange.bytes_received else "no whole head"
         return f"{came} {limit_text}; the model may have run"
-    limit_text = _limit_text(time_limits, "idle", timeouts.idle)
+    limit_text = _limit_text(time_limits, timeouts.idle)
     if exchange.phase == "send":
         return f"the server accepted no more of the request {limit_text}"
     return f"the response stalled: nothing more of its body came {limit_text}"
 
 
-def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) -> str:
-    """Name the limit that was reached, its setting, or that of the whole call."""
+def _limit_text(time_limits: TimeLimits, seconds: float | None) -> str:
+    """Return the limit that was reached: `seconds` of a phase, or that of the whole call."""
     if seconds is None or time_limits.over():
         return _CALL_TIMEOUT
-    return f"within {seconds:g} s: the setting is Timeouts({setting}=…)"
+    return f"within {seconds:g} s"
