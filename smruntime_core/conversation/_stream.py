@@ -208,7 +208,7 @@ class Stream(Generic[OutputT_co]):
                 if self._max_body is not None and byte_count > self._max_body:
                     raise self._record_failure(self._too_large(self._max_body))
             if self.ended:
-                values = {**vars(self.output), "body": b"".join(body_parts)}
+                values: dict[str, object] = {**vars(self.output), "body": b"".join(body_parts)}
                 return unchecked(type(self.output), values)
             yield from self.more()
 
