@@ -7,6 +7,7 @@ import copy
 import inspect
 import os
 import pydoc
+import re
 import subprocess
 import sys
 import textwrap
@@ -169,6 +170,7 @@ def test_dir_of_a_package_shows_its_public_names_only(module: Any) -> None:
 PROGRAM = """
     import smruntime_core as sm
     from smruntime_core.payload import ServerSentEvent
+    from smruntime_core.signing import Difference, Explanation
     from smruntime_transports import AsyncClient, Client, Settings
     from smruntime_transports.client import AsyncJob, AsyncResponseStream, AsyncSession, Job
     from smruntime_transports.client import ResponseStream, Session
@@ -191,6 +193,20 @@ PROGRAM = """
         location: str = client.upload_input("s3://b/k", answer)
         return [session.id, location, *(event.data for event in events), repr(stored)]
 
+    def look(client: Client) -> str:
+        try:
+            beginning: str = client.invoke_endpoint(endpoint_name="e", body=b"").preview(bytes=9)
+        except sm.ServiceError as error:
+            explanation: Explanation | None = error.explain()
+            if explanation is None:
+                return str(error)
+            differences: tuple[Difference, ...] = explanation.differences
+            return explanation.verdict + "".join(each.hint for each in differences)
+        except sm.DispatchFailure as failure:
+            failure.add_hint("is the tunnel open?")
+            raise
+        return beginning
+
     async def hold_async(client: AsyncClient) -> str:
         session: AsyncSession
         stream: AsyncResponseStream[Output]
@@ -203,6 +219,26 @@ PROGRAM = """
 
     hold(Client(**settings).with_options(idempotent=True))
 """
+
+
+MISTYPED = """
+    from smruntime_core import InvokeEndpoint, Timeouts
+    from smruntime_transports import AsyncClient, Client
+
+    InvokeEndpoint(EndpointName="e", Body=b"")
+    InvokeEndpoint(endpoint_name="e")
+    Timeouts(read=5.0)
+    Client(region_name="eu-west-1")
+
+    async def open_wrongly(client: AsyncClient) -> None:
+        with client:
+            pass
+        stream = client.invoke_endpoint_with_response_stream(endpoint_name="e", body=b"")
+        stream.text()
+        async for event in stream:
+            pass
+"""
+MISTYPED_LINES = {5, 6, 7, 8, 11, 14, 15}
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +271,17 @@ def test_annotated_program_passes_pyright_strict(program: Path) -> None:
     pytest.importorskip("pyright")
     (program.parent / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     check_types(["pyright", "--pythonpath", sys.executable], program)
+
+
+def test_mypy_finds_the_mistakes_that_get_a_message(tmp_path: Path) -> None:
+    """What makes those messages at run time must not hide the mistakes from type checkers."""
+    pytest.importorskip("mypy")
+    path = tmp_path / "mistyped.py"
+    path.write_text(textwrap.dedent(MISTYPED))
+    with pytest.raises(AssertionError) as found:
+        check_types(["mypy", "--strict", "--follow-imports=silent"], path)
+    lines = {int(line) for line in re.findall(r"mistyped\.py:(\d+): error", str(found.value))}
+    assert lines == MISTYPED_LINES
 
 
 # ── copies ──

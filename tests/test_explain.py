@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+import smruntime_local
 from smruntime_core import Credentials, Request, Scope, ServiceError, sign, verify
 from smruntime_core.signing import S3, STANDARD, UNSIGNED_PAYLOAD, explain, hash_payload, presign
+from smruntime_transports import sockets
 
 NOW = 1_700_000_000
 KEYS = Credentials("AKID", "secret", "hush-token")
@@ -149,3 +154,95 @@ def test_text_without_quotes_is_not_compared(text: str) -> None:
     assert (made.differences, made.compared) == ((), False)
     assert hash_payload(b"1,2,3") in str(made)
     assert "The texts are equal" not in str(made)
+
+
+# ── the error of a call ──
+
+
+@pytest.fixture
+def local_endpoint() -> Iterator[smruntime_local.Endpoint]:
+    with smruntime_local.serve(region=SCOPE.region, credentials=KEYS) as server:
+        yield server
+
+
+def refused_call(server: smruntime_local.Endpoint, **settings: Any) -> ServiceError:
+    """Return the error of a call with these settings, which the endpoint refuses."""
+    extra = settings.pop("extra_headers", {})
+    given = {"region": SCOPE.region, "endpoint_url": server.url, "credentials": KEYS, **settings}
+    client = sockets.Client(**given).with_options(extra_headers=extra)
+    with client, pytest.raises(ServiceError) as refused:
+        client.invoke_endpoint(endpoint_name="echo", body=b"1", custom_attributes="hush-attribute")
+    return refused.value
+
+
+def test_error_explains_that_the_keys_differ(local_endpoint: smruntime_local.Endpoint) -> None:
+    wrong = KEYS.replace(secret_access_key="hush-other")
+    error = refused_call(local_endpoint, credentials=wrong)
+    explanation = error.explain()
+    assert explanation is not None
+    assert (explanation.compared, explanation.differences) == (True, ())
+    assert "The texts are equal, so the keys differ" in str(error)
+
+
+def test_error_explains_what_was_changed(local_endpoint: smruntime_local.Endpoint) -> None:
+    error = refused_call(local_endpoint, signing_host="proxy.example")
+    explanation = error.explain()
+    assert explanation is not None
+    (difference,) = explanation.differences
+    assert (difference.part, difference.ours) == ("header host", "proxy.example")
+    assert str(error).partition("\n")[2].splitlines() == [
+        "    header host",
+        "        ours:   proxy.example",
+        f"        theirs: {local_endpoint.url.removeprefix('http://')}",
+        f"        {difference.hint}",
+    ]
+
+
+def test_error_of_a_refused_signature_survives_pickling(
+    local_endpoint: smruntime_local.Endpoint,
+) -> None:
+    error = refused_call(local_endpoint, signing_host="proxy.example")
+    restored = pickle.loads(pickle.dumps(error))
+    assert restored.explain() == error.explain()
+    assert str(restored) == str(error)
+
+
+def test_refused_signature_shows_no_secret(local_endpoint: smruntime_local.Endpoint) -> None:
+    wrong = KEYS.replace(secret_access_key="hush-other")
+    error = refused_call(local_endpoint, credentials=wrong, extra_headers={"x-key": "hush-header"})
+    explanation = error.explain()
+    for shown in (str(error), str(explanation), repr(explanation), repr(error)):
+        assert "hush" not in shown
+    error.explanation = None  # as of an error that no call raised: the quotes are shown
+    assert "x-key:<redacted>" in str(error)
+    assert "host:127.0.0.1" in str(error)
+    assert "hush" not in str(error)
+
+
+def test_changed_secret_header_is_named_and_not_shown() -> None:
+    theirs = SIGNED.canonical_request.replace("x-amz-acl:p", "x-amz-acl:hush")
+    (difference,) = explain(SIGNED, theirs, secret_headers=["X-Amz-Acl"]).differences
+    assert (difference.part, difference.ours) == ("header x-amz-acl", "<redacted>")
+    assert "hush" not in str(difference)
+
+
+@pytest.mark.parametrize("status", [403, 400])
+def test_lines_of_a_server_are_indented_and_printable(status: int) -> None:
+    """A server must not forge a line of a log: only a 403 has lines, and each is indented."""
+    forged = "no\n2026-01-01 ERROR forged\r\n\x1b[2J\nx-key: hush\n" + "x" * 9000 + "\n" * 999
+    error = ServiceError(forged, status=status)
+    first, *lines = str(error).split("\n")
+    assert bool(lines) is (status == 403)
+    assert first.isprintable()
+    assert all(line.startswith("    ") and line.isprintable() for line in lines)
+    assert all(len(line) <= 404 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [(403, "AccessDenied", "no"), (400, "ValidationError", "no"), (424, "ModelError", "a\nb")],
+)
+def test_other_errors_explain_nothing(status: int, code: str, message: str) -> None:
+    error = ServiceError(message, code=code, status=status)
+    assert error.explain() is None
+    assert "\n" not in str(error)

@@ -13,9 +13,12 @@ import pytest
 
 import smruntime_core as sm
 from smruntime_core.notices import Notice
+from smruntime_transports import sockets
+from smruntime_transports.client import _logging
 
 from .callers import STREAMED, Performer, Step
 from .servers import OK, scripted
+from .test_jobs import settings
 
 LOGGER = "smruntime"
 EAGER = sm.RetryPolicy(base_delay=0.0)
@@ -142,8 +145,7 @@ with Client(region="us-east-1", endpoint_url=sys.argv[1], credentials=keys) as c
 
 
 @pytest.mark.parametrize(
-    ("wanted", "lines"),
-    [("info", 2), ("DEBUG", 10), (" Debug ", 10), ("", 0), ("loud", 0), (None, 0)],
+    ("wanted", "lines"), [("info", 2), ("DEBUG", 10), (" Debug ", 10), ("", 0), (None, 0)]
 )
 def test_environment_variable_turns_logging_on(wanted: str | None, lines: int) -> None:
     """Each line goes to standard error once, however many clients there are."""
@@ -165,6 +167,26 @@ def test_environment_variable_turns_logging_on(wanted: str | None, lines: int) -
         ), line
         assert "secret" not in line
         assert "token" not in line
+
+
+def test_unknown_level_is_ignored_with_one_warning_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The value is not quoted, since a variable may hold anything."""
+    monkeypatch.setenv("SMRUNTIME_LOG", "hush")
+    _logging._warn_of_level.cache_clear()
+
+    def make_calls(url: str) -> None:
+        for _ in range(2):
+            with sockets.Client(**settings(url)) as client:
+                client.invoke_endpoint(endpoint_name="iris", body=b"1")
+
+    with scripted(OK, OK) as server, pytest.warns(RuntimeWarning) as warned:
+        make_calls(server.url)
+    (warning,) = warned
+    assert str(warning.message) == (
+        "SMRUNTIME_LOG has an unknown level and is ignored: set it to info or debug"
+    )
 
 
 def test_program_with_logging_keeps_its_handlers() -> None:

@@ -15,6 +15,7 @@ from smruntime_core import (
     InvokeEndpointWithResponseStreamOutput,
     ModelError,
     ModelStreamError,
+    ResponseError,
     ServiceError,
     StreamError,
     Timeouts,
@@ -250,6 +251,39 @@ def test_stall_inside_the_stream_is_a_timeout(stream: Streamer) -> None:
         "body",
         "answered",
     )
+
+
+def test_stall_until_the_end_of_the_call_names_its_limit(stream: Streamer) -> None:
+    first = chunked(*FRAMES)
+    first = first[: first.index(FRAMES[0]) + len(FRAMES[0]) + 2]
+    with scripted(first, 5.0) as server:
+        (told,) = stream(server.url, timeouts=Timeouts(total=0.2))
+    assert isinstance(told.error, DispatchFailure)
+    assert told.error.hint == "the setting is timeout=0.2, or Timeouts(total=0.2)"
+
+
+@pytest.mark.parametrize(
+    ("body", "remedy"), [(b' \n{"a":1}', ".json()"), (b"[1]", ".json()"), (b"<html>", ".text()")]
+)
+def test_answer_that_is_no_event_is_refused_with_the_method_to_use(
+    stream: Streamer, body: bytes, remedy: str
+) -> None:
+    pieces = [body[i : i + 1] for i in range(len(body))]
+    with scripted(chunked(*(service.event(PayloadPart(piece)) for piece in pieces))) as server:
+        (told,) = stream(server.url, how="sse")
+    assert isinstance(told.error, ResponseError)
+    for said in ("sse()", "text/plain", remedy):
+        assert said in str(told.error)
+    assert told.items == []
+
+
+@pytest.mark.parametrize("beginning", [b"", b"\n\n", b": {\n\n", b"\xef\xbb\xbf", b"id: [\n"])
+def test_events_are_read_whatever_their_content_type(stream: Streamer, beginning: bytes) -> None:
+    body = beginning + b"data: {}\n\n"
+    with scripted(chunked(service.event(PayloadPart(body)))) as server:
+        (told,) = stream(server.url, how="sse")
+    assert told.error is None
+    assert [event.data for event in told.items] == ["{}"]
 
 
 def test_error_with_a_truncated_body_keeps_its_code(stream: Streamer) -> None:

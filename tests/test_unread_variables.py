@@ -56,11 +56,14 @@ def test_refused_connection_names_the_variable_of_its_scheme(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     with closed_port() as url:
-        assert call_and_fail(perform, url).hint is None, "HTTPS_PROXY says nothing of http"
+        failure = str(call_and_fail(perform, url))
+        assert "HTTPS_PROXY" not in failure, "HTTPS_PROXY says nothing of http"
+        assert failure.endswith("; check endpoint_url= and region=")
         monkeypatch.setenv("all_proxy", PROXY)
         assert "all_proxy is set but not used" in str(call_and_fail(perform, url))
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert call_and_fail(perform, url).hint is None, "other clients connect directly too"
+        failure = str(call_and_fail(perform, url))
+        assert "all_proxy" not in failure, "other clients connect directly too"
 
 
 def test_untrusted_certificate_names_the_bundle_variable(

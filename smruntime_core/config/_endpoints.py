@@ -83,6 +83,7 @@ class Config(Record, kw_only=True):
     to go.
     """
 
+    _suggests = True
     region: str = field(check=REGION.check)
     endpoint_url: str | None = field(default=None, check=_check_endpoint_url)
     s3_endpoint_url: str | None = field(default=None, check=_check_endpoint_url)

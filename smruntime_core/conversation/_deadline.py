@@ -25,11 +25,16 @@ class Deadline:
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
         self._clock = clock
+        self._limit = seconds
         self._ends_at = None if seconds is None else clock.monotonic() + seconds
 
     def left(self) -> float | None:
         """Return the seconds left, 0 after the deadline; None means no limit."""
         return None if self._ends_at is None else max(0.0, self._ends_at - self._clock.monotonic())
+
+    def describe_limit(self) -> str:
+        """Return the limit of the whole call with its setting, for a message."""
+        return f"the setting is timeout={self._limit:g}, or Timeouts(total={self._limit:g})"
 
     def passed_in(self, seconds: float) -> bool:
         """Return whether the deadline will have passed after that many more seconds."""

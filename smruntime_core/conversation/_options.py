@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias, TypedDict, cast
 
 from ..effects import Progress
-from ..errors import ConstructionError
+from ..errors import ConstructionError, describe_unexpected
 from ..values._hooks import hook
 from ..values._http import Headers, Request
 from ..values._record import Record, field
@@ -167,10 +167,9 @@ def apply_changes(options: Options, changes: OptionChanges) -> Options:
 
     Raises `ConstructionError`, and `TypeError` for a name that is no option.
     """
-    for option_name in changes:
-        if option_name not in OptionChanges.__annotations__:
-            known_options = ", ".join(OptionChanges.__annotations__)
-            raise TypeError(f"there is no option {option_name!r}; there are {known_options}")
+    message = describe_unexpected(changes, OptionChanges.__annotations__)
+    if message is not None:
+        raise TypeError(message)
     option_values: dict[str, object] = {**changes}
     if "timeout" in option_values:
         total = check_seconds("timeout", option_values.pop("timeout"))

@@ -93,6 +93,7 @@ class RetryPolicy(Record):
     tokens and the time limit of the call hold in any case.
     """
 
+    _suggests = True
     max_attempts: int = field(default=3, check=_check_attempts)
     base_delay: float = field(default=0.05, check=_check_number)
     throttling_delay: float = field(default=1.0, check=_check_number)

@@ -170,6 +170,8 @@ class Runtime:
                 signed_request.correction,
                 tracker.seconds,
             )
+            if isinstance(failure, ServiceError) and failure.status == 403:
+                self._explain_refusal(failure, signed_request, credentials)
             cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
             token_reward = cost or FIRST_TRY_REWARD
 
@@ -256,6 +258,22 @@ class Runtime:
 
         return SignedRequest(self._clock, self.skew, sign_at)
 
+    def _explain_refusal(
+        self, refusal: ServiceError, signed_request: SignedRequest, credentials: Credentials
+    ) -> None:
+        """Compare what was signed with what `refusal` quotes."""
+        from ._refusals import explain_refusal  # only a refusal pays for it
+
+        explain_refusal(
+            refusal,
+            signed_request.request,
+            credentials,
+            self._signing_scope,
+            now=signed_request.signed_at + signed_request.correction,
+            signing_host=self.config.signing_host,
+            extra_headers=self.options.extra_headers,
+        )
+
     def _exchange_whole(
         self,
         operation: Operation[OutputT],
@@ -323,6 +341,9 @@ class Runtime:
         failure = failed_attempt.failure
         if isinstance(failure, DispatchFailure):
             failure.metadata = Metadata(status=failure.status)
+            from ._failure_hints import add_setting  # only a failure pays for it
+
+            add_setting(failure, tracker, self.config.timeouts)
         tracker.note_failure(failure)
         try:
             decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())
@@ -360,7 +381,9 @@ def _with_headers(
     conflicting_names = [name for name, _ in extra_headers if name.lower() in member_names]
     if conflicting_names:
         header_name = conflicting_names[0]
-        member_hint = f"pass {member_names[header_name.lower()]}= instead of {header_name}"
+        member_hint = (
+            f"pass {member_names[header_name.lower()]}= instead of the header {header_name}"
+        )
         raise ConstructionError("extra_headers", f"headers that no member sets: {member_hint}")
     return request.replace(headers=request.headers + extra_headers)
 

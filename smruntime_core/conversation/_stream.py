@@ -16,7 +16,7 @@ passed; then `more` checks the deadline and lets other tasks run (`Sleep(0)`) in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from ..effects import Flow, Receive, Sleep
 from ..errors import DispatchFailure, SmRuntimeError, TruncatedStream
@@ -60,6 +60,7 @@ class Stream(Generic[OutputT_co]):
     ) -> None:
         self.output: OutputT_co = output
         self.ended: bool = False
+        self.received_bytes: int = 0
         self._response_body = body
         self._parser = parser
         self._next_event = self._count_event if tracker.is_observed else parser.next_event
@@ -81,6 +82,11 @@ class Stream(Generic[OutputT_co]):
         """Request id, status, headers and attempts."""
         return self.output.metadata
 
+    @property
+    def state(self) -> Literal["open", "ended", "closed"]:
+        """Whether more can be read; "closed" is an end that came too early."""
+        return "ended" if self.ended else "closed" if self._failure else "open"
+
     def more(self) -> Flow[None]:
         """Receive some bytes; the caller then iterates over the events in them.
 
@@ -101,10 +107,14 @@ class Stream(Generic[OutputT_co]):
                 self._response_body, self._tracker.left(), self._timeouts
             )
         except DispatchFailure as failure:
+            from ._failure_hints import add_setting  # only a failure pays for it
+
+            add_setting(failure, self._tracker, self._timeouts)
             raise self._record_failure(failure) from None
         finally:
             self._is_receiving = False
         if received_data:
+            self.received_bytes += len(received_data)
             self._tracker.receive_piece(len(received_data))
             self._parser.receive_data(received_data)
         else:
@@ -114,8 +124,7 @@ class Stream(Generic[OutputT_co]):
         self._is_paused = False
         if self._tracker.passed_in(0.0):
             raise DispatchFailure(
-                "the deadline of the call (timeout=, or timeouts.total) passed before all of its "
-                "response was read",
+                "the call's time was over before all of its response was read",
                 kind="timeout",
                 phase="body",
                 delivery="answered",
@@ -270,8 +279,8 @@ class Stream(Generic[OutputT_co]):
         """Close the connection unless all of the response was read; never waits."""
         try:
             if self._failure is None:
-                closed = TruncatedStream("the stream was closed before its end")
-                self._failure = closed.about(self.metadata)
+                message = "the stream was closed before its end: read it inside its `with` block"
+                self._failure = TruncatedStream(message).about(self.metadata)
                 self._response_body.abort()
                 self._note_end("closed")
         finally:

@@ -21,15 +21,20 @@
                                            (any other code is a plain `ServiceError`)
 
 `metadata` holds the request id, status, headers and attempts, as that of an output does. `str()`
-returns one printable line: control characters and lone surrogates are escaped. Every error can be
-pickled, and none holds a secret of the caller's.
+returns one printable line: control characters and lone surrogates are escaped. Only a refused
+signature (403) has further lines, which are indented. Every error can be pickled, and none holds a
+secret of the caller's.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, Self, TypeAlias, cast
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
+
+if TYPE_CHECKING:
+    from ..signing import Explanation
 
 __all__ = [
     "ConstructionError",
@@ -53,7 +58,9 @@ __all__ = [
     "StreamError",
     "TruncatedStream",
     "ValidationError",
+    "describe_unexpected",
     "escape_unprintable",
+    "html_table",
 ]
 
 Kind: TypeAlias = Literal[
@@ -95,6 +102,36 @@ def escape_unprintable(text: str) -> str:
     )
 
 
+def describe_unexpected(given: Iterable[str], known: Collection[str]) -> str | None:
+    """Return the message about those arguments of `given` that are not `known`, None if all are.
+
+    It names the arguments that were probably meant, or the remedy.
+    """
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return None
+    from ._suggestions import suggest  # needed only for a refusal
+
+    return suggest(unknown, known)
+
+
+def html_table(title: str, rows: Mapping[str, object]) -> str:
+    """Return a table for `_repr_html_`: all text is escaped, values of None are left out."""
+    from ._html import render_table
+
+    return render_table(title, rows)
+
+
+def metadata_rows(metadata: Metadata) -> dict[str, object]:
+    """Return what a table shows of a call."""
+    attempts = metadata.attempts
+    seconds = sum(attempt.seconds + attempt.waited for attempt in attempts)
+    return {
+        "request id": metadata.request_id,
+        "attempts": f"{len(attempts)}, {seconds:.3f} s" if attempts else None,
+    }
+
+
 class SmRuntimeError(Exception):
     """The root of every error that this package raises on purpose."""
 
@@ -104,6 +141,13 @@ class SmRuntimeError(Exception):
         """Set the metadata of the call that failed, and return this error."""
         self.metadata = metadata
         return self
+
+    def _rows(self) -> dict[str, object]:
+        """Return what a table shows of the error itself."""
+        return {"message": str(self)}
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, {**self._rows(), **metadata_rows(self.metadata)})
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), self.args), self.__dict__
@@ -193,6 +237,19 @@ class DispatchFailure(SmRuntimeError):
         self.bytes_received = bytes_received
         self.status = status
 
+    def _rows(self) -> dict[str, object]:
+        return {
+            "message": Exception.__str__(self),
+            "hint": self.hint,
+            "status": self.status,
+            "sent": f"{self.bytes_sent} bytes",
+            "received": f"{self.bytes_received} bytes",
+        }
+
+    def add_hint(self, remedy: str) -> None:
+        """Add a remedy to those that `hint` has."""
+        self.hint = f"{self.hint}; {remedy}" if self.hint else remedy
+
     def __str__(self) -> str:
         message = Exception.__str__(self)  # a timeout's OSError.__str__ would show an errno
         return f"{message}; {escape_unprintable(self.hint)}" if self.hint else message
@@ -226,7 +283,8 @@ class ServiceError(SmRuntimeError):
     - `body`: the raw answer, cut at 1 MiB if `truncated`.
     - `error_code`: a finer code that some errors have in their body.
 
-    If a proxy answered with an HTML page, `str()` shows the page's title.
+    If a proxy answered with an HTML page, `str()` shows the page's title. If the service refused
+    the signature, further lines, each indented, show what differs; see `explain`.
     """
 
     default_code: ClassVar[str] = ""
@@ -234,6 +292,7 @@ class ServiceError(SmRuntimeError):
     # Further members of this error's JSON body: attribute, wire name, type.
     members: ClassVar[tuple[tuple[str, str, type], ...]] = ()
     error_code: str | None = None
+    explanation: Explanation | None = None
 
     def __init__(
         self,
@@ -276,6 +335,44 @@ class ServiceError(SmRuntimeError):
         explanation = self.message_raw[:2048] or self._page_summary or ""
         return hint_for(f"{self.code} {self.status} {self.error_code or ''} {explanation}")
 
+    def explain(self) -> Explanation | None:
+        """Return what was signed, compared with what the service quotes in a refused signature.
+
+        None if the error is another one, or was not raised by a call of `Runtime` or a client.
+        """
+        return self.explanation
+
+    def __repr__(self) -> str:
+        """Show everything but the texts, which may quote a body."""
+        variant, content_type = self._origin()
+        shown = {
+            "code": self.code,
+            "variant": variant,
+            "content_type": content_type,
+            "request_id": self.metadata.request_id,
+        }
+        members = "".join(f", {name}={value!r}" for name, value in shown.items() if value)
+        sizes = f"message=<{len(self.message_raw)} characters>, body=<{len(self.body)} bytes>"
+        return f"{type(self).__name__}({self.status}{members}, {sizes})"
+
+    def _origin(self) -> tuple[str | None, str | None]:
+        """Return the variant that answered and the content type."""
+        named = {name.lower(): value for name, value in self.metadata.headers}
+        return named.get("x-amzn-invoked-production-variant"), named.get("content-type")
+
+    def _rows(self) -> dict[str, object]:
+        variant, content_type = self._origin()
+        return {
+            "status": self.status,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "signature": self.explanation and self.explanation.verdict,
+            "variant": variant,
+            "content type": content_type,
+            "body": f"{len(self.body)} bytes",
+        }
+
     @property
     def _page_summary(self) -> str | None:
         """The summary of a body that is an HTML page, None for other bodies."""
@@ -291,7 +388,15 @@ class ServiceError(SmRuntimeError):
         identity = f" [request id {escape_unprintable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
         message = self.message or escape_unprintable(self._page_summary or "no message")
-        return f"{escape_unprintable(self.code)} ({self.status}): {message}{advice}{identity}"
+        details = ""
+        if self.status == 403 and "\n" in self.message_raw:
+            from ._hints import refusal_lines
+
+            verdict = self.explanation.verdict if self.explanation else ""
+            message, *lines = refusal_lines(self.message_raw, verdict)
+            details = "".join(f"\n    {line}" for line in lines)
+        code = escape_unprintable(self.code)
+        return f"{code} ({self.status}): {message}{advice}{identity}{details}"
 
 
 class ModelError(ServiceError):

@@ -101,7 +101,7 @@ _HINTS: Final = (
     (
         "InvalidSignature|SignatureDoesNotMatch",
         "the secret access key is wrong, or the request was changed after it was signed "
-        "(`signing.explain` shows which part)",
+        "(`error.explain()` shows which part)",
     ),
     (
         "^AccessDenied 403",
@@ -120,6 +120,12 @@ _HINTS: Final = (
 
 MAX_PAGE: Final = 4096  # bytes of an HTML page that are searched
 MAX_TITLE: Final = 200  # characters of its title that a message shows
+MAX_LINES, MAX_LINE = 60, 400  # lines of a refused signature, characters of each
+# What a canonical request says of header fields that may hold a secret, or somebody's data.
+_HIDDEN_FIELD: Final = (
+    "(?im)(^(?!host:|accept:|content-type:|x-amz-date:|x-amz-content-sha256:)[a-z0-9-]+:"
+    "|X-Amz-Security-Token=)[^&\n]*"
+)
 _HTML: Final = rb"<!doctype html|<html[\s>]"
 _TITLE_PATTERNS: Final = (r"<title[^<>]{0,100}>([^<]{1,1000})", r"<h1[^<>]{0,100}>([^<]{1,1000})")
 _SCRIPT: Final = r"<(?:script|style)\b[^<>]{0,500}>[^<]*"
@@ -137,6 +143,21 @@ def hint_for(description: str) -> str | None:
     return next(
         (remedy for pattern, remedy in _HINTS if re.search(pattern, description, flags)), None
     )
+
+
+def refusal_lines(message: str, verdict: str) -> list[str]:
+    """Return the lines of a refused signature to show, each printable, the summary first.
+
+    They are those of `verdict`, which says what differs, else what the service quotes, without the
+    values that nothing shows.
+    """
+    from . import escape_unprintable
+
+    summary, _, quotes = message.partition("\n")
+    quotes = re.sub(_HIDDEN_FIELD, r"\1<redacted>", quotes)
+    lines = [line.rstrip() for line in (verdict or quotes).split("\n") if line.strip()]
+    shown = [escape_unprintable(line)[:MAX_LINE] for line in (summary, *lines[:MAX_LINES])]
+    return shown if len(lines) <= MAX_LINES else [*shown, "…"]
 
 
 def page_text(body: bytes) -> str | None:

@@ -259,6 +259,10 @@ class Exchange:
     def _check_head_start(self, searched_bytes: int) -> None:
         """Raise `ProtocolViolation` at once if this cannot become a head that is accepted."""
         head_start = self._head_start
+        if head_start.startswith((b"\x15\x03", b"\x16\x03")):  # an alert or a handshake
+            raise ProtocolViolation(
+                "protocol", "the server speaks TLS: write https:// instead of http://"
+            )
         if not b"HTTP/1.".startswith(head_start[:7]):
             raise ProtocolViolation(
                 "protocol", f"not an HTTP/1 response: it begins with {bytes(head_start[:24])!r}"
@@ -331,7 +335,7 @@ class Exchange:
 
     def _too_large(self) -> ProtocolViolation:
         return ProtocolViolation(
-            "too_large", f"the body has more than the {self.max_body} bytes allowed by max_body"
+            "too_large", f"the body has more than {self.max_body} bytes: the setting is max_body="
         )
 
     @property

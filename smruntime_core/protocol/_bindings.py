@@ -14,6 +14,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, ClassVar, dataclass_transform
 
+from ..errors import html_table, metadata_rows
 from ..metadata import NO_METADATA, Metadata
 from ..values._record import REQUIRED, Field, Record, field
 from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
@@ -118,6 +119,7 @@ class MessageRecord(Record):
 class RequestRecord(MessageRecord):
     """A record that becomes a request; `path` has a `{wire name}` for each label."""
 
+    _suggests = True
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
 
@@ -126,3 +128,12 @@ class Output(MessageRecord):
     """The answer to an operation; its `metadata` is ignored when outputs are compared."""
 
     metadata: Metadata = field(default=NO_METADATA, compare=False)
+
+    def _shown(self) -> dict[str, str]:
+        """Return what a repr shows: the status too, if a response had one."""
+        status = self.metadata.status
+        return {**({} if status is None else {"status": str(status)}), **super()._shown()}
+
+    def _repr_html_(self) -> str:
+        rows = {name.replace("_", " "): text for name, text in self._shown().items()}
+        return html_table(type(self).__name__, {**rows, **metadata_rows(self.metadata)})

@@ -96,6 +96,16 @@ class BodyReaders:
 
         return self._read(read_pandas, header=header)  # pyright: ignore
 
+    def preview(self, *, bytes: int = 200) -> str:
+        """Return the beginning of `body` for people: text, or hexadecimal digits.
+
+        What is not printable is escaped, except line ends. Raises `ConstructionError` unless
+        `bytes` is from 1 to 1,048,576.
+        """
+        from ..values._preview import preview
+
+        return preview(self.body, bytes)
+
     def _read(self, read: Callable[..., ValueT], **options: object) -> ValueT:
         try:
             return read(self.body, self.content_type, **options)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple, Protocol, TypeAlias
 
-from ..errors import ServiceError, SmRuntimeError, StreamError, TruncatedStream
+from ..errors import ServiceError, SmRuntimeError, StreamError, TruncatedStream, escape_unprintable
 from ..eventstream import EventStreamDecoder, Message
 from ..metadata import Attempt, Metadata
 from ..values._decoder import NEED_DATA, NeedData
@@ -94,8 +94,8 @@ class ResponseParser:
             return
         content_type = head.named.get("content-type", "")
         if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE:
-            message = f"a {head.status} with a Content-Type other than {CONTENT_TYPE}"
-            self._failure = StreamError(message).about(self._metadata)
+            self._failure = StreamError(_describe_other(head.status, content_type))
+            self._failure.about(self._metadata)
             return
         head_only = Response(head.status, head.headers)
         self._started = ResponseStarted(
@@ -192,6 +192,15 @@ class ResponseParser:
 
 def _is_success(head: Response) -> bool:
     return 200 <= head.status < 300
+
+
+def _describe_other(status: int, content_type: str) -> str:
+    """Return the message about a success that is no event stream."""
+    found = escape_unprintable(content_type[:100]) or "none"
+    remedy = "check endpoint_url="
+    if "html" in content_type.lower():
+        remedy = "a proxy or load balancer answered, not SageMaker: check endpoint_url= and proxy="
+    return f"a {status} whose Content-Type is {found} instead of {CONTENT_TYPE}; {remedy}"
 
 
 def _text_header(message: Message, name: str) -> str:

@@ -7,7 +7,7 @@ document. If both texts are equal, so were the requests, and only the key can di
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..values._record import Record
 from ._canonical import canonical_path
@@ -21,7 +21,8 @@ _CANONICAL_ELEMENT = ("<CanonicalRequest>", "</CanonicalRequest>")
 _STRING_QUOTE = (r"The String-to-Sign should have been\s*'", "'")
 _STRING_ELEMENT = ("<StringToSign>", "</StringToSign>")
 
-_TOKEN_NAME = "x-amz-security-token"  # noqa: S105 - the name of a header
+# the session token, and text of the caller that is often personal data
+_SECRET_NAMES = ("x-amz-security-token", "x-amzn-sagemaker-custom-attributes")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
 _EMPTY_HASH = hash_payload(b"")
 
@@ -45,9 +46,10 @@ class Difference(Record):
 
 
 class Explanation(Record):
-    """What was signed, without the session token, and how it differs from the other side's.
+    """What was signed, and how it differs from the other side's.
 
-    `str()` returns a text for people. `compared` is false if the other side said nothing.
+    `str()` returns a text for people. `compared` is false if the other side said nothing. The
+    session token, custom attributes and secret headers are not shown.
     """
 
     canonical_request: str
@@ -55,13 +57,18 @@ class Explanation(Record):
     differences: tuple[Difference, ...]
     compared: bool
 
-    def __str__(self) -> str:
-        verdict = "\n".join(map(str, self.differences))
+    @property
+    def verdict(self) -> str:
+        """The differences as lines for people; empty if there was nothing to compare."""
         if self.compared and not self.differences:
-            verdict = (
+            return (
                 "The texts are equal, so the keys differ: "
                 "is the secret access key that of this access key id?"
             )
+        return "\n".join(map(str, self.differences))
+
+    def __str__(self) -> str:
+        verdict = self.verdict
         text = (
             f"Canonical request:\n{self.canonical_request}\n\n"
             f"String to sign:\n{self.string_to_sign}\n"
@@ -69,29 +76,41 @@ class Explanation(Record):
         return f"{text}\n{verdict}\n" if verdict else text
 
 
-def explain(signed: Signature | Presigned, other: str | Signature | Presigned = "") -> Explanation:
+def explain(
+    signed: Signature | Presigned,
+    other: str | Signature | Presigned = "",
+    *,
+    secret_headers: Collection[str] = (),
+) -> Explanation:
     """Return what `signed` covers, compared with what the other side computed.
 
     `other` is another signature, or an error's message (`ServiceError.message_raw`) or body that
     quotes a canonical request, a string to sign or both, or one of these texts itself. Any other
-    text is not compared.
+    text is not compared. The values of `secret_headers` are compared, but not shown.
     """
+    secret_names = (*_SECRET_NAMES, *(name.lower() for name in secret_headers))
     if isinstance(other, str):
         canonical_text, string_text = _read_quotes(other)
     else:
         canonical_text, string_text = other.canonical_request, other.string_to_sign
     differences: list[Difference] = []
     if canonical_text is not None:
-        differences += _compare_canonical(signed.canonical_request, canonical_text)
+        differences += _compare_canonical(signed.canonical_request, canonical_text, secret_names)
     if string_text is not None:
         hash_matters = canonical_text is None
         differences += _compare_strings(signed.string_to_sign, string_text, hash_matters)
     return Explanation(
-        redact_token(signed.canonical_request),
+        _redact(signed.canonical_request, secret_names),
         signed.string_to_sign,
         tuple(differences),
         canonical_text is not None or string_text is not None,
     )
+
+
+def _redact(canonical_text: str, secret_names: Collection[str]) -> str:
+    """Return a canonical request without the values of secret headers."""
+    pattern = rf"(?m)^((?:{'|'.join(map(re.escape, secret_names))}):).*$"
+    return re.sub(pattern, rf"\1{REDACTED}", redact_token(canonical_text))
 
 
 def _read_quotes(text: str) -> tuple[str | None, str | None]:
@@ -150,14 +169,16 @@ def _split_canonical(canonical_text: str) -> dict[str, str]:
     return parts
 
 
-def _compare_canonical(ours: str, theirs: str) -> Iterator[Difference]:
+def _compare_canonical(
+    ours: str, theirs: str, secret_names: Collection[str]
+) -> Iterator[Difference]:
     our_parts, their_parts = _split_canonical(ours), _split_canonical(theirs)
     for part in dict.fromkeys((*our_parts, *their_parts)):
         our_value, their_value = our_parts.get(part), their_parts.get(part)
         if their_value in (our_value, REDACTED):
             continue
         hint = _choose_hint(part, our_value, their_value)
-        if _TOKEN_NAME in part.lower():
+        if part.lower().partition(" ")[2] in secret_names:
             our_value, their_value = (value and REDACTED for value in (our_value, their_value))
         yield Difference(part, our_value, their_value, hint)
 

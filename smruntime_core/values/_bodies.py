@@ -21,7 +21,7 @@ from typing import Literal, Protocol, TypeAlias, cast
 
 from ..errors import ConstructionError
 from ._record import Record, field
-from ._rules import Blob
+from ._rules import Blob, bytes_remedy
 
 Body: TypeAlias = "bytes | bytearray | memoryview"
 SourceKind: TypeAlias = Literal["file", "iterator", "async iterator"]
@@ -99,7 +99,8 @@ class StreamedBlob(Blob):
         for method_name, kind in _SOURCE_KINDS:
             if callable(getattr(value, method_name, None)) and not isinstance(value, type):
                 return Source(cast("Pieces", value), kind)
-        raise ConstructionError(member, self.description, f"found {type(value).__name__}")
+        rule = f"{self.description}{bytes_remedy(value)}"
+        raise ConstructionError(member, rule, f"found {type(value).__name__}")
 
 
 _SOURCE_KINDS: tuple[tuple[str, SourceKind], ...] = (

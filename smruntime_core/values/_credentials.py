@@ -34,6 +34,7 @@ class Credentials(Record):
     derives in a slot of the credentials that they belong to (`signing._sigv4`).
     """
 
+    _suggests = True
     __slots__ = ("signing_keys",)
 
     access_key_id: str = field(check=KEY_TEXT.check)

@@ -52,6 +52,8 @@ class Rule:
         """Describe what is wrong with `text` without quoting it."""
         if not text:
             return "it is empty (an optional member can be left out)"
+        if text.startswith("arn:"):
+            return "it is an ARN, not a name"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"
         for position, character in enumerate(text):
@@ -59,7 +61,7 @@ class Rule:
                 return f"character U+{ord(character):04X} at index {position} is not allowed"
         if text != text.strip(" "):
             return "it begins or ends with a blank"
-        return ""
+        return "blanks are not allowed" if " " in text and "[ -" not in self.pattern else ""
 
 
 class WholeNumber:
@@ -175,12 +177,17 @@ def check_bytes(member: str, value: object) -> bytes | bytearray | memoryview:
             raise ConstructionError(member, "contiguous bytes", "the memoryview has gaps")
         byte_view = cast("memoryview[int]", value)
         return byte_view if byte_view.format == "B" and byte_view.ndim == 1 else byte_view.cast("B")
-    encode_remedy = (
-        "; encode the text first, for instance .encode()" if isinstance(value, str) else ""
-    )
-    raise ConstructionError(
-        member, f"bytes, bytearray or memoryview{encode_remedy}", f"found {type(value).__name__}"
-    )
+    rule = f"bytes, bytearray or memoryview{bytes_remedy(value)}"
+    raise ConstructionError(member, rule, f"found {type(value).__name__}")
+
+
+def bytes_remedy(value: object) -> str:
+    """Return how bytes are made of `value`, to end a rule; empty if that is not known."""
+    if isinstance(value, str):
+        return "; encode the text first, for instance .encode()"
+    if isinstance(value, dict | list | tuple):
+        return "; pass **as_json(...) of smruntime_core.codecs: that is body and content type"
+    return "; await it first" if hasattr(value, "__await__") else ""
 
 
 ANY_BYTES = Blob()

@@ -18,7 +18,9 @@ def check_seconds(member: str, value: object) -> float | None:
         and 0 < value < LONGEST_TIMEOUT
     ):
         return value
-    raise ConstructionError(member, "a positive number of seconds, or None for no limit")
+    found = repr(value) if isinstance(value, int | float) else type(value).__name__
+    rule = "a positive number of seconds, or None for no limit"
+    raise ConstructionError(member, rule, f"found {found}")
 
 
 class Timeouts(Record):
@@ -35,6 +37,7 @@ class Timeouts(Record):
     pool        waiting for a connection while all are in use
     """
 
+    _suggests = True
     connect: float | None = field(default=3.1, check=check_seconds)
     response: float | None = field(default=70.0, check=check_seconds)
     idle: float | None = field(default=20.0, check=check_seconds)

@@ -194,7 +194,7 @@ def _dispatch_failure(error: Exception, urllib3_pool: HTTPConnectionPool) -> Dis
         case ConnectTimeoutError():
             return not_sent("timeout", "connect", f"urllib3: {error}")
         case TimeoutError():
-            return not_sent("timeout", phase, f"{activity} took longer than timeouts.connect")
+            return not_sent("timeout", phase, f"{activity} was not finished in time")
         case OSError():
             return broken(error, phase, activity)
         case _:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import ClassVar, Self, Unpack, cast
 
 from smruntime_core import ConstructionError, Runtime
 from smruntime_core.conversation import OptionChanges, Options, add_changes, apply_changes
 from smruntime_core.credentials import holds_keys, make_provider
+from smruntime_core.errors import describe_unexpected, html_table
 
 from ..connect._tls import is_context
 from ..wire._wire import Wire
@@ -39,10 +39,9 @@ class BaseClient:
         cls.__doc__ = f"{cls.__doc__ or ''}\n    Settings, all by keyword:\n\n{setting_meanings}\n"
 
     def __init__(self, settings: Settings, io: object = None) -> None:
-        known_settings = self._settings_type.__annotations__
-        unknown_setting = min(set(settings) - set(known_settings), default=None)
-        if unknown_setting is not None:
-            raise TypeError(unexpected_argument(unknown_setting, known_settings))
+        message = describe_unexpected(settings, self._settings_type.__annotations__)
+        if message is not None:
+            raise TypeError(message)
         if io is not None and not self._takes_io:
             raise TypeError("unexpected keyword argument 'io': use smruntime_transports.Client")
         misplaced_setting = min(set(settings) & set(WireSettings.__annotations__), default=None)
@@ -140,6 +139,15 @@ class BaseClient:
         endpoint_text = f" for {config.url}" if config and has_one_url else ""
         return f"<{type(self).__module__}.{type(self).__name__}{endpoint_text}>"
 
+    def _repr_html_(self) -> str:
+        client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
+        config = client_setup.config if client_setup else None
+        rows: dict[str, object] = {"endpoint": "found at the first call"}
+        if config is not None:
+            rows = {"endpoint": config.url, "region": config.region, "timeouts": config.timeouts}
+        rows["options"] = apply_changes(Options(), self._changes)
+        return html_table(f"{type(self).__module__}.{type(self).__name__}", rows)
+
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
         """Share `runtime` with all copies of this client; return it with this copy's options."""
         self._client_setup.runtime = runtime
@@ -152,13 +160,3 @@ def _restore_client(
 ) -> BaseClient:
     restored_client = cast("Callable[..., BaseClient]", client_class)(**settings)
     return restored_client.with_options(**changes) if changes else restored_client
-
-
-def unexpected_argument(argument: str, known_arguments: Iterable[str]) -> str:
-    """Return the message about an unknown argument, with the one that was probably meant."""
-    from difflib import get_close_matches
-
-    snake_case = re.sub("(?<!^)(?=[A-Z])", "_", argument).lower()
-    close_matches = get_close_matches(snake_case, known_arguments, 1)
-    suggestion = f"; did you mean {close_matches[0]}?" if close_matches else ""
-    return f"unexpected keyword argument {argument!r}{suggestion}"

@@ -47,14 +47,14 @@ from smruntime_core.conversation import CLOSING_BODY, OPENING_BODY, Deadline
 from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
 
 from ..system._io import BlockingSystem
-from ._base_client import BaseClient, unexpected_argument
+from ._base_client import BaseClient
 from ._boundary import async_boundary, boundary, without_internals
 from ._default_io import CustomIO, load_io, load_system, running_adapter
 from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import WireClientSettings
 from ._setup import ConfigurableIO
-from ._streams import AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
+from ._streams import AsyncOnly, AsyncResponseStream, OpeningIO, OpeningStream, ResponseStream
 
 if TYPE_CHECKING:
     from smruntime_core.effects import BinaryFile
@@ -86,11 +86,6 @@ def takes_members(
             try:
                 made_operation = operation(*args, **members)
             except (ConstructionError, TypeError) as refusal:  # TypeError: a misspelt member
-                fields = getattr(operation, "_fields")  # noqa: B009 - no member of a Callable
-                known_members = [member.name for member in fields]
-                unknown_member = min(set(members) - set(known_members), default=None)
-                if unknown_member is not None:
-                    refusal.args = (unexpected_argument(unknown_member, known_members),)
                 raise without_internals(refusal)  # noqa: B904 - it is the same error
             finally:
                 del args, members
@@ -262,7 +257,7 @@ class Client(BaseClient):
         self.close()
 
 
-class AsyncClient(BaseClient):
+class AsyncClient(AsyncOnly, BaseClient):
     """An async client of SageMaker Runtime, on asyncio or trio.
 
     Without `io` it has connections on the event loop of its first call. Cancelling a call closes

@@ -3,7 +3,7 @@
 The end of each attempt is logged at INFO, all else at DEBUG. A notice holds methods, paths, sizes,
 times, statuses, ids and error codes, so no secret and no customer data is logged. For programs that
 do not configure logging, `SMRUNTIME_LOG=info` (or `debug`) in the environment adds a handler for
-standard error.
+standard error. Another value is ignored with a `RuntimeWarning`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import logging
 
 LOG_VARIABLE: Final = "SMRUNTIME_LOG"
+LOG_LEVELS: Final = ("INFO", "DEBUG")
 RECORD_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_VALUE_LENGTH: Final = 200  # characters
 
@@ -28,7 +29,9 @@ MAX_VALUE_LENGTH: Final = 200  # characters
 def logging_observer() -> Callable[[Notice], None] | None:
     """Return an observer that logs, None if neither logging nor the environment asks for it."""
     level_name = os.environ.get(LOG_VARIABLE, "").strip().upper()
-    requested = level_name in ("INFO", "DEBUG")
+    requested = level_name in LOG_LEVELS
+    if level_name and not requested:
+        _warn_of_level()
     if not requested and "logging" not in sys.modules:
         return None  # nothing can be listening, so save the 8 ms of the import
     import logging
@@ -49,6 +52,15 @@ def logging_observer() -> Callable[[Notice], None] | None:
             notice_logger.log(record_level, "%s", format_notice(notice))
 
     return observe
+
+
+@cache  # once, however many clients there are
+def _warn_of_level() -> None:
+    """Warn that nothing is logged; a call must not fail for it."""
+    import warnings
+
+    message = f"{LOG_VARIABLE} has an unknown level and is ignored: set it to info or debug"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 @cache

@@ -23,7 +23,7 @@ from smruntime_core import (
 from smruntime_core.conversation import SessionId
 
 from ._boundary import async_boundary, boundary
-from ._streams import OpeningStream, ResponseStream
+from ._streams import AsyncOnly, OpeningStream, ResponseStream
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,9 +88,15 @@ class _SessionCalls:
         """When the session expires (aware); raises `ConstructionError` if it is not open."""
         return self._require_open().expires
 
+    def __repr__(self) -> str:
+        session = self._session_id
+        state = "not open" if session is None else f"open until {session.expires}"
+        return f"<{type(self).__name__} of endpoint {self._endpoint_name!r}, {state}>"
+
     def _require_open(self) -> SessionId:
         if self._session_id is None:
-            raise ConstructionError("session", "open: use it in a `with` block")
+            block = "an `async with` block" if isinstance(self, AsyncOnly) else "a `with` block"
+            raise ConstructionError("session", f"open: use it in {block}")
         return self._session_id
 
     def _require_closed(self) -> None:
@@ -201,7 +207,7 @@ class Session(_SessionCalls):
             self._close_in_time()
 
 
-class AsyncSession(_SessionCalls):
+class AsyncSession(AsyncOnly, _SessionCalls):
     """A session of an async client; leaving the `async with` block closes it, as `Session`."""
 
     def __init__(

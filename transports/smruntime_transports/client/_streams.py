@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeAlias, TypeVar
 
 from smruntime_core import (
     AsyncIO,
@@ -22,6 +22,7 @@ from smruntime_core import (
     run,
     run_async,
 )
+from smruntime_core.errors import html_table
 
 from ._boundary import async_boundary, boundary, without_internals
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 ItemT = TypeVar("ItemT")
 ReadArrived: TypeAlias = Callable[[], Iterator[ItemT]]
+OPEN_FIRST: Final = "open it with `async with … as stream:`"
 OutputT = TypeVar("OutputT", bound=InvokeEndpointWithResponseStreamOutput)
 
 
@@ -75,6 +77,25 @@ class _StreamHead(Generic[OutputT]):
         """Close the connection unless the response was read to its end; never waits."""
         self._stream.close()
 
+    def _shown(self) -> dict[str, object]:
+        return {
+            "status": self.metadata.status,
+            "variant": self.invoked_production_variant,
+            "content_type": self.content_type,
+            "state": self._stream.state,
+            "received": f"{self._stream.received_bytes} bytes",
+        }
+
+    def __repr__(self) -> str:
+        status, variant, content_type, state, received = self._shown().values()
+        origin = f"variant={variant!r}, content_type={content_type!r}"
+        return f"<{type(self).__name__} {status} {state}, {origin}, {received} received>"
+
+    def _repr_html_(self) -> str:
+        rows = {name.replace("_", " "): value for name, value in self._shown().items()}
+        rows["request id"] = self.metadata.request_id
+        return html_table(type(self).__name__, rows)
+
     # Each decoder is imported by the method that uses it, since most calls have no stream.
 
     def _text_reader(self) -> ReadArrived[str]:
@@ -88,9 +109,9 @@ class _StreamHead(Generic[OutputT]):
         return partial(self._stream.decoded, LineDecoder())
 
     def _sse_reader(self) -> ReadArrived[ServerSentEvent]:
-        from smruntime_core.payload import SSEDecoder
+        from ._event_check import CheckedSSEDecoder
 
-        return partial(self._stream.decoded, SSEDecoder())
+        return partial(self._stream.decoded, CheckedSSEDecoder(self.content_type))
 
     def _json_reader(self) -> ReadArrived[JSON]:
         from smruntime_core.payload import JSONRecordDecoder
@@ -289,17 +310,36 @@ class _AsyncItems(Generic[ItemT]):
             raise without_internals(error)  # noqa: B904 - it is the same error
 
 
-class OpeningStream(Generic[OutputT]):
-    """A stream that `async with` opens and closes, or `await` opens."""
+class AsyncOnly:
+    """A base that tells a plain `with` to be `async with`."""
+
+    if not TYPE_CHECKING:  # which knows that it is no context manager
+
+        def __enter__(self):
+            raise TypeError(f"use `async with` instead of `with`: {type(self).__name__} is async")
+
+        def __exit__(self, *_):
+            """Do nothing; `with` looks for it before it calls `__enter__`."""
+
+
+class OpeningStream(AsyncOnly, Generic[OutputT]):
+    """A stream that `async with` opens and closes, or `await` opens.
+
+    If neither does, nothing is sent, and a `RuntimeWarning` says so.
+    """
+
+    _was_opened = False
 
     def __init__(self, open_stream: Callable[[], Awaitable[AsyncResponseStream[OutputT]]]) -> None:
         self._open_stream = open_stream
         self._stream: AsyncResponseStream[OutputT] | None = None
 
     def __await__(self) -> Generator[object, None, AsyncResponseStream[OutputT]]:
+        self._was_opened = True
         return self._open_stream().__await__()
 
     async def __aenter__(self) -> AsyncResponseStream[OutputT]:
+        self._was_opened = True
         self._stream = await self._open_stream()
         return self._stream
 
@@ -311,3 +351,25 @@ class OpeningStream(Generic[OutputT]):
     ) -> None:
         if self._stream is not None:
             self._stream.close()
+
+    if not TYPE_CHECKING:  # which knows that these do not exist
+
+        def __getattr__(self, name):
+            missing = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if name.startswith("_") or not hasattr(AsyncResponseStream, name):
+                raise AttributeError(missing)
+            raise AttributeError(f"{missing}: {OPEN_FIRST}")
+
+        def __aiter__(self):
+            raise TypeError(OPEN_FIRST)
+
+    def __repr__(self) -> str:
+        state = "opened" if self._was_opened else f"not opened: {OPEN_FIRST}"
+        return f"<{type(self).__name__} {state}>"
+
+    def __del__(self) -> None:
+        if not self._was_opened:
+            import warnings
+
+            message = f"a stream was never opened, and nothing was sent: {OPEN_FIRST}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2, source=self)

@@ -159,7 +159,7 @@ class Connector:
             raise not_sent("timeout", connecting_phase, f"no time is left to connect to {host}")
         ip_addresses = yield from self._resolver.addresses(host, port, seconds_left())
         if ip_addresses is None:
-            late_message = f"the name {host} was not resolved within timeouts.connect"
+            late_message = f"the name {host} was not resolved in time"
             raise not_sent("timeout", resolving_phase, late_message)
         if not ip_addresses:
             raise not_sent("refused", resolving_phase, f"no address found for {host}")

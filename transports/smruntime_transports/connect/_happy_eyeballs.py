@@ -154,7 +154,5 @@ class _Attempts:
         """Return why there is no connection: every address refused, or the time is over."""
         if len(self._refusals) == self._address_count:
             return not_sent("refused", phase, "; ".join(self._refusals[:_MAX_REFUSALS_SHOWN]))
-        timeout_message = (
-            f"none of {self._address_count} addresses answered within timeouts.connect"
-        )
+        timeout_message = f"none of {self._address_count} addresses answered in time"
         return not_sent("timeout", phase, f"{timeout_message}; the first is {self._first_host}")

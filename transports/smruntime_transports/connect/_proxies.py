@@ -299,7 +299,7 @@ def _receive_head(
             message = f"{description}: the head of the response is longer than {MAX_HEAD} bytes"
             raise not_sent("too_large", "proxy", message)
         if seconds_left() == 0:  # a fast drip never blocks, so no wait checks the time
-            message = f"{description} took longer than timeouts.connect allows"
+            message = f"{description} was not finished in time"
             raise not_sent("timeout", "proxy", message)
         received_bytes = yield from retry_until_ready(
             connection, socket_operation, READ, seconds_left, "proxy", description

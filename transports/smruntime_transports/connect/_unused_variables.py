@@ -14,6 +14,7 @@ from typing import Final
 from smruntime_core import ConstructionError, DispatchFailure
 from smruntime_core.values import split_authority
 
+from ..nonblocking._retry import TRUST
 from ._proxies import Proxies
 
 BUNDLE_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -44,7 +45,7 @@ def advise(
             failure.hint = f"{unused_variable} is set but not used: {USE_PROXY}"
     elif failure.phase == "tls" and failure.kind == "tls":
         unused_variable = _first_nonempty(BUNDLE_VARIABLES, environment)
-        if unused_variable:
+        if unused_variable and failure.hint in (None, TRUST):
             failure.hint = f"{unused_variable} is set but not read: {USE_BUNDLE}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from smruntime_core import DispatchFailure
 from smruntime_core.effects import Flow
@@ -13,6 +14,9 @@ from ._connection import Connection
 from ._socket_errors import fault, wanted
 from ._waiting import Wait
 
+# OpenSSL's reasons for a peer that answers without TLS, by version
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+TRUST: Final = "to trust its certificate set AWS_CA_BUNDLE, or pass tls=TLS(ca_bundle=...)"
 ResultT = TypeVar("ResultT")
 Left: TypeAlias = "Callable[[], float | None]"  # returns the seconds that are left, None: no limit
 
@@ -25,8 +29,17 @@ def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
 def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
     """Return the failure of what `description` says, which ended with `error` of a socket."""
     kind, error_text = fault(error)
+    if kind == "tls" and error_text in _NO_TLS:
+        failure = not_sent(kind, phase, f"{description} failed: it answered in plain text")
+        failure.hint = "write http:// instead of https://, or the port at which it speaks TLS"
+        return failure
     outcome_verb = "failed" if kind == "tls" else "broke"
-    return not_sent(kind, phase, f"{description} {outcome_verb}: {error_text}")
+    failure = not_sent(kind, phase, f"{description} {outcome_verb}: {error_text}")
+    if "certificate is not valid for" in error_text:
+        failure.hint = "write the name that the certificate is for into endpoint_url="
+    elif re.search("issuer|self.signed", error_text):
+        failure.hint = TRUST
+    return failure
 
 
 def retry_until_ready(
@@ -55,5 +68,5 @@ def retry_until_ready(
         if remaining_seconds != 0:
             ready_mask = yield from Wait(connection, wanted_mask, remaining_seconds)
         if not ready_mask:
-            late_message = f"{description} took longer than timeouts.connect allows"
+            late_message = f"{description} was not finished in time"
             raise not_sent("timeout", phase, late_message)

@@ -157,8 +157,8 @@ class Wire:
         pool_limit = time_limits.phases.pool
         yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
         if not slot.called:
-            limit_text = _limit_text(time_limits, "pool", pool_limit)
-            remedy = "raise max_connections or make fewer calls at once"
+            limit_text = _limit_text(time_limits, pool_limit)
+            remedy = "raise max_connections= or make fewer calls at once"
             raise not_sent("timeout", "pool", f"no connection became free {limit_text}: {remedy}")
 
     def _connect(
@@ -216,23 +216,24 @@ class Wire:
             progress.report()
 
 
-_CALL_TIMEOUT = "before the timeout of the whole call"
+_CALL_TIMEOUT = "before the time of the whole call was over"
 
 
 def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
     """Return what did not happen in time."""
     timeouts = time_limits.phases
     if exchange.phase == "head":
-        limit_text = _limit_text(time_limits, "response", timeouts.response)
-        return f"no response {limit_text}; the model may have run"
-    limit_text = _limit_text(time_limits, "idle", timeouts.idle)
+        limit_text = _limit_text(time_limits, timeouts.response)
+        came = "no byte of the response" if not exchange.bytes_received else "no whole head"
+        return f"{came} {limit_text}; the model may have run"
+    limit_text = _limit_text(time_limits, timeouts.idle)
     if exchange.phase == "send":
         return f"the server accepted no more of the request {limit_text}"
     return f"the response stalled: nothing more of its body came {limit_text}"
 
 
-def _limit_text(time_limits: TimeLimits, setting: str, seconds: float | None) -> str:
-    """Name the limit that was reached: `timeouts.<setting>`, or that of the whole call."""
+def _limit_text(time_limits: TimeLimits, seconds: float | None) -> str:
+    """Return the limit that was reached: `seconds` of a phase, or that of the whole call."""
     if seconds is None or time_limits.over():
         return _CALL_TIMEOUT
-    return f"within {seconds:g} s (timeouts.{setting})"
+    return f"within {seconds:g} s"
