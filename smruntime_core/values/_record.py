@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast, dataclass_transform
 
 from ..errors import describe_unexpected
-
 from ._hooks import function_name
 
 RecordT = TypeVar("RecordT")
