@@ -29,7 +29,8 @@ from smruntime_core import (
     SmRuntimeError,
     Timeouts,
 )
-from smruntime_core.testing import awaited_outcomes, outcomes
+from smruntime_core.credentials import ANONYMOUS
+from smruntime_core.testing import StreamedCall, awaited_outcomes, outcomes
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -118,18 +119,26 @@ def _limit_settings(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
 Contracted: TypeAlias = Callable[..., list[object]]
 
 
+def _contract_client(
+    make: Callable[..., Any], url: str, anonymous: bool = False, **settings: Any
+) -> Any:
+    """Return a client with one connection: a lost slot breaks the next call."""
+    if anonymous:
+        settings["credentials"] = ANONYMOUS
+    return make(**_settings(url, {"max_connections": 1, **settings}))
+
+
 def _contracted(make: Callable[..., Any]) -> Contracted:
     def call(
         url: str,
-        operations: Iterable[InvokeEndpoint],
+        operations: Iterable[InvokeEndpoint | StreamedCall],
         *,
         max_body: int | None = None,
         **settings: Any,
     ) -> list[object]:
-        with make(**_settings(url, settings)) as client:
-            return outcomes(
-                (client.with_options(max_body=max_body) if max_body else client).call, operations
-            )
+        with _contract_client(make, url, **settings) as client:
+            limited = client.with_options(max_body=max_body) if max_body else client
+            return outcomes(limited.call, operations, limited.stream)
 
     return call
 
@@ -137,18 +146,16 @@ def _contracted(make: Callable[..., Any]) -> Contracted:
 def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
     def call(
         url: str,
-        operations: Iterable[InvokeEndpoint],
+        operations: Iterable[InvokeEndpoint | StreamedCall],
         *,
         max_body: int | None = None,
         **settings: Any,
     ) -> list[object]:
         async def main() -> list[object]:
             tasks_before = loop.tasks()
-            async with make(**_settings(url, settings)) as client:
-                outcomes_found = await awaited_outcomes(
-                    (client.with_options(max_body=max_body) if max_body else client).call,
-                    operations,
-                )
+            async with _contract_client(make, url, **settings) as client:
+                limited = client.with_options(max_body=max_body) if max_body else client
+                outcomes_found = await awaited_outcomes(limited.call, operations, limited.stream)
             assert loop.tasks() == tasks_before, "a task is left over"
             return outcomes_found
 
