@@ -302,9 +302,10 @@ def _streamer(make: Callable[..., Any]) -> Streamer:
         calls: int = 1,
         how: str = "bytes",
         leave_after: int | None = None,
+        max_record: int | None = None,
         **options: Any,
     ) -> list[StreamResult]:
-        return list(_stream_results(make, url, calls, how, leave_after, **options))
+        return list(_stream_results(make, url, calls, how, leave_after, max_record, **options))
 
     return streamer
 
@@ -315,15 +316,17 @@ def _stream_results(
     calls: int,
     how: str,
     leave_after: int | None,
+    max_record: int | None,
     **options: Any,
 ) -> Iterator[StreamResult]:
+    limits = {"max_record": max_record} if max_record else {}
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
             result = StreamResult()
             try:
                 with client.stream(STREAMED) as stream:
                     result.heads.append(stream.output)
-                    for item in getattr(stream, how)():
+                    for item in getattr(stream, how)(**limits):
                         result.items.append(item)
                         if len(result.items) == leave_after:
                             break
@@ -339,8 +342,11 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
         calls: int = 1,
         how: str = "bytes",
         leave_after: int | None = None,
+        max_record: int | None = None,
         **options: Any,
     ) -> list[StreamResult]:
+        limits = {"max_record": max_record} if max_record else {}
+
         async def main() -> list[StreamResult]:
             results: list[StreamResult] = []
             async with make(**_stream_settings(url, **options)) as client:
@@ -350,7 +356,7 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
                     try:
                         async with client.stream(STREAMED) as stream:
                             result.heads.append(stream.output)
-                            async for item in getattr(stream, how)():
+                            async for item in getattr(stream, how)(**limits):
                                 result.items.append(item)
                                 if len(result.items) == leave_after:
                                     break

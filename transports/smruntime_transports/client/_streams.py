@@ -87,10 +87,13 @@ class _StreamHead(Generic[OutputT]):
 
         return partial(self._stream.decoded, SSEDecoder())
 
-    def _json_reader(self) -> ReadArrived[JSON]:
+    def _json_reader(self, max_record: int | None) -> ReadArrived[JSON]:
         from smruntime_core.payload import JSONRecordDecoder
 
-        return partial(self._stream.decoded, JSONRecordDecoder())
+        decoder = (
+            JSONRecordDecoder() if max_record is None else JSONRecordDecoder(max_record=max_record)
+        )
+        return partial(self._stream.decoded, decoder)
 
 
 class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStream[OutputT]"]):
@@ -125,9 +128,13 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
         """Yield server-sent events."""
         return self._iterate(self._sse_reader())
 
-    def json(self) -> Iterator[JSON]:
-        """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json_reader())
+    def json(self, *, max_record: int | None = None) -> Iterator[JSON]:
+        """Yield JSON values, which may have white space between them or none.
+
+        A value may have `max_record` characters (None: 1 MiB). It is parsed at once, which takes
+        0.03 s to 0.2 s for each MiB.
+        """
+        return self._iterate(self._json_reader(max_record))
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> Iterator[ItemT]:
         try:
@@ -202,9 +209,13 @@ class AsyncResponseStream(_StreamHead[OutputT]):
         """Yield server-sent events."""
         return self._iterate(self._sse_reader())
 
-    def json(self) -> AsyncIterator[JSON]:
-        """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json_reader())
+    def json(self, *, max_record: int | None = None) -> AsyncIterator[JSON]:
+        """Yield JSON values, which may have white space between them or none.
+
+        A value may have `max_record` characters (None: 1 MiB). It is parsed at once, which takes
+        0.03 s to 0.2 s for each MiB and blocks the event loop.
+        """
+        return self._iterate(self._json_reader(max_record))
 
     def _iterate(self, read_arrived: ReadArrived[ItemT]) -> AsyncIterator[ItemT]:
         return _AsyncItems(self._stream, self._io, read_arrived)
