@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift clean
+.PHONY: demo test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -62,13 +62,19 @@ drift: dist/stamp
 .venv/bin/python:
 	tools/make-venv .venv 3.11 3.12 3.13
 
-.venv/dev: pyproject.toml | .venv/bin/python
-	$(PYTHON) -m pip install --quiet --group dev $(if $(shell command -v node),,"pyright[nodejs]")
+# writes tools/locks: versions and hashes of everything that development and the build install
+lock:
+	tools/lock
+
+.venv/dev: tools/locks/dev.txt | .venv/bin/python
+	$(PYTHON) -m pip install --quiet --require-hashes --requirement $<
+	$(if $(shell command -v node),,$(PYTHON) -m pip install --quiet --group dev "pyright[nodejs]")
 	touch $@
 
-dist/stamp: $(SOURCES) | .venv/bin/python
+dist/stamp: $(SOURCES) tools/locks/build.txt | .venv/bin/python
 	rm -rf dist
-	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m pip install --quiet --require-hashes --requirement tools/locks/build.txt
+	$(PYTHON) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	touch $@
 
 .venv/wheel: dist/stamp

@@ -29,7 +29,8 @@ from smruntime_core import (
     SmRuntimeError,
     Timeouts,
 )
-from smruntime_core.testing import awaited_outcomes, outcomes
+from smruntime_core.credentials import ANONYMOUS
+from smruntime_core.testing import StreamedCall, awaited_outcomes, outcomes
 from smruntime_transports import asyncio as on_asyncio
 from smruntime_transports import sockets
 from smruntime_transports import trio as on_trio
@@ -118,18 +119,26 @@ def _limit_settings(timeouts: Timeouts | None, attempts: int) -> dict[str, Any]:
 Contracted: TypeAlias = Callable[..., list[object]]
 
 
+def _contract_client(
+    make: Callable[..., Any], url: str, anonymous: bool = False, **settings: Any
+) -> Any:
+    """Return a client with one connection: a lost slot breaks the next call."""
+    if anonymous:
+        settings["credentials"] = ANONYMOUS
+    return make(**_settings(url, {"max_connections": 1, **settings}))
+
+
 def _contracted(make: Callable[..., Any]) -> Contracted:
     def call(
         url: str,
-        operations: Iterable[InvokeEndpoint],
+        operations: Iterable[InvokeEndpoint | StreamedCall],
         *,
         max_body: int | None = None,
         **settings: Any,
     ) -> list[object]:
-        with make(**_settings(url, settings)) as client:
-            return outcomes(
-                (client.with_options(max_body=max_body) if max_body else client).call, operations
-            )
+        with _contract_client(make, url, **settings) as client:
+            limited = client.with_options(max_body=max_body) if max_body else client
+            return outcomes(limited.call, operations, limited.stream)
 
     return call
 
@@ -137,18 +146,16 @@ def _contracted(make: Callable[..., Any]) -> Contracted:
 def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
     def call(
         url: str,
-        operations: Iterable[InvokeEndpoint],
+        operations: Iterable[InvokeEndpoint | StreamedCall],
         *,
         max_body: int | None = None,
         **settings: Any,
     ) -> list[object]:
         async def main() -> list[object]:
             tasks_before = loop.tasks()
-            async with make(**_settings(url, settings)) as client:
-                outcomes_found = await awaited_outcomes(
-                    (client.with_options(max_body=max_body) if max_body else client).call,
-                    operations,
-                )
+            async with _contract_client(make, url, **settings) as client:
+                limited = client.with_options(max_body=max_body) if max_body else client
+                outcomes_found = await awaited_outcomes(limited.call, operations, limited.stream)
             assert loop.tasks() == tasks_before, "a task is left over"
             return outcomes_found
 
@@ -299,9 +306,10 @@ def _streamer(make: Callable[..., Any]) -> Streamer:
         calls: int = 1,
         how: str = "bytes",
         leave_after: int | None = None,
+        max_record: int | None = None,
         **options: Any,
     ) -> list[StreamResult]:
-        return list(_stream_results(make, url, calls, how, leave_after, **options))
+        return list(_stream_results(make, url, calls, how, leave_after, max_record, **options))
 
     return streamer
 
@@ -312,15 +320,17 @@ def _stream_results(
     calls: int,
     how: str,
     leave_after: int | None,
+    max_record: int | None,
     **options: Any,
 ) -> Iterator[StreamResult]:
+    limits = {"max_record": max_record} if max_record else {}
     with make(**_stream_settings(url, **options)) as client:
         for _ in range(calls):
             result = StreamResult()
             try:
                 with client.stream(STREAMED) as stream:
                     result.heads.append(stream.output)
-                    for item in stream if how == "iteration" else getattr(stream, how)():
+                    for item in stream if how == "iteration" else getattr(stream, how)(**limits):
                         result.items.append(item)
                         if len(result.items) == leave_after:
                             break
@@ -336,8 +346,11 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
         calls: int = 1,
         how: str = "bytes",
         leave_after: int | None = None,
+        max_record: int | None = None,
         **options: Any,
     ) -> list[StreamResult]:
+        limits = {"max_record": max_record} if max_record else {}
+
         async def main() -> list[StreamResult]:
             results: list[StreamResult] = []
             async with make(**_stream_settings(url, **options)) as client:
@@ -347,7 +360,9 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
                     try:
                         async with client.stream(STREAMED) as stream:
                             result.heads.append(stream.output)
-                            items = stream if how == "iteration" else getattr(stream, how)()
+                            items = (
+                                stream if how == "iteration" else getattr(stream, how)(**limits)
+                            )
                             async for item in items:
                                 result.items.append(item)
                                 if len(result.items) == leave_after:

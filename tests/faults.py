@@ -41,7 +41,8 @@ A scenario passes if each call has exactly the expected outcome (the output, or 
 kind, phase, delivery and attempts), if the server saw the expected numbers of requests and
 connections, if a healthy call afterwards succeeds, if the calls end in time (at most 2 s late)
 and, where size matters, within 8 MiB of memory beside the limits. Responses of less than 2000
-bytes were also sent byte by byte (not to h11). No socket, thread or task was left over.
+bytes were also sent byte by byte (not to h11). No socket, thread or task was left over. Our clients
+were limited to one connection, so a call that loses its connection slot would break the next one.
 
 In this run a deadline was exceeded by {late} ms at most, and no scenario took more than {memory}
 MiB. For one call whose first request is never answered, the server saw this many requests, each
@@ -49,9 +50,9 @@ of which may run the model:
 {requests}.
 
 The peers met the same server with weaker expectations: they pass if they return the right
-response, or raise one of their own errors where there is none; a bare HTTP client is not asked
-about the service's errors (–). Each ran with its defaults, except for timeouts of 2 s or those of
-the scenario.
+response, or raise one of their own errors where there is none; none is asked about streams, and a
+bare HTTP client not about the service's errors (–). Each ran with its defaults, except for timeouts
+of 2 s or those of the scenario.
 
 {letters}
 Versions: Python {python}; {versions}.

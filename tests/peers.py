@@ -94,12 +94,19 @@ def make_boto3() -> Peer:
     )
     make_config = import_module("botocore.config").Config
     exceptions = import_module("botocore.exceptions")
+    unsigned = {"signature_version": import_module("botocore").UNSIGNED}
 
     def call(
-        url: str, operations: Iterable[InvokeEndpoint], *, timeouts: Timeouts, **_: object
+        url: str,
+        operations: Iterable[InvokeEndpoint],
+        *,
+        timeouts: Timeouts,
+        anonymous: bool = False,
+        **_: object,
     ) -> list[object]:
         connect, read = shortest_timeouts(timeouts)
-        config = make_config(connect_timeout=connect, read_timeout=read)
+        signing = unsigned if anonymous else {}
+        config = make_config(connect_timeout=connect, read_timeout=read, **signing)
         client = session.client("sagemaker-runtime", endpoint_url=url, config=config)
 
         def invoke(operation: InvokeEndpoint) -> PeerResponse:
@@ -198,9 +205,11 @@ PEERS: dict[str, Callable[[], Peer]] = {
 
 
 def scenarios_for(name: str) -> list[Scenario]:
-    """Return the scenarios for a peer; a bare HTTP client does not know the service's errors."""
+    """Return the scenarios for a peer: none of streams, and no SDK faults for an HTTP client."""
     return [
-        scenario for scenario in CONTRACT if name == "boto3" or scenario.fault not in SDK_FAULTS
+        scenario
+        for scenario in CONTRACT
+        if not scenario.is_streamed and (name == "boto3" or scenario.fault not in SDK_FAULTS)
     ]
 
 

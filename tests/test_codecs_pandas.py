@@ -217,6 +217,26 @@ def test_parquet_that_repeats_a_large_value_is_refused(
     assert pyarrow.default_memory_pool().max_memory() - before < 400_000_000
 
 
+@pytest.mark.parametrize("kind", ["nulls", "bools", "structs", "lists"])
+def test_frame_that_is_larger_than_its_arrow_table_is_refused(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Arrow needs no memory for nulls; pandas makes an object of each."""
+    rows = 1_000_000
+    columns = {
+        "nulls": lambda: pyarrow.nulls(rows),
+        "bools": lambda: pyarrow.nulls(rows, pyarrow.bool_()),
+        "structs": lambda: pyarrow.StructArray.from_arrays([pyarrow.nulls(rows)], ["x"]),
+        "lists": lambda: pyarrow.ListArray.from_arrays([0, rows], pyarrow.nulls(rows)),
+    }
+    body = as_parquet(pyarrow.table({"a": columns[kind]()}))["body"]
+    assert len(body) < 50_000
+    assert len(read_pandas(body, "application/x-parquet")) in (1, rows)
+    monkeypatch.setattr(_pandas, "MAX_PARQUET_SIZE", 7_000_000)
+    with pytest.raises(ResponseError, match=r"^pandas\(\): the table has more than 7000000 bytes"):
+        read_pandas(body, "application/x-parquet")
+
+
 def test_parquet_that_compresses_a_huge_value_is_refused() -> None:
     buffer = io.BytesIO()
     parquet.write_table(pyarrow.table({"a": ["x" * 20_000_000]}), buffer, compression="zstd")

@@ -619,6 +619,22 @@ def test_program_that_does_not_end_fails_after_its_timeout(tmp_path: Path, text:
     assert time.monotonic() - begun < 3
 
 
+@pytest.mark.usefixtures("pipes")
+def test_program_fails_at_once_if_no_thread_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    effect = RunProcess((program(tmp_path / "keys", "exit 0"),))
+    begun = time.monotonic()
+    with on_sockets() as io:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(CredentialsError, match="cannot be started"):
+            io.run_process(effect)
+    assert time.monotonic() - begun < 1
+
+
 def alive(process_id: int) -> bool:
     """Return whether a process runs; one that has ended and is not waited for yet does not."""
     try:

@@ -118,12 +118,14 @@ def test_expiring_token_is_refreshed_and_written_to_its_file(left: float) -> Non
         Response(400, (), b'{"error": "invalid_grant"}'),
         Response(200, (), b"{}"),
         Response(200, (), b"hush"),
+        Response(200, (), b'{"accessToken": "hush\\n", "expiresIn": 3600}'),  # not a header
     ],
 )
 def test_failed_refresh_is_an_error_only_after_expiry(answer: Response) -> None:
     renewing = Exchange("POST", TOKEN_URL, answer)
     io = Recorded({path_of("corp"): renewable(200)}, [renewing, with_token("old")])
     assert run(signed_in().provide(make_context()), io) == FOUND
+    assert json.loads(io.files[path_of("corp")])["accessToken"] == "old"
     error = refused(
         signed_in().provide(make_context()), Recorded({path_of("corp"): renewable(-1)}, [renewing])
     )

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,24 +17,24 @@ from typing import Any, NamedTuple
 import pytest
 import trustme
 
+from . import interrupts
 from .interrupts import (
     CLIENTS,
     INTERRUPTS,
     KEYS,
     KINDS,
     Interrupt,
+    Outcome,
     SoftTimeLimit,
+    count_faults,
     interrupt_at_random,
+    is_unprotected,
     serve,
     sweep,
 )
 from .servers import Peer, acting
 
 SAMPLE = 300  # random interrupts of each kind; `make test-all` makes 2,000
-
-# Python cannot protect the first bytecode of `__exit__`: there a stream that was not read to its
-# end keeps its slot for as long as the exception is held.
-UNPROTECTED = "ResponseStream.__exit__, bytecode"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -67,6 +68,36 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
+def is_excused(outcome: Outcome) -> bool:
+    """Return whether only a stream that Python could not protect kept its slot."""
+    return is_unprotected(outcome.place) and outcome.fault.startswith("the next call ")
+
+
+def test_only_the_first_bytecodes_of_a_stream_are_excused() -> None:
+    kept = "the next call waited for a slot"
+    exit_place = "client/_streams.py:1 ResponseStream.__exit__, bytecode"
+    assert is_excused(Outcome(f"{exit_place} 0, call", kept))
+    assert is_excused(Outcome(f"{exit_place} 2, opcode", kept))
+    assert not is_excused(Outcome(f"{exit_place} 4, opcode", kept))
+    assert not is_excused(Outcome(f"{exit_place} 20, opcode", kept))
+    assert not is_excused(Outcome(f"{exit_place} 0, call", "the interrupt became KeyError()"))
+    assert not is_excused(Outcome("client/_client.py:1 Client.stream, bytecode 0, call", kept))
+
+
+def test_random_interrupts_that_hit_too_few_calls_are_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Counter({"completed": 76, "interrupted": 24})
+    monkeypatch.setattr(sys, "argv", ["interrupts.py", "--times", "100"])
+    monkeypatch.setattr(interrupts, "interrupt_at_random", lambda *_: found)
+    assert interrupts.main() == 1
+    found.update({"completed": -2, "interrupted": 2})
+    assert interrupts.main() == 0
+    found["the call hung"] += 1
+    assert interrupts.main() == 1
+    assert "1 the call hung" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_no_slot_is_lost_by_an_interrupt_at_any_event(
@@ -76,8 +107,7 @@ def test_no_slot_is_lost_by_an_interrupt_at_any_event(
         files_before = open_files()
         outcomes = list(sweep(KINDS[name], client, stage.url))
         files_after = open_files()
-    faults = [outcome for outcome in outcomes if outcome.fault and UNPROTECTED not in outcome.place]
-    assert not faults
+    assert not [outcome for outcome in outcomes if outcome.fault and not is_excused(outcome)]
     assert len(outcomes) > 500, "the sweep has not seen the call"
     assert files_after <= files_before + 4, "connections were left open"
     assert not unraisable
@@ -130,5 +160,4 @@ def test_no_slot_is_lost_by_an_interrupt_at_any_event_of_a_handshake(
 @pytest.mark.usefixtures("unraisable")  # without it, pytest's own hook may be interrupted
 def test_no_slot_is_lost_by_interrupts_at_random_moments(client: str, name: str) -> None:
     found = interrupt_at_random(KINDS[name], client, SAMPLE)
-    assert set(found) <= {"interrupted", "completed"}, found
-    assert found["interrupted"] > SAMPLE / 4, "the timer is too slow"
+    assert not count_faults(found, SAMPLE), found

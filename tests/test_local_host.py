@@ -104,6 +104,22 @@ def test_response_that_takes_too_long_in_all_is_reported_as_such() -> None:
         host._join_parts(reply, CALL, -1.0)
 
 
+def test_model_has_60_seconds_for_all_of_its_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SageMaker allows; a container that drips would hold a thread for hours."""
+    now = 0.0
+
+    def drip() -> Iterator[bytes]:
+        nonlocal now
+        while True:
+            now += 59.0
+            yield b"x"
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with pytest.raises(ModelError, match="the response was not complete after 60 seconds"):
+        respond(host_of(drip), CALL)
+    assert now == 118.0
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

@@ -262,7 +262,19 @@ def test_public_request_is_not_sent_to_a_private_address() -> None:
         ("::1", False),
         ("::ffff:127.0.0.1", False),
         ("fe80::1%eth0", False),
+        ("fec0::1", False),
         ("fd00:ec2::254", False),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::93.184.216.34", True),  # NAT64, as where there is no IPv4
+        ("64:ff9b::169.254.169.254", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("64:ff9b:1::10.0.0.1", False),
+        ("2002:a00:1::1", False),  # 6to4 of 10.0.0.1
+        ("2002:5db8:d822::1", False),
+        ("2001:0:a00:1::1", False),  # Teredo
+        ("::10.0.0.1", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("ff0e::1", False),
         ("224.0.0.1", False),
         ("0.0.0.0", False),  # noqa: S104 - an address to refuse
     ],

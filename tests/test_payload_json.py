@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from smruntime_core import StreamError, TruncatedStream
 from smruntime_core.payload import JSON, NEED_DATA, JSONLinesDecoder, JSONRecordDecoder
-from smruntime_core.payload._json import MAX_DEPTH
+from smruntime_core.payload._json import MAX_DEPTH, MAX_RECORD
 
 from .test_payload import cut, decode, places
 
@@ -246,6 +247,15 @@ def test_exhausted_stack_raises_stream_error() -> None:
 def test_number_of_too_many_digits_raises_stream_error() -> None:
     for decoder in (JSONRecordDecoder(), JSONLinesDecoder()):
         assert type(decode(decoder, [b"1" * 5000])[1]) is StreamError
+
+
+@pytest.mark.parametrize("decoder_type", [JSONRecordDecoder, JSONLinesDecoder])
+def test_record_of_more_than_one_mib_is_refused_by_default(decoder_type: Any) -> None:
+    """A value is parsed at once, while an event loop waits: 8 MiB take up to 1.6 s."""
+    fits = b'"%s"' % (b"x" * (MAX_RECORD - 2))
+    assert len(fits) == 1024 * 1024
+    assert decode(decoder_type(), [fits, b"\n"]) == ([fits[1:-1].decode()], None)
+    assert type(decode(decoder_type(), [b'"x' + fits[1:], b"\n"])[1]) is StreamError
 
 
 def test_record_longer_than_max_record_is_refused() -> None:

@@ -63,6 +63,11 @@ def test_id_without_expiry_is_accepted() -> None:
         "s; Expires=soon",
         "s; Expires=2026-02-31T23:59:59Z",
         "a b",
+        "a,b",
+        "é",
+        "-",
+        "x" * 257,
+        "NEW_SESSION",  # each call with this id would open another session
     ],
 )
 def test_response_without_a_valid_session_id_is_refused(text: str | None) -> None:

@@ -109,6 +109,16 @@ def test_every_method_reads_the_same_response(stream: Streamer) -> None:
         assert told.items == expected or (how == "text" and "".join(told.items) == TEXT)
 
 
+def test_larger_json_values_need_a_larger_max_record(stream: Streamer) -> None:
+    large = chunked(service.event(PayloadPart(b'"%s"' % (b"x" * 1_100_000))))
+    with scripted(large, large) as server:
+        (refused,) = stream(server.url, how="json")
+        (told,) = stream(server.url, how="json", max_record=2_000_000)
+    assert type(refused.error) is StreamError
+    assert "raise max_record" in str(refused.error)
+    assert (told.error, told.items) == (None, ["x" * 1_100_000])
+
+
 def test_part_is_delivered_when_it_arrives(stream: Streamer) -> None:
     for whole in (chunked(*FRAMES), by_length(*FRAMES)):
         first = whole.index(FRAMES[0]) + len(FRAMES[0])

@@ -22,8 +22,11 @@ from smruntime_core.testing import (
     ExpectedError,
     ExpectedFailure,
     ExpectedOutput,
+    ExpectedStream,
     Observation,
     Scenario,
+    StreamedCall,
+    StreamOutcome,
     find_differences,
     outcomes,
 )
@@ -81,6 +84,16 @@ DIFFERENT: list[tuple[Expectation, object, str]] = [
     (EXPECTED_ERROR.replace(message="yes"), service_error(), "message should be"),
     (EXPECTED_ERROR.replace(members=(("a", 1),)), service_error(), "members should be"),
     (ExpectedFailure("reset"), ConnectionResetError(), "an error that is no SmRuntimeError"),
+    (ExpectedStream(1), OUTPUT, "expected ExpectedStream"),
+    (ExpectedOutput(), StreamOutcome(1), "expected ExpectedOutput"),
+    (ExpectedStream(2), StreamOutcome(1), "items should be 2 or more, are 1"),
+    (ExpectedStream(1), StreamOutcome(1, dispatch_failure()), "expected no error, found"),
+    (ExpectedStream(1, ExpectedFailure("reset")), StreamOutcome(1), "expected ExpectedFailure"),
+    (
+        ExpectedStream(1, ExpectedFailure("reset", "body")),
+        StreamOutcome(1, dispatch_failure()),
+        "phase should be 'body'",
+    ),
 ]
 
 
@@ -151,6 +164,44 @@ def test_outcomes_are_results_or_exceptions() -> None:
     assert outcomes(int, ["1", "2"]) == [1, 2]
     (error,) = outcomes(int, ["x"])
     assert isinstance(error, ValueError)
+
+
+def test_streamed_call_needs_a_client_that_streams() -> None:
+    (error,) = outcomes(int, [StreamedCall()])
+    assert isinstance(error, TypeError)
+    assert "pass stream=" in str(error)
+    streamed = [scenario.name for scenario in CONTRACT if scenario.is_streamed]
+    assert "of empty arrays, until timeouts.total" in streamed
+    assert "FIN" not in streamed
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("24 left after the first part", "expected 2 connections"),
+        ("94 of empty lines, left after the first", "expected 2 connections"),
+        ("80 a refusal of an unsigned request", "expected ExpectedError"),
+    ],
+)
+def test_new_kinds_of_scenario_can_fail(name: str, wrong: str) -> None:
+    """A client that reads a stream to its end, and one that signs an anonymous request."""
+    send = CONTRACTED["sockets"]
+
+    def call(url: str, operations: Any, **settings: Any) -> list[object]:
+        settings.pop("anonymous", None)
+        return send(
+            url,
+            [
+                operation.replace(leave_after=None)
+                if isinstance(operation, StreamedCall)
+                else operation
+                for operation in operations
+            ],
+            **settings,
+        )
+
+    with pytest.raises(AssertionError, match=wrong):
+        check(SCENARIOS[name], call)
 
 
 def test_faults_page_lists_the_same_faults_and_scenarios() -> None:

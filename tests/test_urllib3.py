@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import ssl
 import subprocess
@@ -31,6 +32,7 @@ from smruntime_transports.urllib3 import Client
 from .callers import CREDENTIALS, IRIS, PERFORMERS, Step
 from .servers import OK, Peer, acting, scripted
 from .test_proxies import tunnelling
+from .test_tls import within
 
 ONCE = RetryPolicy(max_attempts=1)
 perform = PERFORMERS["urllib3"]
@@ -147,6 +149,42 @@ def test_missing_ca_certs_are_a_tls_failure(server_tls: ssl.SSLContext) -> None:
         )
     assert isinstance(outcome, DispatchFailure), outcome
     assert (outcome.kind, outcome.phase, outcome.delivery) == ("tls", "tls", "not_sent")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+@pytest.mark.parametrize("setting", ["ca_certs", "ca_cert_dir", "cert_file", "key_file"])
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+def test_file_of_a_manager_that_is_not_regular_is_refused_at_once(
+    server_tls: ssl.SSLContext, ca_certs: str, tmp_path: Path, setting: str, kind: str
+) -> None:
+    """OpenSSL would wait for the other end of the FIFO, whatever the deadline of the call."""
+    path = tmp_path / "fifo" if kind == "fifo" else "/dev/zero"
+    os.mkfifo(tmp_path / "fifo")
+    settings: dict[str, Any] = {"ca_certs": ca_certs, setting: str(path)}
+    manager = urllib3.PoolManager(**settings)
+    with scripted(OK, tls=server_tls) as server:
+        within(5, lambda: refuses_file(server.url, manager, setting))
+        assert not server.requests
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_fifo_in_the_variable_of_openssl_is_refused_with_a_manager(
+    server_tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "fifo"))
+    manager = urllib3.PoolManager(cert_reqs="CERT_NONE")
+    with scripted(OK, tls=server_tls) as server:
+        within(5, lambda: refuses_file(server.url, manager, "SSL_CERT_FILE"))
+
+
+def refuses_file(url: str, manager: urllib3.PoolManager, member: str) -> None:
+    with Client(
+        region="us-east-1", endpoint_url=url, credentials=CREDENTIALS, pools=manager
+    ) as client:
+        with pytest.raises(ConstructionError, match=f"{member}.*a regular file") as caught:
+            client.call(IRIS)
+        assert caught.value.member == member
 
 
 def test_http2_is_refused(

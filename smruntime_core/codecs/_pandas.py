@@ -3,7 +3,8 @@
 pandas fills short rows up to the longest and missing keys with NaN, so a small body can claim a
 table of any size. So the cells are counted before pandas reads the text. In Parquet a value may be
 repeated for each row, so it is decoded batch by batch up to a limit; this relies on the sizes in
-its metadata.
+its metadata. Arrow needs no memory for nulls and a bit for a bool, but a frame has an object for
+each, so the limit is on what the frame will take.
 """
 
 from __future__ import annotations
@@ -41,12 +42,21 @@ if TYPE_CHECKING:
 
         def row_group(self, index: int, /) -> _RowGroupMetadata: ...
 
+    class ArrowValues(Protocol):
+        """The part of pyarrow's class `Array` that is used here."""
+
+        nbytes: int
+
+        def __len__(self) -> int: ...
+
     class ParquetFile(Protocol):
         """The part of pyarrow's class that is used here."""
 
         metadata: _FileMetadata
 
 
+_CELL_SIZE = 8  # bytes of a number, or of a reference to an object
+_OBJECT_SIZE = 200  # bytes of a dict or an array, which pandas makes of each nested value
 _COMPRESSIONS = ("snappy", "gzip", "zstd", "lz4", "brotli", "none")
 
 
@@ -162,7 +172,7 @@ def _from_parquet(body: bytes) -> object:
         batch_rows = _rows_per_batch(parquet_file, len(body))
         for record_batch in parquet_file.iter_batches(batch_size=batch_rows, use_threads=False):
             record_batches.append(record_batch)
-            decoded_size += record_batch.nbytes
+            decoded_size += sum(map(_estimate_size, record_batch.columns))
             if decoded_size > MAX_PARQUET_SIZE:
                 raise ResponseError(f"pandas(): the table has more than {MAX_PARQUET_SIZE} bytes")
         table = pyarrow.Table.from_batches(record_batches, schema=parquet_file.schema_arrow)
@@ -171,6 +181,16 @@ def _from_parquet(body: bytes) -> object:
         raise
     except Exception as error:  # Arrow's errors, OSError for broken Thrift, and others
         raise ResponseError(f"pandas(): the body is not Parquet: {describe_error(error)}") from None
+
+
+def _estimate_size(values: ArrowValues) -> int:
+    """Return about how many bytes the values of an Arrow array take in a frame."""
+    flatten = getattr(values, "flatten", None)  # of lists, maps and structs
+    if flatten is None:
+        return max(values.nbytes, _CELL_SIZE * len(values))
+    nested_values: ArrowValues | list[ArrowValues] = flatten()
+    children = nested_values if isinstance(nested_values, list) else [nested_values]
+    return _OBJECT_SIZE * len(values) + sum(map(_estimate_size, children))
 
 
 def _rows_per_batch(parquet_file: ParquetFile, body_size: int) -> int:

@@ -15,8 +15,9 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ResponseError
-from ..protocol._operations import InvokeEndpointOutput
+from ..protocol._operations import NEW_SESSION, InvokeEndpointOutput
 from ..values._record import Record
+from ..values._rules import SESSION_ID
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,13 +37,17 @@ class SessionId(Record):
 
     @classmethod
     def of(cls, output: InvokeEndpointOutput) -> SessionId:
-        """Return the session that `output` names; raise `ResponseError` if it names none."""
+        """Return the session that `output` names.
+
+        Raises `ResponseError` if it names none, or one that a request could not name.
+        """
         session_match = re.fullmatch(_SESSION_HEADER, output.new_session_id or "")
         try:
-            if session_match is None:
+            if session_match is None or session_match[1] == NEW_SESSION:
                 raise ValueError
-            return cls(session_match[1], _parse_time(session_match[2]))
-        except ValueError:
+            session_id = SESSION_ID.check("session_id", session_match[1])
+            return cls(session_id, _parse_time(session_match[2]))
+        except ValueError:  # a ConstructionError is one
             message = (
                 "no session was opened: the response names none in the form <id>; Expires=<time>"
             )

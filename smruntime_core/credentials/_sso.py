@@ -126,10 +126,12 @@ class Sso(Source, kw_only=True):
             )
             answer = parse_json_object(response.body, description)
             lifetime = integer_member(answer, "expiresIn", MAX_LIFETIME)
-            if text_member(answer, "accessToken") is None or lifetime is None:
+            access_token = text_member(answer, "accessToken")
+            if access_token is None or lifetime is None:
                 raise CredentialsError(
                     f"{description}: the answer has no accessToken and expiresIn"
                 )
+            SecretToken(access_token, description)  # before the file has it
         except CredentialsError:
             if required:
                 raise

@@ -8,8 +8,8 @@ too, with the expected outcome of each call. `smruntime_local.hostile` runs scen
     from smruntime_local.hostile import check
 
     def call(url, operations, **settings):
-        with MyClient(url, **settings) as client:
-            return outcomes(client.call, operations)
+        with MyClient(url, max_connections=1, **settings) as client:
+            return outcomes(client.call, operations, client.stream)
 
     @pytest.mark.parametrize("scenario", CONTRACT, ids=str)
     def test_contract(scenario):
@@ -35,8 +35,11 @@ from ._scenario import (
     ExpectedError,
     ExpectedFailure,
     ExpectedOutput,
+    ExpectedStream,
     Observation,
     Scenario,
+    StreamedCall,
+    StreamOutcome,
     awaited_outcomes,
     find_differences,
     outcomes,
@@ -58,6 +61,7 @@ __all__ = [
     "ExpectedError",
     "ExpectedFailure",
     "ExpectedOutput",
+    "ExpectedStream",
     "Fault",
     "FinishSending",
     "FrozenClock",
@@ -70,6 +74,8 @@ __all__ = [
     "ScriptedIO",
     "SendBytes",
     "StayIdle",
+    "StreamOutcome",
+    "StreamedCall",
     "awaited_outcomes",
     "find_differences",
     "outcomes",

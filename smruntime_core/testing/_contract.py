@@ -9,6 +9,7 @@ from ._head import HEAD_SCENARIOS
 from ._pool import POOL_SCENARIOS
 from ._scenario import Scenario
 from ._service import SERVICE_SCENARIOS
+from ._stream import STREAM_SCENARIOS
 from ._time import TIME_SCENARIOS
 
 _FAULT_ORDER = {fault.number: index for index, fault in enumerate(FAULTS)}
@@ -19,6 +20,7 @@ _SCENARIOS = (
     *TIME_SCENARIOS,
     *EARLY_SCENARIOS,
     *SERVICE_SCENARIOS,
+    *STREAM_SCENARIOS,
 )
 CONTRACT: tuple[Scenario, ...] = tuple(
     sorted(_SCENARIOS, key=lambda scenario: _FAULT_ORDER[scenario.fault])

@@ -1,8 +1,8 @@
 """The faults that a transport must survive, layer by layer, and the correct behaviour for each.
 
 The numbers are those of a catalogue of 110 faults; these are its layers pool, framing, head, time,
-early and service. Scenarios prove most of them. A fault that a server cannot cause by itself, or
-that concerns more than one call, is proved by the tests that `Fault.tests` names.
+early, service and stream. Scenarios prove most of them. A fault that a server cannot cause by
+itself, or that concerns more than one call, is proved by the tests that `Fault.tests` names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ _TESTS_BY_FAULT: dict[str, tuple[str, ...]] = {
     "21": ("tests/test_crowds.py::test_cancelled_anywhere",),
     "22": ("tests/test_pool.py::test_cancelled_waiting_call_does_not_block_the_queue",),
     "23": ("tests/test_crowds.py::test_unread_streams_are_closed",),
-    "24": ("tests/test_streams.py::test_leaving_early_closes_the_connection",),
     "25": ("tests/test_crowds.py::test_old_connections_are_let_go_of",),
     "58": ("tests/test_faults.py::test_slow_reader_causes_no_timeout",),
     "59": ("tests/test_faults.py::test_default_timeouts_are_finite",),
@@ -123,6 +122,9 @@ _FAULTS_BY_LAYER: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("79", "Retry-After of a day, or nonsense", "waits at most 5 s; nonsense is ignored"),
         ("80", "a clock ten minutes off", "corrected from Date, signed again once, remembered"),
         ("81", "a flood of errors", "35 retries per client for 503, 100 for throttling"),
+    ),
+    "stream": (
+        ("94", "a part of 16 MiB with millions of events", "one at a time, within timeouts.total"),
     ),
 }
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ._builders import (
     CHUNKED_HEAD,
     EMPTY_BODY,
+    HEALTHY_OUTPUT,
     STATUS_LINE,
     accept,
     build_for_each,
@@ -23,7 +24,13 @@ from ._builders import (
 )
 from ._head import HEAD_MEMORY, THREE_BYTES
 from ._scenario import SPARE_MEMORY, ExpectedFailure, Scenario
-from ._server_script import build_response, close_connection, reset_later, stream_pieces
+from ._server_script import (
+    build_response,
+    close_connection,
+    keep_serving,
+    reset_later,
+    stream_pieces,
+)
 
 _TRUNCATED: Final = ExpectedFailure("truncated", "body", "answered", 200)
 _NO_RESPONSE: Final = ExpectedFailure("truncated", "head", "maybe_sent")
@@ -31,6 +38,10 @@ _LARGE_PIECE: Final = b"x" * 65536
 _GZIP_WINDOW_BITS: Final = 31  # the window bits by which zlib knows gzip
 _ZIPPED_BODY = zlib.compress(b"abc", wbits=_GZIP_WINDOW_BITS)
 _ZIP_BOMB = zlib.compress(bytes(2_000_000), wbits=_GZIP_WINDOW_BITS)
+
+# `tests/test_linear.py` proves that time does not grow with the square of their number: a server
+# cannot send pieces so small that a client receives each of them alone, except slowly
+_SMALL_TRAILER_PIECES: Final = [b"A: ", *[b"x" * 16] * 3750, b"\r\n\r\n"]
 
 
 def _with_length(value: bytes) -> bytes:
@@ -280,6 +291,16 @@ FRAMING_SCENARIOS: list[Scenario] = [
         "38", "trailers without end", CHUNKED_HEAD + b"3\r\nabc\r\n0\r\n", b"A: b\r\n" * 10_000
     ),
     _overflow_body("38", "a trailer without end", CHUNKED_HEAD + b"0\r\nA: ", _LARGE_PIECE),
+    then_recover(
+        "38",
+        "60 KB of trailers in small pieces",
+        stream_pieces(
+            _SMALL_TRAILER_PIECES, head=CHUNKED_HEAD + b"4\r\nwell\r\n0\r\n", ending=keep_serving
+        ),
+        HEALTHY_OUTPUT,
+        connections=1,
+        memory_limit=SPARE_MEMORY,
+    ),
     *[
         reject_body("38", f"a bad trailer: {name}", CHUNKED_HEAD + b"0\r\n" + line + b"\r\n\r\n")
         for name, line in _BAD_TRAILERS.items()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from ..conversation._retries import RetryPolicy
 from ..errors import DispatchFailure, ServiceError, SmRuntimeError
 from ..protocol._bindings import Output
-from ..protocol._operations import InvokeEndpoint, InvokeEndpointOutput
+from ..protocol._operations import (
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    InvokeEndpointWithResponseStream,
+)
 from ..values._http import MAX_ERROR_BODY
 from ..values._record import Record, field
 from ..values._timeouts import Timeouts
@@ -55,7 +59,34 @@ class ExpectedError(Record):
     attempts: tuple[str, ...] | None = None
 
 
-Expectation: TypeAlias = "ExpectedOutput | ExpectedFailure | ExpectedError"
+class ExpectedStream(Record):
+    """A streamed call: at least so many items, then `failure` (None: no error)."""
+
+    items: int
+    failure: ExpectedFailure | None = None
+
+
+Expectation: TypeAlias = "ExpectedOutput | ExpectedFailure | ExpectedError | ExpectedStream"
+
+
+class StreamedCall(Record, kw_only=True):
+    """A call whose response is read as a stream, by the stream's method `reader`.
+
+    The caller leaves the stream after `leave_after` items (None: reads it to its end).
+    """
+
+    reader: str = "bytes"
+    leave_after: int | None = None
+    operation: InvokeEndpointWithResponseStream = field(
+        default=InvokeEndpointWithResponseStream(endpoint_name="story", body=b"Once")
+    )
+
+
+class StreamOutcome(NamedTuple):
+    """How many items a streamed call gave, and the error that ended it."""
+
+    items: int
+    error: Exception | None = None
 
 
 class Scenario(Record, kw_only=True):
@@ -72,7 +103,7 @@ class Scenario(Record, kw_only=True):
     name: str
     script: Script
     expected: tuple[Expectation, ...] = (ExpectedOutput(),)
-    operations: tuple[InvokeEndpoint, ...] = ()
+    operations: tuple[InvokeEndpoint | StreamedCall, ...] = ()
     requests: int | None = None
     connections: int | None = None
     interval: float = 0.0
@@ -82,14 +113,20 @@ class Scenario(Record, kw_only=True):
     timeouts: Timeouts = field(default=Timeouts(connect=5.0, response=5.0, idle=5.0))
     retries: RetryPolicy = field(default=RetryPolicy(base_delay=0.01, throttling_delay=0.01))
     max_body: int | None = None
+    anonymous: bool = False
 
     def __str__(self) -> str:
         return f"{self.fault} {self.name}"
 
     @property
-    def calls(self) -> tuple[InvokeEndpoint, ...]:
+    def calls(self) -> tuple[InvokeEndpoint | StreamedCall, ...]:
         """The operations, one for each expected outcome."""
         return self.operations or (DEFAULT_CALL,) * len(self.expected)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether a call is a `StreamedCall`."""
+        return any(isinstance(operation, StreamedCall) for operation in self.operations)
 
 
 class Observation(Record):
@@ -102,20 +139,30 @@ class Observation(Record):
 
 
 def outcomes(
-    call: Callable[[OperationT], object], operations: Iterable[OperationT]
+    call: Callable[[OperationT], object],
+    operations: Iterable[OperationT | StreamedCall],
+    stream: Callable[[InvokeEndpointWithResponseStream], Any] | None = None,
 ) -> list[object]:
-    """Return the outcome of `call` with each of `operations`: its result or its exception."""
+    """Return the outcome of `call` with each of `operations`: its result or its exception.
+
+    `stream` begins a streamed call and returns its response, as `Client.stream` does.
+    """
     collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            collected_outcomes.append(call(operation))
+            if isinstance(operation, StreamedCall):
+                collected_outcomes.append(_read_stream(stream, operation))
+            else:
+                collected_outcomes.append(call(operation))
         except Exception as error:  # `find_differences` says which are allowed
             collected_outcomes.append(error)
     return collected_outcomes
 
 
 async def awaited_outcomes(
-    call: Callable[[OperationT], Awaitable[object]], operations: Iterable[OperationT]
+    call: Callable[[OperationT], Awaitable[object]],
+    operations: Iterable[OperationT | StreamedCall],
+    stream: Callable[[InvokeEndpointWithResponseStream], Any] | None = None,
 ) -> list[object]:
     """Return the same as `outcomes`, for an async `call`.
 
@@ -125,10 +172,51 @@ async def awaited_outcomes(
     collected_outcomes: list[object] = []
     for operation in operations:
         try:
-            collected_outcomes.append(await call(operation))
+            if isinstance(operation, StreamedCall):
+                collected_outcomes.append(await _read_async_stream(stream, operation))
+            else:
+                collected_outcomes.append(await call(operation))
         except Exception as error:  # `find_differences` says which are allowed
             collected_outcomes.append(error)
     return collected_outcomes
+
+
+def _read_stream(
+    stream: Callable[[InvokeEndpointWithResponseStream], Any] | None, streamed_call: StreamedCall
+) -> StreamOutcome:
+    items = 0
+    try:
+        with _require(stream)(streamed_call.operation) as response:
+            for _ in getattr(response, streamed_call.reader)():
+                items += 1
+                if items == streamed_call.leave_after:
+                    break
+    except SmRuntimeError as error:
+        return StreamOutcome(items, error)
+    return StreamOutcome(items)
+
+
+async def _read_async_stream(
+    stream: Callable[[InvokeEndpointWithResponseStream], Any] | None, streamed_call: StreamedCall
+) -> StreamOutcome:
+    items = 0
+    try:
+        async with _require(stream)(streamed_call.operation) as response:
+            async for _ in getattr(response, streamed_call.reader)():
+                items += 1
+                if items == streamed_call.leave_after:
+                    break
+    except SmRuntimeError as error:
+        return StreamOutcome(items, error)
+    return StreamOutcome(items)
+
+
+def _require(
+    stream: Callable[[InvokeEndpointWithResponseStream], Any] | None,
+) -> Callable[[InvokeEndpointWithResponseStream], Any]:
+    if stream is None:
+        raise TypeError("the scenario has a StreamedCall: pass stream=, or select by is_streamed")
+    return stream
 
 
 def find_differences(
@@ -160,6 +248,8 @@ def find_differences(
 def _compare_outcome(expected: Expectation, outcome: object) -> list[str]:
     if isinstance(outcome, BaseException) and not isinstance(outcome, SmRuntimeError):
         return [f"expected {expected!r}, found an error that is no SmRuntimeError: {outcome!r}"]
+    if isinstance(expected, ExpectedStream):
+        return _compare_stream(expected, outcome)
     found = _comparable_fields(expected, outcome)
     if not found:
         return [f"expected {expected!r}, found {outcome!r}"]
@@ -175,6 +265,19 @@ def _compare_outcome(expected: Expectation, outcome: object) -> list[str]:
     return [f"{line} ({outcome!s:.200})" for line in differences]
 
 
+def _compare_stream(expected: ExpectedStream, outcome: object) -> list[str]:
+    if not isinstance(outcome, StreamOutcome):
+        return [f"expected {expected!r}, found {outcome!r}"]
+    differences: list[str] = []
+    if outcome.items < expected.items:
+        differences.append(f"items should be {expected.items} or more, are {outcome.items}")
+    if expected.failure is not None:
+        differences += _compare_outcome(expected.failure, outcome.error)
+    elif outcome.error is not None:
+        differences.append(f"expected no error, found {outcome.error!r}")
+    return differences
+
+
 def _is_expected(expected: object, found: object) -> bool:
     if expected is None:
         return True
@@ -183,7 +286,9 @@ def _is_expected(expected: object, found: object) -> bool:
     return expected == found
 
 
-def _comparable_fields(expected: Expectation, outcome: object) -> dict[str, object]:
+def _comparable_fields(
+    expected: ExpectedOutput | ExpectedFailure | ExpectedError, outcome: object
+) -> dict[str, object]:
     """Return the fields of `outcome` to compare; empty if it is of another kind than expected."""
     match expected, outcome:
         case ExpectedOutput(), InvokeEndpointOutput():

@@ -38,6 +38,8 @@ from ._server_script import (
     stream_pieces,
 )
 
+_SKEWED: Final = "RequestTimeTooSkewed"
+_YEAR: Final = 365 * 86400.0
 _RETRY_AT_ONCE: Final = RetryPolicy(base_delay=0.0, throttling_delay=0.0)
 _MODEL_ERROR_BODY: Final = (
     b'{"Message":"no","OriginalStatusCode":500,"OriginalMessage":"boom","LogStreamArn":"arn:x"}'
@@ -259,14 +261,13 @@ def _retry_too_late(name: str, field: str) -> Scenario:
     return then_recover("79", name, script, expected, connections=1, timeouts=Timeouts(total=4.0))
 
 
-def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -> Scenario:
+def _wrong_clock(name: str, offset: float, code: str = _SKEWED) -> Scenario:
     """Return a scenario of a server with a clock `offset` seconds ahead, which it checks."""
 
     def script(number: int) -> Flow[None]:
         while request := (yield from ReceiveRequest()):
             now = (yield from ReadClock()) + offset
-            signing_date = request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper()
-            signed_at = parse_timestamp(signing_date)
+            signed_at = _signing_time(request)
             if signed_at is not None and abs(now - signed_at) < 300:
                 yield from SendBytes(HEALTHY_RESPONSE)
             else:
@@ -283,9 +284,50 @@ def _wrong_clock(name: str, offset: float, code: str = "RequestTimeTooSkewed") -
 
 def _uncorrectable_clock(name: str, *fields: str) -> Scenario:
     """Return a scenario of an error without the server's time, or without a credible one."""
-    code = "RequestTimeTooSkewed"
+    code = _SKEWED
     expected = ExpectedError(code, 403, attempts=(code,))
     return accept("80", name, _error_response(b"{}", code, 403, *fields), expected)
+
+
+def _misleading_date(name: str, offset: float, status: int, code: str, **settings: Any) -> Scenario:
+    """Return a scenario where a response's `Date` must not correct the clock, which is right.
+
+    It is `offset` seconds ahead; the next request must be signed with the right time.
+    """
+
+    def script(number: int) -> Flow[None]:
+        yield from ReceiveRequest()
+        now = yield from ReadClock()
+        date_line = f"Date: {format_http_date(now + offset)}"
+        if status == 200:
+            yield from SendBytes(build_response(b"well", "200 OK", date_line))
+        else:
+            yield from SendBytes(_error_response(b"{}", code, status, date_line))
+        while request := (yield from ReceiveRequest()):
+            now = yield from ReadClock()
+            signed_at = _signing_time(request)
+            if settings.get("anonymous") or (signed_at is not None and abs(now - signed_at) < 60):
+                yield from SendBytes(HEALTHY_RESPONSE)
+            else:
+                yield from SendBytes(_error_response(b"{}", _SKEWED, 403))
+
+    expected = FIRST_ATTEMPT if status == 200 else ExpectedError(code, status, attempts=(code,))
+    return declare(
+        "80",
+        name,
+        script,
+        expected,
+        FIRST_ATTEMPT,
+        FIRST_ATTEMPT,
+        connections=1,
+        retries=RetryPolicy(max_attempts=1),
+        **settings,
+    )
+
+
+def _signing_time(request: bytes) -> float | None:
+    """Return the time at which `request` says that it was signed."""
+    return parse_timestamp(request.lower().partition(b"x-amz-date: ")[2][:16].decode().upper())
 
 
 def _flood_of_errors(name: str, code: str, status: int, *attempts: int) -> Scenario:
@@ -351,10 +393,16 @@ SERVICE_SCENARIOS: list[Scenario] = [
     _retry_too_late("eleven days, longer than timeouts.total", "Retry-After: 999999999"),
     _wrong_clock("ten minutes behind", -600.0),
     _wrong_clock("ten minutes ahead", 600.0),
-    _wrong_clock("a year ahead", 365 * 86400.0, "InvalidSignatureException"),
+    _wrong_clock("a year ahead", _YEAR, "InvalidSignatureException"),
     _uncorrectable_clock("no Date"),
     _uncorrectable_clock("an invalid Date", "Date: yesterday"),
     _uncorrectable_clock("a Date from a cache", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Age: 60"),
+    _misleading_date("a refusal whose Date is that of the signature", 0, 403, _SKEWED),
+    _misleading_date("a refusal that no wrong clock explains", _YEAR, 400, "ValidationError"),
+    _misleading_date("an error of the service a year ahead", _YEAR, 500, "InternalFailure"),
+    _misleading_date("a success a year ahead", _YEAR, 200, ""),
+    _misleading_date("a refusal a century ahead", 100 * _YEAR, 403, _SKEWED),
+    _misleading_date("a refusal of an unsigned request", _YEAR, 403, _SKEWED, anonymous=True),
     _flood_of_errors("of 503", "ServiceUnavailable", 503, *[3] * 17, 2, *[1] * 22),
     _flood_of_errors("of throttling", "ThrottlingException", 400, *[3] * 50, *[1] * 10),
 ]

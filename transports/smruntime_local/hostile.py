@@ -5,10 +5,11 @@
     with serve_scenario(scenario) as server:
         server.url, server.requests, server.connections
 
-`call(url, operations, *, timeouts, retries)`, and `max_body` where a scenario sets it, is the
-transport under test. It calls the operations one after another with one client and returns the
-outcome of each, an output or an exception; `smruntime_core.testing.outcomes` does most of that. The
-iterator of operations sleeps until the next one is due.
+`call(url, operations, *, timeouts, retries)`, and `max_body` or `anonymous` where a scenario sets
+it, is the transport under test. It calls the operations one after another with one client and
+returns the outcome of each, an output or an exception; `smruntime_core.testing.outcomes` does most
+of that. The iterator of operations sleeps until the next one is due. Limit the client to one
+connection if it has such a limit: then a call that loses its connection slot breaks the next call.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from smruntime_core.testing import (
     Scenario,
     SendBytes,
     StayIdle,
+    StreamedCall,
     find_differences,
 )
 
@@ -186,6 +188,8 @@ def play(
     settings: dict[str, object] = {"timeouts": scenario.timeouts, "retries": scenario.retries}
     if scenario.max_body is not None:
         settings["max_body"] = scenario.max_body
+    if scenario.anonymous:
+        settings["anonymous"] = True
     measures_memory = scenario.memory_limit is not None and not tracemalloc.is_tracing()
     slept_seconds: list[float] = []
     with serve_scenario(scenario, piece_size=piece_size) as server:
@@ -213,7 +217,9 @@ def check(scenario: Scenario, call: Caller, *, piece_size: int = 0) -> Observati
     return observation
 
 
-def _due_operations(scenario: Scenario, slept_seconds: list[float]) -> Iterator[InvokeEndpoint]:
+def _due_operations(
+    scenario: Scenario, slept_seconds: list[float]
+) -> Iterator[InvokeEndpoint | StreamedCall]:
     """Yield each operation when it is due; append the seconds slept to `slept_seconds`."""
     for index, operation in enumerate(scenario.calls):
         if index and scenario.interval:

@@ -33,6 +33,7 @@ from smruntime_core import (
     service,
 )
 
+from ..models._backend import MODEL_TIMEOUT
 from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
@@ -111,7 +112,8 @@ class ModelHost:
 
     def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
         container_reply = self._call_container(call)
-        members: dict[str, object] = {"body": self._join_parts(container_reply, call)}
+        whole_body = self._join_parts(container_reply, call, MODEL_TIMEOUT)
+        members: dict[str, object] = {"body": whole_body}
         members |= _output_headers(InvokeEndpointOutput, container_reply)
         return service.make_unchecked(InvokeEndpointOutput, members)
 

@@ -37,7 +37,8 @@ SIGNATURE_HEADERS = (
     "x-amz-security-token",
 )
 FILE_CHUNK_SIZE = 256 * 1024  # bytes
-_user_information = re.compile("^(https?://)[^/?#]*@")
+# without backslashes, at which some parsers of URLs end the host
+_user_information = re.compile(r"^(https?://)[^/?#\\]*@")
 
 
 class Signer:

@@ -113,10 +113,13 @@ class _StreamHead(Generic[OutputT]):
 
         return partial(self._stream.decoded, CheckedSSEDecoder(self.content_type))
 
-    def _json_reader(self) -> ReadArrived[JSON]:
+    def _json_reader(self, max_record: int | None) -> ReadArrived[JSON]:
         from smruntime_core.payload import JSONRecordDecoder
 
-        return partial(self._stream.decoded, JSONRecordDecoder())
+        decoder = (
+            JSONRecordDecoder() if max_record is None else JSONRecordDecoder(max_record=max_record)
+        )
+        return partial(self._stream.decoded, decoder)
 
     def _json_line_reader(self) -> ReadArrived[JSON]:
         from smruntime_core.payload import JSONLinesDecoder
@@ -157,9 +160,13 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
         """Yield server-sent events."""
         return self._iterate(self._sse_reader())
 
-    def json(self) -> Iterator[JSON]:
-        """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json_reader())
+    def json(self, *, max_record: int | None = None) -> Iterator[JSON]:
+        """Yield JSON values, which may have white space between them or none.
+
+        A value may have `max_record` characters (None: 1 MiB). It is parsed at once, which takes
+        0.03 s to 0.2 s for each MiB.
+        """
+        return self._iterate(self._json_reader(max_record))
 
     def jsonl(self) -> Iterator[JSON]:
         """Yield the JSON value of each line."""
@@ -249,9 +256,13 @@ class AsyncResponseStream(_StreamHead[OutputT]):
         """Yield server-sent events."""
         return self._iterate(self._sse_reader())
 
-    def json(self) -> AsyncIterator[JSON]:
-        """Yield JSON values, which may have white space between them or none."""
-        return self._iterate(self._json_reader())
+    def json(self, *, max_record: int | None = None) -> AsyncIterator[JSON]:
+        """Yield JSON values, which may have white space between them or none.
+
+        A value may have `max_record` characters (None: 1 MiB). It is parsed at once, which takes
+        0.03 s to 0.2 s for each MiB and blocks the event loop.
+        """
+        return self._iterate(self._json_reader(max_record))
 
     def jsonl(self) -> AsyncIterator[JSON]:
         """Yield the JSON value of each line."""

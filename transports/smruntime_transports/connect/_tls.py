@@ -84,7 +84,7 @@ class TLS(Record, kw_only=True):
         if bundle_path is not None:
             _trust_bundle(tls_context, bundle_path)
         else:
-            _check_named_file()
+            check_named_file()
             if not self.truststore:
                 _trust_system(tls_context)
         self._load_certificate(tls_context)
@@ -96,7 +96,7 @@ class TLS(Record, kw_only=True):
             return
         for member, file_path in (("certificate", self.certificate), ("key", self.key)):
             if file_path is not None:
-                _require_file(member, file_path)
+                require_file(member, file_path)
         try:  # without a password, "": else OpenSSL asks the terminal
             tls_context.load_cert_chain(self.certificate, self.key, self.password or "")
         except OSError:
@@ -108,7 +108,7 @@ class TLS(Record, kw_only=True):
         if self.key_log is None:
             return
         if os.path.exists(self.key_log):
-            _require_file("key_log", self.key_log)
+            require_file("key_log", self.key_log)
         try:
             tls_context.keylog_filename = self.key_log
         except OSError:
@@ -132,7 +132,7 @@ def _from_truststore() -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _require_file(member: str, file_path: str, *, directory: bool = False) -> None:
+def require_file(member: str, file_path: str, *, directory: bool = False) -> None:
     """Raise `ConstructionError` unless `file_path` is a regular file (or perhaps a directory).
 
     OpenSSL opens files by blocking: a FIFO without a writer, or a terminal, would hang a call.
@@ -149,7 +149,7 @@ def _require_file(member: str, file_path: str, *, directory: bool = False) -> No
 
 
 def _trust_bundle(tls_context: ssl.SSLContext, bundle_path: str) -> None:
-    _require_file("ca_bundle", bundle_path, directory=True)
+    require_file("ca_bundle", bundle_path, directory=True)
     try:
         if os.path.isdir(bundle_path):
             tls_context.load_verify_locations(capath=bundle_path)
@@ -179,11 +179,11 @@ def _trust_system(tls_context: ssl.SSLContext) -> None:
         tls_context.load_default_certs()
 
 
-def _check_named_file() -> None:
+def check_named_file() -> None:
     """Raise `ConstructionError` if OpenSSL's variable (`SSL_CERT_FILE`) names what may block."""
     import ssl
 
     file_variable = ssl.get_default_verify_paths().openssl_cafile_env
     named_file = os.environ.get(file_variable)
     if named_file and os.path.exists(named_file):  # OpenSSL ignores one that is missing
-        _require_file(file_variable, named_file)
+        require_file(file_variable, named_file)
