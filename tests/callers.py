@@ -360,9 +360,7 @@ def _awaited_streamer(make: Callable[..., Any], loop: Loop) -> Streamer:
                     try:
                         async with client.stream(STREAMED) as stream:
                             result.heads.append(stream.output)
-                            items = (
-                                stream if how == "iteration" else getattr(stream, how)(**limits)
-                            )
+                            items = stream if how == "iteration" else getattr(stream, how)(**limits)
                             async for item in items:
                                 result.items.append(item)
                                 if len(result.items) == leave_after:
