@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import smruntime_core as sm
 from smruntime_core import service
 from smruntime_core.errors import describe_unexpected
-from smruntime_core.values._record import REQUIRED
+from smruntime_core.values._constructor import REQUIRED
 from smruntime_transports import sockets
 from smruntime_transports import urllib3 as on_urllib3
 

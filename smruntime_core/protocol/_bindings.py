@@ -16,7 +16,8 @@ from typing import Any, ClassVar, dataclass_transform
 
 from ..errors import html_table, metadata_rows
 from ..metadata import NO_METADATA, Metadata
-from ..values._record import REQUIRED, Field, Record, field
+from ..values._constructor import REQUIRED
+from ..values._record import Field, Record, field
 from ..values._rules import ANY_BYTES, Blob, Rule, WholeNumber
 
 

@@ -7,7 +7,7 @@
     _decoder    the interface of every decoder       _incremental  what the decoders share
     _redacted   mappings that hide their values      _lazy         submodules imported late
     _version    the version of this distribution     _hooks        functions that callers give
-    _preview    the beginning of a body
+    _preview    the beginning of a body              _constructor  constructors of records
 
 The names in `__all__` are for authors of clients and transports, for instance to declare settings
 of their own as records.

@@ -6,39 +6,13 @@ Declared like dataclasses, which would add 40 ms to the import. Instances store 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_transform
 
-from ..errors import describe_unexpected
+from ._constructor import REQUIRED, make_constructor
 from ._hooks import function_name
 
 RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
-REQUIRED: object = object()  # the default of a member without one
-_INIT_TEMPLATE = """
-def __init__({}):
- values = self.__dict__
- try:
-  {}
-  self._check_members()
- except ValueError as refusal:
-  del self, values, {}
-  raise refusal.with_traceback(None)
-"""
-# The same for records that users construct: unknown arguments are collected, so that the error can
-# say what they mean. Python then sees no argument missing, but the rule of each refuses `REQUIRED`.
-_SUGGESTING_TEMPLATE = """
-def __init__({}):
- values = self.__dict__
- try:
-  if unknown: refuse_unknown(unknown, members)
-  {}
-  self._check_members()
- except (ValueError, TypeError) as refusal:
-  missing = [name for name, value in {{{}}}.items() if value is required]
-  del self, values, {}
-  raise name_missing(refusal, missing).with_traceback(None)
-def shown({}): pass
-"""
 
 
 class Field:
@@ -136,50 +110,9 @@ class _Constructor:
         self._cls, self._kw_only = cls, kw_only
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        fields, suggests = self._cls._fields, self._cls._suggests
-        scope: dict[str, Any] = {"required": REQUIRED, "members": [f.name for f in fields]}
-        scope |= {"refuse_unknown": _refuse_unknown, "name_missing": _name_missing}
-        parameters, body = ["self"], list[str]()
-        for f in fields:
-            scope |= {f"check_{f.name}": f.check, f"default_{f.name}": f.default}
-            checked = f"check_{f.name}({f.name!r}, {f.name})" if f.check else f.name
-            store = f"values[{f.name!r}] = {checked}"
-            required = f.default is REQUIRED
-            default = "None" if f.default is None else f"default_{f.name}"
-            parameters += ["*"] * (self._kw_only and f.kw_only and "*" not in parameters)
-            parameters.append(f.name if required else f"{f.name}={default}")
-            body.append(store if required else f"if {f.name} is not {default}: {store}")
-        types = {f.name: f.annotation for f in fields}
-        parts = ", ".join(parameters), "\n  ".join(body), ", ".join(types)
-        code = (self._suggesting_code if suggests else _INIT_TEMPLATE.format)(*parts)
-        exec(code, scope)  # noqa: S102 - our own names
-        function = scope["__init__"]
-        function.__qualname__ = f"{self._cls.__qualname__}.__init__"
-        function.__annotations__ = types
-        if suggests:  # for `inspect.signature` and `help`
-            scope["shown"].__annotations__ = types
-            function.__wrapped__ = scope["shown"]
-        setattr(self._cls, "__init__", function)  # noqa: B010 - as above
-        return function.__get__(instance, owner)
-
-    def _suggesting_code(self, parameters: str, body: str, names: str) -> str:
-        required = [f.name for f in self._cls._fields if f.default is REQUIRED]
-        collecting = ", ".join(
-            f"{parameter}=required" if parameter in required else parameter
-            for parameter in (*parameters.split(", "), "**unknown")
+        cls, fields = self._cls, self._cls._fields
+        constructor = make_constructor(
+            cls.__qualname__, fields, kw_only=self._kw_only, suggests=cls._suggests
         )
-        values = ", ".join(f"{name!r}: {name}" for name in required)
-        names = f"{names}, unknown"
-        return _SUGGESTING_TEMPLATE.format(collecting, body, values, names, parameters)
-
-
-def _refuse_unknown(unknown: dict[str, object], members: list[str]) -> NoReturn:
-    raise TypeError(describe_unexpected(unknown, members))
-
-
-def _name_missing(refusal: Exception, missing: list[str]) -> Exception:
-    """Return `refusal`, or in its place the error about required members that are not given."""
-    if not missing or isinstance(refusal, TypeError):
-        return refusal
-    arguments = ", ".join(f"{name}=" for name in missing)
-    return TypeError(f"missing argument{'s' * (len(missing) > 1)}: pass {arguments}")
+        setattr(cls, "__init__", constructor)  # noqa: B010 - as above
+        return constructor.__get__(instance, owner)
