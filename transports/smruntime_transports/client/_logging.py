@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import logging
 
 LOG_VARIABLE: Final = "SMRUNTIME_LOG"
+LOG_LEVELS: Final = ("INFO", "DEBUG")
 RECORD_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 MAX_VALUE_LENGTH: Final = 200  # characters
 
@@ -28,7 +29,7 @@ MAX_VALUE_LENGTH: Final = 200  # characters
 def logging_observer() -> Callable[[Notice], None] | None:
     """Return an observer that logs, None if neither logging nor the environment asks for it."""
     level_name = os.environ.get(LOG_VARIABLE, "").strip().upper()
-    requested = level_name in ("INFO", "DEBUG")
+    requested = level_name in LOG_LEVELS
     if not requested and "logging" not in sys.modules:
         return None  # nothing can be listening, so save the 8 ms of the import
     import logging
