@@ -5,13 +5,11 @@ Each is one line on standard error and an exit code. Other exceptions are bugs a
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 from ._exit import BROKEN_PIPE_CODE, INTERRUPTED_CODE, OUTPUT_CODE, CommandError, exit_code
-from ._terminal import print_error
+from ._terminal import abandon, print_error
 
 
 def guard(program_name: str, run: Callable[[], int]) -> int:
@@ -73,12 +71,8 @@ def flush_output() -> None:
 
 
 def _output_error(error: OSError) -> CommandError:
-    """Return the error for an output that cannot be written, and give that output up.
-
-    The interpreter flushes standard output when it exits, and would report the same failure again.
-    """
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return the error for an output that cannot be written, and give that output up."""
+    abandon(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return CommandError("the reader of standard output closed it", BROKEN_PIPE_CODE)
     return CommandError(f"cannot write to standard output: {error.strerror}", OUTPUT_CODE)

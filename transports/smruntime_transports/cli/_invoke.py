@@ -1,9 +1,11 @@
 """Call an endpoint and print the response; `--dry-run` prints the request instead of sending it.
 
-smruntime invoke iris -d @row.csv                  the content type follows from the name
-smruntime invoke iris -d 5.1,3.5,1.4,0.2 -t text/csv --json
-smruntime invoke chat -d @question.json --stream sse
-smruntime invoke slow -d @image.png --async -o answer.json
+    smruntime invoke iris -d @row.csv
+    smruntime invoke iris -d 5.1,3.5,1.4,0.2 -t text/csv --accept application/json --json
+    smruntime invoke chat -d @question.json --stream sse
+    smruntime invoke slow -d @image.png --async -o answer.json
+
+The content type follows from the name of a file; -t sets it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from smruntime_core import (
     DispatchFailure,
@@ -24,7 +26,6 @@ from smruntime_core import (
     RetryPolicy,
     SmRuntimeError,
 )
-from smruntime_core.codecs import read_json
 from smruntime_core.conversation import OptionChanges, SessionId
 
 from ..client import ResponseStream
@@ -170,7 +171,7 @@ def _call(options: argparse.Namespace, operation: AnyOperation, writer: Response
         else:
             output = _find_output(client, operation, options)
             writer.write_head(output.metadata)
-            writer.write(_format_json(output) if options.json else output.body)
+            _write_body(output.body, options, writer)
 
 
 def _find_output(
@@ -185,6 +186,19 @@ def _find_output(
     if options.session_id == "new":
         print_message(f"session {SessionId.of(output).id}")
     return output
+
+
+def _write_body(body: bytes, options: argparse.Namespace, writer: ResponseWriter) -> None:
+    """Write a body; with --json, one that is not JSON is written as it is before that is raised."""
+    if not options.json:
+        writer.write(body)
+        return
+    try:
+        indented = _encode_json(_parse_json(body), indent=2)
+    except ResponseError:
+        writer.write(body)
+        raise
+    writer.write(indented)
 
 
 def _write_stream(
@@ -220,11 +234,19 @@ def format_stream(
             if not as_json:
                 yield f"{event.data}\n".encode()
             elif event.data and event.data != END_OF_CHAT:
-                yield _format_json_line(read_json(event.data.encode(), None))
+                yield _format_json_line(_parse_json(event.data.encode()))
 
 
-def _format_json(output: InvokeEndpointOutput) -> bytes:
-    return _encode_json(output.json(), indent=2)
+def _parse_json(data: bytes) -> object:
+    try:
+        value: object = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ResponseError(f"the response is not JSON: {error}") from None
+    return value
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value")
 
 
 def _format_json_line(value: object) -> bytes:
@@ -238,7 +260,7 @@ def _encode_json(value: object, indent: int | None) -> bytes:
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can express
         return f"{json.dumps(value, indent=indent)}\n".encode()
     except RecursionError:
-        raise ResponseError("the JSON is nested too deep to print; leave out --json") from None
+        raise ResponseError("the JSON is nested too deep to print") from None
 
 
 def _with_region(failure: DispatchFailure, options: argparse.Namespace) -> Exception:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from smruntime_core.errors import escape_unprintable
 
@@ -35,14 +35,27 @@ def print_message(text: str) -> None:
 
 
 def _print_line(text: str, style: str) -> None:
+    if sys.stderr is None:
+        return
     line = escape_unprintable(text)
-    with suppress(OSError):  # nothing is left to report it to
+    try:
         console = _colour_console()
         if console is not None:
             console.print(line, style=style, soft_wrap=True)
-        elif sys.stderr is not None:
+        else:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+    except OSError:  # there is nothing left to report it to
+        abandon(sys.stderr)
+
+
+def abandon(stream: TextIO) -> None:
+    """Discard what a standard stream holds and will get.
+
+    The interpreter flushes it at exit, and would report the same failure again.
+    """
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
