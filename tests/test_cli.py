@@ -385,6 +385,17 @@ def test_messages_have_colours_on_a_terminal_with_rich_only(
     assert (b"\x1b[" in shown) == is_coloured, shown
 
 
+def test_serve_says_on_a_terminal_what_to_do_with_its_exports(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
+    program = "import os, signal, threading; "
+    program += "threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM)).start(); "
+    line = [sys.executable, "-c", program + RUN_MAIN, "serve"]
+    code, shown = run_on_terminal(endpoint, line, NO_COLOUR)
+    assert code == 0
+    assert b"serving until Ctrl-C; run these lines in another shell" in shown
+
+
 @pytest.mark.parametrize("prelude", ["", WITHOUT_RICH])
 def test_progress_of_a_long_upload_is_shown_on_a_terminal(
     endpoint: smruntime_local.Endpoint, tmp_path: Path, prelude: str

@@ -63,7 +63,7 @@ def _answer(arguments: list[str], program_name: str) -> int:
     parser = CommandParser(
         prog=program_name,
         usage=f"{program_name} COMMAND …",
-        description="\n".join([__doc__, *code_lines, "", "Commands:", "", *command_lines]),
+        description="\n".join([__doc__ or "", *code_lines, "", "Commands:", "", *command_lines]),
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     options, other_arguments = parser.parse_known_args(arguments)

@@ -104,10 +104,11 @@ def report_credentials(
     if not is_valid:
         shown_credentials += ": EXPIRED"
     losing_sources = run_flow(overridden(provider_context, resolved.source), socket_io)
+    reason = f"passed over: {resolved.source} comes first"
     return is_valid, [
         ("credentials", shown_credentials, resolved.source),
         *_report_sources(resolved.tried),
-        *[(f"  {source}", message, "passed over") for source, message in losing_sources],
+        *[(f"  {source}", message, reason) for source, message in losing_sources],
     ]
 
 

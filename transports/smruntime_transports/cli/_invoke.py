@@ -38,7 +38,7 @@ from ._operations import MEMBERS_BY_OPTION, AnyOperation, make_operation
 from ._output import ResponseWriter
 from ._parser import CommandParser, parse_count, parse_seconds
 from ._terminal import print_message, upload_progress
-from ._verbose import print_notice
+from ._verbose import print_notice, print_size
 
 STREAM_MODES: Final = ("text", "lines", "sse", "json", "raw")
 MOST_RETRIES: Final = 99
@@ -170,6 +170,8 @@ def _call(options: argparse.Namespace, operation: AnyOperation, writer: Response
             _write_stream(client, operation, options, writer)
         else:
             output = _find_output(client, operation, options)
+            if options.verbose:
+                print_size(output.body, output.content_type)
             writer.write_head(output.metadata)
             _write_body(output.body, options, writer)
 

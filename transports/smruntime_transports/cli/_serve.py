@@ -27,7 +27,7 @@ from smruntime_core import Credentials
 from ._exit import CommandError
 from ._guard import require_output, write_output
 from ._parser import CommandParser, parse_count
-from ._terminal import print_message
+from ._terminal import is_terminal, print_message
 
 if TYPE_CHECKING:
     from smruntime_local import Endpoint
@@ -184,6 +184,9 @@ def _serve_until_signal(endpoint: Endpoint) -> int:
         for name, value in list_variables(endpoint).items()
     ]
     write_output("".join(exports).encode("utf-8", "surrogateescape"))
+    if is_terminal():
+        remedy = "run these lines in another shell, or use `smruntime serve -- COMMAND`"
+        print_message(f"serving until Ctrl-C; {remedy}")
     stop_event.wait()
     return 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
@@ -59,9 +59,9 @@ def abandon(stream: TextIO) -> None:
 
 
 @contextmanager
-def upload_progress(upload_size: int) -> Iterator[ProgressCallback | None]:
+def upload_progress(upload_size: int) -> Generator[ProgressCallback | None]:
     """Provide a callback that shows the progress of a long upload on a terminal, else None."""
-    if upload_size < LONG_UPLOAD_SIZE or not _is_terminal():
+    if upload_size < LONG_UPLOAD_SIZE or not is_terminal():
         yield None
         return
     console = _colour_console()
@@ -102,13 +102,13 @@ class _PlainMeter:
         sys.stderr.flush()
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @cache
 def _colour_console() -> Console | None:
-    if not _is_terminal() or os.environ.get("NO_COLOR"):
+    if not is_terminal() or os.environ.get("NO_COLOR"):
         return None
     try:
         from rich.console import Console

@@ -23,6 +23,12 @@ def print_notice(notice: Notice) -> None:
         print_message(f"* {text}")
 
 
+def print_size(body: bytes, content_type: str | None) -> None:
+    """Print the size and content type of a whole response."""
+    kind = f" of {content_type}" if content_type else ""
+    print_message(f"* response: {_count(len(body), 'byte')}{kind}")
+
+
 def describe_notice(notice: Notice) -> str | None:
     """Return one step of a call as a line; None for a step that other lines imply."""
     match notice:
