@@ -41,7 +41,9 @@ def _print_line(text: str, style: str) -> None:
     try:
         console = _colour_console()
         if console is not None:
-            console.print(line, style=style, soft_wrap=True)
+            from rich.text import Text
+
+            console.print(Text(line, style), soft_wrap=True)
         else:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
