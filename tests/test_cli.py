@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import smruntime_core
 import smruntime_local
+import smruntime_transports
+from smruntime_transports.cli._operations import guess_content_type
+from smruntime_transports.cli._unused import READ_VARIABLES, find_unused_variables
+
+from .servers import acting, scripted
 
 ROOTS = os.pathsep.join(
     {str(Path(smruntime_core.__file__).parents[1]), str(Path(smruntime_local.__file__).parents[1])}
@@ -330,31 +338,344 @@ def test_printed_curl_command_is_accepted(
             assert b'"setosa"' in ran.stdout, (line, ran)
 
 
-def test_progress_of_a_long_upload_is_shown_on_a_terminal(
-    endpoint: smruntime_local.Endpoint, tmp_path: Path
-) -> None:
+def run_on_terminal(
+    endpoint: smruntime_local.Endpoint,
+    line: list[str],
+    extra_variables: dict[str, str],
+    last: bytes | None = None,
+) -> tuple[int, bytes]:
+    """Run a command whose standard error is a terminal; return its exit code and what is shown.
+
+    It is terminated when it has shown `last`.
+    """
     pty = pytest.importorskip("pty", reason="there are no terminals here")
-    (tmp_path / "long").write_bytes(bytes(3_000_000))
     ours, theirs = pty.openpty()
-    line = [
-        sys.executable,
-        "-m",
-        "smruntime_transports",
-        "invoke",
-        "echo",
-        "-d",
-        f"@{tmp_path / 'long'}",
-    ]
-    completed = subprocess.run(
-        line,
+    variables = environment(endpoint) | {"TERM": "xterm"} | extra_variables
+    with subprocess.Popen(
+        line, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # the last writer closed the terminal
+            while part := os.read(ours, 1 << 16):
+                shown += part
+                if last is not None and last in shown:
+                    process.terminate()
+    os.close(ours)
+    return process.returncode, shown
+
+
+WITHOUT_RICH = "import sys; sys.modules['rich'] = sys.modules['rich.console'] = None; "
+RUN_MAIN = "import sys; from smruntime_transports.__main__ import main; sys.exit(main())"
+NO_COLOUR = {"NO_COLOR": "1"}
+
+
+@pytest.mark.parametrize(
+    ("prelude", "extra_variables", "is_coloured"),
+    [
+        ("", {}, True),
+        ("", NO_COLOUR, False),
+        ("", {"TERM": "dumb"}, False),
+        (WITHOUT_RICH, {}, False),
+    ],
+)
+def test_messages_have_colours_on_a_terminal_with_rich_only(
+    endpoint: smruntime_local.Endpoint,
+    prelude: str,
+    extra_variables: dict[str, str],
+    is_coloured: bool,
+) -> None:
+    line = [sys.executable, "-c", prelude + RUN_MAIN, "invoke", "missing", "-d", "[bold]x", "-v"]
+    code, shown = run_on_terminal(endpoint, line, extra_variables)
+    assert code == 4
+    assert b"Endpoint missing of account" in shown
+    assert b"* attempt 1 of at most 3" in shown
+    assert (b"\x1b[" in shown) == is_coloured, shown
+
+
+def test_serve_says_on_a_terminal_what_to_do_with_its_exports(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
+    line = [sys.executable, "-c", RUN_MAIN, "serve"]
+    hint = b"serving until Ctrl-C; run these lines in another shell"
+    code, shown = run_on_terminal(endpoint, line, NO_COLOUR, last=hint)
+    assert code == 0
+    assert hint in shown
+
+
+@pytest.mark.parametrize("prelude", ["", WITHOUT_RICH])
+def test_progress_of_a_long_upload_is_shown_on_a_terminal(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path, prelude: str
+) -> None:
+    (tmp_path / "long").write_bytes(bytes(3_000_000))
+    data = f"@{tmp_path / 'long'}"
+    line = [sys.executable, "-c", prelude + RUN_MAIN, "invoke", "echo", "-d", data]
+    code, shown = run_on_terminal(endpoint, line, {})
+    assert code == 0
+    if prelude:
+        assert b"sending 3.0 MB" in shown
+        assert shown.endswith(b"\x1b[K")
+    else:
+        assert b"sending" in shown
+        assert b"3.0/3.0 MB" in shown
+        assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"sending"), "the cursor stays hidden"
+    piped = run_command(endpoint, "invoke", "echo", "-d", data)
+    assert (piped.returncode, piped.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_version_and_help_import_no_tls_and_no_server(
+    endpoint: smruntime_local.Endpoint, argument: str
+) -> None:
+    line = [sys.executable, "-X", "importtime", "-m", "smruntime_transports", argument]
+    done = subprocess.run(
+        line, env=environment(endpoint), capture_output=True, timeout=60, check=True
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
+    assert "smruntime_transports.cli._parser" in imported
+    unwanted = {"ssl", "h11", "rich", "asyncio", "logging", "subprocess", "smruntime_local"}
+    assert not unwanted & imported
+
+
+@pytest.mark.parametrize("module", ["smruntime_transports", "smruntime_local"])
+def test_missing_h11_is_one_line_that_names_the_extra(
+    endpoint: smruntime_local.Endpoint, module: str
+) -> None:
+    block = "import runpy, sys; sys.modules['h11'] = None; "
+    program = f"{block}sys.argv[0] = 'x'; runpy._run_module_as_main({module!r})"
+    serve = ["serve"] if module == "smruntime_transports" else []
+    done = subprocess.run(
+        [sys.executable, "-c", program, *serve],
         env=environment(endpoint),
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
+        capture_output=True,
         timeout=60,
         check=False,
     )
-    os.close(theirs)
-    shown = os.read(ours, 1 << 16)
-    os.close(ours)
-    assert completed.returncode == 0
-    assert b"sending 3.0 MB" in shown and shown.endswith(b"\x1b[K")
+    assert done.returncode == 2
+    (message,) = done.stderr.decode().splitlines()
+    assert "pip install 'smruntime-core[local]'" in message
+
+
+NO_ADDRESS = """
+import socket, sys
+from smruntime_transports.__main__ import main
+def fail(*_arguments, **_options):
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+socket.getaddrinfo = fail
+sys.exit(main())
+"""
+
+
+def test_region_without_an_endpoint_is_named_as_the_likely_cause(
+    endpoint: smruntime_local.Endpoint,
+) -> None:
+    line = [sys.executable, "-c", NO_ADDRESS, "invoke", "iris", "-d", "1", "--region", "mars-1"]
+    variables = environment(endpoint) | {"AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": ""}
+    done = subprocess.run(
+        [*line, "--retries", "0"], env=variables, capture_output=True, timeout=60, check=False
+    )
+    (message,) = done.stderr.decode().splitlines()
+    assert done.returncode == 8
+    assert "runtime.sagemaker.mars-1.amazonaws.com" in message
+    assert "is the region right?" in message
+
+
+def interrupt(line: list[str], variables: dict[str, str], begun: str) -> tuple[int, bytes]:
+    """Press Ctrl-C once a command has printed `begun` to standard error or output."""
+    with subprocess.Popen(
+        line,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        shown = b""
+        while begun.encode() not in shown:
+            part = process.stdout.readline()
+            assert part, shown
+            shown += part
+        os.killpg(process.pid, signal.SIGINT)
+        shown += process.stdout.read()
+        return process.wait(30), shown
+
+
+def test_ctrl_c_ends_a_call_with_code_130(endpoint: smruntime_local.Endpoint) -> None:
+    with acting(lambda peer: peer.idle()) as server:
+        line = [sys.executable, "-m", "smruntime_transports", "invoke", "iris", "-d", "1", "-v"]
+        code, shown = interrupt(
+            [*line, "--endpoint-url", server.url], environment(endpoint), "attempt 1"
+        )
+    assert code == 130
+    assert b"Traceback" not in shown
+
+
+SLEEPER = "import time; print('begun', flush=True); time.sleep(60)"
+
+
+def test_ctrl_c_ends_the_endpoint_or_its_command(endpoint: smruntime_local.Endpoint) -> None:
+    variables = environment(endpoint) | {"PYTHONUNBUFFERED": "1"}
+    serve = [sys.executable, "-m", "smruntime_transports", "serve"]
+    code, shown = interrupt(serve, variables, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+    assert code == 0
+    assert b"Traceback" not in shown
+    shell = ["sh", "-c", "echo begun; exec sleep 60"]
+    code, shown = interrupt([*serve, "--", *shell], variables, "begun")
+    assert code == 130
+    assert shown == b"begun\n"
+
+
+def test_sigterm_of_serve_ends_its_command(endpoint: smruntime_local.Endpoint) -> None:
+    line = [sys.executable, "-m", "smruntime_transports", "serve", "--"]
+    with subprocess.Popen(
+        [*line, sys.executable, "-c", SLEEPER], env=environment(endpoint), stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.terminate()
+        assert process.stdout.read() == b"", "the command lives on"
+        assert process.wait(30) == 128 + signal.SIGTERM
+
+
+def test_failed_call_leaves_an_older_output_file_as_it_is(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
+    output = tmp_path / "answer"
+    output.write_bytes(b"an older answer that is longer than the new one" * 20)
+    older = output.read_bytes()
+    failed = run_command(endpoint, "invoke", "missing", "-d", "x", "-o", str(output))
+    assert failed.returncode == 4
+    assert output.read_bytes() == older
+    done = run_command(endpoint, "invoke", "echo", "-d", "x", "-o", str(output))
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert json.loads(output.read_bytes())["endpoint_name"] == "echo"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [
+        ("row.csv", "text/csv"),
+        ("a.b.JSON", "application/json"),
+        ("rows.jsonl", "application/jsonlines"),
+        ("array.npy", "application/x-npy"),
+        ("table.parquet", "application/x-parquet"),
+        ("text.txt", "text/plain"),
+        ("image.png", "image/png"),
+        ("image.jpg", "image/jpeg"),
+        ("image.jpeg", "image/jpeg"),
+        ("csv", None),
+        ("row.unknown", None),
+    ],
+)
+def test_content_type_follows_from_the_name_of_the_file(
+    name: str, content_type: str | None
+) -> None:
+    assert guess_content_type(f"@folder.csv/{name}") == content_type
+    assert guess_content_type(name) is None, "text that ends like a file"
+
+
+def test_given_content_type_wins_over_the_name_of_the_file(
+    endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "row.csv").write_text("5.1,3.5,1.4,0.2")
+    done = run_command(endpoint, "invoke", "echo", "-d", f"@{tmp_path}/row.csv", "-t", "a/b")
+    assert json.loads(done.stdout)["content_type"] == "a/b"
+
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ANSWERS = {
+    "UTF-8": "grüße ☃".encode(),
+    "no UTF-8": b"\xff\x00\xfe",
+    "half a surrogate pair": b'{"a": "\\ud800", "b": "\xc3\xa9"}',
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize("extra_variables", [{}, C_LOCALE], ids=["default", "C"])
+def test_body_is_written_as_it_is_in_any_locale(
+    endpoint: smruntime_local.Endpoint, answer: bytes, extra_variables: dict[str, str]
+) -> None:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+    with scripted(response, response) as server:
+        arguments = ("invoke", "iris", "-d", "1", "--endpoint-url", server.url)
+        done = run_command(endpoint, *arguments, extra_variables=extra_variables)
+        assert (done.returncode, done.stdout, done.stderr) == (0, answer, b"")
+        done = run_command(endpoint, *arguments, "--json", extra_variables=extra_variables)
+    if answer.startswith(b"{"):
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert json.loads(done.stdout) == json.loads(answer)
+    else:
+        assert (done.returncode, done.stdout) == (7, answer), "an answer that cost money is lost"
+        assert b"the response is not JSON" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("body", [b"[NaN]", b"[" * 100_000, b"1" * 5000])
+def test_json_that_cannot_be_printed_is_an_error(
+    endpoint: smruntime_local.Endpoint, body: bytes
+) -> None:
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with scripted(response) as server:
+        url = ("--endpoint-url", server.url)
+        done = run_command(endpoint, "invoke", "iris", "-d", "1", "--json", *url)
+    assert (done.returncode, done.stdout) == (7, body)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_of_every_command_is_right_in_the_c_locale(endpoint: smruntime_local.Endpoint) -> None:
+    for command in ((), ("invoke",), ("doctor",), ("serve",)):
+        done = run_command(endpoint, *command, "--help", extra_variables=C_LOCALE)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.decode().startswith("usage: python -m smruntime_transports")
+
+
+def test_timeout_bounds_the_wait_for_a_job(endpoint: smruntime_local.Endpoint) -> None:
+    accepted = (
+        b"HTTP/1.1 202 Accepted\r\nX-Amzn-SageMaker-OutputLocation: s3://bucket/key\r\n"
+        b"Content-Length: 2\r\n\r\n{}"
+    )
+    missing = b"<Error><Code>NoSuchKey</Code></Error>"
+    absent = b"HTTP/1.1 404 x\r\nContent-Length: 37\r\n\r\n%b" % missing
+    with scripted(accepted, *[absent] * 50) as server:
+        variables = {"AWS_ENDPOINT_URL_S3": server.url}
+        arguments = ("invoke", "iris", "-d", "1", "--async", "--endpoint-url", server.url)
+        done = run_command(endpoint, *arguments, "--timeout", "0.5", extra_variables=variables)
+    assert done.returncode == 7, done.stderr
+    location, message = done.stderr.decode().splitlines()
+    assert location == "output_location s3://bucket/key"
+    assert "neither answer nor failure of the invocation is there yet" in message
+
+
+def test_every_variable_that_is_read_is_known_to_doctor() -> None:
+    """Names in the sources; those of services are made from AWS_ENDPOINT_URL_ and the service."""
+    root = Path(smruntime_core.__file__).parents[1]
+    transports = Path(smruntime_transports.__file__).parent
+    sources = [*(root / "smruntime_core").rglob("*.py"), *transports.rglob("*.py")]
+    found = {
+        name
+        for source in sources
+        if source.parent.name != "cli"
+        for name in re.findall(r"\bAWS_[A-Z0-9_]+[A-Z0-9]\b", source.read_text("utf-8"))
+    }
+    services = {f"AWS_ENDPOINT_URL_{name}" for name in ("SIGNIN", "SSO", "SSO_OIDC", "STS")}
+    assert found | services == set(READ_VARIABLES)
+
+
+def test_unused_variables_are_named_without_their_values() -> None:
+    environment = {
+        "AWS_REGON": "hush",
+        "AWS_PAGER": "hush",
+        "AWS_SECRET_KEY": "hush",
+        "AWS_REGION": "hush",
+        "AWS_EMPTY": "",
+        "SMRUNTIME_LOG": "hush",
+        "CURL_CA_BUNDLE": "hush",
+    }
+    found = dict(find_unused_variables(environment))
+    assert set(found) == set(environment) - {"AWS_REGION", "AWS_EMPTY"}
+    assert "AWS_REGION?" in found["AWS_REGON"]
+    assert "AWS_SECRET_ACCESS_KEY?" in found["AWS_SECRET_KEY"]
+    assert found["AWS_PAGER"] == "not read"
+    assert "hush" not in str(found.values())
+    assert not list(find_unused_variables({"SMRUNTIME_LOG": " Debug "}))

@@ -162,5 +162,5 @@ def test_copies_and_pickles_are_equal(record: Record) -> None:
 
 @pytest.mark.parametrize("seconds", [0, -1, True, "1", float("nan"), float("inf"), 1e9])
 def test_timeouts_refuse_values_that_are_not_positive_seconds(seconds: float) -> None:
-    with pytest.raises(ConstructionError, match="total: .*must be a positive number"):
+    with pytest.raises(ConstructionError, match=r"total: .*must be a positive number"):
         Timeouts(total=seconds)

@@ -131,8 +131,7 @@ def _chain_error(tried: list[tuple[str, str]]) -> CredentialsError:
         answer if answer.startswith(name) else f"{name}: {answer}" for name, answer in tried
     )
     return CredentialsError(
-        f"no credentials: {answers} (`python -m smruntime_transports doctor` shows more)",
-        tried=tuple(tried),
+        f"no credentials: {answers} (`smruntime doctor` shows more)", tried=tuple(tried)
     )
 
 

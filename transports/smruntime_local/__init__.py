@@ -25,6 +25,22 @@ returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
 
 from __future__ import annotations
 
-from .server._endpoint import Endpoint, serve
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .server._endpoint import Endpoint, serve
 
 __all__ = ["Endpoint", "serve"]
+
+
+def __getattr__(name: str) -> object:
+    # Not imported before: `python -m smruntime_local` must start, and say so, where h11 is missing.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .server import _endpoint
+
+    return getattr(_endpoint, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,28 +1,28 @@
-"""Print which settings and credentials apply, and why.
+"""Print which settings and credentials apply, what was passed over, and why.
 
 Secrets are not shown, and nothing is sent except to look for credentials.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import ssl
-import sys
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from smruntime_core import ConstructionError, CredentialsError, run
+from smruntime_core import ConstructionError, CredentialsError
+from smruntime_core import run as run_flow
 from smruntime_core.config import Configuration, make_config
-from smruntime_core.credentials import ProviderContext, resolve
+from smruntime_core.credentials import ProviderContext, overridden, resolve
 from smruntime_core.values import format_rfc3339
 
 from ..client._setup import read_settings, this_process
 from ..connect._tls import TLS
 from ..sockets import SocketIO
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+from ._guard import print_output, require_output
+from ._parser import CommandParser
+from ._terminal import print_error
+from ._unused import this_environment
 
 ReportLine: TypeAlias = "tuple[str, str, str]"  # name, value, source
 
@@ -47,41 +47,42 @@ _NO_PROXY_PATTERN: Final = r"(?:[a-zA-Z0-9.*_-]+(?::[0-9]{1,5})?|\[?[0-9a-fA-F:.
 _is_no_proxy_entry = re.compile(rf"{_NO_PROXY_PATTERN}(?:/[0-9]{{1,3}})?").fullmatch
 
 
-def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `doctor` to the commands."""
-    parser = commands.add_parser(
-        "doctor",
-        help="show which region, endpoint, credentials and files apply, and why",
-        description=__doc__,
-    )
-    parser.add_argument("--profile", help="show what applies with this profile")
-    parser.set_defaults(command=run_doctor)
-
-
-def run_doctor(options: argparse.Namespace) -> int:
+def run(arguments: list[str], program_name: str) -> int:
     """Print the settings; return 2 if no call can be made with them, otherwise 0."""
+    parser = CommandParser(prog=program_name, description=__doc__ or "")
+    parser.add_argument("--profile", metavar="NAME", help="show what applies with this profile")
+    options = parser.parse_args(arguments)
+    require_output()
     socket_io = SocketIO.reading()
     provider_context = this_process(options.profile)
-    configuration = run(read_settings(provider_context), socket_io)
+    configuration = run_flow(read_settings(provider_context), socket_io)
     provider_context.region = configuration.region
     socket_io.wire.trust(configuration.ca_bundle)
     has_credentials, credential_lines = report_credentials(provider_context, socket_io)
     socket_io.wire.close()
-    lines = [*report_settings(configuration), *credential_lines, *report_proxies()]
+    lines = [
+        *report_settings(configuration),
+        *credential_lines,
+        *report_proxies(),
+        *[(f"variable {name}", remedy, "") for name, remedy in this_environment()],
+    ]
     name_width = max(len(name) for name, _, _ in lines)
     for name, value, source in lines:
-        print(f"{name:<{name_width}}  {value}{f'  ({source})' if source else ''}")
-    return 0 if _is_usable(configuration) and has_credentials else 2
+        print_output(f"{name:<{name_width}}  {value}{f'  ({source})' if source else ''}")
+    problem = _find_problem(configuration)
+    if problem is not None:
+        print_error(f"{program_name}: {problem}")
+    return 0 if problem is None and has_credentials else 2
 
 
-def _is_usable(configuration: Configuration) -> bool:
+def _find_problem(configuration: Configuration) -> str | None:
+    """Return why no client can be made with these settings; None if one can."""
     try:
         _ = make_config(configuration).url
         TLS().context(configuration.ca_bundle)
     except ConstructionError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return False
-    return True
+        return str(error)
+    return None
 
 
 def report_credentials(
@@ -89,7 +90,7 @@ def report_credentials(
 ) -> tuple[bool, list[ReportLine]]:
     """Return whether there are valid credentials, and the result of each source."""
     try:
-        resolved = run(resolve(provider_context), socket_io)
+        resolved = run_flow(resolve(provider_context), socket_io)
     except CredentialsError as error:
         return False, [("credentials", "NONE", ""), *_report_sources(error.tried)]
     credentials = resolved.credentials
@@ -102,8 +103,13 @@ def report_credentials(
         is_valid = credentials.expires_at > provider_context.clock.time()
     if not is_valid:
         shown_credentials += ": EXPIRED"
-    credentials_line = ("credentials", shown_credentials, resolved.source)
-    return is_valid, [credentials_line, *_report_sources(resolved.tried)]
+    losing_sources = run_flow(overridden(provider_context, resolved.source), socket_io)
+    reason = f"passed over: {resolved.source} comes first"
+    return is_valid, [
+        ("credentials", shown_credentials, resolved.source),
+        *_report_sources(resolved.tried),
+        *[(f"  {source}", message, reason) for source, message in losing_sources],
+    ]
 
 
 def _report_sources(tried_sources: tuple[tuple[str, str], ...]) -> list[ReportLine]:

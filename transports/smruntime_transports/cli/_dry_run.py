@@ -7,15 +7,16 @@ import os
 import shlex
 import time
 
-from smruntime_core import Credentials, Operation, Output, Request, run, sign
+from smruntime_core import Credentials, Request, run, sign
 from smruntime_core.config import make_config
 from smruntime_core.credentials import DefaultChain
 
 from ..client._setup import read_settings, this_process
 from ..sockets import SocketIO
+from ._operations import AnyOperation
 
 
-def describe_call(options: argparse.Namespace, operation: Operation[Output]) -> str:
+def describe_call(options: argparse.Namespace, operation: AnyOperation) -> str:
     """Return the request, what of it is signed, and curl commands that send it.
 
     The session token is shown as a shell variable.
@@ -38,10 +39,10 @@ def describe_call(options: argparse.Namespace, operation: Operation[Output]) -> 
         "Canonical request": _hide_token(signature.canonical_request, credentials),
         "String to sign": signature.string_to_sign,
         "The same with curl, which signs": format_curl(
-            request, credentials, config.region, options.data
+            request, credentials, config.region, options.data or ""
         ),
         "The same with curl, signed already (for five minutes)": format_curl(
-            signed_request, credentials, None, options.data
+            signed_request, credentials, None, options.data or ""
         ),
     }
     return "\n\n".join(f"# {title}\n{text}" for title, text in sections.items())

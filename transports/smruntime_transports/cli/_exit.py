@@ -24,7 +24,14 @@ CODE_MEANINGS: Final[Mapping[int, str]] = {
     6: "throttled, or the service is not available",
     7: "the response cannot be read, or is incomplete",
     8: "the network failed before a response began",
+    9: "the output cannot be written",
+    130: "interrupted (Ctrl-C)",
+    141: "the reader of the output closed it",
 }
+INVALID_CODE: Final = 2
+OUTPUT_CODE: Final = 9
+INTERRUPTED_CODE: Final = 130  # as shells report SIGINT
+BROKEN_PIPE_CODE: Final = 141  # as shells report SIGPIPE
 
 _CODES_BY_TYPE: Final[tuple[tuple[type[BaseException], int], ...]] = (  # the first match counts
     (ConstructionError, 2),
@@ -37,8 +44,18 @@ _CODES_BY_TYPE: Final[tuple[tuple[type[BaseException], int], ...]] = (  # the fi
 )
 
 
+class CommandError(Exception):
+    """What a command cannot do, as one line, and its exit code."""
+
+    def __init__(self, message: str, code: int = INVALID_CODE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def exit_code(error: BaseException) -> int | None:
     """Return the exit code for `error`; None if it is not one of our errors."""
+    if isinstance(error, CommandError):
+        return error.code
     if isinstance(error, DispatchFailure) and error.delivery == "answered":
         return 7
     code = next((code for kind, code in _CODES_BY_TYPE if isinstance(error, kind)), None)

@@ -1,183 +1,272 @@
-"""Call an endpoint and print the response; `--dry-run` prints the request instead of sending it."""
+"""Call an endpoint and print the response; `--dry-run` prints the request instead of sending it.
+
+    smruntime invoke iris -d @row.csv
+    smruntime invoke iris -d 5.1,3.5,1.4,0.2 -t text/csv --accept application/json --json
+    smruntime invoke chat -d @question.json --stream sse
+    smruntime invoke slow -d @image.png --async -o answer.json
+
+The content type follows from the name of a file; -t sets it.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final, NoReturn
 
 from smruntime_core import (
-    NEW_SESSION,
-    ConstructionError,
+    DispatchFailure,
     InvokeEndpoint,
+    InvokeEndpointAsync,
+    InvokeEndpointOutput,
     InvokeEndpointWithResponseStream,
+    ResponseError,
+    RetryPolicy,
+    SmRuntimeError,
 )
-from smruntime_core.conversation import OPENING_BODY, SessionId
+from smruntime_core.conversation import OptionChanges, SessionId
 
 from ..client import ResponseStream
 from ..client._settings import Settings
 from ..sockets import Client
 from ._dry_run import describe_call
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+from ._exit import CommandError
+from ._guard import print_output, require_output
+from ._operations import MEMBERS_BY_OPTION, AnyOperation, make_operation
+from ._output import ResponseWriter
+from ._parser import CommandParser, parse_count, parse_seconds
+from ._terminal import print_message, upload_progress
+from ._verbose import print_notice, print_size
 
 STREAM_MODES: Final = ("text", "lines", "sse", "json", "raw")
-MEMBERS_BY_OPTION: Final[Mapping[str, str]] = {
-    "content-type": "content_type",
-    "accept": "accept",
-    "custom-attributes": "custom_attributes",
-    "target-variant": "target_variant",
-    "target-container": "target_container_hostname",
-    "inference-component": "inference_component_name",
-    "inference-id": "inference_id",
-    "prefix-aware-id": "prefix_aware_id",
+MOST_RETRIES: Final = 99
+END_OF_CHAT: Final = "[DONE]"  # the last event of OpenAI-compatible containers; it is no JSON
+
+_MEMBER_HELP: Final = {
+    "content_type": "MIME type of the body; by default it follows from the name of the file",
+    "accept": "MIME type wanted for the response",
+    "input_location": "with --async, the s3:// URL of the body",
+    "session_id": "use a session, or open one and print its id to standard error",
 }
-SHORT_OPTIONS: Final[Mapping[str, str]] = {"content-type": "-t"}
-LONG_UPLOAD_SIZE: Final = 1_000_000  # bytes; progress is shown from here on
 
 
-def add_command(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `invoke` to the commands."""
-    parser = commands.add_parser("invoke", help="call an endpoint", description=__doc__)
-    parser.add_argument("endpoint", metavar="ENDPOINT")
-    parser.add_argument(
-        "-d", "--data", default="", help="the body: text, @file, or - for standard input"
-    )
+def run(arguments: list[str], program_name: str) -> int:
+    """Make the call, write the response and return 0."""
+    options = make_parser(program_name).parse_args(_join_data(arguments))
+    _check_json(options)
+    operation = make_operation(options)
+    if options.dry_run:
+        require_output()
+        print_output(describe_call(options, operation))
+        return 0
+    writer = ResponseWriter(options.output, include_head=options.include)
+    try:
+        _call(options, operation, writer)
+    except DispatchFailure as failure:
+        raise _with_region(failure, options) from None
+    except SmRuntimeError as error:
+        writer.write_head(error.metadata)
+        raise
+    finally:
+        writer.close()
+    return 0
+
+
+def make_parser(program_name: str) -> CommandParser:
+    """Return the parser of `invoke`."""
+    usage = f"{program_name} ENDPOINT [-d DATA] [OPTION …]"
+    parser = CommandParser(prog=program_name, usage=usage, description=__doc__ or "")
+    add = parser.add_argument
+    add("endpoint", metavar="ENDPOINT")
+    add("-d", "--data", metavar="DATA", help="the body: text, @file, or - for standard input")
     for option, member in MEMBERS_BY_OPTION.items():
-        names = [f"--{option}"]
-        if option in SHORT_OPTIONS:
-            names.insert(0, SHORT_OPTIONS[option])
-        parser.add_argument(*names, dest=member, metavar="TEXT")
-    parser.add_argument("--target-model", metavar="TEXT")
-    parser.add_argument(
+        names = ["-t", option] if member == "content_type" else [option]
+        metavar = "new|ID" if member == "session_id" else "TEXT"
+        add(*names, dest=member, metavar=metavar, help=_MEMBER_HELP.get(member))
+    add(
         "--stream",
-        choices=STREAM_MODES,
-        help="print the response as it arrives: text, lines, server-sent events, JSON, bytes",
+        metavar="MODE",
+        type=_parse_stream_mode,
+        help="print the response as it arrives: as text, lines, sse (the data of each event), "
+        "json (one value a line) or raw",
     )
-    parser.add_argument(
-        "--session",
-        metavar="new|ID",
-        help="use a session, or open one and print its id to standard error",
+    add(
+        "--async",
+        dest="is_async",
+        action="store_true",
+        help="submit an asynchronous invocation, wait for its answer in S3 and print that",
     )
-    parser.add_argument("--region")
-    parser.add_argument("--endpoint-url", metavar="URL")
-    parser.add_argument("--profile")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole call")
-    parser.add_argument(
+    add(
+        "--json",
+        action="store_true",
+        help="print the response as indented JSON, or a stream as one JSON value a line; fail if "
+        "it is not JSON",
+    )
+    add("-o", "--output", metavar="FILE", help="write the response to a file")
+    add("-i", "--include", action="store_true", help="write status and headers before the body")
+    add("-v", "--verbose", action="store_true", help="print what happens to standard error")
+    add("--region", metavar="NAME")
+    add("--endpoint-url", metavar="URL")
+    add("--profile", metavar="NAME")
+    add(
+        "--timeout",
+        type=parse_seconds,
+        metavar="SECONDS",
+        help="for the whole call; with --async, also for waiting",
+    )
+    add(
+        "--retries",
+        type=partial(parse_count, lowest=0, highest=MOST_RETRIES),
+        metavar="N",
+        help="at most so many further attempts, default 2",
+    )
+    add(
         "--dry-run",
         action="store_true",
         help="send nothing; print the request, its signature, and the same call with curl",
     )
-    parser.set_defaults(command=run_invoke)
+    return parser
 
 
-def run_invoke(options: argparse.Namespace) -> int:
-    """Make the call, print the response and return 0."""
-    operation = _make_operation(options)
-    if options.dry_run:
-        print(describe_call(options, operation))
-        return 0
+def _join_data(arguments: list[str]) -> list[str]:
+    """Join -d with the argument after it, since argparse takes "-1.5,2" for an option."""
+    joined: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        value = next(remaining, None) if argument in ("-d", "--data") else None
+        joined.append(argument if value is None else f"--data={value}")
+    return joined
+
+
+def _parse_stream_mode(text: str) -> str:
+    if text not in STREAM_MODES:
+        raise argparse.ArgumentTypeError(f"{text!r} must be one of {', '.join(STREAM_MODES)}")
+    return text
+
+
+def _check_json(options: argparse.Namespace) -> None:
+    if options.json and options.stream in ("text", "raw"):
+        raise CommandError(f"--json cannot be combined with --stream {options.stream}")
+
+
+def _call(options: argparse.Namespace, operation: AnyOperation, writer: ResponseWriter) -> None:
     settings = Settings(
         region=options.region, endpoint_url=options.endpoint_url, profile=options.profile
     )
-    with Client(**settings) as base_client:
-        client = base_client.with_options(timeout=options.timeout)
-        body_size = len(operation.body)
-        if body_size >= LONG_UPLOAD_SIZE and sys.stderr.isatty():
-            client = client.with_options(progress=ProgressMeter(body_size))
+    if options.verbose:
+        settings["observe"] = print_notice
+    changes = OptionChanges()
+    if options.timeout is not None:
+        changes["timeout"] = options.timeout
+    if options.retries is not None:
+        changes["retries"] = RetryPolicy(max_attempts=options.retries + 1)
+    with Client(**settings) as base_client, upload_progress(len(operation.body or b"")) as progress:
+        if progress is not None:
+            changes["progress"] = progress
+        client = base_client.with_options(**changes)
         if isinstance(operation, InvokeEndpointWithResponseStream):
-            with client.stream(operation) as stream:
-                for printed_part in _format_stream(stream, options.stream):
-                    _write_output(printed_part)
-            return 0
-        output = client.call(operation)
-        if options.session == "new":
-            print(f"session {SessionId.of(output).id}", file=sys.stderr)
-        _write_output(output.body)
-    return 0
+            _write_stream(client, operation, options, writer)
+        else:
+            output = _find_output(client, operation, options)
+            if options.verbose:
+                print_size(output.body, output.content_type)
+            writer.write_head(output.metadata)
+            _write_body(output.body, options, writer)
 
 
-class ProgressMeter:
-    """The progress of an upload on a terminal, removed when the response begins."""
-
-    def __init__(self, upload_size: int) -> None:
-        self._upload_size = upload_size
-        self._shown_percent = -1
-
-    def __call__(self, sent_size: int, received_size: int) -> None:
-        percent = min(100, sent_size * 100 // self._upload_size)
-        if received_size:
-            sys.stderr.write("\r\x1b[K" if self._shown_percent >= 0 else "")
-            self._shown_percent = -1
-        elif percent != self._shown_percent:
-            self._shown_percent = percent
-            sys.stderr.write(f"\rsending {self._upload_size / 1e6:.1f} MB: {percent} %")
-        sys.stderr.flush()
+def _find_output(
+    client: Client, operation: InvokeEndpoint | InvokeEndpointAsync, options: argparse.Namespace
+) -> InvokeEndpointOutput:
+    """Return the answer of a call that is not streamed."""
+    if isinstance(operation, InvokeEndpointAsync):
+        job = client.submit(operation)
+        print_message(f"output_location {job.output_location}")
+        return job.result() if options.timeout is None else job.result(timeout=options.timeout)
+    output = client.call(operation)
+    if options.session_id == "new":
+        print_message(f"session {SessionId.of(output).id}")
+    return output
 
 
-def _make_operation(
-    options: argparse.Namespace,
-) -> InvokeEndpoint | InvokeEndpointWithResponseStream:
-    members = {
-        member: value
-        for member in MEMBERS_BY_OPTION.values()
-        if (value := getattr(options, member)) is not None
-    }
-    opens_session = options.session == "new"
-    if options.stream is not None and opens_session:
-        rule = "opened without --stream"
-        raise ConstructionError("session", rule, "a streamed invocation cannot open one")
-    if options.stream is not None and options.target_model is not None:
-        rule = "left out with --stream"
-        raise ConstructionError("target_model", rule, "a streamed invocation has no such member")
-    body = OPENING_BODY if opens_session and not options.data else _read_body(options.data)
-    session_id = NEW_SESSION if opens_session else options.session
-    if options.stream is not None:
-        return InvokeEndpointWithResponseStream(
-            endpoint_name=options.endpoint, body=body, session_id=session_id, **members
-        )
-    return InvokeEndpoint(
-        endpoint_name=options.endpoint,
-        body=body,
-        session_id=session_id,
-        target_model=options.target_model,
-        **members,
-    )
-
-
-def _read_body(data_option: str) -> bytes:
-    if data_option == "-":
-        if sys.stdin is None:
-            raise ConstructionError("data", "text or @file", "there is no standard input")
-        return sys.stdin.buffer.read()
-    if not data_option.startswith("@"):
-        return data_option.encode("utf-8", "surrogateescape")
-    path = data_option[1:]
+def _write_body(body: bytes, options: argparse.Namespace, writer: ResponseWriter) -> None:
+    """Write a body; with --json, one that is not JSON is written as it is before that is raised."""
+    if not options.json:
+        writer.write(body)
+        return
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (OSError, ValueError) as error:
-        raise ConstructionError("data", "text, @file or -", f"{path}: {error}") from None
+        indented = _encode_json(_parse_json(body), indent=2)
+    except ResponseError:
+        writer.write(body)
+        raise
+    writer.write(indented)
 
 
-def _format_stream(stream: ResponseStream[Any], stream_mode: str) -> Iterator[bytes]:
+def _write_stream(
+    client: Client,
+    operation: InvokeEndpointWithResponseStream,
+    options: argparse.Namespace,
+    writer: ResponseWriter,
+) -> None:
+    with client.stream(operation) as stream:
+        writer.write_head(stream.metadata)
+        writer.write(b"")  # an empty response makes an empty file
+        for printed_part in format_stream(stream, options.stream, as_json=options.json):
+            writer.write(printed_part)
+
+
+def format_stream(
+    stream: ResponseStream[Any], stream_mode: str, *, as_json: bool
+) -> Iterator[bytes]:
     """Yield what to print for each part of a streamed response, as it arrives."""
     if stream_mode == "raw":
         yield from stream.bytes()
     elif stream_mode == "text":
         yield from (text.encode() for text in stream.text())
+    elif stream_mode == "json":
+        yield from map(_format_json_line, stream.json())
     elif stream_mode == "lines":
-        yield from (f"{line}\n".encode() for line in stream.lines())
-    elif stream_mode == "sse":
-        yield from (f"{event.data}\n".encode() for event in stream.sse())
+        if as_json:
+            yield from map(_format_json_line, stream.jsonl())
+        else:
+            yield from (f"{line}\n".encode() for line in stream.lines())
     else:
-        for value in stream.json():
-            yield f"{json.dumps(value, ensure_ascii=False)}\n".encode()
+        for event in stream.sse():
+            if not as_json:
+                yield f"{event.data}\n".encode()
+            elif event.data and event.data != END_OF_CHAT:
+                yield _format_json_line(_parse_json(event.data.encode()))
 
 
-def _write_output(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+def _parse_json(data: bytes) -> object:
+    try:
+        value: object = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ResponseError(f"the response is not JSON: {error}") from None
+    return value
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+def _format_json_line(value: object) -> bytes:
+    return _encode_json(value, indent=None)
+
+
+def _encode_json(value: object, indent: int | None) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=indent)
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can express
+        return f"{json.dumps(value, indent=indent)}\n".encode()
+    except RecursionError:
+        raise ResponseError("the JSON is nested too deep to print") from None
+
+
+def _with_region(failure: DispatchFailure, options: argparse.Namespace) -> Exception:
+    """Return the failure, with a remedy if the host of a region has no address."""
+    if failure.phase == "resolve" and failure.hint is None and options.endpoint_url is None:
+        failure.hint = "is the region right? `smruntime doctor` shows it"
+    return failure
