@@ -477,7 +477,7 @@ def test_region_without_an_endpoint_is_named_as_the_likely_cause(
     (message,) = done.stderr.decode().splitlines()
     assert done.returncode == 8
     assert "runtime.sagemaker.mars-1.amazonaws.com" in message
-    assert "is the region right?" in message
+    assert "check endpoint_url= and region=" in message
 
 
 def interrupt(line: list[str], variables: dict[str, str], begun: str) -> tuple[int, bytes]:

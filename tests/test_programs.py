@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 
 import smruntime_core
 import smruntime_local
-from smruntime_local.__main__ import format_exports
 
 PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 PACKAGE_FOLDERS = os.pathsep.join(
@@ -25,8 +23,7 @@ PACKAGE_FOLDERS = os.pathsep.join(
 @pytest.fixture(scope="module")
 def variables() -> Iterator[dict[str, str]]:
     with smruntime_local.serve() as endpoint:
-        exports = re.findall(r"^export (\w+)='?(.*?)'?$", format_exports(endpoint), re.MULTILINE)
-        yield {**os.environ, **dict(exports), "PYTHONPATH": PACKAGE_FOLDERS}
+        yield {**os.environ, **endpoint.environment, "PYTHONPATH": PACKAGE_FOLDERS}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)

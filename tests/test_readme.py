@@ -15,7 +15,6 @@ import pytest
 
 import smruntime_core
 import smruntime_local
-from smruntime_local.__main__ import format_exports
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -39,13 +38,10 @@ def test_python_of_the_readme_runs_in_an_empty_folder_and_prints_what_it_says(
     program = tmp_path / "page.py"
     program.write_text("\n".join(blocks), "utf-8")
     with smruntime_local.serve() as endpoint:
-        variables = dict(
-            re.findall(r"^export (\w+)='?(.*?)'?$", format_exports(endpoint), re.MULTILINE)
-        )
         completed = subprocess.run(
             [sys.executable, "-P", program.name],
             cwd=tmp_path,
-            env={**os.environ, **variables, "PYTHONPATH": PACKAGE_FOLDERS},
+            env={**os.environ, **endpoint.environment, "PYTHONPATH": PACKAGE_FOLDERS},
             capture_output=True,
             text=True,
             timeout=60,

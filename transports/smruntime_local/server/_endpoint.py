@@ -152,6 +152,18 @@ class Endpoint:
         self._acceptor_thread.start()
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which boto3, the AWS CLI and our clients find this endpoint."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.credentials.secret_access_key,
+            "AWS_SESSION_TOKEN": self.credentials.session_token or "",
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
+        }
+
+    @property
     def requests_seen(self) -> int:
         """The number of requests, refused ones included, without those that need no signature."""
         return self._request_handler.requests_seen

@@ -64,8 +64,8 @@ def run(arguments: list[str], program_name: str) -> int:
     writer = ResponseWriter(options.output, include_head=options.include)
     try:
         _call(options, operation, writer)
-    except DispatchFailure as failure:
-        raise _with_region(failure, options) from None
+    except DispatchFailure:
+        raise
     except SmRuntimeError as error:
         writer.write_head(error.metadata)
         raise
@@ -263,10 +263,3 @@ def _encode_json(value: object, indent: int | None) -> bytes:
         return f"{json.dumps(value, indent=indent)}\n".encode()
     except RecursionError:
         raise ResponseError("the JSON is nested too deep to print") from None
-
-
-def _with_region(failure: DispatchFailure, options: argparse.Namespace) -> Exception:
-    """Return the failure, with a remedy if the host of a region has no address."""
-    if failure.phase == "resolve" and failure.hint is None and options.endpoint_url is None:
-        failure.hint = "is the region right? `smruntime doctor` shows it"
-    return failure

@@ -157,19 +157,6 @@ def _read_credentials(options: argparse.Namespace) -> Credentials | None:
     return Credentials(access_key_id, secret_access_key, options.session_token)
 
 
-def list_variables(endpoint: Endpoint) -> dict[str, str]:
-    """Return the variables with which boto3, the AWS CLI and our clients find the endpoint."""
-    credentials = endpoint.credentials
-    return {
-        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-        "AWS_SESSION_TOKEN": credentials.session_token or "",
-        "AWS_REGION": endpoint.region,
-        "AWS_DEFAULT_REGION": endpoint.region,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
-    }
-
-
 def _serve_until_signal(endpoint: Endpoint) -> int:
     """Print lines for `eval` and serve until SIGINT or SIGTERM, which are the regular end."""
     stop_event = threading.Event()
@@ -181,7 +168,7 @@ def _serve_until_signal(endpoint: Endpoint) -> int:
         signal.signal(signal_number, stop)
     exports = [
         f"export {name}={shlex.quote(value) if value else ''}\n"
-        for name, value in list_variables(endpoint).items()
+        for name, value in endpoint.environment.items()
     ]
     write_output("".join(exports).encode("utf-8", "surrogateescape"))
     if is_terminal():
@@ -196,7 +183,7 @@ def run_with(endpoint: Endpoint, command: list[str]) -> int:
 
     Ctrl-C reaches the command by itself; SIGTERM is passed on to it.
     """
-    given = {name: value for name, value in list_variables(endpoint).items() if value}
+    given = {name: value for name, value in endpoint.environment.items() if value}
     kept = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
     try:
         process = subprocess.Popen(command, env={**kept, **given})  # noqa: S603 - the user's
