@@ -12,7 +12,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 EXPECTED_OUTPUT = {
     "async_inference": "the other one failed: row 1 must have 4 measurements",
     "credentials": "the vault was asked\na flow, blocking: 100 calls",
-    "demo": "a wrong secret refused          ok",
+    "demo": "9 of 9 steps were as expected.",
     "embed_in_your_sdk": "attempts: ['ServiceUnavailable', 'ok']",
     "sockets": "from AllTraffic",
     "stateful_session": "3 What do you know of me?\nAfter the block it is closed: ValidationError",
@@ -23,18 +23,28 @@ EXPECTED_OUTPUT = {
 }
 
 
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-W", "error", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
 def test_every_example_has_an_expected_output() -> None:
     assert {example.stem for example in EXAMPLES} == set(EXPECTED_OUTPUT)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_example_runs_and_prints_what_it_shows(example: Path) -> None:
-    completed = subprocess.run(
-        [sys.executable, "-P", "-W", "error", str(example)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    completed = run_python(str(example))
     assert completed.returncode == 0, completed.stderr
     assert EXPECTED_OUTPUT[example.stem] in completed.stdout
+
+
+@pytest.mark.parametrize(
+    "change", ["SESSION_ANSWER = 'forgotten'", "MIN_CORRECT_ROWS = 151", "PROMPT.pop('max_tokens')"]
+)
+def test_demo_fails_if_anything_is_not_as_expected(change: str) -> None:
+    demo = EXAMPLES[[example.stem for example in EXAMPLES].index("demo")]
+    program = f"import sys; sys.path.insert(0, {str(demo.parent)!r})\nimport demo\n"
+    completed = run_python("-c", f"{program}demo.{change}\nsys.exit(demo.main())")
+    assert completed.returncode == 1, completed.stdout
+    assert "NOT AS EXPECTED" in completed.stdout or "MISMATCH" in completed.stdout
