@@ -2,10 +2,14 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift clean
+.PHONY: demo demo-llm test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
+
+# with a real language model, in an environment of its own
+demo-llm: dist/stamp
+	tools/demo-llm
 
 # a test waits half of its time: two processes share the files of tests, and the other environments
 # are tested side by side

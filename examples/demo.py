@@ -180,7 +180,7 @@ class Margin(io.TextIOBase):
 
 def show_step(step: Callable[[Client, Settings], bool], client: Client, settings: Settings) -> bool:
     """Print the code of a step, then what it prints; return whether that is as expected."""
-    body = inspect.getsource(step).partition("\n")[2]
+    body = textwrap.dedent(inspect.getsource(step)).partition("\n")[2]
     code = textwrap.dedent(body[: body.rindex("\n    return ")])
     print(f"\n{step.__name__.replace('_', ' ').capitalize()}\n\n{textwrap.indent(code, '    ')}\n")
     with contextlib.redirect_stdout(Margin(sys.stdout)):
