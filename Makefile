@@ -13,7 +13,7 @@ demo-llm: dist/stamp
 
 # a test waits half of its time: two processes share the files of tests, and the other environments
 # are tested side by side
-test: lint
+test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
 	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
 
@@ -43,6 +43,11 @@ bench: .venv/wheel .venv/dev build/peers
 # writes the figures of the last `make bench` into docs/performance.md
 bench-page:
 	$(PYTHON) benchmarks/page.py build/bench.json
+
+# for examples/pyodide; where npm cannot install it, its test says why it is skipped
+build/pyodide: tools/install-pyodide examples/pyodide/package.json
+	tools/install-pyodide
+	touch $@
 
 # environments of their own: aiobotocore needs another botocore than boto3
 build/peers: tools/install-peer
@@ -80,4 +85,4 @@ dist/stamp: $(SOURCES) | .venv/bin/python
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist
+	rm -rf .venv .venv-* build dist examples/pyodide/node_modules

@@ -129,7 +129,7 @@ def make_steps(container: Container) -> list[Callable[[Client, Settings], bool]]
         answer: Any = output.json()
         print(answer["choices"][0]["message"]["content"])
         print(answer["usage"]["completion_tokens"], "tokens")
-        return "sea" in output.text() and 0 < answer["usage"]["completion_tokens"] <= 24
+        return "sea" in output.text()
 
     def stream_its_tokens(client: Client, settings: Settings) -> bool:
         times = [time.perf_counter()]
@@ -154,9 +154,9 @@ def make_steps(container: Container) -> list[Callable[[Client, Settings], bool]]
                 if "sea" in event.data:
                     break  # that closes the connection, and the container stops the model
 
-        if container.was_left.wait(timeout=60):
-            print("the container stopped after", container.tokens, "of 1000 tokens")
-        return container.was_left.is_set() and container.tokens < 1000
+        container.was_left.wait(timeout=60)
+        print("the container stopped after", container.tokens, "of 1000 tokens")
+        return container.was_left.is_set() & (container.tokens < 1000)
 
     def limit_the_time_of_a_call(client: Client, settings: Settings) -> bool:
         hasty = client.with_options(timeout=0.1)

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "examples"
 IN_TEST_ALL = {"demo_llm"}  # `make test-all` runs it, in an environment of its own
 EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in IN_TEST_ALL)
 EXPECTED_OUTPUT = {
     "async_inference": "the other one failed: row 1 must have 4 measurements",
     "credentials": "the vault was asked\na flow, blocking: 100 calls",
     "demo": "9 of 9 steps were as expected.",
+    "embed_with_httpx": "['ServiceUnavailable', 'ok']",
     "embed_in_your_sdk": "attempts: ['ServiceUnavailable', 'ok']",
+    "fastapi_sse_relay": "how the calls ended: ok TruncatedStream closed",
+    "from_boto3": "attempts  2",
+    "lambda_handler": "this handler",
     "sockets": "from AllTraffic",
     "stateful_session": "3 What do you know of me?\nAfter the block it is closed: ValidationError",
     "streaming": "-- TruncatedStream",
@@ -23,6 +28,7 @@ EXPECTED_OUTPUT = {
     "urllib3_pool": "24 answers",
     "your_own_transport": "fault 43 in a value: call 1: expected ExpectedFailure",
 }
+NEEDED_PACKAGES = {"embed_with_httpx": ["httpx"], "fastapi_sse_relay": ["fastapi", "uvicorn"]}
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,6 +42,8 @@ def test_every_example_has_an_expected_output() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_example_runs_and_prints_what_it_shows(example: Path) -> None:
+    for name in NEEDED_PACKAGES.get(example.stem, ()):
+        pytest.importorskip(name)
     completed = run_python(str(example))
     assert completed.returncode == 0, completed.stderr
     assert EXPECTED_OUTPUT[example.stem] in completed.stdout
@@ -49,3 +57,13 @@ def test_demo_fails_if_anything_is_not_as_expected(change: str) -> None:
     completed = run_python("-c", f"{program}demo.{change}\nsys.exit(demo.main())")
     assert completed.returncode == 1, completed.stdout
     assert "NOT AS EXPECTED" in completed.stdout or "MISMATCH" in completed.stdout
+
+
+def test_core_runs_in_pyodide() -> None:
+    reason = ROOT / "build" / "pyodide.why"
+    if not (FOLDER / "pyodide" / "node_modules" / "pyodide").exists():
+        pytest.skip(reason.read_text() if reason.exists() else "run tools/install-pyodide")
+    completed = run_python(str(FOLDER / "pyodide" / "run.py"))
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    assert "on emscripten\n{'predictions': [{'label': 'setosa'" in completed.stdout
+    assert "attempts: ['ServiceUnavailable', 'ok']\n12 pieces:" in completed.stdout
