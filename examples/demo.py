@@ -58,7 +58,7 @@ def read_a_stream_as_tokens_arrive(client: Client, settings: Settings) -> bool:
             times.append(time.perf_counter())
 
     print(f"\n{len(times)} pieces in {times[-1] - times[0]:.2f} s")
-    return len(times) == PROMPT["max_tokens"] and arrived_live(times)
+    return len(times) > TOKENS_BEFORE_CUT and arrived_live(times)
 
 
 def notice_a_stream_that_breaks_off(client: Client, settings: Settings) -> bool:

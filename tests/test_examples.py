@@ -66,4 +66,4 @@ def test_core_runs_in_pyodide() -> None:
     completed = run_python(str(FOLDER / "pyodide" / "run.py"))
     assert completed.returncode == 0, completed.stderr[-2000:]
     assert "on emscripten\n{'predictions': [{'label': 'setosa'" in completed.stdout
-    assert "attempts: ['ServiceUnavailable', 'ok']\n12 pieces:" in completed.stdout
+    assert "attempts: ['ServiceUnavailable', 'ok']" in completed.stdout
