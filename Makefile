@@ -15,7 +15,8 @@ demo-llm: dist/stamp
 # are tested side by side
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
-	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
+	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
+		test-lowest test-apart test-green
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
@@ -63,13 +64,13 @@ docs: .venv/wheel .venv/dev
 
 # an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp
-	tools/make-venv .venv-drift 3.11 3.12 3.13
+	tools/make-venv .venv-drift
 	tools/install-wheel .venv-drift
 	.venv-drift/bin/python -m pip install --quiet --upgrade botocore
 	.venv-drift/bin/python -P tests/drift.py
 
 .venv/bin/python:
-	tools/make-venv .venv 3.11 3.12 3.13
+	tools/make-venv .venv
 
 .venv/dev: pyproject.toml | .venv/bin/python
 	$(PYTHON) -m pip install --quiet --group dev $(if $(shell command -v node),,"pyright[nodejs]")
