@@ -50,7 +50,8 @@ def test_example_runs_and_prints_what_it_shows(example: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["SESSION_ANSWER = 'forgotten'", "MIN_CORRECT_ROWS = 151", "PROMPT.pop('max_tokens')"]
+    "change",
+    ["SESSION_ANSWER = 'forgotten'", "MIN_CORRECT_ROWS = 151", "PROMPT['max_tokens'] = 'many'"],
 )
 def test_demo_fails_if_anything_is_not_as_expected(change: str) -> None:
     program = f"import sys; sys.path.insert(0, {str(FOLDER)!r})\nimport demo\n"

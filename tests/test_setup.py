@@ -6,6 +6,7 @@ stand-ins that a test makes: scripts that run this Python with another version n
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,7 @@ class Machine:
         numbers = tuple(int(number) for number in version.split("."))
         place.write_text(
             STAND_IN.format(
-                python=sys.executable,
+                python=shlex.quote(sys.executable),
                 version=numbers,
                 imports=imports,
                 label=version,
