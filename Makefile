@@ -2,16 +2,21 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift lock clean
+.PHONY: demo demo-llm test test-lowest test-apart test-green test-all soak lint bench bench-page docs fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
 
+# with a real language model, in an environment of its own
+demo-llm: dist/stamp
+	tools/demo-llm
+
 # a test waits half of its time: two processes share the files of tests, and the other environments
 # are tested side by side
-test: lint
+test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
-	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-lowest test-apart test-green
+	$(MAKE) --jobs=2 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
+		test-lowest test-apart test-green
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
@@ -40,6 +45,11 @@ bench: .venv/wheel .venv/dev build/peers
 bench-page:
 	$(PYTHON) benchmarks/page.py build/bench.json
 
+# for examples/pyodide; where npm cannot install it, its test says why it is skipped
+build/pyodide: tools/install-pyodide examples/pyodide/package.json
+	tools/install-pyodide
+	touch $@
+
 # environments of their own: aiobotocore needs another botocore than boto3
 build/peers: tools/install-peer
 	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
@@ -54,13 +64,13 @@ docs: .venv/wheel .venv/dev
 
 # an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp
-	tools/make-venv .venv-drift 3.11 3.12 3.13
+	tools/make-venv .venv-drift
 	tools/install-wheel .venv-drift
 	.venv-drift/bin/python -m pip install --quiet --upgrade botocore
 	.venv-drift/bin/python -P tests/drift.py
 
 .venv/bin/python:
-	tools/make-venv .venv 3.11 3.12 3.13
+	tools/make-venv .venv
 
 # writes tools/locks: versions and hashes of everything that development and the build install
 lock:
@@ -82,4 +92,4 @@ dist/stamp: $(SOURCES) tools/locks/build.txt | .venv/bin/python
 	touch $@
 
 clean:
-	rm -rf .venv .venv-* build dist
+	rm -rf .venv .venv-* build dist examples/pyodide/node_modules

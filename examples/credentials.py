@@ -17,6 +17,7 @@ from pathlib import Path
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.codecs import as_csv
 from smruntime_core.credentials import ProviderContext, Source
 from smruntime_core.effects import Flow, ReadFile, Send
 from smruntime_transports import Settings
@@ -24,9 +25,7 @@ from smruntime_transports.asyncio import AsyncClient
 from smruntime_transports.sockets import Client
 
 VAULT_TOKEN = "open sesame"
-IRIS_CALL = sm.InvokeEndpoint(
-    endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv"
-)
+IRIS_CALL = sm.InvokeEndpoint("iris", **as_csv([[5.1, 3.5, 1.4, 0.2]]))
 
 
 class Vault(Source):
@@ -79,7 +78,7 @@ def start_vault(credentials: sm.Credentials) -> HTTPServer:
 
 def call_with_callable(settings: Settings, credentials: sm.Credentials) -> None:
     with Client(**(settings | {"credentials": lambda: credentials})) as client:
-        print("a callable:", client.call(IRIS_CALL).body.decode().strip())
+        print("a callable:", client.call(IRIS_CALL).csv())
 
 
 def call_with_flow(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.codecs import as_text
 from smruntime_core.effects import GetCredentials, Open, Receive, Send, Sleep, StreamingResponse
 from smruntime_core.payload import TextDecoder
 from smruntime_core.streaming import Stream
@@ -122,12 +123,12 @@ def main() -> None:
         runtime = sm.Runtime(config, clock=time, random=random.random)
         io = AcmeIO(endpoint.credentials)
 
-        flaky_call = sm.InvokeEndpoint(endpoint_name="flaky", body=b"1,2,3")
+        flaky_call = sm.InvokeEndpoint("flaky", body=b"1,2,3")
         output = sm.run(runtime.call(flaky_call), io)
         print("attempts:", [attempt.outcome for attempt in output.metadata.attempts])
 
         streamed_call = sm.InvokeEndpointWithResponseStream(
-            endpoint_name="ngram", body=b"The import statement", content_type="text/plain"
+            "ngram", **as_text("The import statement")
         )
         print_stream(sm.run(runtime.stream(streamed_call), io), io)
         print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smruntime_local
+from smruntime_core.codecs import as_csv
 from smruntime_transports.sockets import Client
 
 
@@ -13,10 +14,9 @@ def main() -> None:
             region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
         ) as client,
     ):
-        output = client.invoke_endpoint(
-            endpoint_name="iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv"
-        )
-        print(output.body.decode().strip(), "from", output.invoked_production_variant)
+        flower = as_csv([[5.1, 3.5, 1.4, 0.2]], accept="application/json")
+        output = client.invoke_endpoint("iris", **flower)
+        print(output.json(), "from", output.invoked_production_variant)
 
 
 if __name__ == "__main__":

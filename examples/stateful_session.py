@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.codecs import as_text
 from smruntime_transports.sockets import Client
 
 
@@ -14,18 +15,18 @@ def main() -> None:
             region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
         ) as client,
     ):
-        with client.session("chat", content_type="text/plain") as session:
+        with client.session("chat") as session:
             session_id = session.id
-            session.invoke(body=b"My name is Ada.")
-            session.invoke(body=b"I like engines.")
+            session.invoke(**as_text("My name is Ada."))
+            session.invoke(**as_text("I like engines."))
             with session.invoke_endpoint_with_response_stream(
-                body=b"What do you know of me?"
+                **as_text("What do you know of me?")
             ) as stream:
                 for line in stream.lines():
                     print(line)
 
         try:
-            client.invoke_endpoint(endpoint_name="chat", body=b"And now?", session_id=session_id)
+            client.invoke_endpoint("chat", **as_text("And now?"), session_id=session_id)
         except sm.ServiceError as refusal:
             print(f"After the block it is closed: {refusal.code}")
 

@@ -6,21 +6,16 @@ import json
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.codecs import as_json
 from smruntime_transports.sockets import Client
 
 
 def print_tokens(client: Client, attributes: str) -> None:
     """Print each token as it arrives, then how the answer ended."""
-    request_body = json.dumps(
-        {"prompt": "The import statement", "max_tokens": 24, "seed": 12}
-    ).encode()
+    question = {"prompt": "The import statement", "max_tokens": 24, "seed": 12}
     try:
         with client.invoke_endpoint_with_response_stream(
-            endpoint_name="ngram",
-            body=request_body,
-            content_type="application/json",
-            accept="text/event-stream",
-            custom_attributes=attributes,
+            "ngram", **as_json(question, accept="text/event-stream"), custom_attributes=attributes
         ) as stream:
             for event in stream.sse():
                 if event.data != "[DONE]":

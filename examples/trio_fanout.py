@@ -8,6 +8,7 @@ from __future__ import annotations
 import trio
 
 import smruntime_local
+from smruntime_core.codecs import as_text
 from smruntime_transports.trio import AsyncClient
 
 
@@ -15,10 +16,8 @@ async def call_at_once(client: AsyncClient, prompts: list[str]) -> dict[str, str
     answers: dict[str, str] = {}
 
     async def call_model(prompt: str) -> None:
-        output = await client.invoke_endpoint(
-            endpoint_name="ngram", body=prompt.encode(), content_type="text/plain"
-        )
-        answers[prompt] = output.body.decode()
+        output = await client.invoke_endpoint("ngram", **as_text(prompt))
+        answers[prompt] = output.text()
 
     async with trio.open_nursery() as nursery:
         for prompt in prompts:

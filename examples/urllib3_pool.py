@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import urllib3
 
 import smruntime_local
+from smruntime_core.codecs import as_csv
 from smruntime_transports.urllib3 import Client
 
 
@@ -22,18 +23,14 @@ def main() -> None:
         ) as client,
     ):
 
-        def classify(row: bytes) -> bytes:
-            return client.invoke_endpoint(
-                endpoint_name="iris", body=row, content_type="text/csv"
-            ).body
+        def classify(row: list[float]) -> str:
+            request = as_csv([row], accept="application/json")
+            return client.invoke_endpoint("iris", **request).text()
 
-        rows = [
-            f"{5 + number / 10:.1f},3.0,{1 + number / 5:.1f},0.{number % 10}".encode()
-            for number in range(24)
-        ]
+        rows = [[5 + n / 10, 3.0, 1 + n / 5, n % 10 / 10] for n in range(24)]
         with ThreadPoolExecutor(8) as executor:
             answers = list(executor.map(classify, rows))
-        print(len(answers), "answers, first:", answers[0].decode().strip())
+        print(len(answers), "answers, first:", answers[0])
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ CHECKS = (
         (sys.executable, "-P", "tests/interrupts.py"),
         ("--times", "100"),
     ),
+    Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
