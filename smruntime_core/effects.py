@@ -122,8 +122,8 @@ class Outgoing(Effect[ReplyT_co]):
     `timeout` and `phases` limit it as the table of `smruntime_core.effects` says. With `fresh`, use
     a new connection, not one from the pool. Call `notify()` when the first byte of the response
     arrives, and `progress(sent, received)` when bytes have moved, if they are given and the IO can
-    tell. `Send` and `Open` also have `renew`: if the request had to wait for a connection, send
-    what `renew()` returns instead, the same request with a new signature.
+    tell. If `renew` is given and the request had to wait for a connection, send what `renew()`
+    returns instead, the same request with a new signature.
 
     Raise `DispatchFailure` with the kind, phase and delivery of what went wrong (`"timeout"` for a
     limit that was exceeded). Report `delivery="not_sent"` only if no byte can have left. An HTTP
@@ -136,6 +136,7 @@ class Outgoing(Effect[ReplyT_co]):
     fresh: bool = False
     notify: Callable[[], None] | None = field(default=None, compare=False)
     progress: Progress | None = field(default=None, compare=False)
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Send(Outgoing[Response]):
@@ -153,7 +154,6 @@ class Send(Outgoing[Response]):
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
     public: bool = False
-    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Open(Outgoing[StreamingResponse]):
@@ -164,8 +164,6 @@ class Open(Outgoing[StreamingResponse]):
 
     method = "open"
     feature = "a streamed answer"
-
-    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):

@@ -12,7 +12,7 @@ from ..values._http import Headers
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
 from ..values._timeouts import check_seconds
-from ._retries import RetryPolicy
+from ._retries import RetryPolicy, check_number
 
 MAX_BODY: Final = 256 * 1024 * 1024  # ten times what the service sends: a bound for memory
 
@@ -48,9 +48,7 @@ def _check_policy(member: str, value: object) -> RetryPolicy:
 
 
 def _check_seconds(member: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return value
-    raise ConstructionError(member, "a number of seconds, 0 for not at all")
+    return check_number(member, value, "a number of seconds, 0 for not at all")
 
 
 def _check_byte_count(member: str, value: object) -> int | None:

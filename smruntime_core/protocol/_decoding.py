@@ -58,9 +58,8 @@ def parse_error(
         response = response.replace(body=redact_token(b"<redacted>", response.body))
     details = parse_json_object(response.body)
     code = _error_code(response, details)
-    error_type = next((known for known in modelled if known.default_code == code), ServiceError)
-    service_error = error_type(
-        _error_message(details),
+    service_error = error_type(modelled, code)(
+        error_message(details),
         code=code,
         status=response.status,
         body=response.body,
@@ -78,7 +77,12 @@ def _error_code(response: Response, details: Mapping[str, object]) -> str | None
     return next(filter(None, map(_shape_name, candidates)), None)
 
 
-def _error_message(details: Mapping[str, object]) -> str:
+def error_type(modelled: Iterable[type[ServiceError]], code: str | None) -> type[ServiceError]:
+    """Return the `modelled` class of errors with this code, `ServiceError` if there is none."""
+    return next((known for known in modelled if known.default_code == code), ServiceError)
+
+
+def error_message(details: Mapping[str, object]) -> str:
     """Return the message in the JSON of an error, "" if it has none."""
     messages = (details.get(key) for key in ("message", "Message"))
     return next((message for message in messages if isinstance(message, str)), "")
@@ -107,10 +111,7 @@ def make_metadata(response: Response, attempts: tuple[Attempt, ...]) -> Metadata
 
 def request_id_of(headers: Headers) -> str | None:
     """Return the request id in the header fields of a response, None if there is none."""
-    for name, value in headers:
-        if name.lower() == REQUEST_ID:
-            return value
-    return None
+    return next((value for name, value in headers if name.lower() == REQUEST_ID), None)
 
 
 def _shape_name(text: object) -> str | None:

@@ -37,7 +37,6 @@ from ..values._rules import (
     header_text,
     resource_name,
 )
-from ..values._url import Endpoint
 from . import _decoding, _encoding
 from ._bindings import Output, RequestRecord, document, header, label, payload, stream
 
@@ -66,12 +65,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is not scheme, host, and perhaps port and path.
         """
-        return _encoding.build_request(
-            self,
-            endpoint
-            if type(endpoint) is Endpoint
-            else _encoding.check_endpoint("endpoint", endpoint),
-        )
+        return _encoding.build_request(self, _encoding.check_endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """Return the output in `response`, or raise the `ServiceError` in it.

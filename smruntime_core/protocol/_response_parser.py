@@ -170,11 +170,9 @@ class ResponseParser:
         raise StreamError("an event with a :message-type other than event, exception, error")
 
     def _modelled_error(self, code: str, message: Message) -> ServiceError:
-        errors = self._operation.stream_errors
-        kind = next((known for known in errors if known.default_code == code), ServiceError)
+        kind = _decoding.error_type(self._operation.stream_errors, code)
         details = _decoding.parse_json_object(message.payload)
-        text = details.get("Message", details.get("message"))
-        error = self._error(kind, code, text, message)
+        error = self._error(kind, code, _decoding.error_message(details), message)
         _decoding.set_members(error, details)
         return error
 

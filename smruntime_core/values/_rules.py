@@ -33,8 +33,6 @@ class Rule:
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        if type(value) is str and len(value) <= self.maximum and self._match_pattern(value):
-            return value
         if not isinstance(value, str):
             raise ConstructionError(
                 member, f"a str: {self.description}", f"found {type(value).__name__}"
