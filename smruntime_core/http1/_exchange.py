@@ -290,16 +290,12 @@ class Exchange:
         elif self.max_body is not None:
             self._body_limit = self.max_body
         self._framing = framing = (self._engine or frame)(head, self._bodiless)
-        self._check_announced_length(head.length, framing)
+        announced_size = 0 if framing.complete or self._is_error else head.length or 0
+        if announced_size > self._body_limit:
+            raise self._too_large()
         self._receive_body(framing, bytes_after_head)
 
     # ── the body ──
-
-    def _check_announced_length(self, length: int | None, framing: Framing) -> None:
-        """Raise `ProtocolViolation` at once for a body that will be too large."""
-        announced_too_much = length is not None and length > self._body_limit
-        if announced_too_much and not (framing.complete or self._is_error):
-            raise self._too_large()
 
     def _receive_body(self, framing: Framing, data: bytes) -> None:
         piece = framing.receive_data(data) if data else b""

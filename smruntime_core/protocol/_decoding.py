@@ -111,7 +111,10 @@ def make_metadata(response: Response, attempts: tuple[Attempt, ...]) -> Metadata
 
 def request_id_of(headers: Headers) -> str | None:
     """Return the request id in the header fields of a response, None if there is none."""
-    return next((value for name, value in headers if name.lower() == REQUEST_ID), None)
+    for name, value in headers:
+        if name.lower() == REQUEST_ID:
+            return value
+    return None
 
 
 def _shape_name(text: object) -> str | None:
