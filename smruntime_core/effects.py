@@ -236,15 +236,15 @@ class FileContents(NeverPickled, bytes):
 class ReadFile(Effect["FileContents | None"]):
     """Return the contents of the file at `path`; None if there is no such file.
 
-    Of a file with more than `most` bytes, return the first `most` + 1, which tells the flow that
-    the file is too long. Raise `ConstructionError` if it cannot be read.
+    Of a longer file, return the first `max_bytes` + 1 bytes, which tells the flow that the file is
+    too long. Raise `ConstructionError` if it cannot be read.
     """
 
     method = "read_file"
     feature = "the settings and profiles in files"
 
     path: str
-    most: int = MAX_FILE
+    max_bytes: int = MAX_FILE
 
 
 class WriteFile(Effect[None]):
@@ -272,7 +272,7 @@ class RunProcess(Effect[ProcessResult]):
 
     Its standard input is empty, its standard error is discarded. Kill it after `seconds` and raise
     `CredentialsError`, as for a program that cannot be started. Kill it when it prints more than
-    `most` bytes, and return the first `most` + 1, so the flow notices that there were too many.
+    `max_bytes`, and return the first `max_bytes` + 1, so the flow notices that there were too many.
     """
 
     method = "run_process"
@@ -280,7 +280,7 @@ class RunProcess(Effect[ProcessResult]):
 
     arguments: tuple[str, ...] = field(secret=True)
     seconds: float = 30.0
-    most: int = MAX_PRINTED
+    max_bytes: int = MAX_PRINTED
 
 
 class Ask(Effect[object]):

@@ -85,7 +85,7 @@ class Recorded:
 
     def read_file(self, effect: ReadFile) -> FileContents | None:
         data = self.files.get(effect.path)
-        return None if data is None else FileContents(data[: effect.most + 1])
+        return None if data is None else FileContents(data[: effect.max_bytes + 1])
 
     def write_file(self, effect: WriteFile) -> None:
         self.files[effect.path] = effect.data

@@ -88,8 +88,8 @@ class ByLength:
         raise ProtocolViolation("truncated", f"the body ended {self.left} bytes early")
 
 
-class Looked:
-    """Base of readers that have to look at every byte."""
+class WithoutSkipping:
+    """Base of readers that must receive every byte, so none can be skipped."""
 
     left: int = 0
 
@@ -97,7 +97,7 @@ class Looked:
         """Do nothing: no byte is received elsewhere."""
 
 
-class UntilClose(Looked):
+class UntilClose(WithoutSkipping):
     """A body that ends with the connection."""
 
     complete: bool = False
@@ -110,7 +110,7 @@ class UntilClose(Looked):
         self.complete = True
 
 
-class Chunked(Looked):
+class Chunked(WithoutSkipping):
     """A body in chunks; extensions and trailers are checked, bounded and dropped."""
 
     def __init__(self) -> None:

@@ -88,9 +88,11 @@ class StreamingOperation(Operation[OutputT_co]):
 
         Raises like `Operation.parse`, also the error that ended the stream, and `StreamError`.
         """
-        from ._response_parser import whole  # imports the event stream, which only streams need
+        from ._response_parser import (
+            parse_whole_stream,  # imports the event stream, which only streams need
+        )
 
-        return cast("OutputT_co", whole(self, response, attempts))
+        return cast("OutputT_co", parse_whole_stream(self, response, attempts))
 
 
 class InvokeEndpointOutput(Output):

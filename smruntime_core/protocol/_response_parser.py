@@ -172,7 +172,7 @@ class ResponseParser:
 
     def _modelled_error(self, code: str, message: Message) -> ServiceError:
         kind = _decoding.error_type(self._operation.stream_errors, code)
-        details = _decoding.parse_json_object(message.payload)
+        details = _decoding.json_members(message.payload)
         error = self._error(kind, code, _decoding.error_message(details), message)
         _decoding.set_members(error, details)
         return error
@@ -200,7 +200,7 @@ def _text_header(message: Message, name: str) -> str:
     return value
 
 
-def whole(
+def parse_whole_stream(
     operation: StreamingOperationType, response: Response, attempts: Iterable[Attempt]
 ) -> Output:
     """Return the output of a response received as a whole, or raise the error in it.

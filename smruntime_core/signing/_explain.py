@@ -13,7 +13,7 @@ from ..values._record import Record
 from ._canonical import canonical_path
 from ._presign import Presigned
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload
-from ._verify import REDACTED, redact_token
+from ._verify import REDACTED, without_token
 
 # The patterns before and after what services quote.
 _CANONICAL_QUOTE = (r"The Canonical String for this request should have been\s*'", r"'\s")
@@ -87,7 +87,7 @@ def explain(signed: Signature | Presigned, other: str | Signature | Presigned = 
         hash_matters = canonical_text is None
         differences += _compare_strings(signed.string_to_sign, string_text, hash_matters)
     return Explanation(
-        redact_token(signed.canonical_request),
+        without_token(signed.canonical_request),
         signed.string_to_sign,
         tuple(differences),
         canonical_text is not None or string_text is not None,

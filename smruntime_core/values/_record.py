@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, dataclass_tran
 RecordT = TypeVar("RecordT")
 Check: TypeAlias = Callable[[str, object], object]
 REQUIRED: object = object()  # the default of a member without one
+# `del`: the traceback of an error must not show arguments, which may be secret.
 _INIT_TEMPLATE = """
 def __init__({}):
  values = self.__dict__

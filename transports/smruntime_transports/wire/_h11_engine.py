@@ -11,10 +11,10 @@ try:
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
-from smruntime_core.http1 import MAX_HEAD, Framing, Head, Looked, ProtocolViolation, frame
+from smruntime_core.http1 import MAX_HEAD, Framing, Head, ProtocolViolation, WithoutSkipping, frame
 
 
-class H11Framing(Looked):
+class H11Framing(WithoutSkipping):
     """One response body, read by our own framing first and then by `h11.Connection`."""
 
     def __init__(self, response_head: Head, strict_framing: Framing) -> None:
