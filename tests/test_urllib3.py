@@ -28,7 +28,7 @@ from smruntime_core import (
 )
 from smruntime_transports.urllib3 import Client
 
-from .callers import CREDENTIALS, IRIS, PERFORMERS, Step
+from .callers import CREDENTIALS, IRIS, PERFORMERS, Step, count_idle
 from .servers import OK, Peer, acting, scripted
 from .test_proxies import tunnelling
 
@@ -242,7 +242,7 @@ def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
             for thread in threads:
                 thread.join()
             assert client._wire is not None
-            return reached, client._wire._pool.idle_connections
+            return reached, count_idle(client._wire._pool)
 
 
 def test_blocking_manager_limits_connections() -> None:

@@ -57,7 +57,7 @@ from .connect._connector import Connector
 from .connect._proxies import Proxies, Proxy
 from .connect._tls import TLS
 from .nonblocking._connection import OPTIONS, Connection, Option, Route
-from .nonblocking._retry import Left, broken, not_sent
+from .nonblocking._retry import SecondsLeft, broken, not_sent
 from .nonblocking._time_limits import TimeLimits
 from .wire._pool import DEFAULT_MAX_CONNECTIONS, Pool
 from .wire._wire import Wire
@@ -116,7 +116,7 @@ class ManagedConnector(Connector):
         open_socket = _connect_urllib3(urllib3_pool, urllib3_connection, seconds_left)
         return Connection(open_socket, self._clock())
 
-    def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
+    def secure(self, connection: Connection, route: Route, left: SecondsLeft) -> Flow[Connection]:
         """Have urllib3 secure a duplicate of the socket, and return the connection over that."""
         _, _, proxy = route
         if proxy is not None and proxy.scheme == "https":
@@ -130,7 +130,7 @@ class ManagedConnector(Connector):
             duplicate.settimeout(urllib3_connection.timeout)
             return duplicate
 
-        # of this one
+        # of this connection only
         urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
@@ -153,7 +153,7 @@ class ManagedConnector(Connector):
 
 
 def _connect_urllib3(
-    urllib3_pool: HTTPConnectionPool, urllib3_connection: HTTPConnection, seconds_left: Left
+    urllib3_pool: HTTPConnectionPool, urllib3_connection: HTTPConnection, seconds_left: SecondsLeft
 ) -> socket.socket:
     """Have urllib3 connect and return the socket; raises `DispatchFailure`."""
     urllib3_connection.timeout = seconds_left()

@@ -55,9 +55,8 @@ class ClientSetup:
         self.io: object = None  # of an async client, once an event loop runs
         # reentrant: a signal handler may make a call
         self.prepare_lock: threading.RLock = threading.RLock()
-        region = settings.get("region")
-        checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
-        self.config: Config | None = None if region is None else checked_config
+        checked_config = self._make_config(Configuration(profile="", region="unknown"))
+        self.config: Config | None = None if settings.get("region") is None else checked_config
 
     def prepare(self, io: ConfigurableIO) -> Flow[Runtime]:
         """Return the runtime, after reading the shared files; raises `ConstructionError`."""

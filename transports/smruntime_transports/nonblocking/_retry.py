@@ -10,11 +10,11 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Kind, Phase
 
 from ._connection import Connection
-from ._socket_errors import fault, wanted
+from ._socket_errors import describe_error, mask_to_retry
 from ._waiting import Wait
 
 ResultT = TypeVar("ResultT")
-Left: TypeAlias = "Callable[[], float | None]"  # returns the seconds that are left, None: no limit
+SecondsLeft: TypeAlias = "Callable[[], float | None]"  # returns seconds, None: no limit
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
@@ -24,16 +24,22 @@ def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
 
 def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
     """Return the failure of what `description` says, which ended with `error` of a socket."""
-    kind, error_text = fault(error)
+    kind, error_text = describe_error(error)
     outcome_verb = "failed" if kind == "tls" else "broke"
     return not_sent(kind, phase, f"{description} {outcome_verb}: {error_text}")
+
+
+def late(phase: Phase, description: str) -> DispatchFailure:
+    """Return the failure of what `description` says, which was not done in time."""
+    message = f"{description} took longer than timeouts.connect allows"
+    return not_sent("timeout", phase, message)
 
 
 def retry_until_ready(
     connection: Connection,
     socket_operation: Callable[[], ResultT],
     mask: int,
-    seconds_left: Left,
+    seconds_left: SecondsLeft,
     phase: Phase,
     description: str,
 ) -> Flow[ResultT]:
@@ -46,7 +52,7 @@ def retry_until_ready(
         try:
             return socket_operation()
         except OSError as error:
-            wanted_mask = wanted(error, mask)
+            wanted_mask = mask_to_retry(error, mask)
             if not wanted_mask:
                 raise broken(error, phase, description) from None
         # a peer that is always ready must not outrun the deadline
@@ -55,5 +61,4 @@ def retry_until_ready(
         if remaining_seconds != 0:
             ready_mask = yield from Wait(connection, wanted_mask, remaining_seconds)
         if not ready_mask:
-            late_message = f"{description} took longer than timeouts.connect allows"
-            raise not_sent("timeout", phase, late_message)
+            raise late(phase, description)

@@ -154,7 +154,7 @@ def _read(pipe: IO[bytes], max_bytes: int, remaining: Remaining) -> bytearray:
 
 
 def _read_in_thread(pipe: IO[bytes], max_bytes: int, remaining: Remaining) -> bytearray:
-    """Do the same where a pipe cannot be polled (Windows), in a thread."""
+    """Read like `_read`, but in a thread: on Windows a pipe cannot be polled."""
     output = bytearray()
     descriptor = os.dup(pipe.fileno())  # the thread's own: it may outlive this call
 
