@@ -49,13 +49,13 @@ def fresh_members() -> dict[str, Any]:
 
 
 def large_members() -> dict[str, Any]:
-    """Return the members of a call with a body of `LARGE` bytes."""
+    """Return the members of a call with a body of `LARGE_SIZE` bytes."""
     call_members = fresh_members()
     return call_members | {"body": call_members["body"] * (LARGE_SIZE // len(call_members["body"]))}
 
 
 def large_answer_members() -> dict[str, Any]:
-    """Return the members of a call that is answered with `LARGE` bytes."""
+    """Return the members of a call that is answered with `LARGE_SIZE` bytes."""
     return fresh_members() | {"endpoint_name": LARGE_ENDPOINT}
 
 

@@ -193,7 +193,7 @@ def test_valid_response_is_read(name: str, engine: str) -> None:
         assert made.reusable()
     made = exchange(raw + b"HTTP/1.1 200 OK\r\n", [], engine)
     assert (made.response().status, made.response().body) == (status, body)
-    assert not made.reusable(), "what is left over may be somebody else's answer"
+    assert not made.reusable(), "what is left over may be the answer of another call"
 
 
 @pytest.mark.parametrize("engine", ["native", "h11"])

@@ -37,11 +37,6 @@ perform = PERFORMERS["urllib3"]
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def ca_certs(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("urllib3") / "ca.pem"
     authority.cert_pem.write_to_path(path)
