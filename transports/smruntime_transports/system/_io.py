@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
@@ -209,7 +209,7 @@ def _call_provider(effect: Ask) -> object:
 
 
 @contextmanager
-def _provider_errors(effect: Ask) -> Iterator[None]:
+def _provider_errors(effect: Ask) -> Generator[None]:
     """Turn any exception of a provider into an error of this library."""
     try:
         yield

@@ -202,9 +202,9 @@ class Wire:
                     waiting_for = yield from progress.supply_next(waiting_for)
                 poll_only, seconds = waiting_for & AGAIN, time_limits.seconds_to_wait(exchange)
                 ready_for = 0
-                if seconds != 0:
+                if seconds != 0:  # the reply is no failure to raise; `yield from` costs a call 1 %
                     wait = Wait(connection, waiting_for ^ poll_only, 0.0 if poll_only else seconds)
-                    ready_for = poll_only | (yield from wait)
+                    ready_for = poll_only | (yield wait)  # type: ignore[operator]
                 if not ready_for:
                     exchange.fail("timeout", _describe_timeout(exchange, time_limits))
                     break
