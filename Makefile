@@ -59,6 +59,7 @@ build/peers: tools/install-peer
 fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
 
+# the table of faults, docs/faults.md: the contract over our transports and over peers
 docs: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
 

@@ -122,8 +122,8 @@ class Outgoing(Effect[ReplyT_co]):
     `timeout` and `phases` limit it as the table of `smruntime_core.effects` says. With `fresh`, use
     a new connection, not one from the pool. Call `notify()` when the first byte of the response
     arrives, and `progress(sent, received)` when bytes have moved, if they are given and the IO can
-    tell. `Send` and `Open` also have `renew`: if the request had to wait for a connection, send
-    what `renew()` returns instead, the same request with a new signature.
+    tell. If `renew` is given and the request had to wait for a connection, send what `renew()`
+    returns instead, the same request with a new signature.
 
     Raise `DispatchFailure` with the kind, phase and delivery of what went wrong (`"timeout"` for a
     limit that was exceeded). Report `delivery="not_sent"` only if no byte can have left. An HTTP
@@ -136,6 +136,7 @@ class Outgoing(Effect[ReplyT_co]):
     fresh: bool = False
     notify: Callable[[], None] | None = field(default=None, compare=False)
     progress: Progress | None = field(default=None, compare=False)
+    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Send(Outgoing[Response]):
@@ -153,7 +154,6 @@ class Send(Outgoing[Response]):
     max_body: int | None = field(default=None, compare=False)
     direct: bool = False
     public: bool = False
-    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Open(Outgoing[StreamingResponse]):
@@ -164,8 +164,6 @@ class Open(Outgoing[StreamingResponse]):
 
     method = "open"
     feature = "a streamed answer"
-
-    renew: Callable[[], Request] | None = field(default=None, compare=False)
 
 
 class Receive(Effect[bytes]):
@@ -238,15 +236,15 @@ class FileContents(NeverPickled, bytes):
 class ReadFile(Effect["FileContents | None"]):
     """Return the contents of the file at `path`; None if there is no such file.
 
-    Of a file with more than `most` bytes, return the first `most` + 1, which tells the flow that
-    the file is too long. Raise `ConstructionError` if it cannot be read.
+    Of a longer file, return the first `max_bytes` + 1 bytes, which tells the flow that the file is
+    too long. Raise `ConstructionError` if it cannot be read.
     """
 
     method = "read_file"
     feature = "the settings and profiles in files"
 
     path: str
-    most: int = MAX_FILE
+    max_bytes: int = MAX_FILE
 
 
 class WriteFile(Effect[None]):
@@ -274,7 +272,7 @@ class RunProcess(Effect[ProcessResult]):
 
     Its standard input is empty, its standard error is discarded. Kill it after `seconds` and raise
     `CredentialsError`, as for a program that cannot be started. Kill it when it prints more than
-    `most` bytes, and return the first `most` + 1, so the flow notices that there were too many.
+    `max_bytes`, and return the first `max_bytes` + 1, so the flow notices that there were too many.
     """
 
     method = "run_process"
@@ -282,7 +280,7 @@ class RunProcess(Effect[ProcessResult]):
 
     arguments: tuple[str, ...] = field(secret=True)
     seconds: float = 30.0
-    most: int = MAX_PRINTED
+    max_bytes: int = MAX_PRINTED
 
 
 class Ask(Effect[object]):

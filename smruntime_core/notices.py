@@ -52,10 +52,10 @@ class RequestBuilt(Notice):
 
 
 class AttemptStarted(Notice):
-    """Attempt `number` (from 1) of at most `most` is about to be sent."""
+    """Attempt `number` (from 1) of at most `max_attempts` is about to be sent."""
 
     number: int
-    most: int
+    max_attempts: int
 
 
 class FirstByte(Notice):

@@ -45,6 +45,12 @@ STREAMED = InvokeEndpointWithResponseStream(
 Outcome: TypeAlias = InvokeEndpointOutput | SmRuntimeError
 
 
+def count_idle(pool: Any) -> int:
+    """Return how many connections of a pool are idle."""
+    all_routes = tuple(pool._connections_by_route.values())
+    return sum(len(connections.idle_connections) for connections in all_routes)
+
+
 class Loop(NamedTuple):
     """How an event loop runs a function, sleeps, and counts its tasks."""
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    import trustme
+
     from .callers import Performer
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -46,6 +48,14 @@ def perform(transport: str) -> Performer:
     from .callers import PERFORMERS
 
     return PERFORMERS[transport]
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return a certificate authority; the import is here because few tests need it."""
+    import trustme
+
+    return trustme.CA()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -6,10 +6,8 @@ The same recording serves the blocking loop, asyncio and trio.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -32,7 +30,8 @@ from smruntime_core.effects import (
 from smruntime_core.testing import FrozenClock
 from smruntime_transports.sockets import SocketIO
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
+from .vectors import cases
+
 HOME = "/home"
 NOW = 1.64e9
 
@@ -85,7 +84,7 @@ class Recorded:
 
     def read_file(self, effect: ReadFile) -> FileContents | None:
         data = self.files.get(effect.path)
-        return None if data is None else FileContents(data[: effect.most + 1])
+        return None if data is None else FileContents(data[: effect.max_bytes + 1])
 
     def write_file(self, effect: WriteFile) -> None:
         self.files[effect.path] = effect.data
@@ -158,18 +157,7 @@ def refused(flow: Flow[Any], io: object = None) -> CredentialsError:
 
 def vectors(name: str, of: Callable[[Any], list[Any]] = list) -> list[Any]:
     """Return the cases of a file next to the checkout; a skipped case if the file is missing."""
-    path = VECTORS / name
-    if not path.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
-            )
-        ]
-    return [
-        pytest.param(case, id=str(case.get("case", case.get("docs"))))
-        for case in of(json.loads(path.read_bytes()))
-    ]
+    return cases(name, of, lambda case: case.get("case", case.get("docs")))
 
 
 @contextmanager

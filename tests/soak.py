@@ -311,7 +311,7 @@ def run_transport(transport: str, calls: int) -> dict[str, Any]:
 
 
 class SlowContainer(BaseHTTPRequestHandler):
-    """A model that takes `SLOW` seconds."""
+    """A model that takes `SLOW_SECONDS`."""
 
     def do_GET(self) -> None:
         self._answer()

@@ -28,6 +28,7 @@ from smruntime_transports.nonblocking._waiting import Ticket, Wait, WaitAnyWrita
 from smruntime_transports.wire._wire import Wire
 
 from .callers import CREDENTIALS, IRIS, STREAMED, LoopWithoutReaders, connected
+from .helpers import call_in_thread
 from .servers import OK, Peer, acting
 from .test_streams import FRAMES, chunked
 
@@ -87,10 +88,6 @@ def timers() -> int:
 def had_reader(descriptor: int, loop: asyncio.AbstractEventLoop | None = None) -> bool:
     """Remove the reader of `descriptor` and return whether there was one; uvloop does not tell."""
     return bool((loop or asyncio.get_running_loop()).remove_reader(descriptor))
-
-
-def call_in_thread(ticket: Ticket) -> None:
-    threading.Thread(target=ticket.call).start()
 
 
 def pair() -> tuple[Connection, socket.socket]:

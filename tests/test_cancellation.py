@@ -7,9 +7,7 @@ that was opened must be closed.
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
-import os
 import signal
 import ssl
 import threading
@@ -31,6 +29,7 @@ from smruntime_transports import urllib3 as on_urllib3
 from smruntime_transports.connect._resolver import Resolver
 
 from .callers import AWAITED, CREDENTIALS, IRIS, STREAMED, drive_uvloop, drive_without_readers
+from .helpers import open_files
 from .servers import OK, Peer, acting
 from .test_proxies import Tunnels, tunnelling
 from .test_streams import FRAMES, chunked
@@ -53,11 +52,6 @@ def serve(peer: Peer) -> None:
             )  # the next connection is an even one
         else:
             peer.send(OK)
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 class Servers(NamedTuple):
@@ -242,11 +236,6 @@ SWEEPS: dict[str, Callable[[Case, dict[str, Any]], Any]] = {
 OTHER_LOOPS = {"without readers": drive_without_readers}
 if "uvloop" in AWAITED:
     OTHER_LOOPS["uvloop"] = drive_uvloop
-
-
-def open_files() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
 @pytest.mark.parametrize("name", CASES)

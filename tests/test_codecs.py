@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import smruntime_core
 from smruntime_core import ConstructionError, InvokeEndpoint, ResponseError, codecs
 from smruntime_core.codecs import (
     as_csv,
@@ -25,6 +22,8 @@ from smruntime_core.codecs import (
     read_pandas,
     read_text,
 )
+
+from .helpers import modules_after
 
 READERS: dict[str, Callable[[bytes, str | None], object]] = {
     "json": read_json,
@@ -62,17 +61,6 @@ CONTRADICTIONS = [
         "use the bytes in .body",
     ),
 ]
-
-
-def modules_after(statement: str) -> set[str]:
-    """Return what a fresh interpreter holds after `statement` and did not hold before."""
-    root = str(Path(smruntime_core.__file__).parents[1])
-    setup = f"import sys; before = set(sys.modules); sys.path.insert(0, {root!r})"
-    code = f"{setup}; {statement}; print(*set(sys.modules) - before)"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.split())
 
 
 def test_importing_core_does_not_load_codecs() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +17,8 @@ from smruntime_core.effects import MAX_FILE, ReadFile
 from smruntime_core.testing import script
 from smruntime_transports import sockets
 from smruntime_transports.connect._tls import TLS
+
+from .vectors import cases
 
 HOME = "/home/me"
 CONFIG, CREDENTIALS = f"{HOME}/.aws/config", f"{HOME}/.aws/credentials"
@@ -114,26 +115,6 @@ def test_invalid_setting_is_named_and_not_quoted(
     assert "hush" not in str(error)
 
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "configured-endpoint-urls.json"
-
-
-def vector_cases() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
-            )
-        ]
-    suites = json.loads(VECTORS.read_bytes())["testSuites"]
-    return [
-        pytest.param(suite, case, id=case["name"])
-        for suite in suites
-        for case in suite["endpointUrlTests"]
-    ]
-
-
 def as_file(suite: Any, service: str) -> str:
     """Write the suite's profiles as a config file, with its service under our name."""
     lines: list[str] = []
@@ -149,8 +130,17 @@ def as_file(suite: Any, service: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize(("suite", "case"), vector_cases())
-def test_endpoint_url_is_found_as_in_the_shared_vectors(suite: Any, case: Any) -> None:
+def suites_and_cases(all_suites: Any) -> list[Any]:
+    suites = all_suites["testSuites"]
+    return [(suite, case) for suite in suites for case in suite["endpointUrlTests"]]
+
+
+@pytest.mark.parametrize(
+    "suite_and_case",
+    cases("configured-endpoint-urls.json", suites_and_cases, lambda pair: pair[1]["name"]),
+)
+def test_endpoint_url_is_found_as_in_the_shared_vectors(suite_and_case: Any) -> None:
+    suite, case = suite_and_case
     service = case["service"]
     given = suite["client_configs"][case["client_config"]]
     ours = f"AWS_ENDPOINT_URL_{service.upper()}"

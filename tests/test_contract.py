@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
 import ssl
+from importlib import import_module
 from typing import Any
 
 import pytest
 import trustme
 
+import smruntime_transports
 from smruntime_core import DispatchFailure, InvokeEndpoint, InvokeEndpointOutput
 from smruntime_core.testing import CONTRACT, Scenario
 
@@ -36,6 +39,12 @@ def test_contract(matrix: Matrix, contracted: str, scenario: Scenario) -> None:
 
 
 def test_every_transport_is_tested() -> None:
+    adapters = {
+        module.name
+        for module in pkgutil.iter_modules(smruntime_transports.__path__)
+        if hasattr(import_module(f"smruntime_transports.{module.name}"), "BaseClient")
+    }
+    assert {"sockets", "asyncio"} <= adapters <= {name.partition("-")[0] for name in CONTRACTED}
     if LEFT_OUT:
         pytest.skip("; ".join(f"{name}: {reason}" for name, reason in LEFT_OUT.items()))
 
@@ -115,11 +124,6 @@ def test_large_body_both_ways(call: Caller) -> None:
         assert server.requests[0].endswith(big)
     assert isinstance(output, InvokeEndpointOutput)
     assert output.body == big
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

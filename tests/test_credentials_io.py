@@ -683,7 +683,7 @@ def test_program_that_times_out_is_killed_with_its_children(tmp_path: Path, then
     command = program(tmp_path / "keys", FAMILY.format(ids=ids) + wait + LONG_RUNS[then])
     with on_sockets() as io:
         if prints:
-            assert io.run_process(RunProcess((command,), most=100)).status == -1
+            assert io.run_process(RunProcess((command,), max_bytes=100)).status == -1
         else:
             with pytest.raises(CredentialsError, match=r"did not end within 0\.7 s"):
                 io.run_process(RunProcess((command,), seconds=0.7))
@@ -763,7 +763,7 @@ def test_agent_that_a_successful_program_leaves_behind_survives(tmp_path: Path) 
 
 
 def test_programs_have_30_seconds_and_64_kib_by_default() -> None:
-    assert (RunProcess(("x",)).seconds, RunProcess(("x",)).most) == (30.0, 65536)
+    assert (RunProcess(("x",)).seconds, RunProcess(("x",)).max_bytes) == (30.0, 65536)
     assert "hush" not in repr(RunProcess(("program", "hush")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -27,7 +27,8 @@ from smruntime_core import (
     ValidationError,
 )
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "rest-json-1.json"
+from .vectors import cases
+
 OPERATION = InvokeEndpoint(endpoint_name="churn", body=b"")
 
 
@@ -222,23 +223,15 @@ def test_any_response_gives_an_output_or_service_error(
         assert 200 <= status < 300 and output.body == body
 
 
-def vector_cases() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
-            )
-        ]
-    cases = [
+def published_errors(all_cases: list[Any]) -> list[Any]:
+    return [
         case
-        for case in json.loads(VECTORS.read_bytes())
-        if case["trait"] == "httpResponseTests" and "Error" in case["id"]
+        for case in all_cases
+        if case["trait"] == "httpResponseTests" and "Error" in case["id"] and case["code"] >= 400
     ]
-    return [pytest.param(case, id=case["id"]) for case in cases if case["code"] >= 400]
 
 
-@pytest.mark.parametrize("case", vector_cases())
+@pytest.mark.parametrize("case", cases("rest-json-1.json", published_errors, itemgetter("id")))
 def test_responses_decode_like_the_published_vectors(case: Any) -> None:
     error = error_of(case["code"], case.get("body", "").encode(), **case.get("headers", {}))
     assert (error.code, error.status) == (case["target"], case["code"])

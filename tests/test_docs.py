@@ -104,6 +104,7 @@ def test_package_docstring_names_every_private_module(name: str) -> None:
 
 CITING_FILES = (
     *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md",
     ROOT / "SECURITY.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "smruntime_core" / "testing" / "_faults.py",

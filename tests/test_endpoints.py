@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
-from pathlib import Path
+from operator import itemgetter
 from typing import Any
 
 import pytest
 
 from smruntime_core import Config, ConstructionError, InvokeEndpoint, Scope
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "endpoints.json"
+from .vectors import cases
 
 
 def regions() -> list[str]:
@@ -43,21 +42,9 @@ def test_host_is_the_one_of_botocore_in_every_region(fips: bool, dualstack: bool
     assert found > 20
 
 
-def vector_cases() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
-            )
-        ]
-    return [
-        pytest.param(case, id=case["documentation"])
-        for case in json.loads(VECTORS.read_bytes())["testCases"]
-    ]
-
-
-@pytest.mark.parametrize("case", vector_cases())
+@pytest.mark.parametrize(
+    "case", cases("endpoints.json", itemgetter("testCases"), itemgetter("documentation"))
+)
 def test_url_is_the_one_of_the_shared_vectors(case: Any) -> None:
     params, expected = case.get("params", {}), case["expect"].get("endpoint")
     if expected is None and "Endpoint" not in params and "Region" in params:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import enum
-import json
 import pickle
 import struct
 import tracemalloc
@@ -13,7 +12,6 @@ import zlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +39,8 @@ from smruntime_core.eventstream._decoder import MAX_KNOWN_HEAD_SIZE, MAX_KNOWN_H
 from smruntime_core.eventstream._headers import WIRE_TYPES
 from smruntime_core.values._decoder import NEED_DATA, Decoder
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "event-stream-frames.json"
+from .vectors import cases
+
 PART: dict[str, HeaderValue] = {
     ":event-type": "PayloadPart",
     ":content-type": "application/octet-stream",
@@ -227,17 +226,6 @@ def test_botocore_decodes_what_we_encode(messages: list[Message]) -> None:
 # ── the published frames ──
 
 
-def vector_cases() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
-            )
-        ]
-    return [pytest.param(case, id=case["name"]) for case in json.loads(VECTORS.read_bytes())]
-
-
 def plain(value: HeaderValue) -> object:
     """Return a header's value as the vectors write it."""
     raw = value.bytes if isinstance(value, UUID) else value
@@ -259,7 +247,7 @@ def cuttings(data: bytes) -> list[list[bytes]]:
     return pieces
 
 
-@pytest.mark.parametrize("case", vector_cases())
+@pytest.mark.parametrize("case", cases("event-stream-frames.json"))
 def test_published_frames_are_decoded_and_encoded(case: Any) -> None:
     data = frame_of_case(case)
     for pieces in cuttings(data):

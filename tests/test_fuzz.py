@@ -26,8 +26,6 @@ OURS_SLACK = "from smruntime_core.http1 import Exchange; Exchange.reusable = lam
 OURS_TRUSTS_HOST = (
     "from smruntime_core.signing import _verify; _verify._check_host = lambda *a: None"
 )
-OURS_REPEATS = """import signatures; from smruntime_core.signing import _bearer
-_bearer.unique_parameters = lambda query: dict(p.partition('=')[::2] for p in query.split('&'))"""
 OURS_SIGNS_ELSEWHERE = (
     "from smruntime_transports.auth import Signer; Signer._is_signable = lambda *a: True"
 )

@@ -93,11 +93,6 @@ print(json.dumps([first, bodies, streamed, late, late_seconds, seconds, ticks]))
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def ca_bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("green") / "ca.pem"
     authority.cert_pem.write_to_path(str(path))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import h11
@@ -18,6 +16,8 @@ from hypothesis import strategies as st
 from smruntime_core import ConstructionError, DispatchFailure, Request
 from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM_RESPONSES, MAX_SINGLE_WRITE, Exchange, write
 from smruntime_transports.wire._h11_engine import h11_engine
+
+from .vectors import cases
 
 REQUEST = Request("POST", "http://host:8080/x?y=1", (("A", "b"),), b"hi")
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -47,7 +47,6 @@ GOOD: dict[str, tuple[bytes, int, bytes]] = {
     "no content": (b"HTTP/1.1 204 N\r\n\r\n", 204, b""),
     "latin-1 value": (OK + b"A: caf\xe9\r\nContent-Length: 0\r\n\r\n", 200, b""),
 }
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "http1-responses.json"
 AFTER_CLOSE = "bytes after a complete answer: it stands, and its connection is not used again"
 SET_ASIDE = {
     "HTTP/1.1 with keep-alive disabled and 204 status": AFTER_CLOSE,
@@ -55,21 +54,11 @@ SET_ASIDE = {
 }
 
 
-def vectors() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
-            )
-        ]
-    return [
-        pytest.param(case, id=f"{case['title']} ({case['file']}:{case['line']})")
-        for case in json.loads(VECTORS.read_bytes())
-    ]
+def title_and_line(case: Any) -> str:
+    return f"{case['title']} ({case['file']}:{case['line']})"
 
 
-@pytest.mark.parametrize("case", vectors())
+@pytest.mark.parametrize("case", cases("http1-responses.json", label=title_and_line))
 def test_published_vectors_are_accepted_or_refused_as_they_say(case: Any) -> None:
     raw = bytes.fromhex(case["raw_hex"])
     verdict = whole(raw)
@@ -204,7 +193,7 @@ def test_valid_response_is_read(name: str, engine: str) -> None:
         assert made.reusable()
     made = exchange(raw + b"HTTP/1.1 200 OK\r\n", [], engine)
     assert (made.response().status, made.response().body) == (status, body)
-    assert not made.reusable(), "what is left over may be somebody else's answer"
+    assert not made.reusable(), "what is left over may be the answer of another call"
 
 
 @pytest.mark.parametrize("engine", ["native", "h11"])

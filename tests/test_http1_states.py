@@ -105,7 +105,7 @@ class Pair:
         while (data := self.to_send.data_to_send()) is not None:
             self.unsent += len(data)
             self.to_send.sent(len(data))
-        self.deaf = self.ended = self.cut = False
+        self.send_failed = self.ended = self.cut = False
         self.failed: str | None = None
         self.wire = b""
 
@@ -130,12 +130,16 @@ class Pair:
 
     @property
     def phase(self) -> str:
-        return "body" if self.has_head else "send" if self.unsent or self.deaf else "head"
+        return "body" if self.has_head else "send" if self.unsent or self.send_failed else "head"
 
     @property
     def reusable(self) -> bool:
         left_over = self.response.end is None or self.received > self.response.end
-        return self.whole and not (left_over or self.unsent or self.deaf) and self.response.keeps
+        return (
+            self.whole
+            and not (left_over or self.unsent or self.send_failed)
+            and self.response.keeps
+        )
 
     def _expect(self, kind: str | None, event: Callable[[], object]) -> None:
         """Check that `event` fails with `kind`, or does not fail if that is None."""
@@ -161,7 +165,7 @@ class Pair:
 
     def stop_sending(self) -> None:
         self.exchange.stop_sending()
-        self.deaf, self.unsent = True, 0
+        self.send_failed, self.unsent = True, 0
 
     def receive(self, most: int) -> None:
         data = self.response.raw[self.received : self.received + most]
@@ -180,7 +184,7 @@ class Pair:
         if not self.whole:
             self.cut = self.has_head and self.response.status >= 300
             if not self.cut:
-                kind = "truncated" if self.received else "reset" if self.deaf else "closed"
+                kind = "truncated" if self.received else "reset" if self.send_failed else "closed"
         self._expect(kind, self.exchange.receive_eof)
 
     def fail(self) -> None:
@@ -429,23 +433,23 @@ def test_body_is_the_same_with_and_without_the_buffer(
     while (data := exchange.data_to_send()) is not None:
         exchange.sent(len(data))
     taken = 0
-    for into_room, size in [
+    for into_buffer, size in [
         (False, 99),
         *pieces,
         *[(True, 1 << 20)] * 3 * whole,
         *[(False, len(raw))] * whole,
     ]:
-        room = exchange.get_buffer() if into_room else None
+        buffer = exchange.get_buffer() if into_buffer else None
         if exchange.done:
             break
-        if room is None:
+        if buffer is None:
             piece = raw[taken : taken + size]
             exchange.receive_data(piece)
             taken += len(piece)
         else:
-            with room:
-                count = min(len(room), size)
-                room[:count] = raw[taken : taken + count]
+            with buffer:
+                count = min(len(buffer), size)
+                buffer[:count] = raw[taken : taken + count]
             exchange.buffer_updated(count)
             taken += count
         assert exchange.bytes_received == taken

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import signal
 import socket
 import ssl
@@ -18,6 +17,7 @@ import pytest
 import trustme
 
 from . import interrupts
+from .helpers import open_files
 from .interrupts import (
     CLIENTS,
     INTERRUPTS,
@@ -61,11 +61,6 @@ def unraisable(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     monkeypatch.setattr(sys, "unraisablehook", hook)
     yield found
     gc.collect()  # a socket that was interrupted before it had a name, while the hook is ours
-
-
-def open_files() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
 def is_excused(outcome: Outcome) -> bool:

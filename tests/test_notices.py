@@ -78,7 +78,7 @@ def test_notices_of_a_call_that_succeeds(perform: Performer) -> None:
     )
     assert (built["endpoint_name"], built["region"]) == ("iris", "us-east-1")
     assert built["host"] == server.url.removeprefix("http://")
-    assert (started["number"], started["most"]) == (1, 3)
+    assert (started["number"], started["max_attempts"]) == (1, 3)
     assert (attempt["number"], attempt["outcome"], attempt["status"], attempt["request_id"]) == (
         1,
         "ok",
@@ -172,7 +172,7 @@ def test_replacing_a_closed_connection_is_no_wait(perform: Performer) -> None:
         CallEnded,
     ]
     assert [one(second, AttemptEnded, n).outcome for n in (0, 1)] == ["closed", "ok"]
-    assert [one(second, AttemptStarted, n).most for n in (0, 1)] == [1, 2]
+    assert [one(second, AttemptStarted, n).max_attempts for n in (0, 1)] == [1, 2]
 
 
 def test_notices_of_a_stream(perform: Performer) -> None:

@@ -22,7 +22,7 @@ from smruntime_core.payload import (
 )
 from smruntime_core.values._decoder import Decoder
 
-from .test_purity import modules_after
+from .helpers import modules_after
 
 Make = Callable[[], Decoder[object]]
 DECODERS: dict[str, Make] = {

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import time
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,7 +24,8 @@ from smruntime_core.config._profiles import (
 )
 from smruntime_core.config._settings import SettingSources
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors"
+from .vectors import cases
+
 SECRET = "wJalrXUtnFEMI"
 
 # The error texts of the vectors, and ours.
@@ -38,20 +39,6 @@ FAULTS = {
     "Property did not have a name": "has no name before its '='",
     "Sub-property did not have a name": "has no name before its '='",
 }
-
-
-def cases(file: str) -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not next to this checkout"),
-            )
-        ]
-    return [
-        pytest.param(case, id=case["name"])
-        for case in json.loads((VECTORS / file).read_bytes())["tests"]
-    ]
 
 
 def plain(settings: Settings | None) -> Any:
@@ -69,7 +56,7 @@ def as_lines(value: str | Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
-@pytest.mark.parametrize("case", cases("profile-parser.json"))
+@pytest.mark.parametrize("case", cases("profile-parser.json", itemgetter("tests")))
 def test_files_are_parsed_as_in_the_shared_vectors(case: Any, encode: Any) -> None:
     files = [encode(case["input"].get(name, "")) for name in ("configFile", "credentialsFile")]
     expected = case["output"]
@@ -87,7 +74,7 @@ def test_files_are_parsed_as_in_the_shared_vectors(case: Any, encode: Any) -> No
     )
 
 
-@pytest.mark.parametrize("case", cases("profile-locations.json"))
+@pytest.mark.parametrize("case", cases("profile-locations.json", itemgetter("tests")))
 def test_files_are_located_as_in_the_shared_vectors(case: Any) -> None:
     environ = case["environment"]
     assert locations(environ, windows=case["platform"] == "windows") == (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import smruntime_core
+
+from .helpers import modules_after
 
 ROOT = str(Path(smruntime_core.__file__).parents[1])
 
@@ -32,18 +32,6 @@ IMPURE = [
 ]
 
 
-def modules_after(statement: str) -> set[str]:
-    """Return the modules that `statement` adds to those of a fresh, isolated interpreter."""
-    code = (
-        f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; "
-        "print(*set(sys.modules) - before)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
-    return set(done.stdout.split())
-
-
 @pytest.fixture(scope="module")
 def core() -> set[str]:
     return modules_after("import smruntime_core")
@@ -61,9 +49,9 @@ def test_importing_the_core_loads_at_most_a_third_of_what_botocore_does(core: se
 
 def test_signing_loads_no_other_feature(core: set[str]) -> None:
     """The features of signing that are imported by name only are not loaded."""
-    rooms = {
-        f"smruntime_core.signing.{room}"
-        for room in (
+    late_modules = {
+        f"smruntime_core.signing.{name}"
+        for name in (
             "_bearer",
             "_chunk_signer",
             "_chunk_verifier",
@@ -73,10 +61,10 @@ def test_signing_loads_no_other_feature(core: set[str]) -> None:
             "_sigv4a",
         )
     }
-    assert not rooms & core
-    assert not rooms & modules_after("from smruntime_core.signing import sign, verify")
+    assert not late_modules & core
+    assert not late_modules & modules_after("from smruntime_core.signing import sign, verify")
     everything = modules_after("from smruntime_core.signing import *")
-    assert rooms - {"smruntime_core.signing._sigv4a"} <= everything
+    assert late_modules - {"smruntime_core.signing._sigv4a"} <= everything
     assert not {name for name in everything if name.startswith("cryptography")}
 
 
@@ -95,8 +83,8 @@ run(DefaultChain().provide(ProviderContext(environ, home="/", clock=time, random
 
 def test_environment_credentials_load_no_other_source(core: set[str]) -> None:
     loaded = modules_after(f"exec({FROM_THE_ENVIRONMENT!r})") - core
-    rooms = {
+    sources = {
         name.rpartition(".")[2] for name in loaded if name.startswith("smruntime_core.credentials.")
     }
-    assert rooms <= {"_chain", "_static", "_context", "_provider"}
+    assert sources <= {"_chain", "_static", "_context", "_provider"}
     assert {name for name in loaded if not name.startswith("smruntime_core.")} <= {"time"}

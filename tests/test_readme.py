@@ -1,4 +1,4 @@
-"""The Python in README.md and docs/ runs, and every test and file that a page names exists.
+"""The Python in README.md and docs/ runs, and every file that a page links to exists.
 
 The Python of a page runs from top to bottom in one namespace, as a reader would type it.
 """
@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TEST_NAME = re.compile(r"`(tests/\w+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
@@ -70,17 +69,6 @@ def test_python_of_a_page_runs(page: Path) -> None:
 def test_page_has_python(name: str) -> None:
     (page,) = [page for page in PAGES if page.name == name]
     assert PYTHON_BLOCK.search(page.read_text("utf-8"))
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page_names_only_tests_that_exist(page: Path) -> None:
-    missing: list[str] = []
-    for file_name, test_name in TEST_NAME.findall(page.read_text("utf-8")):
-        test_file = ROOT / file_name
-        source = test_file.read_text("utf-8") if test_file.exists() else ""
-        if f"def {test_name}(" not in source if test_name else not source:
-            missing.append(f"{file_name}::{test_name}")
-    assert not missing, f"{page.name} names tests that do not exist: {missing}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

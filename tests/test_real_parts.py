@@ -104,11 +104,6 @@ def endpoint() -> Iterator[Any]:
         yield served
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()

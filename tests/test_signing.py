@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import copy
-import json
 import pickle
 import random
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from unittest import mock
 from urllib.parse import quote
@@ -29,26 +27,9 @@ from smruntime_core.signing import (
 )
 from smruntime_core.signing._canonical import normalize_parameter
 
-VECTORS = Path(__file__).parents[2] / "shared" / "vectors" / "sigv4.json"
-NOW = 1440938160  # 2015-08-30T12:36:00Z
-AKID = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+from .vectors import AKID, NOW, cases
+
 SCOPE = Scope("us-east-1", "service")
-
-
-def vector_cases() -> list[Any]:
-    if not VECTORS.exists():
-        return [
-            pytest.param(
-                None,
-                marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
-            )
-        ]
-    vectors = json.loads(VECTORS.read_bytes())
-    return [
-        pytest.param(case, id=f"{form}-{case['name']}")
-        for form in ("context_form", "legacy_form")
-        for case in vectors[form]
-    ]
 
 
 def legacy_token(case: Any) -> str | None:
@@ -66,7 +47,11 @@ def dialect(context: Any) -> Dialect:
     )
 
 
-@pytest.mark.parametrize("case", vector_cases())
+def both_forms(all_cases: Any) -> list[Any]:
+    return [*all_cases["context_form"], *all_cases["legacy_form"]]
+
+
+@pytest.mark.parametrize("case", cases("sigv4.json", both_forms))
 def test_signatures_equal_the_published_vectors(case: Any) -> None:
     context = case.get("context", {})
     keys = context.get("credentials", {})

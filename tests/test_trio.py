@@ -20,6 +20,7 @@ from smruntime_transports.trio import AsyncClient, TrioIO
 from smruntime_transports.wire._wire import Wire
 
 from .callers import CREDENTIALS, IRIS, connected
+from .helpers import call_in_thread
 from .servers import OK, Peer, acting
 
 
@@ -40,10 +41,6 @@ def client(url: str, **settings: Any) -> AsyncClient:
 def answering(peer: Peer) -> None:
     while peer.read():
         peer.send(OK)
-
-
-def call_in_thread(ticket: Ticket) -> None:
-    threading.Thread(target=ticket.call).start()
 
 
 def tasks() -> int:

@@ -29,18 +29,13 @@ from smruntime_core import (
 )
 from smruntime_transports.urllib3 import Client
 
-from .callers import CREDENTIALS, IRIS, PERFORMERS, Step
+from .callers import CREDENTIALS, IRIS, PERFORMERS, Step, count_idle
 from .servers import OK, Peer, acting, scripted
 from .test_proxies import tunnelling
 from .test_tls import within
 
 ONCE = RetryPolicy(max_attempts=1)
 perform = PERFORMERS["urllib3"]
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +275,7 @@ def held_open(count: int, manager: urllib3.PoolManager) -> tuple[int, int]:
             for thread in threads:
                 thread.join()
             assert client._wire is not None
-            return reached, client._wire._pool.idle_connections
+            return reached, count_idle(client._wire._pool)
 
 
 def test_blocking_manager_limits_connections() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ NOW = 1440938160  # 2015-08-30T12:36:00Z
 HOST = "https://example.amazonaws.com"
 
 
-def cases(name: str, pick: Callable[[Any], list[Any]] = list) -> list[Any]:
-    """Return the parameters for the cases of a file, or one that is skipped."""
+def cases(
+    name: str,
+    pick: Callable[[Any], list[Any]] = list,
+    label: Callable[[Any], object] = itemgetter("name"),
+) -> list[Any]:
+    """Return the parameters for the cases of a file that `pick` returns, or one that is skipped."""
     path = FOLDER / name
     if not path.exists():
         return [
@@ -29,7 +34,7 @@ def cases(name: str, pick: Callable[[Any], list[Any]] = list) -> list[Any]:
                 marks=pytest.mark.skip(reason="the shared vectors are not beside this checkout"),
             )
         ]
-    return [pytest.param(case, id=case["name"]) for case in pick(json.loads(path.read_bytes()))]
+    return [pytest.param(case, id=str(label(case))) for case in pick(json.loads(path.read_bytes()))]
 
 
 class Case:

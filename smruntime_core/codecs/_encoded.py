@@ -17,13 +17,6 @@ class EncodedBody(TypedDict):
     accept: str
 
 
-def checked_flag(member: str, value: object) -> bool:
-    """Return `value` if it is True or False; raise `ConstructionError` otherwise."""
-    if not isinstance(value, bool):
-        raise ConstructionError(member, "True or False", f"found {type(value).__name__}")
-    return value
-
-
 def is_collection(value: object) -> TypeGuard[Iterable[object]]:
     """Return whether a value is iterable, but not text or a mapping."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)

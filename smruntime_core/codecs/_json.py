@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast, overload
 
 from ..errors import ConstructionError, ResponseError
+from ..values._rules import check_flag
 from ._content_type import Method, checked_format
-from ._encoded import EncodedBody, check_callable, checked_flag
+from ._encoded import EncodedBody, check_callable
 from ._text import convert_to_utf_8, encode_text
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ def make_serializer(
     encode_value = JSONEncoder(
         default=default or _ArrayConverter(member).convert,
         separators=_checked_separators(separators),
-        ensure_ascii=checked_flag("ensure_ascii", ensure_ascii),
-        sort_keys=checked_flag("sort_keys", sort_keys),
-        allow_nan=checked_flag("allow_nan", allow_nan),
+        ensure_ascii=check_flag("ensure_ascii", ensure_ascii),
+        sort_keys=check_flag("sort_keys", sort_keys),
+        allow_nan=check_flag("allow_nan", allow_nan),
     ).encode
 
     def serialize(value: object) -> str:

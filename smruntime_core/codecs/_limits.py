@@ -12,13 +12,9 @@ from typing import Final
 from ..errors import ResponseError
 from ._content_type import Method
 
-MAX_CELLS: Final = (
-    1_000_000  # of a table from CSV or JSON, unless its body has a byte for every two
-)
+MAX_CELLS: Final = 1_000_000  # of a table from CSV or JSON, or two for each byte of its body
 MAX_PARQUET_SIZE: Final = 1024**3  # bytes of a decoded Parquet table
-MAX_BATCH_SIZE: Final = (
-    64 * 1024**2
-)  # bytes of it that are decoded before the size is checked again
+MAX_BATCH_SIZE: Final = 64 * 1024**2  # bytes decoded of it before the size is checked again
 
 
 def is_plausible_size(rows: int, columns: int, size: int) -> bool:

@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ..errors import ConstructionError, ResponseError
+from ..values._rules import check_flag
 from ._content_type import Format, checked_format
 from ._csv import parse_csv_rows
-from ._encoded import EncodedBody, checked_flag, describe_error, import_optional
+from ._encoded import EncodedBody, describe_error, import_optional
 from ._json import make_parser
 from ._jsonl import parse_json_lines
 from ._limits import MAX_BATCH_SIZE, MAX_PARQUET_SIZE, check_cell_count, is_plausible_size
@@ -105,7 +106,7 @@ def read_pandas(  # pyright: ignore[reportUnknownParameterType]  # where pandas 
     content type, the first bytes decide.
     """
     stated_format = checked_format(content_type, "pandas")
-    checked_flag("header", header)
+    check_flag("header", header)
     if stated_format == "unstated":
         stated_format = _guess_format(body)
     pandas = import_optional("pandas", "pandas", "pandas")

@@ -72,10 +72,15 @@ def wait_for_result(
         next_wait = min(next_wait * WAIT_GROWTH, LONGEST_WAIT)
 
 
+def fetched_object_exists(location: str, deadline: Deadline) -> Flow[bool]:
+    """Have the caller's function read the object; return whether it exists."""
+    return (yield from fetch_object(location, deadline)) is not None
+
+
 def is_done(
     accepted: InvokeEndpointAsyncOutput,
     deadline: Deadline,
-    object_exists: Callable[[str, Deadline], Flow[bool]],
+    object_exists: Callable[[str, Deadline], Flow[bool]] = fetched_object_exists,
 ) -> Flow[bool]:
     """Return whether an answer or a failure is there; raises like `wait_for_result`."""
     locations = _output_location(accepted), accepted.failure_location

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Concatenate, ParamSpec, TypeAlias
 
 from ..errors import SmRuntimeError
 from ..metadata import Attempt
@@ -25,6 +25,7 @@ from ..values._http import Request, Response
 from ._deadline import Clock, Deadline
 from ._recovery import RetryDecision, outcome
 
+Members = ParamSpec("Members")
 Observer: TypeAlias = Callable[[Notice], object]
 
 
@@ -56,14 +57,15 @@ class CallTracker(Deadline):
         self._operation = operation
         self._call_began = clock.monotonic()
         if observe is not None:
-            observe(self._describe_request(request, region))
+            self._notify(RequestBuilt, *self._describe_request(request, region))
 
-    def _describe_request(self, request: Request, region: str) -> RequestBuilt:
+    def _describe_request(
+        self, request: Request, region: str
+    ) -> tuple[str, str, int, str, str, str, str | None]:
+        """Return the members of `RequestBuilt`."""
         host, _, path = request.url.partition("://")[2].partition("/")
         members = vars(self._operation)
-        return RequestBuilt(
-            self._operation_name,
-            self.invocation,
+        return (
             request.method,
             "/" + path.partition("?")[0],
             len(request.body),
@@ -73,9 +75,16 @@ class CallTracker(Deadline):
             members.get("inference_component_name"),
         )
 
-    @property
-    def _operation_name(self) -> str:
-        return type(self._operation).__name__
+    def _notify(
+        self,
+        notice: Callable[Concatenate[str, str, Members], Notice],
+        *members: Members.args,
+        **named_members: Members.kwargs,
+    ) -> None:
+        """Send the observer, if there is one, a notice with these members."""
+        if self._observe is not None:
+            operation_name = type(self._operation).__name__
+            self._observe(notice(operation_name, self.invocation, *members, **named_members))
 
     @property
     def seconds(self) -> float:
@@ -88,23 +97,17 @@ class CallTracker(Deadline):
         attempt_number = len(self.attempts) + 1
         attempt_limit = max(attempt_limit, attempt_number)
         if self._observe is not None:
-            self._observe(
-                AttemptStarted(self._operation_name, self.invocation, attempt_number, attempt_limit)
-            )
+            self._notify(AttemptStarted, attempt_number, attempt_limit)
             self.notify = self._receive_first_byte
         return attempt_number, attempt_limit
 
     def _receive_first_byte(self) -> None:
-        if self._observe is not None:
-            seconds = self._clock.monotonic() - self._attempt_began
-            self._observe(
-                FirstByte(self._operation_name, self.invocation, len(self.attempts) + 1, seconds)
-            )
+        seconds = self._clock.monotonic() - self._attempt_began
+        self._notify(FirstByte, len(self.attempts) + 1, seconds)
 
     def receive_piece(self, byte_count: int) -> None:
         """Note that `byte_count` bytes of a streamed response have arrived."""
-        if self._observe is not None:
-            self._observe(PieceReceived(self._operation_name, self.invocation, byte_count))
+        self._notify(PieceReceived, byte_count)
 
     @property
     def is_observed(self) -> bool:
@@ -113,12 +116,7 @@ class CallTracker(Deadline):
 
     def end_stream(self, outcome: str, events: int, size: int) -> None:
         """Note that a stream is over, after `events` parts with `size` bytes."""
-        if self._observe is not None:
-            self._observe(
-                StreamEnded(
-                    self._operation_name, self.invocation, outcome, self.seconds, events, size
-                )
-            )
+        self._notify(StreamEnded, outcome, self.seconds, events, size)
 
     def attempts_with(self, response: Response) -> tuple[Attempt, ...]:
         """Return all attempts, the current one included, which `response` answers."""
@@ -147,37 +145,15 @@ class CallTracker(Deadline):
         self.attempts = attempts
         if self._observe is not None:
             ended_as, seconds, _, status, request_id = attempts[-1]
-            attempt_count = len(attempts)
-            self._observe(
-                AttemptEnded(
-                    self._operation_name,
-                    self.invocation,
-                    attempt_count,
-                    ended_as,
-                    seconds,
-                    status,
-                    request_id,
-                )
-            )
+            self._notify(AttemptEnded, len(attempts), ended_as, seconds, status, request_id)
 
     def note_pause(self, decision: RetryDecision) -> None:
         """Note that another attempt follows after a pause."""
         self.waited = decision.delay or 0.0
-        if self._observe is not None and decision.delay is not None:
-            self._observe(
-                Waiting(self._operation_name, self.invocation, decision.delay, decision.reason)
-            )
+        if decision.delay is not None:
+            self._notify(Waiting, decision.delay, decision.reason)
 
     def end(self, failure: BaseException | None = None) -> None:
         """Note that the call is over; `failure` is the reason if there was no attempt."""
-        if self._observe is not None:
-            last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__
-            self._observe(
-                CallEnded(
-                    self._operation_name,
-                    self.invocation,
-                    last_outcome,
-                    len(self.attempts),
-                    self.seconds,
-                )
-            )
+        last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__
+        self._notify(CallEnded, last_outcome, len(self.attempts), self.seconds)

@@ -13,7 +13,7 @@ from ..values._http import Headers, Request
 from ..values._record import Record, field
 from ..values._rules import TCHAR, check_flag, header_text
 from ..values._timeouts import Timeouts, check_seconds, check_timeouts
-from ._retries import RetryPolicy
+from ._retries import RetryPolicy, check_number
 
 BeforeSigning: TypeAlias = Callable[[Request], Request]
 
@@ -51,9 +51,7 @@ def _check_policy(member: str, value: object) -> RetryPolicy:
 
 
 def _check_seconds(member: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
-        return value
-    raise ConstructionError(member, "a number of seconds, 0 for not at all")
+    return check_number(member, value, "a number of seconds, 0 for not at all")
 
 
 def _check_byte_count(member: str, value: object) -> int | None:

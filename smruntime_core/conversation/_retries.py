@@ -44,6 +44,7 @@ from ..errors import (
     SmRuntimeError,
 )
 from ..values._hooks import function_name, hook
+from ..values._http import fields_by_name
 from ..values._record import Record, field
 from ..values._rules import check_flag
 
@@ -62,10 +63,11 @@ def _check_attempts(member: str, value: object) -> int:
     raise ConstructionError(member, "an int from 1 (no retry) to 100")
 
 
-def _check_number(member: str, value: object) -> float:
+def check_number(member: str, value: object, requirement: str = "a number of 0 or more") -> float:
+    """Return a number from 0 on; raise `ConstructionError`, which says `requirement`."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9:
         return value
-    raise ConstructionError(member, "a number of 0 or more")
+    raise ConstructionError(member, requirement)
 
 
 Classifier: TypeAlias = Callable[[SmRuntimeError], "bool | None"]
@@ -95,12 +97,12 @@ class RetryPolicy(Record):
 
     _suggests = True
     max_attempts: int = field(default=3, check=_check_attempts)
-    base_delay: float = field(default=0.05, check=_check_number)
-    throttling_delay: float = field(default=1.0, check=_check_number)
-    max_delay: float = field(default=20.0, check=_check_number)
-    retry_cost: float = field(default=14, check=_check_number)
-    throttling_cost: float = field(default=5, check=_check_number)
-    capacity: float = field(default=500, check=_check_number)
+    base_delay: float = field(default=0.05, check=check_number)
+    throttling_delay: float = field(default=1.0, check=check_number)
+    max_delay: float = field(default=20.0, check=check_number)
+    retry_cost: float = field(default=14, check=check_number)
+    throttling_cost: float = field(default=5, check=check_number)
+    capacity: float = field(default=500, check=check_number)
     resend: bool = field(default=False, check=check_flag)
     retry_model_errors: bool = field(default=False, check=check_flag)
     classify: Classifier | None = field(default=None, check=_check_classifier)
@@ -179,13 +181,11 @@ def _requested_delay(failure: SmRuntimeError, delay: float) -> float:
 
     The server can add `MAX_EXTRA_DELAY` seconds at most.
     """
-    for header_name, header_value in failure.metadata.headers:
-        if header_name.lower() in ("x-amz-retry-after", "retry-after") and _match_whole_number(
-            header_value
-        ):
-            requested_delay = int(header_value) / (
-                1000 if header_name.lower() == "x-amz-retry-after" else 1
-            )
+    header_fields = fields_by_name(failure.metadata.headers)
+    for header_name, units_per_second in (("x-amz-retry-after", 1000), ("retry-after", 1)):
+        header_value = header_fields.get(header_name, "")
+        if _match_whole_number(header_value):
+            requested_delay = int(header_value) / units_per_second
             return min(max(requested_delay, delay), delay + MAX_EXTRA_DELAY)
     return delay
 

@@ -290,8 +290,8 @@ class Runtime:
             fresh,
             tracker.notify,
             options.progress,
+            signed_request.renew,
             options.max_body,
-            renew=signed_request.renew,
         )
         return operation.parse(response, attempts=tracker.attempts_with(response))
 
@@ -314,7 +314,7 @@ class Runtime:
             fresh,
             tracker.notify,
             self.options.progress,
-            renew=signed_request.renew,
+            signed_request.renew,
         )
         parser, response_head = (
             ResponseParser(operation),

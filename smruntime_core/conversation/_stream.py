@@ -138,7 +138,7 @@ class Stream(Generic[OutputT_co]):
         Raises the error that ended the response.
         """
         self._raise_failure()
-        next_event, call_deadline = self._next_event, self._active_deadline()
+        next_event, call_deadline = self._next_event, self._tracker
         if self._current_part:
             remaining_part = PayloadPart(self._current_part[self._part_offset :])
             self._current_part, self._part_offset = b"", 0
@@ -151,15 +151,11 @@ class Stream(Generic[OutputT_co]):
                 if type(next_item) is ResponseEnded:
                     self._end()
                 yield next_item
-                if call_deadline is not None and call_deadline.passed_in(0.0):
+                if call_deadline.passed_in(0.0):
                     break
         except SmRuntimeError as failure:
             raise self._record_failure(failure) from None
         self._is_paused = True
-
-    def _active_deadline(self) -> Deadline | None:
-        """Return the deadline if the call has one; to ask it takes 0.1 µs an event."""
-        return None if self._tracker.left() is None else self._tracker
 
     def _raise_failure(self) -> None:
         if self._failure is not None and not self.ended:
@@ -224,16 +220,14 @@ class Stream(Generic[OutputT_co]):
     def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
         """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
         self._raise_failure()
-        next_event, call_deadline = decoder.next_event, self._active_deadline()
+        next_event, call_deadline = decoder.next_event, self._deadline
         events_yielded, bytes_read, decoder_ended = 0, 0, False
         try:
             while True:
                 while (decoded_item := next_event()) is not NEED_DATA:
                     yield decoded_item
                     events_yielded += 1
-                    if events_yielded == MAX_EVENTS or (
-                        call_deadline is not None and call_deadline.passed_in(0.0)
-                    ):
+                    if events_yielded == MAX_EVENTS or call_deadline.passed_in(0.0):
                         self._is_paused = True
                         return
                 if decoder_ended:

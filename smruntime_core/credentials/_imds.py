@@ -70,9 +70,7 @@ class InstanceMetadata(Source, kw_only=True):
         try:
             token = yield from _request_token(url, context, limits)
         except DispatchFailure as failure:
-            return describe_dispatch_failure(
-                failure, url, limits.seconds, TIMEOUT_REMEDY, NOT_AN_INSTANCE
-            )
+            return _describe_failure(failure, url, limits)
         service = _MetadataService(url, token, limits)
         found = yield from _find_role(service, context)
         if found is None:
@@ -104,15 +102,14 @@ class _MetadataService(Record):
             context,
             SOURCE_NAME,
             limits=self.limits.request_limits(attempts),
-            describe=self._describe,
+            describe=lambda failure: _describe_failure(failure, self.url, self.limits),
             direct=True,
             allowed_statuses=allowed_statuses,
         )
 
-    def _describe(self, failure: DispatchFailure) -> str:
-        return describe_dispatch_failure(
-            failure, self.url, self.limits.seconds, TIMEOUT_REMEDY, NOT_AN_INSTANCE
-        )
+
+def _describe_failure(failure: DispatchFailure, url: str, limits: InstanceLimits) -> str:
+    return describe_dispatch_failure(failure, url, limits.seconds, TIMEOUT_REMEDY, NOT_AN_INSTANCE)
 
 
 def endpoint_url(

@@ -27,8 +27,10 @@ class Process(Source):
     def look(self, context: ProviderContext) -> Flow[Credentials | str]:
         """Return the printed credentials; raise `CredentialsError` if the program fails."""
         result = yield from RunProcess(_split_command(self.command, context.windows))
-        if len(result.output) > RunProcess.most:
-            raise CredentialsError(f"credential_process printed more than {RunProcess.most} bytes")
+        if len(result.output) > RunProcess.max_bytes:
+            raise CredentialsError(
+                f"credential_process printed more than {RunProcess.max_bytes} bytes"
+            )
         if result.status != 0:
             raise CredentialsError(
                 f"credential_process ended with status {result.status}; "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..effects import Ask, Flow
 from ..errors import CredentialsError
-from ..protocol._decoding import redact_token
+from ..protocol._decoding import redact_quoted_token
 from ..signing import sign
 from ..signing._canonical import percent_encode
 from ..values._credentials import Credentials, Scope
@@ -200,6 +200,7 @@ def _parse_issued(response: Response, description: str) -> Credentials:
 def _explain_xml_refusal(response: Response) -> str | None:
     """Return the code and the message in an XML refusal, None for another body."""
     try:
-        return describe_refusal(parse_xml_leaves(redact_token(b"redacted", response.body), ""))
+        body = redact_quoted_token(b"redacted", response.body)
+        return describe_refusal(parse_xml_leaves(body, ""))
     except CredentialsError:
         return None

@@ -1,9 +1,8 @@
 """Decoding of an event stream that arrives in pieces cut anywhere.
 
 A frame that lies whole in a part is decoded in place. Any other frame is held back, and each of its
-bytes is copied into a buffer once. Less than a prelude is held as it is. A complete
-prelude is checked first; then the sizes are known, so pieces are only counted and appended until
-none is missing.
+bytes is copied into a buffer once. Less than a prelude is held as it is. A complete prelude is
+checked first; then the size is known, so pieces are appended until the frame is whole.
 
     part ──> frames that are whole ──────────────────────────────────> next_event
       │  ^                                                                 ^

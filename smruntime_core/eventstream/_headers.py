@@ -167,7 +167,7 @@ def _find_code(value: object) -> int | None:
 
 
 def _find_uncommon_code(value: object) -> int | None:
-    """Do the same for what `_TYPE_CODES` does not list: bools, plain ints, UUIDs, subclasses."""
+    """Return the code of a value whose type `_TYPE_CODES` does not list, such as a bool."""
     if isinstance(value, bool):
         return _TRUE_CODE if value else _FALSE_CODE
     for python_type, type_code in _TYPE_CODES.items():

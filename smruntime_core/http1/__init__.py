@@ -14,7 +14,7 @@ reads bodies with h11.
 from __future__ import annotations
 
 from ._exchange import MAX_INTERIM_RESPONSES, Engine, Exchange
-from ._framing import Framing, Looked, frame
+from ._framing import Framing, WithoutSkipping, frame
 from ._head import MAX_HEAD, Head, ProtocolViolation, read_head
 from ._request_writer import MAX_SINGLE_WRITE, write
 
@@ -26,8 +26,8 @@ __all__ = [
     "Exchange",
     "Framing",
     "Head",
-    "Looked",
     "ProtocolViolation",
+    "WithoutSkipping",
     "frame",
     "read_head",
     "write",

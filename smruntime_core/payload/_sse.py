@@ -77,8 +77,7 @@ class SSEDecoder(IncrementalDecoder[ServerSentEvent]):
     def _finish(self) -> Iterator[ServerSentEvent]:
         yield from self._decode_lines(self._line_decoder._finish())
         if self._first_data is not None:
-            event = self._complete_event()
-            yield ServerSentEvent(event.data, event.event, event.id, event.retry, terminated=False)
+            yield self._complete_event().replace(terminated=False)
         elif self._inside_event:
             raise TruncatedStream(
                 "the stream ended within a server-sent event: there is no blank line after it"

@@ -40,7 +40,7 @@ def parse_output(
         error = ResponseError("the body of a successful answer was cut short")
         raise error.about(response_metadata)
     if table.document:
-        document_values = parse_json_object(response.body)
+        document_values = json_members(response.body)
         for binding in table.document:
             value_in_document = document_values.get(binding.wire_name)
             if isinstance(value_in_document, str):
@@ -55,12 +55,11 @@ def parse_error(
     """Return the error in a response, of the `modelled` class with its code if there is one."""
     # AWS quotes what was signed when signatures differ, and the token in it is a secret.
     if b"x-amz-security-token" in response.body.lower():
-        response = response.replace(body=redact_token(b"<redacted>", response.body))
-    details = parse_json_object(response.body)
+        response = response.replace(body=redact_quoted_token(b"<redacted>", response.body))
+    details = json_members(response.body)
     code = _error_code(response, details)
-    error_type = next((known for known in modelled if known.default_code == code), ServiceError)
-    service_error = error_type(
-        _error_message(details),
+    service_error = error_type(modelled, code)(
+        error_message(details),
         code=code,
         status=response.status,
         body=response.body,
@@ -78,13 +77,18 @@ def _error_code(response: Response, details: Mapping[str, object]) -> str | None
     return next(filter(None, map(_shape_name, candidates)), None)
 
 
-def _error_message(details: Mapping[str, object]) -> str:
+def error_type(modelled: Iterable[type[ServiceError]], code: str | None) -> type[ServiceError]:
+    """Return the `modelled` class of errors with this code, `ServiceError` if there is none."""
+    return next((known for known in modelled if known.default_code == code), ServiceError)
+
+
+def error_message(details: Mapping[str, object]) -> str:
     """Return the message in the JSON of an error, "" if it has none."""
     messages = (details.get(key) for key in ("message", "Message"))
     return next((message for message in messages if isinstance(message, str)), "")
 
 
-def redact_token(replacement: bytes, body: bytes) -> bytes:
+def redact_quoted_token(replacement: bytes, body: bytes) -> bytes:
     """Return `body` with `replacement` for each session token that it quotes."""
     return re.sub(
         rb"(?i)(x-amz-security-token:)[^\s\\\"'<]+", lambda token: token[1] + replacement, body
@@ -120,8 +124,8 @@ def _shape_name(text: object) -> str | None:
     return text.partition(":")[0].rpartition("#")[2].strip() or None
 
 
-def parse_json_object(body: bytes) -> dict[str, object]:
-    """Return the JSON object in a body, an empty one for anything else."""
+def json_members(body: bytes) -> dict[str, object]:
+    """Return the members of the JSON object in a body, none for anything else."""
     import json  # 5 ms, which only a failed call has to pay
 
     try:

@@ -37,7 +37,6 @@ from ..values._rules import (
     header_text,
     resource_name,
 )
-from ..values._url import Endpoint
 from . import _decoding, _encoding
 from ._bindings import Output, RequestRecord, document, header, label, payload, stream
 from ._body_readers import BodyReaders
@@ -67,12 +66,7 @@ class Operation(RequestRecord, Generic[OutputT_co]):
 
         Raises `ConstructionError` if `endpoint` is not scheme, host, and perhaps port and path.
         """
-        return _encoding.build_request(
-            self,
-            endpoint
-            if type(endpoint) is Endpoint
-            else _encoding.check_endpoint("endpoint", endpoint),
-        )
+        return _encoding.build_request(self, _encoding.check_endpoint("endpoint", endpoint))
 
     def parse(self, response: Response, *, attempts: tuple[Attempt, ...] = ()) -> OutputT_co:
         """Return the output in `response`, or raise the `ServiceError` in it.
@@ -95,9 +89,11 @@ class StreamingOperation(Operation[OutputT_co]):
 
         Raises like `Operation.parse`, also the error that ended the stream, and `StreamError`.
         """
-        from ._response_parser import whole  # imports the event stream, which only streams need
+        from ._response_parser import (
+            parse_whole_stream,  # imports the event stream, which only streams need
+        )
 
-        return cast("OutputT_co", whole(self, response, attempts))
+        return cast("OutputT_co", parse_whole_stream(self, response, attempts))
 
 
 class InvokeEndpointOutput(BodyReaders, Output):

@@ -13,7 +13,7 @@ from ..values._record import Record
 from ._canonical import canonical_path
 from ._presign import Presigned
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload
-from ._verify import REDACTED, redact_token
+from ._verify import REDACTED, without_token
 
 # The patterns before and after what services quote.
 _CANONICAL_QUOTE = (r"The Canonical String for this request should have been\s*'", r"'\s")

@@ -243,12 +243,12 @@ def _describe_mismatch(canonical_text: str, text_to_sign: str) -> str:
         "Check your AWS Secret Access Key and signing method. "
         "Consult the service documentation for details.\n\n"
         "The Canonical String for this request should have been\n"
-        f"'{redact_token(canonical_text)}'\n\n"
+        f"'{without_token(canonical_text)}'\n\n"
         f"The String-to-Sign should have been\n'{text_to_sign}'\n"
     )
 
 
-def redact_token(canonical_text: str) -> str:
+def without_token(canonical_text: str) -> str:
     """Return a canonical request without its session token."""
     return re.sub(
         "(?m)(^x-amz-security-token:).*$|(X-Amz-Security-Token=)[^&\n]*",

@@ -33,16 +33,13 @@ class Rule:
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        if type(value) is str and len(value) <= self.maximum and self._match_pattern(value):
-            return value
         if not isinstance(value, str):
             raise ConstructionError(
                 member, f"a str: {self.description}", f"found {type(value).__name__}"
             )
-        text = str.__str__(value)  # the value of a string enum's member
-        if len(text) > self.maximum or not self._match_pattern(text):
-            raise ConstructionError(member, self.description, self._describe_fault(text))
-        return text
+        if len(value) > self.maximum or not self._match_pattern(value):
+            raise ConstructionError(member, self.description, self._describe_fault(value))
+        return value if type(value) is str else str.__str__(value)  # of a string enum's member
 
     def read(self, member: str, text: str) -> str:
         """Return the value that a message holds as `text`."""

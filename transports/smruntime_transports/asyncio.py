@@ -194,7 +194,7 @@ class _SocketWatcher:
             self.loop.add_writer(self._descriptor, _set_result, ready_future, WRITE)
 
     def end_wait(self, mask: int) -> None:
-        """Leave the future of the wait alone from now on."""
+        """Stop setting the future of the wait; stop watching for `WRITE` if that was in `mask`."""
         self._ready_future = None
         if mask & WRITE:
             with suppress(RuntimeError):  # the loop is closed, or cannot watch sockets

@@ -58,7 +58,7 @@ from .connect._connector import Connector
 from .connect._proxies import Proxies, Proxy
 from .connect._tls import TLS, check_named_file, require_file
 from .nonblocking._connection import OPTIONS, Connection, Option, Route
-from .nonblocking._retry import Left, broken, not_sent
+from .nonblocking._retry import SecondsLeft, broken, not_sent
 from .nonblocking._time_limits import TimeLimits
 from .wire._pool import DEFAULT_MAX_CONNECTIONS, Pool
 from .wire._wire import Wire
@@ -118,7 +118,7 @@ class ManagedConnector(Connector):
         open_socket = _connect_urllib3(urllib3_pool, urllib3_connection, seconds_left)
         return Connection(open_socket, self._clock())
 
-    def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
+    def secure(self, connection: Connection, route: Route, left: SecondsLeft) -> Flow[Connection]:
         """Have urllib3 secure a duplicate of the socket, and return the connection over that."""
         _, _, proxy = route
         if proxy is not None and proxy.scheme == "https":
@@ -132,7 +132,7 @@ class ManagedConnector(Connector):
             duplicate.settimeout(urllib3_connection.timeout)
             return duplicate
 
-        # of this one
+        # of this connection only
         urllib3_connection._new_conn = duplicate_socket  # type: ignore[method-assign]
         try:
             secured_socket = _connect_urllib3(urllib3_pool, urllib3_connection, left)
@@ -167,7 +167,7 @@ def _check_tls_files(manager_settings: dict[str, Any]) -> None:
 
 
 def _connect_urllib3(
-    urllib3_pool: HTTPConnectionPool, urllib3_connection: HTTPConnection, seconds_left: Left
+    urllib3_pool: HTTPConnectionPool, urllib3_connection: HTTPConnection, seconds_left: SecondsLeft
 ) -> socket.socket:
     """Have urllib3 connect and return the socket; raises `DispatchFailure`."""
     urllib3_connection.timeout = seconds_left()

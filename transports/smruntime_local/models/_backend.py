@@ -50,7 +50,6 @@ class Backend:
             raise ValueError(
                 f"backends: {url!r} must be an http:// or https:// URL of host, port and path"
             )
-        self.url: str = url
         self._connection_type = HTTPSConnection if url_parts.scheme == "https" else HTTPConnection
         self._container_host: str = url_parts.hostname or ""
         self._container_port = url_parts.port

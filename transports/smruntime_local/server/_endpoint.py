@@ -28,7 +28,7 @@ from ..models._chat import Chat
 from ..models._container import Model
 from ..models._sessions import SESSION_LIFETIME, Sessions
 from ._connection import LINGER_SECONDS, ServerConnection
-from ._limits import DEFAULT_MAX_BODY, ServerLimits
+from ._limits import DEFAULT_LIMITS, ServerLimits
 from ._slots import ConnectionSlots
 
 LISTEN_BACKLOG: Final = 1024  # connections that the system holds until there is a slot
@@ -45,12 +45,12 @@ def serve(
     backends: Mapping[str, str] | None = None,
     cut: str = "aligned",
     session_seconds: float = SESSION_LIFETIME,
-    max_connections: int = 256,
-    max_body: int = DEFAULT_MAX_BODY,
-    head_seconds: float = 10.0,
-    body_seconds: float = 60.0,
-    idle_seconds: float = 300.0,
-    send_seconds: float = 60.0,
+    max_connections: int = DEFAULT_LIMITS.max_connections,
+    max_body: int = DEFAULT_LIMITS.max_body,
+    head_seconds: float = DEFAULT_LIMITS.head_seconds,
+    body_seconds: float = DEFAULT_LIMITS.body_seconds,
+    idle_seconds: float = DEFAULT_LIMITS.idle_seconds,
+    send_seconds: float = DEFAULT_LIMITS.send_seconds,
 ) -> Endpoint:
     """Start serving on loopback; `close()` or the end of a `with` block stops it.
 
@@ -74,8 +74,9 @@ def serve(
     has no signature, or one of other credentials. Raises `ValueError` for an invalid argument and
     `OSError` if the port cannot be used.
     """
-    limit_seconds = head_seconds, body_seconds, idle_seconds, send_seconds
-    limits = ServerLimits(max_connections, max_body, *limit_seconds).validated()
+    limits = ServerLimits(
+        max_connections, max_body, head_seconds, body_seconds, idle_seconds, send_seconds
+    ).validated()
     behavior = parse_cut(cut, StreamBehavior())
     models = _make_builtin_models(session_seconds)
     for endpoint_name, container_url in (backends or {}).items():

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-DEFAULT_MAX_BODY: Final = 64 * 1024 * 1024  # bytes
 LONGEST_LIMIT: Final = 86_400.0  # seconds
 
 
@@ -19,7 +18,7 @@ class ServerLimits(NamedTuple):
     """The limits of one endpoint."""
 
     max_connections: int = 256
-    max_body: int = DEFAULT_MAX_BODY
+    max_body: int = 64 * 1024 * 1024  # bytes
     head_seconds: float = 10.0
     body_seconds: float = 60.0
     idle_seconds: float = 300.0
@@ -37,3 +36,6 @@ class ServerLimits(NamedTuple):
                 allowed_range = f"seconds above 0, at most {LONGEST_LIMIT:.0f}"
                 raise ValueError(f"{name}={limit_value!r}: must be {allowed_range}")
         return self
+
+
+DEFAULT_LIMITS: Final = ServerLimits()

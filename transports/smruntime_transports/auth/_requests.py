@@ -33,7 +33,7 @@ def respond_sync(sign_redirected: Any, response: Any, **send_options: Any) -> An
 
 
 async def respond_async(sign_redirected: Any, response: Any, **send_options: Any) -> Any:
-    """Do the same in an asynchronous session."""
+    """Send a redirected request signed anew, in an asynchronous session."""
     request = sign_redirected(response)
     if request is None:
         return response

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from ..connect._proxies import Proxy
 from ..connect._tls import TLS
+from ..wire._wire_settings import WireSettings
 from ._client import AsyncClient, Client
 from ._jobs import AsyncJob, Job
 from ._sessions import AsyncSession, Session, SessionMembers
-from ._settings import Observer, Settings, Urllib3Settings, WireClientSettings, WireSettings
+from ._settings import Observer, Settings, Urllib3Settings, WireClientSettings
 from ._streams import AsyncResponseStream, OpeningStream, ResponseStream
 
 __all__ = [

@@ -101,8 +101,8 @@ class BaseClient:
                 client_text = f"a client with a {type(setting_value).__name__} as {setting_name!r}"
                 raise TypeError(f"{client_text} cannot be pickled: that belongs to this process")
         if holds_keys(make_provider(self._settings.get("credentials"))):
-            pickling_hint = "leave them out, and the restored client finds its own"
-            raise TypeError(f"credentials are not pickled, botocore's neither: {pickling_hint}")
+            pickling_hint = "leave credentials= out, and the restored client finds its own"
+            raise TypeError(f"credentials are not pickled, nor are botocore's: {pickling_hint}")
         return _restore_client, (type(self), self._settings, self._changes)
 
     @boundary

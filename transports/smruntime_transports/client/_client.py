@@ -289,9 +289,8 @@ class AsyncClient(AsyncOnly, BaseClient):
         prepared_runtime = self._client_setup.runtime
         if prepared_runtime is None:
             prepared_runtime = await run_async(self._client_setup.prepare(self._io), self._io)
-        return self._adopt_runtime(
-            self._client_setup.runtime or prepared_runtime
-        )  # another task may have been faster
+        # another task may have been faster
+        return self._adopt_runtime(self._client_setup.runtime or prepared_runtime)
 
     @async_boundary
     async def credentials(self) -> Credentials:

@@ -35,9 +35,7 @@ class CustomIO:
 
     def __getattr__(self, method_name: str) -> object:
         own_method = getattr(self.given, method_name, None)
-        chosen_method = own_method if callable(own_method) else getattr(self.system, method_name)
-        self.__dict__[method_name] = chosen_method  # so that `__getattr__` runs once per method
-        return chosen_method
+        return own_method if callable(own_method) else getattr(self.system, method_name)
 
 
 def load_io(adapter_name: str, wire: Wire) -> object:

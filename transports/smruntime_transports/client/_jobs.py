@@ -29,9 +29,7 @@ from ._boundary import async_boundary, boundary
 if TYPE_CHECKING:
     from smruntime_core.conversation import ObjectReader
 
-LONGEST_JOB_TIME: Final = (
-    22_500.0  # seconds: by default, 6 hours in the queue and 15 minutes to run
-)
+LONGEST_JOB_TIME: Final = 22_500.0  # seconds: by default, 6 h in the queue and 15 min to run
 LOOK_TIMEOUT: Final = 30.0  # seconds for `done`
 URL_SCHEMES: Final = ("s3://", "https://", "http://")
 
@@ -55,7 +53,7 @@ class AsyncConnectedClient(Protocol):
     async def _ready(self) -> Runtime: ...
 
 
-class _Accepted:
+class _AcceptedInvocation:
     """What the service returned when it accepted the invocation."""
 
     def __init__(self, output: InvokeEndpointAsyncOutput) -> None:
@@ -88,7 +86,7 @@ class _Accepted:
         return type(self), (self.output,)
 
 
-class Job(_Accepted):
+class Job(_AcceptedInvocation):
     """An accepted invocation; `result`, `wait` and `done` block.
 
     Jobs can be pickled, but without their client: call `client.job(job.output_location,
@@ -149,13 +147,12 @@ class Job(_Accepted):
         """
         client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            locations = _known_locations(self.output)
-            return any(fetch(location) is not None for location in locations)
+            return run(is_done(self.output, deadline), _FetchingIO(client._io, fetch))
         object_reader = _make_reader(client._ready())
         return run(is_done(self.output, deadline, object_reader.exists), client._io)
 
 
-class AsyncJob(_Accepted):
+class AsyncJob(_AcceptedInvocation):
     """An accepted invocation whose methods are awaited. Jobs can be pickled; see `Job`."""
 
     def __init__(
@@ -200,10 +197,8 @@ class AsyncJob(_Accepted):
         """Return whether an answer or a failure is there; see `Job.done`. `fetch` is awaited."""
         client, deadline = _require_client(self._client), Deadline(time, timeout)
         if fetch is not None:
-            for location in _known_locations(self.output):
-                if await fetch(location) is not None:
-                    return True
-            return False
+            looking_flow = is_done(self.output, deadline)
+            return await run_async(looking_flow, _AsyncFetchingIO(client._io, fetch))
         object_reader = _make_reader(await client._ready())
         return await run_async(is_done(self.output, deadline, object_reader.exists), client._io)
 
@@ -213,8 +208,7 @@ def stored_output(
 ) -> InvokeEndpointAsyncOutput:
     """Return the output of an invocation from its stored locations.
 
-    Raises `ConstructionError` for a location that is no URL; whether it is followed, `result`
-    decides.
+    Raises `ConstructionError` for a location that is no URL; `result` decides whether to follow it.
     """
     stored_locations = {"output_location": output_location, "failure_location": failure_location}
     for member, location in stored_locations.items():
@@ -237,10 +231,6 @@ def _require_client(client: ClientT | None) -> ClientT:
             "this job was restored from a pickle and has none",
         )
     return client
-
-
-def _known_locations(output: InvokeEndpointAsyncOutput) -> list[str]:
-    return [location for location in (output.output_location, output.failure_location) if location]
 
 
 def _make_reader(runtime: Runtime) -> ObjectReader:

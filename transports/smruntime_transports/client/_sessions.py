@@ -66,6 +66,9 @@ class SessionMembers(TypedDict, total=False):
     prefix_aware_id: str | None
 
 
+_JSON: Final[SessionMembers] = {"content_type": "application/json"}
+
+
 class _SessionCalls:
     """The operations of one session; `id` and `expires` are known while it is open."""
 
@@ -104,17 +107,13 @@ class _SessionCalls:
             raise ConstructionError("session", "opened once", f"{self._session_id.id} is open")
 
     def _opening_call(self) -> InvokeEndpoint:
-        return self._make_call(
-            self._opening_body, NEW_SESSION, {"content_type": "application/json"}
-        )
+        return self._make_call(self._opening_body, NEW_SESSION, _JSON)
 
     def _take_closing(self) -> InvokeEndpoint | None:
         """Forget the session; return the operation that closes it, None if it was not open."""
         if self._session_id is None:
             return None
-        closing_call = self._make_call(
-            self._closing_body, self.id, {"content_type": "application/json"}
-        )
+        closing_call = self._make_call(self._closing_body, self.id, _JSON)
         self._session_id = None
         return closing_call
 

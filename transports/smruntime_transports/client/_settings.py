@@ -6,25 +6,20 @@ does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
 
 from smruntime_core import RetryPolicy, Timeouts
 from smruntime_core.config import EndpointParameters
 from smruntime_core.notices import Notice
 
-from ..wire._wire_settings import EngineName, WireSettings
+from ..wire._wire_settings import ConnectionSettings, WireSettings
 
 if TYPE_CHECKING:
-    import ssl
-
     import urllib3
 
     from smruntime_core.credentials import ProviderLike
 
-    from ..connect._proxies import Proxy
-    from ..connect._tls import TLS
-    from ..nonblocking._connection import Option
 
 Observer: TypeAlias = Callable[[Notice], object]
 EndpointResolver: TypeAlias = Callable[[EndpointParameters], str]
@@ -53,7 +48,7 @@ class WireClientSettings(Settings, WireSettings, total=False):
     """The settings of a client over sockets of this library."""
 
 
-class Urllib3Settings(Settings, total=False):
+class Urllib3Settings(Settings, ConnectionSettings, total=False):
     """The settings of a client over urllib3: a `PoolManager`, or settings in its place.
 
     The settings of `pools` are used: TLS, certificates, proxy with headers, source address, socket
@@ -62,11 +57,6 @@ class Urllib3Settings(Settings, total=False):
     """
 
     pools: urllib3.PoolManager | None
-    tls: ssl.SSLContext | TLS | None
-    max_connections: int
-    proxy: str | Proxy | None
-    trust_env: bool
-    socket_options: Sequence[Option]
 
 
 MEANINGS: Final[Mapping[str, str]] = {
@@ -124,15 +114,3 @@ def describe(settings: type, *more: str) -> str:
     return "\n".join(
         f"    {setting_name}: {MEANINGS[setting_name]}" for setting_name in setting_names
     )
-
-
-__all__ = [
-    "MEANINGS",
-    "EngineName",
-    "Observer",
-    "Settings",
-    "Urllib3Settings",
-    "WireClientSettings",
-    "WireSettings",
-    "describe",
-]

@@ -59,9 +59,8 @@ class ClientSetup:
         # reentrant: a signal handler may make a call
         self.prepare_lock: threading.RLock = threading.RLock()
         self._timeouts = _find_timeouts(settings)
-        region = settings.get("region")
-        checked_config = self._make_config(Configuration(profile="", region=region or "unknown"))
-        self.config: Config | None = None if region is None else checked_config
+        checked_config = self._make_config(Configuration(profile="", region="unknown"))
+        self.config: Config | None = None if settings.get("region") is None else checked_config
         has_url = settings.get("endpoint_url") is not None
         self._given_url: str | None = str(checked_config.url) if has_url else None
 

@@ -17,7 +17,7 @@ from smruntime_core.errors import Phase
 from smruntime_core.values import split_authority
 
 from ..nonblocking._connection import OPTIONS, Connection, Option, Origin, Route
-from ..nonblocking._retry import Left, not_sent
+from ..nonblocking._retry import SecondsLeft, not_sent
 from ..nonblocking._time_limits import TimeLimits
 from ._happy_eyeballs import connect_to_any
 from ._proxies import Proxies, Proxy, tunnel
@@ -49,7 +49,6 @@ class Connector:
             requirement = "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext"
             raise ConstructionError("tls", requirement, f"found {type(tls).__name__}")
         self.proxies: Proxies = proxies or Proxies()
-        self._has_proxies = bool(self.proxies)
         self._clock = clock
         self._tls: ssl.SSLContext | TLS = TLS() if tls is None else tls
         self._proxy_tls: TLS = (
@@ -84,7 +83,7 @@ class Connector:
     def route(self, origin: Origin, direct: bool) -> Route:
         """Return how to reach `origin`: through no proxy if `direct`."""
         proxy = None
-        if self._has_proxies and not direct:
+        if self.proxies and not direct:
             proxy = self.proxies.proxy_for(origin[0], *split_authority(*origin))
         return (*origin, proxy)
 
@@ -105,7 +104,7 @@ class Connector:
             if connection is None:
                 plain_connection.drop()
 
-    def open_unsecured(self, route: Route, seconds_left: Left) -> Flow[Connection]:
+    def open_unsecured(self, route: Route, seconds_left: SecondsLeft) -> Flow[Connection]:
         """Return a connection to the origin, or through its proxy, without TLS to the origin."""
         scheme, authority, proxy = route
         host, port = split_authority(scheme, authority)
@@ -123,13 +122,15 @@ class Connector:
             if not is_established:
                 connection.drop()
 
-    def secure(self, connection: Connection, route: Route, left: Left) -> Flow[Connection]:
+    def secure(self, connection: Connection, route: Route, left: SecondsLeft) -> Flow[Connection]:
         """Begin TLS with the origin; return the connection to use from now on."""
         host, _ = split_authority(*route[:2])
         yield from self._handshake(connection, self.tls, host, left, "tls")
         return connection
 
-    def _secure_proxy(self, connection: Connection, proxy: Proxy, seconds_left: Left) -> Flow[None]:
+    def _secure_proxy(
+        self, connection: Connection, proxy: Proxy, seconds_left: SecondsLeft
+    ) -> Flow[None]:
         tls_context = self.proxy_tls(proxy)
         try:
             yield from self._handshake(connection, tls_context, proxy.host, seconds_left, "proxy")
@@ -143,7 +144,7 @@ class Connector:
         connection: Connection,
         tls_context: ssl.SSLContext,
         host: str,
-        seconds_left: Left,
+        seconds_left: SecondsLeft,
         phase: Phase,
     ) -> Flow[None]:
         from ._tls_handshake import handshake  # it imports `ssl`, which takes 8 ms
@@ -151,7 +152,7 @@ class Connector:
         return handshake(connection, tls_context, host, seconds_left, phase)
 
     def connect_to_host(
-        self, host: str, port: int, seconds_left: Left, phase: Phase | None = None
+        self, host: str, port: int, seconds_left: SecondsLeft, phase: Phase | None = None
     ) -> Flow[Connection]:
         """Return an open TCP connection to `host`; failures are of `phase`, if that is given."""
         resolving_phase, connecting_phase = phase or "resolve", phase or "connect"

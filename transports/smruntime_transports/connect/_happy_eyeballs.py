@@ -19,7 +19,7 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import OPTIONS, Connection, Option
-from ..nonblocking._retry import Left, not_sent
+from ..nonblocking._retry import SecondsLeft, not_sent
 from ..nonblocking._socket_errors import raise_if_interrupt
 from ..nonblocking._waiting import WaitAnyWritable
 from ._resolver import Address
@@ -42,7 +42,7 @@ def interleaved(addresses: Sequence[Address]) -> list[Address]:
 def connect_to_any(
     addresses: Sequence[Address],
     clock: Callable[[], float],
-    seconds_left: Left,
+    seconds_left: SecondsLeft,
     phase: Phase,
     socket_options: Iterable[Option] = OPTIONS,
     source_address: tuple[str, int] | None = None,

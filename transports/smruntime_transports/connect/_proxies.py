@@ -30,7 +30,7 @@ from smruntime_core.http1 import MAX_HEAD, MAX_INTERIM_RESPONSES, Head, Protocol
 from smruntime_core.values import Record, field
 
 from ..nonblocking._connection import READ, WRITE, Connection
-from ..nonblocking._retry import Left, not_sent, retry_until_ready
+from ..nonblocking._retry import SecondsLeft, late, not_sent, retry_until_ready
 from ._tls import TLS, is_context
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _is_never_proxied(host: str) -> bool:
 
 
 def tunnel(
-    connection: Connection, proxy: Proxy, host: str, port: int, seconds_left: Left
+    connection: Connection, proxy: Proxy, host: str, port: int, seconds_left: SecondsLeft
 ) -> Flow[None]:
     """Ask `proxy`, the peer of `connection`, for a tunnel to `host`; raises `DispatchFailure`."""
     description = f"CONNECT through the proxy {proxy.host}:{proxy.port}"
@@ -289,7 +289,7 @@ def _connect_request(authority: str, proxy: Proxy) -> memoryview:
 
 
 def _receive_head(
-    connection: Connection, received_head: bytearray, seconds_left: Left, description: str
+    connection: Connection, received_head: bytearray, seconds_left: SecondsLeft, description: str
 ) -> Flow[int]:
     """Extend `received_head` until it has a whole head; return where the empty line begins."""
     socket_operation, search_start = partial(connection.sock.recv, 16 * 1024), 0
@@ -299,8 +299,7 @@ def _receive_head(
             message = f"{description}: the head of the response is longer than {MAX_HEAD} bytes"
             raise not_sent("too_large", "proxy", message)
         if seconds_left() == 0:  # a fast drip never blocks, so no wait checks the time
-            message = f"{description} was not finished in time"
-            raise not_sent("timeout", "proxy", message)
+            raise late("proxy", description)
         received_bytes = yield from retry_until_ready(
             connection, socket_operation, READ, seconds_left, "proxy", description
         )

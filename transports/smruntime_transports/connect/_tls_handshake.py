@@ -10,19 +10,23 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Phase
 
 from ..nonblocking._connection import READ, Connection
-from ..nonblocking._retry import Left, broken, not_sent, retry_until_ready
+from ..nonblocking._retry import SecondsLeft, broken, not_sent, retry_until_ready
 from ..nonblocking._socket_errors import raise_if_interrupt
 from ._tls_in_tls import NestedTLS
 
 
 def handshake(
-    connection: Connection, tls_context: ssl.SSLContext, host: str, seconds_left: Left, phase: Phase
+    connection: Connection,
+    tls_context: ssl.SSLContext,
+    host: str,
+    seconds_left: SecondsLeft,
+    phase: Phase,
 ) -> Flow[None]:
     """Make `connection` go on through TLS with `host`; raises `DispatchFailure`."""
     description = f"TLS handshake with {host}"
     outer_socket = connection.sock
-    # no third
-    assert not isinstance(outer_socket, NestedTLS), "a proxy's TLS and the host's"  # noqa: S101
+    # the proxy's TLS and the host's are two at most
+    assert not isinstance(outer_socket, NestedTLS), "TLS in TLS already"  # noqa: S101
     try:
         secured_socket = _wrap_socket(outer_socket, tls_context, host)
     except OSError as error:  # the peer has closed the connection already

@@ -1,8 +1,7 @@
 """Environment variables that other HTTP clients read and this library does not.
 
 Code that works with requests or curl behind a corporate proxy fails here unless the proxy or the
-certificates are given. `advise` adds the cause to the failure of a connection, and `unread` lists
-the variables for a report.
+certificates are given. `advise` adds the cause to the failure of a connection.
 """
 
 from __future__ import annotations
@@ -22,16 +21,6 @@ USE_BUNDLE: Final = "set AWS_CA_BUNDLE, or pass tls=TLS(ca_bundle=...)"
 USE_PROXY: Final = "pass proxy=, or trust_env=True"
 
 
-def unread(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables that are set and not read, each with the remedy."""
-    proxy_variable_names = (*_proxy_variables("https"), *_proxy_variables("http"))
-    remedies = {
-        **dict.fromkeys(proxy_variable_names, USE_PROXY),
-        **dict.fromkeys(BUNDLE_VARIABLES, USE_BUNDLE),
-    }
-    return [(name, remedy) for name, remedy in remedies.items() if _is_nonempty(name, environment)]
-
-
 def advise(
     failure: DispatchFailure, origin: tuple[str, str], environment: Mapping[str, str]
 ) -> None:
@@ -42,7 +31,7 @@ def advise(
     if failure.phase in ("resolve", "connect"):
         unused_variable = _first_nonempty(_proxy_variables(origin[0]), environment)
         if unused_variable and _leads_through_proxy(origin, environment):
-            failure.hint = f"{unused_variable} is set but not used: {USE_PROXY}"
+            failure.hint = f"{unused_variable} is set but not read: {USE_PROXY}"
     elif failure.phase == "tls" and failure.kind == "tls":
         unused_variable = _first_nonempty(BUNDLE_VARIABLES, environment)
         if unused_variable and failure.hint in (None, TRUST):

@@ -56,7 +56,8 @@ class Connection:
     def poll(self, mask: int, seconds: float | None) -> int:
         """Block until ready for some of `mask`; return for what, 0 after `seconds`."""
         if self._registered_mask != mask:
-            self._register(mask)
+            self._poll_object.register(self.sock, mask)
+            self._registered_mask = mask
         return _ready_mask(self._poll_object, mask, seconds)
 
     def usable(self, current_time: float) -> bool:
@@ -65,13 +66,7 @@ class Connection:
             return False
         if current_time - self.opened_at > MAX_AGE_SECONDS:
             return False
-        if self._registered_mask != READ:
-            self._register(READ)
-        return not (self._poll_object.poll(0) or (self.pending is not None and self.pending()))
-
-    def _register(self, mask: int) -> None:
-        self._poll_object.register(self.sock, mask)
-        self._registered_mask = mask
+        return not (self.poll(READ, 0.0) or (self.pending is not None and self.pending()))
 
     def duplicate(self) -> Connection:
         """Return another descriptor of the socket, to poll in a thread.
@@ -166,7 +161,7 @@ def poll_any(connections: Iterable[Connection], mask: int, seconds: float | None
 
 
 def poll_and_drop(duplicates: Iterable[Connection], mask: int, seconds: float | None) -> int:
-    """Do the same with duplicates of connections, and close them."""
+    """Poll duplicates of connections like `poll_any`, then close them."""
     try:
         return poll_any(duplicates, mask, seconds)
     finally:

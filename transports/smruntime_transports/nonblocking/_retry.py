@@ -11,14 +11,14 @@ from smruntime_core.effects import Flow
 from smruntime_core.errors import Kind, Phase
 
 from ._connection import Connection
-from ._socket_errors import fault, wanted
+from ._socket_errors import describe_error, mask_to_retry
 from ._waiting import Wait
 
 # OpenSSL's reasons for a peer that answers without TLS, by version
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 TRUST: Final = "to trust its certificate set AWS_CA_BUNDLE, or pass tls=TLS(ca_bundle=...)"
 ResultT = TypeVar("ResultT")
-Left: TypeAlias = "Callable[[], float | None]"  # returns the seconds that are left, None: no limit
+SecondsLeft: TypeAlias = "Callable[[], float | None]"  # returns seconds, None: no limit
 
 
 def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
@@ -28,7 +28,7 @@ def not_sent(kind: Kind, phase: Phase, message: str) -> DispatchFailure:
 
 def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
     """Return the failure of what `description` says, which ended with `error` of a socket."""
-    kind, error_text = fault(error)
+    kind, error_text = describe_error(error)
     if kind == "tls" and error_text in _NO_TLS:
         failure = not_sent(kind, phase, f"{description} failed: it answered in plain text")
         failure.hint = "write http:// instead of https://, or the port at which it speaks TLS"
@@ -42,11 +42,16 @@ def broken(error: OSError, phase: Phase, description: str) -> DispatchFailure:
     return failure
 
 
+def late(phase: Phase, description: str) -> DispatchFailure:
+    """Return the failure of what `description` says, which was not done in time."""
+    return not_sent("timeout", phase, f"{description} was not finished in time")
+
+
 def retry_until_ready(
     connection: Connection,
     socket_operation: Callable[[], ResultT],
     mask: int,
-    seconds_left: Left,
+    seconds_left: SecondsLeft,
     phase: Phase,
     description: str,
 ) -> Flow[ResultT]:
@@ -59,7 +64,7 @@ def retry_until_ready(
         try:
             return socket_operation()
         except OSError as error:
-            wanted_mask = wanted(error, mask)
+            wanted_mask = mask_to_retry(error, mask)
             if not wanted_mask:
                 raise broken(error, phase, description) from None
         # a peer that is always ready must not outrun the deadline
@@ -68,5 +73,4 @@ def retry_until_ready(
         if remaining_seconds != 0:
             ready_mask = yield from Wait(connection, wanted_mask, remaining_seconds)
         if not ready_mask:
-            late_message = f"{description} was not finished in time"
-            raise not_sent("timeout", phase, late_message)
+            raise late(phase, description)

@@ -1,12 +1,12 @@
 """The meaning of an error of a socket, plain or with TLS.
 
-| error                                   | `wanted`      | `fault`                |
-|-----------------------------------------|---------------|------------------------|
-| `BlockingIOError`                       | the same mask |                        |
-| `SSLWantReadError`, `SSLWantWriteError` | READ, WRITE   |                        |
-| `SSLEOFError`, `SSLZeroReturnError`     | 0             | "closed"               |
-| any other of `ssl`                      | 0             | "tls", OpenSSL's text  |
-| any other `OSError`                     | 0             | "reset", the system's  |
+| error                                   | `mask_to_retry` | `describe_error`      |
+|-----------------------------------------|-----------------|-----------------------|
+| `BlockingIOError`                       | the same mask   |                       |
+| `SSLWantReadError`, `SSLWantWriteError` | READ, WRITE     |                       |
+| `SSLEOFError`, `SSLZeroReturnError`     | 0               | "closed"              |
+| any other of `ssl`                      | 0               | "tls", OpenSSL's text |
+| any other `OSError`                     | 0               | "reset", the system's |
 
 `ssl` has been imported where an error comes from it; importing it takes 8 ms, which a process
 without TLS does not pay.
@@ -19,7 +19,7 @@ from smruntime_core.errors import Kind
 from ._connection import READ, WRITE
 
 
-def wanted(error: OSError, mask: int) -> int:
+def mask_to_retry(error: OSError, mask: int) -> int:
     """Return what to wait for before trying again, 0 if `error` is final; raises an interrupt."""
     if isinstance(error, BlockingIOError):
         return mask
@@ -43,7 +43,7 @@ def raise_if_interrupt(error: OSError) -> None:
         raise error
 
 
-def fault(error: OSError) -> tuple[Kind, str]:
+def describe_error(error: OSError) -> tuple[Kind, str]:
     """Return the kind of a final error, and its text; "closed" covers an end with close_notify."""
     if not _is_of_tls(error):
         return "reset", error.strerror or str(error)

@@ -28,7 +28,7 @@ SLOWEST_RATE: Final = 1.0  # bytes a second, on average, after the first `timeou
 class TimeLimits:
     """The deadlines of one exchange, on the transport's clock."""
 
-    last: float | None = None  # the deadline of the whole exchange
+    deadline: float | None = None  # of the whole exchange
     _current_phase: Phase | None = None
     _phase_begun = 0.0
     _moved_bytes = 0
@@ -42,24 +42,24 @@ class TimeLimits:
         self._monotonic_clock = monotonic_clock
         self.phases: Timeouts = phases
         if timeout is not None:
-            self.last = monotonic_clock() + timeout
+            self.deadline = monotonic_clock() + timeout
 
-    def end(self, phase_limit: float | None) -> float | None:
+    def end_of(self, phase_limit: float | None) -> float | None:
         """Return the moment `phase_limit` seconds from now, or the deadline if that is sooner."""
         return self._earlier_end(phase_limit, self._monotonic_clock())
 
-    def left(self, end: float | None) -> float | None:
+    def seconds_until(self, end: float | None) -> float | None:
         """Return the seconds until `end`, 0 if it has passed, None without a limit."""
-        return _seconds_until(end, self._monotonic_clock())
+        return _seconds_between(self._monotonic_clock(), end)
 
     def countdown(self, phase_limit: float | None) -> Callable[[], float | None]:
         """Return a function that returns the seconds left of `phase_limit` from now."""
-        end = self.end(phase_limit)
-        return lambda: self.left(end)
+        end = self.end_of(phase_limit)
+        return lambda: self.seconds_until(end)
 
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Return whether the deadline of the whole has passed."""
-        return self.last is not None and self._monotonic_clock() >= self.last
+        return self.deadline is not None and self._monotonic_clock() >= self.deadline
 
     @property
     def silence(self) -> float | None:
@@ -67,19 +67,15 @@ class TimeLimits:
         sent_at = self._request_sent_at
         return None if sent_at is None else self._monotonic_clock() - sent_at
 
-    def patience(self, exchange: Exchange) -> float | None:
+    def seconds_to_wait(self, exchange: Exchange) -> float | None:
         """Return the seconds to wait for `exchange` to move, None without a limit."""
         phase, current_time = exchange.phase, self._monotonic_clock()
         if phase != "head":
             self._follow_exchange(exchange, phase, current_time)
         elif self._request_sent_at is None:
-            self._request_sent_at, phase_limit = current_time, self.phases.response
-            # the usual case
-            if self.last is None and phase_limit is not None and phase_limit <= LONGEST_LIMIT:
-                self._current_end = current_time + phase_limit
-                return phase_limit
-            self._current_end = self._earlier_end(phase_limit, current_time)
-        return _seconds_until(self._current_end, current_time)
+            self._request_sent_at = current_time
+            self._current_end = self._earlier_end(self.phases.response, current_time)
+        return _seconds_between(current_time, self._current_end)
 
     def _follow_exchange(self, exchange: Exchange, phase: Phase, current_time: float) -> None:
         """Postpone the end if `exchange` has moved."""
@@ -101,14 +97,14 @@ class TimeLimits:
 
     def _earlier_end(self, phase_limit: float | None, current_time: float) -> float | None:
         """Return `current_time` plus `phase_limit`, or the deadline if that is sooner."""
-        last = self.last
         if phase_limit is None:
-            return last
-        return current_time + phase_limit if last is None else min(current_time + phase_limit, last)
+            return self.deadline
+        phase_end = current_time + phase_limit
+        return phase_end if self.deadline is None else min(phase_end, self.deadline)
 
 
-def _seconds_until(end: float | None, current_time: float) -> float | None:
+def _seconds_between(current_time: float, end: float | None) -> float | None:
     """Return the seconds from `current_time` to `end`, 0 if it has passed, None without a limit."""
-    if end is None or (remaining_seconds := end - current_time) > LONGEST_LIMIT:
+    if end is None or end - current_time > LONGEST_LIMIT:
         return None
-    return remaining_seconds if remaining_seconds > 0 else 0.0
+    return max(0.0, end - current_time)

@@ -36,9 +36,7 @@ class WaitAnyWritable(Effect["list[Connection]"]):
 
 
 class Ticket:
-    """A position in a queue, called when its turn comes. A pool may attach a free `connection`."""
-
-    connection: Connection | None = None
+    """A position in a queue, called when its turn comes."""
 
     def __init__(self) -> None:
         self.called: bool = False

@@ -64,6 +64,10 @@ class CredentialRefresher:
         self._running_refresh: CredentialRefresh | None = None
         self._refresh_lock = threading.RLock()  # a signal handler may make a call
 
+    def at_hand(self, effect: GetCredentials) -> Credentials | None:
+        """Return credentials that need no refresh, if there are any."""
+        return self.cache.at_hand() if effect.rejected is None else None
+
     def fetch(self, effect: GetCredentials, owner: object) -> Flow[Credentials]:
         """Return credentials, after a refresh if need be; raises `CredentialsError`.
 

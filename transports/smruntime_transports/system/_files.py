@@ -42,7 +42,7 @@ def read_file(effect: ReadFile) -> FileContents | None:
         _require_regular(effect.path, os.stat(effect.path))  # opening a device may have effects
         with open(effect.path, "rb", opener=_open_without_blocking) as opened_file:
             _require_regular(effect.path, os.fstat(opened_file.fileno()))
-            return FileContents(opened_file.read(effect.most + 1))
+            return FileContents(opened_file.read(effect.max_bytes + 1))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ConstructionError:

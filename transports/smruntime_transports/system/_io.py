@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from smruntime_core import ConstructionError, Credentials, SmRuntimeError, run, run_async
@@ -79,9 +80,8 @@ class BlockingSystem(_System):
 
     def credentials(self, effect: GetCredentials, /) -> Credentials:
         refresher = self.configured_refresher()
-        cached_credentials = refresher.cache.at_hand()
-        if cached_credentials is not None and effect.rejected is None:
-            return cached_credentials
+        if (at_hand := refresher.at_hand(effect)) is not None:
+            return at_hand
         return run(refresher.fetch(effect, os.getpid()), self.complete_io)
 
     def spawn(self, effect: Spawn, /) -> None:
@@ -129,9 +129,8 @@ class AsyncSystem(_System):
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:
         refresher = self.configured_refresher()
-        cached_credentials = refresher.cache.at_hand()
-        if cached_credentials is not None and effect.rejected is None:
-            return cached_credentials
+        if (at_hand := refresher.at_hand(effect)) is not None:
+            return at_hand
         return await run_async(refresher.fetch(effect, self.current_loop()), self.complete_io)
 
     async def spawn(self, effect: Spawn, /) -> None:
@@ -172,12 +171,8 @@ class AsyncSystem(_System):
         provider_answer = await self.in_thread(_call_provider, effect)
         if not isinstance(provider_answer, Awaitable):
             return provider_answer
-        try:
+        with _provider_errors(effect):
             return await cast("Awaitable[object]", provider_answer)
-        except SmRuntimeError:
-            raise
-        except Exception as error:
-            raise provider_error(effect.function, error) from error
 
     # an adapter for an event loop adds the following
 
@@ -209,8 +204,15 @@ class AsyncSystem(_System):
 
 
 def _call_provider(effect: Ask) -> object:
-    try:
+    with _provider_errors(effect):
         return effect.function(*effect.arguments)
+
+
+@contextmanager
+def _provider_errors(effect: Ask) -> Generator[None]:
+    """Turn any exception of a provider into an error of this library."""
+    try:
+        yield
     except SmRuntimeError:
         raise
     except Exception as error:

@@ -39,8 +39,8 @@ def run_process(effect: RunProcess, cancelled: threading.Event | None = None) ->
     try:
         program.start()
         read = _read if hasattr(select, "poll") else _read_in_thread
-        output = read(program.output, effect.most, remaining)
-        status = program.exit_status(remaining) if len(output) <= effect.most else -1
+        output = read(program.output, effect.max_bytes, remaining)
+        status = program.exit_status(remaining) if len(output) <= effect.max_bytes else -1
         return ProcessResult(status, bytes(output))
     except TimeoutError:
         late = f"credential_process did not end within {effect.seconds:g} s"
@@ -138,29 +138,29 @@ def _countdown(seconds: float, cancelled: threading.Event | None) -> Remaining:
     return remaining
 
 
-def _read(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
+def _read(pipe: IO[bytes], max_bytes: int, remaining: Remaining) -> bytearray:
     """Return what the program prints, up to one byte more than `most`; raises `TimeoutError`."""
     output = bytearray()
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
-    while len(output) <= most:
+    while len(output) <= max_bytes:
         if not poll.poll(remaining() * 1000):
             continue
-        piece = os.read(pipe.fileno(), min(PIECE, most + 1 - len(output)))
+        piece = os.read(pipe.fileno(), min(PIECE, max_bytes + 1 - len(output)))
         if not piece:
             break
         output += piece
     return output
 
 
-def _read_in_thread(pipe: IO[bytes], most: int, remaining: Remaining) -> bytearray:
-    """Do the same where a pipe cannot be polled (Windows), in a thread."""
+def _read_in_thread(pipe: IO[bytes], max_bytes: int, remaining: Remaining) -> bytearray:
+    """Read like `_read`, but in a thread: on Windows a pipe cannot be polled."""
     output = bytearray()
     descriptor = os.dup(pipe.fileno())  # the thread's own: it may outlive this call
 
     def read() -> None:
         with open(descriptor, "rb", buffering=0) as unbuffered:
-            while piece := unbuffered.read(min(PIECE, most + 1 - len(output))):
+            while piece := unbuffered.read(min(PIECE, max_bytes + 1 - len(output))):
                 output.extend(piece)
 
     thread = threading.Thread(target=read, daemon=True)

@@ -11,20 +11,19 @@ try:
 except ImportError as error:
     raise ImportError("engine='h11' needs h11: pip install 'smruntime-core[h11]'") from error
 
-from smruntime_core.http1 import MAX_HEAD, Framing, Head, Looked, ProtocolViolation, frame
+from smruntime_core.http1 import MAX_HEAD, Framing, Head, ProtocolViolation, WithoutSkipping, frame
 
 
-class H11Framing(Looked):
+class H11Framing(WithoutSkipping):
     """One response body, read by our own framing first and then by `h11.Connection`."""
 
     def __init__(self, response_head: Head, strict_framing: Framing) -> None:
         self._strict_framing = strict_framing
         self._h11_connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_HEAD)
         self._message_ended = False
-        # h11 reads it together with the beginning of the body, which saves a call
-        self._unread_head = response_head.raw + b"\r\n\r\n"
+        self._h11_connection.receive_data(response_head.raw + b"\r\n\r\n")
         if strict_framing.complete:
-            self._read_body(b"")
+            self._read_events()
 
     @property
     def complete(self) -> bool:
@@ -36,21 +35,21 @@ class H11Framing(Looked):
 
     def receive_data(self, data: bytes) -> bytes:
         self._strict_framing.receive_data(data)
-        return b"" if self._message_ended else self._read_body(data)
+        if self._message_ended:
+            return b""
+        self._h11_connection.receive_data(data)
+        return self._read_events()
 
     def receive_eof(self) -> None:
         self._strict_framing.receive_eof()
-        if self._unread_head:
-            self._read_body(b"")
         if not self._message_ended:
-            self._read_body(b"")
+            self._h11_connection.receive_data(b"")
+            self._read_events()
 
-    def _read_body(self, data: bytes) -> bytes:
+    def _read_events(self) -> bytes:
         body_pieces: list[bytes] = []
         next_event = self._h11_connection.next_event
         try:
-            self._h11_connection.receive_data(self._unread_head + data)
-            self._unread_head = b""
             while not self._message_ended:
                 h11_event = next_event()
                 if isinstance(h11_event, h11.Data):

@@ -178,12 +178,6 @@ class Pool:
                 slot.call()
                 slot.was_woken = True
 
-    @property
-    def idle_connections(self) -> int:
-        """The number of idle connections."""
-        all_routes = tuple(self._connections_by_route.values())
-        return sum(len(connections.idle_connections) for connections in all_routes)
-
     def close(self) -> None:
         """Close every idle connection; those in use are closed when they are released."""
         self._is_closed = True

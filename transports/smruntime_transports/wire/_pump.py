@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from smruntime_core.http1 import Exchange
 
 from ..nonblocking._connection import READ, WRITE, Connection
-from ..nonblocking._socket_errors import fault, wanted
+from ..nonblocking._socket_errors import describe_error, mask_to_retry
 
 if TYPE_CHECKING:
     from ..connect._tls_in_tls import Sock
@@ -58,7 +58,7 @@ def _send_unsent(exchange: Exchange, sock: Sock, unsent_data: memoryview | None)
                 unsent_data = unsent_data[:_SEND_SIZE]
             unsent_data = exchange.sent(sock.send(unsent_data))
     except OSError as error:
-        if wanted_mask := wanted(error, WRITE):
+        if wanted_mask := mask_to_retry(error, WRITE):
             return wanted_mask
         exchange.stop_sending()  # it may have said why before
         return PEER_STOPPED_READING
@@ -80,7 +80,7 @@ def _receive_until_enough(exchange: Exchange, sock: Sock) -> int:
                 with body_buffer:
                     byte_count = sock.recv_into(body_buffer)
         except OSError as error:
-            if wanted_mask := wanted(error, READ):
+            if wanted_mask := mask_to_retry(error, READ):
                 return wanted_mask
             _end_exchange(exchange, error)
             return 0
@@ -97,7 +97,7 @@ def _receive_until_enough(exchange: Exchange, sock: Sock) -> int:
 
 def _end_exchange(exchange: Exchange, error: OSError) -> None:
     """End the exchange because of `error`; raises `DispatchFailure` unless enough has come."""
-    failure_kind, failure_reason = fault(error)
+    failure_kind, failure_reason = describe_error(error)
     if failure_kind == "closed":
         failure_kind = "truncated" if exchange.bytes_received else "closed"
         exchange.fail(failure_kind, "TLS was cut without close_notify")

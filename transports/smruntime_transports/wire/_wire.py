@@ -72,8 +72,7 @@ class Wire:
             finally:
                 self._pool.release(slot)
         finally:
-            if slot.route_connections is not None:  # an interrupt ended the first release
-                self._pool.release(slot)
+            self._pool.release(slot)  # does something only if an interrupt ended the first one
 
     def open(self, effect: Open, slot: Slot | None = None) -> Flow[StreamingResponse]:
         """Send a request and receive the head of its response; raises like `exchange`.
@@ -155,7 +154,7 @@ class Wire:
 
     def _wait_for_slot(self, slot: Slot, time_limits: TimeLimits) -> Flow[None]:
         pool_limit = time_limits.phases.pool
-        yield from WaitTurn(slot, time_limits.left(time_limits.end(pool_limit)))
+        yield from WaitTurn(slot, time_limits.countdown(pool_limit)())
         if not slot.called:
             limit_text = _limit_text(time_limits, pool_limit)
             remedy = "raise max_connections= or make fewer calls at once"
@@ -177,7 +176,7 @@ class Wire:
     def _receive_piece(self, body: StreamedBody, effect: Receive) -> Flow[bytes]:
         exchange = body.exchange
         time_limits = TimeLimits(self._clock, effect.timeout, effect.phases)
-        if time_limits.over():
+        if time_limits.is_over():
             raise exchange.failure("timeout", f"the body was not read to its end {_CALL_TIMEOUT}")
         if exchange.needs_data():
             progress = body.upload_progress if exchange.bytes_to_supply else None
@@ -195,15 +194,15 @@ class Wire:
         ready_for: int,
     ) -> Flow[None]:
         """Send and receive until `exchange` has what it is to receive, or time is up."""
-        if time_limits.last is not None and time_limits.over() and not exchange.bytes_sent:
+        if time_limits.is_over() and not exchange.bytes_sent:
             raise exchange.failure("timeout", f"the request was not sent {_CALL_TIMEOUT}")
         try:
             while waiting_for := pump(exchange, connection, ready_for):
                 if progress is not None:
                     waiting_for = yield from progress.supply_next(waiting_for)
-                poll_only, seconds = waiting_for & AGAIN, time_limits.patience(exchange)
+                poll_only, seconds = waiting_for & AGAIN, time_limits.seconds_to_wait(exchange)
                 ready_for = 0
-                if seconds != 0:  # no `yield from`: the reply is a number, never a failure to raise
+                if seconds != 0:  # the reply is no failure to raise; `yield from` costs a call 1 %
                     wait = Wait(connection, waiting_for ^ poll_only, 0.0 if poll_only else seconds)
                     ready_for = poll_only | (yield wait)  # type: ignore[operator]
                 if not ready_for:
@@ -234,6 +233,6 @@ def _describe_timeout(exchange: Exchange, time_limits: TimeLimits) -> str:
 
 def _limit_text(time_limits: TimeLimits, seconds: float | None) -> str:
     """Return the limit that was reached: `seconds` of a phase, or that of the whole call."""
-    if seconds is None or time_limits.over():
+    if seconds is None or time_limits.is_over():
         return _CALL_TIMEOUT
     return f"within {seconds:g} s"

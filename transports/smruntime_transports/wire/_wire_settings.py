@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
 from smruntime_core import ConstructionError
 from smruntime_core.http1 import Engine
@@ -22,22 +22,26 @@ if TYPE_CHECKING:
 EngineName: TypeAlias = Literal["native", "h11"]
 
 
-class WireSettings(TypedDict, total=False):
+class ConnectionSettings(TypedDict, total=False):
     """The settings of every client over connections.
 
-    `engine` chooses the reader of responses ("native", or "h11" with the extra of that name). `tls`
-    is a `TLS` or an `ssl.SSLContext` (default: the system's certificates). `max_connections` limits
-    the connections to one host; further calls wait. `proxy` is the URL of a proxy; `trust_env`
-    allows to look for one in the environment, as `_proxies` says. `socket_options` are set on every
-    socket after ours (no delay, and TCP keep-alive after a minute of silence).
+    `tls` is a `TLS` or an `ssl.SSLContext` (default: the system's certificates). `max_connections`
+    limits the connections to one host; further calls wait. `proxy` is the URL of a proxy; with
+    `trust_env` it may come from the environment, as `_proxies` says. `socket_options` are set on
+    every socket after ours (no delay, and TCP keep-alive after a minute of silence).
     """
 
-    engine: EngineName
     tls: ssl.SSLContext | TLS | None
     max_connections: int
     proxy: str | Proxy | None
     trust_env: bool
     socket_options: Sequence[Option]
+
+
+class WireSettings(ConnectionSettings, total=False):
+    """Also `engine`, the reader of responses ("native", or "h11" with the extra of that name)."""
+
+    engine: EngineName
 
 
 def conceal_proxy(settings: WireSettings) -> None:
@@ -61,11 +65,10 @@ def make_connector(
 
 
 def _read_proxies(settings: WireSettings) -> Proxies:
-    given_proxy = settings.get("proxy")
     trust_environment = check_flag("trust_env", settings.get("trust_env", False))
     environment = os.environ if trust_environment else None
     try:
-        return Proxies(None if given_proxy is None else Proxy.of(given_proxy), environment)
+        return Proxies(cast("Proxy | None", settings.get("proxy")), environment)
     except ConstructionError as refusal:
         raise refusal.with_traceback(None) from None  # there, locals hold the environment
 
