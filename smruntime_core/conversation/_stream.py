@@ -34,7 +34,6 @@ from ..values._http import ResponseBody
 from ..values._record import unchecked
 from ..values._timeouts import Timeouts
 from ._call_tracker import CallTracker
-from ._deadline import Deadline
 from ._recovery import outcome
 
 # An iterator stops after so many events or bytes of them, and `more` lets other tasks run: a few
@@ -220,7 +219,7 @@ class Stream(Generic[OutputT_co]):
     def decoded(self, decoder: Decoder[ItemT]) -> Iterator[ItemT]:
         """Yield what `decoder` makes of parts that have arrived, and of the response's end."""
         self._raise_failure()
-        next_event, call_deadline = decoder.next_event, self._deadline
+        next_event, call_deadline = decoder.next_event, self._tracker
         events_yielded, bytes_read, decoder_ended = 0, 0, False
         try:
             while True:

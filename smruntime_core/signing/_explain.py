@@ -110,7 +110,7 @@ def explain(
 def _redact(canonical_text: str, secret_names: Collection[str]) -> str:
     """Return a canonical request without the values of secret headers."""
     pattern = rf"(?m)^((?:{'|'.join(map(re.escape, secret_names))}):).*$"
-    return re.sub(pattern, rf"\1{REDACTED}", redact_token(canonical_text))
+    return re.sub(pattern, rf"\1{REDACTED}", without_token(canonical_text))
 
 
 def _read_quotes(text: str) -> tuple[str | None, str | None]:

@@ -36,7 +36,7 @@ def describe_notice(notice: Notice) -> str | None:
             target = f"{notice.method} {notice.path} at {notice.host}"
             text = f"{target}: {_count(notice.size, 'byte')}, signed for {notice.region}"
         case AttemptStarted():
-            text = f"attempt {notice.number} of at most {notice.most}"
+            text = f"attempt {notice.number} of at most {notice.max_attempts}"
         case FirstByte():
             text = f"first byte of the response after {notice.seconds:.3f} s"
         case AttemptEnded():
