@@ -12,10 +12,12 @@ cannot be switched off.
     with smruntime_local.serve() as endpoint:
         endpoint.url, endpoint.region, endpoint.credentials
 
-`serve(backends={"mine": "http://127.0.0.1:8080"})` adds containers of your own. The custom
-attributes of a streamed call set how its parts are cut and which fault ends it, as in
-"cut=bytes; fault=truncate@3"; `hosting/_stream_behavior.py` lists them. `endpoint.fetch(location)`
-returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
+`serve(models={"churn": function})` makes a function of a `Call` an endpoint, and `endpoint.calls`
+has the calls that the containers received. `serve(backends={"mine": "http://127.0.0.1:8080"})` adds
+containers of your own. The custom attributes of a streamed call set how its parts are cut and which
+fault ends it, as in "cut=bytes; fault=truncate@3"; `hosting/_stream_behavior.py` lists them.
+`endpoint.fetch(location)` returns an output of `InvokeEndpointAsync`, and so does a GET of the
+location.
 
     server/     sockets, threads and limits: which requests arrive, and how fast
     hosting/    one request without sockets: signature, operation, container, response
@@ -25,6 +27,7 @@ returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
 
 from __future__ import annotations
 
+from .models._call import Call
 from .server._endpoint import Endpoint, serve
 
-__all__ = ["Endpoint", "serve"]
+__all__ = ["Call", "Endpoint", "serve"]

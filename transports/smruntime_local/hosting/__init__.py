@@ -3,6 +3,7 @@
 _request_handler    authentication, then the operation or the OpenAI path
 _received_body      a body that arrives before its signature is verified
 _model_host         the operations of SageMaker over containers
+_recorded_calls     the calls that the containers have received
 _stream_behavior    how streamed parts are cut and delayed, and which fault ends them
 _openai_path        the path of OpenAI's clients, with bearer tokens
 _async_jobs         the queue, workers and object store of asynchronous invocations

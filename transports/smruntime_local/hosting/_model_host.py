@@ -28,14 +28,17 @@ from smruntime_core import (
     Operation,
     Output,
     Response,
+    ResponseError,
     ServiceError,
     ValidationError,
     service,
 )
 
+from ..models._call import Call
 from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
+from ._recorded_calls import RecordedCalls
 from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
 
 ACCOUNT_ID: Final = "000000000000"
@@ -70,6 +73,7 @@ class ModelHost:
         sleep: Sleep,
     ) -> None:
         self.store: ObjectStore = ObjectStore()
+        self.calls: RecordedCalls = RecordedCalls()
         self.sessions_opened: int = 0
         self._models = models
         self._region = region
@@ -116,7 +120,7 @@ class ModelHost:
         return service.make_unchecked(InvokeEndpointOutput, members)
 
     def _invoke_within(self, call: InvokeEndpoint, seconds: float) -> bytes:
-        return self._join_parts(self._call_container(call), call, seconds)
+        return self._join_parts(self._call_container(call, "InvokeEndpointAsync"), call, seconds)
 
     def _stream(
         self, operation: InvokeEndpointWithResponseStream, request_id: str
@@ -124,7 +128,7 @@ class ModelHost:
         behavior = parse_attributes(operation.custom_attributes, self._stream_behavior)
         # All members of the streamed operation are members of InvokeEndpoint.
         container_call = service.make_unchecked(InvokeEndpoint, vars(operation))
-        container_reply = self._call_container(container_call)
+        container_reply = self._call_container(container_call, type(operation).__name__)
         parts = self._iterate_parts(container_reply, container_call)
         output_type = InvokeEndpointWithResponseStreamOutput
         members = _output_headers(output_type, container_reply)
@@ -138,9 +142,15 @@ class ModelHost:
             raise ValidationError(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
         return model
 
-    def _call_container(self, call: InvokeEndpoint) -> ContainerReply:
+    def _call_container(
+        self, call: InvokeEndpoint, operation_name: str = "InvokeEndpoint"
+    ) -> ContainerReply:
+        model = self._find_model(call.endpoint_name)
+        members = {**vars(call), "body": bytes(call.body), "operation": operation_name}
+        received_call = service.make_unchecked(Call, members)
+        self.calls.record(received_call)
         with self._model_errors(call.endpoint_name):
-            container_reply = self._find_model(call.endpoint_name)(call)
+            container_reply = model(received_call)
         if container_reply.new_session_id:
             with self._sessions_lock:
                 self.sessions_opened += 1
@@ -186,7 +196,7 @@ class ModelHost:
             raise self._make_model_error(
                 endpoint_name, failure.status, failure.message
             ) from failure
-        except ValueError as failure:
+        except (ValueError, ResponseError) as failure:
             raise self._make_model_error(endpoint_name, 400, str(failure)) from failure
         except Exception as failure:
             message = f"{type(failure).__name__}: {failure}"

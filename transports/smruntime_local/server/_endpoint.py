@@ -24,8 +24,10 @@ from ..hosting._request_handler import RequestHandler
 from ..hosting._stream_behavior import StreamBehavior, parse_cut
 from ..models import _echo, _iris, _ngram
 from ..models._backend import Backend
+from ..models._call import Call
 from ..models._chat import Chat
-from ..models._container import Model
+from ..models._container import Model, make_when_called
+from ..models._function import ModelFunction, make_function_model
 from ..models._sessions import SESSION_LIFETIME, Sessions
 from ._connection import LINGER_SECONDS, ServerConnection
 from ._limits import DEFAULT_MAX_BODY, ServerLimits
@@ -42,6 +44,7 @@ def serve(
     region: str = "us-east-1",
     credentials: Credentials | None = None,
     tls: ssl.SSLContext | None = None,
+    models: Mapping[str, ModelFunction] | None = None,
     backends: Mapping[str, str] | None = None,
     cut: str = "aligned",
     session_seconds: float = SESSION_LIFETIME,
@@ -54,7 +57,9 @@ def serve(
 ) -> Endpoint:
     """Start serving on loopback; `close()` or the end of a `with` block stops it.
 
-    `port` 0 is any free port. `backends` are further endpoints by name: URLs of containers that
+    `port` 0 is any free port. `models` are endpoints by name, beside the built-in ones: functions
+    from a `Call` to bytes, text, a JSON value, an output or a generator of parts
+    (`models/_function.py`). `backends` are endpoints by name, too: URLs of containers that
     implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
     warning. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
     `session_seconds` is the lifetime of a session of `chat`.
@@ -77,26 +82,39 @@ def serve(
     limit_seconds = head_seconds, body_seconds, idle_seconds, send_seconds
     limits = ServerLimits(max_connections, max_body, *limit_seconds).validated()
     behavior = parse_cut(cut, StreamBehavior())
-    models = _make_builtin_models(session_seconds)
+    all_models = _make_builtin_models(session_seconds)
+    for endpoint_name, function in (models or {}).items():
+        all_models[endpoint_name] = _make_function_model(endpoint_name, function)
     for endpoint_name, container_url in (backends or {}).items():
-        models[endpoint_name] = _make_backend(endpoint_name, container_url)
+        all_models[endpoint_name] = _make_backend(endpoint_name, container_url)
     signing_credentials = credentials or _generate_credentials()
-    return Endpoint(models, port, region, signing_credentials, tls, behavior, limits)
+    return Endpoint(all_models, port, region, signing_credentials, tls, behavior, limits)
 
 
 def _make_builtin_models(session_seconds: float) -> dict[str, Model]:
-    _ngram.learn_continuations()  # now, or each of the first threads would train it
     return {
         "chat": Chat(Sessions(lifetime=session_seconds)).respond,
         "echo": _echo.respond,
         "flaky": _echo.Flaky().respond,
-        "iris": _iris.Classifier().respond,
-        "ngram": _ngram.respond,
+        "iris": make_when_called(lambda: _iris.Classifier().respond),
+        "ngram": make_when_called(_ngram.train),
     }
 
 
+def _make_function_model(endpoint_name: str, function: object) -> Model:
+    _check_name(endpoint_name)
+    if not callable(function):
+        found_type = type(function).__name__
+        raise ValueError(f"models: {endpoint_name} must be a function of a call, not {found_type}")
+    return make_function_model(function)
+
+
+def _check_name(endpoint_name: str) -> None:
+    InvokeEndpoint(endpoint_name, body=b"")  # raises for an invalid name
+
+
 def _make_backend(endpoint_name: str, container_url: str) -> Model:
-    InvokeEndpoint(endpoint_name=endpoint_name, body=b"")  # raises for an invalid name
+    _check_name(endpoint_name)
     backend = Backend(container_url)
     if problem := backend.find_problem():
         message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
@@ -155,6 +173,11 @@ class Endpoint:
     def requests_seen(self) -> int:
         """The number of requests, refused ones included, without those that need no signature."""
         return self._request_handler.requests_seen
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The newest calls as the containers received them, at most 1000 or 64 MiB of bodies."""
+        return self._model_host.calls.snapshot()
 
     @property
     def sessions_opened(self) -> int:
