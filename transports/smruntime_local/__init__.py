@@ -27,7 +27,17 @@ location.
 
 from __future__ import annotations
 
+from .hosting._config_file import read_config
+from .hosting._endpoint_config import EndpointConfig, InferenceComponent, Variant
 from .models._call import Call
 from .server._endpoint import Endpoint, serve
 
-__all__ = ["Call", "Endpoint", "serve"]
+__all__ = [
+    "Call",
+    "Endpoint",
+    "EndpointConfig",
+    "InferenceComponent",
+    "Variant",
+    "read_config",
+    "serve",
+]

@@ -35,14 +35,14 @@ from smruntime_core import (
 )
 
 from ..models._call import Call
-from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
+from ..models._container import ContainerReply, ContainerTimeout, Refusal
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
 from ._recorded_calls import RecordedCalls
+from ._routing import HostedEndpoint
 from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
 
 ACCOUNT_ID: Final = "000000000000"
-VARIANT_NAME: Final = "AllTraffic"
 MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024  # bytes that a container may return in one piece
 
 
@@ -65,7 +65,7 @@ class ModelHost:
 
     def __init__(
         self,
-        models: Mapping[str, Model],
+        endpoints: Mapping[str, HostedEndpoint],
         *,
         region: str,
         url: str,
@@ -75,7 +75,7 @@ class ModelHost:
         self.store: ObjectStore = ObjectStore()
         self.calls: RecordedCalls = RecordedCalls()
         self.sessions_opened: int = 0
-        self._models = models
+        self._endpoints = endpoints
         self._region = region
         self._stream_behavior = stream_behavior
         self._sleep = sleep
@@ -91,7 +91,7 @@ class ModelHost:
         if isinstance(operation, InvokeEndpointWithResponseStream):
             return self._stream(operation, request_id)
         if isinstance(operation, InvokeEndpointAsync):
-            self._find_model(operation.endpoint_name)
+            self._find_endpoint(operation.endpoint_name)
             return service.answer(self._async_jobs.submit(operation), request_id=request_id)
         if isinstance(operation, InvokeEndpoint):
             return service.answer(self._invoke(operation), request_id=request_id)
@@ -136,21 +136,26 @@ class ModelHost:
         response_head = service.begin(output, request_id=request_id)
         return StreamedResponse(response_head, encode_stream(parts, behavior, self._sleep))
 
-    def _find_model(self, endpoint_name: str) -> Model:
-        model = self._models.get(endpoint_name)
-        if model is None:
+    def _find_endpoint(self, endpoint_name: str) -> HostedEndpoint:
+        endpoint = self._endpoints.get(endpoint_name)
+        if endpoint is None:
             raise ValidationError(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
-        return model
+        return endpoint
 
     def _call_container(
         self, call: InvokeEndpoint, operation_name: str = "InvokeEndpoint"
     ) -> ContainerReply:
-        model = self._find_model(call.endpoint_name)
+        endpoint = self._find_endpoint(call.endpoint_name)
+        route = endpoint.find(call)
         members = {**vars(call), "body": bytes(call.body), "operation": operation_name}
+        members |= {"variant": route.variant, "worker": route.worker}
         received_call = service.make_unchecked(Call, members)
         self.calls.record(received_call)
         with self._model_errors(call.endpoint_name):
-            container_reply = model(received_call)
+            container_reply = route.model(received_call)
+        container_reply = container_reply._replace(invoked_production_variant=route.variant)
+        if endpoint.capture is not None:
+            container_reply = endpoint.capture.watch(received_call, container_reply)
         if container_reply.new_session_id:
             with self._sessions_lock:
                 self.sessions_opened += 1
@@ -221,6 +226,5 @@ def _output_headers(
 ) -> dict[str, object]:
     """Return the members of an output that travel as headers and have a value."""
     member_values: dict[str, object] = container_reply._asdict()
-    member_values["invoked_production_variant"] = VARIANT_NAME
     names = service.header_names(output_type)
     return {name: member_values[name] for name in names if member_values[name] is not None}

@@ -16,6 +16,7 @@ class Call(InvokeEndpoint):
 
         operation   the name of the operation that was called
         variant     the production variant that answers
+        worker      the number of the instance that answers, from 0
 
     A body that cannot be read is the caller's mistake: `json`, `text`, `jsonl` and `csv` raise
     `ResponseError`, which the endpoint answers with a `ModelError` of status 400.
@@ -23,6 +24,7 @@ class Call(InvokeEndpoint):
 
     operation: str = "InvokeEndpoint"
     variant: str = "AllTraffic"
+    worker: int = 0
     if TYPE_CHECKING:
         body: bytes  # what arrived; the operation takes more
 

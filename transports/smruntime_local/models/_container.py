@@ -33,6 +33,7 @@ class ContainerReply(NamedTuple):
     custom_attributes: str | None = None
     new_session_id: str | None = None
     closed_session_id: str | None = None
+    invoked_production_variant: str = "AllTraffic"
 
 
 Model: TypeAlias = Callable[[Call], ContainerReply]

@@ -18,7 +18,8 @@ PART_SIZE: Final = 64  # bytes
 def respond(call: Call) -> ContainerReply:
     """Return the members of `call` as a JSON object, the body in base64."""
     members = {**vars(call), "body": b64encode(call.body).decode()}
-    del members["operation"]
+    for name in ("operation", "variant", "worker"):
+        del members[name]
     document = json.dumps(members).encode()
     part_starts = range(0, len(document), PART_SIZE)
     parts = (document[start : start + PART_SIZE] for start in part_starts)

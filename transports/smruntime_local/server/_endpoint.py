@@ -11,24 +11,22 @@ import socket
 import ssl
 import threading
 import time
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-from smruntime_core import Credentials, InvokeEndpoint, Scope
+from smruntime_core import Credentials, Scope
 
+from ..hosting._endpoint_config import MODEL_SECONDS, EndpointConfig
 from ..hosting._model_host import ModelHost
+from ..hosting._model_sources import check_endpoint_name, make_backend, make_builtin_models
 from ..hosting._request_handler import RequestHandler
+from ..hosting._routing import HostedEndpoint, Router, SingleModel
 from ..hosting._stream_behavior import StreamBehavior, parse_cut
-from ..models import _echo, _iris, _ngram
-from ..models._backend import Backend
 from ..models._call import Call
-from ..models._chat import Chat
-from ..models._container import Model, make_when_called
-from ..models._function import ModelFunction, make_function_model
-from ..models._sessions import SESSION_LIFETIME, Sessions
+from ..models._function import ModelFunction
+from ..models._sessions import SESSION_LIFETIME
 from ._connection import LINGER_SECONDS, ServerConnection
 from ._limits import DEFAULT_MAX_BODY, ServerLimits
 from ._slots import ConnectionSlots
@@ -45,6 +43,7 @@ def serve(
     credentials: Credentials | None = None,
     tls: ssl.SSLContext | None = None,
     models: Mapping[str, ModelFunction] | None = None,
+    endpoints: Mapping[str, EndpointConfig] | None = None,
     backends: Mapping[str, str] | None = None,
     cut: str = "aligned",
     session_seconds: float = SESSION_LIFETIME,
@@ -59,7 +58,8 @@ def serve(
 
     `port` 0 is any free port. `models` are endpoints by name, beside the built-in ones: functions
     from a `Call` to bytes, text, a JSON value, an output or a generator of parts
-    (`models/_function.py`). `backends` are endpoints by name, too: URLs of containers that
+    (`models/_function.py`). `endpoints` are endpoints with variants, several models or inference
+    components (`EndpointConfig`). `backends` are endpoints by name, too: URLs of containers that
     implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
     warning. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
     `session_seconds` is the lifetime of a session of `chat`.
@@ -82,44 +82,20 @@ def serve(
     limit_seconds = head_seconds, body_seconds, idle_seconds, send_seconds
     limits = ServerLimits(max_connections, max_body, *limit_seconds).validated()
     behavior = parse_cut(cut, StreamBehavior())
-    all_models = _make_builtin_models(session_seconds)
-    for endpoint_name, function in (models or {}).items():
-        all_models[endpoint_name] = _make_function_model(endpoint_name, function)
-    for endpoint_name, container_url in (backends or {}).items():
-        all_models[endpoint_name] = _make_backend(endpoint_name, container_url)
-    signing_credentials = credentials or _generate_credentials()
-    return Endpoint(all_models, port, region, signing_credentials, tls, behavior, limits)
-
-
-def _make_builtin_models(session_seconds: float) -> dict[str, Model]:
-    return {
-        "chat": Chat(Sessions(lifetime=session_seconds)).respond,
-        "echo": _echo.respond,
-        "flaky": _echo.Flaky().respond,
-        "iris": make_when_called(lambda: _iris.Classifier().respond),
-        "ngram": make_when_called(_ngram.train),
+    configs = {name: EndpointConfig(model=function) for name, function in (models or {}).items()}
+    configs |= endpoints or {}
+    builtin_models = make_builtin_models(session_seconds)
+    hosted: dict[str, HostedEndpoint] = {
+        name: SingleModel(model) for name, model in builtin_models.items()
     }
-
-
-def _make_function_model(endpoint_name: str, function: object) -> Model:
-    _check_name(endpoint_name)
-    if not callable(function):
-        found_type = type(function).__name__
-        raise ValueError(f"models: {endpoint_name} must be a function of a call, not {found_type}")
-    return make_function_model(function)
-
-
-def _check_name(endpoint_name: str) -> None:
-    InvokeEndpoint(endpoint_name, body=b"")  # raises for an invalid name
-
-
-def _make_backend(endpoint_name: str, container_url: str) -> Model:
-    _check_name(endpoint_name)
-    backend = Backend(container_url)
-    if problem := backend.find_problem():
-        message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
-    return backend.respond
+    for name, url in (backends or {}).items():
+        check_endpoint_name(name)
+        hosted[name] = SingleModel(make_backend(name, url, MODEL_SECONDS))
+    for name, config in configs.items():
+        check_endpoint_name(name)
+        hosted[name] = Router(name, config, builtin_models)
+    signing_credentials = credentials or _generate_credentials()
+    return Endpoint(hosted, port, region, signing_credentials, tls, behavior, limits)
 
 
 def _generate_credentials() -> Credentials:
@@ -133,7 +109,7 @@ class Endpoint:
 
     def __init__(
         self,
-        models: Mapping[str, Model],
+        hosted_endpoints: Mapping[str, HostedEndpoint],
         port: int,
         region: str,
         credentials: Credentials,
@@ -155,7 +131,7 @@ class Endpoint:
             f"https://localhost:{actual_port}" if tls else f"http://127.0.0.1:{actual_port}"
         )
         self._model_host = ModelHost(
-            models,
+            hosted_endpoints,
             region=region,
             url=self.url,
             stream_behavior=stream_behavior,
