@@ -185,15 +185,28 @@ def test_model_is_named_by_a_text(client: Client) -> None:
     assert echoed["endpoint_name"] == "built-in"
 
 
+def test_model_is_imported_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_models.py").write_text("def churn(call):\n    return call.text() + '!'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = EndpointConfig(model="my_models:churn")
+    with (
+        smruntime_local.serve(endpoints={"churn": config}) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        assert client.invoke_endpoint("churn", body=b"a").text() == "a!"
+
+
 def test_calls_are_captured_in_a_file(tmp_path: Path) -> None:
     capture = tmp_path / "captured.jsonl"
     config = EndpointConfig(model=lambda call: {"n": 1}, capture=capture)
-    with smruntime_local.serve(endpoints={"churn": config}) as endpoint:
-        with client_of(endpoint) as client:
-            client.invoke_endpoint("churn", **as_json([1]), inference_id="i-1")
-            client.invoke_endpoint("churn", body=b"\xff")
-            with client.invoke_endpoint_with_response_stream("churn", body=b"x") as stream:
-                stream.read()
+    with (
+        smruntime_local.serve(endpoints={"churn": config}) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        client.invoke_endpoint("churn", **as_json([1]), inference_id="i-1")
+        client.invoke_endpoint("churn", body=b"\xff")
+        with client.invoke_endpoint_with_response_stream("churn", body=b"x") as stream:
+            stream.read()
     first, second, third = map(json.loads, capture.read_text().splitlines())
     assert first["captureData"] == {
         "endpointInput": {
@@ -247,9 +260,11 @@ def test_endpoints_are_read_from_a_file(tmp_path: Path) -> None:
         "many": EndpointConfig(target_models={"a.tar.gz": "echo"}, load_seconds=0.5),
         "llm": EndpointConfig(components={"small": InferenceComponent("ngram", 0, 2.5)}),
     }
-    with smruntime_local.serve(endpoints=read_config(file)) as endpoint:
-        with client_of(endpoint) as client:
-            client.invoke_endpoint("plain", body=b"x")
+    with (
+        smruntime_local.serve(endpoints=read_config(file)) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        client.invoke_endpoint("plain", body=b"x")
     assert (tmp_path / "captured.jsonl").exists()
 
 
@@ -278,7 +293,7 @@ def test_invalid_file_is_refused_with_what_is_wrong(
 ) -> None:
     file = tmp_path / "endpoints.toml"
     file.write_text(text)
-    with pytest.raises(ValueError, match="endpoints.toml") as caught:
+    with pytest.raises(ValueError, match=r"endpoints\.toml") as caught:
         read_config(file)
     assert problem in str(caught.value)
 
