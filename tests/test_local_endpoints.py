@@ -1,4 +1,4 @@
-"""Configured endpoints: variants, several models, inference components, workers and data capture."""
+"""Configured endpoints: variants, several models, components, workers and data capture."""
 
 from __future__ import annotations
 

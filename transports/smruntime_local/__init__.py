@@ -29,15 +29,39 @@ from __future__ import annotations
 
 from .hosting._config_file import read_config
 from .hosting._endpoint_config import EndpointConfig, InferenceComponent, Variant
+from .hosting._faults import (
+    Cut,
+    Delay,
+    Drip,
+    HtmlPage,
+    RandomDelay,
+    Reply,
+    Reset,
+    SlowHead,
+    StaleConnection,
+    UnusedStepsError,
+    throttle,
+)
 from .models._call import Call
 from .server._endpoint import Endpoint, serve
 
 __all__ = [
     "Call",
+    "Cut",
+    "Delay",
+    "Drip",
     "Endpoint",
     "EndpointConfig",
+    "HtmlPage",
     "InferenceComponent",
+    "RandomDelay",
+    "Reply",
+    "Reset",
+    "SlowHead",
+    "StaleConnection",
+    "UnusedStepsError",
     "Variant",
     "read_config",
     "serve",
+    "throttle",
 ]

@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from smruntime_core import (
     InvokeEndpoint,
@@ -35,9 +36,22 @@ from smruntime_core import (
 )
 
 from ..models._call import Call
-from ..models._container import ContainerReply, ContainerTimeout, Refusal
+from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
+from ..models._function import make_function_model
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
+from ._faults import (
+    WIRE_FAULTS,
+    Delay,
+    HtmlPage,
+    RandomDelay,
+    Reply,
+    Scripts,
+    Step,
+    WireFault,
+    parse_fault,
+    without_fault,
+)
 from ._recorded_calls import RecordedCalls
 from ._routing import HostedEndpoint
 from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
@@ -53,7 +67,14 @@ class StreamedResponse(NamedTuple):
     chunks: Generator[bytes]
 
 
-HostedResponse: TypeAlias = "Response | StreamedResponse"
+class FaultyResponse(NamedTuple):
+    """A response, and what happens to it on its way."""
+
+    response: Response | StreamedResponse
+    fault: WireFault
+
+
+HostedResponse: TypeAlias = "Response | StreamedResponse | FaultyResponse"
 
 
 class ModelHost:
@@ -74,6 +95,7 @@ class ModelHost:
     ) -> None:
         self.store: ObjectStore = ObjectStore()
         self.calls: RecordedCalls = RecordedCalls()
+        self.scripts: Scripts = Scripts()
         self.sessions_opened: int = 0
         self._endpoints = endpoints
         self._region = region
@@ -82,28 +104,71 @@ class ModelHost:
         self._sessions_lock = threading.Lock()
         self._async_jobs = AsyncJobs(self._invoke_within, self.store, url)
 
+    def add_steps(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
+        """Append steps to the script of an endpoint; raises `ValueError` if there is none."""
+        if endpoint_name not in self._endpoints:
+            known = ", ".join(sorted(self._endpoints))
+            raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
+        self.scripts.add(endpoint_name, steps)
+
     def close(self) -> None:
         """End the workers of asynchronous invocations."""
         self._async_jobs.close()
 
     def respond(self, operation: Operation[Output], *, request_id: str) -> HostedResponse:
         """Return the response to `operation`; raises the `ServiceError` to answer with."""
-        if isinstance(operation, InvokeEndpointWithResponseStream):
-            return self._stream(operation, request_id)
-        if isinstance(operation, InvokeEndpointAsync):
-            self._find_endpoint(operation.endpoint_name)
-            return service.answer(self._async_jobs.submit(operation), request_id=request_id)
-        if isinstance(operation, InvokeEndpoint):
-            return service.answer(self._invoke(operation), request_id=request_id)
-        message = f"The local endpoint does not support {type(operation).__name__}."
-        raise ServiceError(message, code="UnknownOperationException", status=404)
+        if not isinstance(operation, service.OPERATIONS):
+            message = f"The local endpoint does not support {type(operation).__name__}."
+            raise ServiceError(message, code="UnknownOperationException", status=404)
+        members = vars(operation)
+        step = self._take_step(members["endpoint_name"], members.get("custom_attributes"))
+        if isinstance(step, HtmlPage):
+            return step.response()
+        model = make_function_model(step.answer) if isinstance(step, Reply) else None
+        response = self._respond(operation, request_id, model)
+        return FaultyResponse(response, step) if isinstance(step, WIRE_FAULTS) else response
 
     def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> HostedResponse:
         """Return the container's own response to `call`, without SageMaker's headers.
 
         Raises the `ServiceError` to answer with.
         """
-        container_reply = self._call_container(call)
+        step = self._take_step(call.endpoint_name, None)
+        if isinstance(step, HtmlPage):
+            return step.response()
+        model = make_function_model(step.answer) if isinstance(step, Reply) else None
+        response = self._relay(call, streamed, request_id, model)
+        return FaultyResponse(response, step) if isinstance(step, WIRE_FAULTS) else response
+
+    def _take_step(self, endpoint_name: str, custom_attributes: str | None) -> Step | None:
+        """Return what is to happen to the next call of an endpoint, after a delay if it is one.
+
+        Raises a `ServiceError` if that is the step.
+        """
+        self._find_endpoint(endpoint_name)
+        step = self.scripts.take(endpoint_name) or parse_fault(custom_attributes)
+        if isinstance(step, ServiceError):
+            raise step
+        if isinstance(step, Delay | RandomDelay):
+            self._sleep(step.seconds)
+        return step
+
+    def _respond(
+        self, operation: Operation[Output], request_id: str, model: Model | None
+    ) -> Response | StreamedResponse:
+        if isinstance(operation, InvokeEndpointWithResponseStream):
+            return self._stream(operation, request_id, model)
+        if isinstance(operation, InvokeEndpointAsync):
+            invoke = partial(self._invoke_within, model=model)
+            output = self._async_jobs.submit(operation, invoke)
+            return service.answer(output, request_id=request_id)
+        call = cast("InvokeEndpoint", operation)
+        return service.answer(self._invoke(call, model), request_id=request_id)
+
+    def _relay(
+        self, call: InvokeEndpoint, streamed: bool, request_id: str, model: Model | None
+    ) -> Response | StreamedResponse:
+        container_reply = self._call_container(call, model=model)
         content_type = container_reply.content_type or "application/octet-stream"
         header_fields = (("x-amzn-RequestId", request_id), ("Content-Type", content_type))
         response_head = Response(200, header_fields)
@@ -113,22 +178,29 @@ class ModelHost:
         nonempty_parts = (part for part in parts if part)
         return StreamedResponse(response_head, _openai_path.append_error_event(nonempty_parts))
 
-    def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
-        container_reply = self._call_container(call)
+    def _invoke(self, call: InvokeEndpoint, model: Model | None) -> InvokeEndpointOutput:
+        container_reply = self._call_container(call, model=model)
         members: dict[str, object] = {"body": self._join_parts(container_reply, call)}
         members |= _output_headers(InvokeEndpointOutput, container_reply)
         return service.make_unchecked(InvokeEndpointOutput, members)
 
-    def _invoke_within(self, call: InvokeEndpoint, seconds: float) -> bytes:
-        return self._join_parts(self._call_container(call, "InvokeEndpointAsync"), call, seconds)
+    def _invoke_within(
+        self, call: InvokeEndpoint, seconds: float, model: Model | None = None
+    ) -> bytes:
+        container_reply = self._call_container(call, "InvokeEndpointAsync", model)
+        return self._join_parts(container_reply, call, seconds)
 
     def _stream(
-        self, operation: InvokeEndpointWithResponseStream, request_id: str
+        self, operation: InvokeEndpointWithResponseStream, request_id: str, model: Model | None
     ) -> StreamedResponse:
-        behavior = parse_attributes(operation.custom_attributes, self._stream_behavior)
+        custom_attributes = operation.custom_attributes
+        if parse_fault(custom_attributes) is not None:
+            custom_attributes = without_fault(custom_attributes)
+        behavior = parse_attributes(custom_attributes, self._stream_behavior)
         # All members of the streamed operation are members of InvokeEndpoint.
         container_call = service.make_unchecked(InvokeEndpoint, vars(operation))
-        container_reply = self._call_container(container_call, type(operation).__name__)
+        operation_name = type(operation).__name__
+        container_reply = self._call_container(container_call, operation_name, model)
         parts = self._iterate_parts(container_reply, container_call)
         output_type = InvokeEndpointWithResponseStreamOutput
         members = _output_headers(output_type, container_reply)
@@ -143,8 +215,12 @@ class ModelHost:
         return endpoint
 
     def _call_container(
-        self, call: InvokeEndpoint, operation_name: str = "InvokeEndpoint"
+        self,
+        call: InvokeEndpoint,
+        operation_name: str = "InvokeEndpoint",
+        model: Model | None = None,
     ) -> ContainerReply:
+        """Return the reply of the endpoint's model, or of `model` instead."""
         endpoint = self._find_endpoint(call.endpoint_name)
         route = endpoint.find(call)
         members = {**vars(call), "body": bytes(call.body), "operation": operation_name}
@@ -152,7 +228,7 @@ class ModelHost:
         received_call = service.make_unchecked(Call, members)
         self.calls.record(received_call)
         with self._model_errors(call.endpoint_name):
-            container_reply = route.model(received_call)
+            container_reply = (model or route.model)(received_call)
         container_reply = container_reply._replace(invoked_production_variant=route.variant)
         if endpoint.capture is not None:
             container_reply = endpoint.capture.watch(received_call, container_reply)

@@ -12,13 +12,14 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Final
 
 from smruntime_core import Credentials, Scope
 
 from ..hosting._endpoint_config import MODEL_SECONDS, EndpointConfig
+from ..hosting._faults import UnusedStepsError
 from ..hosting._model_host import ModelHost
 from ..hosting._model_sources import check_endpoint_name, make_backend, make_builtin_models
 from ..hosting._request_handler import RequestHandler
@@ -160,6 +161,14 @@ class Endpoint:
         """The number of sessions that the containers have opened."""
         return self._model_host.sessions_opened
 
+    def script(self, endpoint_name: str, *steps: object) -> None:
+        """Let the next calls of an endpoint go as `steps` say, one call each.
+
+        A step is one of `hosting/_faults.py`, a `ServiceError`, or a value that a model could
+        return. Raises `ValueError` for an endpoint that does not exist.
+        """
+        self._model_host.add_steps(endpoint_name, steps)
+
     def fetch(self, location: str) -> bytes | None:
         """Return the object at `location`; None if there is none.
 
@@ -180,10 +189,15 @@ class Endpoint:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        unused_steps = suppress(UnusedStepsError) if exception else nullcontext()
+        with unused_steps:  # the exception of the block says more
+            self.close()
 
     def close(self) -> None:
-        """Stop listening, close every connection and end the workers."""
+        """Stop listening, close every connection and end the workers.
+
+        Raises `UnusedStepsError` if a step of a script was not used.
+        """
         if self._closing_event.is_set():
             return
         self._closing_event.set()
@@ -196,6 +210,7 @@ class Endpoint:
         self._listener.close()
         for serving_thread in serving_threads:
             serving_thread.join(LINGER_SECONDS)
+        self._model_host.scripts.raise_unused()
 
     def _accept_connections(self) -> None:
         while not self._closing_event.is_set():
@@ -238,7 +253,12 @@ class Endpoint:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 scheme = "https" if self._tls_context else "http"
                 server_connection = ServerConnection(
-                    connection, scheme, self._request_handler, self._limits, self._slots
+                    connection,
+                    scheme,
+                    self._request_handler,
+                    self._limits,
+                    self._slots,
+                    self._closing_event.wait,
                 )
                 if isinstance(connection, ssl.SSLSocket):
                     connection.settimeout(self._limits.head_seconds)
