@@ -119,11 +119,8 @@ class AsyncJobs:
         )
         expires_at = self._clock() + (call.request_ttl_seconds or DEFAULT_TIME_TO_LIVE)
         try:
-            self._enqueue(
-                _AsyncJob(
-                    call, invoke or self._invoke, output_location, failure_location, expires_at
-                )
-            )
+            locations = output_location, failure_location
+            self._enqueue(_AsyncJob(call, invoke or self._invoke, *locations, expires_at))
         except queue.Full:
             message = "Too many invocations are waiting. Try your call again."
             raise ServiceUnavailable(message) from None
