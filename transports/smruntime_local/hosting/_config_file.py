@@ -18,7 +18,7 @@ is relative to the file.
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -26,8 +26,14 @@ from typing import Any, cast
 from ._endpoint_config import EndpointConfig, InferenceComponent, Variant
 
 
-def read_config(file: Path) -> dict[str, EndpointConfig]:
-    """Return the endpoints of a file by name; raises `ValueError` that names what is wrong."""
+def read_config(path: str | os.PathLike[str]) -> dict[str, EndpointConfig]:
+    """Return the endpoints of a file by name.
+
+    Raises `ValueError` that names what is wrong, and `OSError` if the file cannot be read.
+    """
+    import tomllib  # most endpoints have no file
+
+    file = Path(path)
     try:
         document = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
