@@ -309,3 +309,15 @@ def test_invalid_file_is_refused_with_what_is_wrong(
 def test_text_that_names_no_model_is_refused(source: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         smruntime_local.serve(endpoints={"e": EndpointConfig(model=source)})
+
+
+@pytest.mark.parametrize("minutes", [20, -20])
+def test_client_corrects_its_clock_by_that_of_the_endpoint(minutes: int) -> None:
+    config = EndpointConfig(model=named("ok"), clock_seconds=60.0 * minutes)
+    with (
+        smruntime_local.serve(endpoints={"churn": config}) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        for outcomes in (["InvalidSignatureException", "ok"], ["ok"]):
+            output = client.invoke_endpoint("churn", body=b"")
+            assert [attempt.outcome for attempt in output.metadata.attempts] == outcomes

@@ -72,6 +72,8 @@ class EndpointConfig:
                      which `Call.worker` shows
     capture          file that gets a line of JSON for each call and its answer, as data capture
                      writes it
+    clock_seconds    how far the clock of the service is ahead of this machine's; a signature that
+                     differs from it by more than five minutes is refused
     model_seconds    time for a model to answer, or for the next part of its answer
     max_payload      bytes of a request's body
     seed             of the choice between variants
@@ -85,6 +87,7 @@ class EndpointConfig:
     load_seconds: float = 0.0
     workers: int = 1
     capture: Path | None = None
+    clock_seconds: float = 0.0
     model_seconds: float = MODEL_SECONDS
     max_payload: int = MAX_PAYLOAD
     seed: int = 0
@@ -106,6 +109,7 @@ class EndpointConfig:
                 raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
         for name in ("load_seconds", "model_seconds"):
             _check_number(name, getattr(self, name))
+        _check_number("clock_seconds", abs(self.clock_seconds))
 
 
 def _check_number(name: str, value: float) -> None:

@@ -111,6 +111,11 @@ class ModelHost:
             raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
         self.scripts.add(endpoint_name, steps)
 
+    def clock_seconds(self, endpoint_name: str) -> float:
+        """Return how far the clock of an endpoint is ahead, 0 if there is no such endpoint."""
+        endpoint = self._endpoints.get(endpoint_name)
+        return 0.0 if endpoint is None else endpoint.clock_seconds
+
     def close(self) -> None:
         """End the workers of asynchronous invocations."""
         self._async_jobs.close()

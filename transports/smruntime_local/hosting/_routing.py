@@ -35,6 +35,7 @@ class HostedEndpoint(Protocol):
     """An endpoint: it finds the model of a call, and may capture calls."""
 
     capture: DataCapture | None
+    clock_seconds: float
 
     def find(self, call: InvokeEndpoint) -> Route: ...
 
@@ -43,6 +44,7 @@ class SingleModel:
     """An endpoint of one model, which takes every member of a call, as the built-in ones do."""
 
     capture: DataCapture | None = None
+    clock_seconds: float = 0.0
 
     def __init__(self, model: Model) -> None:
         self._route = Route(model, DEFAULT_VARIANT, 0)
@@ -66,6 +68,7 @@ class Router:
     ) -> None:
         self.capture: DataCapture | None = DataCapture(config.capture) if config.capture else None
         self.config: EndpointConfig = config
+        self.clock_seconds: float = config.clock_seconds
         self._endpoint_name = endpoint_name
         self._sleep = sleep
         self._clock = clock
