@@ -33,6 +33,7 @@ from smruntime_core import (
 from smruntime_core.signing import bearer_token, presign
 from smruntime_local.hosting._model_host import ModelHost
 from smruntime_local.hosting._request_handler import RequestHandler
+from smruntime_local.hosting._routing import SingleModel
 from smruntime_local.hosting._stream_behavior import StreamBehavior
 from smruntime_local.models._container import ContainerReply, make_reply
 from smruntime_local.server._connection import MAX_HEAD_SIZE, ServerConnection
@@ -91,7 +92,7 @@ class Endpoint:
     def __init__(self) -> None:
         self.received_calls: list[tuple[str, bytes]] = []
         host = ModelHost(
-            {"echo": self._model},
+            {"echo": SingleModel(self._model)},
             region=REGION,
             url=URL,
             stream_behavior=StreamBehavior(),

@@ -22,6 +22,7 @@ from smruntime_core import (
 )
 from smruntime_local.hosting import _model_host
 from smruntime_local.hosting._model_host import ModelHost, StreamedResponse
+from smruntime_local.hosting._routing import SingleModel
 from smruntime_local.hosting._stream_behavior import StreamBehavior
 from smruntime_local.models._container import ContainerReply, ContainerTimeout, Refusal
 
@@ -45,7 +46,7 @@ def host_of(parts: Callable[[], Iterator[bytes]], reply: ContainerReply = TEXT) 
         return reply._replace(parts=parts())
 
     return ModelHost(
-        {"m": model},
+        {"m": SingleModel(model)},
         region="eu-west-1",
         url="http://here",
         stream_behavior=StreamBehavior(),

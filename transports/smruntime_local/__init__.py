@@ -12,10 +12,12 @@ cannot be switched off.
     with smruntime_local.serve() as endpoint:
         endpoint.url, endpoint.region, endpoint.credentials
 
-`serve(backends={"mine": "http://127.0.0.1:8080"})` adds containers of your own. The custom
-attributes of a streamed call set how its parts are cut and which fault ends it, as in
-"cut=bytes; fault=truncate@3"; `hosting/_stream_behavior.py` lists them. `endpoint.fetch(location)`
-returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
+`serve(models={"churn": function})` makes a function of a `Call` an endpoint, and `endpoint.calls`
+has the calls that the containers received. `serve(backends={"mine": "http://127.0.0.1:8080"})` adds
+containers of your own. The custom attributes of a streamed call set how its parts are cut and which
+fault ends it, as in "cut=bytes; fault=truncate@3"; `hosting/_stream_behavior.py` lists them.
+`endpoint.fetch(location)` returns an output of `InvokeEndpointAsync`, and so does a GET of the
+location.
 
     server/     sockets, threads and limits: which requests arrive, and how fast
     hosting/    one request without sockets: signature, operation, container, response
@@ -25,21 +27,63 @@ returns an output of `InvokeEndpointAsync`, and so does a GET of the location.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .hosting._config_file import read_config
+    from .hosting._endpoint_config import EndpointConfig, InferenceComponent, Variant
+    from .hosting._faults import (
+        Cut,
+        Delay,
+        Drip,
+        HtmlPage,
+        RandomDelay,
+        Reply,
+        Reset,
+        SlowHead,
+        StaleConnection,
+        UnusedStepsError,
+        throttle,
+    )
+    from .models._call import Call
     from .server._endpoint import Endpoint, serve
 
-__all__ = ["Endpoint", "serve"]
+__all__ = [
+    "Call",
+    "Cut",
+    "Delay",
+    "Drip",
+    "Endpoint",
+    "EndpointConfig",
+    "HtmlPage",
+    "InferenceComponent",
+    "RandomDelay",
+    "Reply",
+    "Reset",
+    "SlowHead",
+    "StaleConnection",
+    "UnusedStepsError",
+    "Variant",
+    "read_config",
+    "serve",
+    "throttle",
+]
+
+_MODULES = {
+    ".hosting._config_file": ("read_config",),
+    ".hosting._endpoint_config": ("EndpointConfig", "InferenceComponent", "Variant"),
+    ".models._call": ("Call",),
+    ".server._endpoint": ("Endpoint", "serve"),
+}
 
 
 def __getattr__(name: str) -> object:
     # Not imported before: `python -m smruntime_local` must start, and say so, where h11 is missing.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .server import _endpoint
-
-    return getattr(_endpoint, name)
+    homes = [module for module, names in _MODULES.items() if name in names]
+    return getattr(import_module(homes[0] if homes else ".hosting._faults", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,14 @@
 
 _request_handler    authentication, then the operation or the OpenAI path
 _received_body      a body that arrives before its signature is verified
+_endpoint_config    what an endpoint consists of
+_config_file        the same from a TOML file
+_routing            which model of an endpoint answers a call
+_model_sources      models from functions, URLs and names
+_data_capture       a file of calls and answers
 _model_host         the operations of SageMaker over containers
+_faults             steps of scripts, and the faults that a call asks for
+_recorded_calls     the calls that the containers have received
 _stream_behavior    how streamed parts are cut and delayed, and which fault ends them
 _openai_path        the path of OpenAI's clients, with bearer tokens
 _async_jobs         the queue, workers and object store of asynchronous invocations

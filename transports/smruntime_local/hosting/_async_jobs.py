@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from smruntime_core import (
     InvokeEndpoint,
@@ -24,6 +24,8 @@ from smruntime_core import (
     ServiceError,
     ServiceUnavailable,
 )
+
+Invoke: TypeAlias = Callable[[InvokeEndpoint, float], bytes]
 
 WORKER_COUNT: Final = 2
 MAX_WAITING_JOBS: Final = 1000
@@ -61,6 +63,7 @@ class ObjectStore:
 
 class _AsyncJob(NamedTuple):
     call: InvokeEndpointAsync
+    invoke: Invoke
     output_location: str
     failure_location: str
     expires_at: float
@@ -79,7 +82,7 @@ class AsyncJobs:
 
     def __init__(
         self,
-        invoke: Callable[[InvokeEndpoint, float], bytes],
+        invoke: Invoke,
         store: ObjectStore,
         base_url: str,
         *,
@@ -103,10 +106,12 @@ class AsyncJobs:
         for worker in self._workers:
             worker.start()
 
-    def submit(self, call: InvokeEndpointAsync) -> InvokeEndpointAsyncOutput:
+    def submit(
+        self, call: InvokeEndpointAsync, invoke: Invoke | None = None
+    ) -> InvokeEndpointAsyncOutput:
         """Enqueue `call` and return the locations of its output and failure.
 
-        Raises `ServiceUnavailable` if too many calls wait.
+        `invoke` runs another model. Raises `ServiceUnavailable` if too many calls wait.
         """
         invocation_id = str(uuid.uuid4())
         output_location, failure_location = _make_locations(
@@ -114,7 +119,8 @@ class AsyncJobs:
         )
         expires_at = self._clock() + (call.request_ttl_seconds or DEFAULT_TIME_TO_LIVE)
         try:
-            self._enqueue(_AsyncJob(call, output_location, failure_location, expires_at))
+            locations = output_location, failure_location
+            self._enqueue(_AsyncJob(call, invoke or self._invoke, *locations, expires_at))
         except queue.Full:
             message = "Too many invocations are waiting. Try your call again."
             raise ServiceUnavailable(message) from None
@@ -159,7 +165,7 @@ class AsyncJobs:
         if input_body is None:
             raise ServiceError(f"There is no object at {call.input_location}.")
         seconds = call.invocation_timeout_seconds or DEFAULT_INVOCATION_TIMEOUT
-        return self._invoke(_make_container_call(call, bytes(input_body)), seconds)
+        return job.invoke(_make_container_call(call, bytes(input_body)), seconds)
 
 
 def _make_locations(call: InvokeEndpointAsync, folder: str) -> tuple[str, str]:

@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from smruntime_core import (
     InvokeEndpoint,
@@ -28,19 +29,35 @@ from smruntime_core import (
     Operation,
     Output,
     Response,
+    ResponseError,
     ServiceError,
     ValidationError,
     service,
 )
 
-from ..models._backend import MODEL_TIMEOUT
+from ..models._call import Call
 from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
+from ..models._function import make_function_model
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
+from ._endpoint_config import MODEL_SECONDS
+from ._faults import (
+    WIRE_FAULTS,
+    Delay,
+    HtmlPage,
+    RandomDelay,
+    Reply,
+    Scripts,
+    Step,
+    WireFault,
+    parse_fault,
+    without_fault,
+)
+from ._recorded_calls import RecordedCalls
+from ._routing import HostedEndpoint
 from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
 
 ACCOUNT_ID: Final = "000000000000"
-VARIANT_NAME: Final = "AllTraffic"
 MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024  # bytes that a container may return in one piece
 
 
@@ -51,7 +68,14 @@ class StreamedResponse(NamedTuple):
     chunks: Generator[bytes]
 
 
-HostedResponse: TypeAlias = "Response | StreamedResponse"
+class FaultyResponse(NamedTuple):
+    """A response, and what happens to it on its way."""
+
+    response: Response | StreamedResponse
+    fault: WireFault
+
+
+HostedResponse: TypeAlias = "Response | StreamedResponse | FaultyResponse"
 
 
 class ModelHost:
@@ -63,7 +87,7 @@ class ModelHost:
 
     def __init__(
         self,
-        models: Mapping[str, Model],
+        endpoints: Mapping[str, HostedEndpoint],
         *,
         region: str,
         url: str,
@@ -71,13 +95,27 @@ class ModelHost:
         sleep: Sleep,
     ) -> None:
         self.store: ObjectStore = ObjectStore()
+        self.calls: RecordedCalls = RecordedCalls()
+        self.scripts: Scripts = Scripts()
         self.sessions_opened: int = 0
-        self._models = models
+        self._endpoints = endpoints
         self._region = region
         self._stream_behavior = stream_behavior
         self._sleep = sleep
         self._sessions_lock = threading.Lock()
         self._async_jobs = AsyncJobs(self._invoke_within, self.store, url)
+
+    def add_steps(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
+        """Append steps to the script of an endpoint; raises `ValueError` if there is none."""
+        if endpoint_name not in self._endpoints:
+            known = ", ".join(sorted(self._endpoints))
+            raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
+        self.scripts.add(endpoint_name, steps)
+
+    def clock_seconds(self, endpoint_name: str) -> float:
+        """Return how far the clock of an endpoint is ahead, 0 if there is no such endpoint."""
+        endpoint = self._endpoints.get(endpoint_name)
+        return 0.0 if endpoint is None else endpoint.clock_seconds
 
     def close(self) -> None:
         """End the workers of asynchronous invocations."""
@@ -85,22 +123,58 @@ class ModelHost:
 
     def respond(self, operation: Operation[Output], *, request_id: str) -> HostedResponse:
         """Return the response to `operation`; raises the `ServiceError` to answer with."""
-        if isinstance(operation, InvokeEndpointWithResponseStream):
-            return self._stream(operation, request_id)
-        if isinstance(operation, InvokeEndpointAsync):
-            self._find_model(operation.endpoint_name)
-            return service.answer(self._async_jobs.submit(operation), request_id=request_id)
-        if isinstance(operation, InvokeEndpoint):
-            return service.answer(self._invoke(operation), request_id=request_id)
-        message = f"The local endpoint does not support {type(operation).__name__}."
-        raise ServiceError(message, code="UnknownOperationException", status=404)
+        if not isinstance(operation, service.OPERATIONS):
+            message = f"The local endpoint does not support {type(operation).__name__}."
+            raise ServiceError(message, code="UnknownOperationException", status=404)
+        members = vars(operation)
+        step = self._take_step(members["endpoint_name"], members.get("custom_attributes"))
+        if isinstance(step, HtmlPage):
+            return step.response()
+        model = make_function_model(step.answer) if isinstance(step, Reply) else None
+        response = self._respond(operation, request_id, model)
+        return FaultyResponse(response, step) if isinstance(step, WIRE_FAULTS) else response
 
     def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> HostedResponse:
         """Return the container's own response to `call`, without SageMaker's headers.
 
         Raises the `ServiceError` to answer with.
         """
-        container_reply = self._call_container(call)
+        step = self._take_step(call.endpoint_name, None)
+        if isinstance(step, HtmlPage):
+            return step.response()
+        model = make_function_model(step.answer) if isinstance(step, Reply) else None
+        response = self._relay(call, streamed, request_id, model)
+        return FaultyResponse(response, step) if isinstance(step, WIRE_FAULTS) else response
+
+    def _take_step(self, endpoint_name: str, custom_attributes: str | None) -> Step | None:
+        """Return what is to happen to the next call of an endpoint, after a delay if it is one.
+
+        Raises a `ServiceError` if that is the step.
+        """
+        self._find_endpoint(endpoint_name)
+        step = self.scripts.take(endpoint_name) or parse_fault(custom_attributes)
+        if isinstance(step, ServiceError):
+            raise step
+        if isinstance(step, Delay | RandomDelay):
+            self._sleep(step.seconds)
+        return step
+
+    def _respond(
+        self, operation: Operation[Output], request_id: str, model: Model | None
+    ) -> Response | StreamedResponse:
+        if isinstance(operation, InvokeEndpointWithResponseStream):
+            return self._stream(operation, request_id, model)
+        if isinstance(operation, InvokeEndpointAsync):
+            invoke = partial(self._invoke_within, model=model)
+            output = self._async_jobs.submit(operation, invoke)
+            return service.answer(output, request_id=request_id)
+        call = cast("InvokeEndpoint", operation)
+        return service.answer(self._invoke(call, model), request_id=request_id)
+
+    def _relay(
+        self, call: InvokeEndpoint, streamed: bool, request_id: str, model: Model | None
+    ) -> Response | StreamedResponse:
+        container_reply = self._call_container(call, model=model)
         content_type = container_reply.content_type or "application/octet-stream"
         header_fields = (("x-amzn-RequestId", request_id), ("Content-Type", content_type))
         response_head = Response(200, header_fields)
@@ -110,23 +184,29 @@ class ModelHost:
         nonempty_parts = (part for part in parts if part)
         return StreamedResponse(response_head, _openai_path.append_error_event(nonempty_parts))
 
-    def _invoke(self, call: InvokeEndpoint) -> InvokeEndpointOutput:
-        container_reply = self._call_container(call)
-        whole_body = self._join_parts(container_reply, call, MODEL_TIMEOUT)
-        members: dict[str, object] = {"body": whole_body}
+    def _invoke(self, call: InvokeEndpoint, model: Model | None) -> InvokeEndpointOutput:
+        container_reply = self._call_container(call, model=model)
+        members: dict[str, object] = {"body": self._join_parts(container_reply, call, MODEL_SECONDS)}
         members |= _output_headers(InvokeEndpointOutput, container_reply)
         return service.make_unchecked(InvokeEndpointOutput, members)
 
-    def _invoke_within(self, call: InvokeEndpoint, seconds: float) -> bytes:
-        return self._join_parts(self._call_container(call), call, seconds)
+    def _invoke_within(
+        self, call: InvokeEndpoint, seconds: float, model: Model | None = None
+    ) -> bytes:
+        container_reply = self._call_container(call, "InvokeEndpointAsync", model)
+        return self._join_parts(container_reply, call, seconds)
 
     def _stream(
-        self, operation: InvokeEndpointWithResponseStream, request_id: str
+        self, operation: InvokeEndpointWithResponseStream, request_id: str, model: Model | None
     ) -> StreamedResponse:
-        behavior = parse_attributes(operation.custom_attributes, self._stream_behavior)
+        custom_attributes = operation.custom_attributes
+        if parse_fault(custom_attributes) is not None:
+            custom_attributes = without_fault(custom_attributes)
+        behavior = parse_attributes(custom_attributes, self._stream_behavior)
         # All members of the streamed operation are members of InvokeEndpoint.
         container_call = service.make_unchecked(InvokeEndpoint, vars(operation))
-        container_reply = self._call_container(container_call)
+        operation_name = type(operation).__name__
+        container_reply = self._call_container(container_call, operation_name, model)
         parts = self._iterate_parts(container_reply, container_call)
         output_type = InvokeEndpointWithResponseStreamOutput
         members = _output_headers(output_type, container_reply)
@@ -134,15 +214,30 @@ class ModelHost:
         response_head = service.begin(output, request_id=request_id)
         return StreamedResponse(response_head, encode_stream(parts, behavior, self._sleep))
 
-    def _find_model(self, endpoint_name: str) -> Model:
-        model = self._models.get(endpoint_name)
-        if model is None:
+    def _find_endpoint(self, endpoint_name: str) -> HostedEndpoint:
+        endpoint = self._endpoints.get(endpoint_name)
+        if endpoint is None:
             raise ValidationError(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
-        return model
+        return endpoint
 
-    def _call_container(self, call: InvokeEndpoint) -> ContainerReply:
+    def _call_container(
+        self,
+        call: InvokeEndpoint,
+        operation_name: str = "InvokeEndpoint",
+        model: Model | None = None,
+    ) -> ContainerReply:
+        """Return the reply of the endpoint's model, or of `model` instead."""
+        endpoint = self._find_endpoint(call.endpoint_name)
+        route = endpoint.find(call)
+        members = {**vars(call), "body": bytes(call.body), "operation": operation_name}
+        members |= {"variant": route.variant, "worker": route.worker}
+        received_call = service.make_unchecked(Call, members)
+        self.calls.record(received_call)
         with self._model_errors(call.endpoint_name):
-            container_reply = self._find_model(call.endpoint_name)(call)
+            container_reply = (model or route.model)(received_call)
+        container_reply = container_reply._replace(invoked_production_variant=route.variant)
+        if endpoint.capture is not None:
+            container_reply = endpoint.capture.watch(received_call, container_reply)
         if container_reply.new_session_id:
             with self._sessions_lock:
                 self.sessions_opened += 1
@@ -188,7 +283,7 @@ class ModelHost:
             raise self._make_model_error(
                 endpoint_name, failure.status, failure.message
             ) from failure
-        except ValueError as failure:
+        except (ValueError, ResponseError) as failure:
             raise self._make_model_error(endpoint_name, 400, str(failure)) from failure
         except Exception as failure:
             message = f"{type(failure).__name__}: {failure}"
@@ -213,6 +308,5 @@ def _output_headers(
 ) -> dict[str, object]:
     """Return the members of an output that travel as headers and have a value."""
     member_values: dict[str, object] = container_reply._asdict()
-    member_values["invoked_production_variant"] = VARIANT_NAME
     names = service.header_names(output_type)
     return {name: member_values[name] for name in names if member_values[name] is not None}

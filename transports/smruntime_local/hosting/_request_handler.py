@@ -9,10 +9,12 @@ neither: `GET /ping`, and `GET /async/…` of an object; its name cannot be gues
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Final
 
 from smruntime_core import Credentials, Request, Response, Scope, ServiceError, service, verify
@@ -21,6 +23,7 @@ from . import _openai_path
 from ._model_host import HostedResponse, ModelHost
 from ._received_body import ReceivedBody
 
+_find_endpoint = re.compile(r"[^/]*//[^/]*/endpoints/([^/?]+)").match
 _PLACEHOLDER_HASH: Final = "0" * 64
 
 
@@ -58,7 +61,7 @@ class RequestHandler:
         except ServiceError as refusal:
             if is_openai or refusal.code != "InvalidSignatureException":
                 self._count_request()
-                return _make_refusal(request_head, refusal, str(uuid.uuid4()))
+                return self._make_refusal(request_head, refusal, str(uuid.uuid4()))
         return None
 
     def respond(self, request_head: Request, received_body: ReceivedBody) -> HostedResponse:
@@ -77,15 +80,32 @@ class RequestHandler:
                 return self._model_host.relay(call, streamed=is_streamed, request_id=request_id)
             return self._model_host.respond(service.read(request), request_id=request_id)
         except ServiceError as refusal:
-            return _make_refusal(request_head, refusal, request_id)
+            return self._make_refusal(request_head, refusal, request_id)
 
     def _authenticate(self, request_head: Request, payload_hash: str) -> None:
         """Verify the signature or the bearer token; raises `ServiceError` if it is not valid."""
-        known, now = self._known_credentials, self._clock()
+        known, now = self._known_credentials, self._clock() + self._clock_seconds(request_head)
         if _openai_path.is_openai_request(request_head):
             _openai_path.authenticate(request_head, known, self._scope, now=now)
         else:
             verify(request_head, known, self._scope, now=now, payload_hash=payload_hash)
+
+    def _clock_seconds(self, request_head: Request) -> float:
+        """Return how far the clock is ahead that the request's endpoint reads."""
+        found_endpoint = _find_endpoint(request_head.url)
+        return self._model_host.clock_seconds(found_endpoint[1]) if found_endpoint else 0.0
+
+    def _make_refusal(
+        self, request_head: Request, refusal: ServiceError, request_id: str
+    ) -> Response:
+        if _openai_path.is_openai_request(request_head):
+            return _openai_path.make_error_response(refusal, request_id=request_id)
+        response = service.answer(refusal, request_id=request_id)
+        clock_seconds = self._clock_seconds(request_head)
+        if not clock_seconds:
+            return response
+        date_field = "Date", formatdate(self._clock() + clock_seconds, usegmt=True)
+        return response.replace(headers=(*response.headers, date_field))
 
     def _count_request(self) -> None:
         with self._counter_lock:
@@ -102,12 +122,6 @@ class RequestHandler:
         if stored_object is None:
             return Response(404)
         return Response(200, (("Content-Type", "application/octet-stream"),), stored_object)
-
-
-def _make_refusal(request_head: Request, refusal: ServiceError, request_id: str) -> Response:
-    if _openai_path.is_openai_request(request_head):
-        return _openai_path.make_error_response(refusal, request_id=request_id)
-    return service.answer(refusal, request_id=request_id)
 
 
 def _join_body(request_head: Request, received_body: ReceivedBody) -> Request:

@@ -2,21 +2,24 @@
 
 A container has one path, `/invocations`, and does not know by which operation it was called:
 `hosting/_model_host.py` joins, streams or stores the parts of its reply. So a model is a function
-from `InvokeEndpoint` to `ContainerReply`, and makes the parts when they are read. It fails by
+from `Call` to `ContainerReply`, and makes the parts when they are read. It fails by
 raising:
 
     Refusal         a response with another status
-    ValueError      the caller's mistake (400)
+    ValueError      the caller's mistake (400), and so is a `ResponseError` of `Call.json()`
     ServiceError    passed on unchanged
     anything else   its own failure (500)
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, TypeAlias
 
 from smruntime_core import InvokeEndpoint
+
+from ._call import Call
 
 JSON_TYPE: Final = "application/json"
 TEXT_TYPE: Final = "text/plain; charset=utf-8"
@@ -30,9 +33,24 @@ class ContainerReply(NamedTuple):
     custom_attributes: str | None = None
     new_session_id: str | None = None
     closed_session_id: str | None = None
+    invoked_production_variant: str = "AllTraffic"
 
 
-Model: TypeAlias = Callable[[InvokeEndpoint], ContainerReply]
+Model: TypeAlias = Callable[[Call], ContainerReply]
+
+
+def make_when_called(make_model: Callable[[], Model]) -> Model:
+    """Return a model that is made by the first of its calls; others wait for it."""
+    making_lock = threading.Lock()
+    made_models: list[Model] = []
+
+    def respond(call: Call) -> ContainerReply:
+        with making_lock:
+            if not made_models:
+                made_models.append(make_model())
+        return made_models[0](call)
+
+    return respond
 
 
 class Refusal(Exception):

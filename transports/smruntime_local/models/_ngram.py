@@ -21,6 +21,7 @@ from ._container import (
     JSON_TYPE,
     TEXT_TYPE,
     ContainerReply,
+    Model,
     accepts_json,
     accepts_type,
     make_reply,
@@ -43,6 +44,12 @@ def split_tokens(text: str) -> list[str]:
     Whitespace at the end is removed first: the search would start at each of its characters.
     """
     return _find_tokens(text.rstrip())
+
+
+def train() -> Model:
+    """Return the model after its training, which takes half a second."""
+    learn_continuations()
+    return respond
 
 
 @cache

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import re
 import socket
+import struct
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from typing import Final, TypeAlias
 
@@ -26,7 +28,8 @@ except ImportError as _missing:
 
 from smruntime_core import Request, Response, ServiceError, service
 
-from ..hosting._model_host import HostedResponse, StreamedResponse
+from ..hosting._faults import Cut, Drip, Reset, SlowHead, StaleConnection, WireFault
+from ..hosting._model_host import FaultyResponse, HostedResponse, StreamedResponse
 from ..hosting._received_body import ReceivedBody, make_too_large_error
 from ..hosting._request_handler import RequestHandler
 from ..hosting._stream_behavior import Hangup
@@ -58,6 +61,7 @@ class ServerConnection:
         request_handler: RequestHandler,
         limits: ServerLimits,
         slots: ConnectionSlots,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._socket = connection
         self._scheme = scheme
@@ -69,6 +73,9 @@ class ServerConnection:
         )
         self._request_method = ""
         self._deadline = time.monotonic() + limits.head_seconds
+        self._sleep = sleep
+        self._wire_fault: WireFault | None = None  # of the response that is being sent
+        self._bytes_sent = 0
 
     def run(self) -> None:
         """Answer requests until either side closes or the peer is too slow.
@@ -95,6 +102,7 @@ class ServerConnection:
     def _serve_request(self) -> bool:
         """Receive and answer one request; return whether the connection can serve another."""
         self._request_method = ""
+        self._wire_fault, self._bytes_sent = None, 0
         try:
             request_head = self._receive_head()
             if request_head is None or not self._slots.start_request(self._socket):
@@ -163,10 +171,14 @@ class ServerConnection:
     def _send_response(self, response: HostedResponse) -> bool:
         """Send a response; return whether the connection can serve another request."""
         try:
+            if isinstance(response, FaultyResponse):
+                self._wire_fault, response = response.fault, response.response
             if isinstance(response, StreamedResponse):
                 self._send_streamed(response)
             else:
                 self._send_whole(response)
+            if isinstance(self._wire_fault, StaleConnection):
+                return False
         except Hangup:
             return False
         protocol = self._protocol
@@ -195,10 +207,38 @@ class ServerConnection:
 
     def _send_data(self, data: bytes) -> None:
         """Send `data`; raises `TimeoutError` if the peer does not read it in time."""
-        remaining_data = memoryview(data)
         self._socket.settimeout(self._limits.send_seconds)
+        if self._wire_fault is not None:
+            self._send_faulty(data, self._wire_fault)
+            return
+        remaining_data = memoryview(data)
         for start in range(0, len(remaining_data), SEND_SIZE):
             self._socket.sendall(remaining_data[start : start + SEND_SIZE])
+
+    def _send_faulty(self, data: bytes, fault: WireFault) -> None:
+        """Send `data` as `fault` demands; raises `Hangup` where the connection ends."""
+        if isinstance(fault, Reset):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise Hangup
+        if isinstance(fault, Cut):
+            allowed = fault.after_bytes - self._bytes_sent
+            self._socket.sendall(data[:allowed])
+            self._bytes_sent += len(data)
+            if len(data) >= allowed:
+                raise Hangup
+            return
+        if isinstance(fault, Drip):
+            for index in range(len(data)):
+                self._socket.sendall(data[index : index + 1])
+                self._sleep(fault.seconds)
+            return
+        if isinstance(fault, SlowHead) and not self._bytes_sent:
+            middle = data.find(b"\r\n") + 2
+            self._socket.sendall(data[:middle])
+            self._sleep(fault.seconds)
+            data = data[middle:]
+            self._bytes_sent = 1
+        self._socket.sendall(data)
 
     def _send_last_response(self, response: Response) -> bool:
         """Send the last response of this connection; return False."""

@@ -11,22 +11,23 @@ import socket
 import ssl
 import threading
 import time
-import warnings
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import Final
 
-from smruntime_core import Credentials, InvokeEndpoint, Scope
+from smruntime_core import Credentials, Scope
 
+from ..hosting._endpoint_config import MODEL_SECONDS, EndpointConfig
+from ..hosting._faults import UnusedStepsError
 from ..hosting._model_host import ModelHost
+from ..hosting._model_sources import check_endpoint_name, make_backend, make_builtin_models
 from ..hosting._request_handler import RequestHandler
+from ..hosting._routing import HostedEndpoint, Router, SingleModel
 from ..hosting._stream_behavior import StreamBehavior, parse_cut
-from ..models import _echo, _iris, _ngram
-from ..models._backend import Backend
-from ..models._chat import Chat
-from ..models._container import Model
-from ..models._sessions import SESSION_LIFETIME, Sessions
+from ..models._call import Call
+from ..models._function import ModelFunction
+from ..models._sessions import SESSION_LIFETIME
 from ._connection import LINGER_SECONDS, ServerConnection
 from ._limits import DEFAULT_LIMITS, ServerLimits
 from ._slots import ConnectionSlots
@@ -42,6 +43,8 @@ def serve(
     region: str = "us-east-1",
     credentials: Credentials | None = None,
     tls: ssl.SSLContext | None = None,
+    models: Mapping[str, ModelFunction] | None = None,
+    endpoints: Mapping[str, EndpointConfig] | None = None,
     backends: Mapping[str, str] | None = None,
     cut: str = "aligned",
     session_seconds: float = SESSION_LIFETIME,
@@ -54,7 +57,10 @@ def serve(
 ) -> Endpoint:
     """Start serving on loopback; `close()` or the end of a `with` block stops it.
 
-    `port` 0 is any free port. `backends` are further endpoints by name: URLs of containers that
+    `port` 0 is any free port. `models` are endpoints by name, beside the built-in ones: functions
+    from a `Call` to bytes, text, a JSON value, an output or a generator of parts
+    (`models/_function.py`). `endpoints` are endpoints with variants, several models or inference
+    components (`EndpointConfig`). `backends` are endpoints by name, too: URLs of containers that
     implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
     warning. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
     `session_seconds` is the lifetime of a session of `chat`.
@@ -78,31 +84,20 @@ def serve(
         max_connections, max_body, head_seconds, body_seconds, idle_seconds, send_seconds
     ).validated()
     behavior = parse_cut(cut, StreamBehavior())
-    models = _make_builtin_models(session_seconds)
-    for endpoint_name, container_url in (backends or {}).items():
-        models[endpoint_name] = _make_backend(endpoint_name, container_url)
-    signing_credentials = credentials or _generate_credentials()
-    return Endpoint(models, port, region, signing_credentials, tls, behavior, limits)
-
-
-def _make_builtin_models(session_seconds: float) -> dict[str, Model]:
-    _ngram.learn_continuations()  # now, or each of the first threads would train it
-    return {
-        "chat": Chat(Sessions(lifetime=session_seconds)).respond,
-        "echo": _echo.respond,
-        "flaky": _echo.Flaky().respond,
-        "iris": _iris.Classifier().respond,
-        "ngram": _ngram.respond,
+    configs = {name: EndpointConfig(model=function) for name, function in (models or {}).items()}
+    configs |= endpoints or {}
+    builtin_models = make_builtin_models(session_seconds)
+    hosted: dict[str, HostedEndpoint] = {
+        name: SingleModel(model) for name, model in builtin_models.items()
     }
-
-
-def _make_backend(endpoint_name: str, container_url: str) -> Model:
-    InvokeEndpoint(endpoint_name=endpoint_name, body=b"")  # raises for an invalid name
-    backend = Backend(container_url)
-    if problem := backend.find_problem():
-        message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
-    return backend.respond
+    for name, url in (backends or {}).items():
+        check_endpoint_name(name)
+        hosted[name] = SingleModel(make_backend(name, url, MODEL_SECONDS))
+    for name, config in configs.items():
+        check_endpoint_name(name)
+        hosted[name] = Router(name, config, builtin_models)
+    signing_credentials = credentials or _generate_credentials()
+    return Endpoint(hosted, port, region, signing_credentials, tls, behavior, limits)
 
 
 def _generate_credentials() -> Credentials:
@@ -116,7 +111,7 @@ class Endpoint:
 
     def __init__(
         self,
-        models: Mapping[str, Model],
+        hosted_endpoints: Mapping[str, HostedEndpoint],
         port: int,
         region: str,
         credentials: Credentials,
@@ -138,7 +133,7 @@ class Endpoint:
             f"https://localhost:{actual_port}" if tls else f"http://127.0.0.1:{actual_port}"
         )
         self._model_host = ModelHost(
-            models,
+            hosted_endpoints,
             region=region,
             url=self.url,
             stream_behavior=stream_behavior,
@@ -170,9 +165,22 @@ class Endpoint:
         return self._request_handler.requests_seen
 
     @property
+    def calls(self) -> tuple[Call, ...]:
+        """The newest calls as the containers received them, at most 1000 or 64 MiB of bodies."""
+        return self._model_host.calls.snapshot()
+
+    @property
     def sessions_opened(self) -> int:
         """The number of sessions that the containers have opened."""
         return self._model_host.sessions_opened
+
+    def script(self, endpoint_name: str, *steps: object) -> None:
+        """Let the next calls of an endpoint go as `steps` say, one call each.
+
+        A step is one of `hosting/_faults.py`, a `ServiceError`, or a value that a model could
+        return. Raises `ValueError` for an endpoint that does not exist.
+        """
+        self._model_host.add_steps(endpoint_name, steps)
 
     def fetch(self, location: str) -> bytes | None:
         """Return the object at `location`; None if there is none.
@@ -194,10 +202,15 @@ class Endpoint:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        unused_steps = suppress(UnusedStepsError) if exception else nullcontext()
+        with unused_steps:  # the exception of the block says more
+            self.close()
 
     def close(self) -> None:
-        """Stop listening, close every connection and end the workers."""
+        """Stop listening, close every connection and end the workers.
+
+        Raises `UnusedStepsError` if a step of a script was not used.
+        """
         if self._closing_event.is_set():
             return
         self._closing_event.set()
@@ -210,6 +223,7 @@ class Endpoint:
         self._listener.close()
         for serving_thread in serving_threads:
             serving_thread.join(LINGER_SECONDS)
+        self._model_host.scripts.raise_unused()
 
     def _accept_connections(self) -> None:
         while not self._closing_event.is_set():
@@ -252,7 +266,12 @@ class Endpoint:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 scheme = "https" if self._tls_context else "http"
                 server_connection = ServerConnection(
-                    connection, scheme, self._request_handler, self._limits, self._slots
+                    connection,
+                    scheme,
+                    self._request_handler,
+                    self._limits,
+                    self._slots,
+                    self._closing_event.wait,
                 )
                 if isinstance(connection, ssl.SSLSocket):
                     connection.settimeout(self._limits.head_seconds)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from smruntime_core import ServiceError
+
 from ._exit import BROKEN_PIPE_CODE, INTERRUPTED_CODE, OUTPUT_CODE, CommandError, exit_code
 from ._terminal import abandon, print_error
 
@@ -22,7 +24,13 @@ def guard(program_name: str, run: Callable[[], int]) -> int:
         error_code = exit_code(error)
         if error_code is None:
             raise
-        print_error(f"{program_name}: {error}")
+        # an explained refusal has a line for each difference
+        first_line, *details = (
+            str(error).split("\n") if isinstance(error, ServiceError) else [str(error)]
+        )
+        print_error(f"{program_name}: {first_line}")
+        for line in details:
+            print_error(line)
         code = error_code
     try:
         flush_output()
