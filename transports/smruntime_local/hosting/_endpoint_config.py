@@ -22,7 +22,7 @@ from smruntime_core import InvokeEndpoint
 
 from ..models._function import ModelFunction
 
-ModelSource: TypeAlias = "ModelFunction | str"
+ModelSource: TypeAlias = ModelFunction | str
 
 MODEL_SECONDS: Final = 60.0  # as SageMaker allows a model
 MAX_PAYLOAD: Final = 25 * 1024 * 1024  # bytes, as SageMaker's limit for InvokeEndpoint
@@ -80,10 +80,12 @@ class EndpointConfig:
     """
 
     model: ModelSource | None = None
-    variants: Mapping[str, Variant] = field(default_factory=dict)
-    target_models: Mapping[str, ModelSource] = field(default_factory=dict)
-    containers: Mapping[str, ModelSource] = field(default_factory=dict)
-    components: Mapping[str, InferenceComponent] = field(default_factory=dict)
+    variants: Mapping[str, Variant] = field(default_factory=dict[str, Variant])
+    target_models: Mapping[str, ModelSource] = field(default_factory=dict[str, ModelSource])
+    containers: Mapping[str, ModelSource] = field(default_factory=dict[str, ModelSource])
+    components: Mapping[str, InferenceComponent] = field(
+        default_factory=dict[str, InferenceComponent]
+    )
     load_seconds: float = 0.0
     workers: int = 1
     capture: Path | None = None

@@ -186,7 +186,8 @@ class ModelHost:
 
     def _invoke(self, call: InvokeEndpoint, model: Model | None) -> InvokeEndpointOutput:
         container_reply = self._call_container(call, model=model)
-        members: dict[str, object] = {"body": self._join_parts(container_reply, call, MODEL_SECONDS)}
+        whole_body = self._join_parts(container_reply, call, MODEL_SECONDS)
+        members: dict[str, object] = {"body": whole_body}
         members |= _output_headers(InvokeEndpointOutput, container_reply)
         return service.make_unchecked(InvokeEndpointOutput, members)
 
@@ -229,7 +230,8 @@ class ModelHost:
         """Return the reply of the endpoint's model, or of `model` instead."""
         endpoint = self._find_endpoint(call.endpoint_name)
         route = endpoint.find(call)
-        members = {**vars(call), "body": bytes(call.body), "operation": operation_name}
+        members: dict[str, object] = {**vars(call), "body": bytes(call.body)}
+        members["operation"] = operation_name
         members |= {"variant": route.variant, "worker": route.worker}
         received_call = service.make_unchecked(Call, members)
         self.calls.record(received_call)

@@ -26,7 +26,8 @@ class Call(InvokeEndpoint):
     variant: str = "AllTraffic"
     worker: int = 0
     if TYPE_CHECKING:
-        body: bytes  # what arrived; the operation takes more
+        # what arrived; the operation takes more
+        body: bytes  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def json(self) -> JSON:
         """Return the JSON value in the body."""

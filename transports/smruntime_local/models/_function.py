@@ -33,6 +33,7 @@ ModelFunction: TypeAlias = Callable[[Call], object]
 
 BYTES_TYPE: Final = "application/octet-stream"
 JSON_LINES_TYPE: Final = "application/jsonlines"
+_BYTES_TYPES: Final[tuple[type, ...]] = (bytes, bytearray, memoryview)
 
 
 def make_function_model(function: ModelFunction) -> Model:
@@ -93,17 +94,17 @@ def _make_streamed_reply(call: Call, items: Iterator[object]) -> ContainerReply:
 
 
 def _find_content_type(call: Call, item: object) -> str:
-    if isinstance(item, bytes | bytearray | memoryview):
+    if isinstance(item, _BYTES_TYPES):
         return call.accept or BYTES_TYPE
     return TEXT_TYPE if isinstance(item, str) else JSON_TYPE
 
 
 def _encode_part(item: object) -> bytes:
-    if isinstance(item, bytes | bytearray | memoryview):
-        return bytes(item)
+    if isinstance(item, _BYTES_TYPES):
+        return bytes(cast("bytes", item))
     return item.encode() if isinstance(item, str) else as_json(item)["body"]
 
 
 def _encode_line(item: object) -> bytes:
-    line_end = b"" if isinstance(item, bytes | bytearray | memoryview | str) else b"\n"
-    return _encode_part(item) + line_end
+    is_json = not isinstance(item, (*_BYTES_TYPES, str))
+    return _encode_part(item) + b"\n" * is_json
