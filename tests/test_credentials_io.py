@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import stat
@@ -549,7 +550,7 @@ PRINTED = (
 def program(path: Path, text: str) -> str:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o700)
-    return str(path)
+    return shlex.quote(str(path))
 
 
 def test_credential_process_provides_keys(perform: Performer, tmp_path: Path) -> None:
