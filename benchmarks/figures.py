@@ -142,6 +142,7 @@ FIGURES = (
     Figure(
         "first", "memory of a client, over its imports", "boto3, memory", max_value=2, unit="MB"
     ),
+    Figure("local", "start of the local endpoint", "no peer", max_value=20, unit="ms wall"),
     Figure("frames", "one call over sockets: Python frames", "botocore: frames", unit="frames"),
     Figure("frames", "one call over sockets: our files", "botocore: files", unit="files"),
     *(

@@ -235,6 +235,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "block": block,
     "imports": starting.measure_imports,
     "first": starting.measure_first_answer,
+    "local": starting.measure_local_endpoint,
     "frames": frames,
     "counts": ceilings.count_all,
 }

@@ -121,6 +121,30 @@ def measure_imports(bench: Bench) -> dict[str, Value]:
     }
 
 
+LOCAL_SCRIPT = """
+import time
+import smruntime_local
+smruntime_local.serve
+begun = time.perf_counter()
+endpoint = smruntime_local.serve()
+print((time.perf_counter() - begun) * 1e3)
+endpoint.close()
+"""
+
+
+def measure_local_endpoint(bench: Bench) -> dict[str, Value]:
+    """Start the local endpoint in a fresh process, after its import; wall milliseconds."""
+    milliseconds: list[float] = []
+    for _ in range(bench.effort.starts):
+        printed = subprocess.check_output(
+            [sys.executable, "-P", "-c", LOCAL_SCRIPT],
+            text=True,
+            env=child_environment(sys.executable),
+        )
+        milliseconds.append(float(printed))
+    return {"start of the local endpoint": min(milliseconds), "no peer": Missing("no peer does it")}
+
+
 def measure_first_answer(bench: Bench) -> dict[str, Value]:
     """Import, make a client, call once and end; keys and region come from the environment."""
     peer_python = find_python("boto3")

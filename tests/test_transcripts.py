@@ -44,6 +44,8 @@ CONTAINER_RESPONSES = {
 FILES = {
     "row.csv": "5.1,3.5,1.4,0.2",
     "question.json": '{"prompt": "What does import do?"}',
+    "endpoints.toml": '[endpoints.ab.variants.blue]\nmodel = "echo"\n',
+    "wrong.toml": '[endpoints.ab]\nmodels = "echo"\n',
     "config": "[default]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = hush\n",
 }
 REPLACEMENTS = (

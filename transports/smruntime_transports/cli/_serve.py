@@ -3,7 +3,7 @@
     smruntime serve --port 8080             print shell exports and serve until Ctrl-C
     smruntime serve -- python program.py    run a command with the variables set, then stop
 
-The endpoints are iris, ngram, chat, echo and flaky, and those of --backend.
+The endpoints are iris, ngram, chat, echo and flaky, and those of --config and --backend.
 """
 
 from __future__ import annotations
@@ -92,6 +92,13 @@ def _make_parser(program_name: str, serve: Callable[..., Endpoint]) -> CommandPa
     add("--secret-access-key", metavar="KEY")
     add("--session-token", metavar="TOKEN")
     add(
+        "--config",
+        metavar="FILE",
+        help="endpoints from a TOML file: variants, several models, components (repeatable)",
+        action="append",
+        default=[],
+    )
+    add(
         "--backend",
         metavar="NAME=URL",
         type=_parse_backend,
@@ -130,10 +137,13 @@ def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpo
                 port=options.port,
                 region=options.region,
                 credentials=_read_credentials(options),
+                endpoints=_read_configs(options.config),
                 backends=dict(options.backend),
                 cut=options.cut,
                 **arguments,
             )
+    except ImportError as error:  # of a model that the file names
+        raise CommandError(str(error)) from None
     except OSError as error:
         problem = os.strerror(error.errno or 0)
         message = f"cannot listen on port {options.port} of 127.0.0.1: {problem}"
@@ -143,6 +153,17 @@ def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpo
     for warning in caught_warnings:
         print_message(f"warning: {warning.message}")
     return endpoint
+
+
+def _read_configs(file_names: list[str]) -> dict[str, Any]:
+    """Return the endpoints of TOML files; raise `CommandError` for a file that is not readable."""
+    endpoints: dict[str, Any] = {}
+    for file_name in file_names:
+        try:
+            endpoints |= import_module("smruntime_local").read_config(file_name)
+        except OSError as error:
+            raise CommandError(f"cannot read {file_name}: {error.strerror}") from None
+    return endpoints
 
 
 def _read_credentials(options: argparse.Namespace) -> Credentials | None:
