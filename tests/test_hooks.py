@@ -256,9 +256,7 @@ def test_exception_of_a_hook_reaches_the_caller_unchanged(
 
 
 @pytest.mark.parametrize("name", FAILING)
-@pytest.mark.parametrize(
-    "nonsense", [None, 3, "text", b"x", (), object()], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("nonsense", [None, 3, "text", b"x", (), object()], ids=type_name)
 def test_nonsense_of_a_hook_is_refused_by_name(
     perform: Performer, name: str, nonsense: object
 ) -> None:
@@ -645,9 +643,7 @@ async def asynchronous(argument: object) -> object:
 
 
 @pytest.mark.parametrize(("record", "shown"), HOLDERS, ids=[shown for _, shown in HOLDERS])
-@pytest.mark.parametrize(
-    "unfit", [3, "name", b"", (), asynchronous], ids=lambda value: type(value).__name__
-)
+@pytest.mark.parametrize("unfit", [3, "name", b"", (), asynchronous], ids=type_name)
 def test_what_is_no_plain_function_is_refused(record: Any, shown: str, unfit: object) -> None:
     member, _, _ = shown.partition("=")
     with pytest.raises(sm.ConstructionError, match=f"{member}: .*must be a function from"):
