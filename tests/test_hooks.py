@@ -255,6 +255,10 @@ def test_exception_of_a_hook_reaches_the_caller_unchanged(
     assert_notices_are_complete(notices)
 
 
+def type_name(value: object) -> str:
+    return type(value).__name__
+
+
 @pytest.mark.parametrize("name", FAILING)
 @pytest.mark.parametrize("nonsense", [None, 3, "text", b"x", (), object()], ids=type_name)
 def test_nonsense_of_a_hook_is_refused_by_name(
