@@ -64,6 +64,7 @@ CHECKS = (
         ("--times", "100"),
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
+    Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

@@ -1,13 +1,16 @@
 """Every feature of the local endpoint, seen by every client: the table of docs/local-endpoint.md.
 
-boto3 and curl sign with code that is not ours.
+boto3, the AWS CLI and curl sign with code that is not ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +38,7 @@ from smruntime_transports import trio as on_trio
 from smruntime_transports import urllib3 as on_urllib3
 
 PAGE = Path(__file__).parents[1] / "docs" / "local-endpoint.md"
+AWS_CLI = os.environ.get("SMRUNTIME_AWS_CLI", "")
 ONCE = sm.RetryPolicy(max_attempts=1)
 
 
@@ -242,8 +246,26 @@ def see_with_curl(endpoint: smruntime_local.Endpoint, feature: Feature) -> Seen:
     return Seen(body=body)
 
 
+def see_with_aws_cli(endpoint: smruntime_local.Endpoint, feature: Feature) -> Seen:
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer"
+        command = [AWS_CLI, "sagemaker-runtime", "invoke-endpoint", "--body", "hello"]
+        command += ["--endpoint-name", feature.endpoint_name, "--content-type", "text/plain"]
+        for name, value in feature.members.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        variables = {**os.environ, **endpoint.environment, "AWS_MAX_ATTEMPTS": "1"}
+        done = subprocess.run(
+            [*command, str(answer)], env=variables, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return Seen(body=answer.read_bytes())
+    code = re.search(r"An error occurred \((\w+)\)", done.stderr.decode())
+    return Seen(code[1] if code else "lost")
+
+
 CLIENTS: dict[str, Callable[[smruntime_local.Endpoint, Feature], Seen]] = {
     "boto3": see_with_boto3,
+    "AWS CLI": see_with_aws_cli,
     "curl": see_with_curl,
     "sockets": blocking(sockets.Client),
     "urllib3": blocking(on_urllib3.Client),
@@ -262,6 +284,10 @@ def test_client_sees_the_feature(client: str, name: str) -> None:
     if client == "curl" and shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     feature = FEATURES[name]
+    if client == "AWS CLI" and not AWS_CLI:
+        pytest.skip("tools/test-aws-cli installs the AWS CLI in an environment of its own")
+    if client == "AWS CLI" and feature.streamed:
+        pytest.skip("the AWS CLI has no command for streams")
     with smruntime_local.serve(endpoints=ENDPOINTS) as endpoint:
         endpoint.script(feature.endpoint_name, *feature.steps)
         seen = CLIENTS[client](endpoint, feature)
@@ -271,5 +297,7 @@ def test_client_sees_the_feature(client: str, name: str) -> None:
 
 def test_page_lists_the_features_and_clients() -> None:
     rows = [f"| {'feature':<31} | {' | '.join(CLIENTS)} |", "|---|" + ":---:|" * len(CLIENTS)]
-    rows += [f"| {name:<31} | {' | '.join('✓' for _ in CLIENTS)} |" for name in FEATURES]
+    for name, feature in FEATURES.items():
+        marks = ["–" if client == "AWS CLI" and feature.streamed else "✓" for client in CLIENTS]
+        rows.append(f"| {name:<31} | {' | '.join(marks)} |")
     assert "\n".join(rows) in PAGE.read_text("utf-8"), "\n".join(rows)
