@@ -125,6 +125,18 @@ def test_function_sees_every_member(client: Client) -> None:
     assert output.json() == ["InvokeEndpoint", "name-member", "i-1", "application/json", "x"]
 
 
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_body_of_an_output_record_may_be_any_kind_of_bytes(kind: Any) -> None:
+    output = sm.InvokeEndpointOutput(body=kind(b"1,2"))
+    with (
+        smruntime_local.serve(models={"model": lambda call: output}) as endpoint,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
+    ):
+        assert client.invoke_endpoint("model", body=b"").body == b"1,2"
+
+
 def test_bytes_text_and_output_records_are_returned_as_they_are(client: Client) -> None:
     output = client.invoke_endpoint("echo-bytes", body=b"\0\xff", accept="image/png")
     assert (output.body, output.content_type) == (b"\0\xff", "image/png")

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Generator
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from ._call import Call
 from ._container import ContainerReply, ContainerTimeout, Model
@@ -65,8 +65,8 @@ class _Worker:
     def parts(self) -> Generator[bytes]:
         """Yield the parts of the reply as they are made."""
         try:
-            while isinstance(part := self.take(), bytes):
-                yield part
+            while not isinstance(part := self.take(), _End):
+                yield cast("bytes", part)
         finally:
             self._abandoned.set()
 
