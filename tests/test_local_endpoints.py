@@ -227,6 +227,17 @@ def test_calls_are_captured_in_a_file(tmp_path: Path) -> None:
     assert "endpointOutput" not in third["captureData"]
 
 
+def test_file_of_captured_calls_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    config = EndpointConfig(model=lambda call: "a", capture=tmp_path / "missing" / "file")
+    with (
+        smruntime_local.serve(endpoints={"churn": config}) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        for call in (client.invoke_endpoint, client.invoke_endpoint_with_response_stream):
+            with pytest.raises(sm.ModelError, match="FileNotFoundError"):
+                call("churn", body=b"")
+
+
 TOML = """
 [endpoints.plain]
 model = "echo"
