@@ -35,7 +35,9 @@ def limit_time(model: Model, seconds: float) -> Model:
         worker = _Worker(model, call, seconds)
         reply = worker.take()
         assert isinstance(reply, ContainerReply)  # noqa: S101 - the first item
-        return reply._replace(parts=worker.parts())
+        parts = worker.parts()
+        next(parts)  # begun, so that the thread ends even if no part is read
+        return reply._replace(parts=parts)
 
     return respond
 
@@ -63,8 +65,9 @@ class _Worker:
         return item
 
     def parts(self) -> Generator[bytes]:
-        """Yield the parts of the reply as they are made."""
+        """Yield b"", then the parts of the reply as they are made."""
         try:
+            yield b""
             while not isinstance(part := self.take(), _End):
                 yield cast("bytes", part)
         finally:
