@@ -172,6 +172,18 @@ def test_container_that_does_not_listen_causes_a_warning_and_503() -> None:
                     call(endpoint_name="mine", body=b"")
 
 
+@pytest.mark.parametrize("argument", ["backends", "endpoints"])
+def test_warning_about_a_container_names_the_line_that_serves_it(argument: str) -> None:
+    url = "http://127.0.0.1:9"
+    model: Any = url if argument == "backends" else smruntime_local.EndpointConfig(model=url)
+    with (
+        pytest.warns(RuntimeWarning, match="not ready") as caught,
+        smruntime_local.serve(**{argument: {"mine": model}}),
+    ):
+        pass
+    assert caught[0].filename == __file__
+
+
 CALL = InvokeEndpoint(endpoint_name="e", body=b"1")
 
 
