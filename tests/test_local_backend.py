@@ -177,10 +177,8 @@ def test_container_that_does_not_listen_causes_a_warning_and_503() -> None:
 def test_warning_about_a_container_names_the_line_that_serves_it(argument: str) -> None:
     url = "http://127.0.0.1:9"
     model: Any = url if argument == "backends" else smruntime_local.EndpointConfig(model=url)
-    with (
-        pytest.warns(RuntimeWarning, match="not ready") as caught,
-        smruntime_local.serve(**{argument: {"mine": model}}),
-    ):
+    models: dict[str, Any] = {argument: {"mine": model}}
+    with pytest.warns(RuntimeWarning, match="not ready") as caught, smruntime_local.serve(**models):
         pass
     assert caught[0].filename == __file__
 

@@ -121,7 +121,7 @@ _HINTS: Final = (
 MAX_PAGE: Final = 4096  # bytes of an HTML page that are searched
 MAX_TITLE: Final = 200  # characters of its title that a message shows
 MAX_LINES, MAX_LINE = 60, 400  # lines of a refused signature, characters of each
-# What a canonical request says of header fields that may hold a secret, or somebody's data.
+# What a canonical request says of header fields that may hold a secret or personal data.
 _HIDDEN_FIELD: Final = (
     r"(?im)^(?!host:|accept:|content-type:|x-amz-date:|x-amz-content-sha256:)([^\s:]+:).*$"
     r"|(X-Amz-Security-Token=)[^&\n]*"
