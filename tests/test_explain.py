@@ -219,6 +219,16 @@ def test_refused_signature_shows_no_secret(local_endpoint: smruntime_local.Endpo
     assert "hush" not in str(error)
 
 
+@pytest.mark.parametrize("header", ["cookie:a=1&key=hush", "x_api_key:hush", "x.y:hush&hush"])
+def test_quoted_header_shows_no_part_of_its_value(header: str) -> None:
+    quoted = f"The signatures differ.\n\n'POST\n/path\n\n{header}\nhost:h\n"
+    error = ServiceError(quoted, code="SignatureDoesNotMatch", status=403)
+    for shown in (str(error), error._repr_html_()):
+        assert f"{header.partition(':')[0]}:" in shown
+        assert "host:h" in shown
+        assert "hush" not in shown
+
+
 def test_changed_secret_header_is_named_and_not_shown() -> None:
     theirs = SIGNED.canonical_request.replace("x-amz-acl:p", "x-amz-acl:hush")
     (difference,) = explain(SIGNED, theirs, secret_headers=["X-Amz-Acl"]).differences

@@ -69,6 +69,16 @@ def test_timeout_names_the_setting_of_its_phase_with_its_value(phase: Phase) -> 
     assert str(failure).endswith(failure.hint)
 
 
+def test_timeout_names_the_value_that_the_call_has_changed() -> None:
+    io = StoppedIO(sm.DispatchFailure("late", kind="timeout", phase="head", delivery="maybe_sent"))
+    runtime = sm.Runtime(
+        sm.Config(region="eu-west-1", timeouts=TIMEOUTS), clock=io, random=lambda: 0.5
+    ).with_options(timeouts=sm.Timeouts(response=0.2))
+    with pytest.raises(sm.DispatchFailure) as raised:
+        sm.run(runtime.call(sm.InvokeEndpoint("e", body=b"")), io)
+    assert raised.value.hint == "the setting is Timeouts(response=0.2)"
+
+
 def test_timeout_at_the_end_of_the_call_names_the_limit_of_the_call() -> None:
     failure = failure_of("head", "timeout", 5.0, timeout=5.0)
     assert failure.hint == "the setting is timeout=5, or Timeouts(total=5)"

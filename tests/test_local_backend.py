@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,16 @@ def test_container_that_does_not_listen_causes_a_warning_and_503() -> None:
             for call in (client.invoke_endpoint, client.invoke_endpoint_with_response_stream):
                 with pytest.raises(ServiceUnavailable, match="does not listen"):
                     call(endpoint_name="mine", body=b"")
+
+
+@pytest.mark.parametrize("argument", ["backends", "endpoints"])
+def test_warning_about_a_container_names_the_line_that_serves_it(argument: str) -> None:
+    url = "http://127.0.0.1:9"
+    model: Any = url if argument == "backends" else smruntime_local.EndpointConfig(model=url)
+    models: dict[str, Any] = {argument: {"mine": model}}
+    with pytest.warns(RuntimeWarning, match="not ready") as caught, smruntime_local.serve(**models):
+        pass
+    assert caught[0].filename == __file__
 
 
 CALL = InvokeEndpoint(endpoint_name="e", body=b"1")

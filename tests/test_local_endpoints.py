@@ -227,6 +227,17 @@ def test_calls_are_captured_in_a_file(tmp_path: Path) -> None:
     assert "endpointOutput" not in third["captureData"]
 
 
+def test_file_of_captured_calls_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    config = EndpointConfig(model=lambda call: "a", capture=tmp_path / "missing" / "file")
+    with (
+        smruntime_local.serve(endpoints={"churn": config}) as endpoint,
+        client_of(endpoint) as client,
+    ):
+        for call in (client.invoke_endpoint, client.invoke_endpoint_with_response_stream):
+            with pytest.raises(sm.ModelError, match="FileNotFoundError"):
+                call("churn", body=b"")
+
+
 TOML = """
 [endpoints.plain]
 model = "echo"
@@ -282,7 +293,8 @@ def test_endpoints_are_read_from_a_file(tmp_path: Path) -> None:
         ('[endpoints.e]\nmodel = "echo"\nworker = 2', "unknown key worker; known are model"),
         ('[endpoints.e]\nmodel = "echo"\nworkers = 0', "workers=0: must be a whole number"),
         ('[endpoints.e]\nmodel = "echo"\nmodel_seconds = -1', "model_seconds=-1: must be a number"),
-        ("[endpoints.e.variants.v]\nweight = 2", "model"),
+        ("[endpoints.e.variants.v]\nweight = 2", "endpoints.toml: endpoints.e.variants.v: "),
+        ("[endpoints.e.variants]\nv = 2", "endpoints.toml: endpoints.e.variants.v must be"),
         ('[endpoints.e.variants.v]\nmodel = "echo"\nweight = 0', "at least one weight"),
         ('[endpoints.e.components.c]\nmodel = "echo"\ncopies = -1', "copies=-1"),
         ('[endpoints.e.variants."a b"]\nmodel = "echo"', "target_variant"),

@@ -180,6 +180,11 @@ def test_wrong_fault_is_refused_with_the_known_ones(client: Client, fault: str) 
         client.invoke_endpoint("echo", body=b"", custom_attributes=fault)
 
 
+def test_refused_fault_is_shown_as_it_was_written(client: Client) -> None:
+    with pytest.raises(sm.ValidationError, match="custom_attributes: fault=delay:x: could not"):
+        client.invoke_endpoint("churn", body=b"1", custom_attributes="a=b; fault=delay:x")
+
+
 def test_unused_steps_are_an_error_when_the_endpoint_closes() -> None:
     endpoint = smruntime_local.serve()
     endpoint.script("echo", Delay(1), HtmlPage(502))

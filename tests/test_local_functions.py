@@ -14,6 +14,8 @@ import smruntime_local
 from smruntime_core.codecs import as_csv, as_json
 from smruntime_local import Call
 from smruntime_local.hosting._recorded_calls import RecordedCalls
+from smruntime_local.models._function import make_function_model
+from smruntime_local.models._time_limit import limit_time
 from smruntime_transports.sockets import Client
 
 
@@ -123,6 +125,27 @@ def test_function_sees_every_member(client: Client) -> None:
         "name-member", body=b"x", inference_id="i-1", accept="application/json"
     )
     assert output.json() == ["InvokeEndpoint", "name-member", "i-1", "application/json", "x"]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_body_of_an_output_record_may_be_any_kind_of_bytes(kind: Any) -> None:
+    output = sm.InvokeEndpointOutput(body=kind(b"1,2"))
+    with (
+        smruntime_local.serve(models={"model": lambda call: output}) as endpoint,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
+    ):
+        assert client.invoke_endpoint("model", body=b"").body == b"1,2"
+
+
+def test_thread_of_a_reply_that_is_never_read_ends() -> None:
+    threads_before = set(threading.enumerate())
+    limited_model = limit_time(make_function_model(count_up), 5.0)
+    limited_model(Call(endpoint_name="e", body=b""))  # and its reply is dropped
+    for thread in set(threading.enumerate()) - threads_before:
+        thread.join(5.0)
+        assert not thread.is_alive()
 
 
 def test_bytes_text_and_output_records_are_returned_as_they_are(client: Client) -> None:

@@ -228,3 +228,10 @@ def test_table_of_a_client_shows_settings_and_no_secret(kind: Any) -> None:
         assert expected in shown
     assert SECRET not in shown
     assert "found at the first call" in read_table(kind())
+
+
+def test_table_of_a_client_with_a_resolver_names_no_url() -> None:
+    with sockets.Client(region="eu-west-1", endpoint_resolver=lambda call: "https://x") as client:
+        table = client._repr_html_()
+    assert "chosen by endpoint_resolver" in table
+    assert "https" not in table

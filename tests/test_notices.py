@@ -22,6 +22,7 @@ from smruntime_core.notices import (
     StreamEnded,
     Waiting,
 )
+from smruntime_core.protocol._bindings import Output
 from smruntime_core.streaming import PayloadPart
 from smruntime_core.testing import FrozenClock, script
 from smruntime_transports import sockets
@@ -291,3 +292,18 @@ def test_error_of_an_observer_is_raised_unchanged(perform: Performer) -> None:
 
     with scripted(OK) as server, pytest.raises(Bug):
         perform(server.url, observe=observe)
+
+
+class Ping(sm.Operation[Output]):
+    output = Output
+    errors = ()
+    path = "/ping"
+
+
+def test_operation_without_an_endpoint_name_is_reported() -> None:
+    notices: list[Any] = []
+    config, clock = sm.Config(region="eu-west-1"), FrozenClock()
+    runtime = sm.Runtime(config, clock=clock, random=lambda: 0.5, observe=notices.append)
+    conversation = script(runtime.call(Ping())).replies(sm.Credentials("AKID", "secret"))
+    conversation.replies(sm.Response(200))
+    assert (notices[0].path, notices[0].endpoint_name) == ("/ping", "")

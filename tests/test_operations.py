@@ -307,3 +307,10 @@ def test_only_invoke_endpoint_opens_a_session() -> None:
     )
     with pytest.raises(ConstructionError):
         InvokeEndpointWithResponseStream(endpoint_name="e", body=b"", session_id="NEW_SESSION")
+
+
+def test_text_that_may_be_an_arn_is_not_called_one() -> None:
+    with pytest.raises(ConstructionError, match=r"U\+000A at index 9"):
+        InvokeEndpoint("e", body=b"", custom_attributes="arn:aws:s\n")
+    with pytest.raises(ConstructionError, match="it is an ARN, not a name"):
+        InvokeEndpoint("arn:aws:sagemaker:eu-west-1:000000000000:endpoint/e", body=b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from typing import Any
 
 import pytest
@@ -74,6 +75,12 @@ def test_missing_arguments_are_named_together() -> None:
         "missing argument: pass secret_access_key="
     )
     assert "unexpected" in type_error(sm.InvokeEndpoint, Body=b"", endpoint_name="e")
+
+
+def test_traceback_of_a_missing_argument_shows_no_other_error() -> None:
+    with pytest.raises(TypeError) as refused:
+        sm.InvokeEndpoint(body=b"")  # type: ignore[call-arg]
+    assert "another exception" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_members_by_position_stay_where_they_are() -> None:

@@ -69,7 +69,7 @@ class CallTracker(Deadline):
             request.method,
             "/" + path.partition("?")[0],
             len(request.body),
-            members["endpoint_name"],
+            members.get("endpoint_name", ""),  # an operation of the caller's may have none
             region,
             host,
             members.get("inference_component_name"),

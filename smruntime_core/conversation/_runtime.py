@@ -343,7 +343,7 @@ class Runtime:
             failure.metadata = Metadata(status=failure.status)
             from ._failure_hints import add_setting  # only a failure pays for it
 
-            add_setting(failure, tracker, self.config.timeouts)
+            add_setting(failure, tracker, self.options.timeouts)
         tracker.note_failure(failure)
         try:
             decision = recovery.decide_after(failed_attempt, self.tokens.tokens, self._random())

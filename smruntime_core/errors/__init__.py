@@ -362,12 +362,13 @@ class ServiceError(SmRuntimeError):
 
     def _rows(self) -> dict[str, object]:
         variant, content_type = self._origin()
+        message, *details = self._message_lines()
         return {
             "status": self.status,
             "code": self.code,
-            "message": self.message,
+            "message": message,
             "hint": self.hint,
-            "signature": self.explanation and self.explanation.verdict,
+            "signature": "\n".join(details) or None,
             "variant": variant,
             "content type": content_type,
             "body": f"{len(self.body)} bytes",
@@ -387,16 +388,22 @@ class ServiceError(SmRuntimeError):
         request_id = self.metadata.request_id
         identity = f" [request id {escape_unprintable(request_id)}]" if request_id else ""
         advice = f" ({hint})" if (hint := self.hint) else ""
-        message = self.message or escape_unprintable(self._page_summary or "no message")
-        details = ""
-        if self.status == 403 and "\n" in self.message_raw:
-            from ._hints import refusal_lines
-
-            verdict = self.explanation.verdict if self.explanation else ""
-            message, *lines = refusal_lines(self.message_raw, verdict)
-            details = "".join(f"\n    {line}" for line in lines)
+        message, *lines = self._message_lines()
+        details = "".join(f"\n    {line}" for line in lines)
         code = escape_unprintable(self.code)
         return f"{code} ({self.status}): {message}{advice}{identity}{details}"
+
+    def _message_lines(self) -> list[str]:
+        """Return the printable message, and what differs in a refused signature as further lines.
+
+        Values that may be secret are left out of a request that the message quotes.
+        """
+        if self.status != 403 or "\n" not in self.message_raw:
+            return [self.message or escape_unprintable(self._page_summary or "no message")]
+        from ._hints import refusal_lines
+
+        verdict = self.explanation.verdict if self.explanation else ""
+        return refusal_lines(self.message_raw, verdict)
 
 
 class ModelError(ServiceError):

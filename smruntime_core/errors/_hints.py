@@ -121,10 +121,10 @@ _HINTS: Final = (
 MAX_PAGE: Final = 4096  # bytes of an HTML page that are searched
 MAX_TITLE: Final = 200  # characters of its title that a message shows
 MAX_LINES, MAX_LINE = 60, 400  # lines of a refused signature, characters of each
-# What a canonical request says of header fields that may hold a secret, or somebody's data.
+# What a canonical request says of header fields that may hold a secret or personal data.
 _HIDDEN_FIELD: Final = (
-    "(?im)(^(?!host:|accept:|content-type:|x-amz-date:|x-amz-content-sha256:)[a-z0-9-]+:"
-    "|X-Amz-Security-Token=)[^&\n]*"
+    r"(?im)^(?!host:|accept:|content-type:|x-amz-date:|x-amz-content-sha256:)([^\s:]+:).*$"
+    r"|(X-Amz-Security-Token=)[^&\n]*"
 )
 _HTML: Final = rb"<!doctype html|<html[\s>]"
 _TITLE_PATTERNS: Final = (r"<title[^<>]{0,100}>([^<]{1,1000})", r"<h1[^<>]{0,100}>([^<]{1,1000})")
@@ -154,7 +154,7 @@ def refusal_lines(message: str, verdict: str) -> list[str]:
     from . import escape_unprintable
 
     summary, _, quotes = message.partition("\n")
-    quotes = re.sub(_HIDDEN_FIELD, r"\1<redacted>", quotes)
+    quotes = re.sub(_HIDDEN_FIELD, r"\1\2<redacted>", quotes)
     lines = [line.rstrip() for line in (verdict or quotes).split("\n") if line.strip()]
     shown = [escape_unprintable(line)[:MAX_LINE] for line in (summary, *lines[:MAX_LINES])]
     return shown if len(lines) <= MAX_LINES else [*shown, "…"]

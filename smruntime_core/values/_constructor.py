@@ -104,4 +104,6 @@ def _name_missing(refusal: Exception, missing: list[str]) -> Exception:
     if not missing or isinstance(refusal, TypeError):
         return refusal
     arguments = ", ".join(f"{name}=" for name in missing)
-    return TypeError(f"missing argument{'s' * (len(missing) > 1)}: pass {arguments}")
+    error = TypeError(f"missing argument{'s' * (len(missing) > 1)}: pass {arguments}")
+    error.__suppress_context__ = True  # a traceback would begin with the refusal of `required`
+    return error

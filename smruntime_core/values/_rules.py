@@ -49,7 +49,7 @@ class Rule:
         """Describe what is wrong with `text` without quoting it."""
         if not text:
             return "it is empty (an optional member can be left out)"
-        if text.startswith("arn:"):
+        if text.startswith("arn:") and not self._match_pattern("arn:"):
             return "it is an ARN, not a name"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"

@@ -36,45 +36,48 @@ def read_config(path: str | os.PathLike[str]) -> dict[str, EndpointConfig]:
     file = Path(path)
     try:
         document = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return _make_endpoints(document, file.parent)
+    except ValueError as error:  # those of TOML and UTF-8 are, too
         raise ValueError(f"{file}: {error}") from error
+
+
+def _make_endpoints(document: dict[str, object], folder: Path) -> dict[str, EndpointConfig]:
     unknown_keys = sorted(set(document) - {"endpoints"})
     if unknown_keys:
-        raise ValueError(f"{file}: unknown key {unknown_keys[0]}; endpoints are [endpoints.NAME]")
-    endpoints: dict[str, EndpointConfig] = {}
-    for name, table in _require_table(file, "endpoints", document.get("endpoints", {})).items():
-        where = f"endpoints.{name}"
-        values = dict(_require_table(file, where, table))
-        try:
-            endpoints[name] = _make_endpoint(file, where, values)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{file}: {where}: {error}") from error
-    return endpoints
+        raise ValueError(f"unknown key {unknown_keys[0]}; endpoints are [endpoints.NAME]")
+    tables = _require_table("endpoints", document.get("endpoints", {}))
+    return {name: _make_endpoint(f"endpoints.{name}", tables[name], folder) for name in tables}
 
 
-def _make_endpoint(file: Path, where: str, values: dict[str, object]) -> EndpointConfig:
+def _make_endpoint(where: str, table: object, folder: Path) -> EndpointConfig:
+    values = dict(_require_table(where, table))
     for kind, record_type in (("variants", Variant), ("components", InferenceComponent)):
         if kind in values:
-            tables = _require_table(file, f"{where}.{kind}", values[kind])
+            tables = _require_table(f"{where}.{kind}", values[kind])
             values[kind] = {
-                name: _make_record(record_type, _require_table(file, f"{where}.{kind}.{name}", t))
-                for name, t in tables.items()
+                name: _make_record(f"{where}.{kind}.{name}", record_type, tables[name])
+                for name in tables
             }
     if "capture" in values:
-        values["capture"] = file.parent / str(values["capture"])
-    config: EndpointConfig = _make_record(EndpointConfig, values)
+        values["capture"] = folder / str(values["capture"])
+    config: EndpointConfig = _make_record(where, EndpointConfig, values)
     return config
 
 
-def _make_record(record_type: Any, values: Mapping[str, object]) -> Any:
+def _make_record(where: str, record_type: Any, table: object) -> Any:
+    values = _require_table(where, table)
     known_names = record_type.__dataclass_fields__
     unknown_names = sorted(set(values) - set(known_names))
     if unknown_names:
-        raise ValueError(f"unknown key {unknown_names[0]}; known are {', '.join(known_names)}")
-    return record_type(**values)
+        known = ", ".join(known_names)
+        raise ValueError(f"{where}: unknown key {unknown_names[0]}; known are {known}")
+    try:
+        return record_type(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
-def _require_table(file: Path, where: str, value: object) -> Mapping[str, object]:
+def _require_table(where: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise ValueError(f"{file}: {where} must be a table")
+        raise ValueError(f"{where} must be a table")
     return cast("Mapping[str, object]", value)

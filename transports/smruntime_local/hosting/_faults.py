@@ -44,7 +44,7 @@ from ._stream_behavior import STREAM_FAULTS
 LONGEST_SECONDS: Final = 60.0
 HTML_PAGE: Final = b"<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"
 
-_find_fault = re.compile(r"(?:^|[;,])[ ]*fault=(\w+)(?::([\w.]+))?")
+_FAULT: Final = re.compile(r"(?:^|[;,])[ ]*fault=(\w+)(?::([\w.]+))?")
 
 
 def _check_seconds(name: str, value: object) -> None:
@@ -180,7 +180,7 @@ def parse_fault(custom_attributes: str | None) -> Step | None:
 
     Faults of streams are left to `_stream_behavior`.
     """
-    found = _find_fault.search(custom_attributes or "")
+    found = _FAULT.search(custom_attributes or "")
     if found is None or found[1] in STREAM_FAULTS:
         return None
     if found[1] not in _FAULTS_BY_NAME:
@@ -189,12 +189,13 @@ def parse_fault(custom_attributes: str | None) -> Step | None:
     try:
         return _FAULTS_BY_NAME[found[1]](found[2] or "")
     except ValueError as error:
-        raise ValidationError(f"custom_attributes: fault={found[0]}: {error}") from None
+        shown = found[0].lstrip(" ;,")
+        raise ValidationError(f"custom_attributes: {shown}: {error}") from None
 
 
 def without_fault(custom_attributes: str | None) -> str:
     """Return custom attributes without the fault that `parse_fault` has read."""
-    return _find_fault.sub("", custom_attributes or "")
+    return _FAULT.sub("", custom_attributes or "")
 
 
 class UnusedStepsError(RuntimeError):

@@ -237,9 +237,9 @@ class ModelHost:
         self.calls.record(received_call)
         with self._model_errors(call.endpoint_name):
             container_reply = (model or route.model)(received_call)
+            if endpoint.capture is not None:
+                container_reply = endpoint.capture.watch(received_call, container_reply)
         container_reply = container_reply._replace(invoked_production_variant=route.variant)
-        if endpoint.capture is not None:
-            container_reply = endpoint.capture.watch(received_call, container_reply)
         if container_reply.new_session_id:
             with self._sessions_lock:
                 self.sessions_opened += 1

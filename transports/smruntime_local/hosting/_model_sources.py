@@ -45,7 +45,7 @@ def make_model(
             f"or the name of a built-in model, not {found_type}"
         )
     if "://" in source:
-        return make_backend(endpoint_name, source, seconds)
+        return make_backend(endpoint_name, source, seconds, stacklevel=5)
     if ":" in source:
         return limit_time(make_function_model(_import_function(endpoint_name, source)), seconds)
     if source not in builtin_models:
@@ -57,12 +57,14 @@ def make_model(
     return builtin_models[source]
 
 
-def make_backend(endpoint_name: str, container_url: str, seconds: float) -> Model:
-    """Return the container at a URL; warn if it is not ready."""
+def make_backend(
+    endpoint_name: str, container_url: str, seconds: float, *, stacklevel: int = 3
+) -> Model:
+    """Return the container at a URL; warn the caller of `serve` if it is not ready."""
     backend = Backend(container_url, timeout=seconds)
     if problem := backend.find_problem():
         message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
     return backend.respond
 
 

@@ -74,7 +74,7 @@ def _make_whole_reply(call: Call, result: object) -> ContainerReply:
     if isinstance(result, InvokeEndpointOutput):
         return ContainerReply(
             result.content_type,
-            [result.body],
+            [_encode_part(result.body)],
             result.custom_attributes,
             result.new_session_id,
             result.closed_session_id,

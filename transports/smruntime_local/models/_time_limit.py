@@ -10,7 +10,7 @@ import queue
 import threading
 from collections.abc import Generator
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 
 from ._call import Call
 from ._container import ContainerReply, ContainerTimeout, Model
@@ -35,7 +35,9 @@ def limit_time(model: Model, seconds: float) -> Model:
         worker = _Worker(model, call, seconds)
         reply = worker.take()
         assert isinstance(reply, ContainerReply)  # noqa: S101 - the first item
-        return reply._replace(parts=worker.parts())
+        parts = worker.parts()
+        next(parts)  # begun, so that the thread ends even if no part is read
+        return reply._replace(parts=parts)
 
     return respond
 
@@ -63,10 +65,11 @@ class _Worker:
         return item
 
     def parts(self) -> Generator[bytes]:
-        """Yield the parts of the reply as they are made."""
+        """Yield b"", then the parts of the reply as they are made."""
         try:
-            while isinstance(part := self.take(), bytes):
-                yield part
+            yield b""
+            while not isinstance(part := self.take(), _End):
+                yield cast("bytes", part)
         finally:
             self._abandoned.set()
 

@@ -144,7 +144,8 @@ class BaseClient:
         config = client_setup.config if client_setup else None
         rows: dict[str, object] = {"endpoint": "found at the first call"}
         if config is not None:
-            rows = {"endpoint": config.url, "region": config.region, "timeouts": config.timeouts}
+            url = config.url if config.endpoint_resolver is None else "chosen by endpoint_resolver"
+            rows = {"endpoint": url, "region": config.region, "timeouts": config.timeouts}
         rows["options"] = apply_changes(Options(), self._changes)
         return html_table(f"{type(self).__module__}.{type(self).__name__}", rows)
 

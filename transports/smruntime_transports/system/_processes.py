@@ -139,7 +139,7 @@ def _countdown(seconds: float, cancelled: threading.Event | None) -> Remaining:
 
 
 def _read(pipe: IO[bytes], max_bytes: int, remaining: Remaining) -> bytearray:
-    """Return what the program prints, up to one byte more than `most`; raises `TimeoutError`."""
+    """Return what the program prints, at most `max_bytes` + 1 bytes; raises `TimeoutError`."""
     output = bytearray()
     poll = select.poll()
     poll.register(pipe, select.POLLIN)
