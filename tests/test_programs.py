@@ -18,6 +18,8 @@ PROGRAMS = sorted((Path(__file__).parent / "programs").glob("*.py"))
 PACKAGE_FOLDERS = os.pathsep.join(
     {str(Path(package.__file__ or "").parents[1]) for package in (smruntime_core, smruntime_local)}
 )
+# mypy finds installed packages by itself, and refuses their folder
+SOURCE_FOLDERS = "" if "site-packages" in PACKAGE_FOLDERS else PACKAGE_FOLDERS
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def check_types(folder: Path, *command: str) -> None:
     completed = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDERS, "MYPYPATH": PACKAGE_FOLDERS},
+        env={**os.environ, "PYTHONPATH": PACKAGE_FOLDERS, "MYPYPATH": SOURCE_FOLDERS},
         capture_output=True,
         text=True,
         check=False,
