@@ -646,8 +646,16 @@ async def asynchronous(argument: object) -> object:
     return argument
 
 
+class AsyncCallable:
+    async def __call__(self, argument: object) -> object:
+        return argument
+
+
+UNFIT = [3, "name", b"", (), asynchronous, partial(asynchronous), AsyncCallable()]
+
+
 @pytest.mark.parametrize(("record", "shown"), HOLDERS, ids=[shown for _, shown in HOLDERS])
-@pytest.mark.parametrize("unfit", [3, "name", b"", (), asynchronous], ids=type_name)
+@pytest.mark.parametrize("unfit", UNFIT, ids=type_name)
 def test_what_is_no_plain_function_is_refused(record: Any, shown: str, unfit: object) -> None:
     member, _, _ = shown.partition("=")
     with pytest.raises(sm.ConstructionError, match=f"{member}: .*must be a function from"):

@@ -40,6 +40,12 @@ def sleep_long(call: Call) -> str:
     return "late"
 
 
+def count_slowly(call: Call) -> Iterator[str]:
+    for number in range(20):
+        time.sleep(0.2)
+        yield str(number)
+
+
 def stop_after_one(call: Call) -> Iterator[str]:
     yield "one"
     time.sleep(5)
@@ -64,6 +70,7 @@ ENDPOINTS = {
     "small": EndpointConfig(model=named("ok"), max_payload=10),
     "slow": EndpointConfig(model=sleep_long, model_seconds=0.2),
     "stuck": EndpointConfig(model=stop_after_one, model_seconds=0.2),
+    "dripping": EndpointConfig(model=count_slowly, model_seconds=0.5),
     "built-in": EndpointConfig(model="echo"),
 }
 
@@ -178,6 +185,13 @@ def test_function_that_takes_too_long_is_a_model_error(client: Client) -> None:
         with pytest.raises(sm.ModelStreamError, match="timed out") as caught:
             next(parts)
     assert caught.value.error_code == "ModelInvocationTimeExceeded"
+
+
+def test_time_limit_of_a_whole_answer_is_that_of_the_endpoint(client: Client) -> None:
+    begun = time.monotonic()
+    with pytest.raises(sm.ModelError, match=r"not complete after 0\.5 seconds"):
+        client.invoke_endpoint("dripping", body=b"")
+    assert time.monotonic() - begun < 4
 
 
 def test_model_is_named_by_a_text(client: Client) -> None:

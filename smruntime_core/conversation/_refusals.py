@@ -6,7 +6,7 @@ The request is signed once more as it was sent, so a call that succeeds keeps no
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..signing import explain, sign
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ..errors import ServiceError
     from ..values._credentials import Credentials, Scope
     from ..values._http import Headers, Request
+
+
+MAX_QUOTE: Final = 64 * 1024  # characters of a message that are compared: some milliseconds
 
 
 def explain_refusal(
@@ -36,5 +39,7 @@ def explain_refusal(
     names = signed[1].split(";")
     signature = sign(sent, credentials, scope, now=now, signed_headers=names)
     refusal.explanation = explain(
-        signature, refusal.message_raw, secret_headers=[name for name, _ in extra_headers]
+        signature,
+        refusal.message_raw[:MAX_QUOTE],
+        secret_headers=[name for name, _ in extra_headers],
     )

@@ -195,15 +195,14 @@ class Stream(Generic[OutputT_co]):
         Raises like `more` and `events`, and a `DispatchFailure` of kind too_large for more bytes
         than the option `max_body` allows.
         """
-        body_parts, byte_count = list[bytes](), 0
+        body = bytearray()
         while True:
             for part in self.parts():
-                body_parts.append(part)
-                byte_count += len(part)
-                if self._max_body is not None and byte_count > self._max_body:
+                body += part
+                if self._max_body is not None and len(body) > self._max_body:
                     raise self._record_failure(self._too_large(self._max_body))
             if self.ended:
-                values: dict[str, object] = {**vars(self.output), "body": b"".join(body_parts)}
+                values: dict[str, object] = {**vars(self.output), "body": bytes(body)}
                 return unchecked(type(self.output), values)
             yield from self.more()
 

@@ -25,10 +25,18 @@ def hook(description: str) -> Callable[[str, object], Callable[..., Any] | None]
             return None
         if not callable(value):
             raise ConstructionError(member, description, f"found {type(value).__name__}")
-        code_flags: object = getattr(getattr(value, "__code__", None), "co_flags", 0)
+        code_flags: object = getattr(_find_code(value), "co_flags", 0)
         if isinstance(code_flags, int) and code_flags & _NOT_PLAIN:
             found = f"{function_name(value)} is async or a generator"
             raise ConstructionError(member, f"{description}, which returns at once", found)
         return value
 
     return check
+
+
+def _find_code(function: object) -> object:
+    """Return the code of a function, of the function in a partial, or of a callable object."""
+    function = getattr(function, "func", function)
+    if not hasattr(function, "__code__"):
+        function = type(function).__dict__.get("__call__")
+    return getattr(function, "__code__", None)

@@ -111,7 +111,10 @@ class EndpointConfig:
                 raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
         for name in ("load_seconds", "model_seconds"):
             _check_number(name, getattr(self, name))
-        _check_number("clock_seconds", abs(self.clock_seconds))
+        if type(self.clock_seconds) not in (int, float) or not math.isfinite(self.clock_seconds):
+            raise ValueError(f"clock_seconds={self.clock_seconds!r}: must be a number")
+        if type(self.seed) is not int:
+            raise ValueError(f"seed={self.seed!r}: must be a whole number")
 
 
 def _check_number(name: str, value: float) -> None:

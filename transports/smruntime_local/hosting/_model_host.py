@@ -40,7 +40,6 @@ from ..models._container import ContainerReply, ContainerTimeout, Model, Refusal
 from ..models._function import make_function_model
 from . import _openai_path
 from ._async_jobs import AsyncJobs, ObjectStore
-from ._endpoint_config import MODEL_SECONDS
 from ._faults import (
     WIRE_FAULTS,
     Delay,
@@ -112,6 +111,9 @@ class ModelHost:
             raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
         self.scripts.add(endpoint_name, steps)
 
+    def _model_seconds(self, call: InvokeEndpoint) -> float:
+        return self._find_endpoint(call.endpoint_name).model_seconds
+
     def clock_seconds(self, endpoint_name: str) -> float:
         """Return how far the clock of an endpoint is ahead, 0 if there is no such endpoint."""
         endpoint = self._endpoints.get(endpoint_name)
@@ -174,7 +176,8 @@ class ModelHost:
     def _relay(
         self, call: InvokeEndpoint, streamed: bool, request_id: str, model: Model | None
     ) -> Response | StreamedResponse:
-        container_reply = self._call_container(call, model=model)
+        operation_name = f"InvokeEndpoint{'WithResponseStream' * streamed}"
+        container_reply = self._call_container(call, operation_name, model)
         content_type = container_reply.content_type or "application/octet-stream"
         header_fields = (("x-amzn-RequestId", request_id), ("Content-Type", content_type))
         response_head = Response(200, header_fields)
@@ -186,7 +189,7 @@ class ModelHost:
 
     def _invoke(self, call: InvokeEndpoint, model: Model | None) -> InvokeEndpointOutput:
         container_reply = self._call_container(call, model=model)
-        whole_body = self._join_parts(container_reply, call, MODEL_SECONDS)
+        whole_body = self._join_parts(container_reply, call, self._model_seconds(call))
         members: dict[str, object] = {"body": whole_body}
         members |= _output_headers(InvokeEndpointOutput, container_reply)
         return service.make_unchecked(InvokeEndpointOutput, members)

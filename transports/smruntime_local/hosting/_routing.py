@@ -17,7 +17,7 @@ from smruntime_core import InvokeEndpoint, ModelError, ServiceError, ValidationE
 
 from ..models._container import Model
 from ._data_capture import DataCapture
-from ._endpoint_config import EndpointConfig, InferenceComponent
+from ._endpoint_config import MODEL_SECONDS, EndpointConfig, InferenceComponent
 from ._model_sources import make_model
 
 DEFAULT_VARIANT: Final = "AllTraffic"
@@ -36,6 +36,7 @@ class HostedEndpoint(Protocol):
 
     capture: DataCapture | None
     clock_seconds: float
+    model_seconds: float
 
     def find(self, call: InvokeEndpoint) -> Route: ...
 
@@ -45,6 +46,7 @@ class SingleModel:
 
     capture: DataCapture | None = None
     clock_seconds: float = 0.0
+    model_seconds: float = MODEL_SECONDS
 
     def __init__(self, model: Model) -> None:
         self._route = Route(model, DEFAULT_VARIANT, 0)
@@ -69,6 +71,7 @@ class Router:
         self.capture: DataCapture | None = DataCapture(config.capture) if config.capture else None
         self.config: EndpointConfig = config
         self.clock_seconds: float = config.clock_seconds
+        self.model_seconds: float = config.model_seconds
         self._endpoint_name = endpoint_name
         self._sleep = sleep
         self._clock = clock
@@ -109,7 +112,7 @@ class Router:
         return Route(self._models[name], variant, self._choose_worker(call))
 
     def _check_payload(self, call: InvokeEndpoint) -> None:
-        body_size, limit = len(bytes(call.body)), self.config.max_payload
+        body_size, limit = len(call.body), self.config.max_payload
         if body_size > limit:
             message = f"Request body of {body_size} bytes exceeds the limit of {limit} bytes."
             raise ServiceError(message, code="ValidationError", status=413)

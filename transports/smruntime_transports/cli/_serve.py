@@ -14,6 +14,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping
@@ -158,6 +159,8 @@ def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpo
 def _read_configs(file_names: list[str]) -> dict[str, Any]:
     """Return the endpoints of TOML files; raise `CommandError` for a file that is not readable."""
     endpoints: dict[str, Any] = {}
+    if file_names:
+        sys.path.insert(0, os.getcwd())  # for module:function, as `python -m` has it
     for file_name in file_names:
         try:
             endpoints |= import_module("smruntime_local").read_config(file_name)
@@ -206,6 +209,14 @@ def run_with(endpoint: Endpoint, command: list[str]) -> int:
     """
     given = {name: value for name, value in endpoint.environment.items() if value}
     kept = {name: value for name, value in os.environ.items() if name not in REMOVED_VARIABLES}
+    process: subprocess.Popen[bytes] | None = None
+
+    def pass_on(signal_number: int, _frame: FrameType | None) -> None:
+        if signal_number == signal.SIGTERM and process is not None:
+            process.terminate()
+
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, pass_on)
     try:
         process = subprocess.Popen(command, env={**kept, **given})  # noqa: S603 - the user's
     except FileNotFoundError:
@@ -213,12 +224,5 @@ def run_with(endpoint: Endpoint, command: list[str]) -> int:
     except OSError as error:
         message = f"cannot run {command[0]}: {error.strerror}"
         raise CommandError(message, CANNOT_RUN_CODE) from None
-
-    def pass_on(signal_number: int, _frame: FrameType | None) -> None:
-        if signal_number == signal.SIGTERM:
-            process.terminate()
-
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, pass_on)
     exit_status = process.wait()
     return exit_status if exit_status >= 0 else 128 - exit_status

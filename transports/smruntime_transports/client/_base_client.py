@@ -143,10 +143,12 @@ class BaseClient:
         client_setup: ClientSetup | None = self.__dict__.get("_client_setup")
         config = client_setup.config if client_setup else None
         rows: dict[str, object] = {"endpoint": "found at the first call"}
+        options = Options()
         if config is not None:
             url = config.url if config.endpoint_resolver is None else "chosen by endpoint_resolver"
             rows = {"endpoint": url, "region": config.region, "timeouts": config.timeouts}
-        rows["options"] = apply_changes(Options(), self._changes)
+            options = Options(timeouts=config.timeouts)
+        rows["options"] = apply_changes(options, self._changes)
         return html_table(f"{type(self).__module__}.{type(self).__name__}", rows)
 
     def _adopt_runtime(self, runtime: Runtime) -> Runtime:
