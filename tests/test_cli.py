@@ -366,7 +366,7 @@ def run_on_terminal(
 
 
 WITHOUT_RICH = "import sys; sys.modules['rich'] = sys.modules['rich.console'] = None; "
-RUN_MAIN = "import sys; from smruntime_transports.__main__ import main; sys.exit(main())"
+RUN_MAIN = "import sys; from smruntime_transports.cli import main; sys.exit(main())"
 NO_COLOUR = {"NO_COLOR": "1"}
 
 
@@ -458,7 +458,7 @@ def test_missing_h11_is_one_line_that_names_the_extra(
 
 NO_ADDRESS = """
 import socket, sys
-from smruntime_transports.__main__ import main
+from smruntime_transports.cli import main
 def fail(*_arguments, **_options):
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 socket.getaddrinfo = fail

@@ -32,6 +32,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypeAlias, cast
 
 from ..metadata import NO_METADATA, Metadata
+from ._text import escape_unprintable
 
 if TYPE_CHECKING:
     from ..signing import Explanation
@@ -90,16 +91,6 @@ THROTTLING_CODES: Final[frozenset[str]] = frozenset(
 )
 TRANSIENT_CODES: Final[frozenset[str]] = frozenset(("RequestTimeout", "RequestTimeoutException"))
 TRANSIENT_STATUSES: Final[frozenset[int]] = frozenset((500, 502, 503, 504))
-
-
-def escape_unprintable(text: str) -> str:
-    """Return `text` as one line for a log, with unprintable characters escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def describe_unexpected(given: Iterable[str], known: Collection[str]) -> str | None:

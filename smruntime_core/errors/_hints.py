@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ._text import escape_unprintable
+
 _LOG: Final = "its log (`log_stream_arn`) has the reason"
 
 # Pattern of "code status error_code message", remedy. The first pattern that matches counts.
@@ -151,8 +153,6 @@ def refusal_lines(message: str, verdict: str) -> list[str]:
     They are those of `verdict`, which says what differs, else what the service quotes, without the
     values that nothing shows.
     """
-    from . import escape_unprintable
-
     summary, _, quotes = message.partition("\n")
     quotes = re.sub(_HIDDEN_FIELD, r"\1\2<redacted>", quotes)
     lines = [line.rstrip() for line in (verdict or quotes).split("\n") if line.strip()]

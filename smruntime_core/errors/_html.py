@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ._text import escape_unprintable
+
 MAX_CELL: Final = 2000  # characters
 _STYLE: Final = "text-align: left; white-space: pre-wrap"
 
@@ -22,8 +24,6 @@ def render_table(title: str, rows: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     from html import escape
-
-    from . import escape_unprintable
 
     lines = str(value)[:MAX_CELL].split("\n")
     return escape("\n".join(map(escape_unprintable, lines)))

@@ -35,28 +35,8 @@ def make_constructor(
     record_name: str, fields: Sequence[Field], *, kw_only: bool, suggests: bool
 ) -> Callable[..., None]:
     """Return the `__init__` of a record; one that `suggests` explains unknown arguments."""
-    names = [f.name for f in fields]
     parameters = _parameters(fields, kw_only)
-    shown = f"def shown({', '.join(parameters)}): pass"
-    if suggests:
-        parameters = [_make_optional(fields, parameter) for parameter in parameters]
-        parameters, names = [*parameters, "**unknown"], [*names, "unknown"]
-    required = ", ".join(f"{f.name!r}: {f.name}" for f in fields if f.default is REQUIRED)
-    missing = f"[name for name, value in {{{required}}}.items() if value is required]"
-    lines = [
-        f"def __init__({', '.join(parameters)}):",
-        " values = self.__dict__",
-        " try:",
-        *["  if unknown: refuse_unknown(unknown, members)"] * suggests,
-        *[f"  {_store_line(f)}" for f in fields],
-        "  self._check_members()",
-        f" except {'(ValueError, TypeError)' if suggests else 'ValueError'} as refusal:",
-        *[f"  missing = {missing}"] * suggests,
-        f"  del self, values, {', '.join(names)}",
-        f"  raise {'name_missing(refusal, missing)' if suggests else 'refusal'}"
-        ".with_traceback(None)",
-        shown,
-    ]
+    lines = _suggesting_lines(fields, parameters) if suggests else _lines(fields, parameters)
     scope: dict[str, Any] = {"required": REQUIRED, "members": [f.name for f in fields]}
     scope |= {"refuse_unknown": _refuse_unknown, "name_missing": _name_missing}
     for f in fields:
@@ -71,6 +51,40 @@ def make_constructor(
     return constructor
 
 
+def _lines(fields: Sequence[Field], parameters: list[str]) -> list[str]:
+    names = [f.name for f in fields]
+    return [
+        f"def __init__({', '.join(parameters)}):",
+        " values = self.__dict__",
+        " try:",
+        *[f"  {_store_line(f)}" for f in fields],
+        "  self._check_members()",
+        " except ValueError as refusal:",
+        f"  del self, values, {', '.join(names)}",
+        "  raise refusal.with_traceback(None)",
+    ]
+
+
+def _suggesting_lines(fields: Sequence[Field], parameters: list[str]) -> list[str]:
+    names = [f.name for f in fields]
+    required = [f.name for f in fields if f.default is REQUIRED]
+    values = ", ".join(f"{name!r}: {name}" for name in required)
+    optional = [f"{name}=required" if name in required else name for name in parameters]
+    return [
+        f"def __init__({', '.join([*optional, '**unknown'])}):",
+        " values = self.__dict__",
+        " try:",
+        "  if unknown: refuse_unknown(unknown, members)",
+        *[f"  {_store_line(f)}" for f in fields],
+        "  self._check_members()",
+        " except (ValueError, TypeError) as refusal:",
+        f"  missing = [name for name, value in {{{values}}}.items() if value is required]",
+        f"  del self, values, {', '.join([*names, 'unknown'])}",
+        "  raise name_missing(refusal, missing).with_traceback(None)",
+        f"def shown({', '.join(parameters)}): pass",
+    ]
+
+
 def _parameters(fields: Sequence[Field], kw_only: bool) -> list[str]:
     parameters = ["self"]
     for f in fields:
@@ -78,11 +92,6 @@ def _parameters(fields: Sequence[Field], kw_only: bool) -> list[str]:
             parameters.append("*")
         parameters.append(f.name if f.default is REQUIRED else f"{f.name}={_default(f)}")
     return parameters
-
-
-def _make_optional(fields: Sequence[Field], parameter: str) -> str:
-    is_required = any(f.name == parameter and f.default is REQUIRED for f in fields)
-    return f"{parameter}=required" if is_required else parameter
 
 
 def _default(f: Field) -> str:

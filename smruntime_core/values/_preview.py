@@ -1,4 +1,4 @@
-"""The beginning of a body, for people who ask to see it."""
+"""The beginning of a body, where a program asks to show it."""
 
 from __future__ import annotations
 

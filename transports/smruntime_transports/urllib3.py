@@ -19,7 +19,6 @@ context of a manager with `ca_certs` (RecursionError).
 from __future__ import annotations
 
 import copy
-import os
 import re
 import socket
 import ssl
@@ -56,7 +55,7 @@ from .client._client import Client as BaseClient
 from .client._settings import Settings, Urllib3Settings, WireClientSettings
 from .connect._connector import Connector
 from .connect._proxies import Proxies, Proxy
-from .connect._tls import TLS, check_named_file, require_file
+from .connect._tls import TLS, check_tls_files
 from .nonblocking._connection import OPTIONS, Connection, Option, Route
 from .nonblocking._retry import SecondsLeft, broken, not_sent
 from .nonblocking._time_limits import TimeLimits
@@ -66,7 +65,6 @@ from .wire._wire_settings import WireSettings, conceal_proxy, make_connector
 
 _UNLIMITED_CONNECTIONS = 1_000_000  # of a manager that does not make its callers wait
 _TLS_SETTING = re.compile("ssl_|ca_|cert_|assert_")  # how the names of such settings begin
-_TLS_FILES = ("ca_certs", "ca_cert_dir", "cert_file", "key_file")
 # a ProxyManager's own method would return a pool for the proxy where the scheme is http
 _find_pool = urllib3.PoolManager.connection_from_host
 _HTTP2_MESSAGE = "urllib3 speaks HTTP/2: call urllib3.http2.extract_from_urllib3()"
@@ -148,22 +146,12 @@ class ManagedConnector(Connector):
         scheme, (host, port) = route[0], split_authority(*route[:2])
         manager_settings = self._pool_manager.connection_pool_kw
         given_settings = [name for name, value in manager_settings.items() if value is not None]
-        if scheme == "https":
-            if any(map(_TLS_SETTING.match, given_settings)):
-                _check_tls_files(manager_settings)
-            else:
-                manager_settings["ssl_context"] = _interruptible(self.tls)
+        if scheme == "https" and any(map(_TLS_SETTING.match, given_settings)):
+            check_tls_files(manager_settings)
+        elif scheme == "https":
+            manager_settings["ssl_context"] = _interruptible(self.tls)
         urllib3_pool = _find_pool(self._pool_manager, host, port, scheme)
         return urllib3_pool, cast("HTTPConnection", urllib3_pool._new_conn())
-
-
-def _check_tls_files(manager_settings: dict[str, Any]) -> None:
-    """Raise `ConstructionError` for a file that urllib3 would open and wait for, such as a FIFO."""
-    for setting in _TLS_FILES:
-        file_path = manager_settings.get(setting)
-        if file_path is not None and os.path.exists(file_path):  # else urllib3 says so
-            require_file(setting, file_path, directory=setting == "ca_cert_dir")
-    check_named_file()
 
 
 def _connect_urllib3(

@@ -53,8 +53,7 @@ class InferenceComponent:
     start_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        if type(self.copies) is not int or self.copies < 0:
-            raise ValueError(f"copies={self.copies!r}: must be a whole number of at least 0")
+        _check_count("copies", self.copies, 0)
         _check_number("start_seconds", self.start_seconds)
 
 
@@ -105,21 +104,23 @@ class EndpointConfig:
         _check_names("inference_component_name", self.components)
         if self.variants and not sum(variant.weight for variant in self.variants.values()):
             raise ValueError("variants: at least one weight must be above 0")
-        for name in ("workers", "max_payload"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name}={value!r}: must be a whole number of at least 1")
-        for name in ("load_seconds", "model_seconds"):
-            _check_number(name, getattr(self, name))
-        if type(self.clock_seconds) not in (int, float) or not math.isfinite(self.clock_seconds):
-            raise ValueError(f"clock_seconds={self.clock_seconds!r}: must be a number")
-        if type(self.seed) is not int:
-            raise ValueError(f"seed={self.seed!r}: must be a whole number")
+        _check_count("workers", self.workers, 1)
+        _check_count("max_payload", self.max_payload, 1)
+        _check_count("seed", self.seed, 0)
+        _check_number("load_seconds", self.load_seconds)
+        _check_number("model_seconds", self.model_seconds)
+        _check_number("clock_seconds", self.clock_seconds, least=-math.inf)
 
 
-def _check_number(name: str, value: float) -> None:
-    if type(value) not in (int, float) or not 0 <= value < math.inf:
-        raise ValueError(f"{name}={value!r}: must be a number of at least 0")
+def _check_count(name: str, value: int, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name}={value!r}: must be a whole number of at least {least}")
+
+
+def _check_number(name: str, value: float, least: float = 0.0) -> None:
+    if type(value) not in (int, float) or not math.isfinite(value) or value < least:
+        limit = "" if least == -math.inf else f" of at least {least:g}"
+        raise ValueError(f"{name}={value!r}: must be a number{limit}")
 
 
 def _check_names(member: str, names: Mapping[str, object]) -> None:

@@ -1,5 +1,6 @@
 """The command line: `smruntime`, or `python -m smruntime_transports`.
 
+_main        the choice of a command
 _invoke      call an endpoint
 _operations  from the options of `invoke` to an operation
 _dry_run     print the request of a call, its signature and the same call with curl
@@ -13,3 +14,9 @@ _parser      arguments
 _guard       what can end a command: errors, Ctrl-C, output that cannot be written
 _exit        the exit codes
 """
+
+from __future__ import annotations
+
+from ._main import main, run_command
+
+__all__ = ["main", "run_command"]

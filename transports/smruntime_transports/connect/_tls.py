@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from smruntime_core import ConstructionError
@@ -146,6 +147,15 @@ def require_file(member: str, file_path: str, *, directory: bool = False) -> Non
     if not (stat.S_ISREG(file_mode) or (directory and stat.S_ISDIR(file_mode))):
         problem = f"{file_path} is a FIFO, device, socket or directory"
         raise ConstructionError(member, requirement, problem)
+
+
+def check_tls_files(settings: Mapping[str, object]) -> None:
+    """Raise `ConstructionError` for a file in urllib3's settings that may block, such as a FIFO."""
+    for setting in ("ca_certs", "ca_cert_dir", "cert_file", "key_file"):
+        file_path = cast("str | None", settings.get(setting))
+        if file_path is not None and os.path.exists(file_path):  # else urllib3 says so
+            require_file(setting, os.fspath(file_path), directory=setting == "ca_cert_dir")
+    check_named_file()
 
 
 def _trust_bundle(tls_context: ssl.SSLContext, bundle_path: str) -> None:
