@@ -179,7 +179,6 @@ def test_streamed_call_needs_a_client_that_streams() -> None:
     ("name", "wrong"),
     [
         ("24 left after the first part", "expected 2 connections"),
-        ("94 of empty lines, left after the first", "expected 2 connections"),
         ("80 a refusal of an unsigned request", "expected ExpectedError"),
     ],
 )
