@@ -134,14 +134,14 @@ FIGURES = (
     Figure("bulk_memory", "25 MB up: memory", "botocore, up", max_value=1, unit="MB"),
     Figure("bulk_memory", "25 MB down: memory", "botocore, down", max_value=27, unit="MB"),
     Figure("decode", "one event decoded, 64 B", "botocore EventStreamBuffer", 1 / 8),
+    Figure("decode", "one event decoded, 48 to 80 B", "one event decoded, 64 B"),
     Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", 1 / 5),
     Figure("block", "longest block of a loop, tiny events", "idle loop", max_value=50, unit="ms"),
     Figure("imports", "import smruntime_core", "import botocore.session", 1 / 4, unit="ms"),
     Figure("first", "process start to first answer, http", "boto3, http", 1 / 3.5, unit="ms"),
     Figure("first", "process start to first answer, https", "boto3, https", 1 / 3, unit="ms"),
-    Figure(
-        "first", "memory of a client, over its imports", "boto3, memory", max_value=2, unit="MB"
-    ),
+    Figure("first", "memory of a client, http", "boto3, memory, http", max_value=2, unit="MB"),
+    Figure("first", "memory of a client, https", "boto3, memory, https", unit="MB"),
     Figure("local", "start of the local endpoint", "no peer", max_value=20, unit="ms wall"),
     Figure("frames", "one call over sockets: Python frames", "botocore: frames", unit="frames"),
     Figure("frames", "one call over sockets: our files", "botocore: files", unit="files"),

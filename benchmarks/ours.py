@@ -11,7 +11,7 @@ from typing import Any
 
 from counting import Files, Frames
 from measuring import AsyncCall, AsyncSubject, Crowd, LongestBlock, Members, MemoryGrowth, Subject
-from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT, EVENT_STREAM
+from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT
 from work import (
     CREDENTIAL_MEMBERS,
     REGION,
@@ -153,19 +153,19 @@ def _memory(url: str, prepare: Callable[[], Members]) -> MemoryGrowth:
     return MemoryGrowth(call, prepare)
 
 
-def decode() -> Subject:
+def decode(stream_bytes: bytes) -> Subject:
     """Decode an event stream that is in memory."""
 
-    def call(stream_bytes: bytes) -> None:
+    def call(received: bytes) -> None:
         decoder = EventStreamDecoder()
         event_count = 0
-        for start in range(0, len(stream_bytes), 1 << 16):
-            decoder.receive_data(stream_bytes[start : start + (1 << 16)])
+        for start in range(0, len(received), 1 << 16):
+            decoder.receive_data(received[start : start + (1 << 16)])
             while decoder.next_event() is not NEED_DATA:
                 event_count += 1
         assert event_count == EVENT_COUNT
 
-    return Subject(call, lambda: EVENT_STREAM)
+    return Subject(call, lambda: stream_bytes)
 
 
 def stream(url: str) -> Subject:

@@ -60,13 +60,19 @@ def encode_event(payload: bytes) -> bytes:
     return unfinished_frame + zlib.crc32(unfinished_frame).to_bytes(4, "big")
 
 
-def make_payload(number: int) -> bytes:
-    """Return a part of 48 to 80 bytes, 64 on average, unlike all others."""
-    return (b'{"index": %04d, "token": "' % number).ljust(48 + number * 7 % 33, b"x")
+def make_events(shortest: int, longest: int) -> list[bytes]:
+    """Return events that all differ, with payloads from `shortest` to `longest` bytes."""
+    payloads = [b'{"index": %04d, "token": "' % number for number in range(EVENT_COUNT)]
+    sizes = [shortest + number * 7 % (longest - shortest + 1) for number in range(EVENT_COUNT)]
+    return [
+        encode_event(payload.ljust(size, b"x"))
+        for payload, size in zip(payloads, sizes, strict=True)
+    ]
 
 
-EVENTS = [encode_event(make_payload(number)) for number in range(EVENT_COUNT)]
+EVENTS = make_events(64, 64)
 EVENT_STREAM = b"".join(EVENTS)
+VARIED_EVENT_STREAM = b"".join(make_events(48, 80))
 SHORT_ANSWER = format_head(ANSWER_HEADERS) + ANSWER_BODY
 EVENT_CHUNKS = [b"%x\r\n%b\r\n" % (len(event), event) for event in EVENTS]
 STREAM_ANSWER = format_head(STREAM_HEADERS) + b"".join(EVENT_CHUNKS) + b"0\r\n\r\n"

@@ -148,10 +148,7 @@ def measure_local_endpoint(bench: Bench) -> dict[str, Value]:
 def measure_first_answer(bench: Bench) -> dict[str, Value]:
     """Import, make a client, call once and end; keys and region come from the environment."""
     peer_python = find_python("boto3")
-    memory_figure, peer_memory_figure = "memory of a client, over its imports", "boto3, memory"
     values: dict[str, Value] = {}
-    our_memory: list[float] = []  # for each scheme: through TLS a client needs more
-    peer_memory: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         bundle, certificate = write_certificates(Path(folder))
         with run_server(certificate) as ports:
@@ -162,16 +159,13 @@ def measure_first_answer(bench: Bench) -> dict[str, Value]:
                 process_costs = measure_least(bench, commands, AWS_CA_BUNDLE=bundle, **AWS_SETTINGS)
                 our_cost = process_costs["ours"]
                 values[f"process start to first answer, {scheme}"] = our_cost.milliseconds
-                our_memory.append(our_cost.megabytes)
+                values[f"memory of a client, {scheme}"] = our_cost.megabytes
                 if isinstance(peer_python, Missing):
-                    values[f"boto3, {scheme}"] = values[peer_memory_figure] = peer_python
+                    values[f"boto3, {scheme}"] = values[f"boto3, memory, {scheme}"] = peer_python
                 else:
                     values[f"boto3, {scheme}"] = process_costs["peer"].milliseconds
-                    peer_memory.append(process_costs["peer"].megabytes)
-    values[memory_figure] = max(our_memory)
-    if peer_memory:
-        values[peer_memory_figure] = max(peer_memory)
+                    values[f"boto3, memory, {scheme}"] = process_costs["peer"].megabytes
     if not sys.platform.startswith("linux"):
         missing_memory = Missing("only Linux reports resident memory")
-        values |= {memory_figure: missing_memory, peer_memory_figure: missing_memory}
+        values |= {name: missing_memory for name in values if "memory" in name}
     return values

@@ -93,7 +93,8 @@ class Runtime:
         self.options: Options = Options(retries=retries, timeouts=config.timeouts)
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
-        self._endpoint_url = config.url
+        # of every call, unless a function chooses it
+        self._endpoint_url = config.url if config.endpoint_resolver is None else None
         self._signing_scope = config.scope
         self._clock = clock
         self._random = random
@@ -177,13 +178,13 @@ class Runtime:
 
     def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
-        endpoint_url = self._endpoint_url
-        if self.config.endpoint_resolver is not None:
-            endpoint_name: str = getattr(operation, "endpoint_name", "")
-            endpoint_url = self.config.url_for(type(operation).__name__, endpoint_name)
-        request = operation.request(endpoint_url)
+        request = operation.request(self._endpoint_url or self._resolve_endpoint(operation))
         extra_headers = self.options.extra_headers
         return _with_headers(request, extra_headers, operation) if extra_headers else request
+
+    def _resolve_endpoint(self, operation: Operation[Output]) -> str:
+        endpoint_name: str = getattr(operation, "endpoint_name", "")
+        return self.config.url_for(type(operation).__name__, endpoint_name)
 
     def _track_call(self, operation: Operation[Output], request: Request) -> CallTracker:
         invocation = f"{self._invocation_prefix}{int(self._random() * 9e11) + 10**11}"

@@ -13,7 +13,7 @@ A stream repeats the same headers, so the decoder remembers the last header bloc
 headers and, for that block, the preludes that it came with: the size of the frame and the CRC up to
 the payload. A frame that begins with such a prelude and that block (its *head*) is not parsed
 again. A head is remembered only from a frame with valid checksums. With remembered heads an event
-of 64 bytes takes 0.9 µs, without them 1.8.
+of 64 bytes takes 1.0 µs, without them 1.8.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ MAX_KNOWN_HEAD_SIZE: Final = 1024  # bytes; a longer head is parsed each time
 MAX_JOINED_SIZE: Final = 8192
 
 _DecodedHeaders: TypeAlias = Mapping[str, HeaderValue]
-# The head, its size, the size of the frame, the CRC of the head, its decoded headers.
-_KnownHead: TypeAlias = tuple[bytes | None, int, int, int, _DecodedHeaders]
+# The head, where the payload begins and ends, the CRC of the head, its decoded headers.
+_KnownHead: TypeAlias = tuple[bytes, int, int, int, _DecodedHeaders]
 
 
 class EventStreamDecoder(PartQueue):
@@ -59,7 +59,6 @@ class EventStreamDecoder(PartQueue):
         self._prelude_start = b""
         self._partial_frame: _PartialFrame | None = None
         self._last_block: tuple[bytes, _DecodedHeaders] = (b"", decode_headers(b""))
-        self._last_head: _KnownHead = (None, PRELUDE_SIZE, 0, 0, {})
         self._known_heads: dict[bytes, _KnownHead] = {}  # by prelude
 
     def next_event(self) -> Message | NeedData:
@@ -71,22 +70,17 @@ class EventStreamDecoder(PartQueue):
         """
         while True:
             part, offset = self._current_part, self._part_offset
-            head, head_size, frame_size, checksum, headers = self._last_head
-            frame_start = part[offset : offset + head_size]
-            is_known = frame_start == head
-            if not is_known:
-                if not (frame_start or self._parts or self._ended):
-                    return NEED_DATA
-                known_head = self._known_heads.get(frame_start[:PRELUDE_SIZE])
-                if known_head is not None:
-                    head, head_size, frame_size, checksum, headers = self._last_head = known_head
-                    is_known = frame_start == head
-            frame_end = offset + frame_size
-            if is_known and frame_end <= len(part):
-                payload = part[offset + head_size : frame_end - CHECKSUM_SIZE]
-                if crc32(payload, checksum) == unpack_checksum(part, frame_end - CHECKSUM_SIZE)[0]:
-                    self._part_offset = frame_end
-                    return Message(headers, payload)
+            known_head = self._known_heads.get(part[offset : offset + PRELUDE_SIZE])
+            if known_head is not None:
+                head, payload_start, payload_end, checksum, headers = known_head
+                payload_end += offset
+                if payload_end + CHECKSUM_SIZE <= len(part) and part.startswith(head, offset):
+                    payload = part[offset + payload_start : payload_end]
+                    if crc32(payload, checksum) == unpack_checksum(part, payload_end)[0]:
+                        self._part_offset = payload_end + CHECKSUM_SIZE
+                        return Message(headers, payload)
+            elif offset == len(part) and not (self._parts or self._ended):
+                return NEED_DATA
             event = self._next_unknown()
             if event is not None:
                 return event
@@ -210,9 +204,9 @@ class EventStreamDecoder(PartQueue):
             self._known_heads.clear()
         elif len(self._known_heads) >= MAX_KNOWN_HEADS:
             self._known_heads.clear()
-        frame_size = len(head) + len(payload) + CHECKSUM_SIZE
-        self._last_head = known_head = (head, len(head), frame_size, head_checksum, headers)
         if len(head) <= MAX_KNOWN_HEAD_SIZE:
+            payload_end = len(head) + len(payload)
+            known_head = head, len(head), payload_end, head_checksum, headers
             self._known_heads[head[:PRELUDE_SIZE]] = known_head
         return Message(headers, payload)
 

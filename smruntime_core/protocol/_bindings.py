@@ -44,6 +44,7 @@ class Binding(Field):
         super().__init__(default, rule.check, secret, compare=True)
         self.location: Location = location
         self.wire_name: str = wire_name
+        self.placeholder: str = f"{{{wire_name}}}"  # of a label in a path
         self.rule: Rule | WholeNumber | Blob = rule
         self.required: bool = default is REQUIRED  # in every message
 

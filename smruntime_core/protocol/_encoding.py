@@ -20,7 +20,7 @@ def build_request(operation: RequestRecord, base_url: Endpoint) -> Request:
     """Return the unsigned request of `operation` to the service at `base_url`."""
     members, path = vars(operation), operation.path
     for label in operation._table.labels:
-        path = path.replace(f"{{{label.wire_name}}}", members[label.name])
+        path = path.replace(label.placeholder, members[label.name])
     body = members.get("body", b"")
     return Request(operation.method, base_url + path, encode_headers(operation), body)
 

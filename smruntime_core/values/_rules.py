@@ -33,13 +33,18 @@ class Rule:
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
-        if not isinstance(value, str):
-            raise ConstructionError(
-                member, f"a str: {self.description}", f"found {type(value).__name__}"
-            )
+        if type(value) is not str:
+            return self.check(member, self._plain_text(member, value))
         if len(value) > self.maximum or not self._match_pattern(value):
             raise ConstructionError(member, self.description, self._describe_fault(value))
-        return value if type(value) is str else str.__str__(value)  # of a string enum's member
+        return value
+
+    def _plain_text(self, member: str, value: object) -> str:
+        """Return the text of a subclass of `str`, such as a string enum."""
+        if isinstance(value, str):
+            return str.__str__(value)
+        found = f"found {type(value).__name__}"
+        raise ConstructionError(member, f"a str: {self.description}", found)
 
     def read(self, member: str, text: str) -> str:
         """Return the value that a message holds as `text`."""

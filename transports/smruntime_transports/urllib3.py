@@ -89,7 +89,7 @@ class ManagedConnector(Connector):
         super().__init__(
             clock,
             tls,
-            proxies or Proxies(_proxy_of_manager(pool_manager)),
+            Proxies(_proxy_of_manager(pool_manager)) if proxies is None else proxies,
             options=(*options, *(manager_settings.get("socket_options") or ())),
             source_address=manager_settings.get("source_address"),
         )

@@ -48,7 +48,7 @@ class Connector:
         if not (tls is None or isinstance(tls, TLS) or is_context(tls)):
             requirement = "a TLS, as TLS(ca_bundle=...), or an ssl.SSLContext"
             raise ConstructionError("tls", requirement, f"found {type(tls).__name__}")
-        self.proxies: Proxies = proxies or Proxies()
+        self.proxies: Proxies = Proxies() if proxies is None else proxies
         self._clock = clock
         self._tls: ssl.SSLContext | TLS = TLS() if tls is None else tls
         self._proxy_tls: TLS = (
@@ -83,7 +83,7 @@ class Connector:
     def route(self, origin: Origin, direct: bool) -> Route:
         """Return how to reach `origin`: through no proxy if `direct`."""
         proxy = None
-        if self.proxies and not direct:
+        if self.proxies.exist and not direct:
             proxy = self.proxies.proxy_for(origin[0], *split_authority(*origin))
         return (*origin, proxy)
 

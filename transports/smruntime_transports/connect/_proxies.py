@@ -170,9 +170,7 @@ class Proxies:
         self._exempt_rules: list[str] = []
         if environment is not None:
             self._read_environment(environment)
-
-    def __bool__(self) -> bool:
-        return self._given_proxy is not None or bool(self._proxy_by_scheme)
+        self.exist: bool = self._given_proxy is not None or bool(self._proxy_by_scheme)
 
     def proxy_for(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Return the proxy for an origin, None if it is reached directly."""

@@ -105,6 +105,6 @@ class TimeLimits:
 
 def _seconds_between(current_time: float, end: float | None) -> float | None:
     """Return the seconds from `current_time` to `end`, 0 if it has passed, None without a limit."""
-    if end is None or end - current_time > LONGEST_LIMIT:
+    if end is None or (seconds := end - current_time) > LONGEST_LIMIT:
         return None
-    return max(0.0, end - current_time)
+    return max(0.0, seconds)

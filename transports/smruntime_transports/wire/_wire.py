@@ -72,7 +72,8 @@ class Wire:
             finally:
                 self._pool.release(slot)
         finally:
-            self._pool.release(slot)  # does something only if an interrupt ended the first one
+            if slot.route_connections is not None:  # an interrupt ended the first release
+                self._pool.release(slot)
 
     def open(self, effect: Open, slot: Slot | None = None) -> Flow[StreamingResponse]:
         """Send a request and receive the head of its response; raises like `exchange`.
@@ -166,7 +167,7 @@ class Wire:
         try:
             slot.connection = yield from self._connector.connect(route, time_limits)
         except DispatchFailure as failure:
-            if not (direct or self._connector.proxies):
+            if not (direct or self._connector.proxies.exist):
                 from ..connect._unused_variables import advise  # only a failure costs it
 
                 advise(failure, exchange.origin, os.environ)

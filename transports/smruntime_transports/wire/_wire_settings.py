@@ -61,7 +61,8 @@ def make_connector(
     """Return the connector that `settings`, after `conceal_proxy`, describe."""
     socket_options = options_of(settings.get("socket_options", ()))
     proxies = _read_proxies(settings)
-    return connector_type(clock, settings.get("tls"), proxies, options=socket_options)
+    given_proxies = proxies if proxies.exist else None
+    return connector_type(clock, settings.get("tls"), given_proxies, options=socket_options)
 
 
 def _read_proxies(settings: WireSettings) -> Proxies:
