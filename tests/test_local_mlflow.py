@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -44,7 +44,10 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
     command += ["--model-uri", str(folder / "model"), "--host", "127.0.0.1", "--port", str(port)]
-    variables = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'tracking.db'}"}
+    # the server starts `uvicorn` by name
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    tracking_uri = f"sqlite:///{folder / 'tracking.db'}"
+    variables = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": tracking_uri}
     with subprocess.Popen(
         command, env=variables, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
@@ -77,5 +80,5 @@ def test_mlflow_server_is_a_backend(server_url: str) -> None:
         output = client.invoke_endpoint("doubling", **as_json(frame))
         assert output.json() == {"predictions": [2, 42]}
         with pytest.raises(sm.ModelError) as caught:
-            client.invoke_endpoint("doubling", body=json.dumps({"wrong": 1}).encode())
-        assert caught.value.original_status_code in (400, 415)
+            client.invoke_endpoint("doubling", **as_json({"wrong": 1}))
+        assert caught.value.original_status_code == 400
