@@ -15,7 +15,7 @@ demo-llm: dist/stamp
 # are tested side by side
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
-	$(MAKE) --jobs=4 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
+	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
 		test-lowest test-apart test-green test-aws-cli
 
 test-on-%: dist/stamp

@@ -16,6 +16,7 @@ from smruntime_core import (
     InternalStreamFailure,
     ModelError,
     ModelStreamError,
+    ResponseError,
     ServiceError,
     ServiceUnavailable,
     StreamError,
@@ -233,3 +234,39 @@ def test_model_that_fails_after_a_part_ends_the_stream_with_an_error() -> None:
     *_, last = encode_stream(failing(), StreamBehavior(), lambda _: None)
     assert b"ModelStreamError" in last
     assert b"StreamBroken" in last
+
+
+@pytest.mark.parametrize(
+    "parts_sent",
+    [["hello\n\n"], ["a: b\nc\n\n"], ["plain text\n"], ["\n", "da", "tx: 1\n\n"], ["x"]],
+)
+def test_reading_events_of_an_answer_that_has_none_names_accept(parts_sent: list[str]) -> None:
+    with (
+        smruntime_local.serve(models={"plain": lambda call: iter(parts_sent)}) as endpoint,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
+        client.invoke_endpoint_with_response_stream("plain", body=b"1") as stream,
+        pytest.raises(ResponseError, match=r"no server-sent event.* accept=\"text/event-stream\""),
+    ):
+        list(stream.sse())
+
+
+@pytest.mark.parametrize(
+    "parts_sent",
+    [
+        [": only a comment\n\n"],
+        ["id: 1\n\n"],
+        ["\ufeffevent: empty\n\n"],
+        ["unknown: 1\ndata: x\n\n"],
+    ],
+)
+def test_reading_events_accepts_what_has_fields_of_events(parts_sent: list[str]) -> None:
+    with (
+        smruntime_local.serve(models={"events": lambda call: iter(parts_sent)}) as endpoint,
+        Client(
+            region=endpoint.region, endpoint_url=endpoint.url, credentials=endpoint.credentials
+        ) as client,
+        client.invoke_endpoint_with_response_stream("events", body=b"1") as stream,
+    ):
+        assert [event.data for event in stream.sse()] == ["x"] * ("data" in parts_sent[0])

@@ -168,6 +168,7 @@ PAGE_502 = head(
     "Content-Type: text/html",
 )
 JSON_STREAM = stream_answer(b'{"generated_text": "..."}', content_type="application/json")
+TEXT_STREAM = stream_answer(b"A model says\n\n", content_type="text/plain")
 HTML_STREAM = head("200 OK", b"<html><title>Sign in</title></html>", "Content-Type: text/html")
 TLS_ALERT = bytes.fromhex("15030100020246")
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"
@@ -380,6 +381,12 @@ ANSWERS = [
         ("sse()", "application/json", ".json()"),
         "The model answers with JSON.",
         where=answers(JSON_STREAM),
+    ),
+    Mistake(
+        f"with {STREAM} as stream:\n    list(stream.sse())",
+        ("sse()", "text/plain", 'accept="text/event-stream"', ".text()"),
+        "The model answers with text.",
+        where=answers(TEXT_STREAM),
     ),
     Mistake(
         f"with {STREAM} as stream:\n    pass\nlist(stream.text())",

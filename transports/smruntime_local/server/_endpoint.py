@@ -175,7 +175,7 @@ class Endpoint:
         return self._model_host.sessions_opened
 
     def script(self, endpoint_name: str, *steps: object) -> None:
-        """Let the next calls of an endpoint go as `steps` say, one call each.
+        """Let the next requests to an endpoint go as `steps` say, one each; a retry is a request.
 
         A step is one of `hosting/_faults.py`, a `ServiceError`, or a value that a model could
         return. Raises `ValueError` for an endpoint that does not exist.

@@ -2,7 +2,7 @@
 
     smruntime invoke iris -d @row.csv
     smruntime invoke iris -d 5.1,3.5,1.4,0.2 -t text/csv --accept application/json --json
-    smruntime invoke chat -d @question.json --stream sse
+    smruntime invoke chat -d @question.json --accept text/event-stream --stream sse
     smruntime invoke slow -d @image.png --async -o answer.json
 
 The content type follows from the name of a file; -t sets it.
