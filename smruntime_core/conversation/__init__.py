@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ._options import MAX_BODY, OptionChanges, Options, add_changes, apply_changes
     from ._s3 import ObjectReader, ObjectWriter
     from ._session_protocol import CLOSING_BODY, OPENING_BODY, SessionId
+    from ._user_agent import user_agent
 
 __all__ = [
     "CLOSING_BODY",
@@ -44,6 +45,7 @@ __all__ = [
     "add_changes",
     "apply_changes",
     "is_done",
+    "user_agent",
     "wait_for_result",
 ]
 
@@ -58,5 +60,6 @@ __getattr__, __dir__ = lazy_attributes(
         "_options": ("MAX_BODY", "OptionChanges", "Options", "add_changes", "apply_changes"),
         "_s3": ("ObjectReader", "ObjectWriter"),
         "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
+        "_user_agent": ("user_agent",),
     },
 )

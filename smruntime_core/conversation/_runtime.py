@@ -74,8 +74,8 @@ class Runtime:
 
     Time and chance are parameters: `clock` (such as the module `time`) and `random` (which returns
     a number in [0, 1)). Threads may share a runtime if `lock` is a `threading.Lock()`. `observe` is
-    called with every `Notice`; it must not block. `app_id` is added to the User-Agent header.
-    Raises `ConstructionError` if `config` contradicts itself.
+    called with every `Notice`; it must not block. `app_id` and, at the end, `user_agent_extra` are
+    added to the User-Agent header. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Runtime:
         lock: AbstractContextManager[object] | None = None,
         observe: Observer | None = None,
         app_id: str | None = None,
+        user_agent_extra: str | None = None,
     ) -> None:
         self.config: Config = config
         self.options: Options = Options(retries=retries, timeouts=config.timeouts)
@@ -99,7 +100,7 @@ class Runtime:
         self._clock = clock
         self._random = random
         self._observe = observe
-        self._user_agent = ("user-agent", user_agent(app_id))
+        self._user_agent = ("user-agent", user_agent(app_id, user_agent_extra))
         self._invocation_prefix = _uuid_prefix(random)
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:

@@ -42,6 +42,8 @@ class Settings(TypedDict, total=False):
     max_body: int | None
     retries: RetryPolicy | None
     observe: Observer | None
+    app_id: str | None
+    user_agent_extra: str | None
 
 
 class WireClientSettings(Settings, WireSettings, total=False):
@@ -88,6 +90,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Default: at most 3 attempts, or AWS_MAX_ATTEMPTS, or the profile.",
     "observe": "Callable that receives a notice of every step of a call; it must not block. "
     "Default: none.",
+    "app_id": "Name of the application, in the User-Agent header. "
+    "Default: AWS_SDK_UA_APP_ID, or the profile.",
+    "user_agent_extra": "Text at the end of the User-Agent header. Default: none.",
     "engine": 'Reader of responses: "native", or "h11" (needs the extra of that name). '
     'Default: "native".',
     "tls": "`TLS` or an `ssl.SSLContext`. "

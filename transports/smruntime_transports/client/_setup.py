@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from smruntime_core import Config, ConstructionError, RetryPolicy, Runtime, Timeouts
 from smruntime_core.config import Configuration, load_configuration, make_config
-from smruntime_core.conversation import OptionChanges, Options, apply_changes
+from smruntime_core.conversation import OptionChanges, Options, apply_changes, user_agent
 from smruntime_core.credentials import ProviderContext, make_provider
 from smruntime_core.effects import Flow
 from smruntime_core.notices import Notice
@@ -46,6 +46,7 @@ class ClientSetup:
             raise ConstructionError("observe", "a callable that takes one notice")
         if not isinstance(settings.get("profile"), str | None):
             raise ConstructionError("profile", "the name of a profile")
+        user_agent(settings.get("app_id"), settings.get("user_agent_extra"))
         self._settings = settings
         self._credentials = credentials
         retries = settings.get("retries")
@@ -83,7 +84,8 @@ class ClientSetup:
             retries=retries,
             lock=threading.RLock(),
             observe=call_both(settings.get("observe"), logging_observer()),
-            app_id=configuration.app_id,
+            app_id=self._settings.get("app_id") or configuration.app_id,
+            user_agent_extra=self._settings.get("user_agent_extra"),
         )
         return runtime.with_options(**self._changes)
 

@@ -1,0 +1,265 @@
+"""boto3's arguments to the settings of a client.
+
+`config` is a `botocore.config.Config`, or any object with some of its attributes. What has no
+meaning for this service is ignored, what cannot be done is refused, and what this module does not
+know is refused too unless it is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from smruntime_core import ConstructionError, Credentials, RetryPolicy, Timeouts
+from smruntime_core.credentials import ANONYMOUS
+
+from ..connect._proxies import Proxy
+from ..connect._tls import TLS
+
+if TYPE_CHECKING:
+    import ssl
+
+    from smruntime_core.credentials import ProviderLike
+
+    from ..client import WireClientSettings
+
+SERVICE_NAMES: Final = ("sagemaker-runtime", "runtime.sagemaker")  # botocore knows both
+SILENCE: Final = 60.0  # seconds, of botocore's two default timeouts
+SHORT_CONNECT_TIMEOUT: Final = 3.1  # seconds, of botocore's other `defaults_mode`
+DEFAULT_POOL: Final = 10  # botocore's, which does not limit connections; ours do
+MODE_ATTEMPTS: Final[Mapping[str, int]] = {"legacy": 5, "standard": 3, "adaptive": 3}
+IGNORED: Final = frozenset(
+    (
+        "account_id_endpoint_mode",
+        "auth_scheme_preference",
+        "client_context_params",
+        "connector_args",
+        "disable_request_compression",
+        "endpoint_discovery_enabled",
+        "http_session_cls",
+        "inject_host_prefix",
+        "parameter_validation",
+        "request_checksum_calculation",
+        "request_min_compression_size_bytes",
+        "response_checksum_validation",
+        "s3",
+        "s3_disable_express_session_auth",
+        "sigv4a_signing_region_set",
+        "tcp_keepalive",
+    )
+)
+READ: Final = frozenset(
+    (
+        "client_cert",
+        "connect_timeout",
+        "defaults_mode",
+        "ignore_configured_endpoint_urls",
+        "max_pool_connections",
+        "proxies",
+        "proxies_config",
+        "read_timeout",
+        "region_name",
+        "retries",
+        "signature_version",
+        "use_dualstack_endpoint",
+        "use_fips_endpoint",
+        "user_agent",
+        "user_agent_appid",
+        "user_agent_extra",
+    )
+)
+
+
+class ClientArguments(NamedTuple):
+    """The arguments of `client`, `Session.client` and `create_client`."""
+
+    region_name: str | None = None
+    api_version: str | None = None
+    use_ssl: bool | None = True
+    verify: bool | str | None = None
+    endpoint_url: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = None
+    aws_session_token: str | None = None
+    config: object = None
+    aws_account_id: str | None = None  # of no use to this service
+
+
+def make_settings(
+    arguments: ClientArguments, profile: str | None = None, botocore_session: object = None
+) -> WireClientSettings:
+    """Return the settings of a client with these arguments.
+
+    Raises `ConstructionError` for what cannot be done, `PartialCredentialsError` for half a key.
+    """
+    config = _ConfigReader(arguments.config)
+    if arguments.use_ssl is False and arguments.endpoint_url is None:
+        raise ConstructionError(
+            "use_ssl", "True", message="use_ssl=False: pass endpoint_url='http://…' instead"
+        )
+    settings: WireClientSettings = {
+        "timeouts": config.timeouts(),
+        "trust_env": config.read("proxies", None) is None,
+        "max_connections": config.max_connections(),
+    }
+    if (region := arguments.region_name or config.text("region_name")) is not None:
+        settings["region"] = region
+    if arguments.endpoint_url is not None:
+        settings["endpoint_url"] = arguments.endpoint_url
+    if (retries := config.retries()) is not None:
+        settings["retries"] = retries
+    if (credentials := _credentials(arguments, config) or botocore_session) is not None:
+        settings["credentials"] = cast("ProviderLike", credentials)
+    if profile is not None:
+        settings["profile"] = profile
+    if (proxy := config.proxy(arguments.endpoint_url or "https://")) is not None:
+        settings["proxy"] = proxy
+    if (tls := _tls(arguments.verify, config)) is not None:
+        settings["tls"] = tls
+    if (use_fips := config.flag("use_fips_endpoint")) is not None:
+        settings["use_fips"] = use_fips
+    if (use_dualstack := config.flag("use_dualstack_endpoint")) is not None:
+        settings["use_dualstack"] = use_dualstack
+    if (app_id := config.text("user_agent_appid")) is not None:
+        settings["app_id"] = app_id
+    texts = filter(None, (config.text("user_agent"), config.text("user_agent_extra")))
+    if user_agent_extra := " ".join(texts):
+        settings["user_agent_extra"] = user_agent_extra
+    return settings
+
+
+class _ConfigReader:
+    """The attributes of a `Config`, checked."""
+
+    def __init__(self, config: object) -> None:
+        self._config = config
+        attributes = cast("dict[str, object]", getattr(config, "__dict__", {}))
+        for name, value in attributes.items():
+            if not name.startswith("_") and value is not None and name not in READ | IGNORED:
+                raise ConstructionError(
+                    "config", "attributes of botocore.config.Config", f"{name} is unknown"
+                )
+        if self.flag("ignore_configured_endpoint_urls"):
+            remedy = "set the variable AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true instead"
+            raise ConstructionError(
+                "config", "None", message=f"config.ignore_configured_endpoint_urls: {remedy}"
+            )
+
+    def read(self, name: str, default: object) -> object:
+        """Return an attribute, `default` if there is none."""
+        return getattr(self._config, name, default)
+
+    def text(self, name: str) -> str | None:
+        """Return an attribute that is text."""
+        value = self.read(name, None)
+        if value is None or isinstance(value, str):
+            return value
+        raise ConstructionError(f"config.{name}", "a str", f"found {type(value).__name__}")
+
+    def flag(self, name: str) -> bool | None:
+        """Return an attribute that is True or False."""
+        value = self.read(name, None)
+        if value is None or isinstance(value, bool):
+            return value
+        raise ConstructionError(f"config.{name}", "True or False", f"found {type(value).__name__}")
+
+    def mapping(self, name: str) -> Mapping[str, object] | None:
+        """Return an attribute that is a dictionary."""
+        value = self.read(name, None)
+        if value is None or isinstance(value, Mapping):
+            return cast("Mapping[str, object] | None", value)
+        raise ConstructionError(f"config.{name}", "a dict", f"found {type(value).__name__}")
+
+    def timeouts(self) -> Timeouts:
+        """Return the limits; botocore has one for connecting and one for each silence."""
+        connect = self.read("connect_timeout", SILENCE)
+        if connect is None and self.text("defaults_mode") not in (None, "legacy"):
+            connect = SHORT_CONNECT_TIMEOUT
+        read = self.read("read_timeout", SILENCE)
+        seconds = cast("dict[str, float | None]", {"connect": connect, "response": read})
+        return Timeouts(connect=seconds["connect"], response=seconds["response"], idle=seconds["response"])
+
+    def max_connections(self) -> int:
+        """Return the most connections; botocore's default means ours."""
+        value = self.read("max_pool_connections", DEFAULT_POOL)
+        return 100 if value == DEFAULT_POOL else cast("int", value)
+
+    def retries(self) -> RetryPolicy | None:
+        """Return the policy; None for that of the environment."""
+        options = self.mapping("retries")
+        if not options:
+            return None
+        total = options.get("total_max_attempts")
+        if total is None and (retry_count := options.get("max_attempts")) is not None:
+            total = cast("int", retry_count) + 1
+        if total is None:
+            mode = options.get("mode")
+            if mode not in MODE_ATTEMPTS:
+                raise ConstructionError("config.retries", "a mode, max_attempts, or both")
+            total = MODE_ATTEMPTS[cast("str", mode)]
+        return RetryPolicy(cast("int", total))
+
+    def proxy(self, url: str) -> Proxy | None:
+        """Return the proxy for `url`."""
+        proxies = self.mapping("proxies")
+        proxy_url = proxies.get(url.partition(":")[0]) if proxies else None
+        if proxy_url is None:
+            return None
+        options = self.mapping("proxies_config") or {}
+        if options.get("proxy_use_forwarding_for_https"):
+            remedy = "leave it out: every request goes through a tunnel (CONNECT)"
+            message = f"config.proxies_config: proxy_use_forwarding_for_https: {remedy}"
+            raise ConstructionError("config.proxies_config", "None", message=message)
+        certificate, key = _certificate(options.get("proxy_client_cert"))
+        ca_bundle = cast("str | None", options.get("proxy_ca_bundle"))
+        tls = TLS(ca_bundle=ca_bundle, certificate=certificate, key=key)
+        return Proxy.of(proxy_url, "config.proxies", tls if ca_bundle or certificate else None)
+
+
+def _certificate(value: object) -> tuple[str | None, str | None]:
+    """Return the files of a client's certificate and key, which botocore takes as text or pair."""
+    if isinstance(value, tuple | list):
+        certificate, key = cast("tuple[str, str]", value)
+        return certificate, key
+    return cast("str | None", value), None
+
+
+def _tls(verify: object, config: _ConfigReader) -> TLS | ssl.SSLContext | None:
+    """Return the settings of TLS, None for the default ones."""
+    certificate, key = _certificate(config.read("client_cert", None))
+    if verify is False:
+        return _unverified_context(certificate, key)
+    ca_bundle = verify if isinstance(verify, str) else None
+    if ca_bundle is None and certificate is None:
+        return None
+    return TLS(ca_bundle=ca_bundle, certificate=certificate, key=key)
+
+
+def _unverified_context(certificate: str | None, key: str | None) -> ssl.SSLContext:
+    """Return a context that trusts any server: the caller said `verify=False`."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def _credentials(arguments: ClientArguments, config: _ConfigReader) -> Credentials | None:
+    """Return given keys, or those of anonymous calls; None for the usual chain."""
+    signature_version = config.read("signature_version", None)
+    if type(signature_version).__name__ == "UNSIGNED":  # botocore's sentinel
+        return ANONYMOUS
+    if signature_version not in (None, "v4"):
+        raise ConstructionError("config.signature_version", 'None, "v4" or botocore.UNSIGNED')
+    keys = (arguments.aws_access_key_id, arguments.aws_secret_access_key)
+    if keys[0] is None and keys[1] is None and arguments.aws_session_token is None:
+        return None
+    if keys[0] is None or keys[1] is None:
+        from .exceptions import PartialCredentialsError
+
+        missing_name = "aws_access_key_id" if keys[0] is None else "aws_secret_access_key"
+        raise PartialCredentialsError(provider="explicit", cred_var=missing_name)
+    return Credentials(keys[0], keys[1], arguments.aws_session_token)

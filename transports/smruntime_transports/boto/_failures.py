@@ -1,0 +1,128 @@
+"""Failures of the core to botocore's exceptions; imported at the first failure only.
+
+    ConstructionError   ParamValidationError             CredentialsError   NoCredentialsError …
+    ServiceError        ClientError, by its code         StreamError        ResponseStreamingError
+    DispatchFailure     by its phase and kind: see `_dispatch_exception`
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from smruntime_core import (
+    ConstructionError,
+    CredentialsError,
+    DispatchFailure,
+    ServiceError,
+    SmRuntimeError,
+)
+
+from . import exceptions
+from ._answers import response_metadata
+from ._parameters import OperationNames
+from ._types import ErrorDetails, ErrorMetadata, ErrorResponse
+
+# members of an error's JSON that AWS's model names
+_MEMBERS: Final = {
+    "ModelError": ("Message", "OriginalStatusCode", "OriginalMessage", "LogStreamArn"),
+    "ModelStreamError": ("Message", "ErrorCode"),
+}
+
+
+def make_exception(
+    error: SmRuntimeError, names: OperationNames, url: str, max_attempts: int, *, streaming: bool
+) -> Exception:
+    """Return the exception that stands for `error` of a call to `url`.
+
+    `streaming` tells an error that ended a streamed answer from one that came in its place.
+    """
+    if isinstance(error, ServiceError):
+        response = _stream_response(error) if streaming else _response(error, max_attempts)
+        exception_class = exceptions.MODELLED.get(error.code, exceptions.ClientError)
+        if streaming and not issubclass(exception_class, exceptions.EventStreamError):
+            exception_class = exceptions.EventStreamError
+        return exception_class(response, names.operation_name)
+    if isinstance(error, DispatchFailure):
+        return _dispatch_exception(error, url)
+    if isinstance(error, ConstructionError):
+        return exceptions.ParamValidationError(report=names.translate(str(error)))
+    if isinstance(error, CredentialsError):
+        return _credentials_exception(error)
+    return exceptions.ResponseStreamingError(error=error)
+
+
+def _response(error: ServiceError, max_attempts: int) -> ErrorResponse:
+    metadata = cast("ErrorMetadata", response_metadata(error.metadata))
+    if error.retryable and len(error.metadata.attempts) >= max_attempts:
+        metadata["MaxAttemptsReached"] = True
+    return cast(
+        "ErrorResponse",
+        {
+            "Error": ErrorDetails(Message=error.message_raw, Code=error.code),
+            "ResponseMetadata": metadata,
+            **_modelled_members(error),
+        },
+    )
+
+
+def _stream_response(error: ServiceError) -> ErrorResponse:
+    return {"Error": ErrorDetails(Code=error.code, Message=error.message_raw)}
+
+
+def _modelled_members(error: ServiceError) -> dict[str, object]:
+    """Return the members that AWS's model names, of the JSON in the body of `error`."""
+    if error.code not in exceptions.MODELLED:
+        return {}
+    import json
+
+    try:
+        document: object = json.loads(error.body)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    members = cast("dict[str, object]", document)
+    member_names = _MEMBERS.get(error.code, ("Message",))
+    return {name: members[name] for name in member_names if members.get(name) is not None}
+
+
+def _credentials_exception(error: CredentialsError) -> Exception:
+    """Return the exception for credentials that are missing, or a source that failed."""
+    if error.tried:
+        return exceptions.NoCredentialsError()
+    return exceptions.CredentialRetrievalError(provider="smruntime", error_msg=error)
+
+
+def _dispatch_exception(failure: DispatchFailure, url: str) -> Exception:
+    """Return botocore's exception for an exchange that failed.
+
+    | phase                    | kind               | exception                                |
+    |--------------------------|--------------------|------------------------------------------|
+    | resolve, connect         | timeout            | `ConnectTimeoutError`                    |
+    | resolve, connect         | any other          | `EndpointConnectionError`                |
+    | proxy                    | any                | `ProxyConnectionError`                   |
+    | tls                      | timeout            | `ConnectTimeoutError`                    |
+    | tls                      | any other          | `SSLError`                               |
+    | pool                     | any                | `HTTPClientError`                        |
+    | send, head, body         | timeout            | `ReadTimeoutError`                       |
+    | body, response begun     | any other          | `ResponseStreamingError`                 |
+    | send, head               | any other          | `ConnectionClosedError`                  |
+    """
+    is_late = failure.kind == "timeout"
+    match failure.phase:
+        case "pool":
+            return exceptions.HTTPClientError(error=failure)
+        case "proxy":
+            return exceptions.ProxyConnectionError(proxy_url=str(failure), error=failure)
+        case "resolve" | "connect" | "tls" if is_late:
+            return exceptions.ConnectTimeoutError(endpoint_url=url, error=failure)
+        case "resolve" | "connect":
+            return exceptions.EndpointConnectionError(endpoint_url=url, error=failure)
+        case "tls":
+            return exceptions.SSLError(endpoint_url=url, error=failure)
+        case _ if is_late:
+            return exceptions.ReadTimeoutError(endpoint_url=url, error=failure)
+        case "body" if failure.delivery == "answered":
+            return exceptions.ResponseStreamingError(error=failure)
+        case _:
+            return exceptions.ConnectionClosedError(endpoint_url=url, error=failure)
