@@ -15,8 +15,11 @@ from . import _types
 from ._types import BodyT
 
 
-def response_metadata(metadata: Metadata) -> _types.ResponseMetadata:
-    """Return what is known of a response; repeated header fields are joined."""
+def response_metadata(metadata: Metadata, max_attempts: int) -> _types.ResponseMetadata:
+    """Return what is known of a response; repeated header fields are joined.
+
+    As in botocore's standard mode, the last of `max_attempts` attempts is marked, also a good one.
+    """
     headers: dict[str, str] = {}
     for name, value in metadata.headers:
         lower_name = name.lower()
@@ -27,6 +30,8 @@ def response_metadata(metadata: Metadata) -> _types.ResponseMetadata:
     members["HTTPStatusCode"] = metadata.status
     members["HTTPHeaders"] = headers
     members["RetryAttempts"] = max(0, len(metadata.attempts) - 1)
+    if len(metadata.attempts) >= max_attempts:
+        members["MaxAttemptsReached"] = True
     return cast("_types.ResponseMetadata", members)
 
 
@@ -34,10 +39,10 @@ def _present(members: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def whole_answer(output: InvokeEndpointOutput, body: BodyT) -> _types.InvokeEndpointOutput[BodyT]:
+def whole_answer(output: InvokeEndpointOutput, body: BodyT, max_attempts: int) -> _types.InvokeEndpointOutput[BodyT]:
     """Return the answer of `invoke_endpoint`."""
     members: dict[str, object] = {
-        "ResponseMetadata": response_metadata(output.metadata),
+        "ResponseMetadata": response_metadata(output.metadata, max_attempts),
         "ContentType": output.content_type,
         "InvokedProductionVariant": output.invoked_production_variant,
         "CustomAttributes": output.custom_attributes,
@@ -48,10 +53,10 @@ def whole_answer(output: InvokeEndpointOutput, body: BodyT) -> _types.InvokeEndp
     return cast("_types.InvokeEndpointOutput[BodyT]", _present(members))
 
 
-def async_answer(output: InvokeEndpointAsyncOutput) -> _types.InvokeEndpointAsyncOutput:
+def async_answer(output: InvokeEndpointAsyncOutput, max_attempts: int) -> _types.InvokeEndpointAsyncOutput:
     """Return the answer of `invoke_endpoint_async`."""
     members: dict[str, object] = {
-        "ResponseMetadata": response_metadata(output.metadata),
+        "ResponseMetadata": response_metadata(output.metadata, max_attempts),
         "OutputLocation": output.output_location,
         "FailureLocation": output.failure_location,
         "InferenceId": output.inference_id,
@@ -60,11 +65,11 @@ def async_answer(output: InvokeEndpointAsyncOutput) -> _types.InvokeEndpointAsyn
 
 
 def streamed_answer(
-    output: InvokeEndpointWithResponseStreamOutput, body: BodyT
+    output: InvokeEndpointWithResponseStreamOutput, body: BodyT, max_attempts: int
 ) -> _types.InvokeEndpointWithResponseStreamOutput[BodyT]:
     """Return the head of the answer of `invoke_endpoint_with_response_stream`, with its stream."""
     members: dict[str, object] = {
-        "ResponseMetadata": response_metadata(output.metadata),
+        "ResponseMetadata": response_metadata(output.metadata, max_attempts),
         "ContentType": output.content_type,
         "InvokedProductionVariant": output.invoked_production_variant,
         "CustomAttributes": output.custom_attributes,

@@ -38,7 +38,7 @@ class SageMakerRuntimeClient(BaseClient):
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
-        return whole_answer(output, StreamingBody(BytesIO(output.body), len(output.body)))
+        return whole_answer(output, StreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts)
 
     def invoke_endpoint_async(
         self, **members: Unpack[_types.InvokeEndpointAsyncInput]
@@ -46,7 +46,7 @@ class SageMakerRuntimeClient(BaseClient):
         """Return where the answer to a queued request will be stored."""
         maker = self._exception_maker(ASYNC, members)
         try:
-            return async_answer(self._client.call(ASYNC.make(members)))
+            return async_answer(self._client.call(ASYNC.make(members)), self._max_attempts)
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
@@ -62,7 +62,7 @@ class SageMakerRuntimeClient(BaseClient):
             del members
             raise maker(error) from error
         stream_maker = self._exception_maker(STREAM, members, streaming=True)
-        return streamed_answer(stream.output, EventStream(stream, stream_maker))
+        return streamed_answer(stream.output, EventStream(stream, stream_maker), self._max_attempts)
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""

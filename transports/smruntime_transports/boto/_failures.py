@@ -20,7 +20,7 @@ from smruntime_core import (
 from . import exceptions
 from ._answers import response_metadata
 from ._parameters import OperationNames
-from ._types import ErrorDetails, ErrorMetadata, ErrorResponse
+from ._types import ErrorDetails, ErrorResponse
 
 # members of an error's JSON that AWS's model names
 _MEMBERS: Final = {
@@ -52,15 +52,16 @@ def make_exception(
 
 
 def _response(error: ServiceError, max_attempts: int) -> ErrorResponse:
-    metadata = cast("ErrorMetadata", response_metadata(error.metadata))
-    if error.retryable and len(error.metadata.attempts) >= max_attempts:
-        metadata["MaxAttemptsReached"] = True
+    document = _document(error.body)
+    message = error.message_raw
+    if document is None:
+        message = _message_of_page(error)
     return cast(
         "ErrorResponse",
         {
-            "Error": ErrorDetails(Message=error.message_raw, Code=error.code),
-            "ResponseMetadata": metadata,
-            **_modelled_members(error),
+            "Error": ErrorDetails(Message=message, Code=error.code),
+            "ResponseMetadata": response_metadata(error.metadata, max_attempts),
+            **_modelled_members(error.code, document or {}),
         },
     )
 
@@ -69,21 +70,33 @@ def _stream_response(error: ServiceError) -> ErrorResponse:
     return {"Error": ErrorDetails(Code=error.code, Message=error.message_raw)}
 
 
-def _modelled_members(error: ServiceError) -> dict[str, object]:
-    """Return the members that AWS's model names, of the JSON in the body of `error`."""
-    if error.code not in exceptions.MODELLED:
-        return {}
+def _document(body: bytes) -> dict[str, object] | None:
+    """Return the JSON object in a body, None for anything else."""
     import json
 
     try:
-        document: object = json.loads(error.body)
+        document: object = json.loads(body)
     except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", document) if isinstance(document, dict) else None
+
+
+def _message_of_page(error: ServiceError) -> str:
+    """Return what botocore shows of a body that is not JSON: its text, or HTTP's own phrase."""
+    from http.client import responses
+
+    text = error.body.decode("utf-8", "replace")
+    if error.status >= 500 and (not text or text.strip().startswith("<html>")):
+        return responses.get(error.status, "")
+    return text
+
+
+def _modelled_members(code: str, document: dict[str, object]) -> dict[str, object]:
+    """Return the members that AWS's model names."""
+    if code not in exceptions.MODELLED:
         return {}
-    if not isinstance(document, dict):
-        return {}
-    members = cast("dict[str, object]", document)
-    member_names = _MEMBERS.get(error.code, ("Message",))
-    return {name: members[name] for name in member_names if members.get(name) is not None}
+    member_names = _MEMBERS.get(code, ("Message",))
+    return {name: document[name] for name in member_names if document.get(name) is not None}
 
 
 def _credentials_exception(error: CredentialsError) -> Exception:

@@ -54,7 +54,7 @@ class AioSageMakerRuntimeClient(BaseClient):
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
-        return whole_answer(output, AioStreamingBody(BytesIO(output.body), len(output.body)))
+        return whole_answer(output, AioStreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts)
 
     async def invoke_endpoint_async(
         self, **members: Unpack[_types.InvokeEndpointAsyncInput]
@@ -62,7 +62,7 @@ class AioSageMakerRuntimeClient(BaseClient):
         """Return where the answer to a queued request will be stored."""
         maker = self._exception_maker(ASYNC, members)
         try:
-            return async_answer(await self._client.call(ASYNC.make(members)))
+            return async_answer(await self._client.call(ASYNC.make(members)), self._max_attempts)
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
@@ -78,7 +78,7 @@ class AioSageMakerRuntimeClient(BaseClient):
             del members
             raise maker(error) from error
         stream_maker = self._exception_maker(STREAM, members, streaming=True)
-        return streamed_answer(stream.output, AioEventStream(stream, stream_maker))
+        return streamed_answer(stream.output, AioEventStream(stream, stream_maker), self._max_attempts)
 
     async def close(self) -> None:
         """Close all connections; a later call opens new ones."""
