@@ -160,8 +160,8 @@ NETWORK_CALLS = [
     Call("late stream", STREAM, with_members(STREAM), (Delay(1.0),), SHORT),
     Call("late acceptance", ASYNC, with_members(ASYNC), (Delay(1.0),), SHORT),
     Call("reset", INVOKE, with_members(INVOKE), (Reset(),), ONE_ATTEMPT),
-    Call("cut in the head", INVOKE, with_members(INVOKE), (Cut(20),), ONE_ATTEMPT),
-    Call("cut in the body", INVOKE, with_members(INVOKE), (Cut(260),), ONE_ATTEMPT),
+    Call("cut in the head", INVOKE, with_members(INVOKE), (Cut(20),), ONE_ATTEMPT, "cut in the head"),
+    Call("cut in the body", INVOKE, with_members(INVOKE, Body=bytes(999)), (Cut(800),), ONE_ATTEMPT),
 ]
 
 
