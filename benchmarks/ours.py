@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 
 from counting import Files, Frames
@@ -19,6 +20,7 @@ from work import (
     SERVICE_URL,
     SIGNING_TIME,
     TINY_EVENTS_ENDPOINT,
+    botocore_parameters,
     fresh_members,
     large_answer_members,
     large_members,
@@ -27,6 +29,7 @@ from work import (
 import smruntime_core as sm
 from smruntime_core.eventstream import EventStreamDecoder
 from smruntime_core.streaming import NEED_DATA
+from smruntime_transports import boto
 
 OUR_PACKAGES = ("smruntime_core", "smruntime_transports")
 CREDENTIALS = sm.Credentials(*CREDENTIAL_MEMBERS)
@@ -81,6 +84,47 @@ def invoke(url: str, transport: str = "sockets", **options: object) -> Callable[
 def call(url: str, prepare: Callable[[], Members] = fresh_members, **options: Any) -> Subject:
     """Call with a client that has options."""
     return Subject(invoke(url, **options), prepare)
+
+
+def boto_call(url: str) -> Subject:
+    """Call with the client that is shaped like boto3's, its body read to the end."""
+    boto_client = boto.client("sagemaker-runtime", **botocore_settings(url))
+    return Subject(
+        lambda call_members: boto_client.invoke_endpoint(**call_members)["Body"].read(),
+        botocore_parameters,
+    )
+
+
+@asynccontextmanager
+async def connect_boto(url: str) -> AsyncIterator[AsyncCall]:
+    """Open the async client that is shaped like aiobotocore's; yield one call."""
+    session = boto.aio.get_session()
+    async with session.create_client("sagemaker-runtime", **botocore_settings(url)) as client:
+
+        async def call(call_members: Members) -> object:
+            answer = await client.invoke_endpoint(**call_members)
+            async with answer["Body"] as body:
+                return await body.read()
+
+        yield call
+
+
+def aio_boto_call(url: str) -> AsyncSubject:
+    """Call on asyncio with the client that is shaped like aiobotocore's."""
+    return AsyncSubject(lambda: connect_boto(url), botocore_parameters)
+
+
+def botocore_settings(url: str) -> dict[str, Any]:
+    """Return the arguments of a client of boto3, without retries."""
+    key_id, secret_key, session_token = CREDENTIAL_MEMBERS
+    return {
+        "region_name": REGION,
+        "endpoint_url": url,
+        "aws_access_key_id": key_id,
+        "aws_secret_access_key": secret_key,
+        "aws_session_token": session_token,
+        "config": SimpleNamespace(retries={"total_max_attempts": 1}),
+    }
 
 
 def tls_call(url: str, bundle: str) -> Subject:

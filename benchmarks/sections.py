@@ -63,6 +63,7 @@ def calls(bench: Bench) -> FigureValues:
             {
                 "one call over sockets": ours.call(ports.url),
                 "one call over sockets, repeated members": ours.call(ports.url, repeated_members),
+                "one call shaped like boto3's": ours.boto_call(ports.url),
                 "one call over urllib3": ours.call(ports.url, transport="urllib3"),
                 'one call with engine="h11"': ours.call(ports.url, engine="h11"),
                 "botocore": bench.peer("boto3", "boto:call", ports.url),
@@ -96,6 +97,7 @@ def loops(bench: Bench) -> FigureValues:
             {
                 "one call on asyncio": ours.asyncio_call(url),
                 "one call on asyncio, repeated members": ours.asyncio_call(url, repeated_members),
+                "one call shaped like aiobotocore's": ours.aio_boto_call(url),
                 "one call on trio": ours.trio_call(url),
                 "one call on trio, repeated members": ours.trio_call(url, repeated_members),
                 "aiobotocore": bench.peer("aiobotocore", "aio:call", url),
