@@ -45,6 +45,8 @@ def make_exception(
     if isinstance(error, DispatchFailure):
         return _dispatch_exception(error, url)
     if isinstance(error, ConstructionError):
+        if not names.has_member(error.member):  # a setting, such as a file of certificates
+            return exceptions.HTTPClientError(error=error)
         return exceptions.ParamValidationError(report=names.translate(str(error)))
     if isinstance(error, CredentialsError):
         return _credentials_exception(error)

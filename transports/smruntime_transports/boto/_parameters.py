@@ -62,6 +62,10 @@ class OperationNames(Generic[OperationT_co]):
         """Return the URL of a call, for messages."""
         return f"{endpoint_url}{self._path}".replace("{EndpointName}", str(endpoint_name))
 
+    def has_member(self, own_name: str) -> bool:
+        """Return whether the operation has a member that the core calls `own_name`."""
+        return own_name in self._own_names.values()
+
     def translate(self, message: str) -> str:
         """Return a message of the core with AWS's names of members."""
         for name, own_name in self._own_names.items():
