@@ -43,7 +43,9 @@ class Failure(NamedTuple):
     received: list[object]
 
 
-def with_members(method: str, endpoint: str = "echo", **members: object) -> Callable[[], Members]:
+def with_members(
+    method: str, endpoint: str = "echo", /, **members: object
+) -> Callable[[], Members]:
     body: Members = {} if "InputLocation" in members else {"Body": b"1"}
     return lambda: {"EndpointName": endpoint, **body, **members}
 
@@ -86,7 +88,7 @@ OPTIONAL: dict[str, dict[str, object]] = {
     },
 }
 MEMBERS = [
-    Call(f"{method} {name}", method, with_members(method, **{name: value}))
+    Call(f"{method} {name}", method, with_members(method, "echo", **{name: value}))
     for method, optional in OPTIONAL.items()
     for name, value in optional.items()
 ]
@@ -98,8 +100,14 @@ BODIES: dict[str, Callable[[], object]] = {
     "empty": lambda: b"",
     "large": lambda: bytes(1 << 18),
 }
+
+
+def with_body(make: Callable[[], object]) -> Callable[[], Members]:
+    return lambda: {"EndpointName": "echo", "Body": make()}
+
+
 BODY_CALLS = [
-    Call(f"{method}, body: {name}", method, lambda make=make: {"EndpointName": "echo", "Body": make()})  # type: ignore[misc]
+    Call(f"{method}, body: {name}", method, with_body(make))
     for method in (INVOKE, ASYNC, STREAM)
     for name, make in BODIES.items()
     if not (method == ASYNC and name == "large")
@@ -123,7 +131,9 @@ ERROR_CALLS = [
 ]
 
 RETRY_CALLS = [
-    Call("retried once", INVOKE, with_members(INVOKE), (ERRORS["ServiceUnavailable"],), TWO_ATTEMPTS),
+    Call(
+        "retried once", INVOKE, with_members(INVOKE), (ERRORS["ServiceUnavailable"],), TWO_ATTEMPTS
+    ),
     Call(
         "retried without success",
         INVOKE,
@@ -160,8 +170,12 @@ NETWORK_CALLS = [
     Call("late stream", STREAM, with_members(STREAM), (Delay(1.0),), SHORT),
     Call("late acceptance", ASYNC, with_members(ASYNC), (Delay(1.0),), SHORT),
     Call("reset", INVOKE, with_members(INVOKE), (Reset(),), ONE_ATTEMPT),
-    Call("cut in the head", INVOKE, with_members(INVOKE), (Cut(20),), ONE_ATTEMPT, "cut in the head"),
-    Call("cut in the body", INVOKE, with_members(INVOKE, Body=bytes(999)), (Cut(800),), ONE_ATTEMPT),
+    Call(
+        "cut in the head", INVOKE, with_members(INVOKE), (Cut(20),), ONE_ATTEMPT, "cut in the head"
+    ),
+    Call(
+        "cut in the body", INVOKE, with_members(INVOKE, Body=bytes(999)), (Cut(800),), ONE_ATTEMPT
+    ),
 ]
 
 
@@ -182,16 +196,16 @@ BAD_CALLS = [
     Call("None", INVOKE, given(**VALID, Accept=None), difference="values in messages"),
     Call("number", INVOKE, given(**VALID, Accept=1), difference="values in messages"),
     Call("text", ASYNC, given(**VALID, RequestTTLSeconds="60"), difference="values in messages"),
-    Call("dict", INVOKE, given(EndpointName="echo", Body={"a": 1}), difference="values in messages"),
+    Call(
+        "dict", INVOKE, given(EndpointName="echo", Body={"a": 1}), difference="values in messages"
+    ),
     Call("list", STREAM, given(EndpointName="echo", Body=[1]), difference="values in messages"),
     Call("name", INVOKE, given(EndpointName=3, Body=b""), difference="values in messages"),
     Call("blank", INVOKE, given(EndpointName="a b", Body=b""), difference="local checks"),
     Call("long", INVOKE, given(**VALID, InferenceId="x" * 65), difference="local checks"),
     Call("no input", ASYNC, given(EndpointName="echo"), difference="local checks"),
     Call("range", ASYNC, given(**VALID, RequestTTLSeconds=1), difference="local checks"),
-    Call(
-        "two inputs", ASYNC, given(**VALID, InputLocation="s3://b/k"), difference="local checks"
-    ),
+    Call("two inputs", ASYNC, given(**VALID, InputLocation="s3://b/k"), difference="local checks"),
     Call("empty", INVOKE, given(**VALID, Accept="", InferenceId=""), difference="empty text"),
 ]
 

@@ -16,7 +16,7 @@ async code, shaped like aiobotocore.
     _calls        what both clients share           _body         `StreamingBody`
     _config       arguments to settings             _event_stream the body of a streamed answer
     _parameters   AWS's names to operations         _types        the dictionaries
-    _answers      outputs to dictionaries
+    _answers      outputs to dictionaries           _client_exceptions  `client.exceptions`
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ def response_metadata(metadata: Metadata, max_attempts: int) -> _types.ResponseM
     for name, value in metadata.headers:
         lower_name = name.lower()
         headers[lower_name] = f"{headers[lower_name]}, {value}" if lower_name in headers else value
-    members: dict[str, object] = {} if metadata.request_id is None else {
-        "RequestId": metadata.request_id
-    }
+    members: dict[str, object] = (
+        {} if metadata.request_id is None else {"RequestId": metadata.request_id}
+    )
     members["HTTPStatusCode"] = metadata.status
     members["HTTPHeaders"] = headers
     members["RetryAttempts"] = max(0, len(metadata.attempts) - 1)
@@ -39,7 +39,9 @@ def _present(members: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def whole_answer(output: InvokeEndpointOutput, body: BodyT, max_attempts: int) -> _types.InvokeEndpointOutput[BodyT]:
+def whole_answer(
+    output: InvokeEndpointOutput, body: BodyT, max_attempts: int
+) -> _types.InvokeEndpointOutput[BodyT]:
     """Return the answer of `invoke_endpoint`."""
     members: dict[str, object] = {
         "ResponseMetadata": response_metadata(output.metadata, max_attempts),
@@ -53,7 +55,9 @@ def whole_answer(output: InvokeEndpointOutput, body: BodyT, max_attempts: int) -
     return cast("_types.InvokeEndpointOutput[BodyT]", _present(members))
 
 
-def async_answer(output: InvokeEndpointAsyncOutput, max_attempts: int) -> _types.InvokeEndpointAsyncOutput:
+def async_answer(
+    output: InvokeEndpointAsyncOutput, max_attempts: int
+) -> _types.InvokeEndpointAsyncOutput:
     """Return the answer of `invoke_endpoint_async`."""
     members: dict[str, object] = {
         "ResponseMetadata": response_metadata(output.metadata, max_attempts),

@@ -106,7 +106,7 @@ class StreamingBody(io.IOBase):
         """Close the file."""
         self._raw_stream.close()
 
-    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]  # of chunks, as botocore's
+    def __iter__(self) -> Iterator[bytes]:  # of chunks, as botocore's
         return self.iter_chunks(DEFAULT_CHUNK_SIZE)
 
     def __next__(self) -> bytes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smruntime_core import Operation, Output, Runtime
 
     from ..client import AsyncClient, Client
-    from .exceptions import ClientExceptions
+    from ._client_exceptions import ClientExceptions
 
 OPERATIONS: Final = {
     "invoke_endpoint": WHOLE,
@@ -80,13 +80,15 @@ class BaseClient:
     @property
     def exceptions(self) -> ClientExceptions:
         """The exceptions of answers."""
-        from .exceptions import ClientExceptions
+        from ._client_exceptions import ClientExceptions
 
         return ClientExceptions()
 
     def can_paginate(self, operation_name: str) -> bool:
         """Return False: no operation has pages; raises `KeyError` for an unknown one."""
-        return OPERATIONS[operation_name] is None
+        if operation_name not in OPERATIONS:
+            raise KeyError(operation_name)
+        return False
 
     def get_paginator(self, operation_name: str) -> NoReturn:
         """Raise `OperationNotPageableError`: no operation has pages."""
@@ -122,4 +124,3 @@ def construction_exception(refusal: ConstructionError, profile: str | None) -> E
     if refusal.member == "profile" and profile is not None:
         return ProfileNotFound(profile=profile)
     return refusal
-

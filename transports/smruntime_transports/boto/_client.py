@@ -38,7 +38,9 @@ class SageMakerRuntimeClient(BaseClient):
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
-        return whole_answer(output, StreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts)
+        return whole_answer(
+            output, StreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts
+        )
 
     def invoke_endpoint_async(
         self, **members: Unpack[_types.InvokeEndpointAsyncInput]
@@ -62,7 +64,8 @@ class SageMakerRuntimeClient(BaseClient):
             del members
             raise maker(error) from error
         stream_maker = self._exception_maker(STREAM, members, streaming=True)
-        return streamed_answer(stream.output, EventStream(stream, stream_maker), self._max_attempts)
+        body = EventStream(stream, stream_maker)
+        return streamed_answer(stream.output, body, self._max_attempts)
 
     def close(self) -> None:
         """Close all connections; a later call opens new ones."""

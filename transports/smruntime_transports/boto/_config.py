@@ -19,8 +19,6 @@ from ..connect._tls import TLS
 if TYPE_CHECKING:
     import ssl
 
-    from smruntime_core.credentials import ProviderLike
-
     from ..client import WireClientSettings
 
 SERVICE_NAMES: Final = ("sagemaker-runtime", "runtime.sagemaker")  # botocore knows both
@@ -97,35 +95,25 @@ def make_settings(
         raise ConstructionError(
             "use_ssl", "True", message="use_ssl=False: pass endpoint_url='http://…' instead"
         )
-    settings: WireClientSettings = {
+    texts = (config.text("user_agent"), config.text("user_agent_extra"))
+    settings: dict[str, object] = {
         "timeouts": config.timeouts(),
         "trust_env": config.read("proxies", None) is None,
         "max_connections": config.max_connections(),
+        "region": arguments.region_name or config.text("region_name"),
+        "endpoint_url": arguments.endpoint_url,
+        "profile": profile,
+        "credentials": _credentials(arguments, config) or botocore_session,
+        "retries": config.retries(),
+        "proxy": config.proxy(arguments.endpoint_url or "https://"),
+        "tls": _tls(arguments.verify, config),
+        "use_fips": config.flag("use_fips_endpoint"),
+        "use_dualstack": config.flag("use_dualstack_endpoint"),
+        "app_id": config.text("user_agent_appid"),
+        "user_agent_extra": " ".join(filter(None, texts)) or None,
     }
-    if (region := arguments.region_name or config.text("region_name")) is not None:
-        settings["region"] = region
-    if arguments.endpoint_url is not None:
-        settings["endpoint_url"] = arguments.endpoint_url
-    if (retries := config.retries()) is not None:
-        settings["retries"] = retries
-    if (credentials := _credentials(arguments, config) or botocore_session) is not None:
-        settings["credentials"] = cast("ProviderLike", credentials)
-    if profile is not None:
-        settings["profile"] = profile
-    if (proxy := config.proxy(arguments.endpoint_url or "https://")) is not None:
-        settings["proxy"] = proxy
-    if (tls := _tls(arguments.verify, config)) is not None:
-        settings["tls"] = tls
-    if (use_fips := config.flag("use_fips_endpoint")) is not None:
-        settings["use_fips"] = use_fips
-    if (use_dualstack := config.flag("use_dualstack_endpoint")) is not None:
-        settings["use_dualstack"] = use_dualstack
-    if (app_id := config.text("user_agent_appid")) is not None:
-        settings["app_id"] = app_id
-    texts = filter(None, (config.text("user_agent"), config.text("user_agent_extra")))
-    if user_agent_extra := " ".join(texts):
-        settings["user_agent_extra"] = user_agent_extra
-    return settings
+    given_settings = {name: value for name, value in settings.items() if value is not None}
+    return cast("WireClientSettings", given_settings)
 
 
 class _ConfigReader:
@@ -177,7 +165,9 @@ class _ConfigReader:
             connect = SHORT_CONNECT_TIMEOUT
         read = self.read("read_timeout", SILENCE)
         seconds = cast("dict[str, float | None]", {"connect": connect, "response": read})
-        return Timeouts(connect=seconds["connect"], response=seconds["response"], idle=seconds["response"])
+        return Timeouts(
+            connect=seconds["connect"], response=seconds["response"], idle=seconds["response"]
+        )
 
     def max_connections(self) -> int:
         """Return the most connections; botocore's default means ours."""

@@ -1,36 +1,57 @@
 """Failures of the core to botocore's exceptions; imported at the first failure only.
 
-    ConstructionError   ParamValidationError             CredentialsError   NoCredentialsError …
-    ServiceError        ClientError, by its code         StreamError        ResponseStreamingError
-    DispatchFailure     by its phase and kind: see `_dispatch_exception`
+ConstructionError   ParamValidationError             CredentialsError   NoCredentialsError …
+ServiceError        ClientError, by its code         StreamError        ResponseStreamingError
+DispatchFailure     by its phase and kind: see `_dispatch_exception`
 """
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from smruntime_core import (
     ConstructionError,
     CredentialsError,
     DispatchFailure,
+    Operation,
+    Output,
     ServiceError,
     SmRuntimeError,
 )
+from smruntime_core.errors import Phase
 
 from . import exceptions
 from ._answers import response_metadata
 from ._parameters import OperationNames
 from ._types import ErrorDetails, ErrorResponse
 
+BotoCoreClass: TypeAlias = type[exceptions.BotoCoreError]
+
 # members of an error's JSON that AWS's model names
 _MEMBERS: Final = {
     "ModelError": ("Message", "OriginalStatusCode", "OriginalMessage", "LogStreamArn"),
     "ModelStreamError": ("Message", "ErrorCode"),
 }
+# for each phase: what a timeout becomes, and what any other failure does
+_BY_PHASE: Final[dict[Phase, tuple[BotoCoreClass, BotoCoreClass]]] = {
+    "pool": (exceptions.HTTPClientError, exceptions.HTTPClientError),
+    "resolve": (exceptions.ConnectTimeoutError, exceptions.EndpointConnectionError),
+    "connect": (exceptions.ConnectTimeoutError, exceptions.EndpointConnectionError),
+    "proxy": (exceptions.ProxyConnectionError, exceptions.ProxyConnectionError),
+    "tls": (exceptions.ConnectTimeoutError, exceptions.SSLError),
+    "send": (exceptions.ReadTimeoutError, exceptions.ConnectionClosedError),
+    "head": (exceptions.ReadTimeoutError, exceptions.ConnectionClosedError),
+    "body": (exceptions.ReadTimeoutError, exceptions.ResponseStreamingError),
+}
 
 
 def make_exception(
-    error: SmRuntimeError, names: OperationNames, url: str, max_attempts: int, *, streaming: bool
+    error: SmRuntimeError,
+    names: OperationNames[Operation[Output]],
+    url: str,
+    max_attempts: int,
+    *,
+    streaming: bool,
 ) -> Exception:
     """Return the exception that stands for `error` of a call to `url`.
 
@@ -109,35 +130,7 @@ def _credentials_exception(error: CredentialsError) -> Exception:
 
 
 def _dispatch_exception(failure: DispatchFailure, url: str) -> Exception:
-    """Return botocore's exception for an exchange that failed.
-
-    | phase                    | kind               | exception                                |
-    |--------------------------|--------------------|------------------------------------------|
-    | resolve, connect         | timeout            | `ConnectTimeoutError`                    |
-    | resolve, connect         | any other          | `EndpointConnectionError`                |
-    | proxy                    | any                | `ProxyConnectionError`                   |
-    | tls                      | timeout            | `ConnectTimeoutError`                    |
-    | tls                      | any other          | `SSLError`                               |
-    | pool                     | any                | `HTTPClientError`                        |
-    | send, head, body         | timeout            | `ReadTimeoutError`                       |
-    | body, response begun     | any other          | `ResponseStreamingError`                 |
-    | send, head               | any other          | `ConnectionClosedError`                  |
-    """
-    is_late = failure.kind == "timeout"
-    match failure.phase:
-        case "pool":
-            return exceptions.HTTPClientError(error=failure)
-        case "proxy":
-            return exceptions.ProxyConnectionError(proxy_url=str(failure), error=failure)
-        case "resolve" | "connect" | "tls" if is_late:
-            return exceptions.ConnectTimeoutError(endpoint_url=url, error=failure)
-        case "resolve" | "connect":
-            return exceptions.EndpointConnectionError(endpoint_url=url, error=failure)
-        case "tls":
-            return exceptions.SSLError(endpoint_url=url, error=failure)
-        case _ if is_late:
-            return exceptions.ReadTimeoutError(endpoint_url=url, error=failure)
-        case "body" if failure.delivery == "answered":
-            return exceptions.ResponseStreamingError(error=failure)
-        case _:
-            return exceptions.ConnectionClosedError(endpoint_url=url, error=failure)
+    """Return botocore's exception for an exchange that failed."""
+    late_class, other_class = _BY_PHASE[failure.phase]
+    exception_class = late_class if failure.kind == "timeout" else other_class
+    return exception_class(endpoint_url=url, proxy_url=str(failure), error=failure)

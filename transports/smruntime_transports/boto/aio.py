@@ -54,7 +54,9 @@ class AioSageMakerRuntimeClient(BaseClient):
         except SmRuntimeError as error:
             del members
             raise maker(error) from error
-        return whole_answer(output, AioStreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts)
+        return whole_answer(
+            output, AioStreamingBody(BytesIO(output.body), len(output.body)), self._max_attempts
+        )
 
     async def invoke_endpoint_async(
         self, **members: Unpack[_types.InvokeEndpointAsyncInput]
@@ -78,7 +80,9 @@ class AioSageMakerRuntimeClient(BaseClient):
             del members
             raise maker(error) from error
         stream_maker = self._exception_maker(STREAM, members, streaming=True)
-        return streamed_answer(stream.output, AioEventStream(stream, stream_maker), self._max_attempts)
+        return streamed_answer(
+            stream.output, AioEventStream(stream, stream_maker), self._max_attempts
+        )
 
     async def close(self) -> None:
         """Close all connections; a later call opens new ones."""

@@ -89,7 +89,6 @@ else:
 __all__ = [
     "BotoCoreError",
     "ClientError",
-    "ClientExceptions",
     "ConnectTimeoutError",
     "ConnectionClosedError",
     "ConnectionError",
@@ -150,24 +149,6 @@ class ServiceUnavailable(ClientError):
 
 class ValidationError(ClientError):
     """A request that the service refused."""
-
-
-class ClientExceptions:
-    """The exceptions of answers, as `client.exceptions`."""
-
-    ClientError: type[ClientError] = ClientError
-    InternalDependencyException: type[InternalDependencyException] = InternalDependencyException
-    InternalFailure: type[InternalFailure] = InternalFailure
-    InternalStreamFailure: type[InternalStreamFailure] = InternalStreamFailure
-    ModelError: type[ModelError] = ModelError
-    ModelNotReadyException: type[ModelNotReadyException] = ModelNotReadyException
-    ModelStreamError: type[ModelStreamError] = ModelStreamError
-    ServiceUnavailable: type[ServiceUnavailable] = ServiceUnavailable
-    ValidationError: type[ValidationError] = ValidationError
-
-    def from_code(self, error_code: str) -> type[ClientError]:
-        """Return the exception with this code, `ClientError` if there is none."""
-        return MODELLED.get(error_code, ClientError)
 
 
 MODELLED: Final[dict[str, type[ClientError]]] = {
