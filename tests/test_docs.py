@@ -44,6 +44,7 @@ GUIDED = (
     "system",
     "nonblocking",
     "cli",
+    "boto",
     "models",
 )
 MODULES = [
