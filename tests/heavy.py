@@ -65,6 +65,14 @@ CHECKS = (
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
+    *(
+        Check(
+            f"boto with {library}",
+            f"the client shaped like boto3's, with {library}",
+            ("tools/test-boto-with", library),
+        )
+        for library in ("sagemaker", "strands", "haystack", "mlflow", "aiobotocore")
+    ),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

@@ -10,7 +10,7 @@ The order of the members of an operation is that of AWS's model: error messages 
 
 from __future__ import annotations
 
-from typing import Generic, NotRequired, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Generic, NotRequired, Protocol, Required, TypeAlias, TypedDict, TypeVar
 
 BodyT = TypeVar("BodyT")
 
@@ -162,7 +162,7 @@ class ErrorMetadata(TypedDict, total=False):
 class ErrorResponse(TypedDict, total=False):
     """The attribute `response` of a `ClientError`; which members it has depends on the error."""
 
-    Error: ErrorDetails
+    Error: Required[ErrorDetails]
     ResponseMetadata: ErrorMetadata
     Message: str
     OriginalStatusCode: int
