@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import botocore.exceptions
@@ -19,7 +18,7 @@ INVOKE = "invoke_endpoint"
 ASYNC = "invoke_endpoint_async"
 STREAM = "invoke_endpoint_with_response_stream"
 ONE_ATTEMPT = {"retries": {"mode": "standard", "total_max_attempts": 1}}
-SHORT = {**ONE_ATTEMPT, "read_timeout": 0.4}
+SHORT = {**ONE_ATTEMPT, "read_timeout": 0.2}
 TWO_ATTEMPTS = {"retries": {"mode": "standard", "total_max_attempts": 2}}
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -158,17 +157,17 @@ STREAM_CALLS = [
     Call("truncated", STREAM, streamed("fault=truncate@2"), (), {}, "truncated stream"),
     Call("closed", STREAM, streamed("fault=close@2"), (), {}, "closed stream"),
     Call("wrong checksum", STREAM, streamed("fault=flip@2"), (), {}, "damaged event"),
-    Call("silent", STREAM, streamed("fault=stall:1@2"), (), SHORT, "silent stream"),
+    Call("silent", STREAM, streamed("fault=stall:0.5@2"), (), SHORT, "silent stream"),
 ]
 
 NETWORK_CALLS = [
     Call("slow answer", INVOKE, with_members(INVOKE), (Delay(0.1),)),
     Call("slow head", INVOKE, with_members(INVOKE), (SlowHead(0.1),)),
     Call("dripping answer", INVOKE, with_members(INVOKE), (Drip(0.0005),)),
-    Call("late answer", INVOKE, with_members(INVOKE), (Delay(1.0),), SHORT),
-    Call("late head", INVOKE, with_members(INVOKE), (SlowHead(1.0),), SHORT),
-    Call("late stream", STREAM, with_members(STREAM), (Delay(1.0),), SHORT),
-    Call("late acceptance", ASYNC, with_members(ASYNC), (Delay(1.0),), SHORT),
+    Call("late answer", INVOKE, with_members(INVOKE), (Delay(0.5),), SHORT),
+    Call("late head", INVOKE, with_members(INVOKE), (SlowHead(0.5),), SHORT),
+    Call("late stream", STREAM, with_members(STREAM), (Delay(0.5),), SHORT),
+    Call("late acceptance", ASYNC, with_members(ASYNC), (Delay(0.5),), SHORT),
     Call("reset", INVOKE, with_members(INVOKE), (Reset(),), ONE_ATTEMPT),
     Call(
         "cut in the head", INVOKE, with_members(INVOKE), (Cut(20),), ONE_ATTEMPT, "cut in the head"
@@ -238,6 +237,25 @@ def perform(client: Any, call: Call, endpoint: Endpoint) -> object:
         return Failure(error, received)
 
 
+async def perform_async(client: Any, call: Call, endpoint: Endpoint) -> object:
+    """Return the answer of an async client, with its body read, or the failure."""
+    if call.script:
+        endpoint.script("echo", *call.script)
+    received: list[object] = []
+    try:
+        answer = await getattr(client, call.method)(**call.members())
+        if call.method == INVOKE:
+            async with answer["Body"] as body:
+                return {**answer, "Body": await body.read()}
+        if call.method == STREAM:
+            async for event in answer["Body"]:
+                received.append(event)
+            return {**answer, "Body": received}
+        return answer
+    except Exception as error:
+        return Failure(error, received)
+
+
 def normalize(value: object) -> Any:
     """Return `value` without the ids that the server chooses for each request."""
     if isinstance(value, Mapping):
@@ -267,13 +285,3 @@ def exception_name(error: Exception) -> str:
         if getattr(botocore.exceptions, base.__name__, None) is base:
             return f"{base.__name__}: {type(error).__name__}"
     return type(error).__name__
-
-
-@contextmanager
-def both(make: Callable[[Any], Any], *modules: Any) -> Iterator[list[Any]]:
-    clients = [make(module) for module in modules]
-    try:
-        yield clients
-    finally:
-        for client in clients:
-            client.close()

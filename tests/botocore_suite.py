@@ -99,7 +99,8 @@ class Received:
         self._raw_stream = raw_stream
 
     def events(self) -> Iterator[object]:
-        parser = ResponseParser(sm.InvokeEndpointWithResponseStream)
+        operation = sm.InvokeEndpointWithResponseStream(endpoint_name="e", body=b"")
+        parser = ResponseParser(operation)
         content_type = ("content-type", _response_parser.CONTENT_TYPE)
         parser.receive_head(sm.Response(200, (content_type,)))
         for chunk in self._raw_stream.stream():

@@ -29,7 +29,16 @@ from smruntime_local import Endpoint
 from smruntime_transports import boto
 from smruntime_transports.boto import _standins, aio, exceptions
 
-from .boto_calls import CALLS, INVOKE, STREAM, Call, Failure, describe, perform
+from .boto_calls import (
+    BAD_CALLS,
+    BODY_CALLS,
+    ERROR_CALLS,
+    STREAM_CALLS,
+    Call,
+    describe,
+    perform,
+    perform_async,
+)
 from .helpers import modules_after
 from .servers import CLOSE, OK, closed_port, scripted
 from .test_boto_differential import arguments
@@ -395,35 +404,28 @@ def test_short_body_raises_incomplete_read_error() -> None:
 # The async twin
 
 
-async def perform_async(endpoint: Endpoint, calls: list[Call]) -> list[object]:
-    return [await perform_one(endpoint, one) for one in calls]
+async def perform_all(endpoint: Endpoint, calls: list[Call]) -> list[object]:
+    results = []
+    for one in calls:
+        async with aio.get_session().create_client(
+            **arguments(endpoint), config=SimpleNamespace(**one.config)
+        ) as client:
+            results.append(await perform_async(client, one, endpoint))
+    return results
 
 
-async def perform_one(endpoint: Endpoint, one: Call) -> object:
-    received: list[object] = []
-    async with aio.get_session().create_client(
-        **arguments(endpoint), config=SimpleNamespace(**one.config)
-    ) as client:
-        if one.script:
-            endpoint.script("echo", *one.script)
-        try:
-            answer = await getattr(client, one.method)(**one.members())
-            if one.method == INVOKE:
-                async with answer["Body"] as body:
-                    return {**answer, "Body": await body.read()}
-            if one.method == STREAM:
-                async for event in answer["Body"]:
-                    received.append(event)
-                return {**answer, "Body": received}
-            return answer
-        except Exception as error:
-            return Failure(error, received)
-
-
-@pytest.mark.parametrize("run", [asyncio.run, lambda main: trio.run(lambda: main)])
-def test_async_client_gives_the_same_as_the_sync_one(endpoint: Endpoint, run: Any) -> None:
-    calls = [one for one in CALLS if "late" not in one.name and "retried" not in one.name]
-    results = run(perform_async(endpoint, calls))
+@pytest.mark.parametrize(
+    ("run", "calls"),
+    [
+        (asyncio.run, [*BODY_CALLS, *ERROR_CALLS, *STREAM_CALLS, *BAD_CALLS]),
+        (lambda main: trio.run(lambda: main), [*BODY_CALLS, *STREAM_CALLS]),
+    ],
+    ids=["asyncio", "trio"],
+)
+def test_async_client_gives_the_same_as_the_sync_one(
+    endpoint: Endpoint, run: Any, calls: list[Call]
+) -> None:
+    results = run(perform_all(endpoint, calls))
     for one, result in zip(calls, results, strict=True):
         sync_client = boto.client(**arguments(endpoint), config=SimpleNamespace(**one.config))
         expected = describe(perform(sync_client, one, endpoint))
