@@ -161,6 +161,9 @@ def test_missing_credentials_are_an_error_of_the_call(
         ({"endpoint_url": "ftp://host"}, "endpoint_url"),
         ({"region_name": "eu west"}, "region"),
         ({"config": SimpleNamespace(read_timout=1)}, "read_timout"),
+        ({"config": {"read_timeout": 1}}, "found dict"),
+        ({"config": SimpleNamespace(retries={"max_attempts": "3"})}, "max_attempts"),
+        ({"config": SimpleNamespace(client_cert=("a", "b", "c"))}, "config.client_cert"),
         ({"config": SimpleNamespace(read_timeout=-1)}, "-1"),
         ({"config": SimpleNamespace(retries={"mode": "eager"})}, "config.retries"),
         ({"config": SimpleNamespace(max_pool_connections=0)}, "max_connections"),
@@ -341,16 +344,26 @@ def test_pickled_exception_is_restored_as_botocores(client: boto.SageMakerRuntim
     assert restored.response == raised.value.response
 
 
-def test_failure_shows_neither_body_nor_secret_in_its_frames(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize(
+    "members",
+    [{"EndpointName": "nowhere"}, {"EndpointName": "a b"}, {"Name": "x"}],
+    ids=["service error", "refused member", "unknown member"],
+)
+def test_failure_shows_neither_body_nor_secret_in_its_frames(
+    endpoint: Endpoint, members: Arguments
+) -> None:
     made = boto.client(**arguments(endpoint))
-    with pytest.raises(exceptions.ClientError) as raised:
-        made.invoke_endpoint(EndpointName="nowhere", Body=b"confidential")
+    with pytest.raises((exceptions.ClientError, exceptions.ParamValidationError)) as raised:
+        made.invoke_endpoint(**members, Body=b"confidential")
     shown = []
-    traceback = raised.value.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_globals["__name__"].startswith("smruntime"):
-            shown.append(repr(traceback.tb_frame.f_locals))
-        traceback = traceback.tb_next
+    error: BaseException | None = raised.value
+    while error is not None:
+        traceback = error.__traceback__
+        while traceback is not None:
+            if traceback.tb_frame.f_globals["__name__"].startswith("smruntime"):
+                shown.append(repr(traceback.tb_frame.f_locals))
+            traceback = traceback.tb_next
+        error = error.__cause__
     assert shown
     assert "confidential" not in "".join(shown)
     assert endpoint.credentials.secret_access_key not in "".join(shown)

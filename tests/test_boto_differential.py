@@ -208,6 +208,15 @@ def empty_text(pair: Pair) -> None:
     assert b"accept" not in ours["Body"]
 
 
+def large_answer(pair: Pair) -> None:
+    client = pair.clients(CALLS[0])[1]
+    assert client._client._ready().options.max_body == 256 * 2**20
+    limited = boto.client(**arguments(pair.endpoint))
+    limited._client = limited._client.with_options(max_body=10)
+    failure(perform(limited, CALLS[0], pair.endpoint), "ResponseStreamingError")
+    limited.close()
+
+
 def connection_limit(pair: Pair) -> None:
     for made, limit in ((Config(), 100), (Config(max_pool_connections=2), 2), (None, 100)):
         client = boto.client(**arguments(pair.endpoint), config=made)
@@ -289,6 +298,7 @@ DIFFERENCES: dict[str, Callable[[Pair], None]] = {
         local_checks,
         values_in_messages,
         empty_text,
+        large_answer,
         connection_limit,
         retry_modes,
         user_agent,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from smruntime_core import ConstructionError, SmRuntimeError
 
+from ..client._boundary import without_internals
 from ._parameters import ASYNC, STREAM, WHOLE, OperationNames
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class BaseClient:
         def make(error: SmRuntimeError) -> Exception:
             from ._failures import make_exception  # a successful call needs none of this
 
+            without_internals(error)  # frames that hold the members
             url = names.url(meta.endpoint_url, endpoint_name)
             return make_exception(error, names, url, max_attempts, streaming=streaming)
 

@@ -121,6 +121,9 @@ class _ConfigReader:
 
     def __init__(self, config: object) -> None:
         self._config = config
+        if isinstance(config, Mapping | str):
+            found = f"found {type(cast('object', config)).__name__}"
+            raise ConstructionError("config", "an object with the attributes of a Config", found)
         attributes = cast("dict[str, object]", getattr(config, "__dict__", {}))
         for name, value in attributes.items():
             if not name.startswith("_") and value is not None and name not in READ | IGNORED:
@@ -163,11 +166,8 @@ class _ConfigReader:
         connect = self.read("connect_timeout", SILENCE)
         if connect is None and self.text("defaults_mode") not in (None, "legacy"):
             connect = SHORT_CONNECT_TIMEOUT
-        read = self.read("read_timeout", SILENCE)
-        seconds = cast("dict[str, float | None]", {"connect": connect, "response": read})
-        return Timeouts(
-            connect=seconds["connect"], response=seconds["response"], idle=seconds["response"]
-        )
+        silence = cast("float | None", self.read("read_timeout", SILENCE))
+        return Timeouts(connect=cast("float | None", connect), response=silence, idle=silence)
 
     def max_connections(self) -> int:
         """Return the most connections; botocore's default means ours."""
@@ -181,7 +181,7 @@ class _ConfigReader:
             return None
         total = options.get("total_max_attempts")
         if total is None and (retry_count := options.get("max_attempts")) is not None:
-            total = cast("int", retry_count) + 1
+            total = retry_count + 1 if isinstance(retry_count, int) else retry_count
         if total is None:
             mode = options.get("mode")
             if mode not in MODE_ATTEMPTS:
@@ -209,8 +209,10 @@ class _ConfigReader:
 def _certificate(value: object) -> tuple[str | None, str | None]:
     """Return the files of a client's certificate and key, which botocore takes as text or pair."""
     if isinstance(value, tuple | list):
-        certificate, key = cast("tuple[str, str]", value)
-        return certificate, key
+        files = cast("tuple[str, ...]", value)
+        if len(files) != 2:
+            raise ConstructionError("config.client_cert", "a path, or a pair of paths")
+        return files[0], files[1]
     return cast("str | None", value), None
 
 

@@ -1,8 +1,11 @@
 """Failures of the core to botocore's exceptions; imported at the first failure only.
 
-ConstructionError   ParamValidationError             CredentialsError   NoCredentialsError …
-ServiceError        ClientError, by its code         StreamError        ResponseStreamingError
-DispatchFailure     by its phase and kind: see `_dispatch_exception`
+ParameterRefusal    ParamValidationError
+ConstructionError   ParamValidationError for a member, HTTPClientError for a setting
+CredentialsError    NoCredentialsError, CredentialRetrievalError
+ServiceError        ClientError, or the subclass with its code
+StreamError         ResponseStreamingError
+DispatchFailure     see `_BY_PHASE`
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from smruntime_core.errors import Phase
 
 from . import exceptions
 from ._answers import response_metadata
-from ._parameters import OperationNames
+from ._parameters import OperationNames, ParameterRefusal
 from ._types import ErrorDetails, ErrorResponse
 
 BotoCoreClass: TypeAlias = type[exceptions.BotoCoreError]
@@ -58,23 +61,28 @@ def make_exception(
     `streaming` tells an error that ended a streamed answer from one that came in its place.
     """
     if isinstance(error, ServiceError):
-        response = _stream_response(error) if streaming else _response(error, max_attempts)
+        response = _response(error, None if streaming else max_attempts)
         exception_class = exceptions.MODELLED.get(error.code, exceptions.ClientError)
         if streaming and not issubclass(exception_class, exceptions.EventStreamError):
             exception_class = exceptions.EventStreamError
         return exception_class(response, names.operation_name)
     if isinstance(error, DispatchFailure):
         return _dispatch_exception(error, url)
-    if isinstance(error, ConstructionError):
-        if not names.has_member(error.member):  # a setting, such as a file of certificates
-            return exceptions.HTTPClientError(error=error)
-        return exceptions.ParamValidationError(report=names.translate(str(error)))
+    if isinstance(error, ConstructionError) and not names.has_member(error.member):
+        return exceptions.HTTPClientError(error=error)  # a setting, such as a certificate's file
+    if isinstance(error, ConstructionError | ParameterRefusal):
+        is_translated = isinstance(error, ParameterRefusal)
+        report = str(error) if is_translated else names.translate(str(error))
+        return exceptions.ParamValidationError(report=report)
     if isinstance(error, CredentialsError):
         return _credentials_exception(error)
     return exceptions.ResponseStreamingError(error=error)
 
 
-def _response(error: ServiceError, max_attempts: int) -> ErrorResponse:
+def _response(error: ServiceError, max_attempts: int | None) -> ErrorResponse:
+    """Return the dictionary of an answer; `max_attempts` is None for an error inside a stream."""
+    if max_attempts is None:
+        return {"Error": ErrorDetails(Code=error.code, Message=error.message_raw)}
     document = _document(error.body)
     message = error.message_raw
     if document is None:
@@ -87,10 +95,6 @@ def _response(error: ServiceError, max_attempts: int) -> ErrorResponse:
             **_modelled_members(error.code, document or {}),
         },
     )
-
-
-def _stream_response(error: ServiceError) -> ErrorResponse:
-    return {"Error": ErrorDetails(Code=error.code, Message=error.message_raw)}
 
 
 def _document(body: bytes) -> dict[str, object] | None:
@@ -126,7 +130,7 @@ def _credentials_exception(error: CredentialsError) -> Exception:
     """Return the exception for credentials that are missing, or a source that failed."""
     if error.tried:
         return exceptions.NoCredentialsError()
-    return exceptions.CredentialRetrievalError(provider="smruntime", error_msg=error)
+    return exceptions.CredentialRetrievalError(provider="the given source", error_msg=error)
 
 
 def _dispatch_exception(failure: DispatchFailure, url: str) -> Exception:

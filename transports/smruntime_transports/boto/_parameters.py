@@ -1,9 +1,9 @@
 """Members with AWS's names to operations of the core.
 
-Unknown names, missing members and wrong types are refused with botocore's `ParamValidationError`
-and its words. What the core refuses besides (a name with a space, both `Body` and `InputLocation`)
-is a `ParamValidationError` too, before anything is sent. A text member given as "" is left out. No
-message quotes a value, which may be a body.
+Unknown names, missing members and wrong types are a `ParameterRefusal` in botocore's words. What
+the core refuses besides is a `ConstructionError`: a name with a space, or both `Body` and
+`InputLocation`. Clients raise a `ParamValidationError` for either, before anything is sent. A text
+member given as "" is left out. No message quotes a value, which may be a body.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from smruntime_core import (
     InvokeEndpointWithResponseStream,
     Operation,
     Output,
+    SmRuntimeError,
 )
 
 from ._types import (
@@ -30,6 +31,10 @@ OperationT_co = TypeVar("OperationT_co", bound=Operation[Output], covariant=True
 
 _WORD_STARTS: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NUMBERS: Final = ("RequestTTLSeconds", "InvocationTimeoutSeconds")
+
+
+class ParameterRefusal(SmRuntimeError):
+    """Members with wrong names or types, a line for each."""
 
 
 class OperationNames(Generic[OperationT_co]):
@@ -45,7 +50,7 @@ class OperationNames(Generic[OperationT_co]):
         self.operation_name: str = operation.__name__
 
     def make(self, members: Mapping[str, object]) -> OperationT_co:
-        """Return the operation; raises `ParamValidationError` or `ConstructionError`."""
+        """Return the operation; raises `ParameterRefusal` or `ConstructionError`."""
         own_names, values = self._own_names, dict[str, object]()
         for name, value in members.items():
             if name not in own_names or _type_problem(name, value) is not None:
@@ -73,9 +78,7 @@ class OperationNames(Generic[OperationT_co]):
         return message
 
     def _refuse(self, members: Mapping[str, object]) -> None:
-        """Raise `ParamValidationError` with a line for each problem, as botocore words it."""
-        from .exceptions import ParamValidationError
-
+        """Raise `ParameterRefusal` with a line for each problem, as botocore words it."""
         given = {name for name, value in members.items() if name == "Body" or value != ""}
         problems = [
             f'Missing required parameter in input: "{name}"'
@@ -94,7 +97,7 @@ class OperationNames(Generic[OperationT_co]):
                     f"Invalid type for parameter {name}, type: {type(value)}, "
                     f"valid types: {valid_types}"
                 )
-        raise ParamValidationError(report="\n".join(problems))
+        raise ParameterRefusal("\n".join(problems))
 
 
 def snake_case(name: str) -> str:
