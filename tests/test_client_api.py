@@ -357,3 +357,27 @@ def test_signing_host_that_is_no_host_is_refused(host: Any) -> None:
         sm.Config(region="eu-west-1", signing_host=host)
     with pytest.raises(sm.ConstructionError, match="signing_host"):
         sockets.Client(region="eu-west-1", signing_host=host)
+
+
+def test_application_and_further_text_are_at_the_end_of_the_user_agent() -> None:
+    keys = sm.Credentials("AKID", "secret")
+    with (
+        scripted(OK) as server,
+        sockets.Client(
+            region="eu-west-1",
+            endpoint_url=server.url,
+            credentials=keys,
+            app_id="my app",
+            user_agent_extra="sdk/2.1",
+        ) as client,
+    ):
+        client.invoke_endpoint("churn", body=b"")
+    head = server.requests[0].partition(b"\r\n\r\n")[0]
+    (line,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"user-agent:")]
+    assert line.endswith(b" app/my-app sdk/2.1")
+
+
+@pytest.mark.parametrize("refused", [{"user_agent_extra": "a\r\nb: c"}, {"app_id": 3}])
+def test_text_that_a_user_agent_cannot_hold_is_refused(refused: dict[str, Any]) -> None:
+    with pytest.raises(sm.ConstructionError, match=next(iter(refused))):
+        sockets.Client(region="eu-west-1", **refused)
