@@ -28,6 +28,7 @@ import smruntime_transports
 from smruntime_local import Endpoint
 from smruntime_transports import boto
 from smruntime_transports.boto import _standins, aio, exceptions
+from smruntime_transports.boto._calls import OPERATIONS
 
 from .boto_calls import (
     BAD_CALLS,
@@ -377,6 +378,13 @@ def test_operations_have_no_pages(client: boto.SageMakerRuntimeClient) -> None:
     with pytest.raises(botocore.exceptions.OperationNotPageableError):
         client.get_paginator("invoke_endpoint")
     assert client.meta.method_to_api_mapping["invoke_endpoint_async"] == "InvokeEndpointAsync"
+
+
+@pytest.mark.parametrize("names", OPERATIONS.values(), ids=OPERATIONS)
+def test_every_member_of_an_operation_has_its_name_of_aws(names: Any) -> None:
+    operation = getattr(sm, names.operation_name)
+    known = {name for name in names._own_names.values() if names.has_member(name)}
+    assert known == {binding.name for binding in operation._table.bindings}
 
 
 # Bodies
