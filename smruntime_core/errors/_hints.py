@@ -90,7 +90,7 @@ _HINTS: Final = (
     ("ExpiredToken", "the session token has expired: fetch new credentials"),
     (
         "UnrecognizedClient|InvalidClientTokenId",
-        "the access key does not exist, or its session token is missing",
+        "the access key does not exist, or its session token is missing or of another key",
     ),
     (
         "should be scoped to",
@@ -102,8 +102,8 @@ _HINTS: Final = (
     ),
     (
         "InvalidSignature|SignatureDoesNotMatch",
-        "the secret access key is wrong, or the request was changed after it was signed "
-        "(`error.explain()` shows which part)",
+        "the secret access key is not that of this access key id, or the request was changed after "
+        "it was signed (`error.explain()` shows which part)",
     ),
     (
         "^AccessDenied 403",

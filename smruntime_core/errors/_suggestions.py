@@ -100,6 +100,13 @@ _REMEDIES: Final[tuple[tuple[str, str, str], ...]] = (
     ("idempotent", "endpoint_name", _USE_OPTIONS.format("idempotent")),
     ("waitforcapacity", "endpoint_name", _USE_OPTIONS.format("wait_for_capacity")),
     ("maxbody", "endpoint_name", _USE_OPTIONS.format("max_body")),
+    ("timeouts", "endpoint_name", _USE_OPTIONS.format("timeouts")),
+    ("progress", "endpoint_name", _USE_OPTIONS.format("progress")),
+    (
+        "region credentials profile endpointurl",
+        "endpoint_name",
+        "it is an argument of the client: Client(region=..., credentials=..., endpoint_url=...)",
+    ),
     (
         "json",
         "body",
