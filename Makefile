@@ -11,10 +11,10 @@ demo: .venv/wheel
 demo-llm: dist/stamp
 	tools/demo-llm
 
-# a test waits half of its time: two processes share the files of tests, and the other environments
+# a test waits half of its time: three processes share the files of tests, and the other environments
 # are tested side by side
 test: lint build/pyodide
-	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
+	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
 		test-lowest test-apart test-green test-aws-cli
 

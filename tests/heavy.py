@@ -23,6 +23,7 @@ import smruntime_core
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "test-all.md"
+PYTEST = (sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
 PACKAGES = ("urllib3", "trio", "h11")
 
 INTRODUCTION = """\
@@ -62,6 +63,17 @@ CHECKS = (
         "2,000 interrupts at random moments of each kind of call, over both blocking transports",
         (sys.executable, "-P", "tests/interrupts.py"),
         ("--times", "100"),
+    ),
+    Check(
+        "every event",
+        "interrupts at every event of each kind of call (CI: at every fifth)",
+        ("env", "SMRUNTIME_EVERY_EVENT=1", *PYTEST, "tests/test_interrupts.py"),
+        ("-k", "first"),
+    ),
+    Check(
+        "versions",
+        "the contract over every transport and engine on other versions of Python (CI: without h11)",
+        ("env", "ALL_ENGINES=1", "tools/test-contract-on", "3.12", "3.13", "3.14"),
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),

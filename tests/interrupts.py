@@ -235,9 +235,10 @@ def sweep(
     transport: str,
     url: str,
     interrupts: tuple[type[BaseException], ...] = INTERRUPTS,
+    step: int = 1,
     **settings: Any,
 ) -> Iterator[Outcome]:
-    """Interrupt one event of the call after the other; yield each outcome."""
+    """Interrupt the first event of a call, then every `step`-th after it; yield each outcome."""
     client = kind.make_client(transport, url, **settings)
     if not kind.fresh:
         call(client)
@@ -253,7 +254,7 @@ def sweep(
         if not outcome.place:
             return
         yield outcome
-        at += 1
+        at += step
 
 
 # ── at random moments ──
