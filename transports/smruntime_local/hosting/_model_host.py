@@ -97,17 +97,26 @@ class ModelHost:
         self.calls: RecordedCalls = RecordedCalls()
         self.scripts: Scripts = Scripts()
         self.sessions_opened: int = 0
-        self._endpoints = endpoints
+        self._endpoints = dict(endpoints)
         self._region = region
         self._stream_behavior = stream_behavior
         self._sleep = sleep
         self._sessions_lock = threading.Lock()
         self._async_jobs = AsyncJobs(self._invoke_within, self.store, url)
 
+    @property
+    def endpoint_names(self) -> list[str]:
+        """The names of the endpoints, in order."""
+        return sorted(self._endpoints)
+
+    def add_endpoint(self, endpoint_name: str, endpoint: HostedEndpoint) -> None:
+        """Add an endpoint, or replace the one of that name."""
+        self._endpoints[endpoint_name] = endpoint
+
     def add_steps(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
         """Append steps to the script of an endpoint; raises `ValueError` if there is none."""
         if endpoint_name not in self._endpoints:
-            known = ", ".join(sorted(self._endpoints))
+            known = ", ".join(self.endpoint_names)
             raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
         self.scripts.add(endpoint_name, steps)
 

@@ -52,6 +52,22 @@ def make_function_model(function: ModelFunction) -> Model:
     return respond
 
 
+def check_result(value: object) -> None:
+    """Raise `TypeError` for a value that a function cannot return as its answer."""
+    problem = None
+    if isinstance(value, BaseException):
+        problem = "an exception that is no ServiceError; use sm.ModelError(…)"
+    elif callable(value):
+        problem = "a function; make it a model, and use its result here"
+    elif not isinstance(value, InvokeEndpointOutput | Iterator):
+        try:
+            _encode_part(value)
+        except (TypeError, ValueError) as error:
+            problem = f"neither bytes, text nor JSON: {error}"
+    if problem is not None:
+        raise TypeError(f"a step that is a {type(value).__name__}: it is {problem}")
+
+
 async def _await_result(result: Awaitable[object]) -> object:
     return await result
 

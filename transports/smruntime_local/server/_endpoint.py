@@ -26,6 +26,7 @@ from ..hosting._request_handler import RequestHandler
 from ..hosting._routing import HostedEndpoint, Router, SingleModel
 from ..hosting._stream_behavior import StreamBehavior, parse_cut
 from ..models._call import Call
+from ..models._container import Model
 from ..models._function import ModelFunction
 from ..models._sessions import SESSION_LIFETIME
 from ._connection import LINGER_SECONDS, ServerConnection
@@ -97,7 +98,9 @@ def serve(
         check_endpoint_name(name)
         hosted[name] = Router(name, config, builtin_models)
     signing_credentials = credentials or _generate_credentials()
-    return Endpoint(hosted, port, region, signing_credentials, tls, behavior, limits)
+    return Endpoint(
+        hosted, builtin_models, port, region, signing_credentials, tls, behavior, limits
+    )
 
 
 def _generate_credentials() -> Credentials:
@@ -112,6 +115,7 @@ class Endpoint:
     def __init__(
         self,
         hosted_endpoints: Mapping[str, HostedEndpoint],
+        builtin_models: Mapping[str, Model],
         port: int,
         region: str,
         credentials: Credentials,
@@ -122,6 +126,7 @@ class Endpoint:
         self.region: str = region
         self.credentials: Credentials = credentials
         self.scope: Scope = Scope(region, "sagemaker")
+        self._builtin_models = builtin_models
         self._tls_context = tls
         self._limits = limits
         self._slots = ConnectionSlots(limits.max_connections)
@@ -157,6 +162,7 @@ class Endpoint:
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.url,
+            "AWS_ENDPOINT_URL_S3": f"{self.url}/s3",
         }
 
     @property
@@ -174,11 +180,37 @@ class Endpoint:
         """The number of sessions that the containers have opened."""
         return self._model_host.sessions_opened
 
+    def add(self, endpoint_name: str, model: ModelFunction | str | EndpointConfig) -> None:
+        """Add an endpoint while the server runs, or replace the one of that name.
+
+        `model` is what `EndpointConfig.model` takes, or a whole `EndpointConfig`. Raises
+        `ValueError`.
+        """
+        check_endpoint_name(endpoint_name)
+        config = model if isinstance(model, EndpointConfig) else EndpointConfig(model=model)
+        router = Router(endpoint_name, config, self._builtin_models)
+        self._model_host.add_endpoint(endpoint_name, router)
+
+    @property
+    def endpoint_names(self) -> list[str]:
+        """The names of the endpoints, in order."""
+        return self._model_host.endpoint_names
+
+    def count_calls(self, endpoint_name: str | None = None) -> int:
+        """Return how many calls the models of an endpoint have received; None: of all."""
+        return self._model_host.calls.count(endpoint_name)
+
+    def reset(self) -> None:
+        """Forget the calls so far, and the steps of scripts that are left."""
+        self._model_host.calls.clear()
+        self._model_host.scripts.clear()
+
     def script(self, endpoint_name: str, *steps: object) -> None:
         """Let the next requests to an endpoint go as `steps` say, one each; a retry is a request.
 
         A step is one of `hosting/_faults.py`, a `ServiceError`, or a value that a model could
-        return. Raises `ValueError` for an endpoint that does not exist.
+        return. Raises `ValueError` for an endpoint that does not exist, and `TypeError` for a
+        value that no model could return.
         """
         self._model_host.add_steps(endpoint_name, steps)
 
@@ -190,7 +222,10 @@ class Endpoint:
         return self._model_host.store.get(location)
 
     def put(self, location: str, data: bytes) -> None:
-        """Store an input of `InvokeEndpointAsync` at `location` ("s3://bucket/key")."""
+        """Store an input of `InvokeEndpointAsync` at `location` ("s3://bucket/key").
+
+        `client.upload_input` does the same where `s3_endpoint_url` is `url` + "/s3".
+        """
         self._model_host.store.put(location, data)
 
     def __enter__(self) -> Endpoint:
