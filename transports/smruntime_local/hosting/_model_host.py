@@ -97,6 +97,7 @@ class ModelHost:
         self.calls: RecordedCalls = RecordedCalls()
         self.scripts: Scripts = Scripts()
         self.sessions_opened: int = 0
+        self._first_endpoints = endpoints
         self._endpoints = dict(endpoints)
         self._region = region
         self._stream_behavior = stream_behavior
@@ -112,6 +113,13 @@ class ModelHost:
     def add_endpoint(self, endpoint_name: str, endpoint: HostedEndpoint) -> None:
         """Add an endpoint, or replace the one of that name."""
         self._endpoints[endpoint_name] = endpoint
+
+    def reset(self) -> None:
+        """Forget calls, steps, objects, and endpoints that were added."""
+        self.calls.clear()
+        self.scripts.clear()
+        self.store.clear()
+        self._endpoints = dict(self._first_endpoints)
 
     def add_steps(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
         """Append steps to the script of an endpoint; raises `ValueError` if there is none."""

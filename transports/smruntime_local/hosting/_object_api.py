@@ -16,9 +16,17 @@ from typing import Final
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-from smruntime_core import ConstructionError, Credentials, Request, Response, ServiceError, verify
+from smruntime_core import (
+    ConstructionError,
+    Credentials,
+    Request,
+    Response,
+    Scope,
+    ServiceError,
+    verify,
+)
 from smruntime_core.signing import S3
-from smruntime_core.values import Scope, split_url
+from smruntime_core.values import split_url
 
 from ._async_jobs import ObjectStore
 

@@ -56,16 +56,16 @@ def check_result(value: object) -> None:
     """Raise `TypeError` for a value that a function cannot return as its answer."""
     problem = None
     if isinstance(value, BaseException):
-        problem = "an exception that is no ServiceError; use sm.ModelError(…)"
+        problem = "only a ServiceError is a step, such as sm.ModelError(…)"
     elif callable(value):
-        problem = "a function; make it a model, and use its result here"
+        problem = "a function is a model, not a step"
     elif not isinstance(value, InvokeEndpointOutput | Iterator):
         try:
             _encode_part(value)
         except (TypeError, ValueError) as error:
-            problem = f"neither bytes, text nor JSON: {error}"
+            problem = f"it is neither bytes, text nor JSON: {error}"
     if problem is not None:
-        raise TypeError(f"a step that is a {type(value).__name__}: it is {problem}")
+        raise TypeError(f"script: found {type(value).__name__}: {problem}")
 
 
 async def _await_result(result: Awaitable[object]) -> object:

@@ -201,9 +201,12 @@ class Endpoint:
         return self._model_host.calls.count(endpoint_name)
 
     def reset(self) -> None:
-        """Forget the calls so far, and the steps of scripts that are left."""
-        self._model_host.calls.clear()
-        self._model_host.scripts.clear()
+        """Forget calls, scripts, objects, and endpoints that were added since the start."""
+        self._model_host.reset()
+
+    def check_scripts(self) -> None:
+        """Raise `UnusedStepsError` if a step of a script was not used."""
+        self._model_host.scripts.raise_unused()
 
     def script(self, endpoint_name: str, *steps: object) -> None:
         """Let the next requests to an endpoint go as `steps` say, one each; a retry is a request.
