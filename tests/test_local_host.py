@@ -21,7 +21,7 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local.hosting import _model_host
-from smruntime_local.hosting._model_host import ModelHost, StreamedResponse
+from smruntime_local.hosting._model_host import ModelHost
 from smruntime_local.hosting._routing import SingleModel
 from smruntime_local.hosting._stream_behavior import StreamBehavior
 from smruntime_local.models._container import ContainerReply, ContainerTimeout, Refusal

@@ -4,7 +4,8 @@
     head + body    respond: signature (403), operation (`service.read`: 400 or 404), `_model_host`
 
 The OpenAI path takes a bearer token instead of a signature (`_openai_path`), and paths below /s3/ a
-signature for S3 (`_object_api`). Two requests need neither: `GET /ping`, and `GET /async/…` of an object; its name cannot be guessed.
+signature for S3 (`_object_api`). Two requests need neither: `GET /ping`, and `GET /async/…` of an
+object; its name cannot be guessed.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ from ..hosting._endpoint_config import MODEL_SECONDS, EndpointConfig
 from ..hosting._faults import UnusedStepsError
 from ..hosting._model_host import ModelHost
 from ..hosting._model_sources import check_endpoint_name, make_backend, make_builtin_models
+from ..hosting._recorder import Recorder, Recording
+from ..hosting._recording_file import RecordingPath
+from ..hosting._replay import Replay
 from ..hosting._request_handler import RequestHandler
 from ..hosting._routing import HostedEndpoint, Router, SingleModel
 from ..hosting._stream_behavior import StreamBehavior, parse_cut
@@ -47,6 +50,9 @@ def serve(
     models: Mapping[str, ModelFunction] | None = None,
     endpoints: Mapping[str, EndpointConfig] | None = None,
     backends: Mapping[str, str] | None = None,
+    replay: RecordingPath | None = None,
+    replay_delays: bool = False,
+    record: Recording | None = None,
     cut: str = "aligned",
     session_seconds: float = SESSION_LIFETIME,
     max_connections: int = DEFAULT_LIMITS.max_connections,
@@ -63,7 +69,9 @@ def serve(
     (`models/_function.py`). `endpoints` are endpoints with variants, several models or inference
     components (`EndpointConfig`). `backends` are endpoints by name, too: URLs of containers that
     implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
-    warning. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
+    warning. `replay` is a recording whose endpoints answer as recorded, with `replay_delays` after the
+    recorded times; there are no built-in ones then. `record` passes every call on and writes it
+    down (`Recording`); it goes without models. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
     `session_seconds` is the lifetime of a session of `chat`.
 
     These limit what peers can cost:
@@ -88,9 +96,12 @@ def serve(
     configs = {name: EndpointConfig(model=function) for name, function in (models or {}).items()}
     configs |= endpoints or {}
     builtin_models = make_builtin_models(session_seconds)
-    hosted: dict[str, HostedEndpoint] = {
-        name: SingleModel(model) for name, model in builtin_models.items()
-    }
+    has_models = bool(configs or backends)
+    if record is not None and (has_models or replay is not None):
+        raise ValueError("record: passes every call on; leave out models, backends and replay")
+    hosted: dict[str, HostedEndpoint] = {}
+    if record is None and replay is None:
+        hosted = {name: SingleModel(model) for name, model in builtin_models.items()}
     for name, url in (backends or {}).items():
         check_endpoint_name(name)
         hosted[name] = SingleModel(make_backend(name, url, MODEL_SECONDS))
@@ -98,9 +109,37 @@ def serve(
         check_endpoint_name(name)
         hosted[name] = Router(name, config, builtin_models)
     signing_credentials = credentials or _generate_credentials()
-    return Endpoint(
-        hosted, builtin_models, port, region, signing_credentials, tls, behavior, limits
-    )
+    closing_event = threading.Event()
+    replayed = None
+    if replay is not None:
+        replayed = Replay(replay, delays=replay_delays, sleep=closing_event.wait)
+        _refuse_both(replayed.endpoint_names, hosted)
+    recorder = None if record is None else Recorder(record)
+    try:
+        return Endpoint(
+            hosted,
+            builtin_models,
+            port,
+            region,
+            signing_credentials,
+            tls,
+            behavior,
+            limits,
+            closing_event,
+            replayed,
+            recorder,
+        )
+    except BaseException:
+        if recorder is not None:
+            recorder.close()
+        raise
+
+
+def _refuse_both(replayed_names: list[str], hosted: Mapping[str, HostedEndpoint]) -> None:
+    """Raise `ValueError` for an endpoint that has both a model and recorded exchanges."""
+    common_names = sorted(set(replayed_names) & set(hosted))
+    if common_names:
+        raise ValueError(f"replay: {common_names[0]} is in the recording and has a model, too")
 
 
 def _generate_credentials() -> Credentials:
@@ -122,6 +161,9 @@ class Endpoint:
         tls: ssl.SSLContext | None,
         stream_behavior: StreamBehavior,
         limits: ServerLimits,
+        closing_event: threading.Event,
+        replay: Replay | None,
+        recorder: Recorder | None,
     ) -> None:
         self.region: str = region
         self.credentials: Credentials = credentials
@@ -130,7 +172,7 @@ class Endpoint:
         self._tls_context = tls
         self._limits = limits
         self._slots = ConnectionSlots(limits.max_connections)
-        self._closing_event = threading.Event()
+        self._closing_event = closing_event
         self._listener = socket.create_server(("127.0.0.1", port), backlog=LISTEN_BACKLOG)
         self._address: tuple[str, int] = self._listener.getsockname()
         actual_port = self._address[1]
@@ -142,7 +184,9 @@ class Endpoint:
             region=region,
             url=self.url,
             stream_behavior=stream_behavior,
-            sleep=self._closing_event.wait,
+            sleep=closing_event.wait,
+            replay=replay,
+            recorder=recorder,
         )
         self._request_handler = RequestHandler(
             self._model_host, credentials, self.scope, url=self.url
