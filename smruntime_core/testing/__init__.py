@@ -1,8 +1,9 @@
 """Test support: scripted conversations with a flow, and the contract of every transport.
 
 `script` replies to the effects of a flow; `_conversation` has an example. `FakeIO` gives a client
-prepared answers. `CONTRACT` is what a transport must get right: each `Scenario` is the script of a misbehaving server, written as a flow
-too, with the expected outcome of each call. `smruntime_local.hostile` runs scenarios on sockets:
+prepared answers. `CONTRACT` is what a transport must get right: each `Scenario` is the script of a
+misbehaving server, written as a flow too, with the expected outcome of each call.
+`smruntime_local.hostile` runs scenarios on sockets:
 
     from smruntime_core.testing import CONTRACT, outcomes
     from smruntime_local.hostile import check

@@ -50,14 +50,15 @@ REMOVED_VARIABLES: Final = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
 S3_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+_own_s3_urls: Final[set[str]] = set()  # of the endpoints of this process
 LOOPBACK_HOSTS: Final = "127.0.0.1,localhost"
 
 
 class LocalEndpointOptions(TypedDict, total=False):
     """The options of a `LocalEndpoint`; those but `s3` are arguments of `serve`.
 
-    With `s3=False` the variable AWS_ENDPOINT_URL_S3 is left alone, for tests that replace S3 in
-    another way, such as moto.
+    AWS_ENDPOINT_URL_S3 leads to the local endpoint, too, unless it or AWS_ENDPOINT_URL is set. With
+    `s3=False` it is left alone, for tests that replace S3 in another way, such as moto.
     """
 
     region: str
@@ -81,6 +82,7 @@ class LocalEndpoint:
         self._takes_s3 = options.pop("s3", True)
         self._server: Endpoint = serve(credentials=CREDENTIALS, **options)
         self._saved: dict[str, str | None] = {}
+        _own_s3_urls.add(self._server.environment["AWS_ENDPOINT_URL_S3"])
 
     @property
     def endpoint(self) -> Endpoint:
@@ -198,7 +200,8 @@ class LocalEndpoint:
         """Return the variables to set, and None for those to remove."""
         variables: dict[str, str | None] = dict.fromkeys(REMOVED_VARIABLES)
         variables |= self._server.environment
-        if not self._takes_s3 or any(os.environ.get(name) for name in S3_VARIABLES):
+        s3_urls = {os.environ.get(name) for name in S3_VARIABLES} - {None, "", *_own_s3_urls}
+        if not self._takes_s3 or s3_urls:
             del variables["AWS_ENDPOINT_URL_S3"]
         variables |= {
             "AWS_CONFIG_FILE": os.devnull,

@@ -53,9 +53,9 @@ from ._faults import (
     without_fault,
 )
 from ._recorded_calls import RecordedCalls
-from ._routing import DEFAULT_VARIANT, HostedEndpoint, Route, SingleModel
 from ._recorder import Recorder
 from ._replay import Replay
+from ._routing import DEFAULT_VARIANT, HostedEndpoint, Route, SingleModel
 from ._stream_behavior import (
     Sleep,
     StreamBehavior,
@@ -152,8 +152,11 @@ class ModelHost:
         return 0.0 if endpoint is None else endpoint.clock_seconds
 
     def close(self) -> None:
-        """End the workers of asynchronous invocations, and the recording if there is one."""
+        """End the workers of asynchronous invocations."""
         self._async_jobs.close()
+
+    def close_recording(self) -> None:
+        """Close the recording, if there is one: after the last response has been sent."""
         if self._recorder is not None:
             self._recorder.close()
 

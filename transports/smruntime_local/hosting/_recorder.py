@@ -114,6 +114,7 @@ class Recorder:
     def __init__(self, recording: Recording) -> None:
         self._redaction = recording.redaction()
         self._client, self._io, region = _connect_upstream(recording)
+        self.region: str = region
         self._scope = Scope(region, "sagemaker")
         self._url: str = self._client.endpoint_url or ""
         self._lock = threading.Lock()
@@ -126,11 +127,6 @@ class Recorder:
             newline="\n",
         )
         self._write(write_header())
-
-    @property
-    def upstream_url(self) -> str:
-        """The URL that calls are passed on to."""
-        return self._url
 
     def close(self) -> None:
         """Close the file and the connections."""

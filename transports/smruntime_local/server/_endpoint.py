@@ -36,6 +36,7 @@ from ._connection import LINGER_SECONDS, ServerConnection
 from ._limits import DEFAULT_LIMITS, ServerLimits
 from ._slots import ConnectionSlots
 
+DEFAULT_REGION: Final = "us-east-1"
 LISTEN_BACKLOG: Final = 1024  # connections that the system holds until there is a slot
 RETRY_SECONDS: Final = 0.05  # until the system may have descriptors or threads again
 KEY_ID_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -44,7 +45,7 @@ KEY_ID_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 def serve(
     *,
     port: int = 0,
-    region: str = "us-east-1",
+    region: str | None = None,
     credentials: Credentials | None = None,
     tls: ssl.SSLContext | None = None,
     models: Mapping[str, ModelFunction] | None = None,
@@ -64,15 +65,16 @@ def serve(
 ) -> Endpoint:
     """Start serving on loopback; `close()` or the end of a `with` block stops it.
 
-    `port` 0 is any free port. `models` are endpoints by name, beside the built-in ones: functions
-    from a `Call` to bytes, text, a JSON value, an output or a generator of parts
-    (`models/_function.py`). `endpoints` are endpoints with variants, several models or inference
-    components (`EndpointConfig`). `backends` are endpoints by name, too: URLs of containers that
-    implement SageMaker's contract, as "http://127.0.0.1:8080"; one that is not ready causes a
-    warning. `replay` is a recording whose endpoints answer as recorded, with `replay_delays` after the
-    recorded times; there are no built-in ones then. `record` passes every call on and writes it
-    down (`Recording`); it goes without models. `cut` is how streams are cut unless a call sets it (see `hosting/_stream_behavior.py`).
-    `session_seconds` is the lifetime of a session of `chat`.
+    `port` 0 is any free port; `region` is us-east-1, or that of `record`, unless it is given.
+    `models` are endpoints by name, beside the built-in ones: functions from a `Call` to bytes,
+    text, a JSON value, an output or a generator of parts (`models/_function.py`). `endpoints` are
+    endpoints with variants, several models or inference components (`EndpointConfig`). `backends`
+    are endpoints by name, too: URLs of containers that implement SageMaker's contract, as
+    "http://127.0.0.1:8080"; one that is not ready causes a warning. `replay` is a recording whose
+    endpoints answer as recorded, with `replay_delays` after the recorded times; there are no
+    built-in ones then. `record` passes every call on and writes it down (`Recording`); it goes
+    without models. `cut` is how streams are cut unless a call sets it (see
+    `hosting/_stream_behavior.py`). `session_seconds` is the lifetime of a session of `chat`.
 
     These limit what peers can cost:
 
@@ -115,12 +117,13 @@ def serve(
         replayed = Replay(replay, delays=replay_delays, sleep=closing_event.wait)
         _refuse_both(replayed.endpoint_names, hosted)
     recorder = None if record is None else Recorder(record)
+    used_region = region or (DEFAULT_REGION if recorder is None else recorder.region)
     try:
         return Endpoint(
             hosted,
             builtin_models,
             port,
-            region,
+            used_region,
             signing_credentials,
             tls,
             behavior,
@@ -305,6 +308,7 @@ class Endpoint:
         self._listener.close()
         for serving_thread in serving_threads:
             serving_thread.join(LINGER_SECONDS)
+        self._model_host.close_recording()
         self._model_host.scripts.raise_unused()
 
     def _accept_connections(self) -> None:
