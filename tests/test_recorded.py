@@ -187,7 +187,7 @@ def test_streams_come_at_once_or_as_they_came(
     assert seconds[1] < seconds[0]
 
 
-MISMATCHES = {
+MISMATCHES: dict[str, Any] = {
     "body.rows[1].age: recorded 41, received 42": as_json({"rows": [{"age": 1}, {"age": 42}]}),
     "body.rows: recorded 2 items, received 1": as_json({"rows": [{"age": 1}]}),
     "body.rows: recorded [{'age': 1}, {'age': 41}], received nothing": as_json({}),

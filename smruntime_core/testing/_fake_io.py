@@ -80,16 +80,15 @@ class FakeIO:
         """Return the next answer as a whole response."""
         found_answer = self._take_answer(effect.request)
         if isinstance(found_answer, tuple):
-            head, items = _begin_stream(), cast("tuple[StreamItem, ...]", found_answer)
-            return head.replace(body=b"".join(map(_encode_item, items)))
+            return _begin_stream().replace(body=b"".join(map(_encode_item, found_answer)))
         return found_answer
 
     def open(self, effect: Open, /) -> StreamingResponse:
         """Return the head of the next answer; `receive` returns its body."""
         found_answer = self._take_answer(effect.request)
         if isinstance(found_answer, tuple):
-            items, head = cast("tuple[StreamItem, ...]", found_answer), _begin_stream()
-            return StreamingResponse(head.status, head.headers, _FakeBody(items))
+            head = _begin_stream()
+            return StreamingResponse(head.status, head.headers, _FakeBody(found_answer))
         body = _FakeBody((), bytes(found_answer.body))
         return StreamingResponse(found_answer.status, found_answer.headers, body)
 

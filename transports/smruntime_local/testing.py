@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .models._call import Call
     from .models._function import ModelFunction
 
-__all__ = ["LocalEndpoint", "LocalEndpointOptions"]
+__all__ = ["LocalEndpoint", "LocalEndpointOptions", "ServeOptions"]
 
 FunctionT = TypeVar("FunctionT", bound="ModelFunction")
 
@@ -54,12 +54,8 @@ _own_s3_urls: Final[set[str]] = set()  # of the endpoints of this process
 LOOPBACK_HOSTS: Final = "127.0.0.1,localhost"
 
 
-class LocalEndpointOptions(TypedDict, total=False):
-    """The options of a `LocalEndpoint`; those but `s3` are arguments of `serve`.
-
-    AWS_ENDPOINT_URL_S3 leads to the local endpoint, too, unless it or AWS_ENDPOINT_URL is set. With
-    `s3=False` it is left alone, for tests that replace S3 in another way, such as moto.
-    """
+class ServeOptions(TypedDict, total=False):
+    """The arguments of `serve` that a `LocalEndpoint` takes."""
 
     region: str
     models: Mapping[str, ModelFunction]
@@ -68,6 +64,11 @@ class LocalEndpointOptions(TypedDict, total=False):
     replay: RecordingPath
     replay_delays: bool
     cut: str
+
+
+class LocalEndpointOptions(ServeOptions, total=False):
+    """The options of a `LocalEndpoint`, as a mapping."""
+
     s3: bool
 
 
@@ -75,11 +76,14 @@ class LocalEndpoint:
     """A local endpoint with the environment that leads to it, for a `with` block.
 
     The block's end closes the endpoint, restores the environment and raises `UnusedStepsError` if a
-    step of a script was not used.
+    step of a script was not used. The options are arguments of `serve`.
+
+    AWS_ENDPOINT_URL_S3 leads to the local endpoint, too, unless it or AWS_ENDPOINT_URL is set. With
+    `s3=False` it is left alone, for tests that replace S3 in another way, such as moto.
     """
 
-    def __init__(self, **options: Unpack[LocalEndpointOptions]) -> None:
-        self._takes_s3 = options.pop("s3", True)
+    def __init__(self, *, s3: bool = True, **options: Unpack[ServeOptions]) -> None:
+        self._takes_s3 = s3
         self._server: Endpoint = serve(credentials=CREDENTIALS, **options)
         self._saved: dict[str, str | None] = {}
         _own_s3_urls.add(self._server.environment["AWS_ENDPOINT_URL_S3"])

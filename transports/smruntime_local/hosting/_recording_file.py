@@ -258,8 +258,7 @@ def _check_members(operation_name: str, members: JSONObject, body: bytes | None)
     elif "input_location" not in given:
         given["input_location"] = "s3://redacted/input"
     try:
-        make_operation = cast("type[Operation[Output]]", _OPERATIONS[operation_name])
-        make_operation(**given)  # type: ignore[arg-type]  # the members are checked here
+        _OPERATIONS[operation_name](**given)
     except (ConstructionError, TypeError) as error:
         raise ValueError(f'"members": {error}') from None
 

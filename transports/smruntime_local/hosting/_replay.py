@@ -142,8 +142,9 @@ def _compare_values(where: str, recorded: object, received: object) -> str | Non
         )
     if isinstance(recorded, list) and isinstance(received, list):
         return _compare_lists(where, cast("list[object]", recorded), cast("list[object]", received))
-    is_same = recorded == received and isinstance(recorded, bool) == isinstance(received, bool)
-    return None if is_same else _describe_difference(where, recorded, received)
+    first, second = cast("object", recorded), received
+    is_same = first == second and isinstance(first, bool) == isinstance(second, bool)
+    return None if is_same else _describe_difference(where, first, second)
 
 
 def _compare_objects(

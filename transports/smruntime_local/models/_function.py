@@ -54,7 +54,7 @@ def make_function_model(function: ModelFunction) -> Model:
 
 def check_result(value: object) -> None:
     """Raise `TypeError` for a value that a function cannot return as its answer."""
-    problem = None
+    problem, type_name = None, type(value).__name__
     if isinstance(value, BaseException):
         problem = "only a ServiceError is a step, such as sm.ModelError(…)"
     elif callable(value):
@@ -65,7 +65,7 @@ def check_result(value: object) -> None:
         except (TypeError, ValueError) as error:
             problem = f"it is neither bytes, text nor JSON: {error}"
     if problem is not None:
-        raise TypeError(f"script: found {type(value).__name__}: {problem}")
+        raise TypeError(f"script: found {type_name}: {problem}")
 
 
 async def _await_result(result: Awaitable[object]) -> object:
