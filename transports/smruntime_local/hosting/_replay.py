@@ -136,15 +136,20 @@ def _compare_bodies(recorded: bytes | None, received: bytes) -> list[str]:
 
 def _compare_values(where: str, recorded: object, received: object) -> str | None:
     """Return the first difference of two JSON values, None if they are equal."""
+    values: tuple[object, object] = recorded, received
     if isinstance(recorded, dict) and isinstance(received, dict):
         return _compare_objects(
             where, cast("dict[str, object]", recorded), cast("dict[str, object]", received)
         )
     if isinstance(recorded, list) and isinstance(received, list):
         return _compare_lists(where, cast("list[object]", recorded), cast("list[object]", received))
-    first, second = cast("object", recorded), received
-    is_same = first == second and isinstance(first, bool) == isinstance(second, bool)
-    return None if is_same else _describe_difference(where, first, second)
+    return _compare_scalars(where, *values)
+
+
+def _compare_scalars(where: str, recorded: object, received: object) -> str | None:
+    # True == 1 in Python, and not in JSON
+    is_same = recorded == received and isinstance(recorded, bool) == isinstance(received, bool)
+    return None if is_same else _describe_difference(where, recorded, received)
 
 
 def _compare_objects(
