@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from smruntime_transports.sockets import Client, SocketIO
 
 BODY_NAMES: Final = ("request-bodies", "response-bodies")
+MAX_BODY: Final = 256 * 1024 * 1024  # bytes of a response that is not streamed
+MAX_ERROR_SIZE: Final = 1024 * 1024  # bytes of a refused stream
 REDACTED: Final = "redacted"
 KEPT_HEADERS: Final = (
     "content-type",
@@ -142,7 +145,7 @@ class Recorder:
             request = self._sign(operation.request(self._url))
             if isinstance(operation, InvokeEndpointWithResponseStream):
                 return self._open_stream(operation, request, started)
-            response = self._io.send(Send(request, None, TIMEOUTS, max_body=None))
+            response = self._io.send(Send(request, None, TIMEOUTS, max_body=MAX_BODY))
         except DispatchFailure as failure:
             raise _make_upstream_error(failure) from failure
         except SmRuntimeError as failure:  # of the credentials
@@ -155,10 +158,22 @@ class Recorder:
         opened = self._io.open(Open(request, None, TIMEOUTS))
         head = Response(opened.status, opened.headers)
         if not 200 <= opened.status < 300:
-            whole_body = b"".join(self._receive(opened))
-            return self._record_whole(operation, head.replace(body=whole_body), started)
+            error_body = self._receive_error(opened)
+            return self._record_whole(operation, head.replace(body=error_body), started)
         kept_head = head.replace(headers=self._keep_headers(operation, head))
-        return StreamedResponse(kept_head, self._pass_events(operation, opened, kept_head, started))
+        events = self._pass_events(operation, opened, kept_head, started)
+        next(events)  # begun, so that it is closed even if the client is gone already
+        return StreamedResponse(kept_head, events)
+
+    def _receive_error(self, opened: StreamingResponse) -> bytes:
+        """Return the body of an error, at most `MAX_ERROR_SIZE` bytes."""
+        error_body = b""
+        with closing(self._receive(opened)) as pieces:
+            for data in pieces:
+                error_body += data
+                if len(error_body) > MAX_ERROR_SIZE:
+                    break
+        return error_body[:MAX_ERROR_SIZE]
 
     def _receive(self, opened: StreamingResponse) -> Generator[bytes]:
         """Yield the body as it arrives; the connection is closed if it is not read to its end."""
@@ -175,17 +190,20 @@ class Recorder:
         head: Response,
         started: float,
     ) -> Generator[bytes]:
-        """Yield the body unchanged, and write its events down when it ends, however it ends."""
+        """Yield b"", then the body unchanged; write its events down, however it ends."""
         reader, ended = _EventReader(started), False
         head_seconds = time.monotonic() - started
         try:
-            for data in self._receive(opened):
-                reader.read(data)
-                yield data
+            with closing(self._receive(opened)) as pieces:
+                yield b""
+                for data in pieces:
+                    reader.read(data)
+                    yield data
             ended = True
         except DispatchFailure:
             raise Hangup from None
         finally:
+            opened.body.abort()
             self._record(
                 operation,
                 RecordedResponse(
