@@ -46,6 +46,8 @@ FILES = {
     "question.json": '{"prompt": "What does import do?"}',
     "endpoints.toml": '[endpoints.ab.variants.blue]\nmodel = "echo"\n',
     "wrong.toml": '[endpoints.ab]\nmodels = "echo"\n',
+    "model.toml": '[endpoints.ab.variants.blue]\nmodel = "missing_module:score"\n',
+    "builtin.toml": '[endpoints.ab.components.small]\nmodel = "ehco"\n',
     "config": "[default]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = hush\n",
 }
 REPLACEMENTS = (

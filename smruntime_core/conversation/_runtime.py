@@ -51,7 +51,7 @@ from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._options import OptionChanges, Options, apply_changes
-from ._recovery import FailedAttempt, Recovery
+from ._recovery import FailedAttempt, Recovery, RetryDecision
 from ._retries import NoLock, RetryPolicy, RetryQuota
 from ._signed_request import SignedRequest
 from ._user_agent import user_agent
@@ -75,6 +75,7 @@ class Runtime:
     Time and chance are parameters: `clock` (such as the module `time`) and `random` (which returns
     a number in [0, 1)). Threads may share a runtime if `lock` is a `threading.Lock()`. `observe` is
     called with every `Notice`; it must not block. `app_id` is added to the User-Agent header.
+    `longest_pause` limits the seconds of each wait before another attempt, whatever the policy.
     Raises `ConstructionError` if `config` contradicts itself.
     """
 
@@ -88,11 +89,13 @@ class Runtime:
         lock: AbstractContextManager[object] | None = None,
         observe: Observer | None = None,
         app_id: str | None = None,
+        longest_pause: float | None = None,
     ) -> None:
         self.config: Config = config
         self.options: Options = Options(retries=retries, timeouts=config.timeouts)
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
+        self.longest_pause: float | None = longest_pause
         # of every call, unless a function chooses it
         self._endpoint_url = config.url if config.endpoint_resolver is None else None
         self._signing_scope = config.scope
@@ -351,6 +354,8 @@ class Runtime:
         except BaseException:  # of `RetryPolicy.classify`
             tracker.end()
             raise
+        if decision is not None:
+            decision = self._limit_pause(decision)
         if (
             decision is None
             or tracker.passed_in(decision.delay or 0.0)
@@ -362,6 +367,12 @@ class Runtime:
         if decision.delay is not None:
             yield from Sleep(decision.delay)
         return decision.cost
+
+    def _limit_pause(self, decision: RetryDecision) -> RetryDecision:
+        """Return `decision` with a delay of at most `longest_pause`."""
+        if self.longest_pause is None or decision.delay is None:
+            return decision
+        return decision.replace(delay=min(decision.delay, self.longest_pause))
 
 
 def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:

@@ -122,7 +122,14 @@ def _upload_flow(
     timeouts, retries = runtime.options.timeouts, runtime.options.retries
     object_writer = ObjectWriter(runtime.config.replace(timeouts=timeouts), time, runtime.skew)
     deadline = Deadline(time, timeouts.total)
-    return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
+    return object_writer.put(
+        location,
+        body,
+        deadline,
+        content_type=content_type,
+        retries=retries,
+        longest_pause=runtime.longest_pause,
+    )
 
 
 class Client(BaseClient):

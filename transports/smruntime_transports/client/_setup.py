@@ -84,6 +84,7 @@ class ClientSetup:
             lock=threading.RLock(),
             observe=call_both(settings.get("observe"), logging_observer()),
             app_id=configuration.app_id,
+            longest_pause=configuration.longest_pause,
         )
         return runtime.with_options(**self._changes)
 
