@@ -77,11 +77,6 @@ CHECKS = (
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
-    Check(
-        "plugin",
-        "the pytest plugin beside pytest-asyncio, pytest-trio, anyio and pytest-xdist",
-        ("tools/test-plugin",),
-    ),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
