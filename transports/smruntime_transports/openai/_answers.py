@@ -1,14 +1,14 @@
 """From an output or an error to the HTTP answer that makes an SDK return or raise its own types.
 
-| outcome                          | answer                                                         |
-|----------------------------------|----------------------------------------------------------------|
-| an output                        | its body and content type                                      |
-| `ModelError` with JSON           | the container's own status and JSON                            |
-| other `ServiceError`             | its status; message, hint and request id in the SDK's format   |
-| `CredentialsError`               | 401                                                            |
-| `ConstructionError`              | 400                                                            |
-| `DispatchFailure`                | no answer: an exception of the HTTP library, of the same phase |
-| `ResponseError`                  | no answer: its `RemoteProtocolError`                           |
+| outcome                 | answer                                                          |
+|-------------------------|-----------------------------------------------------------------|
+| an output               | its body and content type                                       |
+| `ModelError` with JSON  | the container's own status and JSON                             |
+| other `ServiceError`    | its status; message, hint and request id in the SDK's format    |
+| `CredentialsError`      | 401                                                             |
+| `ConstructionError`     | 400                                                             |
+| `DispatchFailure`       | none: an exception of the HTTP library, for the same phase      |
+| `ResponseError`         | none: the library's `RemoteProtocolError`                       |
 
 Every answer has `x-should-retry: false`, since the client below has retried already, and carries
 the service's header fields `x-amzn-…`. The hint is also in the header field `x-smruntime-hint`.
@@ -17,6 +17,7 @@ the service's header fields `x-amzn-…`. The hint is also in the header field `
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from smruntime_core import (
@@ -31,6 +32,7 @@ from smruntime_core import (
     ServiceError,
     SmRuntimeError,
 )
+from smruntime_core.errors import Phase
 from smruntime_core.metadata import NO_METADATA
 
 Dialect: TypeAlias = Literal["openai", "anthropic"]
@@ -50,7 +52,27 @@ _ANTHROPIC_TYPES: Final = {
     503: "overloaded_error",
     529: "overloaded_error",
 }
-_BEFORE_SENDING: Final = ("resolve", "connect", "tls")
+# The exceptions of httpx and httpx2 for a failure in each phase.
+_TIMEOUTS: Final[Mapping[Phase, str]] = {
+    "pool": "PoolTimeout",
+    "resolve": "ConnectTimeout",
+    "connect": "ConnectTimeout",
+    "proxy": "ConnectTimeout",
+    "tls": "ConnectTimeout",
+    "send": "WriteTimeout",
+    "head": "ReadTimeout",
+    "body": "ReadTimeout",
+}
+_ERRORS: Final[Mapping[Phase, str]] = {
+    "pool": "ConnectError",
+    "resolve": "ConnectError",
+    "connect": "ConnectError",
+    "proxy": "ProxyError",
+    "tls": "ConnectError",
+    "send": "WriteError",
+    "head": "ReadError",
+    "body": "ReadError",
+}
 
 
 class TransportFailure(NamedTuple):
@@ -101,14 +123,17 @@ def answer_error(error: SmRuntimeError, dialect: Dialect) -> Response | Transpor
         return TransportFailure(_find_error_name(error), str(error))
     if isinstance(error, ResponseError):
         return TransportFailure("RemoteProtocolError", str(error))
-    if not isinstance(error, ServiceError):
-        status = 401 if isinstance(error, CredentialsError) else 400
-        if not isinstance(error, CredentialsError | ConstructionError):
-            status = 500
-        document = _encode_error(dialect, status, str(error), type(error).__name__, error.metadata)
-        return make_answer(status, document, metadata=error.metadata)
+    if isinstance(error, ServiceError):
+        return _answer_service_error(error, dialect)
+    statuses = ((CredentialsError, 401), (ConstructionError, 400), (SmRuntimeError, 500))
+    status = next(status for error_type, status in statuses if isinstance(error, error_type))
+    document = _encode_error(dialect, status, str(error), type(error).__name__, error.metadata)
+    return make_answer(status, document, metadata=error.metadata)
+
+
+def _answer_service_error(error: ServiceError, dialect: Dialect) -> Response:
     status = error.status if 400 <= error.status <= 599 else 502
-    document = None
+    document: bytes | None = None
     if isinstance(error, ModelError):
         original_status = error.original_status_code
         if original_status is not None and 400 <= original_status <= 599:
@@ -154,19 +179,10 @@ def _encode_error(
 
 def _find_error_name(failure: DispatchFailure) -> str:
     """Return the name of the httpx exception for the same kind and phase."""
-    phase = failure.phase
     if failure.kind == "timeout":
-        if phase == "pool":
-            return "PoolTimeout"
-        if phase in ("send", "head", "body"):
-            return "WriteTimeout" if phase == "send" else "ReadTimeout"
-        return "ConnectTimeout"
+        return _TIMEOUTS[failure.phase]
     if failure.kind in ("protocol", "too_large", "truncated"):
         return "RemoteProtocolError"
-    if phase == "proxy":
-        return "ProxyError"
-    if phase in _BEFORE_SENDING or phase == "pool":
-        return "ConnectError"
-    if phase == "send":
-        return "WriteError"
-    return "RemoteProtocolError" if failure.kind == "closed" else "ReadError"
+    if failure.kind == "closed" and failure.phase in ("head", "body"):
+        return "RemoteProtocolError"
+    return _ERRORS[failure.phase]

@@ -59,6 +59,7 @@ class LibraryRequest(Protocol):
 class OpenStream(NamedTuple):
     """A streamed answer that has begun."""
 
+    library: ModuleType
     headers: Headers
     stream: Streamed
     unwrapper: EventUnwrapper
@@ -67,9 +68,52 @@ class OpenStream(NamedTuple):
 class AsyncOpenStream(NamedTuple):
     """The same of an async client."""
 
+    library: ModuleType
     headers: Headers
     stream: AsyncStreamed
     unwrapper: EventUnwrapper
+
+
+class EventBytes:
+    """The body of a streamed answer; errors are raised as exceptions of the library."""
+
+    def __init__(self, answer: OpenStream) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        library, _, stream, unwrapper = self._answer
+        try:
+            for part in stream.bytes():
+                if events := unwrapper.receive_data(part):
+                    yield events
+            yield unwrapper.receive_eof()
+        except SmRuntimeError as error:
+            yield _end_stream(library, unwrapper, error)
+
+    def close(self) -> None:
+        """Close the connection unless the answer was read to its end."""
+        self._answer.stream.close()
+
+
+class AsyncEventBytes:
+    """The same, read by `async for`."""
+
+    def __init__(self, answer: AsyncOpenStream) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        library, _, stream, unwrapper = self._answer
+        try:
+            async for part in stream.bytes():
+                if events := unwrapper.receive_data(part):
+                    yield events
+            yield unwrapper.receive_eof()
+        except SmRuntimeError as error:
+            yield _end_stream(library, unwrapper, error)
+
+    async def aclose(self) -> None:
+        """Close the connection unless the answer was read to its end."""
+        self._answer.stream.close()
 
 
 class Calls:
@@ -100,24 +144,13 @@ class Calls:
                     return answer_output(client.call(plan.operation))
                 stream = client.stream(plan.operation)
                 headers = make_headers(EVENT_STREAM_TYPE, stream.metadata)
-                return OpenStream(
-                    headers, stream, EventUnwrapper(stream.content_type, plan.dialect)
-                )
+                unwrapper = EventUnwrapper(stream.content_type, plan.dialect)
+                return OpenStream(self._library, headers, stream, unwrapper)
             except SmRuntimeError as error:
                 failure, cause = self._failures.keep(plan, answer_error(error, plan.dialect)), error
         if isinstance(failure, Response):
             return failure
         raise _make_error(self._library, failure) from cause
-
-    def read_parts(self, answer: OpenStream) -> Iterator[bytes]:
-        """Yield the server-sent events of a stream; raises the library's exception."""
-        try:
-            for part in answer.stream.bytes():
-                if events := answer.unwrapper.receive_data(part):
-                    yield events
-            yield answer.unwrapper.receive_eof()
-        except SmRuntimeError as error:
-            yield _end_stream(self._library, answer.unwrapper, error)
 
 
 class AsyncCalls:
@@ -154,22 +187,12 @@ class AsyncCalls:
                 stream = await client.stream(plan.operation)
                 headers = make_headers(EVENT_STREAM_TYPE, stream.metadata)
                 unwrapper = EventUnwrapper(stream.content_type, plan.dialect)
-                return AsyncOpenStream(headers, stream, unwrapper)
+                return AsyncOpenStream(self._library, headers, stream, unwrapper)
             except SmRuntimeError as error:
                 failure, cause = self._failures.keep(plan, answer_error(error, plan.dialect)), error
         if isinstance(failure, Response):
             return failure
         raise _make_error(self._library, failure) from cause
-
-    async def read_parts(self, answer: AsyncOpenStream) -> AsyncIterator[bytes]:
-        """Yield the server-sent events of a stream; raises the library's exception."""
-        try:
-            async for part in answer.stream.bytes():
-                if events := answer.unwrapper.receive_data(part):
-                    yield events
-            yield answer.unwrapper.receive_eof()
-        except SmRuntimeError as error:
-            yield _end_stream(self._library, answer.unwrapper, error)
 
 
 def encode_headers(headers: Headers) -> RawHeaders:

@@ -54,6 +54,7 @@ class EventUnwrapper:
         """Return the events that `part` completes."""
         self._pending += part
         if self._is_json is None:
+            self._pending = self._pending.lstrip()  # blank lines, sent to keep a connection alive
             self._is_json = self._recognize(at_end=False)
         complete = b""
         if self._is_json is not None:
@@ -85,8 +86,7 @@ class EventUnwrapper:
 
     def _recognize(self, *, at_end: bool) -> bool | None:
         """Return whether the contents are JSON lines; None if that is not known yet."""
-        beginning = bytes(self._pending[: 4 * _BEGINNING_SIZE]).lstrip()
-        beginning = beginning.removeprefix(_BOM).lstrip()
+        beginning = bytes(self._pending[: 2 * _BEGINNING_SIZE]).removeprefix(_BOM)
         if beginning[:1] in (b"{", b"["):
             return True
         line_end = _find_line_end(beginning)

@@ -164,7 +164,7 @@ class RequestMapping:
 
     def _list_models(self, path: str, dialect: Dialect) -> Response | None:
         """Return the answer to `GET …/models` and `GET …/models/NAME`, None for other paths."""
-        start, found, name = path.rpartition("/models")
+        _, found, name = path.rpartition("/models")
         if not found or (name and not name.startswith("/")):
             return None
         if not name:

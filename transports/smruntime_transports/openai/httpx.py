@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Unpack
 
 try:
@@ -15,7 +14,7 @@ except ImportError as _missing:
 from smruntime_core import Response
 
 from ..client import AsyncClient, Client
-from ._calls import AsyncCalls, AsyncOpenStream, Calls, OpenStream, encode_headers
+from ._calls import AsyncCalls, AsyncEventBytes, Calls, EventBytes, encode_headers
 from ._request_mapping import CallMembers, EndpointName
 
 __all__ = ["AsyncSageMakerTransport", "SageMakerTransport"]
@@ -43,19 +42,11 @@ class SageMakerTransport(httpx.BaseTransport):
         headers = encode_headers(answer.headers)
         if isinstance(answer, Response):
             return httpx.Response(answer.status, headers=headers, content=answer.body)
-        return httpx.Response(200, headers=headers, stream=_Body(self._calls, answer))
+        return httpx.Response(200, headers=headers, stream=_Body(answer))
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, calls: Calls, answer: OpenStream) -> None:
-        self._calls = calls
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._calls.read_parts(self._answer)
-
-    def close(self) -> None:
-        self._answer.stream.close()
+class _Body(EventBytes, httpx.SyncByteStream):
+    """The body of a streamed answer."""
 
 
 class AsyncSageMakerTransport(httpx.AsyncBaseTransport):
@@ -75,16 +66,8 @@ class AsyncSageMakerTransport(httpx.AsyncBaseTransport):
         headers = encode_headers(answer.headers)
         if isinstance(answer, Response):
             return httpx.Response(answer.status, headers=headers, content=answer.body)
-        return httpx.Response(200, headers=headers, stream=_AsyncBody(self._calls, answer))
+        return httpx.Response(200, headers=headers, stream=_AsyncBody(answer))
 
 
-class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, calls: AsyncCalls, answer: AsyncOpenStream) -> None:
-        self._calls = calls
-        self._answer = answer
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._calls.read_parts(self._answer)
-
-    async def aclose(self) -> None:
-        self._answer.stream.close()
+class _AsyncBody(AsyncEventBytes, httpx.AsyncByteStream):
+    """The body of a streamed answer."""
