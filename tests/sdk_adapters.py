@@ -198,7 +198,6 @@ class LangChain(Adapter):
     """langchain-openai."""
 
     package = "langchain_openai"
-    errors: ClassVar[dict[Any, str]] = {**OPENAI_ERRORS}
 
     def prepare(self) -> None:
         sdk = importlib.import_module("langchain_openai")
@@ -246,7 +245,7 @@ class LiteLLM(OpenAI):
         424: "APIError",
         503: "ServiceUnavailableError",
         "timeout": "Timeout",
-        "broken": "InternalServerError",
+        "broken": "MidStreamFallbackError",
         "failed": "APIError",
     }
 
@@ -294,6 +293,7 @@ class LlamaIndex(Adapter):
 
     package = "llama_index.llms.openai_like"
     library = "httpx"
+    errors: ClassVar[dict[Any, str]] = {**OPENAI_ERRORS, "broken": "RemoteProtocolError"}
 
     def prepare(self) -> None:
         arguments = {
@@ -413,7 +413,7 @@ class Instructor(OpenAI):
 
     package = "instructor"
     can_embed = False
-    errors: ClassVar[dict[Any, str]] = {**OPENAI_ERRORS}
+    errors: ClassVar[dict[Any, str]] = {**OPENAI_ERRORS, "broken": "RemoteProtocolError"}
 
     def prepare(self) -> None:
         super().prepare()
@@ -450,7 +450,11 @@ class Strands(OpenAI):
     package = "strands"
     library = "httpx"
     can_embed = False
-    errors: ClassVar[dict[Any, str]] = {**OPENAI_ERRORS, 429: "ModelThrottledException"}
+    errors: ClassVar[dict[Any, str]] = {
+        **OPENAI_ERRORS,
+        429: "ModelThrottledException",
+        "broken": "RemoteProtocolError",
+    }
 
     def prepare(self) -> None:
         super().prepare()
