@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import httpx2
 import instructor
-from instructor.exceptions import InstructorRetryException
+from instructor.exceptions import InstructorError
 from openai import OpenAI
 from pydantic import BaseModel
 
@@ -29,11 +29,11 @@ class Weather(BaseModel):
 def ask(sdk: OpenAI) -> None:
     try:
         answer = instructor.from_openai(sdk).chat.completions.create(
-            model="llm", messages=QUESTION, response_model=Weather, max_tokens=48
+            model="llm", messages=QUESTION, response_model=Weather, max_tokens=200
         )
         print(repr(answer))
-    except InstructorRetryException as error:
-        print("the model's answer is no Weather:", str(error.last_completion)[:100])
+    except InstructorError as error:
+        print("the model's answer is no Weather:", str(error).strip()[:100])
 
 
 def main() -> None:

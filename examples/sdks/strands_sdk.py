@@ -19,7 +19,7 @@ QUESTION = "Write a sentence about the sea."
 
 
 def ask(sdk: AsyncOpenAI) -> None:
-    model = OpenAIModel(client=sdk, model_id="llm", params={"max_tokens": 24})
+    model = OpenAIModel(client=sdk, model_id="llm", params={"max_tokens": 500})
     Agent(model=model)(QUESTION)  # prints the text as it arrives
     print()
 
