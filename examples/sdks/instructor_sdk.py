@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import httpx2
 import instructor
-from instructor.exceptions import InstructorError
+from instructor.core import InstructorError
 from openai import OpenAI
 from pydantic import BaseModel
 
@@ -33,7 +33,7 @@ def ask(sdk: OpenAI) -> None:
         )
         print(repr(answer))
     except InstructorError as error:
-        print("the model's answer is no Weather:", str(error).strip()[:100])
+        print("the model's answer is no Weather:", " ".join(str(error).split())[-100:])
 
 
 def main() -> None:
