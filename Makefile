@@ -50,10 +50,11 @@ build/pyodide: tools/install-pyodide examples/pyodide/package.json
 	tools/install-pyodide
 	touch $@
 
-# environments of their own: aiobotocore needs another botocore than boto3
+# environments of their own: aiobotocore needs another botocore than boto3, openai many packages
 build/peers: tools/install-peer
 	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
 	tools/install-peer aiobotocore aiobotocore==3.10.0
+	tools/install-peer openai openai==3.57.0 httpx2==2.16.2 botocore==1.44.8
 	touch $@
 
 fuzz: .venv/wheel .venv/dev

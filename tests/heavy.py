@@ -70,9 +70,7 @@ CHECKS = (
         "eight OpenAI-style SDKs over the transports for httpx and httpx2",
         ("tools/test-sdks", "all"),
     ),
-    Check(
-        "demo-sdks", "their examples with a real language model", ("tools/demo-sdks",)
-    ),
+    Check("demo-sdks", "their examples with a real language model", ("tools/demo-sdks",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

@@ -91,10 +91,7 @@ def messages(call: Call) -> object:
     with _one_at_a_time:
         answer = load_model().handle_chat_completions(chat)
     text, usage = answer["choices"][0]["message"]["content"], answer["usage"]
-    tokens = {
-        "input_tokens": usage["prompt_tokens"],
-        "output_tokens": usage["completion_tokens"],
-    }
+    tokens = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
     return {**head, **end, "content": [{"type": "text", "text": text}], "usage": tokens}
 
 
