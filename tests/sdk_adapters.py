@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import smruntime_local
 
@@ -251,7 +251,7 @@ class LiteLLM(OpenAI):
 
     def prepare(self) -> None:
         super().prepare()
-        self.litellm = importlib.import_module("litellm")
+        self.litellm = cast("Any", importlib.import_module("litellm"))
         self.litellm.suppress_debug_info = True
 
     def _complete(self, **arguments: Any) -> Any:

@@ -191,7 +191,7 @@ def messages(call: Call) -> object:
     stop_reason = "tool_use" if tools else "end_turn"
     if not request.get("stream"):
         return {**head, "content": [content], "stop_reason": stop_reason, "usage": usage}
-    started = {**head, "content": [], "stop_reason": None, "usage": usage}
+    started: dict[str, object] = {**head, "content": [], "stop_reason": None, "usage": usage}
     empty = {**content, "input": {}} if tools else {**content, "text": ""}
     deltas: list[dict[str, object]] = [{"type": "text_delta", "text": word} for word in WORDS]
     if tools:

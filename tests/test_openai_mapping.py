@@ -100,6 +100,11 @@ def test_endpoint_component_and_prefix_can_be_functions() -> None:
     )
 
 
+def test_mistake_in_a_function_of_the_caller_is_raised() -> None:
+    with pytest.raises(KeyError):
+        plan(post(document={"input": ""}), prefix_aware_id=lambda document: document["messages"])
+
+
 def test_session_is_an_id_or_an_open_session() -> None:
     class Opened:
         id = "s-2"
@@ -133,6 +138,8 @@ def test_wrong_members_are_refused_when_the_transport_is_made() -> None:
         RequestMapping("llm", {"target_variant": "a b"})
     with pytest.raises(TypeError, match="did you mean target_variant"):
         RequestMapping("llm", {"TargetVariant": "a"})  # type: ignore[typeddict-unknown-key]
+    with pytest.raises(sm.ConstructionError, match="target_variant"):
+        RequestMapping("llm", {"target_variant": str})  # type: ignore[typeddict-item]
     with pytest.raises(sm.ConstructionError, match="models: must be names of models"):
         RequestMapping("llm", {"models": "small"})
 

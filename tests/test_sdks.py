@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
 
 import smruntime_local
 
 from . import sdk_models
 from .sdk_adapters import ADAPTERS, BASE_URL, HELLO, Adapter
 from .sdk_models import FAULTS, TEXT, VECTOR, WORDS, make_async_client, serve_models
+from .test_openai_mapping import cut, places, sse_streams, unwrap
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download
 os.environ["OTEL_SDK_DISABLED"] = "true"
@@ -229,6 +231,24 @@ def test_leaving_a_stream_ends_the_model(adapter: Adapter) -> None:
     assert sdk_models.left_early.is_set()
 
 
+@pytest.mark.skipif("openai on httpx2" not in NAMES, reason="of openai and anthropic only")
+@given(sse_streams(), places)
+def test_sdks_read_the_same_events_however_a_stream_is_cut(
+    content: bytes, part_cuts: list[int]
+) -> None:
+    pieces = unwrap(cut(content, part_cuts))
+    ended = content if content.endswith(b"\n\n") else content + b"\n\n"
+    for module in ("openai._streaming", "anthropic._streaming"):
+        decoder_type: Any = importlib.import_module(module).SSEDecoder
+        expected = [read(event) for event in decoder_type().iter_bytes(iter([ended]))]
+        found = [read(event) for event in decoder_type().iter_bytes(iter(pieces))]
+        assert found == expected, module
+
+
+def read(event: Any) -> tuple[object, ...]:
+    return event.event, event.data, event.id
+
+
 @pytest.mark.skipif("strands" not in NAMES, reason="of strands only")
 def test_strands_may_close_its_client(endpoint: smruntime_local.Endpoint) -> None:
     http: Any = importlib.import_module("httpx")
@@ -270,7 +290,7 @@ def test_openai_lists_models_and_answers_responses_and_completions(
         header = {"X-Amzn-SageMaker-Custom-Attributes": "trace=1"}
         sdk.chat.completions.create(model="chat", messages=HELLO, extra_headers=header)
         assert endpoint.calls[-1].custom_attributes == "trace=1"
-        seen, error = endpoint.requests_seen, catch(lambda: sdk.files.list())
+        seen, error = endpoint.requests_seen, catch(sdk.files.list)
         assert type(error).__name__ == "NotFoundError"
         assert "SageMaker passes only the body" in str(error)
         upload = catch(lambda: sdk.files.create(file=b"x", purpose="batch"))

@@ -42,8 +42,9 @@ def main() -> None:
         ask(OpenAI(http_client=http, base_url="http://sagemaker", api_key="unused"))
 
         # The same over SageMaker's own OpenAI-compatible path, with a bearer token.
-        bearer = Bearer(client.credentials, str(client.region))
-        url = Config(region=client.region, endpoint_url=client.endpoint_url).openai_url("llm")
+        region = str(client.region)
+        bearer = Bearer(client.credentials, region)
+        url = Config(region=region, endpoint_url=client.endpoint_url).openai_url("llm")
         ask(OpenAI(base_url=url.removesuffix("/chat/completions"), api_key=bearer))
 
 

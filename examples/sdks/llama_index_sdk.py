@@ -39,8 +39,9 @@ def main() -> None:
         print()
 
         # The same over SageMaker's own OpenAI-compatible path, with a bearer token.
-        bearer = Bearer(client.credentials, str(client.region))
-        url = Config(region=client.region, endpoint_url=client.endpoint_url).openai_url("llm")
+        region = str(client.region)
+        bearer = Bearer(client.credentials, region)
+        url = Config(region=region, endpoint_url=client.endpoint_url).openai_url("llm")
         with httpx.Client(auth=Auth(bearer)) as http:
             print(make_model(url.removesuffix("/chat/completions"), http).complete(QUESTION))
 

@@ -11,7 +11,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from smruntime_core import Config
-from smruntime_transports import AsyncClient
+from smruntime_transports import AsyncClient, Client
 from smruntime_transports.auth import Bearer
 from smruntime_transports.openai.httpx2 import AsyncSageMakerTransport
 
@@ -35,8 +35,10 @@ async def main() -> None:
         print()
 
         # The same over SageMaker's own OpenAI-compatible path, with a bearer token.
-        bearer = Bearer(await client.credentials(), str(client.region))
-        url = Config(region=client.region, endpoint_url=client.endpoint_url).openai_url("llm")
+        # A sync client renews its credentials: `Bearer` does not await.
+        region = str(client.region)
+        bearer = Bearer(Client().credentials, region)
+        url = Config(region=region, endpoint_url=client.endpoint_url).openai_url("llm")
         async with AsyncOpenAI(
             base_url=url.removesuffix("/chat/completions"), api_key=bearer.awaited
         ) as sdk:

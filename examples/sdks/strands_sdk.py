@@ -33,8 +33,10 @@ def main() -> None:
 
     # The same over SageMaker's own OpenAI-compatible path, with a bearer token.
     with Client() as client:
-        bearer = Bearer(client.credentials(), str(client.region))
-        url = Config(region=client.region, endpoint_url=client.endpoint_url).openai_url("llm")
+        client.credentials()  # looks for the region, too
+        region = str(client.region)
+        bearer = Bearer(client.credentials, region)
+        url = Config(region=region, endpoint_url=client.endpoint_url).openai_url("llm")
         ask(AsyncOpenAI(base_url=url.removesuffix("/chat/completions"), api_key=bearer.awaited))
 
 

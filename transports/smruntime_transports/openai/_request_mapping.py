@@ -90,8 +90,7 @@ class RequestMapping:
         message = describe_unexpected(members, CallMembers.__annotations__)
         if message is not None:
             raise TypeError(message)
-        self._endpoint_name = endpoint_name
-        self._members: dict[str, object] = {**members}
+        self._members: dict[str, object] = {"endpoint_name": endpoint_name, **members}
         given_models = self._members.pop("models", None)
         if given_models is None:
             given_models = () if callable(endpoint_name) else (endpoint_name,)
@@ -101,11 +100,12 @@ class RequestMapping:
             self._members["session_id"] = self._session
         elif self._session is not None and not hasattr(type(self._session), "id"):
             raise ConstructionError("session", "an open session, or its id")
-        static_members = {
-            name: value for name, value in self._members.items() if not callable(value)
+        fixed_members = {
+            name: value
+            for name, value in self._members.items()
+            if not (callable(value) and name in _MAY_BE_FUNCTIONS)
         }
-        checked_name = "any" if callable(endpoint_name) else endpoint_name
-        _make_operation(InvokeEndpoint, {"endpoint_name": checked_name, **static_members}, b"")
+        _make_operation(InvokeEndpoint, {"endpoint_name": "any", **fixed_members}, b"")
 
     def plan(self, request: Request) -> Plan | Response:
         """Return the call that `request` asks for, or the answer to one that needs no call."""
@@ -128,9 +128,8 @@ class RequestMapping:
             return refuse(dialect, 400, "the body must be a JSON object")
         try:
             operation = self._find_operation(cast("JSONObject", document), fields, body)
-        except LookupError:
-            model = cast("JSONObject", document).get("model")
-            return refuse(dialect, 404, f"the model {model!r:.200} does not exist", _NO_MODEL)
+        except _UnknownModelError as error:
+            return refuse(dialect, 404, str(error), _NO_MODEL)
         except ConstructionError as error:
             return refuse(dialect, 400, str(error), "ConstructionError")
         attempt = fields.get("x-stainless-retry-count", "")
@@ -140,17 +139,12 @@ class RequestMapping:
     def _find_operation(
         self, document: JSONObject, fields: Mapping[str, str], body: bytes
     ) -> ModelOperation:
-        model = document.get("model")
         members = dict(self._members)
-        if callable(self._endpoint_name):
-            if not isinstance(model, str):
-                raise ConstructionError("model", "the name of a model")
-            members["endpoint_name"] = self._endpoint_name(model)
-        else:
-            members["endpoint_name"] = self._endpoint_name
-        for name, argument in (("inference_component_name", model), ("prefix_aware_id", document)):
-            if callable(given := members.get(name)):
-                members[name] = given(argument)
+        for name in ("endpoint_name", "inference_component_name"):
+            if callable(function := members.get(name)):
+                members[name] = _find_by_model(function, document.get("model"))
+        if callable(function := members.get("prefix_aware_id")):
+            members["prefix_aware_id"] = function(document)
         if self._session is not None and not isinstance(self._session, str):
             members["session_id"] = cast("OpenSession", self._session).id
         if "accept" not in members and fields.get("accept", "*/*") != "*/*":
@@ -172,10 +166,28 @@ class RequestMapping:
         model = unquote(name[1:])
         if model in self._models:
             return make_answer(200, _describe_model(model))
-        return refuse(dialect, 404, f"the model {model!r:.200} does not exist", _NO_MODEL)
+        return refuse(dialect, 404, _describe_unknown(model), _NO_MODEL)
 
 
 _NO_MODEL: Final = "model_not_found"
+_MAY_BE_FUNCTIONS: Final = ("endpoint_name", "inference_component_name", "prefix_aware_id")
+
+
+class _UnknownModelError(Exception):
+    """A function of the caller knows no model of this name."""
+
+
+def _describe_unknown(model: object) -> str:
+    return f"the model {model!r:.200} does not exist"
+
+
+def _find_by_model(function: Callable[..., object], model: object) -> object:
+    if not isinstance(model, str):
+        raise ConstructionError("model", "the name of a model")
+    try:
+        return function(model)
+    except LookupError as error:
+        raise _UnknownModelError(_describe_unknown(model)) from error
 
 
 def _check_models(models: object) -> tuple[str, ...]:
