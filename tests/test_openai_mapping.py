@@ -134,6 +134,8 @@ def test_accept_is_the_request_s_unless_the_transport_has_one() -> None:
 def test_wrong_members_are_refused_when_the_transport_is_made() -> None:
     with pytest.raises(sm.ConstructionError, match="endpoint_name"):
         RequestMapping("no endpoint", {})
+    with pytest.raises(sm.ConstructionError, match="endpoint_name: found NoneType"):
+        RequestMapping(None, {})  # type: ignore[arg-type]
     with pytest.raises(sm.ConstructionError, match="target_variant"):
         RequestMapping("llm", {"target_variant": "a b"})
     with pytest.raises(TypeError, match="did you mean target_variant"):

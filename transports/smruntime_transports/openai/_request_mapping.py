@@ -92,9 +92,6 @@ class RequestMapping:
             raise TypeError(message)
         self._members: dict[str, object] = {"endpoint_name": endpoint_name, **members}
         given_models = self._members.pop("models", None)
-        if given_models is None:
-            given_models = () if callable(endpoint_name) else (endpoint_name,)
-        self._models = _check_models(given_models)
         self._session = self._members.pop("session", None)
         if isinstance(self._session, str):
             self._members["session_id"] = self._session
@@ -106,6 +103,9 @@ class RequestMapping:
             if not (callable(value) and name in _MAY_BE_FUNCTIONS)
         }
         _make_operation(InvokeEndpoint, {"endpoint_name": "any", **fixed_members}, b"")
+        if given_models is None:
+            given_models = () if callable(endpoint_name) else (endpoint_name,)
+        self._models = _check_models(given_models)
 
     def plan(self, request: Request) -> Plan | Response:
         """Return the call that `request` asks for, or the answer to one that needs no call."""
