@@ -2,7 +2,10 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-plugin test-all soak lint bench bench-page docs fuzz drift lock clean
+# each has tests that cannot run in .venv, and a script in tools/
+ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks
+
+.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page docs fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -16,12 +19,12 @@ demo-llm: dist/stamp
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		test-lowest test-apart test-green test-aws-cli test-plugin
+		$(ENVIRONMENTS)
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
 
-test-lowest test-apart test-green test-aws-cli test-plugin: dist/stamp
+$(ENVIRONMENTS): dist/stamp
 	tools/$@
 
 # what takes too long for CI; writes docs/test-all.md, which is committed
@@ -50,10 +53,11 @@ build/pyodide: tools/install-pyodide examples/pyodide/package.json
 	tools/install-pyodide
 	touch $@
 
-# environments of their own: aiobotocore needs another botocore than boto3
+# environments of their own: aiobotocore needs another botocore than boto3, openai many packages
 build/peers: tools/install-peer
 	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
 	tools/install-peer aiobotocore aiobotocore==3.10.0
+	tools/install-peer openai openai==3.57.0 httpx2==2.16.2 botocore==1.44.8
 	touch $@
 
 fuzz: .venv/wheel .venv/dev

@@ -23,6 +23,7 @@ from measuring import (
     Measurable,
     Missing,
     Value,
+    package_folders,
     run_server,
     use_all_cores,
     write_certificates,
@@ -101,6 +102,23 @@ def loops(bench: Bench) -> FigureValues:
                 "aiobotocore": bench.peer("aiobotocore", "aio:call", url),
                 "asyncio streams by hand": bare.asyncio_streams(ports.plain),
                 "trio streams by hand": bare.trio_streams(ports.plain),
+            }
+        )
+
+
+def sdks(bench: Bench) -> FigureValues:
+    """Ask for a chat completion with OpenAI's SDK, over the transport and without it."""
+    folders = list(dict.fromkeys(package_folders()))
+    with run_server() as ports:
+        return bench.compare(
+            {
+                "a chat of openai over the transport": bench.peer(
+                    "openai", "sdk:over_transport", ports.url, *folders
+                ),
+                "openai alone": bench.peer("openai", "sdk:alone", ports.url),
+                "openai, signed by botocore": bench.peer(
+                    "openai", "sdk:signed_by_botocore", ports.url
+                ),
             }
         )
 
@@ -228,6 +246,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "calls": calls,
     "tls": tls,
     "loops": loops,
+    "sdks": sdks,
     "crowd": crowd,
     "bulk": bulk,
     "bulk_memory": bulk_memory,

@@ -77,6 +77,12 @@ CHECKS = (
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
+    Check(
+        "sdks",
+        "eight OpenAI-style SDKs over the transports for httpx and httpx2",
+        ("tools/test-sdks", "all"),
+    ),
+    Check("demo-sdks", "their examples with a real language model", ("tools/demo-sdks",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
