@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..effects import Flow, Open, Receive, Send, StreamingResponse
 from ..errors import DispatchFailure
-from ..values._http import MAX_ERROR_BODY, Response
+from ..values._http import MAX_ERROR_BODY, Response, fields_by_name
 from ..values._timeouts import Timeouts
 from ._deadline import Clock, Deadline
 
@@ -59,6 +59,8 @@ def _receive_parts(
     """Append the body to `parts`; return whether an error's body is longer than its limit."""
     is_error = opened.status >= 300
     limit = MAX_ERROR_BODY if is_error else effect.max_body
+    if not is_error:
+        _check_size(opened, _declared_size(opened), 0, limit)
     started_at, received = clock.monotonic(), 0
     while True:
         waited = clock.monotonic() - started_at
@@ -73,17 +75,28 @@ def _receive_parts(
             return False
         parts.append(part)
         received += len(part)
-        if limit is not None and received > limit:
-            if is_error:
-                return True
-            raise DispatchFailure(
-                f"the response has more than {limit} bytes (max_body)",
-                kind="too_large",
-                phase="body",
-                delivery="answered",
-                bytes_received=received,
-                status=opened.status,
-            )
+        if not is_error:
+            _check_size(opened, received, received, limit)
+        elif received > MAX_ERROR_BODY:
+            return True
+
+
+def _check_size(opened: StreamingResponse, size: int, received: int, limit: int | None) -> None:
+    """Raise `DispatchFailure` if the body has more than `limit` bytes."""
+    if limit is not None and size > limit:
+        raise DispatchFailure(
+            f"the response has more than {limit} bytes (max_body)",
+            kind="too_large",
+            phase="body",
+            delivery="answered",
+            bytes_received=received,
+            status=opened.status,
+        )
+
+
+def _declared_size(opened: StreamingResponse) -> int:
+    length = fields_by_name(opened.headers).get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
 def _seconds_to_wait(

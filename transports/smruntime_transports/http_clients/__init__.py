@@ -8,14 +8,14 @@ The typed clients then send with the program's own proxies, certificates, mocks,
 instrumentation: calls, streams, sessions, jobs and bodies from files. The library's client stays
 the caller's to close. Each module needs its library; none is imported with this package.
 
-| effect           | httpx, httpx2         | requests       | urllib3           | aiohttp                |
-|------------------|-----------------------|----------------|-------------------|------------------------|
-| `Open`           | `client.send(stream)` | `session.send` | `manager.request` | `session.request`      |
-| `Receive`        | `response.iter_raw`   | `raw.read1`    | `read1`           | `content.readany`      |
-| `abort()`        | `close`, `aclose`     | `close`        | `close`           | `close`                |
-| `Send`           | the two above, by `smruntime_core.streaming.receive_whole`                          |
-| `Send(direct)`   | a client of its own   | no proxies     | a manager of its own | a session of its own |
-| `Send(public)`   | refused: no library tells the peer's address before it sends                        |
+| effect         | httpx, httpx2     | requests       | urllib3           | aiohttp             |
+|----------------|-------------------|----------------|-------------------|---------------------|
+| `Open`         | `client.send`     | `session.send` | `manager.request` | `session.request`   |
+| `Receive`      | `iter_raw`        | `raw.read1`    | `read1`           | `content.readany`   |
+| `abort()`      | `close`, `aclose` | `close`        | `close`           | `close`             |
+| `Send`         | `Open` and `Receive`, by `smruntime_core.streaming.receive_whole`               |
+| `Send(direct)` | the same over a client that has no proxies and serves this request only         |
+| `Send(public)` | refused: no library tells the server's address before it sends                  |
 
 The request is sent as it was signed: the library follows no redirect, decodes no body, retries
 nothing, and adds no authentication. What it does add is in `docs/your-own-transport.md`, with the

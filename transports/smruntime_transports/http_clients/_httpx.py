@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio import fail_after, to_thread
 
-from smruntime_core import Request, Response, run, run_async
+from smruntime_core import Response, run, run_async
 from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 from smruntime_core.streaming import receive_whole
 

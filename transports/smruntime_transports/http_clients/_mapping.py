@@ -52,6 +52,7 @@ EXCEPTIONS: Final[Mapping[str, Row]] = MappingProxyType(
         "NameResolutionError": Row("refused", "resolve", "not_sent"),
         "ReadTimeoutError": Row("timeout", "head", "maybe_sent"),
         "ProtocolError": Row("protocol", "head", "maybe_sent"),
+        "InvalidHeader": Row("protocol", "head", "maybe_sent"),
         "IncompleteRead": Row("truncated", "body", "maybe_sent"),  # http.client, too
         "InvalidChunkLength": Row("protocol", "body", "maybe_sent"),
         # aiohttp
@@ -83,7 +84,10 @@ EXCEPTIONS: Final[Mapping[str, Row]] = MappingProxyType(
 # Texts of exceptions that say more than their class; they change the kind alone.
 _KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {
     "disconnected without sending": "closed",  # httpx
-    "closed connection without sending": "truncated",  # h11, below httpx
+    "peer closed connection": "truncated",  # h11, below httpx
+    "peer unexpectedly closed": "truncated",  # h11
+    "too long": "too_large",  # h11
+    "got more than": "too_large",  # http.client, below urllib3
     "Not enough data": "truncated",  # aiohttp
 }
 # What libraries raise beside their own exceptions.
@@ -152,7 +156,14 @@ def _find_row(error: BaseException) -> Row | None:
 def opened(
     effect: Open, status: int, headers: Iterable[tuple[bytes, bytes]], body: ResponseBody
 ) -> StreamingResponse:
-    """Return the reply to `Open`, and notify the flow that the response has begun."""
+    """Return the reply to `Open`, and notify the flow that the response has begun.
+
+    Raise `DispatchFailure` for an interim response (1xx) that the library took for the last one.
+    """
+    if status < 200:
+        body.abort()
+        message = f"status {status} instead of a response"
+        raise DispatchFailure(message, kind="protocol", phase="head", delivery="maybe_sent")
     if effect.notify is not None:
         effect.notify()
     if effect.progress is not None:

@@ -19,7 +19,7 @@ from smruntime_core import ConstructionError, Request, Response, run_async
 from smruntime_core.effects import Open, Receive, Send, StreamingResponse
 from smruntime_core.streaming import receive_whole
 
-from ._bodies import PIECE, UploadReader, framed_headers, open_body
+from ._bodies import PIECE, framed_headers, open_body
 from ._mapping import as_failures, check_client, opened, refuse_public, shortest
 
 __all__ = ["AiohttpIO"]
@@ -68,7 +68,7 @@ class AiohttpIO:
                 response = await self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    data=_read_in_pieces(request),
+                    data=_read_in_pieces(request) if request.body else None,
                     headers=framed_headers(request),
                     skip_auto_headers=_ADDED_HEADERS,
                     allow_redirects=False,

@@ -47,20 +47,20 @@ class RequestsIO:
     def open(self, effect: Open, /) -> StreamingResponse:
         """Send a request and return the head of the response."""
         request, session = effect.request, self._session
-        prepared = requests.Request(
-            request.method,
-            request.url,
-            headers=dict(framed_headers(request)),
-            data=read_in_pieces(open_body(request)),
-            hooks={"response": [*session.hooks["response"], _forget_redirect]},
-        ).prepare()
-        prepared.url = request.url  # as it was signed
-        settings = session.merge_environment_settings(request.url, {}, True, None, None)
         limits = (
             shortest(effect.phases.connect, effect.timeout),
             shortest(effect.phases.response, effect.timeout),
         )
         with as_failures(requests.RequestException):
+            prepared = requests.Request(
+                request.method,
+                request.url,
+                headers=dict(framed_headers(request)),
+                data=read_in_pieces(open_body(request)),
+                hooks={"response": [*session.hooks["response"], _forget_redirect]},
+            ).prepare()
+            prepared.url = request.url  # as it was signed
+            settings = session.merge_environment_settings(request.url, {}, True, None, None)
             response = session.send(prepared, timeout=limits, allow_redirects=False, **settings)
         raw = cast("Any", response.raw)
         return opened(effect, raw.status, raw_headers(raw), RawBody(raw))

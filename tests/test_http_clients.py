@@ -1,0 +1,324 @@
+"""The typed clients over the HTTP library of the caller: what works, what is sent, what fails.
+
+`test_contract` plays the faults that a library's own parser and pool get right: see `LETS_THROUGH`.
+"""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import trustme
+
+import smruntime_core as sm
+import smruntime_local
+from smruntime_core.testing import CONTRACT
+from smruntime_transports import AsyncClient, Client
+from smruntime_transports.http_clients import aiohttp as over_aiohttp
+from smruntime_transports.http_clients import explain
+from smruntime_transports.http_clients import httpx as over_httpx
+from smruntime_transports.http_clients import httpx2 as over_httpx2
+from smruntime_transports.http_clients import requests as over_requests
+from smruntime_transports.http_clients import urllib3 as over_urllib3
+
+from .callers import CREDENTIALS, IRIS
+from .library_ios import AWAITED_LIBRARIES, BLOCKING_LIBRARIES, LETS_THROUGH, OVER_LIBRARIES
+from .matrix import run_all
+from .servers import OK, scripted
+
+IN_CI = ("over httpx", "over async httpx", "over requests")
+LIBRARIES = [*BLOCKING_LIBRARIES, *AWAITED_LIBRARIES]
+BIG = bytes(range(256)) * 4096  # longer than one piece
+ROOT = Path(__file__).parents[1]
+
+
+class Blocking:
+    """One interface to clients of both kinds: an async one is driven by the function `run`."""
+
+    def __init__(self, client: Any, run: Callable[[Any], Any]) -> None:
+        self.client = client
+        self.run = run
+
+
+def settings_of(endpoint: smruntime_local.Endpoint) -> dict[str, Any]:
+    return {
+        "region": endpoint.region,
+        "endpoint_url": endpoint.url,
+        "s3_endpoint_url": endpoint.url,
+        "credentials": endpoint.credentials,
+    }
+
+
+def at(url: str, **settings: Any) -> dict[str, Any]:
+    return {"region": "us-east-1", "endpoint_url": url, "credentials": CREDENTIALS, **settings}
+
+
+def use(
+    library: str,
+    settings: dict[str, Any],
+    blocking: Callable[[Client], Any],
+    awaited: Callable[[AsyncClient], Any],
+) -> Any:
+    """Return what `blocking` or `awaited` does with a client over `library`."""
+    if library in BLOCKING_LIBRARIES:
+        with BLOCKING_LIBRARIES[library](**settings) as client:
+            return blocking(client)
+    make, loop = AWAITED_LIBRARIES[library]
+
+    async def main() -> Any:
+        async with make(**settings) as client:
+            return await awaited(client)
+
+    return loop.run(main)
+
+
+def call(library: str, settings: dict[str, Any], operation: sm.InvokeEndpoint = IRIS) -> Any:
+    return use(library, settings, lambda c: c.call(operation), lambda c: c.call(operation))
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[smruntime_local.Endpoint]:
+    with smruntime_local.serve() as served:
+        yield served
+
+
+# ── the contract ──
+
+
+def test_contract_holds_but_for_what_the_library_lets_through() -> None:
+    pairs = [
+        (library, scenario)
+        for library in IN_CI
+        for scenario in CONTRACT
+        if scenario.fault not in LETS_THROUGH[library]
+    ]
+    matrix = run_all(pairs, OVER_LIBRARIES)
+    wrong = {key: run.wrong for key, run in matrix.runs.items() if run.wrong}
+    assert len(pairs) > 800
+    assert not wrong
+    assert not matrix.left
+
+
+# ── every feature of the typed client ──
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_call_is_retried_after_a_busy_answer(
+    library: str, endpoint: smruntime_local.Endpoint
+) -> None:
+    operation = sm.InvokeEndpoint("flaky", body=b"again", target_model=library.replace(" ", "-"))
+    output = call(library, settings_of(endpoint), operation)
+    assert output.metadata.attempts[-1].outcome == "ok"
+    assert len(output.metadata.attempts) > 1
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_error_of_the_model_is_typed(library: str, endpoint: smruntime_local.Endpoint) -> None:
+    operation = sm.InvokeEndpoint("iris", body=b"five,three", content_type="text/csv")
+    with pytest.raises(sm.ModelError):
+        call(library, settings_of(endpoint), operation)
+
+
+PROMPT = sm.InvokeEndpointWithResponseStream(
+    "ngram",
+    body=b'{"prompt": "The import", "max_tokens": 12, "seed": 7}',
+    content_type="application/json",
+    accept="text/plain",
+)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_stream_is_read_as_it_arrives_and_may_be_left_early(
+    library: str, endpoint: smruntime_local.Endpoint
+) -> None:
+    """The library's client has one connection: leaving a stream must give it back."""
+
+    def blocking(client: Client) -> tuple[str, bytes]:
+        with client.stream(PROMPT.replace(custom_attributes="delay=0.2")) as stream:
+            next(stream.text())
+        with client.stream(PROMPT) as stream:
+            text = "".join(stream.text())
+        return text, client.invoke_endpoint("echo", body=b"after").body
+
+    async def awaited(client: AsyncClient) -> tuple[str, bytes]:
+        async with client.stream(PROMPT.replace(custom_attributes="delay=0.2")) as stream:
+            await anext(aiter(stream.text()))
+        async with client.stream(PROMPT) as stream:
+            text = "".join([part async for part in stream.text()])
+        return text, (await client.invoke_endpoint("echo", body=b"after")).body
+
+    text, after = use(library, settings_of(endpoint), blocking, awaited)
+    assert len(text.split()) > 5
+    assert after == b"after"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_session_and_job(library: str, endpoint: smruntime_local.Endpoint) -> None:
+    def blocking(client: Client) -> tuple[bytes, bytes]:
+        with client.session("chat") as session:
+            said = session.invoke(body=b"hello").body
+        return said, client.invoke_endpoint_async(**job).result(timeout=20).body
+
+    async def awaited(client: AsyncClient) -> tuple[bytes, bytes]:
+        async with client.session("chat") as session:
+            said = (await session.invoke(body=b"hello")).body
+        accepted = await client.invoke_endpoint_async(**job)
+        return said, (await accepted.result(timeout=20)).body
+
+    endpoint.put("s3://measurements/today.csv", b"5.1,3.5,1.4,0.2")
+    job: dict[str, Any] = {
+        "endpoint_name": "iris",
+        "input_location": "s3://measurements/today.csv",
+        "content_type": "text/csv",
+        "accept": "application/json",
+    }
+    said, answer = use(library, settings_of(endpoint), blocking, awaited)
+    assert said
+    assert b"setosa" in answer
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_bodies_from_files_and_large_ones(
+    library: str, endpoint: smruntime_local.Endpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(b"skipped" + BIG)
+    settings = settings_of(endpoint)
+    with path.open("rb") as file:
+        file.seek(7)
+        assert call(library, settings, sm.InvokeEndpoint("echo", body=file)).body == BIG
+    pieces = sm.InvokeEndpoint("echo", body=iter([BIG, b"end"]))
+    assert call(library, settings, pieces).body == BIG + b"end"
+    view = sm.InvokeEndpoint("echo", body=memoryview(bytearray(BIG)))
+    assert call(library, settings, view).body == BIG
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_file_that_shrinks_during_the_call_is_an_error_of_ours(
+    library: str, tmp_path: Path
+) -> None:
+    class Shrinking(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.reads += 1
+            return super().read(size) if self.reads < 8 else b""
+
+    with scripted(OK) as server, pytest.raises(sm.ConstructionError, match="shorter"):
+        call(library, at(server.url), sm.InvokeEndpoint("e", body=Shrinking(BIG * 3)))
+
+
+# ── what is sent ──
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_request_is_sent_as_it_was_signed(library: str) -> None:
+    with scripted(OK) as server:
+        call(library, at(server.url))
+        head = server.requests[0].partition(b"\r\n\r\n")[0].decode()
+    line, *fields = head.split("\r\n")
+    assert line == "POST /endpoints/iris/invocations HTTP/1.1"
+    names = sorted(field.partition(":")[0].lower() for field in fields)
+    allowed = ["accept-encoding"] if library == "over requests" else []
+    assert names == sorted(
+        [
+            *("amz-sdk-invocation-id", "amz-sdk-request", "authorization", "content-length"),
+            *("content-type", "host", "user-agent", "x-amz-date", "x-amz-security-token"),
+            *allowed,
+        ]
+    )
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_every_url_is_sent_as_it_was_signed(library: str) -> None:
+    paths = ["/a%20b/%C3%A9%27(~)*", "/a+b/c%2Fd", "/a//b", "/x?versionId=a%2Bb&c="]
+    from smruntime_core.effects import Send
+
+    def request(server: Any, path: str) -> Send:
+        return Send(sm.Request("GET", server.url + path), 5.0)
+
+    with scripted(*[OK] * len(paths)) as server:
+
+        def blocking(client: Client) -> None:
+            for path in paths:
+                client._given_io.send(request(server, path))  # type: ignore[attr-defined]
+
+        async def awaited(client: AsyncClient) -> None:
+            for path in paths:
+                await client._given_io.send(request(server, path))  # type: ignore[attr-defined]
+
+        use(library, at(server.url), blocking, awaited)
+        sent = [request.split(b" ")[1].decode() for request in server.requests]
+    assert sent == paths
+
+
+# ── what fails ──
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_refused_connection_is_not_sent_and_retried(library: str) -> None:
+    with scripted() as server:
+        url = server.url
+    retries = sm.RetryPolicy(base_delay=0.0)
+    with pytest.raises(sm.DispatchFailure) as caught:
+        call(library, at(url, retries=retries))
+    failure = caught.value
+    assert (failure.kind, failure.phase, failure.delivery) == ("refused", "connect", "not_sent")
+    assert len(failure.metadata.attempts) == 3
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_unknown_host_fails_in_phase_resolve(library: str) -> None:
+    with pytest.raises(sm.DispatchFailure) as caught:
+        call(library, at("http://no-such-host.invalid", retries=sm.RetryPolicy(max_attempts=1)))
+    assert (caught.value.phase, caught.value.delivery) == ("resolve", "not_sent")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_untrusted_certificate_is_not_sent(library: str, authority: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with scripted(OK, tls=context) as server:
+        with pytest.raises(sm.DispatchFailure) as caught:
+            call(library, at(server.url))
+        assert not server.requests
+    failure = caught.value
+    assert (failure.kind, failure.phase, failure.delivery) == ("tls", "tls", "not_sent")
+    assert len(failure.metadata.attempts) == 1
+
+
+def test_failure_that_the_caller_is_handling_is_no_cause() -> None:
+    """Otherwise a call inside an `except` block could count as not sent."""
+    try:
+        raise ConnectionRefusedError
+    except ConnectionRefusedError:
+        try:
+            raise httpx.ReadError("cut")
+        except httpx.ReadError as error:
+            failure = explain(error)
+    assert isinstance(failure, sm.DispatchFailure)
+    assert (failure.kind, failure.delivery) == ("reset", "maybe_sent")
+
+
+@pytest.mark.parametrize(
+    ("io_class", "wrong", "expected"),
+    [
+        (over_httpx.HttpxIO, object(), "an httpx.Client"),
+        (over_httpx.AsyncHttpxIO, httpx.Client(), "an httpx.AsyncClient"),
+        (over_httpx2.HttpxIO, httpx.Client(), "an httpx2.Client"),
+        (over_requests.RequestsIO, requests, "a requests.Session"),
+        (over_urllib3.Urllib3IO, None, "a urllib3.PoolManager"),
+        (over_aiohttp.AiohttpIO, None, "an aiohttp.ClientSession"),
+    ],
+)
+def test_wrong_client_is_refused_when_the_io_is_made(
+    io_class: Callable[[Any], object], wrong: object, expected: str
+) -> None:
+    with pytest.raises(sm.ConstructionError, match=f"must be {expected}"):
+        io_class(wrong)
