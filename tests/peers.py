@@ -346,7 +346,10 @@ def main(name: str, first: str, step: str) -> None:
         scenarios = list(CONTRACT)
         play_scenario = partial(play_our_client, library_ios.OVER_LIBRARIES[name])
     for scenario in scenarios[int(first) :: int(step)]:
-        print(json.dumps([str(scenario), *_run_in_process(play_scenario, scenario)]), flush=True)
+        letter, requests = _run_in_process(play_scenario, scenario)
+        if letter == "K":  # on a busy machine, the time alone may have been wrong
+            letter, requests = _run_in_process(play_scenario, scenario)
+        print(json.dumps([str(scenario), letter, requests]), flush=True)
 
 
 if __name__ == "__main__":

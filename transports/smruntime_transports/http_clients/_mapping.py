@@ -11,6 +11,7 @@ again. Everything else is "maybe_sent", or "answered" once there was a response.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -22,6 +23,9 @@ from smruntime_core.effects import Open, ResponseBody, Send, StreamingResponse
 from smruntime_core.errors import Delivery, Kind, Phase
 
 MAX_CAUSES: Final = 10
+MAX_TEXT: Final = 200  # characters of an exception's text, which may quote the server
+
+_find_query = re.compile(r"\?[^\s'\"]*")
 
 
 class Row(NamedTuple):
@@ -88,6 +92,7 @@ _KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {
     "peer unexpectedly closed": "truncated",  # h11
     "too long": "too_large",  # h11
     "got more than": "too_large",  # http.client, below urllib3
+    "Got more than": "too_large",  # aiohttp
     "Not enough data": "truncated",  # aiohttp
 }
 # What libraries raise beside their own exceptions.
@@ -125,12 +130,14 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
         if row is not None:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
-    text = str(described)
+    text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
     kind = next((known for part, known in _KINDS_BY_TEXT.items() if part in text), kind)
     if status is not None:
         phase, delivery = "body", "answered"
     library = type(error).__module__.partition(".")[0]
-    message = f"{library}: {type(described).__name__}{': ' * bool(text)}{text}"
+    message = f"{library}: {type(described).__name__}{': ' * bool(text)}{text:.{MAX_TEXT}}"
+    if library == "builtins":  # a limit of `asyncio.timeout` or anyio
+        message = "no response in time" if status is None else "no more of the response in time"
     return DispatchFailure(message, kind=kind, phase=phase, delivery=delivery, status=status)
 
 
