@@ -24,18 +24,13 @@ from smruntime_transports.http_clients import httpx2 as over_httpx2
 from smruntime_transports.http_clients import requests as over_requests
 from smruntime_transports.http_clients import urllib3 as over_urllib3
 
-from .callers import (
-    ON_ASYNCIO,
-    ON_TRIO,
-    Contracted,
-    Loop,
-    awaited_contract_caller,
-    contract_caller,
-)
+from .callers import ON_ASYNCIO, ON_TRIO, Contracted, Loop, awaited_contract_caller, contract_caller
 
 
 @contextmanager
-def blocking(make_io: Callable[[Any], object], make: Callable[[], Any], **settings: Any) -> Iterator[Client]:
+def blocking(
+    make_io: Callable[[Any], object], make: Callable[[], Any], **settings: Any
+) -> Iterator[Client]:
     """Yield a `Client` over a library's client that `make` returns."""
     settings.pop("max_connections", None)  # the library's client has that limit
     with make() as library_client, Client(io=make_io(library_client), **settings) as client:
@@ -87,14 +82,8 @@ BLOCKING_LIBRARIES: dict[str, Callable[..., Any]] = {
     "over urllib3": partial(blocking, over_urllib3.Urllib3IO, pool_manager),
 }
 AWAITED_LIBRARIES: dict[str, tuple[Callable[..., Any], Loop]] = {
-    "over async httpx": (
-        partial(awaited, over_httpx.AsyncHttpxIO, httpx_async_client),
-        ON_ASYNCIO,
-    ),
-    "over httpx on trio": (
-        partial(awaited, over_httpx.AsyncHttpxIO, httpx_async_client),
-        ON_TRIO,
-    ),
+    "over async httpx": (partial(awaited, over_httpx.AsyncHttpxIO, httpx_async_client), ON_ASYNCIO),
+    "over httpx on trio": (partial(awaited, over_httpx.AsyncHttpxIO, httpx_async_client), ON_TRIO),
     "over async httpx2": (
         partial(awaited, over_httpx2.AsyncHttpxIO, httpx2_async_client),
         ON_ASYNCIO,

@@ -34,7 +34,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from smruntime_core import InvokeEndpoint, InvokeEndpointOutput, ServiceError, SmRuntimeError, Timeouts
+from smruntime_core import (
+    InvokeEndpoint,
+    InvokeEndpointOutput,
+    ServiceError,
+    SmRuntimeError,
+    Timeouts,
+)
 from smruntime_core.testing import (
     CONTRACT,
     Expectation,

@@ -5,23 +5,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import anyio
 import httpx
+import httpx2
 import pytest
 import requests
 import trustme
+import urllib3
 
 import smruntime_core as sm
 import smruntime_local
+from smruntime_core.effects import Send
 from smruntime_core.testing import CONTRACT
 from smruntime_transports import AsyncClient, Client
+from smruntime_transports.http_clients import EXCEPTIONS, explain
 from smruntime_transports.http_clients import aiohttp as over_aiohttp
-from smruntime_transports.http_clients import explain
 from smruntime_transports.http_clients import httpx as over_httpx
 from smruntime_transports.http_clients import httpx2 as over_httpx2
 from smruntime_transports.http_clients import requests as over_requests
@@ -30,20 +39,12 @@ from smruntime_transports.http_clients import urllib3 as over_urllib3
 from .callers import CREDENTIALS, IRIS
 from .library_ios import AWAITED_LIBRARIES, BLOCKING_LIBRARIES, LETS_THROUGH, OVER_LIBRARIES
 from .matrix import run_all
-from .servers import OK, scripted
+from .servers import OK, Peer, acting, scripted
 
 IN_CI = ("over httpx", "over async httpx", "over requests")
 LIBRARIES = [*BLOCKING_LIBRARIES, *AWAITED_LIBRARIES]
 BIG = bytes(range(256)) * 4096  # longer than one piece
 ROOT = Path(__file__).parents[1]
-
-
-class Blocking:
-    """One interface to clients of both kinds: an async one is driven by the function `run`."""
-
-    def __init__(self, client: Any, run: Callable[[Any], Any]) -> None:
-        self.client = client
-        self.run = run
 
 
 def settings_of(endpoint: smruntime_local.Endpoint) -> dict[str, Any]:
@@ -241,7 +242,6 @@ def test_request_is_sent_as_it_was_signed(library: str) -> None:
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_url_is_sent_as_it_was_signed(library: str) -> None:
     paths = ["/a%20b/%C3%A9%27(~)*", "/a+b/c%2Fd", "/a//b", "/x?versionId=a%2Bb&c="]
-    from smruntime_core.effects import Send
 
     def request(server: Any, path: str) -> Send:
         return Send(sm.Request("GET", server.url + path), 5.0)
@@ -250,15 +250,141 @@ def test_every_url_is_sent_as_it_was_signed(library: str) -> None:
 
         def blocking(client: Client) -> None:
             for path in paths:
-                client._given_io.send(request(server, path))  # type: ignore[attr-defined]
+                send(client, request(server, path))
 
         async def awaited(client: AsyncClient) -> None:
             for path in paths:
-                await client._given_io.send(request(server, path))  # type: ignore[attr-defined]
+                await send(client, request(server, path))
 
         use(library, at(server.url), blocking, awaited)
         sent = [request.split(b" ")[1].decode() for request in server.requests]
     assert sent == paths
+
+
+def session_with_proxy(url: str) -> requests.Session:
+    session = requests.Session()
+    session.proxies = {"http": url, "https": url}
+    return session
+
+
+PROXIED: dict[str, tuple[Callable[[str], Any], Callable[[Any], object]]] = {
+    "httpx": (lambda url: httpx.Client(proxy=url), over_httpx.HttpxIO),
+    "httpx2": (lambda url: httpx2.Client(proxy=url), over_httpx2.HttpxIO),
+    "requests": (session_with_proxy, over_requests.RequestsIO),
+    "urllib3": (urllib3.ProxyManager, over_urllib3.Urllib3IO),
+    "async httpx": (lambda url: httpx.AsyncClient(proxy=url), over_httpx.AsyncHttpxIO),
+    "async httpx2": (lambda url: httpx2.AsyncClient(proxy=url), over_httpx2.AsyncHttpxIO),
+    "aiohttp": (lambda url: aiohttp.ClientSession(proxy=url), over_aiohttp.AiohttpIO),
+}
+
+
+@pytest.mark.parametrize("library", PROXIED)
+def test_calls_use_the_proxy_of_the_client_and_credentials_do_not(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's credentials must not travel through a proxy."""
+    make, make_io = PROXIED[library]
+    keys = {"AccessKeyId": "AKIDOFCONTAINER", "SecretAccessKey": "secret", "Token": "token"}
+    document = json.dumps({**keys, "Expiration": "2099-01-01T00:00:00Z"}).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(document), document)
+
+    async def call_async() -> bytes:
+        async with make(proxy.url) as library_client:
+            client = AsyncClient(io=make_io(library_client), **settings)
+            return bytes((await client.call(IRIS)).body)
+
+    def call_blocking() -> bytes:
+        with make(proxy.url) as library_client:
+            return Client(io=make_io(library_client), **settings).call(IRIS).body
+
+    settings = {"region": "us-east-1", "endpoint_url": "http://sagemaker.invalid"}
+    with scripted(OK) as proxy, scripted(answer) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container.url}/role")
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        is_async = "async" in library or library == "aiohttp"
+        assert (asyncio.run(call_async()) if is_async else call_blocking()) == b"abc"
+    assert container.requests[0].startswith(b"GET /role HTTP/1.1")
+    (proxied,) = proxy.requests
+    assert proxied.startswith(b"POST http://sagemaker.invalid/endpoints/iris/invocations HTTP/1.1")
+    assert b"Credential=AKIDOFCONTAINER/" in proxied
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_location_outside_s3_is_refused(library: str) -> None:
+    request = Send(sm.Request("GET", "https://elsewhere.example/x"), public=True)
+    with pytest.raises(sm.ConstructionError, match=r"location.*without `io`"):
+        use(
+            library,
+            at("http://127.0.0.1:9"),
+            lambda c: send(c, request),
+            lambda c: send(c, request),
+        )
+
+
+def send(client: Any, effect: Send) -> Any:
+    """Answer one effect with the IO under a client."""
+    return client._given_io.send(effect)
+
+
+# ── time limits ──
+
+
+def pausing(*steps: bytes | float) -> Callable[[Peer], None]:
+    def act(peer: Peer) -> None:
+        peer.read()
+        for step in steps:
+            if isinstance(step, float):
+                time.sleep(step)
+            else:
+                peer.send(step)
+        peer.idle()
+
+    return act
+
+
+NINE = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_pause_in_a_body_is_limited_by_idle_alone(library: str) -> None:
+    """`timeouts.response` ends with the head, in libraries with one limit for every read too."""
+    patient = at("", timeouts=sm.Timeouts(response=0.4, idle=5.0))
+    with acting(pausing(NINE + b"abc", 0.8, b"defghi")) as server:
+        assert call(library, {**patient, "endpoint_url": server.url}).body == b"abcdefghi"
+    hasty = at("", timeouts=sm.Timeouts(response=5.0, idle=0.4))
+    with acting(pausing(NINE + b"abc")) as server, pytest.raises(sm.DispatchFailure) as caught:
+        call(library, {**hasty, "endpoint_url": server.url})
+    failure = caught.value
+    found = (failure.kind, failure.phase, failure.delivery, failure.status)
+    assert found == ("timeout", "body", "answered", 200)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_timeout_of_the_head_is_maybe_sent_and_not_retried(library: str) -> None:
+    settings = at("", timeouts=sm.Timeouts(response=0.3))
+    with acting(pausing()) as server, pytest.raises(sm.DispatchFailure) as caught:
+        call(library, {**settings, "endpoint_url": server.url})
+    failure = caught.value
+    assert (failure.kind, failure.phase, failure.delivery) == ("timeout", "head", "maybe_sent")
+    assert len(failure.metadata.attempts) == 1
+
+
+@pytest.mark.parametrize("library", AWAITED_LIBRARIES)
+def test_cancelled_call_leaves_no_task_and_frees_the_connection(library: str) -> None:
+    make, loop = AWAITED_LIBRARIES[library]
+
+    async def main(url: str) -> bytes:
+        before = loop.tasks()
+        async with make(**at(url)) as client:
+            with anyio.move_on_after(0.3):
+                await client.call(IRIS)
+            output = await client.call(IRIS)
+        assert loop.tasks() == before
+        return bytes(output.body)
+
+    with scripted(5.0, OK, OK) as server:
+        server_url = server.url
+        assert loop.run(partial(main, server_url)) == b"abc"
 
 
 # ── what fails ──

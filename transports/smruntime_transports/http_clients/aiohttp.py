@@ -103,8 +103,8 @@ async def _read_in_pieces(request: Request) -> AsyncIterator[bytes]:
 
 def _end_read_limit(response: aiohttp.ClientResponse) -> None:
     """End the limit for the head, because `receive` has a limit of its own."""
-    protocol = response.connection and response.connection.protocol
-    if protocol:
+    protocol = None if response.connection is None else response.connection.protocol
+    if protocol is not None:
         protocol.read_timeout = None
         protocol.start_timeout()
 
