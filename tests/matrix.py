@@ -29,7 +29,7 @@ class Run(NamedTuple):
     seen: tuple[Observation, ...]
 
 
-def run(transport: str, scenario: Scenario, contracted: dict[str, Contracted]) -> Run:
+def run(transport: str, scenario: Scenario, contracted: dict[str, Contracted] = CONTRACTED) -> Run:
     """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
 
     (Not for h11, which reads the same pieces: `test_http1` splits them for both engines.)
@@ -62,7 +62,7 @@ def run_all(
     waiting = [pair for pair in pairs if pair[1].memory_limit is None]
     counted = [pair for pair in pairs if pair[1].memory_limit is not None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        made = list(pool.map(lambda pair: run(*pair, contracted), waiting))
+        made = list(pool.map(lambda pair: run(pair[0], pair[1], contracted), waiting))
     made += [run(*pair, contracted) for pair in counted]
     gc.collect()  # what was forgotten complains of it now
     runs = {

@@ -297,7 +297,7 @@ def test_calls_use_the_proxy_of_the_client_and_credentials_do_not(
         with make(proxy.url) as library_client:
             return Client(io=make_io(library_client), **settings).call(IRIS).body
 
-    settings = {"region": "us-east-1", "endpoint_url": "http://sagemaker.invalid"}
+    settings: dict[str, Any] = {"region": "us-east-1", "endpoint_url": "http://sagemaker.invalid"}
     with scripted(OK) as proxy, scripted(answer) as container:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container.url}/role")
         monkeypatch.setenv("HTTP_PROXY", proxy.url)

@@ -81,16 +81,16 @@ class AwaitedIO:
 
     async def open(self, effect: Open, /) -> StreamingResponse:
         """Send a request and return the head of the response."""
-        content = open_body(effect.request)
-        content = _read_in_threads(content) if isinstance(content, UploadReader) else content
+        body = open_body(effect.request)
+        content = _read_in_threads(body) if isinstance(body, UploadReader) else body
         request, limits = _make_request(self._library, effect, content)
         with as_failures(self._library.HTTPError), fail_after(effect.timeout):
             response = await self._client.send(
                 request, stream=True, follow_redirects=False, auth=None
             )
         limits["read"] = None  # `receive` limits each wait itself
-        body = _Body(response, response.aiter_raw(), lambda: _close_soon(response))
-        return opened(effect, response.status_code, response.headers.raw, body)
+        unread = _Body(response, response.aiter_raw(), lambda: _close_soon(response))
+        return opened(effect, response.status_code, response.headers.raw, unread)
 
     async def receive(self, effect: Receive, /) -> bytes:
         """Return the next bytes of a response."""

@@ -12,7 +12,7 @@ again. Everything else is "maybe_sent", or "answered" once there was a response.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from types import MappingProxyType
@@ -96,11 +96,16 @@ _KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {
     "Not enough data": "truncated",  # aiohttp
 }
 # What libraries raise beside their own exceptions.
-_OTHER_ERRORS: Final = (OSError, HTTPException, ValueError, OverflowError)
+_OTHER_ERRORS: Final[tuple[type[Exception], ...]] = (
+    OSError,
+    HTTPException,
+    ValueError,
+    OverflowError,
+)
 
 
 @contextmanager
-def as_failures(*library_errors: type[Exception], status: int | None = None) -> Iterator[None]:
+def as_failures(*library_errors: type[Exception], status: int | None = None) -> Generator[None]:
     """Raise each of `library_errors`, and errors of the system, as the failure that it is.
 
     `status` is that of the response whose body is being read; None before there is one.
@@ -109,7 +114,7 @@ def as_failures(*library_errors: type[Exception], status: int | None = None) -> 
         yield
     except SmRuntimeError:
         raise
-    except (*library_errors, *_OTHER_ERRORS) as error:
+    except library_errors + _OTHER_ERRORS as error:
         raise explain(error, status) from error
 
 
@@ -131,7 +136,9 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
     text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
-    kind = next((known for part, known in _KINDS_BY_TEXT.items() if part in text), kind)
+    for part, known_kind in _KINDS_BY_TEXT.items():
+        if part in text:
+            kind = known_kind
     if status is not None:
         phase, delivery = "body", "answered"
     library = type(error).__module__.partition(".")[0]

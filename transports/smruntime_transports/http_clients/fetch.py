@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 try:
-    import js
-    from pyodide.ffi import JsException, to_js
+    js: Any = import_module("js")
+    ffi: Any = import_module("pyodide.ffi")
 except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.http_clients.fetch needs Pyodide, the Python of browsers"
@@ -27,6 +28,8 @@ from ._bodies import UploadReader, open_body
 from ._mapping import as_failures, opened, refuse_public, shortest
 
 __all__ = ["FetchIO"]
+
+JsException: Final[type[Exception]] = ffi.JsException
 
 
 class _Body:
@@ -54,24 +57,27 @@ class FetchIO:
 
     async def open(self, effect: Open, /) -> StreamingResponse:
         """Send a request and return the head of the response."""
-        request, controller = effect.request, js.AbortController.new()
+        request = effect.request
+        controller: Any = js.AbortController.new()
         body = open_body(request)
-        members = {
+        members: dict[str, object] = {
             "method": request.method,
             "headers": dict(request.headers),
             "body": (body.read() if isinstance(body, UploadReader) else body) or None,
             "redirect": "manual",
             "signal": controller.signal,
         }
-        options = to_js(members, dict_converter=js.Object.fromEntries)
+        options: Any = ffi.to_js(members, dict_converter=js.Object.fromEntries)
         try:
             with as_failures(JsException):
                 async with asyncio.timeout(shortest(effect.phases.response, effect.timeout)):
-                    response = await js.fetch(request.url, options)
+                    response: Any = await js.fetch(request.url, options)
         except BaseException:
             controller.abort()
             raise
-        headers = [(name.encode(), value.encode("latin-1")) for name, value in response.headers]
+        headers: list[tuple[bytes, bytes]] = [
+            (name.encode(), value.encode("latin-1")) for name, value in response.headers
+        ]
         return opened(effect, response.status, headers, _Body(response, controller))
 
     async def receive(self, effect: Receive, /) -> bytes:

@@ -9,6 +9,7 @@ from typing import cast
 try:
     import urllib3
     from urllib3.exceptions import HTTPError
+    from urllib3.util import SKIP_HEADER
 except ImportError as _missing:
     raise ImportError(
         "smruntime_transports.http_clients.urllib3 needs urllib3 2.2 or newer: pip install urllib3"
@@ -72,7 +73,7 @@ class Urllib3IO:
                 request.url,
                 body=read_in_pieces(open_body(request)),
                 headers=urllib3.HTTPHeaderDict(
-                    [*framed_headers(request), ("Accept-Encoding", urllib3.util.SKIP_HEADER)]
+                    [*framed_headers(request), ("Accept-Encoding", SKIP_HEADER)]
                 ),
                 retries=False,
                 redirect=False,
