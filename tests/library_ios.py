@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import aiohttp
@@ -62,6 +63,10 @@ def requests_session() -> Iterator[requests.Session]:
 def aiohttp_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
 
+
+# anyio loads these during the first call, whose memory would be measured with them
+for backend in ("asyncio", "trio"):
+    import_module(f"anyio._backends._{backend}")
 
 ON_HTTPX: dict[str, Any] = {"trust_env": False, "limits": httpx.Limits(max_connections=1)}
 ON_HTTPX2: dict[str, Any] = {"trust_env": False, "limits": httpx2.Limits(max_connections=1)}

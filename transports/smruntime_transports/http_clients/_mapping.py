@@ -85,7 +85,7 @@ EXCEPTIONS: Final[Mapping[str, Row]] = MappingProxyType(
         "TimeoutError": Row("timeout"),
     }
 )
-# Texts of exceptions that say more than their class; they change the kind alone.
+# What the text of an exception says where its class means any violation of the protocol.
 _KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {
     "disconnected without sending": "closed",  # httpx
     "peer closed connection": "truncated",  # h11, below httpx
@@ -136,9 +136,8 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
     text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
-    for part, known_kind in _KINDS_BY_TEXT.items():
-        if part in text:
-            kind = known_kind
+    if kind == "protocol":
+        kind = next((_KINDS_BY_TEXT[part] for part in _KINDS_BY_TEXT if part in text), kind)
     if status is not None:
         phase, delivery = "body", "answered"
     library = type(error).__module__.partition(".")[0]
