@@ -65,6 +65,11 @@ CHECKS = (
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
+    Check(
+        "http-clients",
+        "the contract over httpx, requests, urllib3 and aiohttp, as docs/faults.md shows it",
+        (sys.executable, "-P", "tests/faults.py", "--check-libraries"),
+    ),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

@@ -2,10 +2,12 @@
 
     python tests/peers.py boto3 2 6      # every sixth scenario from the third on: a JSON line each
 
-`faults.py` runs this. Our clients over other libraries ("over httpx") are run in the same way, by
-the contract's own rules: `judge_differences`. A peer passes if it returns the right response or, where there is none,
+`faults.py` runs this. A peer passes if it returns the right response or, where there is none,
 raises one of its own errors; its phases, attempts and memory are not compared. Each scenario runs
-in a process of its own, which is killed when it takes too long or too much memory. The letters:
+in a process of its own, which is killed when it takes too long or too much memory. Our clients over
+other libraries ("over httpx") run in the same way, but the contract's own rules judge them, and a
+scenario with letter K is played up to three times, because a busy machine makes any call late. The
+letters:
 
     W  a wrong response was returned          T  the service's response was lost
     U  an error that is not the peer's own    H  no end (after 20 s, with timeouts of 2 s)
@@ -352,9 +354,10 @@ def main(name: str, first: str, step: str) -> None:
         scenarios = list(CONTRACT)
         play_scenario = partial(play_our_client, library_ios.OVER_LIBRARIES[name])
     for scenario in scenarios[int(first) :: int(step)]:
-        letter, requests = _run_in_process(play_scenario, scenario)
-        if letter == "K":  # on a busy machine, the time alone may have been wrong
+        for _ in range(3):
             letter, requests = _run_in_process(play_scenario, scenario)
+            if letter != "K":  # on a busy machine, the time alone may have been wrong
+                break
         print(json.dumps([str(scenario), letter, requests]), flush=True)
 
 
