@@ -53,7 +53,9 @@ class BlockingIO:
         with as_failures(self._library.HTTPError):
             response = self._client.send(request, stream=True, follow_redirects=False, auth=None)
         limits["read"] = shortest(effect.phases.idle, effect.timeout)  # read when the body begins
-        body = _Body(response, response.iter_raw(), response.close)
+        # a mock's response may have been read when it was made: then there is no raw body any more
+        parts = response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+        body = _Body(response, parts, response.close)
         return opened(effect, response.status_code, response.headers.raw, body)
 
     def receive(self, effect: Receive, /) -> bytes:
@@ -89,7 +91,8 @@ class AwaitedIO:
                 request, stream=True, follow_redirects=False, auth=None
             )
         limits["read"] = None  # `receive` limits each wait itself
-        unread = _Body(response, response.aiter_raw(), lambda: _close_soon(response))
+        parts = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+        unread = _Body(response, parts, lambda: _close_soon(response))
         return opened(effect, response.status_code, response.headers.raw, unread)
 
     async def receive(self, effect: Receive, /) -> bytes:
