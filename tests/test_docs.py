@@ -30,7 +30,9 @@ ALL_MODULES = [
     info.name
     for package in (smruntime_core, smruntime_transports, smruntime_local)
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if not info.name.startswith("smruntime_transports.auth.")
+    if not info.name.startswith(
+        ("smruntime_transports.auth.", "smruntime_transports.http_clients.")
+    )
 ]
 GUIDED = (
     "values",

@@ -7,8 +7,11 @@ The contract is played for the faults that `docs/faults.md` shows as passed; `ma
 from __future__ import annotations
 
 import asyncio
+import builtins
+import http.client
 import io
 import json
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import aiohttp.http_exceptions
 import anyio
 import httpx
 import httpx2
@@ -24,6 +28,7 @@ import pytest
 import requests
 import trustme
 import urllib3
+import urllib3.exceptions
 
 import smruntime_core as sm
 import smruntime_local
@@ -422,6 +427,24 @@ def test_untrusted_certificate_is_not_sent(library: str, authority: trustme.CA) 
     failure = caught.value
     assert (failure.kind, failure.phase, failure.delivery) == ("tls", "tls", "not_sent")
     assert len(failure.metadata.attempts) == 1
+
+
+def test_page_has_the_table_of_exceptions() -> None:
+    page = (ROOT / "docs" / "your-own-transport.md").read_text("utf-8")
+    rows = [
+        f"| `{name}` | {row.kind} | {row.phase or '–'} | {row.delivery or '–'} |"
+        for name, row in EXCEPTIONS.items()
+    ]
+    assert page.rstrip().splitlines()[-len(rows) :] == rows
+
+
+def test_every_exception_of_the_table_exists() -> None:
+    """Each name is that of a class of some library, so a misspelt row fails."""
+    modules = (builtins, socket, ssl, http.client, httpx, httpx2, urllib3.exceptions, aiohttp)
+    named = {name for module in modules for name in vars(module)} | set(
+        dir(aiohttp.http_exceptions)
+    )
+    assert set(EXCEPTIONS) - named == set()
 
 
 def test_failure_that_the_caller_is_handling_is_no_cause() -> None:

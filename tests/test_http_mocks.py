@@ -6,23 +6,22 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
+import httpx
 import pytest
+import requests
 
 import smruntime_core as sm
 from smruntime_transports import AsyncClient, Client
-
-pytest.importorskip("respx", reason="tools/test-mocks runs this")
-pytest.importorskip("pytest_httpx", reason="tools/test-mocks runs this")
-aioresponses = pytest.importorskip("aioresponses", reason="tools/test-mocks runs this")
-responses = pytest.importorskip("responses", reason="tools/test-mocks runs this")
-
-import aiohttp
-import httpx
-import requests
-
 from smruntime_transports.http_clients.aiohttp import AiohttpIO
 from smruntime_transports.http_clients.httpx import AsyncHttpxIO, HttpxIO
 from smruntime_transports.http_clients.requests import RequestsIO
+
+REASON = "tools/test-mocks runs this"
+pytest.importorskip("respx", reason=REASON)
+pytest.importorskip("pytest_httpx", reason=REASON)
+aioresponses = pytest.importorskip("aioresponses", reason=REASON)
+responses = pytest.importorskip("responses", reason=REASON)
 
 URL = "https://runtime.sagemaker.us-east-1.amazonaws.com/endpoints/iris/invocations"
 SETTINGS: dict[str, Any] = {
@@ -58,9 +57,12 @@ def test_exception_of_respx_is_a_failure_of_ours(
     respx_mock: Any, failure: httpx.TimeoutException
 ) -> None:
     respx_mock.post(URL).mock(side_effect=failure)
-    with httpx.Client() as http, Client(io=HttpxIO(http), **SETTINGS) as client:
-        with pytest.raises(sm.DispatchFailure) as caught:
-            client.invoke_endpoint(**CALL)
+    with (
+        httpx.Client() as http,
+        Client(io=HttpxIO(http), **SETTINGS) as client,
+        pytest.raises(sm.DispatchFailure) as caught,
+    ):
+        client.invoke_endpoint(**CALL)
     is_sent = isinstance(failure, httpx.ReadTimeout)
     assert caught.value.delivery == ("maybe_sent" if is_sent else "not_sent")
     assert len(caught.value.metadata.attempts) == (1 if is_sent else 3)

@@ -136,8 +136,9 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
     text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
-    if kind == "protocol":
-        kind = next((_KINDS_BY_TEXT[part] for part in _KINDS_BY_TEXT if part in text), kind)
+    known_kinds = [known for part, known in _KINDS_BY_TEXT.items() if part in text]
+    if kind == "protocol" and known_kinds:
+        kind = known_kinds[0]
     if status is not None:
         phase, delivery = "body", "answered"
     library = type(error).__module__.partition(".")[0]
