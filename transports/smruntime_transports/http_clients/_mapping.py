@@ -86,15 +86,15 @@ EXCEPTIONS: Final[Mapping[str, Row]] = MappingProxyType(
     }
 )
 # What the text of an exception says where its class means any violation of the protocol.
-_KINDS_BY_TEXT: Final[Mapping[str, Kind]] = {
-    "disconnected without sending": "closed",  # httpx
-    "peer closed connection": "truncated",  # h11, below httpx
-    "peer unexpectedly closed": "truncated",  # h11
-    "too long": "too_large",  # h11
-    "got more than": "too_large",  # http.client, below urllib3
-    "Got more than": "too_large",  # aiohttp
-    "Not enough data": "truncated",  # aiohttp
-}
+_KINDS_BY_TEXT: Final[tuple[tuple[str, Kind], ...]] = (
+    ("disconnected without sending", "closed"),  # httpx
+    ("peer closed connection", "truncated"),  # h11, below httpx
+    ("peer unexpectedly closed", "truncated"),  # h11
+    ("too long", "too_large"),  # h11
+    ("got more than", "too_large"),  # http.client, below urllib3
+    ("Got more than", "too_large"),  # aiohttp
+    ("Not enough data", "truncated"),  # aiohttp
+)
 # What libraries raise beside their own exceptions.
 _OTHER_ERRORS: Final[tuple[type[Exception], ...]] = (
     OSError,
@@ -136,7 +136,7 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
     text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
-    known_kinds = [known for part, known in _KINDS_BY_TEXT.items() if part in text]
+    known_kinds: list[Kind] = [known for part, known in _KINDS_BY_TEXT if part in text]
     if kind == "protocol" and known_kinds:
         kind = known_kinds[0]
     if status is not None:
