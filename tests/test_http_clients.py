@@ -429,6 +429,22 @@ def test_untrusted_certificate_is_not_sent(library: str, authority: trustme.CA) 
     assert len(failure.metadata.attempts) == 1
 
 
+@pytest.mark.parametrize(
+    ("client", "io", "remedy"),
+    [
+        (Client, over_httpx.AsyncHttpxIO(httpx.AsyncClient()), "or use AsyncClient"),
+        (AsyncClient, over_httpx.HttpxIO(httpx.Client()), "or use Client"),
+        (AsyncClient, over_requests.RequestsIO(requests.Session()), "or use Client"),
+        (AsyncClient, over_urllib3.Urllib3IO(urllib3.PoolManager()), "or use Client"),
+    ],
+)
+def test_io_of_the_other_kind_is_refused_before_anything_is_sent(
+    client: Callable[..., Any], io: object, remedy: str
+) -> None:
+    with pytest.raises(sm.ConstructionError, match=remedy):
+        client(io=io, region="us-east-1")
+
+
 def test_page_has_the_table_of_exceptions() -> None:
     page = (ROOT / "docs" / "your-own-transport.md").read_text("utf-8")
     rows = [

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from anyio import fail_after, to_thread
 
@@ -33,6 +33,8 @@ class _Body:
 
 class BlockingIO:
     """The effects over a `library.Client`."""
+
+    blocks: ClassVar[bool] = True  # so `AsyncClient` refuses it
 
     def __init__(self, library: ModuleType, client: Any) -> None:
         check_client("client", client, library.Client, f"an {library.__name__}.Client")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 try:
     import requests
@@ -30,6 +30,8 @@ class RequestsIO:
     environment if it trusts them; its `auth`, headers, cookies and parameters do not. Raises
     `ConstructionError` for anything but a `Session`.
     """
+
+    blocks: ClassVar[bool] = True  # so `AsyncClient` refuses it
 
     def __init__(self, session: requests.Session) -> None:
         check_client("session", session, requests.Session, "a requests.Session")

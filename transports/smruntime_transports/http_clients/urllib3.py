@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from io import BytesIO
-from typing import cast
+from typing import ClassVar, cast
 
 try:
     import urllib3
@@ -51,6 +51,8 @@ class Urllib3IO:
     The manager's proxy, certificates and pools apply; its headers, retries and time limits do not.
     Raises `ConstructionError` for anything but a `PoolManager`.
     """
+
+    blocks: ClassVar[bool] = True  # so `AsyncClient` refuses it
 
     def __init__(self, manager: urllib3.PoolManager) -> None:
         check_client("manager", manager, urllib3.PoolManager, "a urllib3.PoolManager")
