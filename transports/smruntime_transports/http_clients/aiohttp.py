@@ -63,6 +63,8 @@ class AiohttpIO:
     async def open(self, effect: Open, /) -> StreamingResponse:
         """Send a request and return the head of the response."""
         request, phases = effect.request, effect.phases
+        for _ in range(3):  # until the loop has noticed which kept connections are closed
+            await asyncio.sleep(0)
         with as_failures(aiohttp.ClientError):
             async with asyncio.timeout(effect.timeout):
                 response = await self._session.request(
