@@ -26,11 +26,16 @@ def is_package(name: str) -> bool:
     return spec is not None and spec.submodule_search_locations is not None
 
 
+OVER_A_LIBRARY = (
+    "smruntime_transports.auth.",
+    "smruntime_transports.http_clients.",
+    "smruntime_transports.openai.",
+)
 ALL_MODULES = [
     info.name
     for package in (smruntime_core, smruntime_transports, smruntime_local)
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if not info.name.startswith(("smruntime_transports.auth.", "smruntime_transports.openai."))
+    if not info.name.startswith(OVER_A_LIBRARY)
 ]
 GUIDED = (
     "values",

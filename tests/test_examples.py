@@ -60,7 +60,7 @@ def test_demo_fails_if_anything_is_not_as_expected(change: str) -> None:
     assert "NOT AS EXPECTED" in completed.stdout or "MISMATCH" in completed.stdout
 
 
-def test_core_runs_in_pyodide() -> None:
+def test_typed_client_over_fetch_runs_in_pyodide() -> None:
     reason = ROOT / "build" / "pyodide.why"
     if not (FOLDER / "pyodide" / "node_modules" / "pyodide").exists():
         pytest.skip(reason.read_text() if reason.exists() else "run tools/install-pyodide")
@@ -68,3 +68,5 @@ def test_core_runs_in_pyodide() -> None:
     assert completed.returncode == 0, completed.stderr[-2000:]
     assert "on emscripten\n{'predictions': [{'label': 'setosa'" in completed.stdout
     assert "attempts: ['ServiceUnavailable', 'ok']" in completed.stdout
+    assert "failure: timeout body answered" in completed.stdout
+    assert "answers: 20000" in completed.stdout

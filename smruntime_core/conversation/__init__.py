@@ -8,7 +8,7 @@
     _call_tracker     attempts and notices of a call       _user_agent   the User-Agent header
     _stream           the rest of a streamed response      _locations    which locations to trust
     _async_jobs       waiting for an asynchronous answer   _s3           objects of S3
-    _failure_hints    the setting behind a failure
+    _failure_hints    the setting behind a failure         _whole_response   `Send` in parts
     _refusals         what was signed, for the error of a refused signature
     _session_protocol   opening and closing a stateful session (`client._sessions` keeps the id)
 

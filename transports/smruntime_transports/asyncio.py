@@ -21,6 +21,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -69,8 +70,11 @@ class AsyncioSystem(AsyncSystem):
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in a thread, which a cancelled task does not wait for.
 
-        It is a daemon thread: `asyncio.run` waits at its end for those of `asyncio.to_thread`.
+        It is a daemon thread: `asyncio.run` waits at its end for those of `asyncio.to_thread`. In a
+        browser, which has no threads, the function blocks.
         """
+        if sys.platform == "emscripten":
+            return function(*args, **kwargs)
         thread_future: concurrent.futures.Future[T] = concurrent.futures.Future()
         # a cancelled task stops waiting; the thread goes on
         thread_future.set_running_or_notify_cancel()
