@@ -83,6 +83,7 @@ CHECKS = (
         ("tools/test-sdks", "all"),
     ),
     Check("demo-sdks", "their examples with a real language model", ("tools/demo-sdks",)),
+    Check(
         "http-clients",
         "the contract over httpx, requests, urllib3 and aiohttp, as docs/faults.md shows it",
         (sys.executable, "-P", "tests/faults.py", "--check-libraries"),
