@@ -127,6 +127,8 @@ FIGURES = (
     Figure("loops", "one call on trio", "aiobotocore", 1 / 4.5),
     Figure("loops", "one call on trio", "trio streams by hand"),
     Figure("loops", "one call on trio, repeated members", "one call on trio"),
+    Figure("telemetry", "one call with OpenTelemetry", "one call without"),
+    Figure("telemetry", "one call with a counter as observe=", "one call without"),
     Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", 1 / 5, unit="µs wall"),
     Figure("crowd", "1000 tasks, 100 connections: p99", "p50", 3, unit="ms"),
     Figure("bulk", "25 MB up", "sha256 + send", 1.1, unit="ms"),

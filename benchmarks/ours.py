@@ -10,7 +10,16 @@ from time import perf_counter
 from typing import Any
 
 from counting import Files, Frames
-from measuring import AsyncCall, AsyncSubject, Crowd, LongestBlock, Members, MemoryGrowth, Subject
+from measuring import (
+    AsyncCall,
+    AsyncSubject,
+    Crowd,
+    LongestBlock,
+    Members,
+    MemoryGrowth,
+    Missing,
+    Subject,
+)
 from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT
 from work import (
     CREDENTIAL_MEMBERS,
@@ -81,6 +90,30 @@ def invoke(url: str, transport: str = "sockets", **options: object) -> Callable[
 def call(url: str, prepare: Callable[[], Members] = fresh_members, **options: Any) -> Subject:
     """Call with a client that has options."""
     return Subject(invoke(url, **options), prepare)
+
+
+class Counter:
+    """An observer that counts notices by their type."""
+
+    def __init__(self) -> None:
+        self.counts: dict[type[object], int] = {}
+
+    def __call__(self, notice: object) -> None:
+        kind = type(notice)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+
+def traced_call(url: str) -> Subject | Missing:
+    """Call with spans and metrics that are recorded and exported to nothing."""
+    try:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.trace import TracerProvider
+    except ImportError:
+        return Missing("opentelemetry-sdk is not installed")
+    from smruntime_transports.telemetry import OpenTelemetry
+
+    observe = OpenTelemetry(tracer_provider=TracerProvider(), meter_provider=MeterProvider())
+    return call(url, observe=observe)
 
 
 def tls_call(url: str, bundle: str) -> Subject:

@@ -130,6 +130,18 @@ def crowd(bench: Bench) -> FigureValues:
     }
 
 
+def telemetry(bench: Bench) -> FigureValues:
+    """Call with and without spans and metrics, exported to nothing."""
+    with run_server() as ports:
+        return bench.compare(
+            {
+                "one call with OpenTelemetry": ours.traced_call(ports.url),
+                "one call with a counter as observe=": ours.call(ports.url, observe=ours.Counter()),
+                "one call without": ours.call(ports.url),
+            }
+        )
+
+
 def bulk(bench: Bench) -> FigureValues:
     """Send and receive 25 MB, in milliseconds."""
     with run_server() as ports:
@@ -228,6 +240,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "calls": calls,
     "tls": tls,
     "loops": loops,
+    "telemetry": telemetry,
     "crowd": crowd,
     "bulk": bulk,
     "bulk_memory": bulk_memory,
