@@ -11,6 +11,7 @@ from typing import Any
 
 from counting import Files, Frames
 from measuring import (
+    TASK_COUNT,
     AsyncCall,
     AsyncSubject,
     Crowd,
@@ -138,9 +139,9 @@ def trio_call(url: str, prepare: Callable[[], Members] = fresh_members) -> Async
     return AsyncSubject(lambda: connect(url, "trio"), prepare, import_module("trio").run)
 
 
-def crowd(url: str) -> Crowd:
-    """Call from 1000 asyncio tasks at once."""
-    return Crowd(lambda: connect(url, "asyncio"))
+def crowd(url: str, task_count: int = TASK_COUNT) -> Crowd:
+    """Call from many asyncio tasks at once."""
+    return Crowd(lambda: connect(url, "asyncio"), task_count=task_count)
 
 
 def tiny_events(url: str) -> LongestBlock:

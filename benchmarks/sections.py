@@ -16,6 +16,7 @@ import ceilings
 import ours
 import server
 import starting
+from figures import TASK_COUNTS, concurrency_names
 from measuring import (
     TASK_COUNT,
     Bench,
@@ -130,6 +131,34 @@ def crowd(bench: Bench) -> FigureValues:
     }
 
 
+def concurrency(bench: Bench) -> FigureValues:
+    """Call from 1 to 1000 asyncio tasks over at most 100 connections; wall microseconds.
+
+    Unlike `crowd` on one core, so that the calls per second are those of one Python process.
+    """
+    values: FigureValues = {}
+    with run_server() as ports:
+        for task_count in TASK_COUNTS:
+            subjects: NamedSubjects = {
+                "ours": ours.crowd(ports.url, task_count),
+                "theirs": bench.peer("aiobotocore", "aio:crowd", ports.url, str(task_count)),
+            }
+            walls: dict[str, list[float]] = {side: [] for side in subjects}
+            for _ in range(max(3, bench.effort.rounds // 6)):
+                for side, subject in subjects.items():
+                    if not isinstance(subject, Missing):
+                        walls[side].append(subject.measure(2 * TASK_COUNT))
+            figure_name, peer_name = concurrency_names(task_count)
+            values[figure_name] = sorted(walls["ours"])[len(walls["ours"]) // 2]
+            peer = subjects["theirs"]
+            values[peer_name] = (
+                peer
+                if isinstance(peer, Missing)
+                else sorted(walls["theirs"])[len(walls["theirs"]) // 2]
+            )
+    return values
+
+
 def telemetry(bench: Bench) -> FigureValues:
     """Call with and without spans and metrics, exported to nothing."""
     with run_server() as ports:
@@ -241,6 +270,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "tls": tls,
     "loops": loops,
     "telemetry": telemetry,
+    "concurrency": concurrency,
     "crowd": crowd,
     "bulk": bulk,
     "bulk_memory": bulk_memory,
