@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-all soak lint bench bench-page docs fuzz drift lock clean
+.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -16,7 +16,7 @@ demo-llm: dist/stamp
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		test-lowest test-apart test-green test-aws-cli
+		test-lowest test-apart test-green test-aws-cli docs-site
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
@@ -60,8 +60,12 @@ fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
 
 # the table of faults, docs/faults.md: the contract over our transports and over peers
-docs: .venv/wheel .venv/dev
+fault-table: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
+
+# the documentation, build/site, in an environment of its own
+docs-site: dist/stamp
+	tools/docs-site
 
 # an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp

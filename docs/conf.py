@@ -20,7 +20,7 @@ import smruntime_core  # noqa: E402
 
 project = "smruntime-core"
 version = release = smruntime_core.__version__
-copyright = "the authors of smruntime-core, Apache License 2.0"  # noqa: A001 - Sphinx names it so
+copyright = "the authors of smruntime-core, Apache License 2.0"
 language = "en"
 
 extensions = [
@@ -32,7 +32,6 @@ extensions = [
     "site_links",
 ]
 exclude_patterns = ["_build", "data"]
-suppress_warnings = ["toc.empty_glob"]  # the navigation has places for pages that come later
 
 myst_enable_extensions = ["colon_fence", "attrs_block", "attrs_inline"]
 myst_heading_anchors = 3
@@ -54,7 +53,8 @@ html_theme = "furo"
 html_title = "smruntime-core"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_copy_source = False
+html_copy_source = True  # for llms-full.txt
+html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e99", "color-brand-content": "#0b6e99"},

@@ -21,6 +21,8 @@ INCLUDED = {
     "README.md": "_generated/readme",
     "LICENSE": "_generated/license",
 }
+# The navigation names these pages already; each appears when its file does.
+LATER_PAGES = ("openai-sdks", "from-boto3", "batch", "scale", "testing", "your-own-transport")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -38,7 +40,8 @@ def rewrite(text: str, folder: Path, root: Path, prefix: str) -> str:
         if name.startswith("docs/") and target.exists():
             return f"]({prefix}{name.removeprefix('docs/')}{fragment})"
         if target.is_dir():
-            return f"]({prefix}_generated/examples.md)" if name == "examples" else match[0]
+            page = "examples" if name == "examples" else "contributing"
+            return f"]({prefix}_generated/{page}.md)"
         return f"]({prefix}../{name})"
 
     return LINK.sub(replace, text)
@@ -50,6 +53,9 @@ def read_source(app: Sphinx, page_name: str, source: list[str]) -> None:
         return  # written with links that fit
     docs = Path(app.srcdir)
     source[0] = rewrite(source[0], docs, docs.parent, "")
+    for page in LATER_PAGES:
+        if not (docs / f"{page}.md").exists():
+            source[0] = source[0].replace(f"\n{page}\n", "\n")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -23,7 +23,6 @@ from sphinx.ext.autodoc.mock import mock
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 # what the adapters of other HTTP clients import; niquests may not be installed beside urllib3
 MOCKED = ("aiohttp", "httpx", "httpx2", "niquests", "requests")
-INHERITED_FROM = "object, BaseException, Exception, ValueError, tuple, dict, Record, Generic"
 OPTION = re.compile(r"^ {4,8}(\w+) {2,}(\S.*)$")
 
 
@@ -148,10 +147,16 @@ def directive(module: str, attribute: str, value: object) -> str:
     """Return the directive that describes a class or function."""
     if not inspect.isclass(value):
         return f".. autofunction:: {module}.{attribute}\n"
+    foreign = {"Record", *(base.__name__ for base in value.__mro__ if not is_ours(base))}
     return (
         f".. autoclass:: {module}.{attribute}\n   :members:\n"
-        f"   :inherited-members: {INHERITED_FROM}\n"
+        f"   :inherited-members: {', '.join(sorted(foreign))}\n"
     )
+
+
+def is_ours(value: type) -> bool:
+    """Return whether a class is from one of our packages."""
+    return value.__module__.partition(".")[0] in PACKAGES
 
 
 # The tables.
@@ -160,7 +165,9 @@ def directive(module: str, attribute: str, value: object) -> str:
 def table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [heading, tuple("---" for _ in heading), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
 
 
 def documented_options(docstring: str) -> dict[str, str]:
@@ -200,9 +207,15 @@ def settings_page() -> str:
     for name, meaning in settings.MEANINGS.items():
         takers = [client for client, names in by_client.items() if name in names]
         text, _, default = meaning.partition(" Default: ")
-        rows.append((f"`{name}`", text, default.rstrip("."), takers[0] if takers else "`Client`, `AsyncClient`"))
-    options = documented_options(inspect.getdoc(Client.with_options) or "")
-    options = options or documented_options(Client.with_options.__doc__ or "")
+        rows.append(
+            (
+                f"`{name}`",
+                text,
+                default.rstrip("."),
+                takers[0] if takers else "`Client`, `AsyncClient`",
+            )
+        )
+    options = documented_options(Client.with_options.__doc__ or "")
     parts = [
         "# Settings\n\nWritten from the code. All are arguments by keyword; what is not given is "
         "read from the environment, then from the profile.\n",
@@ -212,11 +225,7 @@ def settings_page() -> str:
         "\n## Of calls: `client.with_options(…)`\n",
         table(("option", "meaning"), [(f"`{k}`", v) for k, v in options.items()]),
     ]
-    for title, record in (
-        ("Timeouts", sm.Timeouts),
-        ("RetryPolicy", sm.RetryPolicy),
-        ("TLS", TLS),
-    ):
+    for title, record in (("Timeouts", sm.Timeouts), ("RetryPolicy", sm.RetryPolicy), ("TLS", TLS)):
         parts += [f"\n## `{title}`\n", first_paragraph(record) + "\n"]
         parts.append(parameters_table(record))
     found = inspect.getdoc(configuration) or ""
@@ -226,7 +235,7 @@ def settings_page() -> str:
         "The first that is set wins, from left to right. Credentials have "
         "[a page of their own](../credentials.md).\n",
         f"```text\n{inspect.cleandoc(columns)}\n```\n",
-        f"`SMRUNTIME_LOG` (`info`, `debug`) logs to standard error: "
+        "`SMRUNTIME_LOG` (`info`, `debug`) logs to standard error: "
         "[watching calls](../observing.md).\n",
     ]
     return "\n".join(parts)
@@ -234,7 +243,9 @@ def settings_page() -> str:
 
 def parameters_table(record: Any) -> str:
     """Return a table of the parameters of a record: defaults and, where documented, meanings."""
-    meanings = documented_options("\n".join(f"    {x}" for x in (inspect.getdoc(record) or "").splitlines()))
+    meanings = documented_options(
+        "\n".join(f"    {x}" for x in (inspect.getdoc(record) or "").splitlines())
+    )
     rows = [
         (
             f"`{parameter.name}`",
@@ -251,7 +262,9 @@ def errors_page() -> str:
     from smruntime_core import errors, service
 
     classes = [
-        value for name in errors.__all__ if inspect.isclass(value := getattr(errors, name))
+        value
+        for name in errors.__all__
+        if inspect.isclass(value := getattr(errors, name))
         and issubclass(value, errors.SmRuntimeError)
     ]
     classes.sort(key=lambda error: [base.__name__ for base in reversed(error.__mro__)])
@@ -260,19 +273,27 @@ def errors_page() -> str:
         attributes = sorted(public_attributes(error))
         base = next((b.__name__ for b in error.__mro__[1:] if b in classes), "Exception")
         rows.append(
-            (f"`{error.__name__}`", f"`{base}`", first_paragraph(error), ", ".join(f"`{a}`" for a in attributes))
+            (
+                f"`{error.__name__}`",
+                f"`{base}`",
+                first_paragraph(error),
+                ", ".join(f"`{a}`" for a in attributes),
+            )
         )
     answered = []
     for error in classes:
         if not issubclass(error, errors.ServiceError) or error is errors.ServiceError:
             continue
         operations = [
-            operation.__name__ + (" (stream)" if error in getattr(operation, "stream_errors", ()) else "")
+            operation.__name__
+            + (" (stream)" if error in getattr(operation, "stream_errors", ()) else "")
             for operation in service.OPERATIONS
             if error in (*operation.errors, *getattr(operation, "stream_errors", ()))
         ]
         if operations:
-            answered.append((f"`{error.__name__}`", str(error.default_status), ", ".join(operations)))
+            answered.append(
+                (f"`{error.__name__}`", str(error.default_status), ", ".join(operations))
+            )
     return "\n".join(
         [
             "# Errors\n\nWritten from the code. All are importable from `smruntime_core.errors`, and "
@@ -288,7 +309,10 @@ def errors_page() -> str:
             table(
                 ("attribute", "values"),
                 [
-                    (f"`{name.lower()}`", ", ".join(f"`{v}`" for v in getattr(errors, name).__args__))
+                    (
+                        f"`{name.lower()}`",
+                        ", ".join(f"`{v}`" for v in getattr(errors, name).__args__),
+                    )
                     for name in ("Kind", "Phase", "Delivery")
                 ],
             ),
