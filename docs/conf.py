@@ -38,7 +38,6 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 60
-nb_merge_streams = True
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
@@ -56,6 +55,7 @@ html_css_files = ["site.css"]
 html_copy_source = True  # for llms-full.txt
 html_show_sourcelink = False
 html_show_sphinx = False
+html_domain_indices = False  # the reference lists the modules
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b6e99", "color-brand-content": "#0b6e99"},
     "dark_css_variables": {"color-brand-primary": "#5cc3ee", "color-brand-content": "#5cc3ee"},

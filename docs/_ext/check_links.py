@@ -54,7 +54,9 @@ def main() -> int:
             elif parts.fragment and target in pages:
                 if unquote(parts.fragment) not in pages[target].anchors:
                     problems.append(f"{name}: no anchor {link}")
-    print(*problems, f"{link_count} links on {len(pages)} pages, {len(problems)} problems", sep="\n")
+    print(
+        *problems, f"{link_count} links on {len(pages)} pages, {len(problems)} problems", sep="\n"
+    )
     return 1 if problems or not pages else 0
 
 

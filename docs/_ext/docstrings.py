@@ -1,7 +1,7 @@
 """Docstrings of this project as reStructuredText: prose, and everything indented as it stands.
 
-Our docstrings are plain text for `help()`: paragraphs, words in backticks, and indented blocks whose
-columns matter. So prose is escaped, and each indented block and Markdown table becomes literal.
+Our docstrings are plain text for `help()`: paragraphs, words in backticks, and indented blocks
+whose columns matter. So prose is escaped, and each indented block and Markdown table becomes literal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 IN_BACKTICKS = re.compile(r"(`+[^`]+`+)")
-LIST_ITEM = re.compile(r"(-|\d+\.) ")
+SETTING = re.compile(r"([a-z_0-9]+): ")
 
 
 def convert(lines: list[str]) -> list[str]:
@@ -33,8 +33,17 @@ def convert(lines: list[str]) -> list[str]:
             if is_literal:
                 converted.append("")
             is_literal = False
-            converted.append(escape(line))
+            setting = SETTING.match(line)
+            if setting and is_setting_list(lines):
+                converted.append(f"- ``{setting[1]}``: {escape(line[setting.end() :])}")
+            else:
+                converted.append(escape(line))
     return converted
+
+
+def is_setting_list(lines: list[str]) -> bool:
+    """Return whether a docstring lists the settings of a client, one a line."""
+    return sum(1 for line in lines if SETTING.match(line)) > 5
 
 
 def was_blank(lines: list[str]) -> bool:

@@ -267,7 +267,9 @@ def errors_page() -> str:
         if inspect.isclass(value := getattr(errors, name))
         and issubclass(value, errors.SmRuntimeError)
     ]
-    classes.sort(key=lambda error: [base.__name__ for base in reversed(error.__mro__)])
+    classes.sort(
+        key=lambda error: [base.__name__ for base in reversed(error.__mro__) if base in classes]
+    )
     rows = []
     for error in classes:
         attributes = sorted(public_attributes(error))
@@ -296,9 +298,9 @@ def errors_page() -> str:
             )
     return "\n".join(
         [
-            "# Errors\n\nWritten from the code. All are importable from `smruntime_core.errors`, and "
-            "most from `smruntime_core`. [Mistakes](../mistakes.md) shows the messages, with what "
-            "to do; [debugging a 403](../debug-403.md) is about refused signatures.\n",
+            "# Errors\n\nWritten from the code. All are in `smruntime_core.errors`, and most in "
+            "`smruntime_core`. [Mistakes](../mistakes.md) shows the messages, with what to do; "
+            "[debugging a 403](../debug-403.md) is about refused signatures.\n",
             "## The tree\n",
             table(("error", "is a", "meaning", "attributes of its own"), rows),
             "\n## Errors that the service names\n",
@@ -330,9 +332,20 @@ def public_attributes(error: type) -> set[str]:
         return set()
     found: set[str] = set()
     for node in ast.walk(source):
-        target = node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Attribute) and not target.attr.startswith("_"):
-            found.add(target.attr)
-        elif isinstance(target, ast.Name) and hasattr(error, target.id):
-            found.add(target.id)
-    return found - {"members", "default_code", "default_status"}
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        elif isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.FunctionDef) and any(
+            getattr(decorator, "id", "") == "property" for decorator in node.decorator_list
+        ):
+            found.add(node.name)
+        found |= {
+            target.attr
+            for target in targets
+            if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") == "self"
+        }
+        found |= {t.id for t in targets if isinstance(t, ast.Name) and hasattr(error, t.id)}
+    found = {name for name in found if not name.startswith("_")}
+    return found - {"args", "members", "default_code", "default_status"}
