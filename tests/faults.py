@@ -1,7 +1,7 @@
 """Write `docs/faults.md`: the result of every scenario with each of our transports and peers.
 
-`make fault-table` runs this. It takes some minutes, because peers wait where no response will come. If one
-of our transports fails, this prints the failures, exits with 1 and leaves the page as it is.
+`make fault-table` runs this. It takes some minutes, because peers wait where no response will come.
+If one of our transports fails, this prints the failures, exits with 1 and leaves the page as it is.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ UNANSWERED = "52 never"  # one call whose first request is never answered, and a
 INTRODUCTION = """\
 # Faults
 
-How each transport copes with misbehaving servers. `make fault-table` wrote this page after a run of all
-{scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
+How each transport copes with misbehaving servers. `make fault-table` wrote this page after a run of
+all {scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
 page and the table list the same. The numbers are those of a larger catalogue.
 
 A scenario passes if each call has exactly the expected outcome (the output, or our error with its

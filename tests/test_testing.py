@@ -204,7 +204,7 @@ def test_new_kinds_of_scenario_can_fail(name: str, wrong: str) -> None:
 
 
 def test_faults_page_lists_the_same_faults_and_scenarios() -> None:
-    """Compare `docs/faults.md`, written by `make fault-table`, with the table; ours must have passed."""
+    """Compare `docs/faults.md` (`make fault-table`) with the table; ours must have passed."""
     page = (ROOT / "docs" / "faults.md").read_text("utf-8")
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
     for fault in FAULTS:

@@ -62,7 +62,8 @@ def bar_chart(title: str, unit: str, bars: list[Bar], most: float | None = None)
         text = bar.note or f"{bar.value:,.0f} {unit}"
         style = "ours" if bar.is_ours else "theirs"
         rows += [
-            f'<text x="{LABEL_WIDTH - 8}" y="{y + 19}" text-anchor="end">{escape(bar.label)}</text>',
+            f'<text x="{LABEL_WIDTH - 8}" y="{y + 19}" text-anchor="end">'
+            f"{escape(bar.label)}</text>",
             f'<rect class="{style}" x="{LABEL_WIDTH}" y="{y + 4}" width="{length:.1f}" height="20" '
             f'rx="2"><title>{escape(bar.label)}: {escape(text)}</title></rect>',
             f'<text x="{LABEL_WIDTH + length + 6:.1f}" y="{y + 19}">{escape(text)}</text>',

@@ -51,9 +51,8 @@ def main() -> int:
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not target.exists():
                 problems.append(f"{name}: no file {link}")
-            elif parts.fragment and target in pages:
-                if unquote(parts.fragment) not in pages[target].anchors:
-                    problems.append(f"{name}: no anchor {link}")
+            elif target in pages and unquote(parts.fragment) not in {*pages[target].anchors, ""}:
+                problems.append(f"{name}: no anchor {link}")
     print(
         *problems, f"{link_count} links on {len(pages)} pages, {len(problems)} problems", sep="\n"
     )

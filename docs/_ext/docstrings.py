@@ -1,7 +1,8 @@
 """Docstrings of this project as reStructuredText: prose, and everything indented as it stands.
 
 Our docstrings are plain text for `help()`: paragraphs, words in backticks, and indented blocks
-whose columns matter. So prose is escaped, and each indented block and Markdown table becomes literal.
+whose columns matter. So prose is escaped, and each indented block or Markdown table becomes
+literal.
 """
 
 from __future__ import annotations

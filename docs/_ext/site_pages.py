@@ -17,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nbformat
 import site_links
+from nbclient import NotebookClient
 from sphinx.ext.autodoc.mock import mock
 
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
@@ -33,6 +35,7 @@ def write_all(root: Path, folder: Path) -> None:
     for source, target in site_links.INCLUDED.items():
         write_included(root, source, folder / f"{Path(target).name}.md")
     (folder / "examples.md").write_text(examples_page(root), "utf-8")
+    write_executed(root / "examples" / "notebook.ipynb", folder / "notebook.ipynb")
     with mock(list(MOCKED)):
         modules = list(public_modules())
         write_reference(folder, modules)
@@ -46,6 +49,14 @@ def write_included(root: Path, source: str, page: Path) -> None:
     if source == "LICENSE":
         text = f"# License\n\n```text\n{text}```\n"
     page.write_text(site_links.rewrite(text, root, root, "../"), "utf-8")
+
+
+def write_executed(source: Path, page: Path) -> None:
+    """Run a notebook and write it with its outputs; raise the error of a cell."""
+    notebook = nbformat.read(source, as_version=4)
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", coalesce_streams=True)
+    client.execute()
+    nbformat.write(notebook, page)
 
 
 def examples_page(root: Path) -> str:
