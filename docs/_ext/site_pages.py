@@ -48,7 +48,8 @@ def write_included(root: Path, source: str, page: Path) -> None:
     text = (root / source).read_text("utf-8")
     if source == "LICENSE":
         text = f"# License\n\n```text\n{text}```\n"
-    page.write_text(site_links.rewrite(text, root, root, "../"), "utf-8")
+    front_matter = "" if source == "README.md" else "---\nnosearch: true\n---\n\n"
+    page.write_text(front_matter + site_links.rewrite(text, root, root, "../"), "utf-8")
 
 
 def write_executed(source: Path, page: Path) -> None:
