@@ -219,21 +219,15 @@ def settings_page() -> str:
     for name, meaning in settings.MEANINGS.items():
         takers = [client for client, names in by_client.items() if name in names]
         text, _, default = meaning.partition(" Default: ")
-        rows.append(
-            (
-                f"`{name}`",
-                text,
-                default.rstrip("."),
-                takers[0] if takers else "`Client`, `AsyncClient`",
-            )
-        )
+        note = f" *({takers[0]})*" if takers and takers[0] != "every client" else ""
+        rows.append((f"`{name}`", text + note, default.rstrip(".")))
     options = documented_options(Client.with_options.__doc__ or "")
     parts = [
         "# Settings\n\nWritten from the code. All are arguments by keyword; what is not given is "
         "read from the environment, then from the profile.\n",
         "## Of a client\n",
-        "`Client(region=…)`. *Over connections*: all but `Client(io=…)`.\n",
-        table(("setting", "meaning", "default", "taken by"), rows),
+        "`Client(region=…)`. *Over connections*: not with `io=`.\n",
+        table(("setting", "meaning", "default"), rows),
         "\n## Of calls: `client.with_options(…)`\n",
         table(("option", "meaning"), [(f"`{k}`", v) for k, v in options.items()]),
     ]
