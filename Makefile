@@ -5,7 +5,7 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transpor
 # each has tests that cannot run in .venv, and a script in tools/
 ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks
 
-.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page docs fuzz drift lock clean
+.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -19,7 +19,7 @@ demo-llm: dist/stamp
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		$(ENVIRONMENTS)
+		$(ENVIRONMENTS) docs-site
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
@@ -64,8 +64,12 @@ fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
 
 # the table of faults, docs/faults.md: the contract over our transports and over peers
-docs: .venv/wheel .venv/dev
+fault-table: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
+
+# the documentation, build/site, in an environment of its own
+docs-site: dist/stamp
+	tools/docs-site
 
 # an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp

@@ -108,6 +108,14 @@ def format_value(value: Value) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+TASK_COUNTS = (1, 10, 100, 1000)  # asyncio tasks that call at once
+
+
+def concurrency_names(task_count: int) -> tuple[str, str]:
+    """Return the names of our figure and the peer's for so many tasks at once."""
+    return f"one call of {task_count} at once", f"aiobotocore, {task_count} at once"
+
+
 FIGURES = (
     Figure("sign", "sign, 100 B, eight fields, token", "botocore add_auth", 1 / 9),
     Figure("sign", "sign, repeated members", "sign, 100 B, eight fields, token"),
@@ -129,6 +137,12 @@ FIGURES = (
     Figure("loops", "one call on trio, repeated members", "one call on trio"),
     Figure("sdks", "a chat of openai over the transport", "openai alone"),
     Figure("sdks", "a chat of openai over the transport", "openai, signed by botocore"),
+    Figure("telemetry", "one call with OpenTelemetry", "one call without"),
+    Figure("telemetry", "one call with a counter as observe=", "one call without"),
+    *(
+        Figure("concurrency", *concurrency_names(task_count), unit="µs wall")
+        for task_count in TASK_COUNTS
+    ),
     Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", 1 / 5, unit="µs wall"),
     Figure("crowd", "1000 tasks, 100 connections: p99", "p50", 3, unit="ms"),
     Figure("bulk", "25 MB up", "sha256 + send", 1.1, unit="ms"),

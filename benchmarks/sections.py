@@ -16,6 +16,7 @@ import ceilings
 import ours
 import server
 import starting
+from figures import TASK_COUNTS, concurrency_names
 from measuring import (
     TASK_COUNT,
     Bench,
@@ -148,6 +149,46 @@ def crowd(bench: Bench) -> FigureValues:
     }
 
 
+def concurrency(bench: Bench) -> FigureValues:
+    """Call from 1 to 1000 asyncio tasks over at most 100 connections; wall microseconds.
+
+    Unlike `crowd` on one core, so that the calls per second are those of one Python process.
+    """
+    values: FigureValues = {}
+    with run_server() as ports:
+        for task_count in TASK_COUNTS:
+            subjects: NamedSubjects = {
+                "ours": ours.crowd(ports.url, task_count),
+                "theirs": bench.peer("aiobotocore", "aio:crowd", ports.url, str(task_count)),
+            }
+            walls: dict[str, list[float]] = {side: [] for side in subjects}
+            for _ in range(max(3, bench.effort.rounds // 6)):
+                for side, subject in subjects.items():
+                    if not isinstance(subject, Missing):
+                        walls[side].append(subject.measure(2 * TASK_COUNT))
+            figure_name, peer_name = concurrency_names(task_count)
+            values[figure_name] = sorted(walls["ours"])[len(walls["ours"]) // 2]
+            peer = subjects["theirs"]
+            values[peer_name] = (
+                peer
+                if isinstance(peer, Missing)
+                else sorted(walls["theirs"])[len(walls["theirs"]) // 2]
+            )
+    return values
+
+
+def telemetry(bench: Bench) -> FigureValues:
+    """Call with and without spans and metrics, exported to nothing."""
+    with run_server() as ports:
+        return bench.compare(
+            {
+                "one call with OpenTelemetry": ours.traced_call(ports.url),
+                "one call with a counter as observe=": ours.call(ports.url, observe=ours.Counter()),
+                "one call without": ours.call(ports.url),
+            }
+        )
+
+
 def bulk(bench: Bench) -> FigureValues:
     """Send and receive 25 MB, in milliseconds."""
     with run_server() as ports:
@@ -247,6 +288,8 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "tls": tls,
     "loops": loops,
     "sdks": sdks,
+    "telemetry": telemetry,
+    "concurrency": concurrency,
     "crowd": crowd,
     "bulk": bulk,
     "bulk_memory": bulk_memory,

@@ -2,7 +2,7 @@
 
     python tests/faults.py [--libraries | --check-libraries]
 
-`make docs` runs this. It takes a quarter of an hour, because peers and libraries wait where no
+`make fault-table` runs this. It takes a quarter of an hour, because peers and libraries wait where no
 response will come. If one of our transports fails, this prints the failures, exits with 1 and
 leaves the page as it is. `--libraries` renews only the section about our clients over other HTTP
 libraries (ten minutes); `--check-libraries` compares it with a new run: the exit status is 1 if a
@@ -40,8 +40,8 @@ UNANSWERED = "52 never"  # one call whose first request is never answered, and a
 INTRODUCTION = """\
 # Faults
 
-How each transport copes with misbehaving servers. `make docs` wrote this page after a run of all
-{scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
+How each transport copes with misbehaving servers. `make fault-table` wrote this page after a run of
+all {scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
 page and the table list the same. The numbers are those of a larger catalogue.
 
 A scenario passes if each call has exactly the expected outcome (the output, or our error with its

@@ -139,45 +139,50 @@ class Runtime:
         recovery = Recovery(self.options, self.skew, send_once=operation.send_once)
         failure: SmRuntimeError | None = None
         token_reward: float = FIRST_TRY_REWARD
-        while True:
-            try:
-                credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
-            except SmRuntimeError as error:
-                tracker.end(error)
-                raise
-            if failure is not None and credentials == recovery.rejected:
-                tracker.end()
-                raise failure  # the IO has no other credentials than those that were refused
-            signed_request = self._sign_attempt(
-                operation, request, credentials, payload_hash, tracker
-            )
-            try:
-                call_result = yield from exchange(
-                    operation, signed_request, tracker, recovery.fresh
+        try:
+            while True:
+                try:
+                    credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
+                except SmRuntimeError as error:
+                    tracker.end(error)
+                    raise
+                if failure is not None and credentials == recovery.rejected:
+                    tracker.end()
+                    raise failure  # the IO has no other credentials than those that were refused
+                signed_request = self._sign_attempt(
+                    operation, request, credentials, payload_hash, tracker
                 )
-            except (DispatchFailure, ServiceError, ResponseError) as error:
-                failure = error
-            except SmRuntimeError as error:  # of the request, such as a file that became shorter
-                tracker.note_failure(error)
-                tracker.end()
-                raise
-            else:
-                self.tokens.give(token_reward)
-                _notify_success(tracker, call_result)
-                return call_result
-            received = self._clock.time()
-            failed_attempt = FailedAttempt(
-                failure,
-                credentials,
-                signed_request.signed_at,
-                received,
-                signed_request.correction,
-                tracker.seconds,
-            )
-            if isinstance(failure, ServiceError) and failure.status == 403:
-                self._explain_refusal(failure, signed_request, credentials)
-            cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
-            token_reward = cost or FIRST_TRY_REWARD
+                try:
+                    call_result = yield from exchange(
+                        operation, signed_request, tracker, recovery.fresh
+                    )
+                except (DispatchFailure, ServiceError, ResponseError) as error:
+                    failure = error
+                except SmRuntimeError as error:
+                    # of the request, such as a file that became shorter
+                    tracker.note_failure(error)
+                    tracker.end()
+                    raise
+                else:
+                    self.tokens.give(token_reward)
+                    _notify_success(tracker, call_result)
+                    return call_result
+                received = self._clock.time()
+                failed_attempt = FailedAttempt(
+                    failure,
+                    credentials,
+                    signed_request.signed_at,
+                    received,
+                    signed_request.correction,
+                    tracker.seconds,
+                )
+                if isinstance(failure, ServiceError) and failure.status == 403:
+                    self._explain_refusal(failure, signed_request, credentials)
+                cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
+                token_reward = cost or FIRST_TRY_REWARD
+        except GeneratorExit:
+            tracker.cancel()
+            raise
 
     def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
