@@ -1,6 +1,6 @@
 """The typed clients over the HTTP library of the caller: what works, what is sent, what fails.
 
-The contract is played for the faults that `docs/faults.md` shows as passed; `make docs` and
+The contract is played for the faults that `docs/faults.md` shows as passed; `make fault-table` and
 `make test-all` play all of it.
 """
 
