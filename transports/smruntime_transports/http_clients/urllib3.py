@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from io import BytesIO
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
 try:
     import urllib3
@@ -24,6 +24,8 @@ from ._mapping import as_failures, check_client, opened, refuse_public, shortest
 
 __all__ = ["RawBody", "Urllib3IO"]
 
+MAX_SINGLE_WRITE: Final = 64 * 1024
+
 
 class RawBody:
     """The body of a urllib3 response that is still to be read; requests has the same inside."""
@@ -34,9 +36,9 @@ class RawBody:
     def read(self, effect: Receive) -> bytes:
         """Return the next bytes, as they come, within the limits of the effect."""
         socket = getattr(self.response.connection, "sock", None)
-        if socket is not None:
-            socket.settimeout(shortest(effect.timeout, effect.phases.idle))
         with as_failures(HTTPError, status=self.response.status):
+            if socket is not None:
+                socket.settimeout(shortest(effect.timeout, effect.phases.idle))
             return self.response.read1(PIECE, decode_content=False)
 
     def abort(self) -> None:
@@ -96,7 +98,7 @@ class Urllib3IO:
 
 def read_in_pieces(body: bytes | UploadReader) -> bytes | BytesIO | UploadReader | None:
     """Return a long body as a file: urllib3 limits the time of a piece, and bytes are one piece."""
-    if isinstance(body, bytes) and len(body) > PIECE:
+    if isinstance(body, bytes) and len(body) > MAX_SINGLE_WRITE:
         return BytesIO(body)
     return body or None
 
