@@ -11,6 +11,8 @@ text would not arrive as it was given.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cached_property
 from typing import cast
 
 from ..errors import ConstructionError
@@ -29,7 +31,10 @@ class Rule:
         self.description: str = description
         self.pattern: str = pattern
         self.maximum: int = maximum
-        self._match_pattern = re.compile(pattern).fullmatch
+
+    @cached_property
+    def _match_pattern(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self.pattern).fullmatch  # at first use: most calls need few rules
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
