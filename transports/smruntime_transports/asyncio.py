@@ -53,11 +53,14 @@ class AsyncioSystem(AsyncSystem):
     async def wait_turn(self, effect: WaitTurn, /) -> None:
         """Wait until the ticket is called, or the deadline passes."""
         running_loop = asyncio.get_running_loop()
-        turn_future = running_loop.create_future()
+        loop_thread, turn_future = threading.get_ident(), running_loop.create_future()
 
         def wake_task() -> None:  # any thread may call this
             with suppress(RuntimeError):  # the loop is closed
-                running_loop.call_soon_threadsafe(_set_result, turn_future, 0)
+                if threading.get_ident() == loop_thread:
+                    _set_result(turn_future, 0)
+                else:
+                    running_loop.call_soon_threadsafe(_set_result, turn_future, 0)
 
         effect.ticket.when_called(wake_task)
         await _result_within(turn_future, effect.seconds)
