@@ -62,7 +62,9 @@ def _check_scheme(member: str, value: object) -> str:
 
 
 def _check_host(member: str, value: object) -> str:
-    if isinstance(value, str) and (re.fullmatch(_HOST_NAME_PATTERN, value) or _parse_address(value)):
+    if isinstance(value, str) and (
+        re.fullmatch(_HOST_NAME_PATTERN, value) or _parse_address(value)
+    ):
         return value
     raise ConstructionError(member, "a host name in ASCII or an IP address without brackets")
 
