@@ -30,7 +30,6 @@ What outlasts a call:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack, cast
@@ -107,7 +106,8 @@ class Runtime:
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a copy with other `Options`, which shares retry tokens and clock correction."""
-        changed_copy = copy.copy(self)
+        changed_copy = object.__new__(type(self))
+        changed_copy.__dict__.update(self.__dict__)
         changed_copy.options = apply_changes(self.options, changes)
         return changed_copy
 

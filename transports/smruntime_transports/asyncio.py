@@ -53,12 +53,14 @@ class AsyncioSystem(AsyncSystem):
 
     async def wait_turn(self, effect: WaitTurn, /) -> None:
         """Wait until the ticket is called, or the deadline passes."""
-        running_loop = asyncio.get_running_loop()
+        running_loop, loop_thread = asyncio.get_running_loop(), threading.get_ident()
         turn_future = running_loop.create_future()
 
         def wake_task() -> None:  # any thread may call this
+            is_own = threading.get_ident() == loop_thread
+            schedule = running_loop.call_soon if is_own else running_loop.call_soon_threadsafe
             with suppress(RuntimeError):  # the loop is closed
-                running_loop.call_soon_threadsafe(_set_result, turn_future, 0)
+                schedule(_set_result, turn_future, 0)
 
         effect.ticket.when_called(wake_task)
         await _result_within(turn_future, effect.seconds)
@@ -138,14 +140,12 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
                 socket_watcher.start_wait(ready_future, mask)
             return await _result_within(ready_future, seconds)
         except NotImplementedError:  # by `add_reader` or `add_writer`
-            return await self._poll_blocking(mask, seconds, *connections)
+            return await self._poll_any(mask, seconds, *connections)
         finally:
             for socket_watcher in socket_watchers:
                 socket_watcher.end_wait(mask)
 
-    async def _poll_blocking(
-        self, mask: int, seconds: float | None, *connections: Connection
-    ) -> int:
+    async def _poll_any(self, mask: int, seconds: float | None, *connections: Connection) -> int:
         """Poll in a thread, for loops that cannot watch sockets."""
         duplicates = [connection.duplicate() for connection in connections]
         try:
