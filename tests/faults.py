@@ -2,8 +2,8 @@
 
     python tests/faults.py [--libraries | --check-libraries]
 
-`make fault-table` runs this. It takes a quarter of an hour, because peers and libraries wait where no
-response will come. If one of our transports fails, this prints the failures, exits with 1 and
+`make fault-table` runs this. It takes a quarter of an hour, because peers and libraries wait where
+no response will come. If one of our transports fails, this prints the failures, exits with 1 and
 leaves the page as it is. `--libraries` renews only the section about our clients over other HTTP
 libraries (ten minutes); `--check-libraries` compares it with a new run: the exit status is 1 if a
 scenario of a fault that the page shows as passed does not pass.
