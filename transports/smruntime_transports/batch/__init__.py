@@ -34,8 +34,16 @@ from __future__ import annotations
 from ._calls import AnyOperation
 from ._codecs import BatchCodec, CSVCodec, EncodedRecord, JSONCodec, JSONLinesCodec
 from ._flow import Progress
-from ._records import CSVReader, FilePath, InvalidRecord, JSONLinesReader, ParquetReader
-from ._records import RecordReader as RecordReader
+from ._records import (
+    CSVReader,
+    FileIdentity,
+    FilePath,
+    InvalidRecord,
+    JSONLinesReader,
+    ParquetReader,
+    RecordReader,
+    RecordSource,
+)
 from ._results import RecordError, Result
 from ._run import BatchOptions, run, run_async
 from ._sinks import Sink
@@ -47,6 +55,7 @@ __all__ = [
     "CSVCodec",
     "CSVReader",
     "EncodedRecord",
+    "FileIdentity",
     "FilePath",
     "InvalidRecord",
     "JSONCodec",
@@ -56,6 +65,7 @@ __all__ = [
     "Progress",
     "RecordError",
     "RecordReader",
+    "RecordSource",
     "Result",
     "Sink",
     "read_csv",

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO, Final, cast
 
@@ -33,10 +33,10 @@ VERSION: Final = 1
 BLOCK_SIZE: Final = 65_536
 LONGEST_SHOWN: Final = 80  # characters of a value in an error
 
-_STATES: Final = {
-    "+": RecordState.SENT,
-    "-": RecordState.UNSENT,
-    "~": RecordState.REPEATED,
+_NOTES: Final[Mapping[str, Callable[[SavedProgress, range], None]]] = {
+    "+": SavedProgress.note_sent,
+    "-": SavedProgress.note_not_run,
+    "~": lambda saved, indexes: saved.set_state(indexes, RecordState.REPEATED),
 }
 _match_result = re.compile(rb'\{"index": ([0-9]{1,15}), "(?:output|error)": ').match
 
@@ -101,20 +101,20 @@ class Checkpoint:
                 locations = cast("list[str]", json.loads(rest[0]))
                 saved.add_job(ranges, StoredJob(*locations))
                 return
-            state = _STATES[sign]
+            note = _NOTES[sign]
         except (ValueError, KeyError, IndexError, TypeError):
             message = f"checkpoint: line {line_number} of {self._path} is damaged"
             raise ConstructionError("checkpoint", "undamaged", message=message) from None
         for indexes in ranges:
-            saved.set_state(indexes, state)
+            note(saved, indexes)
 
     def note_sent(self, group: Group) -> None:
         """Note a group before it is sent."""
         self._write(f"+ {format_ranges(group.indexes)}")
 
-    def note_postponed(self, group: Group) -> None:
-        """Note that a group has not run, or has run and is to be sent again."""
-        self._write(f"{'~' if group.possible_runs else '-'} {format_ranges(group.indexes)}")
+    def note_postponed(self, group: Group, *, has_run: bool) -> None:
+        """Note that a group is to be sent again, and whether the last request made it run."""
+        self._write(f"{'~' if has_run else '-'} {format_ranges(group.indexes)}")
 
     def note_job(self, group: Group, job: StoredJob) -> None:
         """Note an accepted asynchronous invocation of a group."""
@@ -153,14 +153,25 @@ def read_finished_indexes(output_path: FilePath) -> Iterator[int]:
 
 def check_identity(saved: Mapping[str, object], current: Mapping[str, object]) -> None:
     """Raise `ConstructionError` that names the first difference between two identities."""
-    for name in sorted({*saved, *current}):
-        if saved.get(name) != current.get(name):
-            values = f"{_show(saved.get(name))} then, {_show(current.get(name))} now"
+    saved_members, current_members = dict(_flatten(saved)), dict(_flatten(current))
+    for name in sorted({*saved_members, *current_members}):
+        earlier, now = saved_members.get(name), current_members.get(name)
+        if earlier != now:
             message = (
-                f"resume: the output was made with another {name} ({values}); "
-                "run with the earlier ones, or delete the output and its checkpoint"
+                f"resume: the output was made with another {name} ({_show(earlier)} then, "
+                f"{_show(now)} now); use the earlier one, or delete the output and its checkpoint"
             )
             raise ConstructionError("resume", "used with the same records", message=message)
+
+
+def _flatten(identity: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the members of an identity; those of an object by names such as `codec.accept`."""
+    for name, value in identity.items():
+        if isinstance(value, dict):
+            for inner_name, inner_value in cast("dict[str, object]", value).items():
+                yield f"{name}.{inner_name}", inner_value
+        else:
+            yield name, value
 
 
 def _show(value: object) -> str:

@@ -45,9 +45,13 @@ class WriteResults(Effect[None]):
 
 
 class NotePostponed(Effect[None]):
-    """Note in the checkpoint that the group has not run, or has run and will be sent again."""
+    """Note in the checkpoint that the group is to be sent again.
+
+    `has_run` says whether the model may have run for its last request.
+    """
 
     method = "note_postponed"
     feature = "batch"
 
     group: Group
+    has_run: bool

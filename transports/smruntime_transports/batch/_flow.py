@@ -75,8 +75,8 @@ class Progress(NamedTuple):
 
     `answered` and `failed` are records with a result, `invalid` those of `failed` that were not
     sent because they cannot be read, `finished_before` those that an earlier run had finished.
-    `requests` were sent, of which `throttled` were refused; `possibly_repeated` records may have
-    been run by the model more than once. `limit` is how many calls may be in flight. `stopped` says
+    `requests` were sent, of which `throttled` were refused. For `possibly_repeated` records, those
+    of earlier runs included, the model may have run more than once. `limit` is how many calls may be in flight. `stopped` says
     why a run ended before its records did.
     """
 
@@ -120,7 +120,7 @@ class BatchRun:
         self._started_at = clock.monotonic()
         self._next_start = self._started_at
         self._limit = ConcurrencyLimit(plan.max_in_flight)
-        self._progress = Progress()
+        self._progress = Progress(possibly_repeated=saved.count_repeated())
         self._next_index = 0
         self._records_ended = False
         self._read_ahead: deque[object] = deque()
@@ -210,13 +210,13 @@ class BatchRun:
                 self._count(finished_before=1)
                 continue
             saved_job = self._saved.jobs.get(index)
-            runs = 0 if state == RecordState.UNSENT else 1
+            runs = self._saved.runs_of(index)
             if indexes and job is None and (runs != possible_runs or saved_job is not None):
                 break
             if state == RecordState.SENT and not self._plan.policy.resend:
                 self._take_record()
                 self._results.expect(index)
-                self._record_failures((index,), 1, _INTERRUPTED_ERROR)
+                self._record_failures((index,), runs, _INTERRUPTED_ERROR)
                 continue
             part = self._encode(self._read_ahead[0], index)
             if part is None:
@@ -234,7 +234,8 @@ class BatchRun:
             possible_runs, job = runs, job or saved_job
         if not indexes:
             return None
-        return Group(tuple(indexes), tuple(parts), 0, possible_runs, job)
+        possible_runs -= job is not None  # which is counted when it has been collected
+        return Group(tuple(indexes), tuple(parts), 0, max(0, possible_runs), job)
 
     def _read_more(self, count: int) -> Flow[None]:
         if not self._records_ended:
@@ -308,7 +309,7 @@ class BatchRun:
         if not self._postpone(group, failure, now, may_retry=is_split):
             self._record_failures(group.indexes, group.possible_runs, describe_failure(failure))
         elif not has_run or not _is_unknown(failure):
-            yield from NotePostponed(group)
+            yield from NotePostponed(group, has_run)
 
     def _finish_uncollected(self, group: Group, failure: SmRuntimeError) -> None:
         """Finish a group whose asynchronous invocation was accepted, but not collected.

@@ -36,7 +36,7 @@ class FileEffects:
 
     def note_postponed(self, effect: NotePostponed) -> None:
         if self._checkpoint is not None:
-            self._checkpoint.note_postponed(effect.group)
+            self._checkpoint.note_postponed(effect.group, has_run=effect.has_run)
 
 
 class ThreadIO:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from ._groups import StoredJob
+
+MOST_RUNS: Final = 255  # what a byte counts
 
 
 
@@ -26,10 +29,11 @@ class RecordState(IntEnum):
 
 
 class SavedProgress:
-    """The state of each record, a byte each, and the jobs by the index of their first record."""
+    """What is known of each record, two bytes each, and jobs by the index of their first record."""
 
     def __init__(self) -> None:
         self._states = bytearray()
+        self._runs = bytearray()
         self.jobs: dict[int, StoredJob] = {}
         self._job_ranges: dict[StoredJob, list[range]] = {}
 
@@ -38,11 +42,37 @@ class SavedProgress:
         states = self._states
         return RecordState(states[index]) if index < len(states) else RecordState.UNSENT
 
+    def runs_of(self, index: int) -> int:
+        """Return how often the model may have run for the record at `index`."""
+        return self._runs[index] if index < len(self._runs) else 0
+
     def set_state(self, indexes: range, state: RecordState) -> None:
         """Set the state of records."""
-        if indexes.stop > len(self._states):
-            self._states.extend(bytes(indexes.stop - len(self._states)))
+        self._extend(indexes.stop)
         self._states[indexes.start : indexes.stop] = bytes((state,)) * len(indexes)
+
+    def note_sent(self, indexes: range) -> None:
+        """Note that records were sent, and have neither result nor failure so far."""
+        self.set_state(indexes, RecordState.SENT)
+        for index in indexes:
+            self._runs[index] = min(self._runs[index] + 1, MOST_RUNS)
+
+    def note_not_run(self, indexes: range) -> None:
+        """Note that what was sent last did not reach the model."""
+        self._extend(indexes.stop)
+        for index in indexes:
+            runs = self._runs[index] = max(self._runs[index] - 1, 0)
+            self._states[index] = RecordState.REPEATED if runs else RecordState.UNSENT
+
+    def count_repeated(self) -> int:
+        """Return how many records with a result the model may have run for more than once."""
+        pairs = zip(self._states, self._runs, strict=True)
+        return sum(state == RecordState.FINISHED and runs > 1 for state, runs in pairs)
+
+    def _extend(self, size: int) -> None:
+        for known in (self._states, self._runs):
+            if size > len(known):
+                known.extend(bytes(size - len(known)))
 
     def add_job(self, ranges: list[range], job: StoredJob) -> None:
         """Note an accepted invocation for the records of `ranges`."""
