@@ -139,6 +139,7 @@ class BatchRun:
                 break
             for finished in (yield from AwaitCalls(self._seconds_to_wait())):
                 yield from self._finish(finished)
+            yield from self._write_results()  # before other records are in flight
         if self._fatal is not None:
             raise self._fatal
         return self._progress
