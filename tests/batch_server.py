@@ -77,13 +77,17 @@ class BatchServer:
         self.in_flight += change
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-                if not await self._answer(await reader.readexactly(size), writer):
-                    break
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                    size = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+                    if not await self._answer(await reader.readexactly(size), writer):
+                        break
+        finally:
+            writer.close()
+            with suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
 
     async def _answer(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
         self._note(+1)
