@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -15,10 +16,17 @@ import pytest
 import trio
 
 import smruntime_local
-from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointAsync, ServiceError
-from smruntime_transports import AsyncClient, Client, batch
+from smruntime_core import (
+    ConstructionError,
+    Credentials,
+    InvokeEndpoint,
+    InvokeEndpointAsync,
+    ServiceError,
+)
+from smruntime_transports import AsyncClient, Client, Settings, batch
 
 from .batch_server import MODEL_ERROR, THROTTLED, Answer, BatchServer, Model, find_id, serving
+from .servers import scripted
 
 Runner = Callable[..., batch.Progress]
 
@@ -574,3 +582,63 @@ def test_a_job_that_was_submitted_before_a_crash_is_collected_and_not_submitted_
     assert ran == 2, "the endpoint was called again"
     assert sorted(out.read_bytes().splitlines()) == sorted(written.splitlines())
     assert (progress.answered, progress.possibly_repeated) == (4, 0)
+
+
+ACCEPTED = (
+    b"HTTP/1.1 202 Accepted\r\nX-Amzn-SageMaker-OutputLocation: s3://b/out\r\n"
+    b'Content-Length: 22\r\n\r\n{"InferenceId": "i-1"}'
+)
+STORED = b"HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n"
+ANSWERED = b"HTTP/1.1 200 x\r\nContent-Type: application/jsonlines\r\nContent-Length: 4\r\n\r\n1\n2\n"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_large_inputs_of_asynchronous_invocations_go_through_s3(is_async: bool) -> None:
+    records = ["x" * 100_000, "y" * 100_000]
+    results: list[batch.Result] = []
+    options: batch.BatchOptions = {
+        "endpoint": asynchronous("e"),
+        "rows_per_request": 2,
+        "input_prefix": "s3://bucket/inputs/",
+    }
+    with scripted(STORED, ACCEPTED, ANSWERED) as server:
+        settings: Settings = {
+            "region": "us-east-1",
+            "endpoint_url": server.url,
+            "s3_endpoint_url": server.url,
+            "credentials": Credentials("AKID", "secret"),
+        }
+
+        async def main() -> None:
+            async with AsyncClient(**settings) as client:
+                await batch.run_async(client, records, results.append, **options)
+
+        if is_async:
+            asyncio.run(main())
+        else:
+            with Client(**settings) as client:
+                batch.run(client, records, results.append, **options)
+    put, post, _ = server.requests
+    name = re.search(rb"^PUT /bucket/(inputs/[0-9a-f]{32}/0-1) HTTP", put)
+    assert name is not None, put[:100]
+    assert put.endswith(f'"{records[0]}"\n"{records[1]}"\n'.encode())
+    assert b"InputLocation: s3://bucket/" + name[1] in post
+    assert [result.output for result in sorted(results)] == [1, 2]
+
+
+def test_an_answer_that_cannot_be_collected_may_still_have_run() -> None:
+    results: list[batch.Result] = []
+    refused = b"HTTP/1.1 400 x\r\nContent-Length: 38\r\n\r\n<Error><Code>InvalidKey</Code></Error> "
+    with scripted(ACCEPTED, *[refused] * 4) as server:
+        settings: Settings = {
+            "region": "us-east-1",
+            "endpoint_url": server.url,
+            "s3_endpoint_url": server.url,
+            "credentials": Credentials("AKID", "secret"),
+        }
+        with Client(**settings) as client:
+            batch.run(client, [1], results.append, endpoint=asynchronous("e"))
+    error = results[0].error
+    assert error is not None
+    assert (error.code, error.delivery) == ("InvalidKey", "maybe_sent")
+    assert sum(request.startswith(b"POST") for request in server.requests) == 1

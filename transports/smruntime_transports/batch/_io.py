@@ -42,7 +42,8 @@ class FileEffects:
 class ThreadIO:
     """Makes each call in a thread; threads are started as they are needed, and reused.
 
-    They are daemons, so a run that is interrupted does not wait for their calls.
+    At the end of a `with` block their calls have ended, except after `KeyboardInterrupt`: the
+    threads are daemons, so that the process need not wait for them.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ThreadIO:
         self._make_call = make_call
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._finished: SimpleQueue[FinishedCall] = SimpleQueue()
-        self._thread_count = 0
+        self._threads: list[threading.Thread] = []
         self._in_flight = 0
 
     def read_records(self, effect: ReadRecords) -> list[object]:
@@ -62,9 +63,10 @@ class ThreadIO:
     def start_call(self, effect: StartCall) -> None:
         self._files.note_sent(effect.call)
         self._in_flight += 1
-        if self._in_flight > self._thread_count:
-            self._thread_count += 1
-            threading.Thread(target=self._work, name="smruntime batch", daemon=True).start()
+        if self._in_flight > len(self._threads):
+            thread = threading.Thread(target=self._work, name="smruntime batch", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         self._calls.put(effect.call)
 
     def _work(self) -> None:
@@ -91,10 +93,15 @@ class ThreadIO:
     def note_postponed(self, effect: NotePostponed) -> None:
         self._files.note_postponed(effect)
 
-    def close(self) -> None:
-        """Let the threads end after their calls."""
-        for _ in range(self._thread_count):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        for _ in self._threads:
             self._calls.put(None)
+        if error is None or isinstance(error, Exception):
+            for thread in self._threads:
+                thread.join()
 
 
 class TaskGroup(Protocol):

@@ -109,11 +109,8 @@ def run(
     plan = setup.make_plan(client, limits)
     with setup.open_files() as files:
         caller = SyncCaller(calling_client, setup.call_plan(), files.observe_job)
-        io = ThreadIO(records, files.effects, caller.make_call)
-        try:
+        with ThreadIO(records, files.effects, caller.make_call) as io:
             return run_flow(setup.make_run(plan, files.saved).flow(), io)
-        finally:
-            io.close()
 
 
 @async_boundary
