@@ -4,8 +4,8 @@ The limit follows two signals, and the lower of two limits counts:
 
     refusals     throttling or no answer in time: multiplicative decrease, additive increase (AIMD,
                  as TCP). A refusal at `n` in flight lowers the limit to 85 % of `n`; it rises by 1
-                 after twice as many successes as the limit, 20 at least. Above 110 % of `n` the
-                 quota must have grown, and refusals do not limit any more
+                 after as many successes as the limit, and stays below `n` four times as long.
+                 Above 110 % of `n` the quota must have grown: refusals do not limit any more
     throughput   a server without a quota becomes slower instead. The limit starts low and grows by
                  1 with each success until calls take twice as long as at first; then half of it is
                  kept, because the slow calls began a round before. From then on it
@@ -28,7 +28,8 @@ CallOutcome: TypeAlias = Literal["succeeded", "overloaded", "failed"]
 FIRST_LIMIT: Final = 8
 DECREASE: Final = 0.85
 SMALLEST_DECREASE: Final = 2
-FEWEST_SUCCESSES: Final = 20  # before the limit rises by 1
+FEWEST_SUCCESSES: Final = 10  # before the limit rises by 1
+CAUTION: Final = 4  # times as many, before it reaches what was refused last
 SLOWDOWN: Final = 2.0  # times the first latency: the end of the quick start
 SMOOTHING: Final = 1 / 8  # the weight of the newest latency
 GROWN_QUOTA: Final = 1.1  # times what was refused last
@@ -113,7 +114,7 @@ class ConcurrencyLimit:
 
 
 class _RefusalLimit:
-    """The limit by refusals: 85 % of what was refused, then 1 more after each round of successes.
+    """The limit by refusals: 85 % of what was refused, then 1 more after rounds of successes.
 
     Only the first refusal of a round lowers it: calls that began before say nothing about the
     lower limit.
@@ -138,7 +139,8 @@ class _RefusalLimit:
 
     def note_success(self) -> None:
         self._successes += 1
-        if self._successes >= max(2 * self.limit, FEWEST_SUCCESSES):
+        caution = 1 if self.limit + 1 < self._refused_at else CAUTION
+        if self._successes >= caution * max(self.limit, FEWEST_SUCCESSES):
             self._successes = 0
             self.limit = min(self.limit + 1, self._maximum)
             if self.limit > GROWN_QUOTA * self._refused_at:
