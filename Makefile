@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-all soak lint bench bench-page docs fuzz drift lock clean
+.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-dask test-all soak lint bench bench-page docs fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -16,12 +16,12 @@ demo-llm: dist/stamp
 test: lint build/pyodide
 	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		test-lowest test-apart test-green test-aws-cli
+		test-lowest test-apart test-green test-aws-cli test-dask
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
 
-test-lowest test-apart test-green test-aws-cli: dist/stamp
+test-lowest test-apart test-green test-aws-cli test-dask: dist/stamp
 	tools/$@
 
 # what takes too long for CI; writes docs/test-all.md, which is committed

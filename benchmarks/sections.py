@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bare
+import batches
 import ceilings
 import ours
 import server
@@ -214,6 +215,42 @@ def frames(bench: Bench) -> FigureValues:
     return values
 
 
+def batch(bench: Bench) -> FigureValues:
+    """Run a batch of 50,000 records, in wall seconds, and measure the memory of larger ones."""
+    turns = max(1, bench.effort.rounds // 10)
+    record_count = batches.RECORDS if turns > 1 else batches.RECORDS // 10
+    values: FigureValues = {
+        "a batch on asyncio": 0.0,
+        "a batch in threads": 0.0,
+        "ideal": batches.ideal_seconds(record_count),
+        "no other batch": Missing("no peer"),
+    }
+    seconds: dict[str, list[float]] = {"asyncio": [], "threads": [], "boto3": []}
+    with use_all_cores(), batches.run_batch_server() as url:
+        ours_on_asyncio = bench.worker(sys.executable, "batches:on_asyncio", url)
+        ours_in_threads = bench.worker(sys.executable, "batches:in_threads", url)
+        peer = bench.peer("boto3", "batches:boto3_in_threads", url)
+        for _ in range(turns):
+            seconds["asyncio"].append(ours_on_asyncio.measure(record_count))
+            seconds["threads"].append(ours_in_threads.measure(record_count))
+            if not isinstance(peer, Missing):
+                seconds["boto3"].append(peer.measure(record_count))
+        if sys.platform.startswith("linux"):
+            megabytes = [
+                bench.worker(sys.executable, "batches:memory_on_asyncio", url).measure(number)
+                for number in (batches.FEW_RECORDS, batches.MANY_RECORDS if turns > 1 else 50_000)
+            ]
+            values["a batch of 1,000,000 records: memory"] = megabytes[1] - megabytes[0]
+        else:
+            values["a batch of 1,000,000 records: memory"] = Missing("only on Linux")
+    values["a batch on asyncio"] = sorted(seconds["asyncio"])[turns // 2]
+    values["a batch in threads"] = sorted(seconds["threads"])[turns // 2]
+    values["boto3 in a thread pool"] = (
+        peer if isinstance(peer, Missing) else sorted(seconds["boto3"])[turns // 2]
+    )
+    return values
+
+
 def divide_values(values: FigureValues, divisor: float) -> FigureValues:
     """Return values in another unit."""
     quotients: FigureValues = {}
@@ -234,6 +271,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "decode": decode,
     "stream": stream,
     "block": block,
+    "batch": batch,
     "imports": starting.measure_imports,
     "first": starting.measure_first_answer,
     "local": starting.measure_local_endpoint,

@@ -52,7 +52,7 @@ def main() -> None:
             columns = rows.assign(label="", error="")
             scored = frame.map_partitions(score, "iris", meta=columns).compute()
     counts = scored["label"].value_counts()
-    print(dict(counts), "errors:", int((scored["error"] != "").sum()))
+    print(counts.to_dict(), "errors:", int((scored["error"] != "").sum()))
 
 
 if __name__ == "__main__":

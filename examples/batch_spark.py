@@ -11,6 +11,7 @@ endpoint does must bear that.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pandas
@@ -42,6 +43,7 @@ def score(frames: Iterator[pandas.DataFrame]) -> Iterator[pandas.DataFrame]:
 
 def main() -> None:
     rows = pandas.DataFrame([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]] * 2000, columns=[*"abcd"])
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with smruntime_local.serve() as endpoint:
         os.environ.update({name: value for name, value in endpoint.environment.items() if value})
         spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")

@@ -1,6 +1,6 @@
 """An endpoint for tests of batches: it counts what runs, is slow, and refuses, as a test says.
 
-    python tests/batch_server.py LATENCY_MS     print the port, and serve until input is closed
+python tests/batch_server.py LATENCY_MS     print the port, and serve until input is closed
 """
 
 from __future__ import annotations

@@ -65,6 +65,21 @@ CHECKS = (
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
+    Check(
+        "batch-kills",
+        "50 kills of a batch of 50,000 records, with and without --idempotent",
+        ("env", "BATCH_KILLS=50", "BATCH_RECORDS=50000")
+        + (sys.executable, "-P", "-m", "pytest", "-q", "tests/test_batch_resume.py"),
+        ("-k", "idempotent"),
+    ),
+    Check(
+        "batch-limits",
+        "the number in flight over real sockets: quotas of 5, 20 and 80, and slow servers",
+        ("env", "BATCH_LIMITS=all")
+        + (sys.executable, "-P", "-m", "pytest", "-q", "-s", "tests/test_batch_limits.py"),
+        ("-k", "20"),
+    ),
+    Check("batch-engines", "batches on Ray Data and Spark", ("tools/test-engines",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

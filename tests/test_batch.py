@@ -67,6 +67,10 @@ def runner(request: pytest.FixtureRequest) -> Runner:
     return chosen
 
 
+def by_index(results: list[batch.Result]) -> list[batch.Result]:
+    return sorted(results, key=lambda result: result.index)
+
+
 def collect(
     runner: Runner, model: Model, count: int = 100, **options: object
 ) -> tuple[batch.Progress, list[batch.Result], BatchServer]:
@@ -75,7 +79,7 @@ def collect(
     given = {"endpoint": "e", "rows_per_request": 10, **options}
     with serving(model) as server:
         progress = runner(server, range(count), results.append, **given)
-    return progress, sorted(results), server
+    return progress, by_index(results), server
 
 
 def echo(body: bytes, _in_flight: int) -> Answer:
@@ -178,9 +182,7 @@ def test_results_are_in_order_if_wanted(runner: Runner) -> None:
 
     results: list[batch.Result] = []
     with serving(model) as server:
-        runner(
-            server, range(400), results.append, endpoint="e", rows_per_request=10, ordered=True
-        )
+        runner(server, range(400), results.append, endpoint="e", rows_per_request=10, ordered=True)
     assert [result.index for result in results] == list(range(400))
 
 
@@ -208,13 +210,7 @@ def test_an_ordered_run_reads_no_more_than_a_window_ahead() -> None:
 
     with serving(model) as server:
         run_in_threads(
-            server,
-            records(),
-            sink,
-            endpoint="e",
-            rows_per_request=5,
-            max_in_flight=8,
-            ordered=True,
+            server, records(), sink, endpoint="e", rows_per_request=5, max_in_flight=8, ordered=True
         )
     assert read == 2000
     assert most_read_before_the_first <= 4 * 5 * 8 + 5
@@ -235,9 +231,7 @@ def test_no_more_records_are_read_than_can_be_sent() -> None:
         answered += 1
 
     with serving(lambda body, _in_flight: Answer(body, seconds=0.01)) as server:
-        run_in_threads(
-            server, records(), sink, endpoint="e", rows_per_request=10, max_in_flight=4
-        )
+        run_in_threads(server, records(), sink, endpoint="e", rows_per_request=10, max_in_flight=4)
     assert answered == 1000
     assert most_ahead <= 10 * (4 + 1)
 
@@ -329,7 +323,7 @@ def test_invalid_records_end_the_run_or_are_errors_of_their_own(
             server, batch.read_jsonl(path), results.append, endpoint="e", skip_invalid=True
         )
     assert (progress.answered, progress.failed, progress.invalid) == (2, 1, 1)
-    error = sorted(results)[1].error
+    error = by_index(results)[1].error
     assert error is not None
     assert (error.type, error.delivery) == ("InvalidRecord", "not_sent")
 
@@ -352,7 +346,7 @@ def test_groups_are_closed_before_they_exceed_the_size_of_a_request(runner: Runn
             rows_per_request=100,
             max_request_size=220,
         )
-    assert [result.output for result in sorted(results)] == records
+    assert [result.output for result in by_index(results)] == records
     assert sum(size > 230 for size in sizes) == 1, "a record larger than that is sent alone"
 
 
@@ -373,7 +367,7 @@ def test_async_iterables_are_read(tmp_path: Path) -> None:
     results: list[batch.Result] = []
     with serving() as server:
         run_on_asyncio(server, records(), results.append, endpoint="e", rows_per_request=10)
-    assert [result.output for result in sorted(results)] == list(range(25))
+    assert [result.output for result in by_index(results)] == list(range(25))
 
 
 def test_an_empty_batch_sends_nothing(runner: Runner) -> None:
@@ -550,7 +544,7 @@ def test_asynchronous_invocations_are_submitted_and_collected() -> None:
         with pytest.raises(ConstructionError, match="pass input_prefix="):
             batch.run(client, ["x" * 130_000], results.append, endpoint=asynchronous("echo"))
     assert (progress.answered, progress.failed) == (2, 1)
-    outcomes = [result.error.type if result.error else "" for result in sorted(results)]
+    outcomes = [result.error.type if result.error else "" for result in by_index(results)]
     assert outcomes == ["", "ModelError", ""]
 
 
@@ -589,7 +583,9 @@ ACCEPTED = (
     b'Content-Length: 22\r\n\r\n{"InferenceId": "i-1"}'
 )
 STORED = b"HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n"
-ANSWERED = b"HTTP/1.1 200 x\r\nContent-Type: application/jsonlines\r\nContent-Length: 4\r\n\r\n1\n2\n"
+ANSWERED = (
+    b"HTTP/1.1 200 x\r\nContent-Type: application/jsonlines\r\nContent-Length: 4\r\n\r\n1\n2\n"
+)
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -623,7 +619,7 @@ def test_large_inputs_of_asynchronous_invocations_go_through_s3(is_async: bool) 
     assert name is not None, put[:100]
     assert put.endswith(f'"{records[0]}"\n"{records[1]}"\n'.encode())
     assert b"InputLocation: s3://bucket/" + name[1] in post
-    assert [result.output for result in sorted(results)] == [1, 2]
+    assert [result.output for result in by_index(results)] == [1, 2]
 
 
 def test_an_answer_that_cannot_be_collected_may_still_have_run() -> None:

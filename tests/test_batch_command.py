@@ -176,9 +176,7 @@ def test_a_second_sigint_stops_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_bar_is_shown_on_a_terminal(
-    endpoint: smruntime_local.Endpoint, tmp_path: Path
-) -> None:
+def test_a_bar_is_shown_on_a_terminal(endpoint: smruntime_local.Endpoint, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text("[5.1,3.5,1.4,0.2]\n" * 50)
     line = [sys.executable, "-m", "smruntime_transports", "batch", "iris", "--codec", "json"]
     line += ["-i", f"{tmp_path}/in.jsonl", "-o", f"{tmp_path}/out"]
@@ -210,8 +208,14 @@ def test_elsewhere_a_line_is_printed_each_minute(
 
 def test_counts_are_described_in_words() -> None:
     progress = batch.Progress(
-        answered=90, failed=10, invalid=2, finished_before=5, requests=12, seconds=2.0,
-        possibly_repeated=4, stopped="max_failures",
+        answered=90,
+        failed=10,
+        invalid=2,
+        finished_before=5,
+        requests=12,
+        seconds=2.0,
+        possibly_repeated=4,
+        stopped="max_failures",
     )
     assert describe_progress(progress) == (
         "100 records in 2.0 s (50 a second): 90 answered, 10 failed (2 of them invalid); 5 were "

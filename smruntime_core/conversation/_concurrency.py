@@ -179,15 +179,15 @@ class _ThroughputLimit:
     ) -> None:
         """Grow in the quick start; after it, count the success in the window of its limit."""
         if self._is_starting:
-            if is_used:
-                self._grow(now - ticket.started_at)
-            if not self._is_starting:
+            if is_used and self._grow(now - ticket.started_at):
+                self._is_starting = False
                 self._base_limit = self.limit
                 self._begin_window(last_number)
         elif ticket.number > self._last_number_before:
             self._count(now, last_number)
 
-    def _grow(self, latency: float) -> None:
+    def _grow(self, latency: float) -> bool:
+        """Grow by 1, and return whether the quick start is over."""
         if self._first_calls > 0:
             self._first_calls -= 1
             self._first_latency = max(self._first_latency, latency)
@@ -195,12 +195,10 @@ class _ThroughputLimit:
         else:
             self._latency += (latency - self._latency) * SMOOTHING
         if self._latency > SLOWDOWN * self._first_latency:
-            self._is_starting = False
             self.limit = max(1, self.limit // 2)
-        elif self.limit == self._maximum:
-            self._is_starting = False
-        else:
-            self.limit += 1
+            return True
+        self.limit = min(self.limit + 1, self._maximum)
+        return self.limit == self._maximum
 
     def _begin_window(self, last_number: int) -> None:
         """Measure from the end of the first call that begins from now on."""

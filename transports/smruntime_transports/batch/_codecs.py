@@ -8,14 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 from smruntime_core import ConstructionError, ResponseError
-from smruntime_core.codecs import (
-    as_csv,
-    as_json,
-    read_csv,
-    read_json,
-    read_jsonl,
-    read_text,
-)
+from smruntime_core.codecs import as_csv, as_json, read_csv, read_json, read_jsonl, read_text
 
 RecordFormat: TypeAlias = Literal["json", "csv"]
 
@@ -297,5 +290,3 @@ class CSVCodec(_Codec):
 
     def describe(self) -> dict[str, object]:
         return {**super().describe(), "header": self._columns}
-
-

@@ -76,8 +76,8 @@ class Progress(NamedTuple):
     `answered` and `failed` are records with a result, `invalid` those of `failed` that were not
     sent because they cannot be read, `finished_before` those that an earlier run had finished.
     `requests` were sent, of which `throttled` were refused. For `possibly_repeated` records, those
-    of earlier runs included, the model may have run more than once. `limit` is how many calls may be in flight. `stopped` says
-    why a run ended before its records did.
+    of earlier runs included, the model may have run more than once. `limit` is how many calls may
+    be in flight. `stopped` says why a run ended before its records did.
     """
 
     answered: int = 0
@@ -260,9 +260,9 @@ class BatchRun:
             return part
         if self._plan.skip_invalid:
             self._results.expect(index)
-            error = RecordError(INVALID_RECORD, None, "not_sent", problem)
+            invalid = RecordError(INVALID_RECORD, None, "not_sent", problem)
             self._count(invalid=1)
-            self._record_failures((index,), 0, error)
+            self._record_failures((index,), 0, invalid)
         else:
             remedy = "skip_invalid=True (--skip-invalid) makes it an error of its record"
             message = f"records: {problem}; {remedy}"
@@ -299,7 +299,8 @@ class BatchRun:
                 pairs = zip(group.indexes, answers, strict=True)
                 self._results.add(Result(index, answer) for index, answer in pairs)
                 return
-        assert failure is not None, "a call ends with an output or a failure"
+        if failure is None:  # a call ends with an output or a failure
+            return
         if finished.was_accepted and not isinstance(failure, ModelError | ResponseError):
             self._finish_uncollected(group, failure)
             return

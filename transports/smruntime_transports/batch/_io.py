@@ -46,9 +46,7 @@ class ThreadIO:
     threads are daemons, so that the process need not wait for them.
     """
 
-    def __init__(
-        self, records: Iterable[object], files: FileEffects, make_call: CallMaker
-    ) -> None:
+    def __init__(self, records: Iterable[object], files: FileEffects, make_call: CallMaker) -> None:
         self._records: Iterator[object] = iter(records)
         self._files = files
         self._make_call = make_call

@@ -10,7 +10,6 @@ from ._groups import StoredJob
 MOST_RUNS: Final = 255  # what a byte counts
 
 
-
 class RecordState(IntEnum):
     """What is known of a record.
 

@@ -130,13 +130,20 @@ class JSONLinesReader(RecordReader):
                 yield _check_json(line, line_number)
 
 
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+_decode_json: Final = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 def _too_long(line_number: int) -> InvalidRecord:
     return InvalidRecord(f"line {line_number} is longer than {MAX_RECORD_SIZE} bytes")
 
 
 def _check_json(line: bytes, line_number: int) -> EncodedRecord | InvalidRecord:
     try:
-        json.loads(line.decode(), parse_constant=_refuse_constant)
+        _decode_json(line.decode())
     except UnicodeDecodeError as error:
         return InvalidRecord(f"line {line_number} is not UTF-8: {error.reason} at {error.start}")
     except RecursionError:
@@ -144,10 +151,6 @@ def _check_json(line: bytes, line_number: int) -> EncodedRecord | InvalidRecord:
     except ValueError as error:
         return InvalidRecord(f"line {line_number} is not JSON: {error}")
     return EncodedRecord(line, "json")
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON value")
 
 
 class CSVReader(RecordReader):

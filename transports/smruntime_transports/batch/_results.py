@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from smruntime_core import DispatchFailure, ResponseError, ServiceError, SmRuntimeError
@@ -25,7 +26,8 @@ class RecordError(NamedTuple):
     message: str
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Result:
     """What the record at `index` ended as: `output`, or `error` if that is not None."""
 
     index: int

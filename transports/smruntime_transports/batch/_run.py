@@ -353,5 +353,3 @@ def _never() -> bool:
 
 def _ignore_job(_group: object, _job: object) -> None:
     """Note nothing, because there is no checkpoint."""
-
-

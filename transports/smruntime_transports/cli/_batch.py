@@ -192,9 +192,7 @@ def _find_sink(options: argparse.Namespace) -> batch.Sink:
     return sys.stdout.buffer
 
 
-def _make_options(
-    options: argparse.Namespace, reader: batch.RecordReader
-) -> batch.BatchOptions:
+def _make_options(options: argparse.Namespace, reader: batch.RecordReader) -> batch.BatchOptions:
     batch_options = batch.BatchOptions(
         endpoint=_make_endpoint(options),
         codec=_make_codec(options, reader),

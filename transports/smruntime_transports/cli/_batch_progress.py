@@ -23,7 +23,8 @@ def describe_progress(progress: batch.Progress) -> str:
     parts = [
         f"{new_records} records in {progress.seconds:.1f} s ({rate:.0f} a second): "
         f"{progress.answered} answered, {progress.failed} failed"
-        + f" ({progress.invalid} of them invalid)" * bool(progress.invalid),
+        + f" ({progress.invalid} of them invalid)"
+        * bool(progress.invalid),
         f"{progress.requests} requests, {progress.throttled} throttled",
         f"{progress.possibly_repeated} records may have run twice",
     ]
