@@ -21,7 +21,7 @@ from smruntime_transports import Client, batch
 
 
 def score(frame: pandas.DataFrame, endpoint: str) -> pandas.DataFrame:
-    """Return a partition with a column of answers and one of errors."""
+    """Return a partition with a column of result lines."""
     results: list[batch.Result] = []
     with Client() as client:
         rows = frame.itertuples(index=False, name=None)
@@ -36,8 +36,8 @@ def score(frame: pandas.DataFrame, endpoint: str) -> pandas.DataFrame:
             max_in_flight=16,
             ordered=True,
         )
-    labels = [result.output["label"] if result.error is None else None for result in results]
-    return frame.assign(label=labels, error=[str(result.error or "") for result in results])
+    lines = [result.as_line().decode() for result in results]
+    return frame.assign(result=lines)
 
 
 def main() -> None:
@@ -49,10 +49,10 @@ def main() -> None:
             DaskClient(cluster),
         ):
             frame = dask.dataframe.from_pandas(rows, npartitions=8)
-            columns = rows.assign(label="", error="")
+            columns = rows.assign(result="")
             scored = frame.map_partitions(score, "iris", meta=columns).compute()
-    counts = scored["label"].value_counts()
-    print(counts.to_dict(), "errors:", int((scored["error"] != "").sum()))
+    lines = list(scored["result"])
+    print(len(lines), "results,", sum('"virginica"' in line for line in lines), "virginica")
 
 
 if __name__ == "__main__":

@@ -145,11 +145,13 @@ def wait_for_requests(server: BatchServer, count: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_what_is_in_flight(tmp_path: Path, number: signal.Signals) -> None:
-    with serving(lambda body, _in_flight: Answer(body, seconds=0.05)) as server:
-        with start_slow_run(server, tmp_path) as process:
-            wait_for_requests(server, 8)
-            process.send_signal(number)
-            _, printed = process.communicate(timeout=20)
+    with (
+        serving(lambda body, _in_flight: Answer(body, seconds=0.05)) as server,
+        start_slow_run(server, tmp_path) as process,
+    ):
+        wait_for_requests(server, 8)
+        process.send_signal(number)
+        _, printed = process.communicate(timeout=20)
     assert process.returncode == 130, printed
     assert b"finishing the calls in flight; interrupt again to stop at once" in printed
     assert b"stopped (interrupted); --resume continues" in printed
@@ -158,16 +160,18 @@ def test_a_signal_finishes_what_is_in_flight(tmp_path: Path, number: signal.Sign
 
 
 def test_a_second_sigint_stops_at_once(tmp_path: Path) -> None:
-    with serving(lambda body, _in_flight: Answer(body, seconds=30)) as server:
-        with start_slow_run(server, tmp_path) as process:
-            wait_for_requests(server, 4)
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.3)
-            assert process.poll() is None
-            stopped_at = time.monotonic()
-            process.send_signal(signal.SIGINT)
-            _, printed = process.communicate(timeout=20)
-            assert time.monotonic() - stopped_at < 5
+    with (
+        serving(lambda body, _in_flight: Answer(body, seconds=30)) as server,
+        start_slow_run(server, tmp_path) as process,
+    ):
+        wait_for_requests(server, 4)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.poll() is None
+        stopped_at = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, printed = process.communicate(timeout=20)
+        assert time.monotonic() - stopped_at < 5
     assert process.returncode == 130, printed
     assert b"Traceback" not in printed
     checkpoint = (tmp_path / "out.checkpoint").read_text()

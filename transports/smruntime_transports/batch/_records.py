@@ -148,6 +148,9 @@ def _check_json(line: bytes, line_number: int) -> EncodedRecord | InvalidRecord:
         return InvalidRecord(f"line {line_number} is not UTF-8: {error.reason} at {error.start}")
     except RecursionError:
         return InvalidRecord(f"line {line_number} is not JSON that can be read: nested too deep")
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg} at column {error.colno}"
+        return InvalidRecord(f"line {line_number} is not JSON: {problem}")
     except ValueError as error:
         return InvalidRecord(f"line {line_number} is not JSON: {error}")
     return EncodedRecord(line, "json")

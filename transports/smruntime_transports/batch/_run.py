@@ -9,14 +9,9 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple, Required, TypedDict, Unpack, cast
 
-from smruntime_core import (
-    ConstructionError,
-    InvokeEndpoint,
-    InvokeEndpointAsync,
-    RetryPolicy,
-    run as run_flow,
-    run_async as run_async_flow,
-)
+from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointAsync, RetryPolicy
+from smruntime_core import run as run_flow
+from smruntime_core import run_async as run_async_flow
 from smruntime_core.conversation import OptionChanges, Options
 from smruntime_core.errors import describe_unexpected
 from smruntime_core.values import check_flag

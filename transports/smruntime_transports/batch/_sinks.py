@@ -61,7 +61,7 @@ def open_sink(sink: Sink) -> ResultWriter:
     """Return a writer to `sink`; a file is appended to."""
     if isinstance(sink, str | os.PathLike):
         try:
-            return LineWriter(open(sink, "ab", buffering=0), owned=True)  # noqa: SIM115
+            return LineWriter(open(sink, "ab", buffering=0), owned=True)
         except OSError as error:
             message = f"sink: cannot write {os.fspath(sink)}: {error.strerror}"
             raise ConstructionError("sink", "a writable file", message=message) from None
