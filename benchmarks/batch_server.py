@@ -41,6 +41,7 @@ class ModelProtocol(asyncio.Protocol):
 
 
 async def serve() -> None:
+    """Print the port and serve until standard input is closed."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(ModelProtocol, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -1,6 +1,7 @@
-"""Batches beside a thread pool that calls boto3: a model of 20 ms, 10 records a request, 32 calls.
+"""Batches beside a thread pool that calls boto3: a model of 20 ms, 10 records a request.
 
-Both read the same kind of file and write a line for each record.
+Both read the same kind of file and write a line for each record. With 32 calls in flight the model
+is the limit, with 64 the client is.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class BatchRun(NamedTuple):
         return resident_megabytes("VmHWM") if self.measures_memory else seconds
 
 
-def on_asyncio(url: str, rows_per_request: int = ROWS_PER_REQUEST) -> BatchRun:
+def on_asyncio(
+    url: str, in_flight: str = "32", rows_per_request: int = ROWS_PER_REQUEST
+) -> BatchRun:
     """Run `batch.run_async` with a checkpoint."""
     from smruntime_core import Credentials
     from smruntime_transports import AsyncClient, batch
@@ -78,7 +81,7 @@ def on_asyncio(url: str, rows_per_request: int = ROWS_PER_REQUEST) -> BatchRun:
                 results,
                 endpoint="model",
                 rows_per_request=rows_per_request,
-                max_in_flight=IN_FLIGHT,
+                max_in_flight=int(in_flight),
                 checkpoint=results.with_suffix(".checkpoint"),
             )
 
@@ -90,7 +93,7 @@ def memory_on_asyncio(url: str) -> BatchRun:
     return on_asyncio(url, rows_per_request=200)._replace(measures_memory=True)
 
 
-def in_threads(url: str) -> BatchRun:
+def in_threads(url: str, in_flight: str = "32") -> BatchRun:
     """Run `batch.run`."""
     from smruntime_core import Credentials
     from smruntime_transports import Client, batch
@@ -104,20 +107,20 @@ def in_threads(url: str) -> BatchRun:
                 results,
                 endpoint="model",
                 rows_per_request=ROWS_PER_REQUEST,
-                max_in_flight=IN_FLIGHT,
+                max_in_flight=int(in_flight),
                 checkpoint=results.with_suffix(".checkpoint"),
             )
 
     return BatchRun(run)
 
 
-def boto3_in_threads(url: str) -> BatchRun:
+def boto3_in_threads(url: str, in_flight: str = "32") -> BatchRun:
     """Call boto3 from a thread pool, as it is usually done."""
     import boto3
     from botocore.config import Config
 
     os.environ |= {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
-    config = Config(max_pool_connections=IN_FLIGHT)
+    config = Config(max_pool_connections=int(in_flight))
     client: Any = boto3.client(
         "sagemaker-runtime", region_name=REGION, endpoint_url=url, config=config
     )
@@ -142,7 +145,7 @@ def boto3_in_threads(url: str) -> BatchRun:
             (first_index, lines[first_index : first_index + ROWS_PER_REQUEST])
             for first_index in range(0, len(lines), ROWS_PER_REQUEST)
         ]
-        with ThreadPoolExecutor(IN_FLIGHT) as pool, results.open("w") as file:
+        with ThreadPoolExecutor(int(in_flight)) as pool, results.open("w") as file:
             for result_lines in pool.map(call, groups):
                 file.writelines(f"{line}\n" for line in result_lines)
 

@@ -137,9 +137,10 @@ FIGURES = (
     Figure("decode", "one event decoded, 48 to 80 B", "one event decoded, 64 B"),
     Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", 1 / 5),
     Figure("block", "longest block of a loop, tiny events", "idle loop", max_value=50, unit="ms"),
-    Figure("batch", "a batch on asyncio", "ideal", 1.15, unit="s wall"),
-    Figure("batch", "a batch on asyncio", "boto3 in a thread pool", 1 / 2, unit="s wall"),
-    Figure("batch", "a batch in threads", "boto3 in a thread pool", unit="s wall"),
+    Figure("batch", "a batch, 32 in flight", "ideal", 1.15, unit="s wall"),
+    Figure("batch", "a batch, 32 in flight", "boto3 in 32 threads", unit="s wall"),
+    Figure("batch", "a batch, 64 in flight", "boto3 in 64 threads", 1 / 2, unit="s wall"),
+    Figure("batch", "a batch in threads, 64 in flight", "boto3 in 64 threads", unit="s wall"),
     Figure(
         "batch",
         "a batch of 1,000,000 records: memory",

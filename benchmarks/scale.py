@@ -41,6 +41,10 @@ def score_partition(url: str) -> int:
     return progress.answered
 
 
+def count_result(_result: object) -> None:
+    """Take a result; the run itself counts them."""
+
+
 def measure_asyncio(url: str) -> None:
     """Print the records a second of one process."""
     from smruntime_core import Credentials
@@ -54,7 +58,7 @@ def measure_asyncio(url: str) -> None:
             progress = await batch.run_async(
                 client,
                 ([index, 5.1, 3.5, 1.4, 0.2] for index in range(3000 * in_flight // 4)),
-                [].append,
+                count_result,
                 endpoint="model",
                 rows_per_request=ROWS_PER_REQUEST,
                 max_in_flight=in_flight,
@@ -81,6 +85,7 @@ def measure(name: str, workers: int, run: Callable[[int], Iterable[int]]) -> Non
 
 
 def measure_dask(url: str) -> None:
+    """Print the records a second of Dask's workers."""
     from distributed import Client as DaskClient
     from distributed import LocalCluster
 
@@ -99,20 +104,22 @@ def measure_dask(url: str) -> None:
 
 
 def measure_ray(url: str) -> None:
+    """Print the records a second of Ray's tasks."""
     import ray
 
     for workers in (1, 2, 4):
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
         task: Any = ray.remote(score_partition)
-        measure(
-            "Ray",
-            workers,
-            lambda count, task=task: ray.get([task.remote(url) for _ in range(count)]),
-        )
+
+        def run(count: int, task: Any = task) -> list[int]:
+            return list(ray.get([task.remote(url) for _ in range(count)]))
+
+        measure("Ray", workers, run)
         ray.shutdown()
 
 
 def measure_spark(url: str) -> None:
+    """Print the records a second of Spark's tasks."""
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

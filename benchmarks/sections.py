@@ -220,35 +220,41 @@ def batch(bench: Bench) -> FigureValues:
     turns = max(1, bench.effort.rounds // 10)
     record_count = batches.RECORDS if turns > 1 else batches.RECORDS // 10
     values: FigureValues = {
-        "a batch on asyncio": 0.0,
-        "a batch in threads": 0.0,
         "ideal": batches.ideal_seconds(record_count),
         "no other batch": Missing("no peer"),
     }
-    seconds: dict[str, list[float]] = {"asyncio": [], "threads": [], "boto3": []}
     with use_all_cores(), batches.run_batch_server() as url:
-        ours_on_asyncio = bench.worker(sys.executable, "batches:on_asyncio", url)
-        ours_in_threads = bench.worker(sys.executable, "batches:in_threads", url)
-        peer = bench.peer("boto3", "batches:boto3_in_threads", url)
+        subjects: NamedSubjects = {
+            "a batch, 32 in flight": bench.worker(sys.executable, "batches:on_asyncio", url),
+            "a batch, 64 in flight": bench.worker(sys.executable, "batches:on_asyncio", url, "64"),
+            "a batch in threads, 64 in flight": bench.worker(
+                sys.executable, "batches:in_threads", url, "64"
+            ),
+            "boto3 in 32 threads": bench.peer("boto3", "batches:boto3_in_threads", url),
+            "boto3 in 64 threads": bench.peer("boto3", "batches:boto3_in_threads", url, "64"),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in subjects}
         for _ in range(turns):
-            seconds["asyncio"].append(ours_on_asyncio.measure(record_count))
-            seconds["threads"].append(ours_in_threads.measure(record_count))
-            if not isinstance(peer, Missing):
-                seconds["boto3"].append(peer.measure(record_count))
-        if sys.platform.startswith("linux"):
-            megabytes = [
-                bench.worker(sys.executable, "batches:memory_on_asyncio", url).measure(number)
-                for number in (batches.FEW_RECORDS, batches.MANY_RECORDS if turns > 1 else 50_000)
-            ]
-            values["a batch of 1,000,000 records: memory"] = megabytes[1] - megabytes[0]
-        else:
-            values["a batch of 1,000,000 records: memory"] = Missing("only on Linux")
-    values["a batch on asyncio"] = sorted(seconds["asyncio"])[turns // 2]
-    values["a batch in threads"] = sorted(seconds["threads"])[turns // 2]
-    values["boto3 in a thread pool"] = (
-        peer if isinstance(peer, Missing) else sorted(seconds["boto3"])[turns // 2]
-    )
+            for name, subject in subjects.items():
+                if isinstance(subject, Missing):
+                    values[name] = subject
+                else:
+                    seconds[name].append(subject.measure(record_count))
+        values |= {name: sorted(turn)[turns // 2] for name, turn in seconds.items() if turn}
+        values["a batch of 1,000,000 records: memory"] = _batch_memory(bench, url, quick=turns == 1)
     return values
+
+
+def _batch_memory(bench: Bench, url: str, *, quick: bool) -> Value:
+    """Return by how many megabytes a large batch exceeds one of 10,000 records."""
+    if not sys.platform.startswith("linux"):
+        return Missing("only Linux reports the peak of resident memory")
+    many_records = batches.MANY_RECORDS // 20 if quick else batches.MANY_RECORDS
+    few, many = (
+        bench.worker(sys.executable, "batches:memory_on_asyncio", url).measure(record_count)
+        for record_count in (batches.FEW_RECORDS, many_records)
+    )
+    return many - few
 
 
 def divide_values(values: FigureValues, divisor: float) -> FigureValues:

@@ -50,6 +50,7 @@ class Result(NamedTuple):
     output: str
 
 
+PYTEST = (sys.executable, "-P", "-m", "pytest", "-q")
 CHECKS = (
     Check(
         "soak",
@@ -68,15 +69,13 @@ CHECKS = (
     Check(
         "batch-kills",
         "50 kills of a batch of 50,000 records, with and without --idempotent",
-        ("env", "BATCH_KILLS=50", "BATCH_RECORDS=50000")
-        + (sys.executable, "-P", "-m", "pytest", "-q", "tests/test_batch_resume.py"),
+        ("env", "BATCH_KILLS=50", "BATCH_RECORDS=50000", *PYTEST, "tests/test_batch_resume.py"),
         ("-k", "idempotent"),
     ),
     Check(
         "batch-limits",
         "the number in flight over real sockets: quotas of 5, 20 and 80, and slow servers",
-        ("env", "BATCH_LIMITS=all")
-        + (sys.executable, "-P", "-m", "pytest", "-q", "-s", "tests/test_batch_limits.py"),
+        ("env", "BATCH_LIMITS=all", *PYTEST, "-s", "tests/test_batch_limits.py"),
         ("-k", "20"),
     ),
     Check("batch-engines", "batches on Ray Data and Spark", ("tools/test-engines",)),

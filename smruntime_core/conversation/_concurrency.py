@@ -151,16 +151,19 @@ class _ThroughputLimit:
     """The limit by throughput: a quick start, then steps up and down that must prove better."""
 
     def __init__(self, maximum: int, initial: int) -> None:
-        self.limit = initial
+        self.limit: int = initial
         self._maximum = maximum
         self._is_starting = True
         self._first_calls = initial  # their latency is the one that others are compared with
         self._first_latency = self._latency = 0.0
-        self._base_limit = initial  # the limit before a step that is being measured
+        self._base_limit: int = initial  # the limit before a step that is being measured
         self._base_throughput = 0.0
-        self._next_is_up = True
-        self._waits = {True: 0, False: FIRST_PAUSE}  # windows until the next step up and down
-        self._pauses = {True: FIRST_PAUSE, False: FIRST_PAUSE}
+        self._next_is_up: bool = True
+        self._waits: dict[bool, int] = {
+            True: 0,
+            False: FIRST_PAUSE,
+        }  # windows until the next step up and down
+        self._pauses: dict[bool, int] = {True: FIRST_PAUSE, False: FIRST_PAUSE}
         self._begin_window(0)
 
     def note_full(self) -> None:

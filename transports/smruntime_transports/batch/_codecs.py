@@ -34,7 +34,7 @@ class BatchCodec(Protocol):
     @property
     def max_records(self) -> int | None: ...
     def encode(self, record: object, /) -> bytes:
-        """Return one record as a part of a body; raise `ConstructionError` if that is impossible."""
+        """Return one record as a part of a body; raise `ConstructionError` if it cannot be."""
         ...
 
     def join(self, parts: Sequence[bytes], /) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Final, NamedTuple, Required, TypedDict, Unpack, cast
 
@@ -152,7 +152,8 @@ class _Setup:
             records, Iterable | AsyncIterable
         ):
             requirement = "an iterable of records; for a file, read_jsonl, read_csv or read_parquet"
-            raise ConstructionError("records", requirement, f"found {type(records).__name__}")
+            found = f"found {type(cast('object', records)).__name__}"
+            raise ConstructionError("records", requirement, found)
         self._records = cast("object", records)
         self._sink = sink
         self._options = options
@@ -239,7 +240,7 @@ class _Setup:
         )
 
     @contextmanager
-    def open_files(self) -> Iterator[_OpenFiles]:
+    def open_files(self) -> Generator[_OpenFiles]:
         """Open the sink and the checkpoint; refuse those of another run."""
         path = self._checkpoint_path
         checkpoint = None if path is None else Checkpoint(path)

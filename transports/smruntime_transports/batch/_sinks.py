@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias, cast
 
 from smruntime_core import ConstructionError
 
@@ -60,10 +60,11 @@ class CallableWriter:
 def open_sink(sink: Sink) -> ResultWriter:
     """Return a writer to `sink`; a file is appended to."""
     if isinstance(sink, str | os.PathLike):
+        path = os.fspath(cast("FilePath", sink))
         try:
-            return LineWriter(open(sink, "ab", buffering=0), owned=True)
+            return LineWriter(open(path, "ab", buffering=0), owned=True)
         except OSError as error:
-            message = f"sink: cannot write {os.fspath(sink)}: {error.strerror}"
+            message = f"sink: cannot write {path}: {error.strerror}"
             raise ConstructionError("sink", "a writable file", message=message) from None
     if callable(sink):
         return CallableWriter(sink)
@@ -78,6 +79,6 @@ def output_size(sink: Sink) -> int | None:
     if not isinstance(sink, str | os.PathLike):
         return None
     try:
-        return os.stat(sink).st_size
+        return os.stat(cast("FilePath", sink)).st_size
     except OSError:
         return 0

@@ -92,7 +92,6 @@ def make_parser(program_name: str) -> CommandParser:
     usage = f"{program_name} ENDPOINT -i INPUT -o OUTPUT [OPTION …]"
     parser = CommandParser(prog=program_name, usage=usage, description=__doc__ or "")
     add = parser.add_argument
-    count = partial(partial, parse_count)
     add("endpoint", metavar="ENDPOINT")
     add("-i", "--input", metavar="FILE", required=True, help="the records, - for standard input")
     add("-o", "--output", metavar="FILE", required=True, help="results, - for standard output")
@@ -117,12 +116,12 @@ def make_parser(program_name: str) -> CommandParser:
     )
     add("--answer-header", action="store_true", help="CSV in answers begins with a header")
     add("--output-key", metavar="NAME", help="the member of a JSON answer with the outputs")
-    rows = count(lowest=1, highest=100_000)
+    rows = partial(parse_count, lowest=1, highest=100_000)
     add("--rows-per-request", metavar="N", type=rows, default=1, help="default 1")
     add(
         "--max-in-flight",
         metavar="N",
-        type=count(lowest=1, highest=10_000),
+        type=partial(parse_count, lowest=1, highest=10_000),
         default=DEFAULT_IN_FLIGHT,
         help="most calls at a time, default 100; below that it adapts to the endpoint",
     )
@@ -132,9 +131,9 @@ def make_parser(program_name: str) -> CommandParser:
         action="store_true",
         help="the model may run twice for a record: send again what may have arrived",
     )
-    attempts = count(lowest=1, highest=100)
+    attempts = partial(parse_count, lowest=1, highest=100)
     add("--max-attempts", metavar="N", type=attempts, help="requests for a group, default 10")
-    failures = count(lowest=0, highest=10**12)
+    failures = partial(parse_count, lowest=0, highest=10**12)
     add("--max-failures", metavar="N", type=failures, help="end after more failed records")
     add("--timeout", metavar="SECONDS", type=parse_seconds, help="for each call")
     rate = partial(parse_number, unit="requests a second")
@@ -217,7 +216,7 @@ def _make_options(options: argparse.Namespace, reader: batch.RecordReader) -> ba
 def _make_endpoint(options: argparse.Namespace) -> batch.AnyOperation:
     members = {
         member: value
-        for option, member in MEMBERS_BY_OPTION.items()
+        for member in MEMBERS_BY_OPTION.values()
         if (value := getattr(options, member)) is not None
     }
     if not options.is_async:
