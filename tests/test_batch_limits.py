@@ -43,10 +43,10 @@ async def run_calls(server: BatchServer, count: int, at_half: Callable[[], None]
 @pytest.mark.parametrize(
     ("quota", "seconds", "count", "most_throttled"),
     [
-        pytest.param(5, 0.03, 3000, 0.06, marks=ONLY_THERE),
-        (20, 0.06, 1600, 0.03),
-        pytest.param(20, 0.06, 8000, 0.03, marks=ONLY_THERE),
-        pytest.param(80, 0.15, 16000, 0.03, marks=ONLY_THERE),
+        pytest.param(5, 0.1, 1600, 0.06, marks=ONLY_THERE),
+        (20, 0.15, 900, 0.03),
+        pytest.param(20, 0.15, 4000, 0.03, marks=ONLY_THERE),
+        pytest.param(80, 0.3, 8000, 0.03, marks=ONLY_THERE),
     ],
 )
 def test_throttling_server_is_used_fully_and_rarely_refuses(

@@ -43,6 +43,7 @@ GUIDED = (
     "connect",
     "system",
     "nonblocking",
+    "batch",
     "cli",
     "models",
 )
