@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
 # each has tests that cannot run in .venv, and a script in tools/
-ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks
+ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks test-dask
 
 .PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bare
+import batches
 import ceilings
 import ours
 import server
@@ -273,6 +274,48 @@ def frames(bench: Bench) -> FigureValues:
     return values
 
 
+def batch(bench: Bench) -> FigureValues:
+    """Run a batch of 50,000 records, in wall seconds, and measure the memory of larger ones."""
+    turns = max(1, bench.effort.rounds // 10)
+    record_count = batches.RECORDS if turns > 1 else batches.RECORDS // 10
+    values: FigureValues = {
+        "ideal": batches.ideal_seconds(record_count),
+        "no other batch": Missing("no peer"),
+    }
+    with use_all_cores(), batches.run_batch_server() as url:
+        subjects: NamedSubjects = {
+            "a batch, 32 in flight": bench.worker(sys.executable, "batches:on_asyncio", url),
+            "a batch, 64 in flight": bench.worker(sys.executable, "batches:on_asyncio", url, "64"),
+            "a batch in threads, 64 in flight": bench.worker(
+                sys.executable, "batches:in_threads", url, "64"
+            ),
+            "boto3 in 32 threads": bench.peer("boto3", "batches:boto3_in_threads", url),
+            "boto3 in 64 threads": bench.peer("boto3", "batches:boto3_in_threads", url, "64"),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in subjects}
+        for _ in range(turns):
+            for name, subject in subjects.items():
+                if isinstance(subject, Missing):
+                    values[name] = subject
+                else:
+                    seconds[name].append(subject.measure(record_count))
+        values |= {name: sorted(turn)[turns // 2] for name, turn in seconds.items() if turn}
+        values["a batch of 1,000,000 records: memory"] = _batch_memory(bench, url, quick=turns == 1)
+    return values
+
+
+def _batch_memory(bench: Bench, url: str, *, quick: bool) -> Value:
+    """Return by how many megabytes a large batch exceeds one of 10,000 records."""
+    if not sys.platform.startswith("linux"):
+        return Missing("only Linux reports the peak of resident memory")
+    many_records = batches.MANY_RECORDS // 20 if quick else batches.MANY_RECORDS
+    few, many = (
+        bench.worker(sys.executable, "batches:memory_on_asyncio", url).measure(record_count)
+        for record_count in (batches.FEW_RECORDS, many_records)
+    )
+    return many - few
+
+
 def divide_values(values: FigureValues, divisor: float) -> FigureValues:
     """Return values in another unit."""
     quotients: FigureValues = {}
@@ -296,6 +339,7 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "decode": decode,
     "stream": stream,
     "block": block,
+    "batch": batch,
     "imports": starting.measure_imports,
     "first": starting.measure_first_answer,
     "local": starting.measure_local_endpoint,

@@ -92,6 +92,19 @@ CHECKS = (
         "the contract over httpx, requests, urllib3 and aiohttp, as docs/faults.md shows it",
         (sys.executable, "-P", "tests/faults.py", "--check-libraries"),
     ),
+    Check(
+        "batch-kills",
+        "50 kills of a batch of 50,000 records, with and without --idempotent",
+        ("env", "BATCH_KILLS=50", "BATCH_RECORDS=50000", *PYTEST, "tests/test_batch_resume.py"),
+        ("-k", "idempotent"),
+    ),
+    Check(
+        "batch-limits",
+        "the number in flight over real sockets: quotas of 5, 20 and 80, and slow servers",
+        ("env", "BATCH_LIMITS=all", *PYTEST, "-s", "tests/test_batch_limits.py"),
+        ("-k", "20"),
+    ),
+    Check("batch-engines", "batches on Ray Data and Spark", ("tools/test-engines",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 

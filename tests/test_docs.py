@@ -48,6 +48,7 @@ GUIDED = (
     "connect",
     "system",
     "nonblocking",
+    "batch",
     "cli",
     "openai",
     "models",

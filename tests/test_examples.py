@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples"
 IN_TEST_ALL = {"demo_llm"}  # `make test-all` runs it, in an environment of its own
-EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in IN_TEST_ALL)
+ON_ENGINES = {"batch_dask", "batch_ray", "batch_spark"}  # `test_batch_engines.py` runs them
+EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in IN_TEST_ALL | ON_ENGINES)
 EXPECTED_OUTPUT = {
     "async_inference": "the other one failed: row 1 must have 4 measurements",
     "credentials": "the vault was asked\na flow, blocking: 100 calls",
