@@ -25,9 +25,6 @@ from .sdk_adapters import ADAPTERS, BASE_URL, HELLO, Adapter
 from .sdk_models import FAULTS, TEXT, VECTOR, WORDS, make_async_client, serve_models
 from .test_openai_mapping import cut, places, sse_streams, unwrap
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download
-os.environ["OTEL_SDK_DISABLED"] = "true"
-
 pytestmark = pytest.mark.filterwarnings("default")  # those of the SDKs are not ours
 
 
