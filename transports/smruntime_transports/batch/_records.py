@@ -50,7 +50,7 @@ class RecordReader:
 
     def __init__(self, source: RecordSource) -> None:
         self._source = source
-        self.position = 0
+        self.position: int = 0
         self.size: int | None = None
         if isinstance(source, str | os.PathLike):
             try:
@@ -269,7 +269,7 @@ class ParquetReader(RecordReader):
             raise ConstructionError("records", "a Parquet file", message=problem) from None
 
     def __iter__(self) -> Iterator[object]:
-        self.position = 0
+        self.position: int = 0
         with self._parquet.ParquetFile(self._source) as file:
             row_count, read_count = cast("int", file.metadata.num_rows), 0
             for table in file.iter_batches(batch_size=PARQUET_BATCH):

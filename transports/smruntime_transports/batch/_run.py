@@ -148,11 +148,11 @@ class _Setup:
         message = describe_unexpected(options, BatchOptions.__annotations__)
         if message is not None:
             raise TypeError(message)
+        found = f"found {type(records).__name__}"
         if isinstance(records, str | bytes | Mapping) or not isinstance(
             records, Iterable | AsyncIterable
         ):
             requirement = "an iterable of records; for a file, read_jsonl, read_csv or read_parquet"
-            found = f"found {type(cast('object', records)).__name__}"
             raise ConstructionError("records", requirement, found)
         self._records = cast("object", records)
         self._sink = sink

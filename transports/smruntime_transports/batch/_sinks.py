@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from typing import BinaryIO, Protocol, TypeAlias, TypeGuard, cast
 
 from smruntime_core import ConstructionError
 
@@ -59,8 +59,8 @@ class CallableWriter:
 
 def open_sink(sink: Sink) -> ResultWriter:
     """Return a writer to `sink`; a file is appended to."""
-    if isinstance(sink, str | os.PathLike):
-        path = os.fspath(cast("FilePath", sink))
+    if _is_path(sink):
+        path = os.fspath(sink)
         try:
             return LineWriter(open(path, "ab", buffering=0), owned=True)
         except OSError as error:
@@ -69,16 +69,20 @@ def open_sink(sink: Sink) -> ResultWriter:
     if callable(sink):
         return CallableWriter(sink)
     if callable(getattr(sink, "write", None)):
-        return LineWriter(sink, owned=False)
+        return LineWriter(cast("BinaryIO", sink), owned=False)
     requirement = "a path, a file that is open for writing bytes, or a function of a Result"
     raise ConstructionError("sink", requirement, f"found {type(sink).__name__}")
 
 
 def output_size(sink: Sink) -> int | None:
     """Return the bytes that a sink has already if it is a path, else None."""
-    if not isinstance(sink, str | os.PathLike):
+    if not _is_path(sink):
         return None
     try:
-        return os.stat(cast("FilePath", sink)).st_size
+        return os.stat(sink).st_size
     except OSError:
         return 0
+
+
+def _is_path(sink: object) -> TypeGuard[FilePath]:
+    return isinstance(sink, str | os.PathLike)
