@@ -145,9 +145,7 @@ def test_no_slot_is_lost_by_an_interrupt_at_any_event_of_a_handshake(
     with acting(partial(serve_secured, certificates.server)) as stage:
         url = stage.url.replace("http://127.0.0.1", "https://localhost")
         files_before = open_files()
-        outcomes = list(
-            sweep(kind, client, url, interrupts, step=STEP, tls=certificates.trusting)
-        )
+        outcomes = list(sweep(kind, client, url, interrupts, step=STEP, tls=certificates.trusting))
         files_after = open_files()
     assert not [outcome for outcome in outcomes if outcome.fault]
     assert len(outcomes) > 500 / STEP, "the sweep has not seen the call"
