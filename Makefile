@@ -86,7 +86,7 @@ lock:
 	tools/lock
 
 .venv/dev: tools/locks/dev.txt | .venv/bin/python
-	$(PYTHON) -m pip install --quiet --require-hashes --requirement $<
+	$(PYTHON) -m pip install --quiet --no-compile --require-hashes --requirement $<
 	$(if $(shell command -v node),,$(PYTHON) -m pip install --quiet --group dev "pyright[nodejs]")
 	touch $@
 

@@ -236,20 +236,21 @@ def sweep(
     transport: str,
     url: str,
     interrupts: tuple[type[BaseException], ...] = INTERRUPTS,
+    first: int = 0,
     step: int = 1,
     **settings: Any,
 ) -> Iterator[Outcome]:
-    """Interrupt the first event of a call, then every `step`-th after it; yield each outcome."""
+    """Interrupt the call at event `first` and at each `step`-th after it; yield each outcome."""
     client = kind.make_client(transport, url, **settings)
     if not kind.fresh:
         call(client)
-    at = 0
+    at = first
     while True:
         if kind.fresh:
             client = kind.make_client(transport, url, **settings)
         elif kind.new:
             client.close()
-        outcome = interrupt_at(kind.perform, client, at, interrupts[at % len(interrupts)])
+        outcome = interrupt_at(kind.perform, client, at, interrupts[at // step % len(interrupts)])
         if kind.fresh or not outcome.place:
             client.close()
         if not outcome.place:

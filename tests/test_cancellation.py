@@ -383,6 +383,7 @@ def test_interrupt_in_any_wait_leaves_a_usable_client(
 
 def mute(peer: Peer) -> None:
     if peer.number == 1:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
         peer.idle()
     serve(peer)
 
@@ -404,7 +405,6 @@ def test_signal_interrupts_a_call_to_a_silent_server(name: str, body: bytes) -> 
         with BLOCKING[name](**where, timeouts=Timeouts(pool=1.0)) as client:
             previous = signal.signal(signal.SIGALRM, interrupt)
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.3)
                 with pytest.raises(KeyboardInterrupt):
                     client.call(InvokeEndpoint(endpoint_name="e", body=body))
             finally:
