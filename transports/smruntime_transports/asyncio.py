@@ -53,14 +53,12 @@ class AsyncioSystem(AsyncSystem):
 
     async def wait_turn(self, effect: WaitTurn, /) -> None:
         """Wait until the ticket is called, or the deadline passes."""
-        running_loop, loop_thread = asyncio.get_running_loop(), threading.get_ident()
+        running_loop = asyncio.get_running_loop()
         turn_future = running_loop.create_future()
 
         def wake_task() -> None:  # any thread may call this
-            is_own = threading.get_ident() == loop_thread
-            schedule = running_loop.call_soon if is_own else running_loop.call_soon_threadsafe
             with suppress(RuntimeError):  # the loop is closed
-                schedule(_set_result, turn_future, 0)
+                running_loop.call_soon_threadsafe(_set_result, turn_future, 0)
 
         effect.ticket.when_called(wake_task)
         await _result_within(turn_future, effect.seconds)

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import Final
 
@@ -95,35 +95,29 @@ def serve(
         max_connections, max_body, head_seconds, body_seconds, idle_seconds, send_seconds
     ).validated()
     behavior = parse_cut(cut, StreamBehavior())
-    configs = {name: EndpointConfig(model=function) for name, function in (models or {}).items()}
-    configs |= endpoints or {}
     builtin_models = make_builtin_models(session_seconds)
-    has_models = bool(configs or backends)
-    if record is not None and (has_models or replay is not None):
+    hosted = _host(builtin_models, models, endpoints, backends)
+    if record is not None and (hosted or replay is not None):
         raise ValueError("record: passes every call on; leave out models, backends and replay")
-    hosted: dict[str, HostedEndpoint] = {}
     if record is None and replay is None:
-        hosted = {name: SingleModel(model) for name, model in builtin_models.items()}
-    for name, url in (backends or {}).items():
-        check_endpoint_name(name)
-        hosted[name] = SingleModel(make_backend(name, url, MODEL_SECONDS))
-    for name, config in configs.items():
-        check_endpoint_name(name)
-        hosted[name] = Router(name, config, builtin_models)
-    signing_credentials = credentials or _generate_credentials()
+        hosted = _host_alone(builtin_models) | hosted
     closing_event = threading.Event()
     replayed = None
     if replay is not None:
         replayed = Replay(replay, delays=replay_delays, sleep=closing_event.wait)
         _refuse_both(replayed.endpoint_names, hosted)
-    recorder = None if record is None else Recorder(record)
-    used_region = region or (DEFAULT_REGION if recorder is None else recorder.region)
-    try:
-        return Endpoint(
+    signing_credentials = credentials or _generate_credentials()
+    with ExitStack() as stack:
+        recorder = None
+        if record is not None:
+            recorder = Recorder(record)
+            stack.callback(recorder.close)
+            region = region or recorder.region
+        endpoint = Endpoint(
             hosted,
             builtin_models,
             port,
-            used_region,
+            region or DEFAULT_REGION,
             signing_credentials,
             tls,
             behavior,
@@ -132,10 +126,30 @@ def serve(
             replayed,
             recorder,
         )
-    except BaseException:
-        if recorder is not None:
-            recorder.close()
-        raise
+        stack.pop_all()  # the endpoint closes the recorder
+    return endpoint
+
+
+def _host_alone(models: Mapping[str, Model]) -> dict[str, HostedEndpoint]:
+    return {name: SingleModel(model) for name, model in models.items()}
+
+
+def _host(
+    builtin_models: Mapping[str, Model],
+    models: Mapping[str, ModelFunction] | None,
+    endpoints: Mapping[str, EndpointConfig] | None,
+    backends: Mapping[str, str] | None,
+) -> dict[str, HostedEndpoint]:
+    """Return the endpoints by name; a later one replaces an earlier one of that name."""
+    hosted: dict[str, HostedEndpoint] = {}
+    for name, url in (backends or {}).items():
+        check_endpoint_name(name)
+        hosted[name] = SingleModel(make_backend(name, url, MODEL_SECONDS))
+    configs = {name: EndpointConfig(model=function) for name, function in (models or {}).items()}
+    for name, config in (configs | dict(endpoints or {})).items():
+        check_endpoint_name(name)
+        hosted[name] = Router(name, config, builtin_models)
+    return hosted
 
 
 def _refuse_both(replayed_names: list[str], hosted: Mapping[str, HostedEndpoint]) -> None:

@@ -56,6 +56,45 @@ UNLIMITED_TOKENS: Final = float("inf")
 REFUSED_STATUSES: Final = (401, 403)
 
 
+class _NextGroup:
+    """The records of a request as they are read, at most `max_size` bytes unless it has a job."""
+
+    def __init__(self, max_size: int) -> None:
+        self.job: StoredJob | None = None
+        self._max_size = max_size
+        self._indexes: list[int] = []
+        self._parts: list[bytes] = []
+        self._part_size = 0  # bytes, with a separator after each part
+        self._runs = 0
+
+    @property
+    def size(self) -> int:
+        """The number of records."""
+        return len(self._indexes)
+
+    def may_hold(self, runs: int, job: StoredJob | None) -> bool:
+        """Return whether a record fits that may have run so often, and may belong to a job."""
+        return not self._indexes or self.job is not None or (runs == self._runs and job is None)
+
+    def has_room(self, part: bytes) -> bool:
+        """Return whether a record of this size fits; the first always does."""
+        fits = self._part_size + len(part) <= self._max_size
+        return not self._indexes or self.job is not None or fits
+
+    def add(self, index: int, part: bytes, runs: int, job: StoredJob | None) -> None:
+        self._indexes.append(index)
+        self._parts.append(part)
+        self._part_size += len(part) + 1
+        self._runs, self.job = runs, self.job or job
+
+    def finished(self) -> Group | None:
+        """Return the group, None if it is empty."""
+        if not self._indexes:
+            return None
+        runs = self._runs - (self.job is not None)  # which is counted when it has been collected
+        return Group(tuple(self._indexes), tuple(self._parts), 0, max(0, runs), self.job)
+
+
 class BatchPlan(NamedTuple):
     """How to run: sizes, limits, and what may happen twice; see `run`."""
 
@@ -196,47 +235,42 @@ class BatchRun:
 
     def _read_group(self) -> Flow[Group | None]:
         """Read records until they fill a request; None if there are no more."""
-        indexes: list[int] = []
-        parts: list[bytes] = []
-        size, possible_runs = 0, 0
-        job: StoredJob | None = None
-        while len(indexes) < (self._saved.job_size(job) or self._plan.rows_per_request):
+        group = _NextGroup(self._plan.max_request_size)
+        while group.size < (self._saved.job_size(group.job) or self._plan.rows_per_request):
             if not self._read_ahead:
-                yield from self._read_more(self._plan.rows_per_request - len(indexes))
+                yield from self._read_more(self._plan.rows_per_request - group.size)
                 if not self._read_ahead:
                     break
-            index, state = self._next_index, self._saved.state_of(self._next_index)
-            if state == RecordState.FINISHED:
-                self._take_record()
-                self._count(finished_before=1)
+            index = self._next_index
+            if self._pass_over(index):
                 continue
-            saved_job = self._saved.jobs.get(index)
-            runs = self._saved.runs_of(index)
-            if indexes and job is None and (runs != possible_runs or saved_job is not None):
+            runs, job = self._saved.runs_of(index), self._saved.jobs.get(index)
+            if not group.may_hold(runs, job):
                 break
-            if state == RecordState.SENT and not self._plan.policy.resend:
-                self._take_record()
-                self._results.expect(index)
-                self._record_failures((index,), runs, _INTERRUPTED_ERROR)
-                continue
             part = self._encode(self._read_ahead[0], index)
-            if part is None:
-                self._take_record()
-                if self._is_stopping:
-                    break
-                continue
-            if indexes and job is None and size + len(part) > self._plan.max_request_size:
+            if part is not None and not group.has_room(part):
                 break
             self._take_record()
+            if part is not None:
+                self._results.expect(index)
+                group.add(index, part, runs, job)
+            elif self._is_stopping:
+                break
+        return group.finished()
+
+    def _pass_over(self, index: int) -> bool:
+        """Take the next record if it is not to be sent again; return whether that was so."""
+        state = self._saved.state_of(index)
+        if state == RecordState.FINISHED:
+            self._take_record()
+            self._count(finished_before=1)
+            return True
+        if state == RecordState.SENT and not self._plan.policy.resend:
+            self._take_record()
             self._results.expect(index)
-            indexes.append(index)
-            parts.append(part)
-            size += len(part) + 1
-            possible_runs, job = runs, job or saved_job
-        if not indexes:
-            return None
-        possible_runs -= job is not None  # which is counted when it has been collected
-        return Group(tuple(indexes), tuple(parts), 0, max(0, possible_runs), job)
+            self._record_failures((index,), self._saved.runs_of(index), _INTERRUPTED_ERROR)
+            return True
+        return False
 
     def _read_more(self, count: int) -> Flow[None]:
         if not self._records_ended:

@@ -230,15 +230,19 @@ def _make_endpoint(options: argparse.Namespace) -> batch.AnyOperation:
     return InvokeEndpointAsync(endpoint_name=options.endpoint, body=b"", **members)
 
 
-def _make_codec(options: argparse.Namespace, reader: batch.RecordReader) -> batch.BatchCodec:
-    codec_name = options.codec
-    if codec_name is None:
-        by_input = "csv" if options.input_format == "csv" else "jsonl"
-        codec_name = "json" if options.template is not None else by_input
+def _choose_codec(options: argparse.Namespace) -> str:
+    """Return the name of the codec; raise `CommandError` for options that do not fit it."""
+    by_input = "csv" if options.input_format == "csv" else "jsonl"
+    codec_name = options.codec or ("json" if options.template is not None else by_input)
     if options.template is not None and codec_name != "json":
         raise CommandError(f"--template cannot be used with --codec {codec_name}")
     if options.header == "send" and codec_name != "csv":
         raise CommandError(f"--header send cannot be used with --codec {codec_name}")
+    return str(codec_name)
+
+
+def _make_codec(options: argparse.Namespace, reader: batch.RecordReader) -> batch.BatchCodec:
+    codec_name = _choose_codec(options)
     output_key, answer_header = options.output_key, options.answer_header
     if codec_name == "csv":
         columns = reader.columns if isinstance(reader, batch.CSVReader) else None

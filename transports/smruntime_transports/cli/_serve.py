@@ -150,10 +150,7 @@ def _parse_backend(text: str) -> tuple[str, str]:
 def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpoint:
     """Start the endpoint; raise `CommandError` if the port or another option cannot be used."""
     arguments: dict[str, Any] = {name: getattr(options, name) for name in LIMIT_UNITS}
-    if options.record is None and (options.upstream or options.redact):
-        raise CommandError(f"{'--upstream' if options.upstream else '--redact'} needs --record")
-    if options.replay is None and options.replay_delays:
-        raise CommandError("--replay-delays needs --replay")
+    _check_recording(options)
     if options.region is not None:
         arguments["region"] = options.region
     file_names: dict[str, str] = {}
@@ -172,17 +169,23 @@ def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpo
                 **arguments,
             )
     except OSError as error:
-        problem = os.strerror(error.errno or 0)
-        if error.filename is not None:  # of a recording
-            raise CommandError(f"{error.filename}: {problem}") from None
-        message = f"cannot listen on port {options.port} of 127.0.0.1: {problem}"
-        raise CommandError(message) from None
+        problem, place = os.strerror(error.errno or 0), error.filename  # of a recording
+        place = place or f"cannot listen on port {options.port} of 127.0.0.1"
+        raise CommandError(f"{place}: {problem}") from None
     except ValueError as error:
         file_name = file_names.get(getattr(error, "endpoint_name", ""))
         raise CommandError(f"{file_name}: {error}" if file_name else str(error)) from None
     for warning in caught_warnings:
         print_message(f"warning: {warning.message}")
     return endpoint
+
+
+def _check_recording(options: argparse.Namespace) -> None:
+    """Raise `CommandError` for an option that needs another one."""
+    if options.record is None and (options.upstream or options.redact):
+        raise CommandError(f"{'--upstream' if options.upstream else '--redact'} needs --record")
+    if options.replay is None and options.replay_delays:
+        raise CommandError("--replay-delays needs --replay")
 
 
 def _make_recording(options: argparse.Namespace) -> object:

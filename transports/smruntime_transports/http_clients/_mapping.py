@@ -136,9 +136,8 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
             described = cause
             kind, phase, delivery = row.kind, row.phase or phase, row.delivery or delivery
     text = _find_query.sub("?…", str(described))  # that of a presigned URL is a secret
-    known_kinds: list[Kind] = [known for part, known in _KINDS_BY_TEXT if part in text]
-    if kind == "protocol" and known_kinds:
-        kind = known_kinds[0]
+    if kind == "protocol":
+        kind = _find_kind(text)
     if status is not None:
         phase, delivery = "body", "answered"
     library = type(error).__module__.partition(".")[0]
@@ -146,6 +145,12 @@ def explain(error: BaseException, status: int | None = None) -> SmRuntimeError:
     if library == "builtins":  # a limit of `asyncio.timeout` or anyio
         message = "no response in time" if status is None else "no more of the response in time"
     return DispatchFailure(message, kind=kind, phase=phase, delivery=delivery, status=status)
+
+
+def _find_kind(text: str) -> Kind:
+    """Return the kind of a failure that a library names in words only."""
+    known_kinds: list[Kind] = [known for part, known in _KINDS_BY_TEXT if part in text]
+    return known_kinds[0] if known_kinds else "protocol"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
