@@ -126,6 +126,7 @@ def test_commands_of_a_page_run(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "row.csv").write_text("5.1,3.5,1.4,0.2\n", "utf-8")
+    (tmp_path / "flowers.csv").write_text("a,b,c,d\n5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n", "utf-8")
     for block in SH_BLOCK.findall(page.read_text("utf-8")):
         for line in filter(None, block.splitlines()):
             program, *arguments = shlex.split(line, comments=True)

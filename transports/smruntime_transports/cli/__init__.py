@@ -14,6 +14,7 @@ _verbose     the steps of a call as lines
 _terminal    messages and progress on standard error
 _parser      arguments
 _guard       what can end a command: errors, Ctrl-C, output that cannot be written
+_interrupts  Ctrl-C that is not lost
 _exit        the exit codes
 """
 

@@ -55,7 +55,14 @@ LARGEST_CELL: Final = 25 * 1024 * 1024  # characters: as long as a record may be
 def run(arguments: list[str], program_name: str) -> int:
     """Run the batch and return the exit code."""
     options = make_parser(program_name).parse_args(arguments)
-    csv.field_size_limit(LARGEST_CELL)
+    earlier_limit = csv.field_size_limit(LARGEST_CELL)
+    try:
+        return _run_batch(options)
+    finally:
+        csv.field_size_limit(earlier_limit)
+
+
+def _run_batch(options: argparse.Namespace) -> int:
     reader = _open_records(options)
     stop = _StopSignal()
     settings = Settings(
