@@ -39,6 +39,7 @@ nb_execution_mode = "off"  # site_pages.py runs the notebook, and joins what it 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["aiohttp", "httpx", "httpx2", "niquests", "requests"]
+suppress_warnings = ["ref.python"]  # several modules have a `Client`, several classes a `type`
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 default_role = "code"

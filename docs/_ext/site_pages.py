@@ -79,6 +79,8 @@ def examples_page(root: Path) -> str:
 
 # The reference.
 
+IN_BROWSERS = "smruntime_transports.http_clients.fetch"  # it needs Pyodide
+
 
 def public_modules() -> Iterator[ModuleType]:
     """Import and yield the modules without a private part, the packages first."""
@@ -87,7 +89,7 @@ def public_modules() -> Iterator[ModuleType]:
         path = importlib.import_module(package).__path__
         names += sorted(found.name for found in pkgutil.walk_packages(path, f"{package}."))
     for name in names:
-        if not any(part.startswith("_") for part in name.split(".")):
+        if name != IN_BROWSERS and not any(part.startswith("_") for part in name.split(".")):
             module = importlib.import_module(name)
             if public_names(module):
                 yield module
