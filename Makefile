@@ -2,7 +2,10 @@
 PYTHON := .venv/bin/python
 SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transports -type f -not -name '*.pyc')
 
-.PHONY: demo demo-llm test test-lowest test-apart test-green test-aws-cli test-boto test-all soak lint bench bench-page docs fuzz drift lock clean
+# each has tests that cannot run in .venv, and a script in tools/
+ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks test-dask test-boto
+
+.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -11,17 +14,17 @@ demo: .venv/wheel
 demo-llm: dist/stamp
 	tools/demo-llm
 
-# a test waits half of its time: two processes share the files of tests, and the other environments
+# a test waits half of its time: three processes share the files of tests, and the other environments
 # are tested side by side
 test: lint build/pyodide
-	$(PYTHON) -P -m pytest --numprocesses 2 --dist loadfile
+	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
 	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		test-lowest test-apart test-green test-aws-cli test-boto
+		$(ENVIRONMENTS) docs-site
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
 
-test-lowest test-apart test-green test-aws-cli test-boto: dist/stamp
+$(ENVIRONMENTS): dist/stamp
 	tools/$@
 
 # what takes too long for CI; writes docs/test-all.md, which is committed
@@ -50,18 +53,23 @@ build/pyodide: tools/install-pyodide examples/pyodide/package.json
 	tools/install-pyodide
 	touch $@
 
-# environments of their own: aiobotocore needs another botocore than boto3
+# environments of their own: aiobotocore needs another botocore than boto3, openai many packages
 build/peers: tools/install-peer
 	tools/install-peer boto3 boto3==1.44.5 botocore==1.44.8
 	tools/install-peer aiobotocore aiobotocore==3.10.0
+	tools/install-peer openai openai==3.57.0 httpx2==2.16.2 botocore==1.44.8
 	touch $@
 
 fuzz: .venv/wheel .venv/dev
 	$(PYTHON) -P fuzz --seconds 60
 
 # the table of faults, docs/faults.md: the contract over our transports and over peers
-docs: .venv/wheel .venv/dev
+fault-table: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/faults.py
+
+# the documentation, build/site, in an environment of its own
+docs-site: dist/stamp
+	tools/docs-site
 
 # an environment of its own for the newest botocore: the tests are pinned to another
 drift: dist/stamp
@@ -78,7 +86,7 @@ lock:
 	tools/lock
 
 .venv/dev: tools/locks/dev.txt | .venv/bin/python
-	$(PYTHON) -m pip install --quiet --require-hashes --requirement $<
+	$(PYTHON) -m pip install --quiet --no-compile --require-hashes --requirement $<
 	$(if $(shell command -v node),,$(PYTHON) -m pip install --quiet --group dev "pyright[nodejs]")
 	touch $@
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 
-from measuring import AsyncCall, AsyncSubject, Crowd, Members
+from measuring import TASK_COUNT, AsyncCall, AsyncSubject, Crowd, Members
 from work import CREDENTIAL_MEMBERS, REGION, botocore_parameters
 
 
@@ -45,6 +45,6 @@ def call(url: str) -> AsyncSubject:
     return AsyncSubject(lambda: connect(url), botocore_parameters)
 
 
-def crowd(url: str) -> Crowd:
-    """Call from 1000 tasks at once."""
-    return Crowd(lambda: connect(url), botocore_parameters)
+def crowd(url: str, task_count: str = str(TASK_COUNT)) -> Crowd:
+    """Call from many tasks at once."""
+    return Crowd(lambda: connect(url), botocore_parameters, int(task_count))

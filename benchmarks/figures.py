@@ -108,6 +108,14 @@ def format_value(value: Value) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+TASK_COUNTS = (1, 10, 100, 1000)  # asyncio tasks that call at once
+
+
+def concurrency_names(task_count: int) -> tuple[str, str]:
+    """Return the names of our figure and the peer's for so many tasks at once."""
+    return f"one call of {task_count} at once", f"aiobotocore, {task_count} at once"
+
+
 FIGURES = (
     Figure("sign", "sign, 100 B, eight fields, token", "botocore add_auth", 1 / 9),
     Figure("sign", "sign, repeated members", "sign, 100 B, eight fields, token"),
@@ -129,6 +137,14 @@ FIGURES = (
     Figure("loops", "one call on trio", "aiobotocore", 1 / 4.5),
     Figure("loops", "one call on trio", "trio streams by hand"),
     Figure("loops", "one call on trio, repeated members", "one call on trio"),
+    Figure("sdks", "a chat of openai over the transport", "openai alone"),
+    Figure("sdks", "a chat of openai over the transport", "openai, signed by botocore"),
+    Figure("telemetry", "one call with OpenTelemetry", "one call without"),
+    Figure("telemetry", "one call with a counter as observe=", "one call without"),
+    *(
+        Figure("concurrency", *concurrency_names(task_count), unit="µs wall")
+        for task_count in TASK_COUNTS
+    ),
     Figure("crowd", "1000 tasks, 100 connections", "aiobotocore", 1 / 5, unit="µs wall"),
     Figure("crowd", "1000 tasks, 100 connections: p99", "p50", 3, unit="ms"),
     Figure("bulk", "25 MB up", "sha256 + send", 1.1, unit="ms"),
@@ -139,6 +155,17 @@ FIGURES = (
     Figure("decode", "one event decoded, 48 to 80 B", "one event decoded, 64 B"),
     Figure("stream", "one event over loopback, 64 B, a chunk each", "botocore", 1 / 5),
     Figure("block", "longest block of a loop, tiny events", "idle loop", max_value=50, unit="ms"),
+    Figure("batch", "a batch, 32 in flight", "ideal", 1.15, unit="s wall"),
+    Figure("batch", "a batch, 32 in flight", "boto3 in 32 threads", unit="s wall"),
+    Figure("batch", "a batch, 64 in flight", "boto3 in 64 threads", 1 / 2, unit="s wall"),
+    Figure("batch", "a batch in threads, 64 in flight", "boto3 in 64 threads", unit="s wall"),
+    Figure(
+        "batch",
+        "a batch of 1,000,000 records: memory",
+        "no other batch",
+        max_value=20,
+        unit="MB more than 10,000",
+    ),
     Figure("imports", "import smruntime_core", "import botocore.session", 1 / 4, unit="ms"),
     Figure("first", "process start to first answer, http", "boto3, http", 1 / 3.5, unit="ms"),
     Figure("first", "process start to first answer, https", "boto3, https", 1 / 3, unit="ms"),

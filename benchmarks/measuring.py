@@ -107,19 +107,27 @@ class AsyncSubject(NamedTuple):
 
 
 class Crowd:
-    """Wall microseconds of one call when 1000 asyncio tasks call at once.
+    """Wall microseconds of one call when asyncio tasks, 1000 by default, call at once.
 
     `latencies` are those of the last turn, in milliseconds, sorted.
     """
 
-    def __init__(self, connect: Connect, prepare: Callable[[], Members] = fresh_members) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        prepare: Callable[[], Members] = fresh_members,
+        task_count: int = TASK_COUNT,
+    ) -> None:
         self._connect = connect
         self._prepare = prepare
+        self._task_count = task_count
         self.latencies: list[float] = []
 
     def measure(self, number: int) -> float:
-        calls_per_task = number // TASK_COUNT + 1  # the first call of a task is not measured
-        arguments = [[self._prepare() for _ in range(calls_per_task)] for _ in range(TASK_COUNT)]
+        calls_per_task = number // self._task_count + 1  # the first call of a task is not measured
+        arguments = [
+            [self._prepare() for _ in range(calls_per_task)] for _ in range(self._task_count)
+        ]
         return asyncio.run(self._run(arguments))
 
     async def _run(self, arguments: list[list[Members]]) -> float:

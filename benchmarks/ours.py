@@ -11,7 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from counting import Files, Frames
-from measuring import AsyncCall, AsyncSubject, Crowd, LongestBlock, Members, MemoryGrowth, Subject
+from measuring import (
+    TASK_COUNT,
+    AsyncCall,
+    AsyncSubject,
+    Crowd,
+    LongestBlock,
+    Members,
+    MemoryGrowth,
+    Missing,
+    Subject,
+)
 from server import ANSWER_BODY, ANSWER_HEADERS, EVENT_COUNT
 from work import (
     CREDENTIAL_MEMBERS,
@@ -127,6 +137,30 @@ def botocore_settings(url: str) -> dict[str, Any]:
     }
 
 
+class Counter:
+    """An observer that counts notices by their type."""
+
+    def __init__(self) -> None:
+        self.counts: dict[type[object], int] = {}
+
+    def __call__(self, notice: object) -> None:
+        kind = type(notice)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+
+
+def traced_call(url: str) -> Subject | Missing:
+    """Call with spans and metrics that are recorded and exported to nothing."""
+    try:
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.trace import TracerProvider
+    except ImportError:
+        return Missing("opentelemetry-sdk is not installed")
+    from smruntime_transports.telemetry import OpenTelemetry
+
+    observe = OpenTelemetry(tracer_provider=TracerProvider(), meter_provider=MeterProvider())
+    return call(url, observe=observe)
+
+
 def tls_call(url: str, bundle: str) -> Subject:
     """Call through TLS."""
     return Subject(invoke(url, tls=ssl.create_default_context(cafile=bundle)))
@@ -149,9 +183,9 @@ def trio_call(url: str, prepare: Callable[[], Members] = fresh_members) -> Async
     return AsyncSubject(lambda: connect(url, "trio"), prepare, import_module("trio").run)
 
 
-def crowd(url: str) -> Crowd:
-    """Call from 1000 asyncio tasks at once."""
-    return Crowd(lambda: connect(url, "asyncio"))
+def crowd(url: str, task_count: int = TASK_COUNT) -> Crowd:
+    """Call from many asyncio tasks at once."""
+    return Crowd(lambda: connect(url, "asyncio"), task_count=task_count)
 
 
 def tiny_events(url: str) -> LongestBlock:

@@ -29,7 +29,14 @@ from sections import SECTIONS
 
 import smruntime_core
 
-PEERS = {"boto3": "boto3", "botocore": "boto3", "aiobotocore": "aiobotocore"}  # by package: where
+# By package: where.
+PEERS = {
+    "boto3": "boto3",
+    "botocore": "boto3",
+    "aiobotocore": "aiobotocore",
+    "openai": "openai",
+    "httpx2": "openai",
+}
 
 
 def describe_machine() -> dict[str, str | int | None]:

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bare
+import batches
 import ceilings
 import ours
 import server
 import starting
+from figures import TASK_COUNTS, concurrency_names
 from measuring import (
     TASK_COUNT,
     Bench,
@@ -23,6 +25,7 @@ from measuring import (
     Measurable,
     Missing,
     Value,
+    package_folders,
     run_server,
     use_all_cores,
     write_certificates,
@@ -107,6 +110,23 @@ def loops(bench: Bench) -> FigureValues:
         )
 
 
+def sdks(bench: Bench) -> FigureValues:
+    """Ask for a chat completion with OpenAI's SDK, over the transport and without it."""
+    folders = list(dict.fromkeys(package_folders()))
+    with run_server() as ports:
+        return bench.compare(
+            {
+                "a chat of openai over the transport": bench.peer(
+                    "openai", "sdk:over_transport", ports.url, *folders
+                ),
+                "openai alone": bench.peer("openai", "sdk:alone", ports.url),
+                "openai, signed by botocore": bench.peer(
+                    "openai", "sdk:signed_by_botocore", ports.url
+                ),
+            }
+        )
+
+
 def crowd(bench: Bench) -> FigureValues:
     """Call from 1000 asyncio tasks over 100 connections, on all cores; wall microseconds."""
     with use_all_cores(), run_server() as ports:
@@ -130,6 +150,46 @@ def crowd(bench: Bench) -> FigureValues:
         "1000 tasks, 100 connections: p99": p99,
         "p50": p50,
     }
+
+
+def concurrency(bench: Bench) -> FigureValues:
+    """Call from 1 to 1000 asyncio tasks over at most 100 connections; wall microseconds.
+
+    Unlike `crowd` on one core, so that the calls per second are those of one Python process.
+    """
+    values: FigureValues = {}
+    with run_server() as ports:
+        for task_count in TASK_COUNTS:
+            subjects: NamedSubjects = {
+                "ours": ours.crowd(ports.url, task_count),
+                "theirs": bench.peer("aiobotocore", "aio:crowd", ports.url, str(task_count)),
+            }
+            walls: dict[str, list[float]] = {side: [] for side in subjects}
+            for _ in range(max(3, bench.effort.rounds // 6)):
+                for side, subject in subjects.items():
+                    if not isinstance(subject, Missing):
+                        walls[side].append(subject.measure(2 * TASK_COUNT))
+            figure_name, peer_name = concurrency_names(task_count)
+            values[figure_name] = sorted(walls["ours"])[len(walls["ours"]) // 2]
+            peer = subjects["theirs"]
+            values[peer_name] = (
+                peer
+                if isinstance(peer, Missing)
+                else sorted(walls["theirs"])[len(walls["theirs"]) // 2]
+            )
+    return values
+
+
+def telemetry(bench: Bench) -> FigureValues:
+    """Call with and without spans and metrics, exported to nothing."""
+    with run_server() as ports:
+        return bench.compare(
+            {
+                "one call with OpenTelemetry": ours.traced_call(ports.url),
+                "one call with a counter as observe=": ours.call(ports.url, observe=ours.Counter()),
+                "one call without": ours.call(ports.url),
+            }
+        )
 
 
 def bulk(bench: Bench) -> FigureValues:
@@ -216,6 +276,48 @@ def frames(bench: Bench) -> FigureValues:
     return values
 
 
+def batch(bench: Bench) -> FigureValues:
+    """Run a batch of 50,000 records, in wall seconds, and measure the memory of larger ones."""
+    turns = max(1, bench.effort.rounds // 10)
+    record_count = batches.RECORDS if turns > 1 else batches.RECORDS // 10
+    values: FigureValues = {
+        "ideal": batches.ideal_seconds(record_count),
+        "no other batch": Missing("no peer"),
+    }
+    with use_all_cores(), batches.run_batch_server() as url:
+        subjects: NamedSubjects = {
+            "a batch, 32 in flight": bench.worker(sys.executable, "batches:on_asyncio", url),
+            "a batch, 64 in flight": bench.worker(sys.executable, "batches:on_asyncio", url, "64"),
+            "a batch in threads, 64 in flight": bench.worker(
+                sys.executable, "batches:in_threads", url, "64"
+            ),
+            "boto3 in 32 threads": bench.peer("boto3", "batches:boto3_in_threads", url),
+            "boto3 in 64 threads": bench.peer("boto3", "batches:boto3_in_threads", url, "64"),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in subjects}
+        for _ in range(turns):
+            for name, subject in subjects.items():
+                if isinstance(subject, Missing):
+                    values[name] = subject
+                else:
+                    seconds[name].append(subject.measure(record_count))
+        values |= {name: sorted(turn)[turns // 2] for name, turn in seconds.items() if turn}
+        values["a batch of 1,000,000 records: memory"] = _batch_memory(bench, url, quick=turns == 1)
+    return values
+
+
+def _batch_memory(bench: Bench, url: str, *, quick: bool) -> Value:
+    """Return by how many megabytes a large batch exceeds one of 10,000 records."""
+    if not sys.platform.startswith("linux"):
+        return Missing("only Linux reports the peak of resident memory")
+    many_records = batches.MANY_RECORDS // 20 if quick else batches.MANY_RECORDS
+    few, many = (
+        bench.worker(sys.executable, "batches:memory_on_asyncio", url).measure(record_count)
+        for record_count in (batches.FEW_RECORDS, many_records)
+    )
+    return many - few
+
+
 def divide_values(values: FigureValues, divisor: float) -> FigureValues:
     """Return values in another unit."""
     quotients: FigureValues = {}
@@ -230,12 +332,16 @@ SECTIONS: dict[str, Callable[[Bench], FigureValues]] = {
     "calls": calls,
     "tls": tls,
     "loops": loops,
+    "sdks": sdks,
+    "telemetry": telemetry,
+    "concurrency": concurrency,
     "crowd": crowd,
     "bulk": bulk,
     "bulk_memory": bulk_memory,
     "decode": decode,
     "stream": stream,
     "block": block,
+    "batch": batch,
     "imports": starting.measure_imports,
     "first": starting.measure_first_answer,
     "local": starting.measure_local_endpoint,

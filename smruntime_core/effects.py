@@ -32,6 +32,10 @@ no limit. For `Send`, `Open` and `Receive` two kinds of limits apply; the sooner
 A body that `Send` receives must also arrive at a byte per second after its first `phases.idle`
 seconds, or a slow server could keep a call for ever. `phases.total` is not for the IO: the flow
 subtracts the time used so far and passes the rest as `timeout`.
+
+An HTTP library with a timeout for connecting and one for reading gets the shorter of `timeout` and
+`phases.connect`, and the shorter of `timeout` and `phases.response`; once the head is there, that
+of `Receive.timeout` and `phases.idle`. `docs/your-own-transport.md` shows such an IO.
 """
 
 from __future__ import annotations
@@ -142,6 +146,8 @@ class Outgoing(Effect[ReplyT_co]):
 class Send(Outgoing[Response]):
     """Send a request and return the whole response, its body included.
 
+    An IO that has `open` and `receive` answers it by the flow `streaming.receive_whole`.
+
     Raise `DispatchFailure` of the kind `"too_large"` when a successful body has more than
     `max_body` bytes; of an error's body (status 300 or more), read 1 MiB at most and set
     `truncated`. With `direct`, use no proxy. With `public`, connect to public addresses only (not
@@ -159,7 +165,7 @@ class Send(Outgoing[Response]):
 class Open(Outgoing[StreamingResponse]):
     """Send a request and return as soon as the response's head is complete, its body unread.
 
-    Its body is then read with `Receive`. `timeout` ends with the head.
+    Its body is then read with `Receive`. `timeout` and `phases.response` end with the head.
     """
 
     method = "open"
@@ -169,9 +175,10 @@ class Open(Outgoing[StreamingResponse]):
 class Receive(Effect[bytes]):
     """Return the next bytes of an open `body` as soon as any arrive; `b""` when it is complete.
 
-    `timeout` limits this effect alone, `phases.idle` the wait for bytes. Raise `DispatchFailure`
-    when a limit is exceeded, or when the body is cut short or its framing is wrong; then the
-    connection is closed.
+    `timeout` limits this effect alone: it is what is left of the call, anew for each `Receive`.
+    `phases.idle` limits the wait for bytes, so the shorter one is the timeout of one read. Raise
+    `DispatchFailure` when a limit is exceeded, or when the body is cut short or its framing is
+    wrong; then the connection is closed.
     """
 
     method = "receive"

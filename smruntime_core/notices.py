@@ -9,7 +9,8 @@ order for a call of several attempts:
             └─> Waiting ─> AttemptStarted …
                   └─> CallEnded ─> (PieceReceived …) ─> StreamEnded
 
-`StreamEnded` and what comes before it follow only if the call opened a stream.
+`StreamEnded` and what comes before it follow only if the call opened a stream. A call that is
+cancelled or interrupted has its `AttemptEnded` and `CallEnded` too, with the outcome "cancelled".
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class PieceReceived(Notice):
 
 
 class AttemptEnded(Notice):
-    """Attempt `number` ended with `outcome` (as in `Attempt`) after `seconds`."""
+    """Attempt `number` ended with `outcome` (as in `Attempt`, or "cancelled") after `seconds`."""
 
     number: int
     outcome: str

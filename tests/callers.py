@@ -134,7 +134,7 @@ def _contract_client(
     return make(**_settings(url, {"max_connections": 1, **settings}))
 
 
-def _contracted(make: Callable[..., Any]) -> Contracted:
+def contract_caller(make: Callable[..., Any]) -> Contracted:
     def call(
         url: str,
         operations: Iterable[InvokeEndpoint | StreamedCall],
@@ -149,7 +149,7 @@ def _contracted(make: Callable[..., Any]) -> Contracted:
     return call
 
 
-def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
+def awaited_contract_caller(make: Callable[..., Any], loop: Loop) -> Contracted:
     def call(
         url: str,
         operations: Iterable[InvokeEndpoint | StreamedCall],
@@ -170,8 +170,8 @@ def _awaited_contracted(make: Callable[..., Any], loop: Loop) -> Contracted:
     return call
 
 
-CONTRACTED: dict[str, Contracted] = {name: _contracted(make) for name, make in BLOCKING.items()}
-CONTRACTED |= {name: _awaited_contracted(*how) for name, how in AWAITED.items()}
+CONTRACTED: dict[str, Contracted] = {name: contract_caller(make) for name, make in BLOCKING.items()}
+CONTRACTED |= {name: awaited_contract_caller(*how) for name, how in AWAITED.items()}
 
 
 # ── PERFORMERS: the outcome of a step is an output, the parts of a stream, or an error ──

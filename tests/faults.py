@@ -1,11 +1,17 @@
 """Write `docs/faults.md`: the result of every scenario with each of our transports and peers.
 
-`make docs` runs this. It takes some minutes, because peers wait where no response will come. If one
-of our transports fails, this prints the failures, exits with 1 and leaves the page as it is.
+    python tests/faults.py [--libraries | --check-libraries]
+
+`make fault-table` runs this. It takes a quarter of an hour, because peers and libraries wait where
+no response will come. If one of our transports fails, this prints the failures, exits with 1 and
+leaves the page as it is. `--libraries` renews only the section about our clients over other HTTP
+libraries (ten minutes); `--check-libraries` compares it with a new run: the exit status is 1 if a
+scenario of a fault that the page shows as passed does not pass.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import subprocess
@@ -23,6 +29,7 @@ sys.path.append(str(ROOT))  # last: installed packages go first
 from smruntime_core.testing import CONTRACT, FAULTS, Fault, Scenario
 from tests import conftest  # noqa: F401 - it clears the AWS settings of the environment
 from tests.callers import CONTRACTED
+from tests.library_ios import OVER_LIBRARIES, read_passed_faults
 from tests.matrix import Matrix, run_all
 from tests.peers import PEERS, RESENT, describe_versions
 
@@ -33,8 +40,8 @@ UNANSWERED = "52 never"  # one call whose first request is never answered, and a
 INTRODUCTION = """\
 # Faults
 
-How each transport copes with misbehaving servers. `make docs` wrote this page after a run of all
-{scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
+How each transport copes with misbehaving servers. `make fault-table` wrote this page after a run of
+all {scenarios} scenarios of `smruntime_core.testing.CONTRACT` on loopback; a test checks that the
 page and the table list the same. The numbers are those of a larger catalogue.
 
 A scenario passes if each call has exactly the expected outcome (the output, or our error with its
@@ -65,6 +72,28 @@ LETTERS = """\
 | F | a right response was refused or lost | M | more than 1.5 GB |
 | P | an error that cannot be printed safely | R | more retries than the contract allows |
 | a | (passed) it sent the request again: the model ran more than once | | |
+"""
+
+
+LIBRARIES_TITLE = "## Over other HTTP libraries"
+LIBRARIES_INTRODUCTION = f"""\
+{LIBRARIES_TITLE}
+
+Our typed clients over the HTTP library of the caller (`smruntime_transports.http_clients`), judged
+by the rules of our own transports: kind, phase, delivery, attempts, requests, connections, time and
+memory. The library's parser reads the response and its pool keeps the connections, so this is what
+they let through. In K, the most frequent letter, the call ended as it should, but the library does
+not tell what happened as exactly, or late, or kept a connection that ours would close. All faults
+that are not listed are passed by all of them.
+
+| letter | over a library |
+|---|---|
+| W | a wrong response was returned |
+| F | a right response was refused or lost |
+| T | the service's error was lost, because the request failed |
+| H | no end within 20 s |
+| M | more memory than the limit |
+| K | another kind, phase, delivery, number of requests or connections, time |
 """
 
 
@@ -103,32 +132,71 @@ def our_results(matrix: Matrix) -> dict[str, Results]:
 
 
 def peer_results() -> dict[str, Results]:
-    """Run `peers.py` in several processes; return a column for each installed peer."""
+    """Return a column for each installed peer."""
     columns: dict[str, Results] = {}
     for name in PEERS:
         if find_spec(name) is None:
             print(f"{name} is not installed: it has no column")
             continue
-        isolated = ["-P"] if "-P" in sys.orig_argv else []
-        command = [sys.executable, *isolated, str(ROOT / "tests" / "peers.py"), name]
-        workers = [
-            subprocess.Popen(
-                [*command, str(index), str(WORKERS)],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            for index in range(WORKERS)
-        ]
-        lines = b"".join(worker.communicate()[0] for worker in workers).splitlines()
-        results: list[tuple[str, str, int]] = [json.loads(line) for line in lines]
-        columns[f"bare {name}" if name in CONTRACTED else name] = Results(
-            {scenario: letter for scenario, letter, _ in results},
-            next(requests for scenario, _, requests in results if scenario == UNANSWERED),
-        )
+        columns[f"bare {name}" if name in CONTRACTED else name] = play_in_processes(name)
     return columns
 
 
-def format_page(matrix: Matrix, peers: dict[str, Results]) -> str:
+def library_results() -> dict[str, Results]:
+    """Return a column for each of our clients over other HTTP libraries."""
+    return {name: play_in_processes(name) for name in OVER_LIBRARIES}
+
+
+def play_in_processes(name: str) -> Results:
+    """Run `peers.py` in several processes."""
+    isolated = ["-P"] if "-P" in sys.orig_argv else []
+    command = [sys.executable, *isolated, str(ROOT / "tests" / "peers.py"), name]
+    workers = [
+        subprocess.Popen(
+            [*command, str(index), str(WORKERS)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        for index in range(WORKERS)
+    ]
+    lines = b"".join(worker.communicate()[0] for worker in workers).splitlines()
+    results: list[tuple[str, str, int]] = [json.loads(line) for line in lines]
+    return Results(
+        {scenario: letter for scenario, letter, _ in results},
+        next(requests for scenario, _, requests in results if scenario == UNANSWERED),
+    )
+
+
+def format_libraries(columns: Columns) -> str:
+    """Return the section about our clients over other HTTP libraries."""
+    names = [name.removeprefix("over ") for name in columns]
+    table = [f"| fault | | {' | '.join(names)} |\n|{'---|' * (len(names) + 2)}"]
+    passed = [results.format_cell(CONTRACT).partition(" ")[0] for results in columns.values()]
+    table.append(f"| all faults | | {' | '.join(passed)} |")
+    for fault in FAULTS:
+        scenarios = [scenario for scenario in CONTRACT if scenario.fault == fault.number]
+        cells = [results.format_cell(scenarios) for results in columns.values()]
+        if any(" " in cell for cell in cells):
+            table.append(f"| fault {fault.number} | {fault.description} | {' | '.join(cells)} |")
+    return "\n".join([LIBRARIES_INTRODUCTION, *table]) + "\n"
+
+
+def find_regressions(columns: Columns) -> list[str]:
+    """Return the scenarios that do not pass, of faults that the page shows as passed."""
+    return [
+        f"{name}, fault {scenario}: {results.letters[str(scenario)]}"
+        for name, results in columns.items()
+        for scenario in CONTRACT
+        if results.letters[str(scenario)] and scenario.fault in read_passed_faults(name)
+    ]
+
+
+def replace_libraries(page: str, section: str) -> str:
+    """Return `page` with another section about the libraries."""
+    before, _, rest = page.partition(LIBRARIES_TITLE)
+    after = rest[rest.index("\n## ") + 1 :]
+    return f"{before}{section}\n{after}"
+
+
+def format_page(matrix: Matrix, peers: dict[str, Results], libraries: Columns) -> str:
     """Return the text of the whole page."""
     columns = our_results(matrix) | peers
     by_fault: defaultdict[str, list[Scenario]] = defaultdict(list)
@@ -149,7 +217,7 @@ def format_page(matrix: Matrix, peers: dict[str, Results]) -> str:
     for layer in dict.fromkeys(fault.layer for fault in FAULTS):
         faults = [fault for fault in FAULTS if fault.layer == layer]
         sections.append(_layer_table(layer, faults, columns, by_fault))
-    sections.append("## The scenarios of each fault\n")
+    sections += [format_libraries(libraries), "## The scenarios of each fault\n"]
     for fault in FAULTS:
         if names := [f"`{scenario.name}`" for scenario in by_fault[fault.number]]:
             sections.append(f"- {fault.number}: {'; '.join(names)}")
@@ -204,6 +272,18 @@ def _layer_table(
 
 def main() -> int:
     """Run everything, and write the page if all of ours passed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--libraries", action="store_true")
+    parser.add_argument("--check-libraries", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.check_libraries:
+        regressions = find_regressions(library_results())
+        print(*regressions, sep="\n")
+        return 1 if regressions else 0
+    if arguments.libraries:
+        page = replace_libraries(PAGE.read_text("utf-8"), format_libraries(library_results()))
+        PAGE.write_text(page, "utf-8")
+        return 0
     matrix = run_all((name, scenario) for scenario in CONTRACT for name in CONTRACTED)
     failures = [
         f"{name}, fault {scenario}: {run.wrong}"
@@ -213,9 +293,7 @@ def main() -> int:
     if failures or matrix.left:
         print(*failures, *matrix.left, sep="\n")
         return 1
-    page = format_page(matrix, peer_results())
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page, "utf-8")
+    PAGE.write_text(format_page(matrix, peer_results(), library_results()), "utf-8")
     return 0
 
 

@@ -1,14 +1,16 @@
 """Run what CI cannot run, and write the result to `docs/test-all.md`: `make test-all`.
 
-    python tests/heavy.py [--quick]
+    python tests/heavy.py [--quick] [--only NAME]
 
-The page names what ran, on what, with which result and in how many seconds; it is committed.
-`--quick` makes fewer calls and prints the page instead. The exit status is 1 if a check failed.
+The page names what ran, on what, when, with which result and in how many seconds; it is committed
+with the results, `docs/data/test-all.json`. `--only` runs single checks and keeps the other
+results. `--quick` makes fewer calls and writes nothing. The exit status is 1 if a check failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import platform
 import ssl
 import subprocess
@@ -23,6 +25,8 @@ import smruntime_core
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "test-all.md"
+RESULTS = ROOT / "docs" / "data" / "test-all.json"
+PYTEST = (sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
 PACKAGES = ("urllib3", "trio", "h11")
 
 INTRODUCTION = """\
@@ -42,12 +46,13 @@ class Check(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How a check ended."""
+    """How a check ended, when (ISO 8601), and with which versions."""
 
-    check: Check
     passed: bool
     seconds: float
     output: str
+    date: str
+    versions: str
 
 
 CHECKS = (
@@ -63,6 +68,17 @@ CHECKS = (
         (sys.executable, "-P", "tests/interrupts.py"),
         ("--times", "100"),
     ),
+    Check(
+        "every event",
+        "interrupts at every event of each kind of call (CI: at every fifth)",
+        ("env", "SMRUNTIME_EVERY_EVENT=1", *PYTEST, "tests/test_interrupts.py"),
+        ("-k", "first"),
+    ),
+    Check(
+        "versions",
+        "the contract over every transport and engine on other versions of Python (CI: not h11)",
+        ("env", "ALL_ENGINES=1", "tools/test-contract-on", "3.12", "3.13", "3.14"),
+    ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
     Check("mlflow", "an MLflow model server behind the local endpoint", ("tools/test-mlflow",)),
     *(
@@ -73,6 +89,30 @@ CHECKS = (
         )
         for library in ("sagemaker", "strands", "haystack", "mlflow", "aiobotocore")
     ),
+    Check(
+        "sdks",
+        "eight OpenAI-style SDKs over the transports for httpx and httpx2",
+        ("tools/test-sdks", "all"),
+    ),
+    Check("demo-sdks", "their examples with a real language model", ("tools/demo-sdks",)),
+    Check(
+        "http-clients",
+        "the contract over httpx, requests, urllib3 and aiohttp, as docs/faults.md shows it",
+        (sys.executable, "-P", "tests/faults.py", "--check-libraries"),
+    ),
+    Check(
+        "batch-kills",
+        "50 kills of a batch of 50,000 records, with and without --idempotent",
+        ("env", "BATCH_KILLS=50", "BATCH_RECORDS=50000", *PYTEST, "tests/test_batch_resume.py"),
+        ("-k", "idempotent"),
+    ),
+    Check(
+        "batch-limits",
+        "the number in flight over real sockets: quotas of 5, 20 and 80, and slow servers",
+        ("env", "BATCH_LIMITS=all", *PYTEST, "-s", "tests/test_batch_limits.py"),
+        ("-k", "20"),
+    ),
+    Check("batch-engines", "batches on Ray Data and Spark", ("tools/test-engines",)),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
@@ -87,29 +127,37 @@ def run_check(check: Check, *, quick: bool) -> Result:
         for line in process.stdout:
             print(line, end="", flush=True)
             output_lines.append(line)
-    seconds = time.monotonic() - started
-    return Result(check, process.returncode == 0, seconds, "".join(output_lines))
+    seconds = round(time.monotonic() - started)
+    today = datetime.now(UTC).date().isoformat()
+    return Result(process.returncode == 0, seconds, "".join(output_lines), today, name_versions())
 
 
-def write_page(results: list[Result]) -> str:
-    """Return the page as Markdown."""
+def name_versions() -> str:
+    """Return what the checks ran on."""
     versions = {
         "smruntime-core": smruntime_core.__version__,
         platform.python_implementation(): platform.python_version(),
         platform.system(): platform.release(),
         **{name: version(name) for name in PACKAGES},
     }
-    today = datetime.now(UTC).date().isoformat()
     named_versions = [f"{name} {number}" for name, number in versions.items()]
-    page_lines = [INTRODUCTION, f"{today}: {', '.join([*named_versions, ssl.OPENSSL_VERSION])}.\n"]
-    page_lines += ["| check | description | result | seconds |", "|---|---|---|---:|"]
-    for result in results:
-        check, verdict = result.check, "passed" if result.passed else "failed"
-        page_lines.append(
-            f"| {check.name} | {check.description} | {verdict} | {result.seconds:.0f} |"
-        )
-    for result in results:
-        page_lines += [f"\n## {result.check.name}\n", "```text", result.output.rstrip(), "```"]
+    return ", ".join([*named_versions, ssl.OPENSSL_VERSION])
+
+
+def write_page(results: dict[str, Result]) -> str:
+    """Return the page as Markdown; a check without a result has not run yet."""
+    page_lines = [INTRODUCTION, "| check | description | date | result | seconds |"]
+    page_lines.append("|---|---|---|---|---:|")
+    for check in CHECKS:
+        result = results.get(check.name)
+        shown = "| not run yet |"
+        if result:
+            shown = f"{result.date} | {'passed' if result.passed else 'failed'} | {result.seconds}"
+        page_lines.append(f"| {check.name} | {check.description} | {shown} |")
+    for check in CHECKS:
+        if result := results.get(check.name):
+            page_lines += [f"\n## {check.name}\n", f"{result.date}: {result.versions}.\n"]
+            page_lines += ["```text", result.output.rstrip(), "```"]
     return "\n".join([*page_lines, ""])
 
 
@@ -118,15 +166,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a short run; print the page")
-    quick = parser.parse_args().quick
-    results = [run_check(check, quick=quick) for check in CHECKS]
-    page = write_page(results)
-    if quick:
-        print(page)
-    else:
-        PAGE.write_text(page, "utf-8")
-    return 0 if all(result.passed for result in results) else 1
+    names = [check.name for check in CHECKS]
+    parser.add_argument("--quick", action="store_true", help="a short run that writes nothing")
+    parser.add_argument("--only", action="append", choices=names, help="run this check")
+    options = parser.parse_args()
+    results = {name: Result(*values) for name, values in json.loads(RESULTS.read_text()).items()}
+    chosen = [check for check in CHECKS if check.name in (options.only or names)]
+    for check in chosen:
+        results[check.name] = run_check(check, quick=options.quick)
+        if not options.quick:
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+            PAGE.write_text(write_page(results), "utf-8")
+    failed_names = [check.name for check in chosen if not results[check.name].passed]
+    print(f"{len(chosen)} checks, failed: {', '.join(failed_names) or 'none'}")
+    return 1 if failed_names else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from smruntime_core.testing import Observation, Scenario, find_differences
 from smruntime_local.hostile import play
 
-from .callers import CONTRACTED
+from .callers import CONTRACTED, Contracted
 
 AT_ONCE = 24
 
@@ -29,7 +29,7 @@ class Run(NamedTuple):
     seen: tuple[Observation, ...]
 
 
-def run(transport: str, scenario: Scenario) -> Run:
+def run(transport: str, scenario: Scenario, contracted: dict[str, Contracted] = CONTRACTED) -> Run:
     """Play `scenario` over `transport`; if what the server says is short, byte by byte too.
 
     (Not for h11, which reads the same pieces: `test_http1` splits them for both engines.)
@@ -37,7 +37,7 @@ def run(transport: str, scenario: Scenario) -> Run:
     wrong: list[str] = []
     seen: list[Observation] = []
     for cut in (0, 1) if scenario.splittable and not transport.endswith("-h11") else (0,):
-        found, saw = play(scenario, CONTRACTED[transport], piece_size=cut)
+        found, saw = play(scenario, contracted[transport], piece_size=cut)
         seen.append(saw)
         wrong += [
             f"{line}{', cut byte by byte' if cut else ''}"
@@ -53,15 +53,17 @@ class Matrix(NamedTuple):
     left: set[str]
 
 
-def run_all(pairs: Iterable[tuple[str, Scenario]]) -> Matrix:
+def run_all(
+    pairs: Iterable[tuple[str, Scenario]], contracted: dict[str, Contracted] = CONTRACTED
+) -> Matrix:
     """Every scenario over its transport."""
     pairs = list(pairs)
     before = open_files() | threads()
     waiting = [pair for pair in pairs if pair[1].memory_limit is None]
     counted = [pair for pair in pairs if pair[1].memory_limit is not None]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        made = list(pool.map(lambda pair: run(*pair), waiting))
-    made += [run(*pair) for pair in counted]
+        made = list(pool.map(lambda pair: run(pair[0], pair[1], contracted), waiting))
+    made += [run(*pair, contracted) for pair in counted]
     gc.collect()  # what was forgotten complains of it now
     runs = {
         (transport, str(scenario)): run

@@ -23,9 +23,10 @@ from smruntime_core.values import Record
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
-NEEDS_OTHER_PACKAGES = (
+NEEDS_OTHER_PACKAGES = (  # one HTTP client each; niquests may not be installed beside urllib3
     "smruntime_transports.auth.",
-)  # one HTTP client each; niquests may not be installed beside urllib3
+    "smruntime_transports.http_clients.",
+)
 
 
 def public_modules() -> list[str]:

@@ -482,6 +482,8 @@ def test_region_without_an_endpoint_is_named_as_the_likely_cause(
 
 def interrupt(line: list[str], variables: dict[str, str], begun: str) -> tuple[int, bytes]:
     """Press Ctrl-C once a command has printed `begun` to standard error or output."""
+    # where the tests run in the background of a shell, the command would inherit "ignored"
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         line,
         env=variables,
@@ -507,8 +509,42 @@ def test_ctrl_c_ends_a_call_with_code_130(endpoint: smruntime_local.Endpoint) ->
         code, shown = interrupt(
             [*line, "--endpoint-url", server.url], environment(endpoint), "attempt 1"
         )
-    assert code == 130
-    assert b"Traceback" not in shown
+    # Python ends itself with SIGINT if an `exec` was interrupted, as in the import of a namedtuple;
+    # a shell reports 130 for both
+    assert code in (130, -signal.SIGINT), shown.decode()
+    assert b"Traceback" not in shown, shown.decode()
+
+
+LOST_INTERRUPT = """\
+import signal, sys
+from smruntime_transports.cli import _verbose, main
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def print_notice(notice):
+    if type(notice).__name__ == "AttemptStarted":
+        Finalized()
+        print("lost", flush=True)
+
+_verbose.print_notice = print_notice
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_in_a_finalizer_ends_a_call_all_the_same(endpoint: smruntime_local.Endpoint) -> None:
+    with acting(lambda peer: peer.idle()) as server:
+        line = [sys.executable, "-c", LOST_INTERRUPT, "invoke", "iris", "-d", "1", "-v"]
+        done = subprocess.run(
+            [*line, "--endpoint-url", server.url],
+            env=environment(endpoint),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"lost\n", b"")
 
 
 SLEEPER = "import time; print('begun', flush=True); time.sleep(60)"

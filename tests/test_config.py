@@ -89,6 +89,12 @@ def test_arguments_win_over_variables_and_variables_over_profiles() -> None:
     assert found(url, FILE).endpoint_url == "http://a"
 
 
+def test_longest_pause_is_read_from_the_environment_alone() -> None:
+    assert found({}, FILE).longest_pause is None
+    assert found({"SMRUNTIME_RETRY_DELAY": "0"}, FILE).longest_pause == 0
+    assert found({"SMRUNTIME_RETRY_DELAY": " 0.25 "}, FILE).longest_pause == 0.25
+
+
 KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
 
 
@@ -100,6 +106,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "ENVKEY", "AWS_SECRET_ACCESS_KEY": "envsecret"}
         ({"AWS_MAX_ATTEMPTS": "0"}, "", "AWS_MAX_ATTEMPTS"),
         ({"AWS_USE_FIPS_ENDPOINT": "perhaps"}, "", "use_fips"),
         ({"AWS_RETRY_MODE": "wild"}, "", "retry_mode"),
+        ({"SMRUNTIME_RETRY_DELAY": "none"}, "", "SMRUNTIME_RETRY_DELAY"),
+        ({"SMRUNTIME_RETRY_DELAY": "-1"}, "", "longest_pause"),
         ({"AWS_SDK_UA_APP_ID": "x" * 51}, "", "app_id"),
         ({}, "[default]\nhush\n", "/.aws/config: line 2"),
         ({}, "[default]\na = hush\na = 2\n", "/.aws/config: line 3 sets the same name as"),

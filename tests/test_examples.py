@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples"
 IN_TEST_ALL = {"demo_llm"}  # `make test-all` runs it, in an environment of its own
-EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in IN_TEST_ALL)
+ON_ENGINES = {"batch_dask", "batch_ray", "batch_spark"}  # `test_batch_engines.py` runs them
+EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in IN_TEST_ALL | ON_ENGINES)
 EXPECTED_OUTPUT = {
     "async_inference": "the other one failed: row 1 must have 4 measurements",
     "credentials": "the vault was asked\na flow, blocking: 100 calls",
@@ -60,7 +61,7 @@ def test_demo_fails_if_anything_is_not_as_expected(change: str) -> None:
     assert "NOT AS EXPECTED" in completed.stdout or "MISMATCH" in completed.stdout
 
 
-def test_core_runs_in_pyodide() -> None:
+def test_typed_client_over_fetch_runs_in_pyodide() -> None:
     reason = ROOT / "build" / "pyodide.why"
     if not (FOLDER / "pyodide" / "node_modules" / "pyodide").exists():
         pytest.skip(reason.read_text() if reason.exists() else "run tools/install-pyodide")
@@ -68,3 +69,5 @@ def test_core_runs_in_pyodide() -> None:
     assert completed.returncode == 0, completed.stderr[-2000:]
     assert "on emscripten\n{'predictions': [{'label': 'setosa'" in completed.stdout
     assert "attempts: ['ServiceUnavailable', 'ok']" in completed.stdout
+    assert "failure: timeout body answered" in completed.stdout
+    assert "answers: 20000" in completed.stdout

@@ -21,9 +21,9 @@ from smruntime_core import (
     ServiceUnavailable,
 )
 from smruntime_local.hosting import _model_host
-from smruntime_local.hosting._model_host import ModelHost, StreamedResponse
+from smruntime_local.hosting._model_host import ModelHost
 from smruntime_local.hosting._routing import SingleModel
-from smruntime_local.hosting._stream_behavior import StreamBehavior
+from smruntime_local.hosting._stream_behavior import StreamBehavior, StreamedResponse
 from smruntime_local.models._container import ContainerReply, ContainerTimeout, Refusal
 
 CALL = InvokeEndpoint(endpoint_name="m", body=b"")

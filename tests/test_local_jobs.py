@@ -8,9 +8,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
+import smruntime_core as sm
 import smruntime_local
 from smruntime_core import (
     InvokeEndpoint,
@@ -19,6 +22,7 @@ from smruntime_core import (
     ServiceUnavailable,
     ValidationError,
 )
+from smruntime_core.signing import S3
 from smruntime_local.hosting._async_jobs import AsyncJobs, ObjectStore
 from smruntime_transports.sockets import Client
 
@@ -103,6 +107,55 @@ def test_stored_input_and_named_output_are_used(
     )
     with pytest.raises(ModelError, match="There is no object at s3://bucket/nothing"):
         nothing.wait(fetch=endpoint.fetch, timeout=10)
+
+
+def test_uploaded_input_is_used(endpoint: smruntime_local.Endpoint) -> None:
+    with Client(
+        region=endpoint.region,
+        endpoint_url=endpoint.url,
+        s3_endpoint_url=endpoint.environment["AWS_ENDPOINT_URL_S3"],
+        credentials=endpoint.credentials,
+    ) as client:
+        location = client.upload_input("s3://bucket/folder/ü ?&#.json", iter([b"1", b"2"]))
+        assert endpoint.fetch(location) == b"12"
+        location = client.upload_input("s3://bucket/question", b"34")
+        job = client.invoke_endpoint_async("echo", input_location=location)
+        assert json.loads(job.wait(timeout=10))["body"] == "MzQ="
+        # an object there is read with a signature
+        assert client.job(location).wait(timeout=10) == b"34"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "bucket/missing", "NoSuchKey"),
+        ("GET", "bucket", "NotImplemented"),
+        ("DELETE", "bucket/question", "NotImplemented"),
+        ("PUT", "bucket/question?uploads", "NotImplemented"),
+    ],
+)
+def test_rest_of_s3_is_refused_as_s3_does(
+    endpoint: smruntime_local.Endpoint, method: str, path: str, code: str
+) -> None:
+    unsigned = sm.Request(method, f"{endpoint.url}/s3/{path}")
+    assert b"<Code>MissingAuthenticationToken" in exchange(unsigned)
+    signature = sm.sign(
+        unsigned, endpoint.credentials, sm.Scope(endpoint.region, "s3"), now=time.time(), dialect=S3
+    )
+    answer = exchange(unsigned.replace(headers=signature.headers))
+    assert f"<Error><Code>{code}</Code>".encode() in answer
+
+
+def exchange(request: sm.Request) -> bytes:
+    """Return the body of the answer to a request, whatever its status."""
+    url = urlsplit(request.url)
+    connection = HTTPConnection(url.netloc, timeout=5)
+    try:
+        target = f"{url.path}?{url.query}" if url.query else url.path
+        connection.request(request.method, target, headers=dict(request.headers))
+        return connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 def test_missing_endpoint_is_refused_at_once(client: Client) -> None:

@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -448,6 +448,7 @@ def run_code(mistake: Mistake, names: Namespace) -> None:
     asyncio.run(names["main"]())
 
 
+@cache  # for the page, which shows what the tests of each mistake have seen
 def messages_of(mistake: Mistake) -> list[str]:
     """Return the error and the warnings that a mistake gets, without what differs in each run."""
     _logging._warn_of_level.cache_clear()

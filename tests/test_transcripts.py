@@ -43,9 +43,12 @@ CONTAINER_RESPONSES = {
 }
 FILES = {
     "row.csv": "5.1,3.5,1.4,0.2",
+    "rows.jsonl": "[5.1, 3.5, 1.4, 0.2]\n{\n[6.7, 3.0, 5.2, 2.3]\n[1]\n",
     "question.json": '{"prompt": "What does import do?"}',
     "endpoints.toml": '[endpoints.ab.variants.blue]\nmodel = "echo"\n',
     "wrong.toml": '[endpoints.ab]\nmodels = "echo"\n',
+    "model.toml": '[endpoints.ab.variants.blue]\nmodel = "missing_module:score"\n',
+    "builtin.toml": '[endpoints.ab.components.small]\nmodel = "ehco"\n',
     "config": "[default]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = hush\n",
 }
 REPLACEMENTS = (
@@ -54,6 +57,7 @@ REPLACEMENTS = (
     (r"port \d{4,5} of", "port PORT of"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
     (r"\b\d+\.\d{3} s\b", "0.000 s"),
+    (r"\b\d+\.\d s \(\d+ a second\)", "0.0 s (0 a second)"),
     (r"\d{8}T\d{6}Z", "DATE"),
     (r"Expires=[0-9T:-]+Z", "Expires=DATE"),
     (r"\d{8}/us-east-1", "DAY/us-east-1"),

@@ -3,8 +3,8 @@
     npm install --prefix examples/pyodide        # 14 MB
     python examples/pyodide/run.py
 
-This program starts the endpoint on loopback and Node with `run.mjs`, which runs `program.py`: an IO
-over `fetch`, the HTTP client that a browser has.
+This program starts the endpoint on loopback and Node with `run.mjs`, which runs `program.py`: the
+typed client over `fetch`, the HTTP client that a browser has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import smruntime_core
 import smruntime_local
+import smruntime_transports
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
             "AWS_REGION": endpoint.region,
             "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
             "SMRUNTIME_CORE": str(Path(smruntime_core.__file__).parent),
+            "SMRUNTIME_TRANSPORTS": str(Path(smruntime_transports.__file__).parent),
         }
         program = Path(__file__).with_name("run.mjs")
         subprocess.run([node, str(program)], env=os.environ | settings, check=True)  # noqa: S603

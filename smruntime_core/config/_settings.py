@@ -12,6 +12,7 @@
     dual stack       use_…     AWS_USE_DUALSTACK_ENDPOINT           use_dualstack_endpoint
     attempts         retries   AWS_MAX_ATTEMPTS                     max_attempts
     retry mode                 AWS_RETRY_MODE                       retry_mode
+    longest pause              SMRUNTIME_RETRY_DELAY
     certificates     tls       AWS_CA_BUNDLE                        ca_bundle
     application      app_id    AWS_SDK_UA_APP_ID                    sdk_ua_app_id
 
@@ -23,6 +24,7 @@ an error can name it. (Credentials are found by `smruntime_core.credentials`.)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -63,6 +65,7 @@ class Configuration(Record, kw_only=True):
     use_fips: bool = False
     use_dualstack: bool = False
     max_attempts: int | None = None
+    longest_pause: float | None = None
     app_id: str | None = None
     ca_bundle: str | None = None
     origins: Mapping[str, str] = field(default={}, compare=False)
@@ -142,6 +145,7 @@ class SettingSources:
                 "use_dualstack", "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"
             ),
             max_attempts=self._find_max_attempts(),
+            longest_pause=self._find_longest_pause(),
             app_id=self._find_app_id(),
             ca_bundle=self._value_of("ca_bundle", ca_bundle),
             origins=self.origins,
@@ -216,6 +220,16 @@ class SettingSources:
         if not (is_number and 1 <= int(value) <= 100):
             raise setting.refuse("max_attempts", "a whole number from 1 to 100")
         return int(value)
+
+    def _find_longest_pause(self) -> float | None:
+        """Return the longest wait before another attempt: tests of programs set it to 0."""
+        setting = self._find_variable("SMRUNTIME_RETRY_DELAY")
+        value = self._value_of("longest_pause", setting)
+        if setting is None or value is None:
+            return None
+        if not re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,9})?", value, re.ASCII):
+            raise setting.refuse("longest_pause", "a number of seconds, 0 for no pause")
+        return float(value)
 
     def _find_app_id(self) -> str | None:
         setting = self.find_setting(("AWS_SDK_UA_APP_ID",), "sdk_ua_app_id")

@@ -8,7 +8,8 @@
     _call_tracker     attempts and notices of a call       _user_agent   the User-Agent header
     _stream           the rest of a streamed response      _locations    which locations to trust
     _async_jobs       waiting for an asynchronous answer   _s3           objects of S3
-    _failure_hints    the setting behind a failure
+    _failure_hints    the setting behind a failure         _whole_response   `Send` in parts
+    _concurrency      how many calls may be in flight
     _refusals         what was signed, for the error of a refused signature
     _session_protocol   opening and closing a stateful session (`client._sessions` keeps the id)
 
@@ -24,6 +25,7 @@ from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
 
 if TYPE_CHECKING:
     from ._async_jobs import StoredObject, is_done, wait_for_result
+    from ._concurrency import CallOutcome, CallTicket, ConcurrencyLimit
     from ._deadline import Clock, Deadline
     from ._options import MAX_BODY, OptionChanges, Options, add_changes, apply_changes
     from ._s3 import ObjectReader, ObjectWriter
@@ -34,7 +36,10 @@ __all__ = [
     "CLOSING_BODY",
     "MAX_BODY",
     "OPENING_BODY",
+    "CallOutcome",
+    "CallTicket",
     "Clock",
+    "ConcurrencyLimit",
     "Deadline",
     "ObjectReader",
     "ObjectWriter",
@@ -56,6 +61,7 @@ __getattr__, __dir__ = lazy_attributes(
     globals(),
     {
         "_async_jobs": ("StoredObject", "is_done", "wait_for_result"),
+        "_concurrency": ("CallOutcome", "CallTicket", "ConcurrencyLimit"),
         "_deadline": ("Clock", "Deadline"),
         "_options": ("MAX_BODY", "OptionChanges", "Options", "add_changes", "apply_changes"),
         "_s3": ("ObjectReader", "ObjectWriter"),

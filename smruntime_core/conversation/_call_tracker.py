@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeAlias
+from typing import Concatenate, Final, ParamSpec, TypeAlias
 
 from ..errors import SmRuntimeError
 from ..metadata import Attempt
@@ -27,6 +27,7 @@ from ._recovery import RetryDecision, outcome
 
 Members = ParamSpec("Members")
 Observer: TypeAlias = Callable[[Notice], object]
+CANCELLED: Final = "cancelled"
 
 
 class CallTracker(Deadline):
@@ -40,6 +41,7 @@ class CallTracker(Deadline):
     waited: float = 0.0
     notify: Callable[[], None] | None = None
     _attempt_began = 0.0
+    _attempt_number = 0  # of the attempt in progress, or of the last one
 
     def __init__(
         self,
@@ -81,10 +83,18 @@ class CallTracker(Deadline):
         *members: Members.args,
         **named_members: Members.kwargs,
     ) -> None:
-        """Send the observer, if there is one, a notice with these members."""
-        if self._observe is not None:
+        """Send the observer, if there is one, a notice with these members.
+
+        An observer that raises gets no other notice of this call, whose end it is.
+        """
+        observe = self._observe
+        if observe is not None:
             operation_name = type(self._operation).__name__
-            self._observe(notice(operation_name, self.invocation, *members, **named_members))
+            try:
+                observe(notice(operation_name, self.invocation, *members, **named_members))
+            except Exception:
+                self._observe = None
+                raise
 
     @property
     def seconds(self) -> float:
@@ -94,7 +104,7 @@ class CallTracker(Deadline):
     def start_attempt(self, attempt_limit: int) -> tuple[int, int]:
         """Begin an attempt; return its number and how many there may be."""
         self._attempt_began = self._clock.monotonic()
-        attempt_number = len(self.attempts) + 1
+        attempt_number = self._attempt_number = len(self.attempts) + 1
         attempt_limit = max(attempt_limit, attempt_number)
         if self._observe is not None:
             self._notify(AttemptStarted, attempt_number, attempt_limit)
@@ -157,3 +167,12 @@ class CallTracker(Deadline):
         """Note that the call is over; `failure` is the reason if there was no attempt."""
         last_outcome = self.attempts[-1].outcome if self.attempts else type(failure).__name__
         self._notify(CallEnded, last_outcome, len(self.attempts), self.seconds)
+
+    def cancel(self) -> None:
+        """Note that the caller gave up the call: a cancellation, or an interrupt."""
+        if self._observe is None:
+            return
+        if self._attempt_number > len(self.attempts):
+            seconds = self._clock.monotonic() - self._attempt_began
+            self._notify(AttemptEnded, self._attempt_number, CANCELLED, seconds)
+        self._notify(CallEnded, CANCELLED, self._attempt_number, self.seconds)

@@ -30,7 +30,6 @@ What outlasts a call:
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypeVar, Unpack, cast
@@ -51,7 +50,7 @@ from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._options import OptionChanges, Options, apply_changes
-from ._recovery import FailedAttempt, Recovery
+from ._recovery import FailedAttempt, Recovery, RetryDecision
 from ._retries import NoLock, RetryPolicy, RetryQuota
 from ._signed_request import SignedRequest
 from ._user_agent import user_agent
@@ -75,7 +74,8 @@ class Runtime:
     Time and chance are parameters: `clock` (such as the module `time`) and `random` (which returns
     a number in [0, 1)). Threads may share a runtime if `lock` is a `threading.Lock()`. `observe` is
     called with every `Notice`; it must not block. `app_id` and, at the end, `user_agent_extra` are
-    added to the User-Agent header. Raises `ConstructionError` if `config` contradicts itself.
+    added to the User-Agent header. `longest_pause` limits the seconds of each wait before another
+    attempt, whatever the policy. Raises `ConstructionError` if `config` contradicts itself.
     """
 
     def __init__(
@@ -89,11 +89,13 @@ class Runtime:
         observe: Observer | None = None,
         app_id: str | None = None,
         user_agent_extra: str | None = None,
+        longest_pause: float | None = None,
     ) -> None:
         self.config: Config = config
         self.options: Options = Options(retries=retries, timeouts=config.timeouts)
         self.tokens: RetryQuota = RetryQuota(retries.capacity, lock or NoLock())
         self.skew: ClockSkew = ClockSkew()
+        self.longest_pause: float | None = longest_pause
         # of every call, unless a function chooses it
         self._endpoint_url = config.url if config.endpoint_resolver is None else None
         self._signing_scope = config.scope
@@ -105,7 +107,8 @@ class Runtime:
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a copy with other `Options`, which shares retry tokens and clock correction."""
-        changed_copy = copy.copy(self)
+        changed_copy = object.__new__(type(self))
+        changed_copy.__dict__.update(self.__dict__)
         changed_copy.options = apply_changes(self.options, changes)
         return changed_copy
 
@@ -137,45 +140,50 @@ class Runtime:
         recovery = Recovery(self.options, self.skew, send_once=operation.send_once)
         failure: SmRuntimeError | None = None
         token_reward: float = FIRST_TRY_REWARD
-        while True:
-            try:
-                credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
-            except SmRuntimeError as error:
-                tracker.end(error)
-                raise
-            if failure is not None and credentials == recovery.rejected:
-                tracker.end()
-                raise failure  # the IO has no other credentials than those that were refused
-            signed_request = self._sign_attempt(
-                operation, request, credentials, payload_hash, tracker
-            )
-            try:
-                call_result = yield from exchange(
-                    operation, signed_request, tracker, recovery.fresh
+        try:
+            while True:
+                try:
+                    credentials = yield from GetCredentials(tracker.left(), recovery.rejected)
+                except SmRuntimeError as error:
+                    tracker.end(error)
+                    raise
+                if failure is not None and credentials == recovery.rejected:
+                    tracker.end()
+                    raise failure  # the IO has no other credentials than those that were refused
+                signed_request = self._sign_attempt(
+                    operation, request, credentials, payload_hash, tracker
                 )
-            except (DispatchFailure, ServiceError, ResponseError) as error:
-                failure = error
-            except SmRuntimeError as error:  # of the request, such as a file that became shorter
-                tracker.note_failure(error)
-                tracker.end()
-                raise
-            else:
-                self.tokens.give(token_reward)
-                _notify_success(tracker, call_result)
-                return call_result
-            received = self._clock.time()
-            failed_attempt = FailedAttempt(
-                failure,
-                credentials,
-                signed_request.signed_at,
-                received,
-                signed_request.correction,
-                tracker.seconds,
-            )
-            if isinstance(failure, ServiceError) and failure.status == 403:
-                self._explain_refusal(failure, signed_request, credentials)
-            cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
-            token_reward = cost or FIRST_TRY_REWARD
+                try:
+                    call_result = yield from exchange(
+                        operation, signed_request, tracker, recovery.fresh
+                    )
+                except (DispatchFailure, ServiceError, ResponseError) as error:
+                    failure = error
+                except SmRuntimeError as error:
+                    # of the request, such as a file that became shorter
+                    tracker.note_failure(error)
+                    tracker.end()
+                    raise
+                else:
+                    self.tokens.give(token_reward)
+                    _notify_success(tracker, call_result)
+                    return call_result
+                received = self._clock.time()
+                failed_attempt = FailedAttempt(
+                    failure,
+                    credentials,
+                    signed_request.signed_at,
+                    received,
+                    signed_request.correction,
+                    tracker.seconds,
+                )
+                if isinstance(failure, ServiceError) and failure.status == 403:
+                    self._explain_refusal(failure, signed_request, credentials)
+                cost = yield from self._wait_for_retry(failed_attempt, recovery, tracker)
+                token_reward = cost or FIRST_TRY_REWARD
+        except GeneratorExit:
+            tracker.cancel()
+            raise
 
     def _build_request(self, operation: Operation[Output]) -> Request:
         """Return the request that every attempt signs."""
@@ -352,6 +360,8 @@ class Runtime:
         except BaseException:  # of `RetryPolicy.classify`
             tracker.end()
             raise
+        if decision is not None:
+            decision = self._limit_pause(decision)
         if (
             decision is None
             or tracker.passed_in(decision.delay or 0.0)
@@ -363,6 +373,12 @@ class Runtime:
         if decision.delay is not None:
             yield from Sleep(decision.delay)
         return decision.cost
+
+    def _limit_pause(self, decision: RetryDecision) -> RetryDecision:
+        """Return `decision` with a delay of at most `longest_pause`."""
+        if self.longest_pause is None or decision.delay is None:
+            return decision
+        return decision.replace(delay=min(decision.delay, self.longest_pause))
 
 
 def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:

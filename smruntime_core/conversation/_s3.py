@@ -186,11 +186,13 @@ class ObjectWriter(ObjectRequests):
         *,
         content_type: str | None = None,
         retries: RetryPolicy = RetryPolicy(),
+        longest_pause: float | None = None,
     ) -> Flow[str]:
         """Put `body` (bytes, a file or an iterator of bytes) at `location`, and return `location`.
 
         The location must be one that requests are signed for. A second put does no harm, so any
-        failure that may pass is retried as `retries` says. Raises like `ObjectReader.get`.
+        failure that may pass is retried as `retries` says, after at most `longest_pause` seconds.
+        Raises like `ObjectReader.get`.
         """
         if locate(location, self._config, self._region).access != "signed":
             raise ConstructionError("location", "s3://bucket/key, or the URL of an object in S3")
@@ -211,9 +213,13 @@ class ObjectWriter(ObjectRequests):
                     retry_policy.capacity,
                     1.0,  # no jitter: there is one writer
                 )
-                if planned_retry is None or deadline.passed_in(planned_retry.delay):
+                if planned_retry is None:
                     raise
-                yield from Sleep(planned_retry.delay)
+                delay = planned_retry.delay
+                delay = delay if longest_pause is None else min(delay, longest_pause)
+                if deadline.passed_in(delay):
+                    raise
+                yield from Sleep(delay)
             else:
                 return location
 

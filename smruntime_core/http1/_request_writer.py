@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from string import ascii_letters, digits
 from typing import cast
 
 from ..errors import ConstructionError
@@ -14,7 +13,9 @@ MAX_SINGLE_WRITE = 64 * 1024  # bytes: a body of at most this size is sent toget
 
 _FRAMING_NAMES = frozenset(("content-length", "host", "transfer-encoding"))
 _PRINTABLE = bytes(range(0x20, 0x7F))
-_TOKEN_CHARACTERS = f"!#$%&'*+-.^_`|~{digits}{ascii_letters}".encode()  # RFC 9110, 5.6.2
+_TOKEN_CHARACTERS = (  # RFC 9110, 5.6.2
+    b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
 
 
 def write(request: Request) -> tuple[tuple[str, str], list[memoryview]]:

@@ -1,8 +1,9 @@
 """Test support: scripted conversations with a flow, and the contract of every transport.
 
-`script` replies to the effects of a flow; `_conversation` has an example. `CONTRACT` is what a
-transport must get right: each `Scenario` is the script of a misbehaving server, written as a flow
-too, with the expected outcome of each call. `smruntime_local.hostile` runs scenarios on sockets:
+`script` replies to the effects of a flow; `_conversation` has an example. `FakeIO` gives a client
+prepared answers. `CONTRACT` is what a transport must get right: each `Scenario` is the script of a
+misbehaving server, written as a flow too, with the expected outcome of each call.
+`smruntime_local.hostile` runs scenarios on sockets:
 
     from smruntime_core.testing import CONTRACT, outcomes
     from smruntime_local.hostile import check
@@ -18,6 +19,7 @@ too, with the expected outcome of each call. `smruntime_local.hostile` runs scen
 | module           | contents                                                     |
 |------------------|--------------------------------------------------------------|
 | `_conversation`  | `script`, `ScriptedIO`, `FrozenClock`                        |
+| `_fake_io`       | `FakeIO`, `AsyncFakeIO`: prepared answers for a client       |
 | `_faults`        | the faults and the correct behaviour for each                |
 | `_server_script` | the effects that a server's script yields, and script makers |
 | `_scenario`      | `Scenario`, the expectations, `find_differences`             |
@@ -29,6 +31,7 @@ from __future__ import annotations
 
 from ._contract import CONTRACT
 from ._conversation import FrozenClock, ScriptedIO, script
+from ._fake_io import AsyncFakeIO, FakeAnswer, FakeIO
 from ._faults import FAULTS, Fault
 from ._scenario import (
     Expectation,
@@ -57,11 +60,14 @@ from ._server_script import (
 __all__ = [
     "CONTRACT",
     "FAULTS",
+    "AsyncFakeIO",
     "Expectation",
     "ExpectedError",
     "ExpectedFailure",
     "ExpectedOutput",
     "ExpectedStream",
+    "FakeAnswer",
+    "FakeIO",
     "Fault",
     "FinishSending",
     "FrozenClock",

@@ -77,7 +77,8 @@ class ResponseBody(Protocol):
     def abort(self) -> None:
         """Stop reading; close the connection unless the body was read to its end.
 
-        Never waits; further calls do nothing.
+        Never waits; further calls do nothing; any thread may call it. Where a library closes by
+        awaiting, start a task that does so and keep a reference to it.
         """
         ...
 

@@ -22,6 +22,7 @@ location.
     server/     sockets, threads and limits: which requests arrive, and how fast
     hosting/    one request without sockets: signature, operation, container, response
     models/     the containers: those above, and one behind a URL
+    testing     the endpoint for tests of an application; `pytest_plugin` makes fixtures of it
     hostile     a server that plays the scenarios of the transports' contract
 """
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         UnusedStepsError,
         throttle,
     )
+    from .hosting._recorder import Recording
     from .models._call import Call
     from .server._endpoint import Endpoint, serve
 
@@ -59,6 +61,7 @@ __all__ = [
     "HtmlPage",
     "InferenceComponent",
     "RandomDelay",
+    "Recording",
     "Reply",
     "Reset",
     "SlowHead",
@@ -73,6 +76,7 @@ __all__ = [
 _MODULES = {
     ".hosting._config_file": ("read_config",),
     ".hosting._endpoint_config": ("EndpointConfig", "InferenceComponent", "Variant"),
+    ".hosting._recorder": ("Recording",),
     ".models._call": ("Call",),
     ".server._endpoint": ("Endpoint", "serve"),
 }

@@ -10,6 +10,7 @@ The adapters have subclasses of these two:
     smruntime_transports.asyncio.AsyncClient   asyncio, the standard library only
     smruntime_transports.trio.AsyncClient      trio (extra `trio`)
 
+`smruntime_transports.batch` sends many records through an endpoint, resumable;
 `smruntime_transports.client` has the types of what clients take and return;
 `smruntime_transports.auth` signs requests of other HTTP clients.
 """

@@ -21,6 +21,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -69,8 +70,11 @@ class AsyncioSystem(AsyncSystem):
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call `function` in a thread, which a cancelled task does not wait for.
 
-        It is a daemon thread: `asyncio.run` waits at its end for those of `asyncio.to_thread`.
+        It is a daemon thread: `asyncio.run` waits at its end for those of `asyncio.to_thread`. In a
+        browser, which has no threads, the function blocks.
         """
+        if sys.platform == "emscripten":
+            return function(*args, **kwargs)
         thread_future: concurrent.futures.Future[T] = concurrent.futures.Future()
         # a cancelled task stops waiting; the thread goes on
         thread_future.set_running_or_notify_cancel()
@@ -134,14 +138,12 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
                 socket_watcher.start_wait(ready_future, mask)
             return await _result_within(ready_future, seconds)
         except NotImplementedError:  # by `add_reader` or `add_writer`
-            return await self._poll_blocking(mask, seconds, *connections)
+            return await self._poll_any(mask, seconds, *connections)
         finally:
             for socket_watcher in socket_watchers:
                 socket_watcher.end_wait(mask)
 
-    async def _poll_blocking(
-        self, mask: int, seconds: float | None, *connections: Connection
-    ) -> int:
+    async def _poll_any(self, mask: int, seconds: float | None, *connections: Connection) -> int:
         """Poll in a thread, for loops that cannot watch sockets."""
         duplicates = [connection.duplicate() for connection in connections]
         try:

@@ -55,6 +55,12 @@ class ObjectStore:
                 oldest_location = next(iter(self._objects))
                 self._stored_size -= len(self._objects.pop(oldest_location))
 
+    def clear(self) -> None:
+        """Delete all objects."""
+        with self._store_lock:
+            self._objects.clear()
+            self._stored_size = 0
+
     def get(self, location: str) -> bytes | None:
         """Return the object at `location`; None if there is none."""
         with self._store_lock:

@@ -39,6 +39,7 @@ from smruntime_core import (
 )
 
 from ..models._call import Call
+from ..models._function import check_result
 from ._stream_behavior import STREAM_FAULTS
 
 LONGEST_SECONDS: Final = 60.0
@@ -210,8 +211,14 @@ class Scripts:
         self._steps: dict[str, deque[Step]] = {}
 
     def add(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
-        """Append steps for an endpoint; a value becomes a `Reply`."""
+        """Append steps for an endpoint; a value becomes a `Reply`.
+
+        Raises `TypeError` for a value that no model could return.
+        """
         checked = [step if isinstance(step, _STEPS) else Reply(step) for step in steps]
+        for step in checked:
+            if isinstance(step, Reply):
+                check_result(step.value)
         with self._lock:
             self._steps.setdefault(endpoint_name, deque()).extend(checked)
 
@@ -220,6 +227,11 @@ class Scripts:
         with self._lock:
             steps = self._steps.get(endpoint_name)
             return steps.popleft() if steps else None
+
+    def clear(self) -> None:
+        """Forget the steps that are left."""
+        with self._lock:
+            self._steps.clear()
 
     def raise_unused(self) -> None:
         """Raise `UnusedStepsError` that names the steps that are left, if there are any."""

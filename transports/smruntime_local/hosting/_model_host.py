@@ -53,18 +53,19 @@ from ._faults import (
     without_fault,
 )
 from ._recorded_calls import RecordedCalls
-from ._routing import HostedEndpoint
-from ._stream_behavior import Sleep, StreamBehavior, encode_stream, parse_attributes
+from ._recorder import Recorder
+from ._replay import Replay
+from ._routing import DEFAULT_VARIANT, HostedEndpoint, Route, SingleModel
+from ._stream_behavior import (
+    Sleep,
+    StreamBehavior,
+    StreamedResponse,
+    encode_stream,
+    parse_attributes,
+)
 
 ACCOUNT_ID: Final = "000000000000"
 MAX_RESPONSE_SIZE: Final = 64 * 1024 * 1024  # bytes that a container may return in one piece
-
-
-class StreamedResponse(NamedTuple):
-    """A response with a complete head and a body that is made chunk by chunk."""
-
-    head: Response
-    chunks: Generator[bytes]
 
 
 class FaultyResponse(NamedTuple):
@@ -75,6 +76,13 @@ class FaultyResponse(NamedTuple):
 
 
 HostedResponse: TypeAlias = "Response | StreamedResponse | FaultyResponse"
+
+
+def _refuse_model(call: Call) -> ContainerReply:
+    raise Refusal(500, f"{call.endpoint_name} is replayed and has no model")
+
+
+_REPLAYED_ROUTE: Final = Route(_refuse_model, DEFAULT_VARIANT, 0)
 
 
 class ModelHost:
@@ -92,22 +100,46 @@ class ModelHost:
         url: str,
         stream_behavior: StreamBehavior,
         sleep: Sleep,
+        replay: Replay | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.store: ObjectStore = ObjectStore()
         self.calls: RecordedCalls = RecordedCalls()
         self.scripts: Scripts = Scripts()
         self.sessions_opened: int = 0
-        self._endpoints = endpoints
+        self._replay = replay
+        self._recorder = recorder
+        self._first_endpoints = endpoints
+        self._endpoints = dict(endpoints)
         self._region = region
         self._stream_behavior = stream_behavior
         self._sleep = sleep
         self._sessions_lock = threading.Lock()
         self._async_jobs = AsyncJobs(self._invoke_within, self.store, url)
 
+    @property
+    def endpoint_names(self) -> list[str]:
+        """The names of the endpoints, in order."""
+        replayed_names = self._replay.endpoint_names if self._replay else ()
+        return sorted({*self._endpoints, *replayed_names})
+
+    def add_endpoint(self, endpoint_name: str, endpoint: HostedEndpoint) -> None:
+        """Add an endpoint, or replace the one of that name."""
+        self._endpoints[endpoint_name] = endpoint
+
+    def reset(self) -> None:
+        """Forget calls, steps, objects, and endpoints that were added."""
+        self.calls.clear()
+        self.scripts.clear()
+        self.store.clear()
+        self._endpoints = dict(self._first_endpoints)
+        if self._replay is not None:
+            self._replay.reset()
+
     def add_steps(self, endpoint_name: str, steps: tuple[object, ...]) -> None:
         """Append steps to the script of an endpoint; raises `ValueError` if there is none."""
-        if endpoint_name not in self._endpoints:
-            known = ", ".join(sorted(self._endpoints))
+        if endpoint_name not in self.endpoint_names:
+            known = ", ".join(self.endpoint_names)
             raise ValueError(f"there is no endpoint {endpoint_name!r}; there are {known}")
         self.scripts.add(endpoint_name, steps)
 
@@ -123,17 +155,32 @@ class ModelHost:
         """End the workers of asynchronous invocations."""
         self._async_jobs.close()
 
+    def close_recording(self) -> None:
+        """Close the recording, if there is one: after the last response has been sent."""
+        if self._recorder is not None:
+            self._recorder.close()
+
     def respond(self, operation: Operation[Output], *, request_id: str) -> HostedResponse:
         """Return the response to `operation`; raises the `ServiceError` to answer with."""
         if not isinstance(operation, service.OPERATIONS):
             message = f"The local endpoint does not support {type(operation).__name__}."
             raise ServiceError(message, code="UnknownOperationException", status=404)
+        if self._recorder is not None:
+            return self._recorder.respond(operation)
         members = vars(operation)
-        step = self._take_step(members["endpoint_name"], members.get("custom_attributes"))
+        replay = self._find_replay(members["endpoint_name"])
+        if replay is not None and members["endpoint_name"] not in replay.endpoint_names:
+            return replay.respond(operation)  # which raises the error with the nearest exchange
+        custom_attributes = members.get("custom_attributes") if replay is None else None
+        step = self._take_step(members["endpoint_name"], custom_attributes)
         if isinstance(step, HtmlPage):
             return step.response()
         model = make_function_model(step.answer) if isinstance(step, Reply) else None
-        response = self._respond(operation, request_id, model)
+        if replay is not None and model is None:
+            self._record_call(operation, type(operation).__name__, _REPLAYED_ROUTE)
+            response = replay.respond(operation)
+        else:
+            response = self._respond(operation, request_id, model)
         return FaultyResponse(response, step) if isinstance(step, WIRE_FAULTS) else response
 
     def relay(self, call: InvokeEndpoint, *, streamed: bool, request_id: str) -> HostedResponse:
@@ -141,6 +188,9 @@ class ModelHost:
 
         Raises the `ServiceError` to answer with.
         """
+        if self._recorder is not None or self._find_replay(call.endpoint_name) is not None:
+            message = "The OpenAI path is neither recorded nor replayed."
+            raise ServiceError(message, code="NotImplemented", status=501)
         step = self._take_step(call.endpoint_name, None)
         if isinstance(step, HtmlPage):
             return step.response()
@@ -218,8 +268,23 @@ class ModelHost:
         response_head = service.begin(output, request_id=request_id)
         return StreamedResponse(response_head, encode_stream(parts, behavior, self._sleep))
 
+    def _find_replay(self, endpoint_name: str) -> Replay | None:
+        """Return the recording that answers for an endpoint; None if a model does."""
+        return None if endpoint_name in self._endpoints else self._replay
+
+    def _record_call(self, call: Operation[Output], operation_name: str, route: Route) -> Call:
+        """Return `call` as a model receives it, and keep it for `Endpoint.calls`."""
+        members: dict[str, object] = {**vars(call)}
+        members |= {"body": bytes(vars(call).get("body") or b""), "operation": operation_name}
+        members |= {"variant": route.variant, "worker": route.worker}
+        received_call = service.make_unchecked(Call, members)
+        self.calls.record(received_call)
+        return received_call
+
     def _find_endpoint(self, endpoint_name: str) -> HostedEndpoint:
         endpoint = self._endpoints.get(endpoint_name)
+        if endpoint is None and self._replay and endpoint_name in self._replay.endpoint_names:
+            return SingleModel(_REPLAYED_ROUTE.model)
         if endpoint is None:
             raise ValidationError(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
         return endpoint
@@ -233,11 +298,7 @@ class ModelHost:
         """Return the reply of the endpoint's model, or of `model` instead."""
         endpoint = self._find_endpoint(call.endpoint_name)
         route = endpoint.find(call)
-        members: dict[str, object] = {**vars(call), "body": bytes(call.body)}
-        members["operation"] = operation_name
-        members |= {"variant": route.variant, "worker": route.worker}
-        received_call = service.make_unchecked(Call, members)
-        self.calls.record(received_call)
+        received_call = self._record_call(call, operation_name, route)
         with self._model_errors(call.endpoint_name):
             container_reply = (model or route.model)(received_call)
             if endpoint.capture is not None:

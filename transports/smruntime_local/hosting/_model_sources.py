@@ -18,6 +18,12 @@ from ..models._sessions import Sessions
 from ..models._time_limit import limit_time
 
 
+class ModelSourceError(ValueError):
+    """A model that cannot be made of what was named; `endpoint_name` is the endpoint's."""
+
+    endpoint_name: str = ""
+
+
 def make_builtin_models(session_seconds: float) -> dict[str, Model]:
     """Return the built-in models by name; those that need work are made by their first call."""
     return {
@@ -30,29 +36,29 @@ def make_builtin_models(session_seconds: float) -> dict[str, Model]:
 
 
 def make_model(
-    endpoint_name: str, source: object, builtin_models: Mapping[str, Model], seconds: float
+    label: str, source: object, builtin_models: Mapping[str, Model], seconds: float
 ) -> Model:
     """Return the model that `source` is or names, with `seconds` for its answer.
 
-    Raises `ValueError` for anything else, and what the import of a module raises.
+    `label` names the endpoint in messages. Raises `ModelSourceError` for anything else, and for a
+    module that cannot be imported.
     """
     if callable(source):
         return limit_time(make_function_model(cast("ModelFunction", source)), seconds)
     if not isinstance(source, str):
         found_type = type(source).__name__
-        raise ValueError(
-            f"the model of {endpoint_name} must be a function of a call, a URL, module:function, "
+        raise ModelSourceError(
+            f"the model of {label} must be a function of a call, a URL, module:function, "
             f"or the name of a built-in model, not {found_type}"
         )
     if "://" in source:
-        return make_backend(endpoint_name, source, seconds, stacklevel=5)
+        return make_backend(label, source, seconds, stacklevel=5)
     if ":" in source:
-        return limit_time(make_function_model(_import_function(endpoint_name, source)), seconds)
+        return limit_time(make_function_model(_import_function(label, source)), seconds)
     if source not in builtin_models:
         known = ", ".join(builtin_models)
-        raise ValueError(
-            f"the model of {endpoint_name} is {source!r}: must be a URL, module:function, or one "
-            f"of {known}"
+        raise ModelSourceError(
+            f"the model of {label} is {source!r}: must be a URL, module:function, or one of {known}"
         )
     return builtin_models[source]
 
@@ -73,13 +79,17 @@ def check_endpoint_name(endpoint_name: str) -> None:
     InvokeEndpoint(endpoint_name, body=b"")
 
 
-def _import_function(endpoint_name: str, source: str) -> ModelFunction:
+def _import_function(label: str, source: str) -> ModelFunction:
     module_name, _, function_name = source.partition(":")
-    found: object = import_module(module_name)
+    try:
+        found: object = import_module(module_name)
+    except Exception as error:  # of the module itself, too
+        message = f"the model of {label} is {source!r}: {type(error).__name__}: {error}"
+        raise ModelSourceError(message) from error
     for name in function_name.split("."):
         found = getattr(found, name, None)
     if not callable(found):
-        raise ValueError(
-            f"the model of {endpoint_name} is {source!r}: the module has no such function"
+        raise ModelSourceError(
+            f"the model of {label} is {source!r}: the module has no such function"
         )
     return cast("ModelFunction", found)

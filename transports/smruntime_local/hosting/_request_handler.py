@@ -3,8 +3,9 @@
     head           refuse_from_head: refused whatever the body is (403)
     head + body    respond: signature (403), operation (`service.read`: 400 or 404), `_model_host`
 
-The OpenAI path takes a bearer token instead of a signature (`_openai_path`). Two requests need
-neither: `GET /ping`, and `GET /async/…` of an object; its name cannot be guessed.
+The OpenAI path takes a bearer token instead of a signature (`_openai_path`), and paths below /s3/ a
+signature for S3 (`_object_api`). Two requests need neither: `GET /ping`, and `GET /async/…` of an
+object; its name cannot be guessed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 
 from smruntime_core import Credentials, Request, Response, Scope, ServiceError, service, verify
 
-from . import _openai_path
+from . import _object_api, _openai_path
 from ._model_host import HostedResponse, ModelHost
 from ._received_body import ReceivedBody
 
@@ -66,7 +67,7 @@ class RequestHandler:
 
     def respond(self, request_head: Request, received_body: ReceivedBody) -> HostedResponse:
         """Return the response; the signature is verified before anything else is read."""
-        if request_head.method == "GET":
+        if request_head.method == "GET" and not _object_api.is_object_request(request_head):
             unsigned_response = self._respond_unsigned(request_head)
             if unsigned_response is not None:
                 return unsigned_response
@@ -75,6 +76,8 @@ class RequestHandler:
         try:
             self._authenticate(request_head, received_body.sha256)
             request = _join_body(request_head, received_body)
+            if _object_api.is_object_request(request_head):
+                return _object_api.respond(request, self._model_host.store)
             if _openai_path.is_openai_request(request_head):
                 call, is_streamed = _openai_path.read_request(request)
                 return self._model_host.relay(call, streamed=is_streamed, request_id=request_id)
@@ -85,7 +88,12 @@ class RequestHandler:
     def _authenticate(self, request_head: Request, payload_hash: str) -> None:
         """Verify the signature or the bearer token; raises `ServiceError` if it is not valid."""
         known, now = self._known_credentials, self._clock() + self._clock_seconds(request_head)
-        if _openai_path.is_openai_request(request_head):
+        if _object_api.is_object_request(request_head):
+            region = self._scope.region
+            _object_api.authenticate(
+                request_head, known, region, now=now, payload_hash=payload_hash
+            )
+        elif _openai_path.is_openai_request(request_head):
             _openai_path.authenticate(request_head, known, self._scope, now=now)
         else:
             verify(request_head, known, self._scope, now=now, payload_hash=payload_hash)
@@ -98,6 +106,8 @@ class RequestHandler:
     def _make_refusal(
         self, request_head: Request, refusal: ServiceError, request_id: str
     ) -> Response:
+        if _object_api.is_object_request(request_head):
+            return _object_api.make_refusal(refusal)
         if _openai_path.is_openai_request(request_head):
             return _openai_path.make_error_response(refusal, request_id=request_id)
         response = service.answer(refusal, request_id=request_id)

@@ -18,7 +18,7 @@ from smruntime_core import InvokeEndpoint, ModelError, ServiceError, ValidationE
 from ..models._container import Model
 from ._data_capture import DataCapture
 from ._endpoint_config import MODEL_SECONDS, EndpointConfig, InferenceComponent
-from ._model_sources import make_model
+from ._model_sources import ModelSourceError, make_model
 
 DEFAULT_VARIANT: Final = "AllTraffic"
 
@@ -82,17 +82,21 @@ class Router:
         self._started_at: dict[str, float] = {}  # of components that had no copies
         self._models: dict[str, Model] = {}
         sources = {
-            "": config.model,
-            **{name: variant.model for name, variant in config.variants.items()},
-            **config.target_models,
-            **config.containers,
-            **{name: component.model for name, component in config.components.items()},
+            "": ("", config.model),
+            **{name: ("variant", variant.model) for name, variant in config.variants.items()},
+            **{name: ("target model", source) for name, source in config.target_models.items()},
+            **{name: ("container", source) for name, source in config.containers.items()},
+            **{name: ("component", found.model) for name, found in config.components.items()},
         }
-        for name, source in sources.items():
+        for name, (kind, source) in sources.items():
             if source is not None:
-                self._models[name] = make_model(
-                    endpoint_name, source, builtin_models, config.model_seconds
-                )
+                label = f"{endpoint_name}, {kind} {name}," if kind else endpoint_name
+                try:
+                    model = make_model(label, source, builtin_models, config.model_seconds)
+                except ModelSourceError as error:
+                    error.endpoint_name = endpoint_name
+                    raise
+                self._models[name] = model
 
     def find(self, call: InvokeEndpoint) -> Route:
         """Return where `call` goes; raises the `ServiceError` to answer with."""

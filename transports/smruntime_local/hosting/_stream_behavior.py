@@ -31,7 +31,13 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from smruntime_core import InternalStreamFailure, ModelStreamError, ServiceError, ValidationError
+from smruntime_core import (
+    InternalStreamFailure,
+    ModelStreamError,
+    Response,
+    ServiceError,
+    ValidationError,
+)
 from smruntime_core.service import event
 from smruntime_core.streaming import PayloadPart
 
@@ -54,6 +60,13 @@ _after_lead_byte = re.compile(rb"(?<=[\xc0-\xff])")
 
 class Hangup(Exception):
     """The signal to close the connection in the middle of the response."""
+
+
+class StreamedResponse(NamedTuple):
+    """A response with a complete head and a body that is made chunk by chunk."""
+
+    head: Response
+    chunks: Generator[bytes]
 
 
 class StreamBehavior(NamedTuple):

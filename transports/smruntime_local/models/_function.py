@@ -52,6 +52,22 @@ def make_function_model(function: ModelFunction) -> Model:
     return respond
 
 
+def check_result(value: object) -> None:
+    """Raise `TypeError` for a value that a function cannot return as its answer."""
+    problem, type_name = None, type(value).__name__
+    if isinstance(value, BaseException):
+        problem = "only a ServiceError is a step, such as sm.ModelError(…)"
+    elif callable(value):
+        problem = "a function is a model, not a step"
+    elif not isinstance(value, InvokeEndpointOutput | Iterator):
+        try:
+            _encode_part(value)
+        except (TypeError, ValueError) as error:
+            problem = f"it is neither bytes, text nor JSON: {error}"
+    if problem is not None:
+        raise TypeError(f"script: found {type_name}: {problem}")
+
+
 async def _await_result(result: Awaitable[object]) -> object:
     return await result
 

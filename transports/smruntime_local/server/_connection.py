@@ -29,10 +29,10 @@ except ImportError as _missing:
 from smruntime_core import Request, Response, ServiceError, service
 
 from ..hosting._faults import Cut, Drip, Reset, SlowHead, StaleConnection, WireFault
-from ..hosting._model_host import FaultyResponse, HostedResponse, StreamedResponse
+from ..hosting._model_host import FaultyResponse, HostedResponse
 from ..hosting._received_body import ReceivedBody, make_too_large_error
 from ..hosting._request_handler import RequestHandler
-from ..hosting._stream_behavior import Hangup
+from ..hosting._stream_behavior import Hangup, StreamedResponse
 from ._limits import ServerLimits
 from ._slots import ConnectionSlots
 

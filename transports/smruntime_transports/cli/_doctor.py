@@ -130,7 +130,7 @@ def report_settings(configuration: Configuration) -> list[ReportLine]:
     lines.append(("profile", configuration.profile, origins["profile"]))
     lines.append(("region", configuration.region or "NONE", region_source))
     lines.append(("endpoint", *_find_endpoint(configuration)))
-    for member in ("max_attempts", "app_id"):
+    for member in ("max_attempts", "longest_pause", "app_id"):
         if member in origins:
             value = str(getattr(configuration, member))
             lines.append((member.replace("_", " "), value, origins[member]))

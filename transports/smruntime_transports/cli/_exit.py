@@ -25,11 +25,13 @@ CODE_MEANINGS: Final[Mapping[int, str]] = {
     7: "the response cannot be read, or is incomplete",
     8: "the network failed before a response began",
     9: "the output cannot be written",
+    10: "some records of a batch have no answer",
     130: "interrupted (Ctrl-C)",
     141: "the reader of the output closed it",
 }
 INVALID_CODE: Final = 2
 OUTPUT_CODE: Final = 9
+UNANSWERED_CODE: Final = 10
 INTERRUPTED_CODE: Final = 130  # as shells report SIGINT
 BROKEN_PIPE_CODE: Final = 141  # as shells report SIGPIPE
 

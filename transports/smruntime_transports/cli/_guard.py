@@ -11,13 +11,15 @@ from collections.abc import Callable
 from smruntime_core import ServiceError
 
 from ._exit import BROKEN_PIPE_CODE, INTERRUPTED_CODE, OUTPUT_CODE, CommandError, exit_code
+from ._interrupts import repeat_lost_interrupts
 from ._terminal import abandon, print_error
 
 
 def guard(program_name: str, run: Callable[[], int]) -> int:
     """Run a command and return its exit code; report an error in one line."""
     try:
-        code = _run_to_exit(run)
+        with repeat_lost_interrupts():
+            code = _run_to_exit(run)
     except KeyboardInterrupt:
         code = INTERRUPTED_CODE
     except Exception as error:

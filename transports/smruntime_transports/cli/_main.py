@@ -2,6 +2,7 @@
 
     smruntime invoke ENDPOINT -d @row.csv
     smruntime invoke ENDPOINT -d @question.json --stream text
+    smruntime batch ENDPOINT -i rows.jsonl -o results.jsonl
     smruntime doctor
     smruntime serve
 
@@ -24,6 +25,7 @@ from ._parser import CommandParser
 
 COMMANDS: Final[Mapping[str, str]] = {
     "invoke": "call an endpoint",
+    "batch": "send the records of a file through an endpoint",
     "doctor": "show which region, endpoint, credentials and files apply, and why",
     "serve": "run an endpoint on this machine, or a command with such an endpoint",
 }

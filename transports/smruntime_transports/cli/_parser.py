@@ -35,13 +35,18 @@ class CommandParser(argparse.ArgumentParser):
 
 def parse_seconds(text: str) -> float:
     """Return a number of seconds above 0."""
+    return parse_number(text, unit="seconds")
+
+
+def parse_number(text: str, unit: str) -> float:
+    """Return a number above 0 of some unit."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} must be seconds above 0, such as 2.5")
-    return seconds
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} must be {unit} above 0, such as 2.5")
+    return number
 
 
 def parse_count(text: str, lowest: int, highest: int) -> int:

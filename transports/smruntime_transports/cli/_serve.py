@@ -2,6 +2,8 @@
 
     smruntime serve --port 8080             print shell exports and serve until Ctrl-C
     smruntime serve -- python program.py    run a command with the variables set, then stop
+    smruntime serve --record calls.jsonl    pass calls on to AWS and write them down
+    smruntime serve --replay calls.jsonl    answer as written down
 
 The endpoints are iris, ngram, chat, echo and flaky, and those of --config and --backend.
 """
@@ -88,7 +90,7 @@ def _make_parser(program_name: str, serve: Callable[..., Endpoint]) -> CommandPa
     add = parser.add_argument
     parse_port = partial(parse_count, lowest=0, highest=HIGHEST_PORT)
     add("--port", metavar="N", type=parse_port, default=0, help="default 0: any free port")
-    add("--region", metavar="NAME", default=defaults["region"], help="default %(default)s")
+    add("--region", metavar="NAME", help="default us-east-1; with --record, as a client finds it")
     add("--access-key-id", metavar="ID", help="fixed credentials; by default they are random")
     add("--secret-access-key", metavar="KEY")
     add("--session-token", metavar="TOKEN")
@@ -108,6 +110,7 @@ def _make_parser(program_name: str, serve: Callable[..., Endpoint]) -> CommandPa
         help="another endpoint: a container with /ping and /invocations, "
         "as http://127.0.0.1:8080 (repeatable)",
     )
+    _add_recording_options(parser)
     add(
         "--cut",
         metavar="HOW",
@@ -121,6 +124,22 @@ def _make_parser(program_name: str, serve: Callable[..., Endpoint]) -> CommandPa
     return parser
 
 
+def _add_recording_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add("--record", metavar="FILE", help="pass every call on, and write it to this new file")
+    add("--upstream", metavar="URL", help="where --record passes calls on; default: AWS")
+    add(
+        "--redact",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what --record leaves out: request-bodies, response-bodies, or a member such as "
+        "custom_attributes (repeatable)",
+    )
+    add("--replay", metavar="FILE", help="answer as recorded in this file")
+    add("--replay-delays", action="store_true", help="with the delays that were recorded")
+
+
 def _parse_backend(text: str) -> tuple[str, str]:
     endpoint_name, separator, container_url = text.partition("=")
     if not (endpoint_name and separator and container_url):
@@ -131,41 +150,68 @@ def _parse_backend(text: str) -> tuple[str, str]:
 def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpoint:
     """Start the endpoint; raise `CommandError` if the port or another option cannot be used."""
     arguments: dict[str, Any] = {name: getattr(options, name) for name in LIMIT_UNITS}
+    _check_recording(options)
+    if options.region is not None:
+        arguments["region"] = options.region
+    file_names: dict[str, str] = {}
     try:
         with warnings.catch_warnings(record=True) as caught_warnings:
             warnings.simplefilter("always", RuntimeWarning)
             endpoint = serve(
                 port=options.port,
-                region=options.region,
                 credentials=_read_credentials(options),
-                endpoints=_read_configs(options.config),
+                endpoints=_read_configs(options.config, file_names),
                 backends=dict(options.backend),
                 cut=options.cut,
+                record=_make_recording(options),
+                replay=options.replay,
+                replay_delays=options.replay_delays,
                 **arguments,
             )
-    except ImportError as error:  # of a model that the file names
-        raise CommandError(str(error)) from None
     except OSError as error:
-        problem = os.strerror(error.errno or 0)
-        message = f"cannot listen on port {options.port} of 127.0.0.1: {problem}"
-        raise CommandError(message) from None
+        problem, place = os.strerror(error.errno or 0), error.filename  # of a recording
+        place = place or f"cannot listen on port {options.port} of 127.0.0.1"
+        raise CommandError(f"{place}: {problem}") from None
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        file_name = file_names.get(getattr(error, "endpoint_name", ""))
+        raise CommandError(f"{file_name}: {error}" if file_name else str(error)) from None
     for warning in caught_warnings:
         print_message(f"warning: {warning.message}")
     return endpoint
 
 
-def _read_configs(file_names: list[str]) -> dict[str, Any]:
-    """Return the endpoints of TOML files; raise `CommandError` for a file that is not readable."""
+def _check_recording(options: argparse.Namespace) -> None:
+    """Raise `CommandError` for an option that needs another one."""
+    if options.record is None and (options.upstream or options.redact):
+        raise CommandError(f"{'--upstream' if options.upstream else '--redact'} needs --record")
+    if options.replay is None and options.replay_delays:
+        raise CommandError("--replay-delays needs --replay")
+
+
+def _make_recording(options: argparse.Namespace) -> object:
+    """Return the `Recording` of --record; None without."""
+    if options.record is None:
+        return None
+    return import_module("smruntime_local").Recording(
+        path=options.record, upstream=options.upstream, region=options.region, redact=options.redact
+    )
+
+
+def _read_configs(file_names: list[str], names_by_endpoint: dict[str, str]) -> dict[str, Any]:
+    """Return the endpoints of TOML files, and enter the file of each into `names_by_endpoint`.
+
+    Raises `CommandError` for a file that is not readable.
+    """
     endpoints: dict[str, Any] = {}
     if file_names:
         sys.path.insert(0, os.getcwd())  # for module:function, as `python -m` has it
     for file_name in file_names:
         try:
-            endpoints |= import_module("smruntime_local").read_config(file_name)
+            found = import_module("smruntime_local").read_config(file_name)
         except OSError as error:
             raise CommandError(f"cannot read {file_name}: {error.strerror}") from None
+        endpoints |= found
+        names_by_endpoint |= dict.fromkeys(found, file_name)
     return endpoints
 
 

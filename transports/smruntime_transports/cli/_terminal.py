@@ -39,7 +39,7 @@ def _print_line(text: str, style: str) -> None:
         return
     line = escape_unprintable(text)
     try:
-        console = _colour_console()
+        console = colour_console()
         if console is not None:
             from rich.text import Text
 
@@ -66,7 +66,7 @@ def upload_progress(upload_size: int) -> Generator[ProgressCallback | None]:
     if upload_size < LONG_UPLOAD_SIZE or not is_terminal():
         yield None
         return
-    console = _colour_console()
+    console = colour_console()
     if console is None:
         yield _PlainMeter(upload_size)
         return
@@ -109,7 +109,8 @@ def is_terminal() -> bool:
 
 
 @cache
-def _colour_console() -> Console | None:
+def colour_console() -> Console | None:
+    """Return the console for colours and bars; None without terminal or `rich`, or if unwanted."""
     if not is_terminal() or os.environ.get("NO_COLOR"):
         return None
     try:

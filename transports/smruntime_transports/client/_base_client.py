@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from typing import ClassVar, Self, Unpack, cast
@@ -91,7 +90,7 @@ class BaseClient:
         return duplicate
 
     def __deepcopy__(self, copied_objects: object) -> Self:
-        return copy.copy(self)
+        return self.__copy__()
 
     def __reduce__(self) -> tuple[object, ...]:
         for setting_name, setting_value in {"io": self._given_io, **self._settings}.items():
@@ -125,7 +124,7 @@ class BaseClient:
         Raises `ConstructionError`. An option of an earlier `with_options` stays unless it is given
         again; after `timeouts`, an earlier `timeout` no longer holds.
         """
-        changed_copy = copy.copy(self)
+        changed_copy = self.__copy__()
         changed_copy._changes = add_changes(self._changes, changes)
         changed_copy._runtime = None
         apply_changes(Options(), changed_copy._changes)

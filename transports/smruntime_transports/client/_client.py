@@ -49,7 +49,14 @@ from smruntime_core.effects import FileContents, Flow, GetCredentials, ReadFile
 from ..system._io import BlockingSystem
 from ._base_client import BaseClient
 from ._boundary import async_boundary, boundary, without_internals
-from ._default_io import CustomIO, load_io, load_system, running_adapter
+from ._default_io import (
+    CustomIO,
+    load_io,
+    load_system,
+    require_awaited,
+    require_blocking,
+    running_adapter,
+)
 from ._jobs import AsyncJob, Job, stored_output
 from ._sessions import AsyncSession, Session, SessionMembers
 from ._settings import WireClientSettings
@@ -122,7 +129,14 @@ def _upload_flow(
     timeouts, retries = runtime.options.timeouts, runtime.options.retries
     object_writer = ObjectWriter(runtime.config.replace(timeouts=timeouts), time, runtime.skew)
     deadline = Deadline(time, timeouts.total)
-    return object_writer.put(location, body, deadline, content_type=content_type, retries=retries)
+    return object_writer.put(
+        location,
+        body,
+        deadline,
+        content_type=content_type,
+        retries=retries,
+        longest_pause=runtime.longest_pause,
+    )
 
 
 class Client(BaseClient):
@@ -134,6 +148,7 @@ class Client(BaseClient):
     @boundary
     def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(settings, io)
+        require_blocking(io)
         self._io = self._make_io()
 
     def _make_io(self) -> ClientIO:
@@ -269,6 +284,7 @@ class AsyncClient(AsyncOnly, BaseClient):
     @boundary
     def __init__(self, *, io: object = None, **settings: Unpack[WireClientSettings]) -> None:
         super().__init__(settings, io)
+        require_awaited(io)
 
     @property
     def _io(self) -> AsyncClientIO:

@@ -10,7 +10,11 @@ import sys
 from importlib import import_module
 from typing import Final, Protocol, cast
 
+from smruntime_core import ConstructionError
+
 from ..wire._wire import Wire
+
+CO_COROUTINE: Final = 0x80  # that of `inspect`, whose import costs more than a client
 
 _CONNECTION_IOS: Final = {"sockets": "SocketIO", "asyncio": "AsyncioIO", "trio": "TrioIO"}
 _SYSTEM_IOS: Final = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
@@ -36,6 +40,24 @@ class CustomIO:
     def __getattr__(self, method_name: str) -> object:
         own_method = getattr(self.given, method_name, None)
         return own_method if callable(own_method) else getattr(self.system, method_name)
+
+
+def require_blocking(io: object) -> None:
+    """Raise `ConstructionError` for an IO with an `async def send`, which `Client` cannot await."""
+    code_of_send = getattr(getattr(io, "send", None), "__code__", None)
+    if getattr(code_of_send, "co_flags", 0) & CO_COROUTINE:
+        problem = f"{type(io).__name__} must be awaited"
+        raise ConstructionError("io", "one whose methods block, or use AsyncClient", problem)
+
+
+def require_awaited(io: object) -> None:
+    """Raise `ConstructionError` for an IO that says that it `blocks`.
+
+    Otherwise the first call would fail after its request was sent.
+    """
+    if getattr(io, "blocks", False) is True:
+        problem = f"{type(io).__name__} blocks"
+        raise ConstructionError("io", "one whose methods are async, or use Client", problem)
 
 
 def load_io(adapter_name: str, wire: Wire) -> object:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Final, Generic, Protocol, Self, TypedDict, TypeVar, Unpack
 
 from smruntime_core import (
     NEW_SESSION,
@@ -28,6 +28,7 @@ from ._streams import AsyncOnly, OpeningStream, ResponseStream
 if TYPE_CHECKING:
     from datetime import datetime
 
+ClientT = TypeVar("ClientT")
 OutputT = TypeVar("OutputT", bound=Output)
 
 CLOSING_TIME: Final = 5.0  # seconds that leaving a `with` block waits for the session to be closed
@@ -69,12 +70,18 @@ class SessionMembers(TypedDict, total=False):
 _JSON: Final[SessionMembers] = {"content_type": "application/json"}
 
 
-class _SessionCalls:
+class _SessionCalls(Generic[ClientT]):
     """The operations of one session; `id` and `expires` are known while it is open."""
 
     def __init__(
-        self, endpoint_name: str, opening: bytes, closing: bytes, members: SessionMembers
+        self,
+        client: ClientT,
+        endpoint_name: str,
+        opening: bytes,
+        closing: bytes,
+        members: SessionMembers,
     ) -> None:
+        self._client = client
         self._endpoint_name = endpoint_name
         self._opening_body = opening
         self._closing_body = closing
@@ -132,23 +139,12 @@ class _SessionCalls:
         )
 
 
-class Session(_SessionCalls):
+class Session(_SessionCalls[SessionClient]):
     """A session of a sync client.
 
     Leaving the `with` block closes it, within 5 s: a session that the server does not close by then
     expires by itself.
     """
-
-    def __init__(
-        self,
-        client: SessionClient,
-        endpoint_name: str,
-        opening: bytes,
-        closing: bytes,
-        members: SessionMembers,
-    ) -> None:
-        super().__init__(endpoint_name, opening, closing, members)
-        self._client = client
 
     @boundary
     def invoke_endpoint(
@@ -206,19 +202,8 @@ class Session(_SessionCalls):
             self._close_in_time()
 
 
-class AsyncSession(AsyncOnly, _SessionCalls):
+class AsyncSession(AsyncOnly, _SessionCalls[AsyncSessionClient]):
     """A session of an async client; leaving the `async with` block closes it, as `Session`."""
-
-    def __init__(
-        self,
-        client: AsyncSessionClient,
-        endpoint_name: str,
-        opening: bytes,
-        closing: bytes,
-        members: SessionMembers,
-    ) -> None:
-        super().__init__(endpoint_name, opening, closing, members)
-        self._client = client
 
     @async_boundary
     async def invoke_endpoint(

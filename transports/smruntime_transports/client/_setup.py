@@ -86,6 +86,7 @@ class ClientSetup:
             observe=call_both(settings.get("observe"), logging_observer()),
             app_id=self._settings.get("app_id") or configuration.app_id,
             user_agent_extra=self._settings.get("user_agent_extra"),
+            longest_pause=configuration.longest_pause,
         )
         return runtime.with_options(**self._changes)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeAlias, TypeVar
 
 from smruntime_core import (
@@ -193,12 +192,7 @@ class ResponseStream(_StreamHead[OutputT], AbstractContextManager["ResponseStrea
         except SmRuntimeError as error:
             raise without_internals(error)  # noqa: B904 - it is the same error
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.close()
         finally:
@@ -282,12 +276,7 @@ class AsyncResponseStream(_StreamHead[OutputT]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
 
@@ -354,12 +343,7 @@ class OpeningStream(AsyncOnly, Generic[OutputT]):
         self._stream = await self._open_stream()
         return self._stream
 
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             self._stream.close()
 

@@ -50,10 +50,8 @@ class Connector:
             raise ConstructionError("tls", requirement, f"found {type(tls).__name__}")
         self.proxies: Proxies = Proxies() if proxies is None else proxies
         self._clock = clock
-        self._tls: ssl.SSLContext | TLS = TLS() if tls is None else tls
-        self._proxy_tls: TLS = (
-            self._tls.without_certificate() if isinstance(self._tls, TLS) else TLS()
-        )
+        self._tls = tls
+        self._tls_context: ssl.SSLContext | None = None
         self._proxy_contexts: dict[Proxy, ssl.SSLContext] = {}
         self._resolver = resolver or Resolver()
         self._socket_options = options
@@ -67,18 +65,22 @@ class Connector:
     @property
     def tls(self) -> ssl.SSLContext:
         """The one context for all endpoints, made when the first connection needs it."""
-        if isinstance(self._tls, TLS):
-            self._tls = self._tls.context(self._ca_bundle)
-        return self._tls
+        if self._tls_context is None:
+            self._tls_context = self._make_context(self._tls)
+        return self._tls_context
 
     def proxy_tls(self, proxy: Proxy) -> ssl.SSLContext:
         """Return the context for `proxy` itself, which never holds the endpoint's certificate."""
         tls_context = self._proxy_contexts.get(proxy)
         if tls_context is None:
-            tls = self._proxy_tls if proxy.tls is None else proxy.tls
-            tls_context = tls.context(self._ca_bundle) if isinstance(tls, TLS) else tls
+            own_tls = self._tls.without_certificate() if isinstance(self._tls, TLS) else None
+            tls_context = self._make_context(own_tls if proxy.tls is None else proxy.tls)
             self._proxy_contexts[proxy] = tls_context
         return tls_context
+
+    def _make_context(self, tls: ssl.SSLContext | TLS | None) -> ssl.SSLContext:
+        tls = TLS() if tls is None else tls
+        return tls.context(self._ca_bundle) if isinstance(tls, TLS) else tls
 
     def route(self, origin: Origin, direct: bool) -> Route:
         """Return how to reach `origin`: through no proxy if `direct`."""

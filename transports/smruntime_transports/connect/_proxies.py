@@ -42,15 +42,14 @@ HeaderFields: TypeAlias = "tuple[tuple[str, str], ...]"
 _URL_REQUIREMENT: Final = (
     "a URL of a host, http:// or https://, with a user name and password if need be"
 )
-_URL_PATTERN: Final = re.compile(
-    r"(?:(?P<scheme>https?)://)?"
+_URL_PATTERN: Final = (
+    r"(?ais)(?:(?P<scheme>https?)://)?"
     r"(?:(?P<user>[^/]*)@)?"
     r"(?P<host>\[[0-9a-f.]*:[0-9a-f:.]*\]|[^\[\]:/?#@]*)(?::(?P<port>[0-9]{1,5}))?"
-    r"(?:[/?#][^@]*)?",
-    re.ASCII | re.IGNORECASE | re.DOTALL,
+    r"(?:[/?#][^@]*)?"
 )
-_HOST_NAME_PATTERN: Final = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?")
-_FIELD_NAME_PATTERN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST_NAME_PATTERN: Final = r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*\.?"
+_FIELD_NAME_PATTERN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # instance metadata, Pod Identity and Amazon's NTP and DNS; beside the link-local networks
 _EC2_NETWORK: Final = "fd00:ec2::/32"
@@ -63,7 +62,9 @@ def _check_scheme(member: str, value: object) -> str:
 
 
 def _check_host(member: str, value: object) -> str:
-    if isinstance(value, str) and (_HOST_NAME_PATTERN.fullmatch(value) or _parse_address(value)):
+    if isinstance(value, str) and (
+        re.fullmatch(_HOST_NAME_PATTERN, value) or _parse_address(value)
+    ):
         return value
     raise ConstructionError(member, "a host name in ASCII or an IP address without brackets")
 
@@ -86,7 +87,7 @@ def _check_pair(member: str, pair: object) -> tuple[str, str]:
     if not len(texts) == len(pair_items) == 2:
         raise ConstructionError(member, "pairs of a field name and a value, both text")
     field_name, field_value = texts
-    if not _FIELD_NAME_PATTERN.fullmatch(field_name):
+    if not re.fullmatch(_FIELD_NAME_PATTERN, field_name):
         raise ConstructionError(member, "fields whose names are tokens (RFC 9110)")
     if not (field_value.isascii() and field_value.isprintable()):
         raise ConstructionError(member, "fields whose values are of 0x20–0x7E")
@@ -133,7 +134,7 @@ class Proxy(Record):
 
 def _parse_url(url: object) -> Proxy | None:
     """Return the proxy at `url`, None for anything else; raises nothing, which could quote it."""
-    url_parts = _URL_PATTERN.fullmatch(url) if isinstance(url, str) else None
+    url_parts = re.fullmatch(_URL_PATTERN, url) if isinstance(url, str) else None
     if url_parts is None:
         return None
     scheme, user_info = (url_parts["scheme"] or "http").lower(), url_parts["user"]

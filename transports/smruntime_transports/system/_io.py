@@ -42,7 +42,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class _System:
+class System:
     """The credentials of a client, once its settings are known."""
 
     refresher: CredentialRefresher | None = None
@@ -67,7 +67,7 @@ class _System:
         return self.refresher
 
 
-class BlockingSystem(_System):
+class BlockingSystem(System):
     """The effects of the system, answered by blocking. Threads may share it."""
 
     def sleep(self, effect: Sleep, /) -> None:
@@ -124,7 +124,7 @@ class BlockingSystem(_System):
         return provider_answer
 
 
-class AsyncSystem(_System):
+class AsyncSystem(System):
     """The effects of the system, awaited on any event loop."""
 
     async def credentials(self, effect: GetCredentials, /) -> Credentials:

@@ -147,7 +147,9 @@ class Wire:
         if connection is None:
             connection = yield from self._connect(slot, route, exchange, direct, time_limits)
         if effect.renew is not None and (has_waited or not exchange.reused):
-            exchange.renew(effect.renew())  # signatures are valid for five minutes only
+            renewed_request = effect.renew()  # signatures are valid for five minutes only
+            if renewed_request is not effect.request:
+                exchange.renew(renewed_request)
         if public and route[2] is None:
             require_public_address(connection)
         yield from self._transfer(connection, exchange, time_limits, progress, 0)
