@@ -86,7 +86,7 @@ class ClientSetup:
             app_id=configuration.app_id,
             longest_pause=configuration.longest_pause,
         )
-        return runtime.with_options(**self._changes)
+        return runtime.with_options(**self._changes) if self._changes else runtime
 
     @property
     def endpoint_url(self) -> str | None:
