@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+# In the background of a shell SIGINT is ignored, and the commands that tests start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PACKAGES = ("smruntime_core", "smruntime_transports", "smruntime_local")
 

@@ -18,7 +18,7 @@ from .sdk_models import MODELS, make_async_client, make_client
 
 BASE_URL: Final = "http://sagemaker/v1"
 HELLO: Final = [{"role": "user", "content": "hi"}]
-WEATHER: Final = {
+WEATHER: Final[dict[str, Any]] = {
     "type": "function",
     "function": {
         "name": "weather",
@@ -181,7 +181,7 @@ class Anthropic(Adapter):
             yield from answer.text_stream
 
     def tool(self) -> tuple[str, Any]:
-        tool = {"name": "weather", "input_schema": WEATHER["function"]["parameters"]}  # type: ignore[index]
+        tool = {"name": "weather", "input_schema": WEATHER["function"]["parameters"]}
         with self.sdk.messages.stream(**self.request, tools=[tool]) as answer:
             block = answer.get_final_message().content[0]
         return block.name, block.input
@@ -385,7 +385,7 @@ class PydanticAI(OpenAI):
         seen: list[str] = []
         agent = self.agent
 
-        @agent.tool_plain  # type: ignore[untyped-decorator]
+        @agent.tool_plain  # type: ignore[untyped-decorator] # the SDK is in an environment of its own
         def weather(city: str) -> str:
             """Return the weather."""
             seen.append(city)
@@ -491,7 +491,7 @@ class Strands(OpenAI):
     def tool(self) -> tuple[str, Any]:
         seen: list[str] = []
 
-        @self.strands.tool  # type: ignore[untyped-decorator]
+        @self.strands.tool  # type: ignore[untyped-decorator] # the SDK is in an environment of its own
         def weather(city: str) -> str:
             """Return the weather."""
             seen.append(city)

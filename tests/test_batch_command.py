@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
         yield made
 
 
-def read_lines(path: Path) -> list[dict[str, object]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
@@ -57,7 +58,7 @@ def test_csv_is_sent_in_groups_and_its_summary_is_printed(
     assert b"25 answered, 0 failed; 3 requests, 0 throttled; 0 records may have" in done.stderr
     lines = read_lines(tmp_path / "out")
     assert sorted(str(line["index"]) for line in lines) == sorted(map(str, range(25)))
-    assert {line["output"]["label"] for line in lines} == {"setosa"}  # type: ignore[index]
+    assert {line["output"]["label"] for line in lines} == {"setosa"}
 
 
 def test_records_that_fail_are_lines_and_an_exit_code(
@@ -72,7 +73,7 @@ def test_records_that_fail_are_lines_and_an_exit_code(
     done = run_batch(endpoint, tmp_path, *arguments, "--resume", "--skip-invalid")
     assert done.returncode == 10
     assert b"0 answered, 2 failed (1 of them invalid); 1 were finished before" in done.stderr
-    errors = [line["error"]["type"] for line in read_lines(tmp_path / "out") if "error" in line]  # type: ignore[index]
+    errors = [line["error"]["type"] for line in read_lines(tmp_path / "out") if "error" in line]
     assert sorted(errors) == ["InvalidRecord", "ModelError"]
 
 

@@ -44,7 +44,7 @@ async def run_calls(server: BatchServer, count: int, at_half: Callable[[], None]
     ("quota", "seconds", "count", "most_throttled"),
     [
         pytest.param(5, 0.1, 1600, 0.06, marks=ONLY_THERE),
-        (20, 0.15, 900, 0.03),
+        (20, 0.15, 2000, 0.03),
         pytest.param(20, 0.15, 4000, 0.03, marks=ONLY_THERE),
         pytest.param(80, 0.3, 8000, 0.03, marks=ONLY_THERE),
     ],

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from .batch_server import Answer, BatchServer, serving
 from .helpers import ROOT
@@ -50,7 +51,7 @@ def write_records(folder: Path, count: int) -> None:
     (folder / "in.jsonl").write_text("".join(f"[{index}, 0.5]\n" for index in range(count)))
 
 
-def read_results(folder: Path) -> list[dict[str, object]]:
+def read_results(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "out.jsonl").read_bytes().splitlines()]
 
 
@@ -97,9 +98,9 @@ def test_killed_runs_send_no_record_twice_unless_told_to(tmp_path: Path) -> None
     with serving(lambda body, _in_flight: Answer(body, seconds=seconds)) as server:
         summary = kill_and_resume(server, tmp_path)
     results = read_results(tmp_path)
-    assert sorted(result["index"] for result in results) == list(range(RECORDS))  # type: ignore[type-var]
+    assert sorted(result["index"] for result in results) == list(range(RECORDS))
     errors = [result for result in results if "error" in result]
-    kinds = Counter((e["error"]["type"], e["error"]["delivery"]) for e in errors)  # type: ignore[index]
+    kinds = Counter((e["error"]["type"], e["error"]["delivery"]) for e in errors)
     assert set(kinds) <= {("Interrupted", "maybe_sent")}
     assert len(errors) <= KILLS * IN_FLIGHT * ROWS
     assert all(
@@ -119,7 +120,7 @@ def test_killed_idempotent_runs_answer_every_record_and_count_what_may_have_run_
     with serving(lambda body, _in_flight: Answer(body, seconds=seconds)) as server:
         summary = kill_and_resume(server, tmp_path, "--idempotent")
     results = read_results(tmp_path)
-    assert sorted(result["index"] for result in results) == list(range(RECORDS))  # type: ignore[type-var]
+    assert sorted(result["index"] for result in results) == list(range(RECORDS))
     assert all(result.get("output") == [result["index"], 0.5] for result in results)
     repeated = sum(runs > 1 for runs in server.runs.values())
     found = re.search(r"(\d+) records may have run twice", summary)

@@ -482,8 +482,6 @@ def test_region_without_an_endpoint_is_named_as_the_likely_cause(
 
 def interrupt(line: list[str], variables: dict[str, str], begun: str) -> tuple[int, bytes]:
     """Press Ctrl-C once a command has printed `begun` to standard error or output."""
-    # where the tests run in the background of a shell, the command would inherit "ignored"
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         line,
         env=variables,

@@ -48,6 +48,9 @@ from .matrix import run, run_all
 from .servers import OK, Peer, acting, scripted
 
 IN_CI = ("over httpx", "over async httpx", "over requests")
+# A server that closes a kept connection as the next request leaves: a library cannot tell that the
+# request was not read, so the outcome depends on which comes first.
+RACING = {"12"}
 LIBRARIES = [*BLOCKING_LIBRARIES, *AWAITED_LIBRARIES]
 BIG = bytes(range(256)) * 4096  # longer than one piece
 ROOT = Path(__file__).parents[1]
@@ -104,7 +107,7 @@ def test_contract_holds_but_for_what_the_library_lets_through() -> None:
         (library, scenario)
         for library in IN_CI
         for scenario in CONTRACT
-        if scenario.fault in passed[library]
+        if scenario.fault in passed[library] - RACING
     ]
     matrix = run_all(pairs, OVER_LIBRARIES)
     late = [pair for pair in pairs if matrix.runs[pair[0], str(pair[1])].wrong]

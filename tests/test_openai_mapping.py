@@ -38,14 +38,17 @@ def post(
     return sm.Request("POST", url, (JSON_FIELD, *fields), content if body is None else body)
 
 
+ANY_MAPPING: Any = RequestMapping  # for arguments that its types do not allow
+
+
 def plan(request: sm.Request, endpoint_name: Any = "llm", **members: Any) -> Plan:
-    planned = RequestMapping(endpoint_name, members).plan(request)  # type: ignore[arg-type]
+    planned = ANY_MAPPING(endpoint_name, members).plan(request)
     assert isinstance(planned, Plan), planned.body
     return planned
 
 
 def refusal(request: sm.Request, endpoint_name: Any = "llm", **members: Any) -> tuple[int, str]:
-    answer = RequestMapping(endpoint_name, members).plan(request)  # type: ignore[arg-type]
+    answer = ANY_MAPPING(endpoint_name, members).plan(request)
     assert isinstance(answer, sm.Response)
     assert answer.named["x-should-retry"] == "false"
     message: str = json.loads(answer.body)["error"]["message"]
@@ -115,7 +118,7 @@ def test_session_is_an_id_or_an_open_session() -> None:
     status, message = refusal(post(), session=client.session("llm"))
     assert (status, message) == (400, "session: must be open: use it in a `with` block")
     with pytest.raises(sm.ConstructionError, match="session: must be an open session, or its id"):
-        RequestMapping("llm", {"session": 3})  # type: ignore[typeddict-item]
+        ANY_MAPPING("llm", {"session": 3})
 
 
 def sm_client() -> Any:
@@ -135,13 +138,13 @@ def test_wrong_members_are_refused_when_the_transport_is_made() -> None:
     with pytest.raises(sm.ConstructionError, match="endpoint_name"):
         RequestMapping("no endpoint", {})
     with pytest.raises(sm.ConstructionError, match="endpoint_name: found NoneType"):
-        RequestMapping(None, {})  # type: ignore[arg-type]
+        ANY_MAPPING(None, {})
     with pytest.raises(sm.ConstructionError, match="target_variant"):
         RequestMapping("llm", {"target_variant": "a b"})
     with pytest.raises(TypeError, match="did you mean target_variant"):
-        RequestMapping("llm", {"TargetVariant": "a"})  # type: ignore[typeddict-unknown-key]
+        ANY_MAPPING("llm", {"TargetVariant": "a"})
     with pytest.raises(sm.ConstructionError, match="target_variant"):
-        RequestMapping("llm", {"target_variant": str})  # type: ignore[typeddict-item]
+        ANY_MAPPING("llm", {"target_variant": str})
     with pytest.raises(sm.ConstructionError, match="models: must be names of models"):
         RequestMapping("llm", {"models": "small"})
 
@@ -176,7 +179,7 @@ def test_requests_that_no_container_could_understand_are_refused_with_a_sentence
 def test_models_are_those_that_were_configured() -> None:
     def get(path: str, endpoint_name: Any = "llm", **members: Any) -> tuple[int, Any]:
         request = sm.Request("GET", f"http://sagemaker/v1{path}")
-        answer = RequestMapping(endpoint_name, members).plan(request)  # type: ignore[arg-type]
+        answer = ANY_MAPPING(endpoint_name, members).plan(request)
         assert isinstance(answer, sm.Response)
         return answer.status, json.loads(answer.body)
 

@@ -159,10 +159,8 @@ class _ThroughputLimit:
         self._base_limit: int = initial  # the limit before a step that is being measured
         self._base_throughput = 0.0
         self._next_is_up: bool = True
-        self._waits: dict[bool, int] = {
-            True: 0,
-            False: FIRST_PAUSE,
-        }  # windows until the next step up and down
+        # windows until the next step up (True) and down, now and after a step that fails
+        self._waits: dict[bool, int] = {True: 0, False: FIRST_PAUSE}
         self._pauses: dict[bool, int] = {True: FIRST_PAUSE, False: FIRST_PAUSE}
         self._begin_window(0)
 

@@ -81,6 +81,11 @@ class Retry(NamedTuple):
     cost: float
 
 
+def limit_pause(delay: float, longest: float | None) -> float:
+    """Return the seconds to wait before another attempt: `delay`, but at most `longest`."""
+    return delay if longest is None else min(delay, longest)
+
+
 class RetryPolicy(Record):
     """How often and how soon to retry.
 

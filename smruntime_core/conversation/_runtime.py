@@ -50,8 +50,8 @@ from ._call_tracker import CallTracker, Observer
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._options import OptionChanges, Options, apply_changes
-from ._recovery import FailedAttempt, Recovery, RetryDecision
-from ._retries import NoLock, RetryPolicy, RetryQuota
+from ._recovery import FailedAttempt, Recovery
+from ._retries import NoLock, RetryPolicy, RetryQuota, limit_pause
 from ._signed_request import SignedRequest
 from ._user_agent import user_agent
 
@@ -107,8 +107,9 @@ class Runtime:
 
     def with_options(self, **changes: Unpack[OptionChanges]) -> Self:
         """Return a copy with other `Options`, which shares retry tokens and clock correction."""
-        changed_copy = object.__new__(type(self))
-        changed_copy.__dict__.update(self.__dict__)
+        import copy  # most programs change no option, and start sooner without it
+
+        changed_copy = copy.copy(self)
         changed_copy.options = apply_changes(self.options, changes)
         return changed_copy
 
@@ -360,8 +361,8 @@ class Runtime:
         except BaseException:  # of `RetryPolicy.classify`
             tracker.end()
             raise
-        if decision is not None:
-            decision = self._limit_pause(decision)
+        if decision is not None and decision.delay is not None:
+            decision = decision.replace(delay=limit_pause(decision.delay, self.longest_pause))
         if (
             decision is None
             or tracker.passed_in(decision.delay or 0.0)
@@ -373,12 +374,6 @@ class Runtime:
         if decision.delay is not None:
             yield from Sleep(decision.delay)
         return decision.cost
-
-    def _limit_pause(self, decision: RetryDecision) -> RetryDecision:
-        """Return `decision` with a delay of at most `longest_pause`."""
-        if self.longest_pause is None or decision.delay is None:
-            return decision
-        return decision.replace(delay=min(decision.delay, self.longest_pause))
 
 
 def _notify_success(tracker: CallTracker, call_result: Output | Stream[Output]) -> None:

@@ -26,7 +26,7 @@ from ._async_jobs import StoredObject
 from ._clock_skew import ClockSkew
 from ._deadline import Clock, Deadline
 from ._locations import Location, locate
-from ._retries import RetryPolicy
+from ._retries import RetryPolicy, limit_pause
 from ._signed_request import SignedRequest
 
 MAX_FAILURES: Final = 5
@@ -215,8 +215,7 @@ class ObjectWriter(ObjectRequests):
                 )
                 if planned_retry is None:
                     raise
-                delay = planned_retry.delay
-                delay = delay if longest_pause is None else min(delay, longest_pause)
+                delay = limit_pause(planned_retry.delay, longest_pause)
                 if deadline.passed_in(delay):
                     raise
                 yield from Sleep(delay)

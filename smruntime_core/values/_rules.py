@@ -11,7 +11,6 @@ text would not arrive as it was given.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import cast
 
 from ..errors import ConstructionError
@@ -30,14 +29,12 @@ class Rule:
         self.description: str = description
         self.pattern: str = pattern
         self.maximum: int = maximum
-        self._match_pattern: Callable[[str], object] | None = None
+        self._match_pattern = re.compile(pattern).fullmatch
 
     def check(self, member: str, value: object) -> str:
         """Return `value` as a plain `str`; raise `ConstructionError` if it breaks the rule."""
         if type(value) is not str:
             return self.check(member, self._plain_text(member, value))
-        if self._match_pattern is None:  # few rules are used before the first answer
-            self._match_pattern = re.compile(self.pattern).fullmatch
         if len(value) > self.maximum or not self._match_pattern(value):
             raise ConstructionError(member, self.description, self._describe_fault(value))
         return value
@@ -57,7 +54,7 @@ class Rule:
         """Describe what is wrong with `text` without quoting it."""
         if not text:
             return "it is empty (an optional member can be left out)"
-        if text.startswith("arn:") and not re.fullmatch(self.pattern, "arn:"):
+        if text.startswith("arn:") and not self._match_pattern("arn:"):
             return "it is an ARN, not a name"
         if len(text) > self.maximum:
             return f"it has {len(text)} characters"

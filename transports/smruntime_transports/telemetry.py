@@ -73,8 +73,7 @@ DURATION_BUCKETS: Final = (
     7.5,
     10,
 )
-CHUNK_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48)
-CHUNK_BUCKETS_ABOVE: Final = (40.96, 81.92)
+CHUNK_BUCKETS: Final = tuple(0.01 * 2**power for power in range(14))  # 10 ms to 81.92 s
 # A stream that is neither read nor closed has no end; when more are open, the oldest is given up.
 MAX_OPEN_CALLS: Final = 10_000
 GOOD_ENDS: Final = ("ok", "closed")  # a caller may leave a stream early
@@ -125,7 +124,7 @@ class OpenTelemetry:
             "gen_ai.client.operation.time_to_first_chunk",
             unit="s",
             description="Time from the call to the first bytes of a stream",
-            explicit_bucket_boundaries_advisory=(*CHUNK_BUCKETS, *CHUNK_BUCKETS_ABOVE),
+            explicit_bucket_boundaries_advisory=CHUNK_BUCKETS,
         )
         self._open_calls: dict[str, _OpenCall] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -52,7 +53,7 @@ def make_model(
             f"or the name of a built-in model, not {found_type}"
         )
     if "://" in source:
-        return make_backend(label, source, seconds, stacklevel=5)
+        return make_backend(label, source, seconds)
     if ":" in source:
         return limit_time(make_function_model(_import_function(label, source)), seconds)
     if source not in builtin_models:
@@ -63,15 +64,22 @@ def make_model(
     return builtin_models[source]
 
 
-def make_backend(
-    endpoint_name: str, container_url: str, seconds: float, *, stacklevel: int = 3
-) -> Model:
-    """Return the container at a URL; warn the caller of `serve` if it is not ready."""
+def make_backend(endpoint_name: str, container_url: str, seconds: float) -> Model:
+    """Return the container at a URL; warn the caller of this package if it is not ready."""
     backend = Backend(container_url, timeout=seconds)
     if problem := backend.find_problem():
         message = f"the container of {endpoint_name} at {container_url} is not ready: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
+        warnings.warn(message, RuntimeWarning, stacklevel=_count_own_frames())
     return backend.respond
+
+
+def _count_own_frames() -> int:
+    """Return the `stacklevel` that names, for `make_backend`, the line that called this package."""
+    own_package = __name__.partition(".")[0] + "."
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith(own_package):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def check_endpoint_name(endpoint_name: str) -> None:

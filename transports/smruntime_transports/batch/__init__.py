@@ -21,9 +21,10 @@ _effects     what the flow asks its IO to do
 _io          the IOs: threads, or tasks of asyncio and trio
 _calls       the call of a group; asynchronous invocations with large inputs through S3
 _groups      groups of records, and calls
+_failures    what the failure of a call says about its records and about load
 _codecs      records to bodies, and answers to outputs
 _records     readers of JSON Lines, CSV and Parquet files
-_results     a result as a line of JSON
+_results     a result as a line of JSON, and results in order
 _sinks       where results go
 _checkpoint  the file with which a run is resumed
 _progress    what an earlier run has left

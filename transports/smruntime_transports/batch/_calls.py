@@ -7,18 +7,21 @@ limit of the service put into S3 first; then its answer is awaited.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from smruntime_core import (
     ConstructionError,
     InvokeEndpoint,
     InvokeEndpointAsync,
-    InvokeEndpointAsyncOutput,
     InvokeEndpointOutput,
     SmRuntimeError,
+    run,
+    run_async,
 )
+from smruntime_core.effects import Flow
 
 from ..client import AsyncClient, AsyncJob, Client, Job
+from ..client._client_calls import AwaitedCalls, BlockingCalls, CallClient
 from ._codecs import BatchCodec
 from ._groups import Call, FinishedCall, Group, StoredJob
 
@@ -66,92 +69,70 @@ class CallPlan:
         return f"{folder}/{self._run_name}/{indexes[0]}-{indexes[-1]}"
 
 
-class _Submission(Protocol):
-    """The members of a job, sync or async, that are stored."""
-
-    @property
-    def output(self) -> InvokeEndpointAsyncOutput: ...
-
-
-def _store(submission: _Submission) -> StoredJob:
-    output = submission.output
+def _store(job: Job | AsyncJob) -> StoredJob:
+    output = job.output
     return StoredJob(str(output.output_location), output.failure_location)
 
 
-class SyncCaller:
-    """Makes calls that block."""
+class _Caller:
+    """Makes calls with one client; the conversation is that of both kinds of clients."""
 
-    def __init__(self, client: Client, plan: CallPlan, observe_job: JobObserver) -> None:
+    def __init__(
+        self, client: Client | AsyncClient, plan: CallPlan, observe_job: JobObserver
+    ) -> None:
         self._client = client
         self._plan = plan
         self._observe_job = observe_job
+
+    def _flow(self, call: Call) -> Flow[FinishedCall]:
+        """Return how a call ended; only exceptions that are not ours are raised."""
+        client, operation = self._client, self._plan.operation
+        job: Job | AsyncJob | None = None
+        output: InvokeEndpointOutput
+        try:
+            if isinstance(operation, InvokeEndpoint):
+                request = operation.replace(body=call.body)
+                output = yield from CallClient(lambda: client.call(request))
+            else:
+                job = accepted_job = yield from self._find_job(call, operation)
+                seconds = self._plan.job_timeout
+                output = yield from CallClient(lambda: accepted_job.result(timeout=seconds))
+        except SmRuntimeError as failure:
+            return FinishedCall(call, failure=failure, was_accepted=job is not None)
+        return FinishedCall(call, output)
+
+    def _find_job(self, call: Call, operation: InvokeEndpointAsync) -> Flow[Job | AsyncJob]:
+        """Return the job of an earlier run, or submit the group."""
+        client, stored = self._client, call.group.job
+        if stored is not None:
+            return client.job(stored.output_location, stored.failure_location)
+        if self._plan.needs_upload(call):
+            location, content_type = self._plan.input_location(call), operation.content_type
+            yield from CallClient(
+                lambda: client.upload_input(location, call.body, content_type=content_type)
+            )
+            request = operation.replace(body=None, input_location=location)
+        else:
+            request = operation.replace(body=call.body)
+        job: Job | AsyncJob = yield from CallClient(lambda: client.submit(request))
+        self._observe_job(call.group, _store(job))
+        return job
+
+
+class SyncCaller(_Caller):
+    """Makes calls of a `Client`."""
 
     def make_call(self, call: Call) -> FinishedCall:
-        """Return how a call ended; only exceptions that are not ours are raised."""
-        job: Job | None = None
-        try:
-            operation = self._plan.operation
-            if isinstance(operation, InvokeEndpoint):
-                output = self._client.call(operation.replace(body=call.body))
-            else:
-                job = self._find_job(call, operation)
-                output = job.result(timeout=self._plan.job_timeout)
-        except SmRuntimeError as failure:
-            return FinishedCall(call, failure=failure, was_accepted=job is not None)
-        return FinishedCall(call, output)
-
-    def _find_job(self, call: Call, operation: InvokeEndpointAsync) -> Job:
-        """Return the job of an earlier run, or submit the group."""
-        stored = call.group.job
-        if stored is not None:
-            return self._client.job(stored.output_location, stored.failure_location)
-        if self._plan.needs_upload(call):
-            location = self._plan.input_location(call)
-            self._client.upload_input(location, call.body, content_type=operation.content_type)
-            job = self._client.submit(operation.replace(body=None, input_location=location))
-        else:
-            job = self._client.submit(operation.replace(body=call.body))
-        self._observe_job(call.group, _store(job))
-        return job
+        """Return how a call ended."""
+        return run(self._flow(call), BlockingCalls())
 
 
-class AsyncCaller:
-    """Makes calls that are awaited; see `SyncCaller`."""
-
-    def __init__(self, client: AsyncClient, plan: CallPlan, observe_job: JobObserver) -> None:
-        self._client = client
-        self._plan = plan
-        self._observe_job = observe_job
+class AsyncCaller(_Caller):
+    """Makes calls of an `AsyncClient`."""
 
     async def make_call(self, call: Call) -> FinishedCall:
-        """Return how a call ended; only exceptions that are not ours are raised."""
-        job: AsyncJob | None = None
-        try:
-            operation = self._plan.operation
-            if isinstance(operation, InvokeEndpoint):
-                output: InvokeEndpointOutput = await self._client.call(
-                    operation.replace(body=call.body)
-                )
-            else:
-                job = await self._find_job(call, operation)
-                output = await job.result(timeout=self._plan.job_timeout)
-        except SmRuntimeError as failure:
-            return FinishedCall(call, failure=failure, was_accepted=job is not None)
-        return FinishedCall(call, output)
-
-    async def _find_job(self, call: Call, operation: InvokeEndpointAsync) -> AsyncJob:
-        stored = call.group.job
-        if stored is not None:
-            return self._client.job(stored.output_location, stored.failure_location)
-        if self._plan.needs_upload(call):
-            location = self._plan.input_location(call)
-            content_type = operation.content_type
-            await self._client.upload_input(location, call.body, content_type=content_type)
-            job = await self._client.submit(operation.replace(body=None, input_location=location))
-        else:
-            job = await self._client.submit(operation.replace(body=call.body))
-        self._observe_job(call.group, _store(job))
-        return job
+        """Return how a call ended."""
+        return await run_async(self._flow(call), AwaitedCalls())
 
 
 CallMaker: TypeAlias = Callable[[Call], FinishedCall]

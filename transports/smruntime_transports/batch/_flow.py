@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from smruntime_core import (
@@ -31,22 +31,16 @@ from smruntime_core import (
     ServiceError,
     SmRuntimeError,
 )
-from smruntime_core.conversation import CallOutcome, Clock, ConcurrencyLimit
+from smruntime_core.conversation import Clock, ConcurrencyLimit
 from smruntime_core.effects import Flow
 
 from ._codecs import BatchCodec
 from ._effects import AwaitCalls, NotePostponed, ReadRecords, StartCall, WriteResults
-from ._groups import Call, FinishedCall, Group, StoredJob
+from ._failures import describe_failure, is_throttled, is_unknown, judge_load, may_have_run
+from ._groups import Call, FinishedCall, Group, GroupBuilder
 from ._progress import RecordState, SavedProgress
 from ._records import InvalidRecord
-from ._results import (
-    INTERRUPTED,
-    INVALID_RECORD,
-    RecordError,
-    Result,
-    describe_failure,
-    may_have_run,
-)
+from ._results import INTERRUPTED, INVALID_RECORD, RecordError, Result, ResultQueue
 
 StopReason: TypeAlias = Literal["interrupted", "max_failures"]
 
@@ -54,45 +48,6 @@ LONGEST_WAIT: Final = 0.5  # seconds; then the flow looks whether it should stop
 ORDER_WINDOW: Final = 4  # times the records in flight that wait for an earlier one
 UNLIMITED_TOKENS: Final = float("inf")
 REFUSED_STATUSES: Final = (401, 403)
-
-
-class _NextGroup:
-    """The records of a request as they are read, at most `max_size` bytes unless it has a job."""
-
-    def __init__(self, max_size: int) -> None:
-        self.job: StoredJob | None = None
-        self._max_size = max_size
-        self._indexes: list[int] = []
-        self._parts: list[bytes] = []
-        self._part_size = 0  # bytes, with a separator after each part
-        self._runs = 0
-
-    @property
-    def size(self) -> int:
-        """The number of records."""
-        return len(self._indexes)
-
-    def may_hold(self, runs: int, job: StoredJob | None) -> bool:
-        """Return whether a record fits that may have run so often, and may belong to a job."""
-        return not self._indexes or self.job is not None or (runs == self._runs and job is None)
-
-    def has_room(self, part: bytes) -> bool:
-        """Return whether a record of this size fits; the first always does."""
-        fits = self._part_size + len(part) <= self._max_size
-        return not self._indexes or self.job is not None or fits
-
-    def add(self, index: int, part: bytes, runs: int, job: StoredJob | None) -> None:
-        self._indexes.append(index)
-        self._parts.append(part)
-        self._part_size += len(part) + 1
-        self._runs, self.job = runs, self.job or job
-
-    def finished(self) -> Group | None:
-        """Return the group, None if it is empty."""
-        if not self._indexes:
-            return None
-        runs = self._runs - (self.job is not None)  # which is counted when it has been collected
-        return Group(tuple(self._indexes), tuple(self._parts), 0, max(0, runs), self.job)
 
 
 class BatchPlan(NamedTuple):
@@ -166,7 +121,7 @@ class BatchRun:
         self._ready_groups: deque[Group] = deque()
         self._delayed_groups: list[tuple[float, int, Group]] = []
         self._delayed_count = 0
-        self._results = _ResultQueue(ordered=plan.ordered)
+        self._results = ResultQueue(ordered=plan.ordered)
         self._fatal: SmRuntimeError | None = None
 
     def flow(self) -> Flow[Progress]:
@@ -235,7 +190,7 @@ class BatchRun:
 
     def _read_group(self) -> Flow[Group | None]:
         """Read records until they fill a request; None if there are no more."""
-        group = _NextGroup(self._plan.max_request_size)
+        group = GroupBuilder(self._plan.max_request_size)
         while group.size < (self._saved.job_size(group.job) or self._plan.rows_per_request):
             if not self._read_ahead:
                 yield from self._read_more(self._plan.rows_per_request - group.size)
@@ -319,7 +274,7 @@ class BatchRun:
         group = finished.call.group
         failure, is_split = finished.failure, True
         now = self._clock.monotonic()
-        self._limit.finish(finished.call.ticket, _judge_load(failure), now)
+        self._limit.finish(finished.call.ticket, judge_load(failure), now)
         if finished.output is not None:
             output = finished.output
             try:
@@ -340,11 +295,11 @@ class BatchRun:
             return
         has_run = may_have_run(failure)
         group = group._replace(possible_runs=group.possible_runs + has_run, job=None)
-        if _is_throttled(failure):
+        if is_throttled(failure):
             self._count(throttled=1)
         if not self._postpone(group, failure, now, may_retry=is_split):
             self._record_failures(group.indexes, group.possible_runs, describe_failure(failure))
-        elif not has_run or not _is_unknown(failure):
+        elif not has_run or not is_unknown(failure):
             yield from NotePostponed(group, has_run)
 
     def _finish_uncollected(self, group: Group, failure: SmRuntimeError) -> None:
@@ -400,7 +355,7 @@ class BatchRun:
             if failure.delivery == "maybe_sent":
                 return self._plan.policy.resend
             return failure.delivery == "answered"
-        return not _is_throttled(failure)
+        return not is_throttled(failure)
 
     def _record_failures(
         self, indexes: tuple[int, ...], possible_runs: int, error: RecordError
@@ -436,39 +391,6 @@ class BatchRun:
             self._observe(self._progress)
 
 
-class _ResultQueue:
-    """Results until they are written; if `ordered`, until all earlier records have one."""
-
-    def __init__(self, *, ordered: bool) -> None:
-        self._is_ordered = ordered
-        self._expected: deque[int] = deque()
-        self._early: dict[int, Result] = {}
-        self._results: list[Result] = []
-
-    @property
-    def waiting(self) -> int:
-        """Records that were read and not written, if ordered."""
-        return len(self._expected)
-
-    def expect(self, index: int) -> None:
-        """Note that a record was read, in the order of the records."""
-        if self._is_ordered:
-            self._expected.append(index)
-
-    def add(self, results: Iterator[Result]) -> None:
-        if self._is_ordered:
-            self._early.update((result.index, result) for result in results)
-        else:
-            self._results.extend(results)
-
-    def take(self) -> list[Result]:
-        """Return what can be written, and forget it."""
-        while self._expected and self._expected[0] in self._early:
-            self._results.append(self._early.pop(self._expected.popleft()))
-        results, self._results = self._results, []
-        return results
-
-
 _INTERRUPTED_ERROR: Final = RecordError(
     INTERRUPTED,
     None,
@@ -476,22 +398,3 @@ _INTERRUPTED_ERROR: Final = RecordError(
     "an earlier run ended while this record was in flight, so the model may have run; "
     "idempotent=True (--idempotent) sends it again",
 )
-
-
-def _is_throttled(failure: SmRuntimeError) -> bool:
-    return isinstance(failure, ServiceError) and failure.throttling
-
-
-def _is_unknown(failure: SmRuntimeError) -> bool:
-    """Return whether the model may have run without an answer."""
-    return isinstance(failure, DispatchFailure) and failure.delivery == "maybe_sent"
-
-
-def _judge_load(failure: SmRuntimeError | None) -> CallOutcome:
-    """Return what the end of a call says about the load of the endpoint."""
-    if failure is None:
-        return "succeeded"
-    if isinstance(failure, ServiceError):
-        return "overloaded" if failure.throttling or failure.status == 503 else "failed"
-    is_timeout = isinstance(failure, DispatchFailure) and failure.kind == "timeout"
-    return "overloaded" if is_timeout else "failed"

@@ -39,6 +39,45 @@ class Group(NamedTuple):
         )
 
 
+class GroupBuilder:
+    """The records of a request as they are read, at most `max_size` bytes unless it has a job."""
+
+    def __init__(self, max_size: int) -> None:
+        self.job: StoredJob | None = None
+        self._max_size = max_size
+        self._indexes: list[int] = []
+        self._parts: list[bytes] = []
+        self._part_size = 0  # bytes, with a separator after each part
+        self._runs = 0
+
+    @property
+    def size(self) -> int:
+        """The number of records."""
+        return len(self._indexes)
+
+    def may_hold(self, runs: int, job: StoredJob | None) -> bool:
+        """Return whether a record fits that may have run so often, and may belong to a job."""
+        return not self._indexes or self.job is not None or (runs == self._runs and job is None)
+
+    def has_room(self, part: bytes) -> bool:
+        """Return whether a record of this size fits; the first always does."""
+        fits = self._part_size + len(part) <= self._max_size
+        return not self._indexes or self.job is not None or fits
+
+    def add(self, index: int, part: bytes, runs: int, job: StoredJob | None) -> None:
+        self._indexes.append(index)
+        self._parts.append(part)
+        self._part_size += len(part) + 1
+        self._runs, self.job = runs, self.job or job
+
+    def finished(self) -> Group | None:
+        """Return the group, None if it is empty."""
+        if not self._indexes:
+            return None
+        runs = self._runs - (self.job is not None)  # which is counted when it has been collected
+        return Group(tuple(self._indexes), tuple(self._parts), 0, max(0, runs), self.job)
+
+
 class Call(NamedTuple):
     """A request in flight, for a group; `body` is empty if the group has a job."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from ._calls import AsyncCallMaker, CallMaker
@@ -77,13 +77,12 @@ class ThreadIO:
 
     def await_calls(self, effect: AwaitCalls) -> list[FinishedCall]:
         finished_calls: list[FinishedCall] = []
-        try:
+        with suppress(Empty):
             finished_calls.append(self._finished.get(timeout=effect.timeout))
             while True:
                 finished_calls.append(self._finished.get_nowait())
-        except Empty:
-            self._in_flight -= len(finished_calls)
-            return _raise_crashes(finished_calls)
+        self._in_flight -= len(finished_calls)
+        return _raise_crashes(finished_calls)
 
     def write_results(self, effect: WriteResults) -> None:
         self._files.write(effect)
@@ -106,12 +105,7 @@ class TaskGroup(Protocol):
     """The tasks of a run on one event loop; all end with the block of `async with`."""
 
     async def __aenter__(self) -> Self: ...
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
     def spawn(self, work: Callable[[Call], Awaitable[None]], call: Call) -> None:
         """Start a task that awaits `work(call)`."""
         ...
@@ -135,12 +129,7 @@ class AsyncioTasks:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -154,11 +143,9 @@ class AsyncioTasks:
         self._event.set()
 
     async def wait(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
-        except TimeoutError:
-            pass
         self._event.clear()
 
 
@@ -177,12 +164,7 @@ class TrioTasks:
         self._nursery = await self._manager.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
             # what ended the block is raised as it is, not in a group

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from smruntime_core import DispatchFailure, ResponseError, ServiceError, SmRuntimeError
 from smruntime_core.errors import Delivery
 
 INVALID_RECORD: Final = "InvalidRecord"
@@ -45,23 +46,34 @@ class Result:
         return f"{json.dumps(self.as_dict())}\n".encode()
 
 
-def describe_failure(failure: SmRuntimeError) -> RecordError:
-    """Return the error of a record whose call ended in `failure`."""
-    name, message = type(failure).__name__, str(failure)
-    if isinstance(failure, ServiceError):
-        return RecordError(name, failure.code, "answered", message)
-    if isinstance(failure, DispatchFailure):
-        return RecordError("DispatchFailure", failure.kind, failure.delivery, message)
-    if isinstance(failure, ResponseError):
-        return RecordError(name, None, "answered", message)
-    return RecordError(name, None, "not_sent", message)
+class ResultQueue:
+    """Results until they are written; if `ordered`, until all earlier records have one."""
 
+    def __init__(self, *, ordered: bool) -> None:
+        self._is_ordered = ordered
+        self._expected: deque[int] = deque()
+        self._early: dict[int, Result] = {}
+        self._results: list[Result] = []
 
-def may_have_run(failure: SmRuntimeError) -> bool:
-    """Return whether the model may have run for a call that ended in `failure`."""
-    if isinstance(failure, DispatchFailure):
-        return failure.delivery != "not_sent"
-    if isinstance(failure, ServiceError):
-        is_refusal = failure.throttling or failure.status == 503
-        return failure.status in (200, 424) or (failure.status >= 500 and not is_refusal)
-    return isinstance(failure, ResponseError)
+    @property
+    def waiting(self) -> int:
+        """Records that were read and not written, if ordered."""
+        return len(self._expected)
+
+    def expect(self, index: int) -> None:
+        """Note that a record was read, in the order of the records."""
+        if self._is_ordered:
+            self._expected.append(index)
+
+    def add(self, results: Iterator[Result]) -> None:
+        if self._is_ordered:
+            self._early.update((result.index, result) for result in results)
+        else:
+            self._results.extend(results)
+
+    def take(self) -> list[Result]:
+        """Return what can be written, and forget it."""
+        while self._expected and self._expected[0] in self._early:
+            self._results.append(self._early.pop(self._expected.popleft()))
+        results, self._results = self._results, []
+        return results

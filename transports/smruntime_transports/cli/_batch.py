@@ -26,21 +26,26 @@ from smruntime_core import ConstructionError, InvokeEndpoint, InvokeEndpointAsyn
 
 from .. import batch
 from ..asyncio import AsyncClient
+from ..batch._codecs import RECORDS_MARK
+from ..batch._records import MAX_RECORD_SIZE
 from ..client._settings import Settings
 from ._batch_progress import describe_progress, show_progress
 from ._exit import INTERRUPTED_CODE, UNANSWERED_CODE, CommandError
 from ._guard import require_output
+from ._operations import MEMBERS_BY_OPTION as ALL_MEMBERS_BY_OPTION
 from ._parser import CommandParser, parse_count, parse_number, parse_seconds
 from ._terminal import print_message
 
+OPTIONS_OF_ONE_CALL: Final = (
+    "--inference-id",
+    "--prefix-aware-id",
+    "--input-location",
+    "--session",
+)
 MEMBERS_BY_OPTION: Final = {
-    "--content-type": "content_type",
-    "--accept": "accept",
-    "--custom-attributes": "custom_attributes",
-    "--target-model": "target_model",
-    "--target-variant": "target_variant",
-    "--target-container": "target_container_hostname",
-    "--inference-component": "inference_component_name",
+    option: member
+    for option, member in ALL_MEMBERS_BY_OPTION.items()
+    if option not in OPTIONS_OF_ONE_CALL
 }
 FORMATS_BY_SUFFIX: Final = {
     ".jsonl": "jsonl",
@@ -49,13 +54,12 @@ FORMATS_BY_SUFFIX: Final = {
     ".parquet": "parquet",
 }
 DEFAULT_IN_FLIGHT: Final = 100
-LARGEST_CELL: Final = 25 * 1024 * 1024  # characters: as long as a record may be
 
 
 def run(arguments: list[str], program_name: str) -> int:
     """Run the batch and return the exit code."""
     options = make_parser(program_name).parse_args(arguments)
-    earlier_limit = csv.field_size_limit(LARGEST_CELL)
+    earlier_limit = csv.field_size_limit(MAX_RECORD_SIZE)  # a cell may be a whole record
     try:
         return _run_batch(options)
     finally:
@@ -256,7 +260,7 @@ def _make_codec(options: argparse.Namespace, reader: batch.RecordReader) -> batc
         header = columns if options.header == "send" else None
         return batch.CSVCodec(header, output_key=output_key, answer_header=answer_header)
     if codec_name == "json":
-        template = options.template or '"$records"'
+        template = options.template or RECORDS_MARK
         return batch.JSONCodec(template, output_key=output_key, answer_header=answer_header)
     return batch.JSONLinesCodec(output_key=output_key, answer_header=answer_header)
 

@@ -20,11 +20,10 @@ def describe_progress(progress: batch.Progress) -> str:
     """Return the counts of a run as one line."""
     new_records = progress.answered + progress.failed
     rate = new_records / progress.seconds if progress.seconds > 0 else 0.0
+    invalid = f" ({progress.invalid} of them invalid)" if progress.invalid else ""
     parts = [
         f"{new_records} records in {progress.seconds:.1f} s ({rate:.0f} a second): "
-        f"{progress.answered} answered, {progress.failed} failed"
-        + f" ({progress.invalid} of them invalid)"
-        * bool(progress.invalid),
+        f"{progress.answered} answered, {progress.failed} failed{invalid}",
         f"{progress.requests} requests, {progress.throttled} throttled",
         f"{progress.possibly_repeated} records may have run twice",
     ]

@@ -169,9 +169,9 @@ def _start(serve: Callable[..., Endpoint], options: argparse.Namespace) -> Endpo
                 **arguments,
             )
     except OSError as error:
-        problem, place = os.strerror(error.errno or 0), error.filename  # of a recording
-        place = place or f"cannot listen on port {options.port} of 127.0.0.1"
-        raise CommandError(f"{place}: {problem}") from None
+        # only a recording is opened by name
+        place = error.filename or f"cannot listen on port {options.port} of 127.0.0.1"
+        raise CommandError(f"{place}: {os.strerror(error.errno or 0)}") from None
     except ValueError as error:
         file_name = file_names.get(getattr(error, "endpoint_name", ""))
         raise CommandError(f"{file_name}: {error}" if file_name else str(error)) from None

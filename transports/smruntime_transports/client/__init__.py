@@ -7,6 +7,7 @@ _default_io    the IO of a client that was given none, or one that lacks methods
 _boundary      tracebacks end at the public methods
 _streams       a streamed response while it is read
 _event_check   refusing JSON where server-sent events are read
+_client_calls  flows over a client of either kind
 _sessions      a stateful session for the length of a `with` block
 _jobs          an accepted asynchronous invocation
 _settings      the settings of every client

@@ -14,8 +14,6 @@ from smruntime_core import ConstructionError
 
 from ..wire._wire import Wire
 
-CO_COROUTINE: Final = 0x80  # that of `inspect`, whose import costs more than a client
-
 _CONNECTION_IOS: Final = {"sockets": "SocketIO", "asyncio": "AsyncioIO", "trio": "TrioIO"}
 _SYSTEM_IOS: Final = {"asyncio": "AsyncioSystem", "trio": "TrioSystem"}
 
@@ -44,8 +42,11 @@ class CustomIO:
 
 def require_blocking(io: object) -> None:
     """Raise `ConstructionError` for an IO with an `async def send`, which `Client` cannot await."""
-    code_of_send = getattr(getattr(io, "send", None), "__code__", None)
-    if getattr(code_of_send, "co_flags", 0) & CO_COROUTINE:
+    if io is None:
+        return
+    from inspect import iscoroutinefunction
+
+    if iscoroutinefunction(getattr(io, "send", None)):
         problem = f"{type(io).__name__} must be awaited"
         raise ConstructionError("io", "one whose methods block, or use AsyncClient", problem)
 

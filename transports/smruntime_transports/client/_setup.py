@@ -88,7 +88,7 @@ class ClientSetup:
             user_agent_extra=self._settings.get("user_agent_extra"),
             longest_pause=configuration.longest_pause,
         )
-        return runtime.with_options(**self._changes)
+        return runtime.with_options(**self._changes) if self._changes else runtime
 
     @property
     def endpoint_url(self) -> str | None:

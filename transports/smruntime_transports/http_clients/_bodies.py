@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from typing import Final, cast
 
-from smruntime_core import ConstructionError, Request
-from smruntime_core.effects import Upload
+from smruntime_core import Request
+from smruntime_core.effects import Supply, Upload
+
+from ..system._uploads import supply
 
 PIECE: Final = 256 * 1024
 
@@ -28,16 +29,7 @@ class UploadReader:
         size = left if size < 0 else min(size, left)
         if not size:
             return b""
-        try:
-            with upload.lock or nullcontext():
-                upload.file.seek(upload.start + self._offset)
-                data = upload.file.read(size)
-        except (OSError, ValueError) as error:
-            problem = type(error).__name__
-            raise ConstructionError("body", "a file that can be read", problem) from None
-        if not data:
-            requirement = "a file that does not change until the call is over"
-            raise ConstructionError("body", requirement, "it has become shorter")
+        data = supply(Supply(upload, self._offset, size))
         self._offset += len(data)
         return data
 

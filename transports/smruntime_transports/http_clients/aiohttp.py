@@ -63,7 +63,9 @@ class AiohttpIO:
     async def open(self, effect: Open, /) -> StreamingResponse:
         """Send a request and return the head of the response."""
         request, phases = effect.request, effect.phases
-        for _ in range(3):  # until the loop has noticed which kept connections are closed
+        # The loop drops a kept connection that the server has closed in three turns: it sees the
+        # end, reads it, and reports it. Without them, 4 of 5 scenarios of fault 12 fail; with, 1.
+        for _ in range(3):
             await asyncio.sleep(0)
         with as_failures(aiohttp.ClientError):
             async with asyncio.timeout(effect.timeout):

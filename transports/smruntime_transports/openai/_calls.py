@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar, cast
 
 from smruntime_core import (
     ConstructionError,
@@ -15,21 +15,27 @@ from smruntime_core import (
     InvokeEndpointWithResponseStreamOutput,
     Request,
     Response,
+    Runtime,
     SmRuntimeError,
     Timeouts,
+    run,
+    run_async,
 )
+from smruntime_core.effects import Flow
 
 from ..client import AsyncClient, AsyncResponseStream, Client, ResponseStream
+from ..client._client_calls import AwaitedCalls, BlockingCalls, CallClient
 from ._answers import Headers, TransportFailure, answer_error, answer_output, make_headers
 from ._events import EventUnwrapper
 from ._failures import FailureMemory
-from ._request_mapping import CallMembers, EndpointName, RequestMapping
+from ._request_mapping import CallMembers, EndpointName, Plan, RequestMapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Streamed: TypeAlias = "ResponseStream[InvokeEndpointWithResponseStreamOutput]"
 AsyncStreamed: TypeAlias = "AsyncResponseStream[InvokeEndpointWithResponseStreamOutput]"
+StreamT = TypeVar("StreamT")
 RawHeaders: TypeAlias = "list[tuple[bytes, bytes]]"
 
 EVENT_STREAM_TYPE = "text/event-stream"
@@ -56,28 +62,19 @@ class LibraryRequest(Protocol):
     async def aread(self) -> bytes: ...
 
 
-class OpenStream(NamedTuple):
+class OpenStream(NamedTuple, Generic[StreamT]):
     """A streamed answer that has begun."""
 
     library: ModuleType
     headers: Headers
-    stream: Streamed
-    unwrapper: EventUnwrapper
-
-
-class AsyncOpenStream(NamedTuple):
-    """The same of an async client."""
-
-    library: ModuleType
-    headers: Headers
-    stream: AsyncStreamed
+    stream: StreamT
     unwrapper: EventUnwrapper
 
 
 class EventBytes:
     """The body of a streamed answer; errors are raised as exceptions of the library."""
 
-    def __init__(self, answer: OpenStream) -> None:
+    def __init__(self, answer: OpenStream[Streamed]) -> None:
         self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
@@ -98,7 +95,7 @@ class EventBytes:
 class AsyncEventBytes:
     """The same, read by `async for`; unlike an async generator it needs no closing."""
 
-    def __init__(self, answer: AsyncOpenStream) -> None:
+    def __init__(self, answer: OpenStream[AsyncStreamed]) -> None:
         self._answer = answer
         self._parts = answer.stream.bytes()
         self._has_ended = False
@@ -125,7 +122,50 @@ class AsyncEventBytes:
         self._answer.stream.close()
 
 
-class Calls:
+class _Calls:
+    """The calls of one client; the conversation is that of both kinds of clients."""
+
+    def __init__(
+        self,
+        library: ModuleType,
+        client: Client | AsyncClient,
+        endpoint_name: EndpointName,
+        members: CallMembers,
+    ) -> None:
+        self._library = library
+        self._client = client
+        self._mapping = RequestMapping(endpoint_name, members)
+        self._failures = FailureMemory()
+
+    def _flow(self, request: LibraryRequest, body: bytes) -> Flow[Response | OpenStream[Any]]:
+        """Return the answer to a request; raises the library's exception if there is none."""
+        plan = self._mapping.plan(_to_request(request, body))
+        if isinstance(plan, Response):
+            return plan
+        failure, cause = self._failures.find(plan), None
+        if failure is None:
+            try:
+                return (yield from self._call(plan, request))
+            except SmRuntimeError as error:
+                failure, cause = self._failures.keep(plan, answer_error(error, plan.dialect)), error
+        if isinstance(failure, Response):
+            return failure
+        raise _make_error(self._library, failure) from cause
+
+    def _call(self, plan: Plan, request: LibraryRequest) -> Flow[Response | OpenStream[Any]]:
+        """Make the call of a plan, within the time limits of the request."""
+        runtime: Runtime = yield from CallClient(self._client._ready)
+        timeouts = _read_timeouts(request, runtime.options.timeouts)
+        client, operation = self._client.with_options(timeouts=timeouts), plan.operation
+        if isinstance(operation, InvokeEndpoint):
+            return answer_output((yield from CallClient(lambda: client.call(operation))))
+        stream: Streamed | AsyncStreamed = yield from CallClient(lambda: client.stream(operation))
+        headers = make_headers(EVENT_STREAM_TYPE, stream.metadata)
+        unwrapper = EventUnwrapper(stream.content_type, plan.dialect)
+        return OpenStream(self._library, headers, stream, unwrapper)
+
+
+class Calls(_Calls):
     """The calls of a sync client."""
 
     def __init__(
@@ -133,36 +173,14 @@ class Calls:
     ) -> None:
         if not isinstance(client, Client):
             raise ConstructionError("client", "a Client; AsyncSageMakerTransport takes AsyncClient")
-        self._library = library
-        self._client = client
-        self._mapping = RequestMapping(endpoint_name, members)
-        self._failures = FailureMemory()
+        super().__init__(library, client, endpoint_name, members)
 
-    def perform(self, library_request: LibraryRequest) -> Response | OpenStream:
+    def perform(self, request: LibraryRequest) -> Response | OpenStream[Streamed]:
         """Return the answer to a request; raises the library's exception if there is none."""
-        request = _to_request(library_request, library_request.read())
-        plan = self._mapping.plan(request)
-        if isinstance(plan, Response):
-            return plan
-        failure, cause = self._failures.find(plan), None
-        if failure is None:
-            try:
-                timeouts = _read_timeouts(library_request, self._client._ready().options.timeouts)
-                client = self._client.with_options(timeouts=timeouts)
-                if isinstance(plan.operation, InvokeEndpoint):
-                    return answer_output(client.call(plan.operation))
-                stream = client.stream(plan.operation)
-                headers = make_headers(EVENT_STREAM_TYPE, stream.metadata)
-                unwrapper = EventUnwrapper(stream.content_type, plan.dialect)
-                return OpenStream(self._library, headers, stream, unwrapper)
-            except SmRuntimeError as error:
-                failure, cause = self._failures.keep(plan, answer_error(error, plan.dialect)), error
-        if isinstance(failure, Response):
-            return failure
-        raise _make_error(self._library, failure) from cause
+        return run(self._flow(request, request.read()), BlockingCalls())
 
 
-class AsyncCalls:
+class AsyncCalls(_Calls):
     """The calls of an async client, on any number of event loops."""
 
     def __init__(
@@ -174,34 +192,11 @@ class AsyncCalls:
     ) -> None:
         if not isinstance(client, AsyncClient):
             raise ConstructionError("client", "an AsyncClient; SageMakerTransport takes Client")
-        self._library = library
-        self._client = client
-        self._mapping = RequestMapping(endpoint_name, members)
-        self._failures = FailureMemory()
+        super().__init__(library, client, endpoint_name, members)
 
-    async def perform(self, library_request: LibraryRequest) -> Response | AsyncOpenStream:
+    async def perform(self, request: LibraryRequest) -> Response | OpenStream[AsyncStreamed]:
         """Return the answer to a request; raises the library's exception if there is none."""
-        request = _to_request(library_request, await library_request.aread())
-        plan = self._mapping.plan(request)
-        if isinstance(plan, Response):
-            return plan
-        failure, cause = self._failures.find(plan), None
-        if failure is None:
-            try:
-                runtime = await self._client._ready()
-                timeouts = _read_timeouts(library_request, runtime.options.timeouts)
-                client = self._client.with_options(timeouts=timeouts)
-                if isinstance(plan.operation, InvokeEndpoint):
-                    return answer_output(await client.call(plan.operation))
-                stream = await client.stream(plan.operation)
-                headers = make_headers(EVENT_STREAM_TYPE, stream.metadata)
-                unwrapper = EventUnwrapper(stream.content_type, plan.dialect)
-                return AsyncOpenStream(self._library, headers, stream, unwrapper)
-            except SmRuntimeError as error:
-                failure, cause = self._failures.keep(plan, answer_error(error, plan.dialect)), error
-        if isinstance(failure, Response):
-            return failure
-        raise _make_error(self._library, failure) from cause
+        return await run_async(self._flow(request, await request.aread()), AwaitedCalls())
 
 
 def encode_headers(headers: Headers) -> RawHeaders:
