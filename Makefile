@@ -5,7 +5,7 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transpor
 # each has tests that cannot run in .venv, and a script in tools/
 ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks test-dask test-boto
 
-.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
+.PHONY: demo demo-llm test test-suite $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -14,12 +14,13 @@ demo: .venv/wheel
 demo-llm: dist/stamp
 	tools/demo-llm
 
-# a test waits half of its time: three processes share the files of tests, and the other environments
-# are tested side by side
-test: lint build/pyodide
+# the checks of tests/ci.py, each with the environment that it needs
+test: .venv/wheel .venv/dev build/pyodide
+	$(PYTHON) -m tests.ci
+
+# the tests of .venv alone; with VERSION=3.13, on that Python
+test-suite: .venv/wheel .venv/dev
 	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
-	$(MAKE) --jobs=3 --output-sync=target test-on-3.12 test-on-3.13 test-on-3.14 \
-		$(ENVIRONMENTS) docs-site
 
 test-on-%: dist/stamp
 	tools/test-contract-on $*
@@ -29,7 +30,7 @@ $(ENVIRONMENTS): dist/stamp
 
 # what takes too long for CI; writes docs/test-all.md, which is committed
 test-all: .venv/wheel .venv/dev
-	$(PYTHON) -P tests/heavy.py
+	$(PYTHON) -m tests.heavy
 
 soak: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/soak.py
@@ -40,6 +41,12 @@ lint: .venv/wheel .venv/dev
 	.venv/bin/mypy
 	.venv/bin/pyright --pythonpath $(PYTHON)
 	PYTHONPATH=transports .venv/bin/lint-imports
+	.venv/bin/zizmor --offline --quiet .github
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[bf]*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 bench: .venv/wheel .venv/dev build/peers
 	$(PYTHON) benchmarks/run.py --json build/bench.json
@@ -79,7 +86,7 @@ drift: dist/stamp
 	.venv-drift/bin/python -P tests/drift.py
 
 .venv/bin/python:
-	tools/make-venv .venv
+	tools/make-venv .venv $(VERSION)
 
 # writes tools/locks: versions and hashes of everything that development and the build install
 lock:

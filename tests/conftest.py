@@ -28,6 +28,8 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+os.environ.pop("PYTEST_ADDOPTS", None)  # of this run, not of those that tests start
+
 # In the background of a shell SIGINT is ignored, and the commands that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

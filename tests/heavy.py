@@ -1,6 +1,6 @@
 """Run what CI cannot run, and write the result to `docs/test-all.md`: `make test-all`.
 
-    python tests/heavy.py [--quick] [--only NAME]
+    python -m tests.heavy [--quick] [--only NAME]
 
 The page names what ran, on what, when, with which result and in how many seconds; it is committed
 with the results, `docs/data/test-all.json`. `--only` runs single checks and keeps the other
@@ -13,19 +13,17 @@ import argparse
 import json
 import platform
 import ssl
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
-import smruntime_core
+from tests import checks
+from tests.checks import ROOT, Check
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "test-all.md"
-RESULTS = ROOT / "docs" / "data" / "test-all.json"
+STORED_RESULTS = ROOT / "docs" / "data" / "test-all.json"
 PYTEST = (sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider")
 PACKAGES = ("urllib3", "trio", "h11")
 
@@ -36,16 +34,7 @@ What takes too long for CI or needs more than it has. Written by `make test-all`
 """
 
 
-class Check(NamedTuple):
-    """A command, run in the root of the project; `quick_arguments` make it short."""
-
-    name: str
-    description: str
-    command: tuple[str, ...]
-    quick_arguments: tuple[str, ...] = ()
-
-
-class Result(NamedTuple):
+class StoredResult(NamedTuple):
     """How a check ended, when (ISO 8601), and with which versions."""
 
     passed: bool
@@ -117,25 +106,30 @@ CHECKS = (
 )
 
 
-def run_check(check: Check, *, quick: bool) -> Result:
-    """Run a check and print its output as it arrives."""
-    command = [*check.command, *(check.quick_arguments if quick else ())]
-    started = time.monotonic()
-    output_lines: list[str] = []
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            output_lines.append(line)
-    seconds = round(time.monotonic() - started)
-    today = datetime.now(UTC).date().isoformat()
-    return Result(process.returncode == 0, seconds, "".join(output_lines), today, name_versions())
+def run(check: Check, *, quick: bool) -> checks.Result:
+    """Run a check, and store its result unless it is a `quick` one."""
+    result = checks.run_check(check, quick=quick)
+    if not quick:
+        today = datetime.now(UTC).date().isoformat()
+        stored_results = read_results()
+        stored_results[check.name] = StoredResult(
+            result.passed, round(result.seconds), result.output, today, name_versions()
+        )
+        STORED_RESULTS.write_text(json.dumps(stored_results, indent=1) + "\n", "utf-8")
+        PAGE.write_text(write_page(stored_results), "utf-8")
+    return result
+
+
+def read_results() -> dict[str, StoredResult]:
+    """Return the committed results of checks."""
+    stored_results = json.loads(STORED_RESULTS.read_text())
+    return {name: StoredResult(*values) for name, values in stored_results.items()}
 
 
 def name_versions() -> str:
     """Return what the checks ran on."""
     versions = {
-        "smruntime-core": smruntime_core.__version__,
+        "smruntime-core": version("smruntime-core"),
         platform.python_implementation(): platform.python_version(),
         platform.system(): platform.release(),
         **{name: version(name) for name in PACKAGES},
@@ -144,7 +138,7 @@ def name_versions() -> str:
     return ", ".join([*named_versions, ssl.OPENSSL_VERSION])
 
 
-def write_page(results: dict[str, Result]) -> str:
+def write_page(results: dict[str, StoredResult]) -> str:
     """Return the page as Markdown; a check without a result has not run yet."""
     page_lines = [INTRODUCTION, "| check | description | date | result | seconds |"]
     page_lines.append("|---|---|---|---|---:|")
@@ -170,16 +164,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a short run that writes nothing")
     parser.add_argument("--only", action="append", choices=names, help="run this check")
     options = parser.parse_args()
-    results = {name: Result(*values) for name, values in json.loads(RESULTS.read_text()).items()}
+    started = time.monotonic()
     chosen = [check for check in CHECKS if check.name in (options.only or names)]
-    for check in chosen:
-        results[check.name] = run_check(check, quick=options.quick)
-        if not options.quick:
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-            PAGE.write_text(write_page(results), "utf-8")
-    failed_names = [check.name for check in chosen if not results[check.name].passed]
-    print(f"{len(chosen)} checks, failed: {', '.join(failed_names) or 'none'}")
-    return 1 if failed_names else 0
+    results = [run(check, quick=options.quick) for check in chosen]
+    return checks.finish(results, time.monotonic() - started)
 
 
 if __name__ == "__main__":
