@@ -5,7 +5,9 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transpor
 # each has tests that cannot run in .venv, and a script in tools/
 ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks test-dask test-boto
 
-.PHONY: demo demo-llm test test-suite $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
+LINTERS := lint-ruff lint-mypy lint-pyright lint-imports lint-github
+
+.PHONY: demo demo-llm test test-suite $(ENVIRONMENTS) test-all soak lint $(LINTERS) bench bench-page fault-table docs-site fuzz drift lock clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -36,11 +38,23 @@ soak: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/soak.py
 
 lint: .venv/wheel .venv/dev
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(LINTERS)
+
+lint-ruff:
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+
+lint-mypy:
 	.venv/bin/mypy
+
+lint-pyright:
 	.venv/bin/pyright --pythonpath $(PYTHON)
+
+lint-imports:
 	PYTHONPATH=transports .venv/bin/lint-imports
+
+# the workflows and what else a code host reads
+lint-github:
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

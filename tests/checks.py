@@ -1,7 +1,7 @@
 """Run checks side by side, and say what ran, what was skipped and why, and how long each took.
 
-A check is a command, run in the root of the project. What runs of pytest inside it print is counted.
-A check that cannot run prints a line "not run: REASON" and succeeds.
+A check is a command, run in the root of the project. The tests of every pytest inside it are
+counted. A check that cannot run prints a line "not run: REASON" and succeeds.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m tests.ci
 
-First lint and the tests of `.venv`, one after another, since the longer ones fill the machine; then
-the environments of their own, three at a time, since they wait half of their time. At the end stands
-what ran, what was skipped and why, and how long each part took.
+First the tests of `.venv`, which fill the machine; then lint and the environments of their own,
+three at a time, since they wait half of their time. At the end stands what ran, what was skipped
+and why, and how long each part took.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ UNMEASURED = tuple(
 )
 
 CHECKS = (
-    Check("lint", "ruff, mypy, pyright, import-linter, zizmor, check-jsonschema", ("make", "lint")),
     Check(
         "tests",
         "all other tests, with coverage",
@@ -52,7 +51,8 @@ CHECKS = (
     Check("unmeasured", "tests that take long or measure", (*PYTEST, *UNMEASURED)),
 )
 
-ENVIRONMENTS = (
+SIDE_BY_SIDE = (
+    Check("lint", "ruff, mypy, pyright, import-linter, zizmor, check-jsonschema", ("make", "lint")),
     *(
         Check(
             f"python-{version}",
@@ -78,7 +78,7 @@ def main() -> int:
     started = time.monotonic()
     shutil.rmtree(ROOT / "build" / "coverage", ignore_errors=True)
     results = [run_check(check) for check in CHECKS]
-    results += run_side_by_side(ENVIRONMENTS, AT_ONCE)
+    results += run_side_by_side(SIDE_BY_SIDE, AT_ONCE)
     return finish(results, time.monotonic() - started)
 
 

@@ -24,9 +24,9 @@ def modules_after(statement: str) -> set[str]:
         f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; "
         "print(*set(sys.modules) - before)"
     )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
+    variables = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .checks import Check, Result, finish, run_check, run_side_by_side, summarize
-from .ci import CHECKS, ENVIRONMENTS, UNMEASURED
+from .ci import CHECKS, SIDE_BY_SIDE, UNMEASURED
 
 
 def python(name: str, code: str) -> Check:
@@ -63,5 +63,5 @@ def test_makefile_and_ci_run_the_same_environments() -> None:
     root = Path(__file__).parents[1]
     named = re.search(r"^ENVIRONMENTS := (.*)$", (root / "Makefile").read_text("utf-8"), re.M)
     assert named is not None
-    in_ci = [command for check in ENVIRONMENTS if len(command := check.command) == 1]
+    in_ci = [command for check in SIDE_BY_SIDE if len(command := check.command) == 1]
     assert {Path(command).name for (command,) in in_ci} == set(named[1].split())

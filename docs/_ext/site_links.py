@@ -19,10 +19,9 @@ INCLUDED = {
     "CONTRIBUTING.md": "_generated/contributing",
     "SECURITY.md": "_generated/reporting",
     "README.md": "_generated/readme",
+    "CODE_OF_CONDUCT.md": "_generated/conduct",
     "LICENSE": "_generated/license",
 }
-# The navigation names these pages already; each appears when its file does.
-LATER_PAGES = ("openai-sdks", "from-boto3", "batch", "scale", "testing", "your-own-transport")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -53,9 +52,6 @@ def read_source(app: Sphinx, page_name: str, source: list[str]) -> None:
         return  # written with links that fit
     docs = Path(app.srcdir)
     source[0] = rewrite(source[0], docs, docs.parent, "")
-    for page in LATER_PAGES:
-        if not (docs / f"{page}.md").exists():
-            source[0] = source[0].replace(f"\n{page}\n", "\n")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
@@ -20,6 +19,7 @@ from ..client import AsyncClient, Client
 from ..client._base_client import BaseClient
 from ..client._boundary import async_boundary, boundary
 from ..client._default_io import running_adapter
+from ..system._random import random_number
 from ..wire._pool import DEFAULT_MAX_CONNECTIONS
 from ._calls import AnyOperation, AsyncCaller, CallPlan, JobObserver, SyncCaller
 from ._checkpoint import Checkpoint, check_identity
@@ -234,7 +234,7 @@ class _Setup:
             plan,
             saved,
             clock=time,
-            random=random.random,
+            random=random_number,
             should_stop=self._options.get("should_stop") or _never,
             observe=self._options.get("observe"),
         )

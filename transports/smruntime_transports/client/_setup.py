@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from smruntime_core.credentials import ProviderContext, make_provider
 from smruntime_core.effects import Flow
 from smruntime_core.notices import Notice
 
+from ..system._random import random_number
 from ._logging import logging_observer
 from ._settings import Observer, Settings
 
@@ -80,7 +80,7 @@ class ClientSetup:
         runtime = Runtime(
             config,
             clock=time,
-            random=random.random,
+            random=random_number,
             retries=retries,
             lock=threading.RLock(),
             observe=call_both(settings.get("observe"), logging_observer()),
@@ -137,7 +137,7 @@ def this_process(profile: str | None) -> ProviderContext:
         home=home_folder,
         windows=on_windows,
         clock=time,
-        random=random.random,
+        random=random_number,
         profile=profile,
     )
 
