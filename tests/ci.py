@@ -61,15 +61,15 @@ SIDE_BY_SIDE = (
         )
         for version in ("3.12", "3.13", "3.14")
     ),
-    Check("lowest", "the contract with the lowest version of each extra", ("tools/test-lowest",)),
     Check("apart", "niquests, awscrt, Jupyter, numpy, pandas, pyarrow", ("tools/test-apart",)),
-    Check("green", "gevent and eventlet", ("tools/test-green",)),
-    Check("aws-cli", "the AWS CLI and the local endpoint", ("tools/test-aws-cli",)),
-    Check("plugin", "the plugin of pytest beside other plugins", ("tools/test-plugin",)),
+    Check("lowest", "the contract with the lowest version of each extra", ("tools/test-lowest",)),
     Check("sdks", "OpenAI-style SDKs", ("tools/test-sdks",)),
-    Check("mocks", "mocks of HTTP libraries", ("tools/test-mocks",)),
-    Check("dask", "batches on Dask", ("tools/test-dask",)),
+    Check("green", "gevent and eventlet", ("tools/test-green",)),
     Check("boto", "langchain-aws, and botocore's own tests", ("tools/test-boto",)),
+    Check("plugin", "the plugin of pytest beside other plugins", ("tools/test-plugin",)),
+    Check("dask", "batches on Dask", ("tools/test-dask",)),
+    Check("aws-cli", "the AWS CLI and the local endpoint", ("tools/test-aws-cli",)),
+    Check("mocks", "mocks of HTTP libraries", ("tools/test-mocks",)),
 )
 
 
