@@ -156,14 +156,13 @@ class AsyncioIO(AsyncWireIO, AsyncioSystem):
 
 async def _result_within(future: asyncio.Future[int], seconds: float | None) -> int:
     """Return the result of `future`, 0 if it has none after `seconds`."""
-    deadline_timer = None
-    if seconds is not None:
-        deadline_timer = future.get_loop().call_later(seconds, _set_result, future, 0)
+    if seconds is None:
+        return await future
+    deadline_timer = future.get_loop().call_later(seconds, _set_result, future, 0)
     try:
         return await future
     finally:
-        if deadline_timer is not None:
-            deadline_timer.cancel()
+        deadline_timer.cancel()
 
 
 def _set_result(future: asyncio.Future[int], result: int) -> None:

@@ -224,11 +224,13 @@ class JSONCodec(_Codec):
 
 def _check_template(template: object) -> None:
     requirement = f"JSON with {RECORDS_MARK} (a list) or {RECORD_MARK} (one record) in it, once"
+    if not isinstance(template, str):
+        raise ConstructionError("template", requirement, f"found {type(template).__name__}")
     try:
-        marks = template.count(RECORDS_MARK) + template.count(RECORD_MARK)  # type: ignore[attr-defined]
-        json.loads(cast("str", template))
-    except (AttributeError, TypeError, ValueError, RecursionError):
+        json.loads(template)
+    except (ValueError, RecursionError):
         raise ConstructionError("template", requirement, "it is not JSON") from None
+    marks = template.count(RECORDS_MARK) + template.count(RECORD_MARK)
     if marks != 1:
         raise ConstructionError("template", requirement, f"found {marks} marks")
 

@@ -108,10 +108,10 @@ class BaseClient:
         remedy = "smruntime_transports.Client waits for an asynchronous invocation with its job"
         raise ValueError(f"Waiter does not exist: {waiter_name}; {remedy}")
 
-    def generate_presigned_url(self, ClientMethod: str, *_: object, **__: object) -> NoReturn:  # noqa: N803 - botocore's name
+    def generate_presigned_url(self, *_: object, **__: object) -> NoReturn:
         """Raise `NotImplementedError`: a URL cannot carry the body of an invocation."""
         remedy = "smruntime_core.signing presigns requests"
-        raise NotImplementedError(f"generate_presigned_url({ClientMethod!r}): {remedy}")
+        raise NotImplementedError(f"generate_presigned_url is not supported; {remedy}")
 
 
 def construction_exception(refusal: ConstructionError, profile: str | None) -> Exception:
