@@ -5,7 +5,7 @@ SOURCES := pyproject.toml README.md LICENSE $(shell find smruntime_core transpor
 # each has tests that cannot run in .venv, and a script in tools/
 ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-sdks test-mocks test-dask test-boto
 
-.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock clean
+.PHONY: demo demo-llm test $(ENVIRONMENTS) test-all soak lint bench bench-page fault-table docs-site fuzz drift lock release-check sbom clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -84,6 +84,14 @@ drift: dist/stamp
 # writes tools/locks: versions and hashes of everything that development and the build install
 lock:
 	tools/lock
+
+# two identical builds, checked and tried: build/release
+release-check:
+	tools/release-check
+
+# the software bill of materials of the wheel with all extras: build/sbom.cdx.json
+sbom: dist/stamp
+	tools/sbom
 
 .venv/dev: tools/locks/dev.txt | .venv/bin/python
 	$(PYTHON) -m pip install --quiet --no-compile --require-hashes --requirement $<
