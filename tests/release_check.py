@@ -58,6 +58,13 @@ class Builds(NamedTuple):
     wheel: Path
 
 
+class Head(NamedTuple):
+    """The version tags of HEAD, and the tracked files that differ from it."""
+
+    tags: list[str]
+    changed_files: list[str]
+
+
 # What is compared, without files and processes
 
 
@@ -160,9 +167,9 @@ def check_entry_points(text: str, project: Project, wheel_names: Collection[str]
 
 
 def check_version(
-    version: str, metadata_version: str, citation: str | None, changelog: str, tags: list[str]
+    version: str, metadata_version: str, citation: str | None, changelog: str, head: Head
 ) -> Problems:
-    """Find places that name another version than `VERSION_FILE`; `tags` are those of HEAD.
+    """Find places that name another version than `VERSION_FILE`.
 
     A version tag asks for a section of its own in CHANGELOG.md, a tree without one for a section
     of what is not released.
@@ -174,10 +181,12 @@ def check_version(
         if cited != [version]:
             shown = " and ".join(cited) or "no version"
             yield f"CITATION.cff has {shown}, {VERSION_FILE} has {version}: make them equal"
-    for tag in tags:
+    for tag in head.tags:
         if tag != f"v{version}":
-            yield f"HEAD has the tag {tag}, {VERSION_FILE} has {version}: move the tag to its commit"
-    section = version if tags else "Unreleased"
+            yield f"HEAD has the tag {tag}, {VERSION_FILE} has {version}: make them equal"
+        if head.changed_files:
+            yield f"{head.changed_files[0]} is not as {tag} has it: commit it and tag that commit"
+    section = version if head.tags else "Unreleased"
     if not re.search(rf"(?m)^## \[{re.escape(section)}\]", changelog):
         yield f"CHANGELOG.md has no section '## [{section}]': add it"
 
@@ -250,7 +259,9 @@ def build_twice(folder: Path, names: Collection[str]) -> tuple[Builds, Builds, P
     builds = (
         find_builds(build_archives(first, folder / "1", *both, TZ="UTC")),
         find_builds(
-            build_archives(second, folder / "2", *both, umask=0o077, TZ="Asia/Kathmandu", LC_ALL="C")
+            build_archives(
+                second, folder / "2", *both, umask=0o077, TZ="Asia/Kathmandu", LC_ALL="C"
+            )
         ),
     )
     with tarfile.open(builds[0].sdist) as archive:
@@ -304,7 +315,10 @@ def find_problems(builds: Builds, tracked: Collection[str]) -> Problems:
         yield "PKG-INFO of the sdist differs from METADATA of the wheel: see pyproject.toml"
     entry_points = metadata_name.replace("METADATA", "entry_points.txt")
     yield from check_entry_points(wheel.get(entry_points, b"").decode(), project, wheel)
-    yield from check_version(read_version(), version, *read_version_sources())
+    citation = ROOT / "CITATION.cff"
+    cited = citation.read_text("utf-8") if citation.exists() else None
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    yield from check_version(read_version(), version, cited, changelog, read_head())
     yield from check_rendering(builds)
 
 
@@ -326,14 +340,13 @@ def read_version() -> str:
     return match[1]
 
 
-def read_version_sources() -> tuple[str | None, str, list[str]]:
-    """Return the texts of CITATION.cff, if there is one, and CHANGELOG.md, and the tags of HEAD."""
-    citation = ROOT / "CITATION.cff"
-    cited = citation.read_text("utf-8") if citation.exists() else None
-    failure = "git cannot list the tags of HEAD: see above"
+def read_head() -> Head:
+    """Return what git knows of HEAD."""
+    failure = "git cannot read HEAD: see above"
     tags = run_command("git", "tag", "--points-at", "HEAD", cwd=ROOT, failure=failure).split()
-    version_tags = [tag for tag in tags if re.match(r"v\d", tag)]
-    return cited, (ROOT / "CHANGELOG.md").read_text("utf-8"), version_tags
+    diff = ("git", "diff", "--name-only", "HEAD")
+    changed_files = run_command(*diff, cwd=ROOT, failure=failure).splitlines()
+    return Head([tag for tag in tags if re.match(r"v\d", tag)], changed_files)
 
 
 def try_installed(folder: Path, archive: Path, extra: str, *options: str) -> None:
