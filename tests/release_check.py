@@ -348,9 +348,18 @@ def try_installed(folder: Path, archive: Path, extra: str, *options: str) -> Non
     python = environment / "bin" / "python"
     create = (sys.executable, "-m", "venv", "--without-pip", str(environment))
     run_command(*create, cwd=folder, failure="an empty environment cannot be created: see above")
-    pip = (sys.executable, "-m", "pip", "--python", str(python), "install", "--no-cache-dir", *options)
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "--no-cache-dir",
+        *options,
+    )
     failure = f"{archive.name} cannot be installed in an empty environment: see above"
-    run_command(*pip, f"{archive}{extra and f'[{extra}]'}", cwd=folder, failure=failure)
+    run_command(*pip, *options, f"{archive}{extra and f'[{extra}]'}", cwd=folder, failure=failure)
     smoke = shutil.copy(ROOT / "tests" / "release_smoke.py", folder)
     failure = f"{archive.name} is installed, but tests/release_smoke.py fails: see above"
     print(run_command(python, "-I", smoke, *extra.split(), cwd=folder, failure=failure), end="")
