@@ -171,7 +171,7 @@ def check_version(
 ) -> Problems:
     """Find places that name another version than `VERSION_FILE`.
 
-    A version tag asks for a section of its own in CHANGELOG.md, a tree without one for a section
+    A version tag asks for a section with a date in CHANGELOG.md, a tree without one for the section
     of what is not released.
     """
     if metadata_version != version:
@@ -186,9 +186,10 @@ def check_version(
             yield f"HEAD has the tag {tag}, {VERSION_FILE} has {version}: make them equal"
         if head.changed_files:
             yield f"{head.changed_files[0]} is not as {tag} has it: commit it and tag that commit"
-    section = version if head.tags else "Unreleased"
-    if not re.search(rf"(?m)^## \[{re.escape(section)}\]", changelog):
-        yield f"CHANGELOG.md has no section '## [{section}]': add it"
+    if head.tags and not re.search(rf"(?m)^## \[{re.escape(version)}\] - \d{{4}}-", changelog):
+        yield f"CHANGELOG.md has no section '## [{version}] - YYYY-MM-DD': add it"
+    if not head.tags and "\n## [Unreleased]" not in changelog:
+        yield "CHANGELOG.md has no section '## [Unreleased]': add it"
 
 
 # What is done with files and processes
