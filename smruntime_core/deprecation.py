@@ -8,9 +8,10 @@ Each of the three packages has a table of its deprecated names, by their full na
         "package.module.function(old)": Renamed("new", since="1.2", removed_in="1.4"),
     }
 
-An attribute needs a line in `package/module.py`, an argument a decorator:
+An attribute needs two lines in `package/module.py`, an argument a decorator:
 
-    __getattr__ = deprecated_attributes(__name__, DEPRECATED)
+    if not TYPE_CHECKING:  # a type checker would take every name for one of the module
+        __getattr__ = deprecated_attributes(__name__, DEPRECATED)
 
     @renamed_arguments("package.module.function", DEPRECATED)
     def function(new): ...
