@@ -7,7 +7,7 @@ ENVIRONMENTS := test-lowest test-apart test-green test-aws-cli test-plugin test-
 
 LINTERS := lint-ruff lint-mypy lint-pyright lint-imports lint-github
 
-.PHONY: demo demo-llm test test-suite $(ENVIRONMENTS) test-all soak lint $(LINTERS) bench bench-page fault-table docs-site fuzz drift lock clean
+.PHONY: demo demo-llm test test-suite $(ENVIRONMENTS) test-all soak lint $(LINTERS) bench bench-page fault-table docs-site fuzz drift lock release-check sbom clean
 
 demo: .venv/wheel
 	$(PYTHON) -P examples/demo.py
@@ -105,6 +105,14 @@ drift: dist/stamp
 # writes tools/locks: versions and hashes of everything that development and the build install
 lock:
 	tools/lock
+
+# two identical builds, checked and tried: build/release
+release-check:
+	tools/release-check
+
+# the software bill of materials of the wheel with all extras: build/sbom.cdx.json
+sbom: dist/stamp
+	tools/sbom
 
 .venv/dev: tools/locks/dev.txt | .venv/bin/python
 	$(PYTHON) -m pip install --quiet --no-compile --require-hashes --requirement $<

@@ -24,6 +24,7 @@ modules:
     config        settings of `~/.aws`, and endpoints
     values        records, and the rules for their members
     testing       scripted flows, and the contract of transports
+    deprecation   names that were renamed and still work
 
 `smruntime_transports` has the clients, which do the I/O.
 """
@@ -79,6 +80,7 @@ if TYPE_CHECKING:  # imported at first use
     from . import config as config
     from . import conversation as conversation
     from . import credentials as credentials
+    from . import deprecation as deprecation
     from . import effects as effects
     from . import errors as errors
     from . import eventstream as eventstream
@@ -146,6 +148,7 @@ _PUBLIC_MODULES = (
     "config",
     "conversation",
     "credentials",
+    "deprecation",
     "effects",
     "errors",
     "eventstream",

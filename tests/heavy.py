@@ -102,6 +102,12 @@ CHECKS = (
         ("-k", "20"),
     ),
     Check("batch-engines", "batches on Ray Data and Spark", ("tools/test-engines",)),
+    Check(
+        "release",
+        "two equal builds of this tree, and ten changes that make `make release-check` fail",
+        ("env", "RELEASE_MUTATIONS=1", *PYTEST, "tests/test_release.py"),
+        ("-k", "changed_release"),
+    ),
     Check("codecs", "numpy, pandas, pyarrow, and sagemaker as judge", ("tools/test-codecs",)),
 )
 
