@@ -38,7 +38,7 @@ soak: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/soak.py
 
 lint: .venv/wheel .venv/dev
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(LINTERS)
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(LINTERS)
 
 lint-ruff:
 	.venv/bin/ruff check

@@ -71,7 +71,7 @@ from .protocol._operations import (
 from .signing import Signature, sign
 from .values._credentials import Credentials, Scope
 from .values._http import Request, Response
-from .values._lazy import AttributeGetter, NameLister, lazy_attributes
+from .values._lazy import lazy_attributes
 from .values._timeouts import Timeouts
 from .values._version import VERSION
 
@@ -162,8 +162,7 @@ _PUBLIC_MODULES = (
     "testing",
     "values",
 )
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(
-    __name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(
+        __name__, globals(), {"signing": ("verify",)}, _PUBLIC_MODULES
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
+from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._endpoints import EndpointParameters
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Configuration", "EndpointParameters", "load_configuration", "make_config"]
 
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(
-    __name__,
-    globals(),
-    {
-        "_endpoints": ("EndpointParameters",),
-        "_settings": ("Configuration", "make_config", "load_configuration"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(
+        __name__,
+        globals(),
+        {
+            "_endpoints": ("EndpointParameters",),
+            "_settings": ("Configuration", "make_config", "load_configuration"),
+        },
+    )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
+from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._async_jobs import StoredObject, is_done, wait_for_result
@@ -54,18 +54,17 @@ __all__ = [
     "wait_for_result",
 ]
 
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(
-    __name__,
-    globals(),
-    {
-        "_async_jobs": ("StoredObject", "is_done", "wait_for_result"),
-        "_concurrency": ("CallOutcome", "CallTicket", "ConcurrencyLimit"),
-        "_deadline": ("Clock", "Deadline"),
-        "_options": ("MAX_BODY", "OptionChanges", "Options", "add_changes", "apply_changes"),
-        "_s3": ("ObjectReader", "ObjectWriter"),
-        "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
-        "_user_agent": ("user_agent",),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(
+        __name__,
+        globals(),
+        {
+            "_async_jobs": ("StoredObject", "is_done", "wait_for_result"),
+            "_concurrency": ("CallOutcome", "CallTicket", "ConcurrencyLimit"),
+            "_deadline": ("Clock", "Deadline"),
+            "_options": ("MAX_BODY", "OptionChanges", "Options", "add_changes", "apply_changes"),
+            "_s3": ("ObjectReader", "ObjectWriter"),
+            "_session_protocol": ("CLOSING_BODY", "OPENING_BODY", "SessionId"),
+            "_user_agent": ("user_agent",),
+        },
+    )

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
+from ..values._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._cache import Cache
@@ -110,6 +110,5 @@ __all__ = [
     "resolve",
 ]
 
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

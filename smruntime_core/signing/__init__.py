@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values._lazy import AttributeGetter, NameLister, lazy_attributes
+from ..values._lazy import lazy_attributes
 from ._canonical import S3, STANDARD, UNSIGNED, Dialect
 from ._keys import RegionSet
 from ._sigv4 import UNSIGNED_PAYLOAD, Signature, hash_payload, sign
@@ -114,6 +114,5 @@ _SUBMODULES = {
     "_verify": ("MAX_SKEW", "verify"),
 }
 
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(__name__, globals(), _SUBMODULES)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._lazy import AttributeGetter, NameLister, lazy_attributes
+from ._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from ._bodies import Body
@@ -38,17 +38,16 @@ __all__ = [
     "split_url",
 ]
 
-__getattr__: AttributeGetter
-__dir__: NameLister
-__getattr__, __dir__ = lazy_attributes(
-    __name__,
-    globals(),
-    {
-        "_bodies": ("Body",),
-        "_dates": ("format_rfc3339",),
-        "_http": ("Headers",),
-        "_record": ("Record", "field"),
-        "_rules": ("check_flag",),
-        "_url": ("split_authority", "split_url"),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+    __getattr__, __dir__ = lazy_attributes(
+        __name__,
+        globals(),
+        {
+            "_bodies": ("Body",),
+            "_dates": ("format_rfc3339",),
+            "_http": ("Headers",),
+            "_record": ("Record", "field"),
+            "_rules": ("check_flag",),
+            "_url": ("split_authority", "split_url"),
+        },
+    )

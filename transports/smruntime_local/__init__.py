@@ -82,12 +82,14 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    # Not imported before: `python -m smruntime_local` must start, and say so, where h11 is missing.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = [module for module, names in _MODULES.items() if name in names]
-    return getattr(import_module(homes[0] if homes else ".hosting._faults", __name__), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the package
+
+    def __getattr__(name: str) -> object:
+        # Not imported before: `python -m smruntime_local` must start where h11 is missing, and say so.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        homes = [module for module, names in _MODULES.items() if name in names]
+        return getattr(import_module(homes[0] if homes else ".hosting._faults", __name__), name)
 
 
 def __dir__() -> list[str]:
