@@ -122,7 +122,9 @@ def check_metadata(metadata: Metadata, project: Project) -> Problems:
     if metadata.license_expression is None or metadata.license_files != ["LICENSE"]:
         yield "METADATA does not name the license and LICENSE: set both in pyproject.toml"
     if not metadata.description or metadata.description_content_type != "text/markdown":
-        yield 'METADATA has no long description: set readme = "README.md" in pyproject.toml'
+        yield "METADATA has no long description: see fancy-pypi-readme in pyproject.toml"
+    for target in re.findall(r"\]\((?!https?:|#)([^)]*)\)", metadata.description or ""):
+        yield f"the long description links to {target}, which an index lacks: see fancy-pypi-readme"
     yield from _check_requirements(metadata, table["optional-dependencies"])
     yield from _check_urls(metadata.project_urls or {})
     for classifier in sorted(set(metadata.classifiers or ()) - valid_classifiers):

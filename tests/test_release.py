@@ -347,14 +347,14 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
         "METADATA does not name the license and LICENSE",
     ),
     "unpinned build": (
-        edit("pyproject.toml", r'requires = \["hatchling==[\d.]+"\]', 'requires = ["hatchling"]'),
+        edit("pyproject.toml", r'requires = \["hatchling==[\d.]+"', 'requires = ["hatchling"'),
         "the build requirement 'hatchling' is not pinned",
     ),
     "broken description": (
         edit(
             "pyproject.toml",
-            r'readme = "README.md"',
-            'readme = { file = "README.md", content-type = "text/x-rst" }',
+            r'content-type = "text/markdown"',
+            'content-type = "text/x-rst"',
         ),
         "twine refuses the metadata",
     ),
