@@ -13,6 +13,7 @@ import importlib
 import io
 import json
 import pickle
+import pkgutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ import smruntime_local
 from smruntime_core import Config, ConstructionError, Credentials
 from smruntime_core.signing import UNSIGNED_PAYLOAD
 from smruntime_transports import asyncio as on_asyncio
-from smruntime_transports import sockets
+from smruntime_transports import auth, sockets
 from smruntime_transports.auth import Bearer, Signer, SigV4
 
 Caller = Callable[..., tuple[int, bytes]]
@@ -271,6 +272,12 @@ CALLERS: dict[str, tuple[str, Caller]] = {
     "http.client": ("http.client", call_http_client),
 }
 FOLLOWING = [name for name in CALLERS if name != "http.client"]
+
+
+def test_every_adapter_is_tested() -> None:
+    adapters = {module.name for module in pkgutil.iter_modules(auth.__path__)}
+    tested = {library.replace(".", "_") for library, _ in CALLERS.values()}
+    assert {name for name in adapters if not name.startswith("_")} == tested
 
 
 def caller_of(name: str) -> Caller:

@@ -16,6 +16,7 @@ from smruntime_core.payload import NEED_DATA, ServerSentEvent, SSEDecoder
 from smruntime_core.service import event, header_names
 from smruntime_core.streaming import PayloadPart, ResponseParser
 from smruntime_transports.openai import (
+    CallMembers,
     Dialect,
     EventUnwrapper,
     Plan,
@@ -440,3 +441,13 @@ def test_failures_are_remembered_for_retries_only_and_in_bounded_number() -> Non
     assert memory.find(planned(1001, "2")) is None
     assert len(memory._failures) == _failures.MAX_FAILURES
     assert not plan(post(CHAT, None, ("x-stainless-retry-count", "many"))).is_retry
+
+
+def test_transports_take_the_members_that_calls_and_streams_have() -> None:
+    calls, streams = (
+        {binding.name for binding in operation._table.bindings}
+        for operation in (sm.InvokeEndpoint, sm.InvokeEndpointWithResponseStream)
+    )
+    set_by_the_mapping = {"endpoint_name", "body", "content_type", "session_id"}
+    accepted = set(CallMembers.__annotations__) - {"models", "session"}
+    assert (calls & streams) - set_by_the_mapping <= accepted <= calls

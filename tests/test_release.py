@@ -351,11 +351,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
         "the build requirement 'hatchling' is not pinned",
     ),
     "broken description": (
-        edit(
-            "pyproject.toml",
-            r'content-type = "text/markdown"',
-            'content-type = "text/x-rst"',
-        ),
+        edit("pyproject.toml", r'content-type = "text/markdown"', 'content-type = "text/x-rst"'),
         "twine refuses the metadata",
     ),
     "empty description": (
