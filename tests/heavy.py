@@ -117,9 +117,10 @@ def run(check: Check, *, quick: bool) -> checks.Result:
     result = checks.run_check(check, quick=quick)
     if not quick:
         today = datetime.now(UTC).date().isoformat()
+        output = result.output.replace(str(ROOT), ".")
         stored_results = read_results()
         stored_results[check.name] = StoredResult(
-            result.passed, round(result.seconds), result.output, today, name_versions()
+            result.passed, round(result.seconds), output, today, name_versions()
         )
         STORED_RESULTS.write_text(json.dumps(stored_results, indent=1) + "\n", "utf-8")
         PAGE.write_text(write_page(stored_results), "utf-8")
