@@ -233,7 +233,7 @@ def test_warning_names_replacement_versions_and_the_line_of_the_user(use: str) -
 def test_warning_passes_over_lines_of_our_packages(shapes: Any) -> None:
     """As where a subclass of a client hands the settings of the user on."""
     source = "def hand_on(**settings): return draw(**settings)"
-    ours = run_source(source, "ours.py", __name__="smruntime_transports.sockets", draw=shapes.draw)
+    ours = run_source(source, "<ours>", __name__="smruntime_transports.sockets", draw=shapes.draw)
     with pytest.warns(DeprecationWarning, match="size") as caught:
         run_source("\n\nhand_on(size=3)", "users.py", __name__="users", hand_on=ours["hand_on"])
     assert [(warning.filename, warning.lineno) for warning in caught] == [("users.py", 3)]

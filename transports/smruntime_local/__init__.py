@@ -85,7 +85,7 @@ _MODULES = {
 if not TYPE_CHECKING:  # a type checker would take any name for one of the package
 
     def __getattr__(name: str) -> object:
-        # Not imported before: `python -m smruntime_local` must start where h11 is missing, and say so.
+        # Not imported before: without h11, `python -m smruntime_local` must start, and say so.
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         homes = [module for module, names in _MODULES.items() if name in names]
