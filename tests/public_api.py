@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import cast, get_origin
 
 from smruntime_core.values import Record
 
@@ -102,7 +102,12 @@ def members(kind: type) -> Iterator[str]:
 
 
 def signature(function: object) -> str:
-    """Return the signature of a function, its defaults as they are shown."""
+    """Return the signature of a function, its defaults as they are shown.
+
+    Return "(...)" for what has none, such as an alias of a `Callable`.
+    """
+    if get_origin(function) is not None:
+        return "(...)"
     try:
         text = str(inspect.signature(cast("Callable[..., object]", function))).replace("'", "")
         return re.sub(" at 0x[0-9a-f]+", "", text)  # the address of a default

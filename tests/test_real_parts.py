@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,10 @@ def running(port: int, *line: str) -> Iterator[None]:
                 time.sleep(0.05)
             yield
         finally:
-            process.terminate()
-            process.wait(10)
+            while process.poll() is None:  # tinyproxy misses a signal as it begins to wait
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
 
 
 @pytest.fixture(scope="module")
