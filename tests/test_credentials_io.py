@@ -806,6 +806,7 @@ def interrupted(function: Callable[[], object], moment: int) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks when tracing begins
     sys.settrace(trace)
     try:
         function()
