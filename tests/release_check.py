@@ -41,6 +41,7 @@ PACKAGES = {  # each package of the wheel, with its folder in the tree
     "smruntime_local": "transports/smruntime_local",
 }
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+DATA_FILES = ("smruntime_local/models/iris.csv",)  # what packages hold beside modules
 OTHER_TIME = 978_307_200  # of the files in the second copy: the year 2001
 
 Problems: TypeAlias = Iterator[str]
@@ -92,6 +93,9 @@ def check_wheel_files(names: Collection[str], tracked: Collection[str], version:
             yield f"{folder}/py.typed is not tracked: type checkers need it, `git add` it"
     for name in sorted(set(names) - expected):
         yield f"the wheel holds {name}, which git does not track: remove it or `git add` it"
+    for name in sorted(set(names) & expected):
+        if not name.endswith((".py", "/py.typed", *DATA_FILES)) and not name.startswith(info):
+            yield f"the wheel holds {name}, which is no module: remove it or add it to DATA_FILES"
     for name in sorted(expected - set(names)):
         yield f"the wheel lacks {name}: restore it, and see [tool.hatch.build] in pyproject.toml"
 

@@ -140,6 +140,12 @@ def test_stray_file_or_package_in_the_wheel_is_named(stray: str) -> None:
     assert found.startswith(f"the wheel holds {stray}, which git does not track")
 
 
+def test_tracked_file_that_is_no_module_is_found() -> None:
+    notes = "smruntime_core/notes.txt"
+    (found,) = check_wheel_files(WHEEL | {notes}, TRACKED | {notes}, "1.2.3")
+    assert "smruntime_core/notes.txt, which is no module" in found
+
+
 @pytest.mark.parametrize("missing", sorted(WHEEL))
 def test_each_file_that_the_wheel_lacks_is_named(missing: str) -> None:
     (found,) = check_wheel_files(WHEEL - {missing}, TRACKED, "1.2.3")
