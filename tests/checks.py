@@ -64,7 +64,7 @@ class Result(NamedTuple):
     @property
     def verdict(self) -> str:
         """One or two words."""
-        if self.reason_not_run:
+        if self.reason_not_run and not self.tests:
             return "not run"
         return "passed" if self.passed else "FAILED"
 
