@@ -29,6 +29,7 @@ from smruntime_local import Endpoint
 from smruntime_transports import boto
 from smruntime_transports.boto import _standins, aio, exceptions
 from smruntime_transports.boto._calls import OPERATIONS
+from smruntime_transports.boto._config import ClientArguments, make_settings
 
 from .boto_calls import (
     BAD_CALLS,
@@ -572,3 +573,76 @@ def test_stand_ins_have_the_texts_and_bases_of_botocores(name: str) -> None:
             "ResponseMetadata": {"RetryAttempts": 2, "MaxAttemptsReached": True},
         }
         assert str(ours(response, "Invoke")) == str(theirs(response, "Invoke"))
+
+
+# Arguments, variables and sessions together, as boto3 resolves them
+
+
+KEYS_ALONE = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
+
+
+def settings_of(**changes: Any) -> dict[str, object]:
+    return dict(make_settings(ClientArguments(**{**KEYS_ALONE, **changes})))
+
+
+def test_proxy_is_that_of_the_endpoint_url_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = Config(proxies={"http": "http://plain:1", "https": "http://secured:2"})
+    assert "secured" in str(settings_of(config=config)["proxy"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:8080")
+    assert "plain" in str(settings_of(config=config)["proxy"])
+
+
+def test_certificates_may_be_named_by_a_path_object(tmp_path: Path) -> None:
+    path = tmp_path / "authorities.pem"
+    assert settings_of(verify=path)["tls"] == settings_of(verify=str(path))["tls"] is not None
+    for verify in (b"authorities.pem", 0, 1, "", object()):
+        with pytest.raises(sm.ConstructionError, match="verify"):
+            settings_of(verify=verify)
+
+
+def test_retry_mode_leaves_the_number_to_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(retries={"mode": "standard"})
+    assert settings_of(config=config)["retries"] == sm.RetryPolicy(3)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    assert "retries" not in settings_of(config=config)
+
+
+def test_region_of_a_config_comes_before_that_of_a_session() -> None:
+    session = boto.Session(**KEYS_ALONE, region_name="us-east-1")
+    made = session.client("sagemaker-runtime", config=Config(region_name="eu-west-1"))
+    assert made.meta.region_name == "eu-west-1"
+    assert session.client("sagemaker-runtime").meta.region_name == "us-east-1"
+
+
+def test_region_of_a_session_of_botocore_is_used() -> None:
+    theirs = botocore.session.Session()
+    theirs.set_config_variable("region", "ap-south-1")
+    theirs.set_credentials("AKID", "secret")
+    session = boto.Session(botocore_session=theirs)
+    assert session.region_name == "ap-south-1"
+    assert session.client("sagemaker-runtime").meta.region_name == "ap-south-1"
+
+
+def test_session_names_region_and_profile_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    monkeypatch.setenv("AWS_PROFILE", "p")
+    assert (boto.Session().region_name, boto.Session().profile_name) == ("us-west-2", "p")
+    with pytest.raises(exceptions.ProfileNotFound, match="p"):
+        call(boto.client("sagemaker-runtime"))
+
+
+def test_empty_keys_are_no_keys() -> None:
+    assert settings_of(aws_session_token="")["credentials"] == sm.Credentials("AKID", "secret")
+    nothing = {"aws_access_key_id": "", "aws_secret_access_key": ""}
+    assert "credentials" not in settings_of(**nothing, aws_session_token="")
+    assert "credentials" not in settings_of(**nothing, aws_session_token="a-token-alone")
+
+
+def test_given_url_stands_for_itself_beside_fips() -> None:
+    settings = settings_of(endpoint_url="http://h", config=Config(use_fips_endpoint=True))
+    assert settings["use_fips"] is False
+    assert settings_of(config=Config(use_fips_endpoint=True))["use_fips"] is True

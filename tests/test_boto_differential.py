@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.exceptions
 import pytest
 from botocore.config import Config
+from botocore.stub import Stubber
 
 import smruntime_local
+from smruntime_core import ConstructionError
 from smruntime_local import Delay, Endpoint
 from smruntime_transports import boto
 
@@ -283,6 +286,31 @@ def other_services(pair: Pair) -> None:
         boto.client("s3", region_name=pair.endpoint.region)
 
 
+def stubbers_and_moto(pair: Pair) -> None:
+    theirs, ours = pair.clients(CALLS[0])
+    with Stubber(theirs):
+        pass
+    with pytest.raises(AttributeError), Stubber(ours):
+        pass
+
+
+def wrong_settings(pair: Pair) -> None:
+    given = {**arguments(pair.endpoint), "region_name": "eu west"}
+    with pytest.raises(botocore.exceptions.InvalidRegionError):
+        boto3.client(**given)
+    with pytest.raises(ConstructionError, match="region"):
+        boto.client(**given)
+
+
+def variable_of_the_region(pair: Pair) -> None:
+    given = {**arguments(pair.endpoint), "region_name": None}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_REGION", "eu-north-1")
+        patched.setenv("AWS_DEFAULT_REGION", "us-west-2")
+        regions = [module.client(**given).meta.region_name for module in (boto3, boto)]
+    assert regions == ["us-west-2", "eu-north-1"]
+
+
 DIFFERENCES: dict[str, Callable[[Pair], None]] = {
     test.__name__.replace("_", " ").replace("urls", "URLs"): test
     for test in (
@@ -306,6 +334,9 @@ DIFFERENCES: dict[str, Callable[[Pair], None]] = {
         waiters,
         presigned_urls,
         other_services,
+        stubbers_and_moto,
+        wrong_settings,
+        variable_of_the_region,
     )
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from smruntime_core import ConstructionError, SmRuntimeError
 
 from ..client._boundary import without_internals
+from ._config import profile_of_environment
 from ._parameters import ASYNC, STREAM, WHOLE, OperationNames
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def construction_exception(refusal: ConstructionError, profile: str | None) -> E
 
     if refusal.member == "region" and "no region" in str(refusal):
         return NoRegionError()
+    profile = profile or profile_of_environment()
     if refusal.member == "profile" and profile is not None:
         return ProfileNotFound(profile=profile)
     return refusal

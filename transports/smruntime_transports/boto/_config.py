@@ -7,6 +7,7 @@ know is refused too unless it is None.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -74,7 +75,7 @@ class ClientArguments(NamedTuple):
     region_name: str | None = None
     api_version: str | None = None
     use_ssl: bool | None = True
-    verify: bool | str | None = None
+    verify: bool | str | os.PathLike[str] | None = None
     endpoint_url: str | None = None
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = None
@@ -96,24 +97,50 @@ def make_settings(
             "use_ssl", "True", message="use_ssl=False: pass endpoint_url='http://…' instead"
         )
     texts = (config.text("user_agent"), config.text("user_agent_extra"))
+    endpoint_url = arguments.endpoint_url or _endpoint_url_of_environment()
     settings: dict[str, object] = {
         "timeouts": config.timeouts(),
         "trust_env": config.read("proxies", None) is None,
         "max_connections": config.max_connections(),
-        "region": arguments.region_name or config.text("region_name"),
+        "region": arguments.region_name,
         "endpoint_url": arguments.endpoint_url,
         "profile": profile,
         "credentials": _credentials(arguments, config) or botocore_session,
         "retries": config.retries(),
-        "proxy": config.proxy(arguments.endpoint_url or "https://"),
+        "proxy": config.proxy(endpoint_url or "https://"),
         "tls": _tls(arguments.verify, config),
-        "use_fips": config.flag("use_fips_endpoint"),
-        "use_dualstack": config.flag("use_dualstack_endpoint"),
+        # a given URL stands for itself
+        "use_fips": False if endpoint_url else config.flag("use_fips_endpoint"),
+        "use_dualstack": False if endpoint_url else config.flag("use_dualstack_endpoint"),
         "app_id": config.text("user_agent_appid"),
         "user_agent_extra": " ".join(filter(None, texts)) or None,
     }
     given_settings = {name: value for name, value in settings.items() if value is not None}
     return cast("WireClientSettings", given_settings)
+
+
+def _find_in_environment(*names: str) -> str | None:
+    """Return the value of the first variable that has one."""
+    return next(filter(None, map(os.environ.get, names)), None)
+
+
+def _endpoint_url_of_environment() -> str | None:
+    return _find_in_environment("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL")
+
+
+def region_of_environment() -> str | None:
+    """Return the region that the environment names."""
+    return _find_in_environment("AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+def profile_of_environment() -> str | None:
+    """Return the profile that the environment names."""
+    return _find_in_environment("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
+
+def region_of_config(config: object) -> str | None:
+    """Return the region of a `Config`, which comes before that of a session."""
+    return _ConfigReader(config).text("region_name")
 
 
 class _ConfigReader:
@@ -183,6 +210,8 @@ class _ConfigReader:
         if total is None and (retry_count := options.get("max_attempts")) is not None:
             total = retry_count + 1 if isinstance(retry_count, int) else retry_count
         if total is None:
+            if "AWS_MAX_ATTEMPTS" in os.environ:
+                return None  # as in botocore, a mode leaves the number to it
             mode = options.get("mode")
             if mode not in MODE_ATTEMPTS:
                 raise ConstructionError("config.retries", "a mode, max_attempts, or both")
@@ -221,7 +250,10 @@ def _tls(verify: object, config: _ConfigReader) -> TLS | ssl.SSLContext | None:
     certificate, key = _certificate(config.read("client_cert", None))
     if verify is False:
         return _unverified_context(certificate, key)
-    ca_bundle = verify if isinstance(verify, str) else None
+    if (verify is not None and not isinstance(verify, bool | str | os.PathLike)) or verify == "":
+        raise ConstructionError("verify", "True, False, or the path of a file of certificates")
+    is_path = isinstance(verify, str | os.PathLike)
+    ca_bundle = os.fspath(cast("str", verify)) if is_path else None
     if ca_bundle is None and certificate is None:
         return None
     return TLS(ca_bundle=ca_bundle, certificate=certificate, key=key)
@@ -246,12 +278,12 @@ def _credentials(arguments: ClientArguments, config: _ConfigReader) -> Credentia
         return ANONYMOUS
     if signature_version not in (None, "v4"):
         raise ConstructionError("config.signature_version", 'None, "v4" or botocore.UNSIGNED')
-    keys = (arguments.aws_access_key_id, arguments.aws_secret_access_key)
-    if keys[0] is None and keys[1] is None and arguments.aws_session_token is None:
-        return None
+    keys = (arguments.aws_access_key_id or None, arguments.aws_secret_access_key or None)
+    if keys == (None, None):
+        return None  # a token alone is of no use
     if keys[0] is None or keys[1] is None:
         from .exceptions import PartialCredentialsError
 
         missing_name = "aws_access_key_id" if keys[0] is None else "aws_secret_access_key"
         raise PartialCredentialsError(provider="explicit", cred_var=missing_name)
-    return Credentials(keys[0], keys[1], arguments.aws_session_token)
+    return Credentials(keys[0], keys[1], arguments.aws_session_token or None)

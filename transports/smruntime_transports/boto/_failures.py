@@ -137,4 +137,6 @@ def _dispatch_exception(failure: DispatchFailure, url: str) -> Exception:
     """Return botocore's exception for an exchange that failed."""
     late_class, other_class = _BY_PHASE[failure.phase]
     exception_class = late_class if failure.kind == "timeout" else other_class
-    return exception_class(endpoint_url=url, proxy_url=str(failure), error=failure)
+    if exception_class is exceptions.ProxyConnectionError:  # the failure names the proxy
+        return exception_class(proxy_url=str(failure), error=failure)
+    return exception_class(endpoint_url=url, error=failure)

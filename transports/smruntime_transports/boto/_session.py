@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from ._client import SageMakerRuntimeClient, make_client
-from ._config import SERVICE_NAMES, ClientArguments
+from ._config import (
+    SERVICE_NAMES,
+    ClientArguments,
+    profile_of_environment,
+    region_of_config,
+    region_of_environment,
+)
 
 
 def client(
@@ -11,7 +19,7 @@ def client(
     region_name: str | None = None,
     api_version: str | None = None,
     use_ssl: bool | None = True,
-    verify: bool | str | None = None,
+    verify: bool | str | os.PathLike[str] | None = None,
     endpoint_url: str | None = None,
     aws_access_key_id: str | None = None,
     aws_secret_access_key: str | None = None,
@@ -63,12 +71,17 @@ class Session:
         self._keys = (aws_access_key_id, aws_secret_access_key, aws_session_token)
         self._botocore_session = botocore_session
         self._profile = profile_name
-        self.region_name: str | None = region_name
+        self._region = region_name
+
+    @property
+    def region_name(self) -> str | None:
+        """The region that was given, or that of `botocore_session` or the environment."""
+        return self._region or self._region_of_botocore() or region_of_environment()
 
     @property
     def profile_name(self) -> str:
-        """The name of the profile, "default" if none was given."""
-        return self._profile or "default"
+        """The name of the profile that was given or stands in the environment, or "default"."""
+        return self._profile or profile_of_environment() or "default"
 
     def client(
         self,
@@ -76,7 +89,7 @@ class Session:
         region_name: str | None = None,
         api_version: str | None = None,
         use_ssl: bool | None = True,
-        verify: bool | str | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
         endpoint_url: str | None = None,
         aws_access_key_id: str | None = None,
         aws_secret_access_key: str | None = None,
@@ -88,15 +101,23 @@ class Session:
         require_service(service_name)
         keys = (aws_access_key_id, aws_secret_access_key, aws_session_token)
         arguments = ClientArguments(
-            region_name or self.region_name,
+            region_name or region_of_config(config) or self._region or self._region_of_botocore(),
             api_version,
             use_ssl,
             verify,
             endpoint_url,
-            *(self._keys if keys == (None, None, None) else keys),
+            *(keys if any(keys) else self._keys),
             config,
         )
         return make_client(arguments, self._profile, self._botocore_session)
+
+    def _region_of_botocore(self) -> str | None:
+        session = self._botocore_session
+        get_variable = getattr(session, "get_config_variable", None)  # boto3's has none
+        region: object = getattr(session, "region_name", None)
+        if get_variable is not None:
+            region = get_variable("region")
+        return region if isinstance(region, str) else None
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.Session region_name={self.region_name!r}>"

@@ -10,6 +10,7 @@ It runs on asyncio and on trio.
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from types import TracebackType
 from typing import Unpack
@@ -22,7 +23,7 @@ from . import _types
 from ._answers import async_answer, streamed_answer, whole_answer
 from ._body import AioStreamingBody
 from ._calls import BaseClient, construction_exception
-from ._config import ClientArguments, make_settings
+from ._config import ClientArguments, make_settings, region_of_config
 from ._event_stream import AioEventStream
 from ._parameters import ASYNC, STREAM, WHOLE
 from ._session import require_service
@@ -134,7 +135,7 @@ class AioSession:
         region_name: str | None = None,
         api_version: str | None = None,
         use_ssl: bool | None = True,
-        verify: bool | str | None = None,
+        verify: bool | str | os.PathLike[str] | None = None,
         endpoint_url: str | None = None,
         aws_access_key_id: str | None = None,
         aws_secret_access_key: str | None = None,
@@ -148,7 +149,7 @@ class AioSession:
         """
         require_service(service_name)
         arguments = ClientArguments(
-            region_name,
+            region_name or region_of_config(config),
             api_version,
             use_ssl,
             verify,
