@@ -17,11 +17,11 @@ demo-llm: dist/stamp
 	tools/demo-llm
 
 # the checks of tests/ci.py, each with the environment that it needs
-test: .venv/wheel .venv/dev build/pyodide
+test: .venv/dev .venv/wheel build/pyodide
 	$(PYTHON) -m tests.ci
 
 # the tests of .venv alone; with VERSION=3.13, on that Python
-test-suite: .venv/wheel .venv/dev
+test-suite: .venv/dev .venv/wheel
 	$(PYTHON) -P -m pytest --numprocesses 3 --dist loadfile
 
 test-on-%: dist/stamp
@@ -37,7 +37,7 @@ test-all: .venv/wheel .venv/dev
 soak: .venv/wheel .venv/dev
 	$(PYTHON) -P tests/soak.py
 
-lint: .venv/wheel .venv/dev
+lint: .venv/dev .venv/wheel
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(LINTERS)
 
 lint-ruff:
@@ -58,7 +58,7 @@ lint-github:
 	.venv/bin/zizmor --offline --quiet .github
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[bf]*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	.venv/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
@@ -102,7 +102,8 @@ drift: dist/stamp
 .venv/bin/python:
 	tools/make-venv .venv $(VERSION)
 
-# writes tools/locks: versions and hashes of everything that development and the build install
+# writes tools/locks: versions and hashes of what .venv, the build and the check of releases install;
+# the environments of their own pin what they name
 lock:
 	tools/lock
 

@@ -24,7 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Final, NamedTuple, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, ParamSpec, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["DeprecationTable", "Renamed", "deprecated_attributes", "renamed_arguments"]
 
@@ -71,7 +74,10 @@ def deprecated_attributes(
 def renamed_arguments(
     function_name: str, table: DeprecationTable
 ) -> Callable[[Callable[ParametersT, ReturnT]], Callable[ParametersT, ReturnT]]:
-    """Return a decorator for a function that takes the old names of its keyword arguments, too."""
+    """Return a decorator for a function that takes the old names of its keyword arguments, too.
+
+    Not for coroutine functions, which it would hide as such.
+    """
     prefix = f"{function_name}("
     renamed_by_name = {
         name.removeprefix(prefix).removesuffix(")"): renamed
@@ -101,13 +107,17 @@ def renamed_arguments(
     return decorate
 
 
+def _package_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
 def _warn(subject: str, renamed: Renamed) -> None:
     """Warn the line that uses a deprecated name, which is the first one outside our packages."""
     import sys
     import warnings
 
     frame, level = sys._getframe(2), 3
-    while frame.f_back and str(frame.f_globals.get("__name__")).startswith(_OWN_PACKAGES):
+    while frame.f_back and _package_of(frame) in _OWN_PACKAGES:
         frame, level = frame.f_back, level + 1
     message = (
         f"{subject} is deprecated since version {renamed.since}: use {renamed.replacement}; "

@@ -1,7 +1,7 @@
 """Run checks side by side, and say what ran, what was skipped and why, and how long each took.
 
 A check is a command, run in the root of the project. The tests of every pytest inside it are
-counted. A check that cannot run prints a line "not run: REASON" and succeeds.
+counted. A check that cannot run in part or whole prints a line "not run: REASON".
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class Result(NamedTuple):
         return found
 
     @property
-    def reason_not_run(self) -> str:
-        """The reason why the check could not run, else ""."""
+    def reasons_not_run(self) -> list[str]:
+        """The reasons why the check, or a part of it, could not run."""
         lines = self.output.splitlines()
-        return next((line[len(NOT_RUN) :] for line in lines if line.startswith(NOT_RUN)), "")
+        return [line.removeprefix(NOT_RUN) for line in lines if line.startswith(NOT_RUN)]
 
     @property
     def verdict(self) -> str:
         """One or two words."""
-        if self.reason_not_run and not self.tests:
-            return "not run"
-        return "passed" if self.passed else "FAILED"
+        if not self.passed:
+            return "FAILED"
+        return "not run" if self.reasons_not_run and not self.tests else "passed"
 
 
 def run_check(check: Check, *, quick: bool = False, live: bool = True) -> Result:
@@ -75,7 +75,8 @@ def run_check(check: Check, *, quick: bool = False, live: bool = True) -> Result
     Of a `live` one, the result has the standard output only.
     """
     command = [*check.command, *(check.quick_arguments if quick else ())]
-    environment = {**os.environ, "PYTEST_ADDOPTS": "-rs"}  # tell what was skipped
+    options = f"{os.environ.get('PYTEST_ADDOPTS', '')} -rs --color=no"  # tell what was skipped
+    environment = {**os.environ, "PYTEST_ADDOPTS": options}
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # of the make that runs us
         environment.pop(name, None)
     started = time.monotonic()
@@ -122,7 +123,9 @@ def summarize(results: list[Result]) -> str:
     reasons = Counter[str]()
     for result in results:
         reasons.update(result.skipped)
-    not_run = [f"{r.check.name}: {r.reason_not_run}" for r in results if r.reason_not_run]
+    not_run = [
+        f"{result.check.name}: {reason}" for result in results for reason in result.reasons_not_run
+    ]
     if not_run:
         lines += ["", "Not run:", *(f"  {reason}" for reason in not_run)]
     if reasons:

@@ -3,8 +3,8 @@
     python -m tests.ci
 
 First the tests of `.venv`, which fill the machine; then lint and the environments of their own,
-three at a time, since they wait half of their time. At the end stands what ran, what was skipped
-and why, and how long each part took.
+three at a time, since they wait half of their time. The end of the output says what ran, what was
+skipped and why, and how long each part took.
 """
 
 from __future__ import annotations

@@ -153,7 +153,9 @@ def write_page(results: dict[str, StoredResult]) -> str:
         result = results.get(check.name)
         shown = "| not run yet |"
         if result:
-            shown = f"{result.date} | {'passed' if result.passed else 'failed'} | {result.seconds}"
+            seen = checks.Result(check, result.passed, result.seconds, result.output)
+            verdict = "; not run: ".join([seen.verdict, *seen.reasons_not_run])
+            shown = f"{result.date} | {verdict} | {result.seconds}"
         page_lines.append(f"| {check.name} | {check.description} | {shown} |")
     for check in CHECKS:
         if result := results.get(check.name):

@@ -15,6 +15,8 @@ import smruntime_core
 if TYPE_CHECKING:
     from smruntime_transports.nonblocking._waiting import Ticket
 
+# what coverage.py needs in the environment of a process to measure it
+COVERAGE = {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
 ROOT = str(Path(smruntime_core.__file__).parents[1])
 
 
@@ -24,7 +26,7 @@ def modules_after(statement: str) -> set[str]:
         f"import sys; before = set(sys.modules); sys.path.insert(0, {ROOT!r}); {statement}; "
         "print(*set(sys.modules) - before)"
     )
-    variables = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
+    variables = {name: text for name, text in os.environ.items() if name not in COVERAGE}
     command = [sys.executable, "-I", "-c", code]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     return set(done.stdout.split())

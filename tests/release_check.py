@@ -41,6 +41,17 @@ PACKAGES = {  # each package of the wheel, with its folder in the tree
     "smruntime_local": "transports/smruntime_local",
 }
 DIST_INFO = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+ROOT_ENTRIES = frozenset(  # what the sdist may hold at its top, beside PKG-INFO
+    (
+        *(".ci", ".editorconfig", ".gitattributes", ".github", ".gitignore"),
+        *(".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff", "CODE_OF_CONDUCT.md"),
+        *("CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
+        *("benchmarks", "docs", "examples", "fuzz", "smruntime_core", "tests", "tools"),
+        "transports",
+    )
+)
+BINARY = (".png", ".gz", ".parquet", ".npy")
+ENTRY_POINTS = {"smruntime_transports.cli:main", "smruntime_local.pytest_plugin"}
 DATA_FILES = ("smruntime_local/models/iris.csv",)  # what packages hold beside modules
 OTHER_TIME = 978_307_200  # of the files in the second copy: the year 2001
 
@@ -109,6 +120,11 @@ def check_sdist_files(names: Collection[str], tracked: Collection[str], version:
     expected = {*tracked, "PKG-INFO", "LICENSE"}
     for name in sorted(found - expected):
         yield f"the sdist holds {name}, which git does not track: remove it or `git add` it"
+    for name in sorted({name.partition("/")[0] for name in tracked} - ROOT_ENTRIES):
+        yield f"{name} is tracked: remove it, or add it to ROOT_ENTRIES in tests/release_check.py"
+    for name in sorted(tracked):
+        if name.startswith("transports/") and not name.startswith((*PACKAGES.values(),)):
+            yield f"{name} belongs to no package of the wheel: remove it"
     for name in sorted(expected - found):
         yield f"the sdist lacks {name}: restore it, and see [tool.hatch.build] in pyproject.toml"
 
@@ -123,8 +139,8 @@ def check_metadata(metadata: Metadata, project: Project) -> Problems:
             f"METADATA has Requires-Python {metadata.requires_python}, pyproject.toml has "
             f"{table['requires-python']}: they must be equal"
         )
-    if metadata.license_expression is None or metadata.license_files != ["LICENSE"]:
-        yield "METADATA does not name the license and LICENSE: set both in pyproject.toml"
+    if str(metadata.license_expression) != "Apache-2.0" or metadata.license_files != ["LICENSE"]:
+        yield "METADATA does not name Apache-2.0 and LICENSE: set both in pyproject.toml"
     if not metadata.description or metadata.description_content_type != "text/markdown":
         yield "METADATA has no long description: see fancy-pypi-readme in pyproject.toml"
     for target in re.findall(r"\]\((?!https?:|#)([^)]*)\)", metadata.description or ""):
@@ -164,6 +180,8 @@ def check_entry_points(text: str, project: Project, wheel_names: Collection[str]
     groups = {"console_scripts": table["scripts"], **table.get("entry-points", {})}
     expected = {target for group in groups.values() for target in group.values()}
     found = set(re.findall(r"(?m)^\S+ = (\S+)$", text))
+    for target in sorted(ENTRY_POINTS - expected):
+        yield f"pyproject.toml lacks the entry point {target}: restore it"
     for target in sorted(expected ^ found):
         yield f"the entry point {target} is not both in the wheel and in pyproject.toml"
     for target in sorted(expected):
@@ -177,12 +195,14 @@ def check_version(
 ) -> Problems:
     """Find places that name another version than `VERSION_FILE`.
 
-    A version tag asks for a section with a date in CHANGELOG.md, a tree without one for the section
-    of what is not released.
+    A version tag asks for a section with a date in CHANGELOG.md, a tree without one for that or the
+    section of what is not released.
     """
     if metadata_version != version:
         yield f"METADATA has version {metadata_version}, {VERSION_FILE} has {version}"
-    if citation is not None:
+    if citation is None or "\nlicense: Apache-2.0\n" not in citation:
+        yield "CITATION.cff is missing, or does not name the license Apache-2.0: restore it"
+    else:
         cited = re.findall(r'(?m)^version: *["\']?([^"\'\s]*)', citation)
         if cited != [version]:
             shown = " and ".join(cited) or "no version"
@@ -192,9 +212,11 @@ def check_version(
             yield f"HEAD has the tag {tag}, {VERSION_FILE} has {version}: make them equal"
         if head.changed_files:
             yield f"{head.changed_files[0]} is not as {tag} has it: commit it and tag that commit"
-    if head.tags and not re.search(rf"(?m)^## \[{re.escape(version)}\] - \d{{4}}-", changelog):
+    section = rf"(?m)^## \[{re.escape(version)}\] - \d{{4}}-[01]\d-[0-3]\d$"
+    has_section = re.search(section, changelog) is not None
+    if head.tags and not has_section:
         yield f"CHANGELOG.md has no section '## [{version}] - YYYY-MM-DD': add it"
-    if not head.tags and "\n## [Unreleased]" not in changelog:
+    if not (head.tags or has_section or "\n## [Unreleased]" in changelog):
         yield "CHANGELOG.md has no section '## [Unreleased]': add it"
 
 
@@ -224,6 +246,19 @@ def run_command(
         print(completed.stdout)
         raise ReleaseError(failure)
     return completed.stdout
+
+
+def check_files(names: Collection[str]) -> Problems:
+    """Find tracked files that would differ elsewhere, and a license with another text."""
+    for name in sorted(names):
+        path = ROOT / name
+        if path.is_symlink():
+            yield f"{name} is a symbolic link: an archive holds what it points to, so replace it"
+        elif b"\r\n" in path.read_bytes() and path.suffix not in BINARY:
+            yield f"{name} has lines that end in CRLF: write LF"
+    lines = (ROOT / "LICENSE").read_text("utf-8").split() if "LICENSE" in names else []
+    if lines[:5] != ["Apache", "License", "Version", "2.0,", "January"]:
+        yield "LICENSE is not the Apache License 2.0: restore it"
 
 
 def list_files(*options: str) -> list[str]:
@@ -346,7 +381,7 @@ def read_head() -> Head:
     tags = run_command("git", "tag", "--points-at", "HEAD", cwd=ROOT, failure=failure).split()
     diff = ("git", "diff", "--name-only", "HEAD")
     changed_files = run_command(*diff, cwd=ROOT, failure=failure).splitlines()
-    return Head([tag for tag in tags if re.match(r"v\d", tag)], changed_files)
+    return Head([tag for tag in tags if tag.startswith("v")], changed_files)
 
 
 def try_installed(folder: Path, archive: Path, extra: str, *options: str) -> None:
@@ -378,6 +413,7 @@ def check_release(folder: Path, problems: list[str]) -> None:
     missing = [name for name in tracked if not (ROOT / name).exists()]
     problems += [f"{name} is tracked, but missing: restore it or `git rm` it" for name in missing]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    problems += check_files(set(tracked) - set(missing))
     problems += check_build_pins(project, (ROOT / LOCK).read_text("utf-8"))
     # files that git would track are copied too: a stray one gets into the archives and is found
     present = {*tracked, *list_files("--others", "--exclude-standard")} - set(missing)
@@ -406,6 +442,10 @@ def main() -> int:
             check_release(Path(folder), problems)
         except ReleaseError as error:
             problems.append(str(error))
+        except KeyError as error:
+            problems.append(f"pyproject.toml has no table {error}: restore it")
+        except OSError as error:
+            problems.append(f"{error.filename} cannot be read ({error.strerror}): restore it")
     for problem in problems:
         print(f"release-check: {problem}")
     if not problems:

@@ -32,7 +32,9 @@ def test_failure_is_named_at_the_end_and_is_the_exit_status(
 
 def test_check_that_cannot_run_says_why() -> None:
     result = run_check(python("other", "print('not run: no Python 4.0')"))
-    assert result.passed
+    assert result.passed and result.verdict == "not run"
+    failed = run_check(python("other", "print('not run: no moon'); raise SystemExit(1)"))
+    assert failed.verdict == "FAILED"
     assert "  other: no Python 4.0" in summarize([result]).splitlines()
 
 

@@ -21,6 +21,7 @@ import smruntime_transports
 from smruntime_transports.cli._operations import guess_content_type
 from smruntime_transports.cli._unused import READ_VARIABLES, find_unused_variables
 
+from .helpers import COVERAGE
 from .servers import acting, scripted
 
 ROOTS = os.pathsep.join(
@@ -37,6 +38,7 @@ def endpoint() -> Iterator[smruntime_local.Endpoint]:
 def environment(endpoint: smruntime_local.Endpoint) -> dict[str, str]:
     keys = endpoint.credentials
     return {
+        **COVERAGE,
         "PATH": os.environ["PATH"],
         "HOME": "/nonexistent",
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -40,11 +40,13 @@ TRACKED = {
     "README.md",
     *(f"{folder}/{name}" for folder in PACKAGES.values() for name in ("__init__.py", "py.typed")),
     "transports/smruntime_transports/cli.py",
+    "transports/smruntime_local/pytest_plugin.py",
 }
 INFO = "smruntime_core-1.2.3.dist-info"
 WHEEL = {
     *(f"{package}/{name}" for package in PACKAGES for name in ("__init__.py", "py.typed")),
     "smruntime_transports/cli.py",
+    "smruntime_local/pytest_plugin.py",
     *(f"{INFO}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")),
     f"{INFO}/licenses/LICENSE",
 }
@@ -56,6 +58,7 @@ PROJECT: dict[str, Any] = {
         "license": "Apache-2.0",
         "requires-python": ">=3.11",
         "scripts": {"smruntime": "smruntime_transports.cli:main"},
+        "entry-points": {"pytest11": {"smruntime": "smruntime_local.pytest_plugin"}},
         "optional-dependencies": {"local": ["h11>=0.16"]},
     },
 }
@@ -75,8 +78,14 @@ Description-Content-Type: text/markdown
 
 # A title
 """
-ENTRY_POINTS = "[console_scripts]\nsmruntime = smruntime_transports.cli:main\n"
-CITATION = "cff-version: 1.2.0\nversion: 1.2.3\n"
+ENTRY_POINTS = """\
+[console_scripts]
+smruntime = smruntime_transports.cli:main
+
+[pytest11]
+smruntime = smruntime_local.pytest_plugin
+"""
+CITATION = "cff-version: 1.2.0\nversion: 1.2.3\nlicense: Apache-2.0\n"
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2027-01-02\n"
 UNTAGGED = Head([], ["README.md"])
 TAGGED = Head(["v1.2.3"], [])
@@ -104,7 +113,7 @@ def test_good_release_has_no_problems() -> None:
         *metadata_problems(METADATA),
         *check_entry_points(ENTRY_POINTS, PROJECT, WHEEL),
         *check_version("1.2.3", "1.2.3", CITATION, CHANGELOG, TAGGED),
-        *check_version("1.2.3", "1.2.3", None, CHANGELOG, UNTAGGED),
+        *check_version("1.2.3", "1.2.3", CITATION, CHANGELOG, UNTAGGED),
     ]
     assert problems == []
 
@@ -183,8 +192,8 @@ def test_stray_file_in_the_sdist_is_named(stray: str, shown: str) -> None:
     [
         ("Name: smruntime-core", "Name: smruntime", "the name is 'smruntime'"),
         ("Requires-Python: >=3.11", "Requires-Python: >=3.9", "has Requires-Python >=3.9"),
-        ("License-File: LICENSE\n", "", "does not name the license and LICENSE"),
-        ("License-Expression: Apache-2.0\n", "", "does not name the license and LICENSE"),
+        ("License-File: LICENSE\n", "", "does not name Apache-2.0 and LICENSE"),
+        ("License-Expression: Apache-2.0\n", "", "does not name Apache-2.0 and LICENSE"),
         ("# A title\n", "", "has no long description"),
         ("text/markdown", "text/plain", "has no long description"),
         ("Project-URL: Source, https://example.com/source\n", "", "has no [project.urls]"),
@@ -211,8 +220,8 @@ def test_wrong_metadata_is_named_with_its_file(line: str, other_line: str, probl
     ],
 )
 def test_wrong_entry_point_is_named(text: str, wheel: set[str], problem: str) -> None:
-    (found,) = check_entry_points(text, PROJECT, wheel)
-    assert problem in found
+    found = list(check_entry_points(text, PROJECT, wheel))
+    assert found and all(problem in text for text in found)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +229,13 @@ def test_wrong_entry_point_is_named(text: str, wheel: set[str], problem: str) ->
     [
         (("1.2.4", "1.2.3", CITATION.replace("1.2.3", "1.2.4"), CHANGELOG, UNTAGGED), "METADATA"),
         (("1.2.4", "1.2.4", CITATION, CHANGELOG, UNTAGGED), "CITATION.cff has 1.2.3"),
-        (("1.2.3", "1.2.3", "title: x\n", CHANGELOG, UNTAGGED), "CITATION.cff has no version"),
+        (
+            ("1.2.3", "1.2.3", "\nlicense: Apache-2.0\n", CHANGELOG, UNTAGGED),
+            "CITATION.cff has no version",
+        ),
+        (("1.2.3", "1.2.3", None, CHANGELOG, UNTAGGED), "CITATION.cff is missing"),
+        (("1.2.3", "1.2.3", "version: 1.2.3\n", CHANGELOG, UNTAGGED), "CITATION.cff is missing"),
+        (("1.2.3", "1.2.3", CITATION, CHANGELOG, Head(["vnext"], [])), "has the tag vnext"),
         (("1.2.3", "1.2.3", CITATION, "# Changelog\n", UNTAGGED), "no section '## [Unreleased]'"),
         (("1.2.3", "1.2.3", CITATION, "\n## [Unreleased]\n", TAGGED), "no section '## [1.2.3] -"),
         (("1.2.3", "1.2.3", CITATION, "\n## [1.2.3] - unreleased\n", TAGGED), "no section '##"),
@@ -350,7 +365,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "missing license": (lambda clone: (clone / "LICENSE").unlink(), "the sdist lacks LICENSE"),
     "removed license": (
         lambda clone: git("rm", "-f", "LICENSE", cwd=clone),
-        "METADATA does not name the license and LICENSE",
+        "METADATA does not name Apache-2.0 and LICENSE",
     ),
     "unpinned build": (
         edit("pyproject.toml", r'requires = \["hatchling==[\d.]+"', 'requires = ["hatchling"'),

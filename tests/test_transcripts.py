@@ -32,6 +32,8 @@ import smruntime_core
 import smruntime_local
 from smruntime_core import Credentials
 
+from .helpers import COVERAGE
+
 TRANSCRIPTS = Path(__file__).with_name("transcripts.txt")
 CREDENTIALS = Credentials("AKIDEXAMPLE", "a-secret-key", "a-session-token")
 TOKENS = ("The", " import", " statement\\n")
@@ -124,6 +126,7 @@ def make_environment(folder: Path, endpoint: smruntime_local.Endpoint) -> dict[s
         Path(module.__file__ or "").parents[1] for module in (smruntime_core, smruntime_local)
     }
     return {
+        **COVERAGE,
         "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
         "PYTHONPATH": os.pathsep.join(map(str, modules)),
         "HOME": "/nonexistent",
