@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 from contextlib import suppress
@@ -267,3 +268,48 @@ def test_records_that_a_codec_cannot_encode_are_refused() -> None:
     ):
         with pytest.raises(ConstructionError):
             codec.encode(record)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("content_type", ""), ("accept", None), ("output_key", ""), ("output_key", 1)],
+)
+def test_wrong_setting_of_a_codec_is_refused(setting: str, value: Any) -> None:
+    with pytest.raises(ConstructionError, match=setting):
+        JSONLinesCodec(**{setting: value})
+
+
+def test_record_of_another_format_is_converted() -> None:
+    row, document = EncodedRecord(b"1,a", "csv"), EncodedRecord(b'{"y":2,"x":1}', "json")
+    assert json.loads(JSONLinesCodec().encode(row)) == ["1", "a"]
+    assert CSVCodec().encode(document) == b"2,1"
+    assert CSVCodec(header=["x", "y"]).encode(document) == b"1,2"
+
+
+def test_dates_and_arrays_are_written_as_json() -> None:
+    class Array:
+        def tolist(self) -> list[int]:
+            return [1, 2]
+
+    record = {"when": datetime.date(2027, 1, 2), "values": Array()}
+    encoded = json.loads(JSONLinesCodec().encode(record))
+    assert encoded == {"when": "2027-01-02", "values": [1, 2]}
+    with pytest.raises(ConstructionError, match="set"):
+        JSONLinesCodec().encode({"values": {1, 2}})
+
+
+@pytest.mark.parametrize("record", ["1,2", b"1,2", 7])
+def test_record_that_is_no_row_is_refused_for_csv(record: object) -> None:
+    with pytest.raises(ConstructionError, match="rows"):
+        CSVCodec().encode(record)
+
+
+def test_row_without_a_column_is_refused() -> None:
+    with pytest.raises(ConstructionError, match="'y' is missing"):
+        CSVCodec(header=["x", "y"]).encode({"x": 1})
+
+
+@pytest.mark.parametrize("body", [b'{"a": [1], "b": [2]}', b'{"a": 1}', b"7"])
+def test_answer_without_a_list_of_outputs_is_refused(body: bytes) -> None:
+    with pytest.raises(ResponseError, match="list"):
+        JSONCodec().split(body, "application/json", 1)

@@ -166,6 +166,29 @@ def test_invalid_profile_is_refused_with_the_setting(config: str, says: str) -> 
     assert says in str(info.value)
 
 
+@pytest.mark.parametrize(
+    ("credential_source", "class_name"),
+    [
+        ("Environment", "Environment"),
+        ("EcsContainer", "Container"),
+        ("Ec2InstanceMetadata", "InstanceMetadata"),
+    ],
+)
+def test_role_is_requested_with_credentials_of_its_source(
+    credential_source: str, class_name: str
+) -> None:
+    role = reading(f"[profile A]\n{ROLE}credential_source = {credential_source}\n")
+    assert isinstance(role, Role)
+    assert type(role.source).__name__ == class_name
+
+
+def test_profile_with_a_token_file_needs_a_role() -> None:
+    with pytest.raises(CredentialsError, match="web_identity_token_file needs a role_arn"):
+        reading("[profile A]\nweb_identity_token_file = t\n")
+    found = reading(f"[profile A]\n{ROLE}web_identity_token_file = t\n")
+    assert type(found).__name__ == "WebIdentity"
+
+
 def test_role_has_the_settings_of_its_profile() -> None:
     config = (
         f"[profile A]\n{ROLE}credential_source = Environment\nduration_seconds = 1800\n"

@@ -11,10 +11,13 @@ import pytest
 from smruntime_core import (
     DispatchFailure,
     InvokeEndpointOutput,
+    ResponseError,
     RetryPolicy,
     ServiceError,
+    SmRuntimeError,
     ValidationError,
 )
+from smruntime_core.effects import Flow, Sleep
 from smruntime_core.testing import (
     CONTRACT,
     FAULTS,
@@ -29,6 +32,7 @@ from smruntime_core.testing import (
     StreamOutcome,
     find_differences,
     outcomes,
+    script,
 )
 from smruntime_core.testing._server_script import HEALTHY_RESPONSE, respond
 from smruntime_local.hostile import check, play, serve_scenario
@@ -217,3 +221,30 @@ def test_faults_page_lists_the_same_faults_and_scenarios() -> None:
             assert line.split(" | ")[3 : 3 + len(CONTRACTED)] == passed, line
             assert f"- {fault.number}: {'; '.join(f'`{name}`' for name in names)}" in lines
     assert f"all {len(CONTRACT)} scenarios" in " ".join(page.split())
+
+
+def pause(seconds: float) -> Flow[str]:
+    """Sleep, and return the reply or raise it."""
+    reply = yield Sleep(seconds)
+    if isinstance(reply, SmRuntimeError):
+        raise reply
+    return str(reply)
+
+
+def test_scripted_flow_tells_what_it_did_instead() -> None:
+    waiting = script(pause(2.0))
+    with pytest.raises(AssertionError, match=r"expected Sleep\(seconds=3.0\).*yielded"):
+        waiting.expects(Sleep(3.0))
+    with pytest.raises(AssertionError, match=r"has not returned: it yielded Sleep"):
+        waiting.returns()
+    with pytest.raises(AssertionError, match="has not raised SmRuntimeError: it yielded"):
+        waiting.raises(SmRuntimeError)
+    assert waiting.expects(Sleep).replies("done").returns() == "done"
+    with pytest.raises(AssertionError, match="the flow returned 'done'"):
+        waiting.expects(Sleep)
+    with pytest.raises(AssertionError, match="the flow returned 'done'"):
+        waiting.replies(None)
+    failed = script(pause(2.0)).replies(ResponseError("broken"))
+    assert str(failed.raises(ResponseError)) == "broken"
+    with pytest.raises(AssertionError, match=r"expected .*the flow raised ResponseError"):
+        failed.expects(Sleep)
