@@ -31,9 +31,11 @@ UNMEASURED = tuple(
         "contract",
         "examples",
         "fuzz",
+        "http1_states",
         "interrupts",
         "linear",
         "mistakes",
+        "pool_states",
     )
 )
 
@@ -56,7 +58,7 @@ SIDE_BY_SIDE = (
     *(
         Check(
             f"python-{version}",
-            f"the contract on Python {version}, without the engine h11",
+            f"the contract of sockets and asyncio on Python {version}",
             ("tools/test-contract-on", version),
         )
         for version in ("3.12", "3.13", "3.14")

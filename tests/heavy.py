@@ -65,7 +65,7 @@ CHECKS = (
     ),
     Check(
         "versions",
-        "the contract over every transport and engine on other versions of Python (CI: not h11)",
+        "the contract over every transport and engine on other versions of Python",
         ("env", "ALL_ENGINES=1", "tools/test-contract-on", "3.12", "3.13", "3.14"),
     ),
     Check("demo-llm", "the demonstration with a real language model", ("tools/demo-llm",)),
