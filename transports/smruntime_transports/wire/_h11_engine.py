@@ -52,13 +52,11 @@ class H11Framing(WithoutSkipping):
         try:
             while not self._message_ended:
                 h11_event = next_event()
-                if type(h11_event) is h11.Response:
-                    continue
-                if type(h11_event) is h11.EndOfMessage:
-                    self._message_ended = True
-                elif isinstance(h11_event, h11.Data):
+                if isinstance(h11_event, h11.Data):
                     body_pieces.append(bytes(h11_event.data))
-                else:
+                elif isinstance(h11_event, h11.EndOfMessage):
+                    self._message_ended = True
+                elif not isinstance(h11_event, h11.Response):
                     break  # NEED_DATA, PAUSED, or the connection is closed
         except h11.RemoteProtocolError as error:
             raise ProtocolViolation("protocol", f"h11: {error}") from None
