@@ -385,7 +385,8 @@ class PydanticAI(OpenAI):
         seen: list[str] = []
         agent = self.agent
 
-        @agent.tool_plain  # type: ignore[untyped-decorator] # the SDK is in an environment of its own
+        # the SDK is in an environment of its own
+        @agent.tool_plain  # type: ignore[untyped-decorator]
         def weather(city: str) -> str:
             """Return the weather."""
             seen.append(city)
@@ -491,7 +492,8 @@ class Strands(OpenAI):
     def tool(self) -> tuple[str, Any]:
         seen: list[str] = []
 
-        @self.strands.tool  # type: ignore[untyped-decorator] # the SDK is in an environment of its own
+        # the SDK is in an environment of its own
+        @self.strands.tool  # type: ignore[untyped-decorator]
         def weather(city: str) -> str:
             """Return the weather."""
             seen.append(city)

@@ -210,8 +210,8 @@ def test_options_of_config_become_settings() -> None:
     client = boto.client("sagemaker-runtime", config=config)
     settings = client._client._settings
     assert settings["timeouts"] == sm.Timeouts(connect=1, response=2, idle=2)
-    assert settings["max_connections"] == 7  # type: ignore[typeddict-item]
-    assert settings["proxy"].host == "proxy"  # type: ignore[typeddict-item]
+    assert settings["max_connections"] == 7  # type: ignore[typeddict-item]  # it is set
+    assert settings["proxy"].host == "proxy"  # type: ignore[typeddict-item]  # it is set
     assert client.meta.region_name == "eu-west-3"
     assert client.meta.endpoint_url is not None
     assert "fips" in client.meta.endpoint_url
@@ -221,7 +221,7 @@ def test_options_of_config_become_settings() -> None:
 def test_defaults_are_those_of_botocore() -> None:
     settings = boto.client("sagemaker-runtime", "eu-west-1")._client._settings
     assert settings["timeouts"] == sm.Timeouts(connect=60, response=60, idle=60)
-    assert settings["trust_env"] is True  # type: ignore[typeddict-item]
+    assert settings["trust_env"] is True  # type: ignore[typeddict-item]  # it is set
 
 
 def test_unsigned_calls_are_not_signed() -> None:

@@ -182,9 +182,11 @@ def test_threads_share_a_transport(endpoint: smruntime_local.Endpoint, library: 
 
 def test_client_of_the_other_kind_is_refused(library: Any) -> None:
     with pytest.raises(sm.ConstructionError, match="AsyncSageMakerTransport takes AsyncClient"):
-        transport_of(library, AsyncClient(region="eu-west-1"))  # type: ignore[arg-type] # on purpose
+        # on purpose
+        transport_of(library, AsyncClient(region="eu-west-1"))  # type: ignore[arg-type]
     with pytest.raises(sm.ConstructionError, match="SageMakerTransport takes Client"):
-        async_transport_of(library, Client(region="eu-west-1"))  # type: ignore[arg-type] # on purpose
+        # on purpose
+        async_transport_of(library, Client(region="eu-west-1"))  # type: ignore[arg-type]
 
 
 # Async.

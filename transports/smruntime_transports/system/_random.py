@@ -1,6 +1,7 @@
 """Random numbers for jitter and identifiers; no secret is made of them.
 
-The module `random` would add 1 % to the start of a process.
+The module `random` costs 1.3 of the 69 ms until a process has its first answer; without it, a call
+takes 0.7 µs more of 97. The first has a budget that would be missed by 1 %.
 """
 
 from __future__ import annotations
